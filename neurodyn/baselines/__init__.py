@@ -1,0 +1,6 @@
+"""What a user would pick instead of the model: see README.md."""
+
+from neurodyn.baselines.features import ExponentialFilters, Lags
+from neurodyn.baselines.ridge import CausalRidge
+
+__all__ = ["CausalRidge", "ExponentialFilters", "Lags"]

@@ -1,0 +1,327 @@
+"""From a recording to a batch: which modalities, which bins, which target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
+from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, bin_raw
+from neurodyn.binning.grid import TimeGrid, count_spikes
+from neurodyn.binning.targets import TargetOptions, make_targets, target_sources
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording import Recording, Signal
+
+_Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Counts of spikes per unit and bin; Poisson.
+
+    Parameters
+    ----------
+    name
+        What the modality is called in the batch.
+    source
+        Name of the spike trains in the recording.
+    units
+        Labels of the units to use, in order; None for all.
+    """
+
+    name: str = "spikes"
+    source: str = "spikes"
+    units: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Field:
+    """Causal features of a field potential; Gaussian.
+
+    Parameters
+    ----------
+    name
+        What the modality is called in the batch.
+    source
+        Name of the field in the recording; None for the one called `name`, or else the only one.
+    channels
+        Labels of the channels to use, in order; None for all.
+    bands
+        (low, high) in Hz per band for log band powers; None for the signal itself, averaged over the bin.
+    width
+        Seconds per sample if the modality's clock is slower than the bins (a multiple of their width): one
+        feature over the long window, observed in the last of its bins. None for a sample per bin.
+    smoothing, order, bridge
+        Of the band powers, see `BandPower`.
+    """
+
+    name: str = "field"
+    source: str | None = None
+    channels: tuple[str, ...] | None = None
+    bands: tuple[tuple[float, float], ...] | None = DEFAULT_BANDS
+    width: float | None = None
+    smoothing: float = BandPower.smoothing
+    order: int = BandPower.order
+    bridge: float = BandPower.bridge
+
+    @property
+    def power(self) -> BandPower | None:
+        """Options of the band powers, None for the signal itself."""
+        if self.bands is None:
+            return None
+        return BandPower(self.bands, self.smoothing, self.order, self.bridge)
+
+
+def to_bins(
+    recording: Recording,
+    *,
+    width: float,
+    modalities: Sequence[Spikes | Field] = (Spikes(),),
+    target: str | Sequence[str] = ("position",),
+    interval: str | tuple[float, float] | None = None,
+    target_options: TargetOptions | None = None,
+) -> MultimodalBatch:
+    """Bin a recording: counts, causal features and targets on one clock.
+
+    Parameters
+    ----------
+    recording
+        In seconds.
+    width
+        Width of a bin in seconds.
+    modalities
+        What the decoder sees.
+    target
+        Names of derived targets or behaviour series (see `make_targets`); () for none. Values belong to the
+        END of each bin.
+    interval
+        Which part: None for all the time that every source covers; the name of a table of intervals, where
+        each row becomes a trial; the label of intervals in a table, likewise; or (start, stop) in seconds.
+        Rows shorter than a bin have nothing to bin and are left out. Only whole bins are made.
+    target_options
+        Smoothing and gaps of the target.
+
+    Returns
+    -------
+    MultimodalBatch
+        One trial per interval. Filters run over the whole recording, not from the start of each trial.
+
+    Raises
+    ------
+    InputError
+        For names that are not in the recording, sources that do not overlap in time, bins longer than the
+        interval, a slower clock that is no multiple of the bins, or data no model can use (`check_usable`).
+    """
+    if not modalities:
+        raise InputError("to_bins needs at least one modality, got none: give Spikes() or Field()")
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    clocks = [_clock(modality, width) for modality in modalities]
+    grids = _grids(recording, _support(recording, modalities, targets, width), width, interval)
+    observations, observed, rows = {}, {}, []
+    for modality, clock in zip(modalities, clocks, strict=True):
+        values, mask, channels = _binned(recording, modality, grids, clock)
+        observations[modality.name], observed[modality.name] = values, mask
+        likelihood = "poisson" if isinstance(modality, Spikes) else "gaussian"
+        rows.append(Modality(modality.name, likelihood, channels, clock))
+    time = np.concatenate([grid.ends for grid in grids])
+    values, known, names = _targets(recording, targets, time, target_options)
+    lengths = np.asarray([grid.bins for grid in grids])
+    batch = MultimodalBatch(
+        observations=observations,
+        observed=observed,
+        target=values.astype(np.float32),
+        target_observed=known,
+        time=time,
+        width=width,
+        starts=np.cumsum(lengths) - lengths,
+        lengths=lengths,
+        lead=np.zeros(len(grids), np.int64),
+        modalities=tuple(rows),
+        target_names=names,
+    )
+    check_usable(batch)
+    return batch
+
+
+def _clock(modality: Spikes | Field, width: float) -> int:
+    """Bins between samples of a modality."""
+    if isinstance(modality, Spikes) or modality.width is None:
+        return 1
+    clock = round(modality.width / width)
+    if clock < 1 or abs(clock * width - modality.width) > 1e-6 * width:
+        raise InputError(
+            f"modality '{modality.name}': its width of {modality.width:g} s must be a multiple of the bin "
+            f"width of {width:g} s"
+        )
+    return clock
+
+
+def _field_signal(recording: Recording, field: Field) -> Signal:
+    """The signal a field modality is made from, with the channels asked for."""
+    source = field.source
+    if source is None and field.name in recording.fields:
+        source = field.name
+    signal = recording.field(source)
+    if signal.n_samples < 2:
+        raise InputError(f"field '{signal.name}' has {signal.n_samples} samples: nothing to bin")
+    if field.channels is None:
+        return signal
+    for channel in field.channels:
+        if channel not in signal.channels:
+            raise unknown_name(f"channel of field '{signal.name}'", channel, signal.channels)
+    columns = [signal.channels.index(channel) for channel in field.channels]
+    return Signal(
+        signal.name,
+        signal.values[:, columns],
+        signal.timestamps,
+        signal.rate,
+        signal.start,
+        tuple(field.channels),
+        signal.unit,
+    )
+
+
+def _support(
+    recording: Recording, modalities: Sequence[Spikes | Field], targets: Sequence[str], width: float
+) -> tuple[float, float]:
+    """Time that every source covers, in seconds.
+
+    Raises
+    ------
+    InputError
+        When two sources do not overlap in time.
+    """
+    spans: dict[str, tuple[float, float]] = {}
+    for modality in modalities:
+        label = f"modality '{modality.name}'"
+        spans[label] = _span_of(recording, modality, width)
+    for name, signal in zip(targets, target_sources(recording, targets), strict=True):
+        spans[f"target '{name}'"] = _signal_span(signal)
+    late = max(spans, key=lambda label: spans[label][0])
+    early = min(spans, key=lambda label: spans[label][1])
+    start, stop = spans[late][0], spans[early][1]
+    if start >= stop:
+        raise InputError(
+            f"{late} ({_seconds(spans[late])}) and {early} ({_seconds(spans[early])}) do not overlap in time:"
+            " check their clocks"
+        )
+    return start, stop
+
+
+def _span_of(recording: Recording, modality: Spikes | Field, width: float) -> tuple[float, float]:
+    """Time that a modality covers: of spikes, from the bin of the first to the bin of the last."""
+    if isinstance(modality, Field):
+        return _signal_span(_field_signal(recording, modality))
+    trains = recording.spike_trains(modality.source)
+    if not trains.n_spikes:
+        raise InputError(f"modality '{modality.name}' has no spikes in recording '{recording.name}'")
+    return float(np.floor(trains.start / width) * width), float((np.floor(trains.stop / width) + 1) * width)
+
+
+def _signal_span(signal: Signal) -> tuple[float, float]:
+    """First sample to the end of the last sample's period."""
+    if signal.n_samples < 2:
+        raise InputError(f"series '{signal.name}' has {signal.n_samples} samples: nothing to bin")
+    return signal.start, signal.stop + 1.0 / signal.typical_rate
+
+
+def _seconds(span: tuple[float, float]) -> str:
+    """Span as a user reads it."""
+    return f"{span[0]:g} to {span[1]:g} s"
+
+
+def _grids(
+    recording: Recording,
+    support: tuple[float, float],
+    width: float,
+    interval: str | tuple[float, float] | None,
+) -> list[TimeGrid]:
+    """One grid per trial, in order of time."""
+    if interval is None:
+        return [TimeGrid.covering(*support, width)]
+    spans = _spans(recording, interval)
+    if not any(start < support[1] and stop > support[0] for start, stop in spans):
+        raise InputError(f"the interval {interval!r} lies outside the recorded {_seconds(support)}")
+    long_enough = [span for span in spans if span[1] - span[0] >= width * (1 - 1e-6)]
+    # The longest is refused with its numbers when not one fits.
+    kept = long_enough or [max(spans, key=lambda span: span[1] - span[0])]
+    return [TimeGrid.covering(start, stop, width) for start, stop in kept]
+
+
+def _spans(recording: Recording, interval: str | tuple[float, float]) -> list[tuple[float, float]]:
+    """Start and stop of each trial in order of time.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or intervals that overlap: their bins would be counted twice.
+    """
+    if not isinstance(interval, str):
+        return [(float(interval[0]), float(interval[1]))]
+    table = recording.find_intervals(interval)
+    if not len(table):
+        raise InputError(f"interval '{interval}' has no rows in recording '{recording.name}'")
+    spans = sorted(zip(table.starts.tolist(), table.stops.tolist(), strict=True))
+    for one, two in pairwise(spans):
+        if two[0] < one[1] - 1e-9:
+            raise InputError(
+                f"intervals of '{interval}' overlap ({_seconds(one)} and {_seconds(two)}): name the "
+                "label of those to use, or give start and stop"
+            )
+    return spans
+
+
+def _binned(
+    recording: Recording, modality: Spikes | Field, grids: Sequence[TimeGrid], clock: int
+) -> tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"], tuple[str, ...]]:
+    """Values, mask and channel names of one modality on all grids."""
+    if isinstance(modality, Spikes):
+        trains = recording.spike_trains(modality.source)
+        trains = trains if modality.units is None else trains.select(modality.units)
+        starts, stops = _windows(grids, 1)
+        counts = count_spikes(trains.times, starts, stops)
+        return counts, np.ones(counts.shape, np.bool_), trains.units
+    signal = _field_signal(recording, modality)
+    starts, stops = _windows(grids, clock)
+    if modality.power is None:
+        values, observed, channels = *bin_raw(signal, starts, stops), signal.channels
+    else:
+        values, observed = bin_band_power(signal, modality.power, starts, stops)
+        channels = modality.power.names(signal.channels)
+    return (*_spread(values, observed, grids, clock), channels)
+
+
+def _windows(
+    grids: Sequence[TimeGrid], clock: int
+) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
+    """Begin and end of the windows of `clock` bins on all grids."""
+    starts, stops = zip(*(grid.coarser(clock) for grid in grids), strict=True)
+    return np.concatenate(starts), np.concatenate(stops)
+
+
+def _spread(
+    values: Float[np.ndarray, "windows channels"],
+    observed: Bool[np.ndarray, "windows channels"],
+    grids: Sequence[TimeGrid],
+    clock: int,
+) -> _Binned:
+    """Put each window in the last of its bins, when its value is known; the bins before it are missing."""
+    last = np.concatenate([np.arange(grid.bins) % clock == clock - 1 for grid in grids])
+    fine = np.zeros((len(last), values.shape[1]), np.float32)
+    mask = np.zeros(fine.shape, np.bool_)
+    fine[last], mask[last] = values, observed
+    return fine, mask
+
+
+def _targets(
+    recording: Recording,
+    names: Sequence[str],
+    time: Float[np.ndarray, " bins"],
+    options: TargetOptions | None,
+) -> tuple[Float[np.ndarray, "bins dims"], Bool[np.ndarray, " bins"], tuple[str, ...]]:
+    """Targets at the ends of the bins, or none."""
+    if not names:
+        return np.zeros((len(time), 0)), np.ones(len(time), np.bool_), ()
+    return make_targets(recording, names, time, options)

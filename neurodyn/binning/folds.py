@@ -1,0 +1,213 @@
+"""Cross-validation folds of a batch: disjoint and complete by construction."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One split: what to fit on, and what to score on; both share the timeline of the batch."""
+
+    train: MultimodalBatch
+    test: MultimodalBatch
+
+
+def time_folds(batch: MultimodalBatch, n: int, *, gap: float, lead_in: float = 0.0) -> list[Fold]:
+    """Time-ordered folds: test block k is the k-th of `n` equal pieces of the bins of the trials.
+
+    The test blocks, without their lead, tile the bins of the trials exactly. The training part of a fold is
+    all the rest, without the bins closer than `gap` to the test block.
+
+    Parameters
+    ----------
+    batch
+        Trials must not share bins (their leads may).
+    n
+        Number of folds, at least 2.
+    gap
+        Seconds left out on either side of a test block.
+    lead_in
+        Seconds before a test block that the decoder sees as context (`lead`), as far as its trial reaches
+        back. They may overlap the training part: only neural input, causal, never scored.
+
+    Returns
+    -------
+    list of Fold
+        In order of time.
+
+    Raises
+    ------
+    InputError
+        When fewer than two folds are asked for, or one of them has nothing to train or to test on.
+    """
+    _check_seconds(gap=gap, lead_in=lead_in)
+    owner = _owner(batch)
+    bins = np.flatnonzero(owner >= 0)
+    _check_count(n, len(bins), "bins")
+    lead_bins = round(lead_in / batch.width)
+    folds = [_time_fold(batch, owner, block, gap, lead_bins) for block in np.array_split(bins, n)]
+    return _usable(folds, f"use fewer folds or a gap shorter than {gap:g} s")
+
+
+def trial_folds(batch: MultimodalBatch, n: int, *, seed: int) -> list[Fold]:
+    """Folds of whole trials in shuffled order; each trial is tested exactly once.
+
+    Parameters
+    ----------
+    batch
+        Trials that are independent of each other.
+    n
+        Number of folds, from 2 to the number of trials.
+    seed
+        Of the shuffle.
+
+    Returns
+    -------
+    list of Fold
+        Inside a fold the trials stay in their order.
+
+    Raises
+    ------
+    InputError
+        When fewer than two folds are asked for, there are fewer trials than folds, or one is not usable.
+    """
+    _check_count(n, batch.n_trials, "trials")
+    order = np.random.default_rng(seed).permutation(batch.n_trials)
+    blocks = np.array_split(order, n)
+    return _usable([_trial_fold(batch, np.sort(block)) for block in blocks], "use fewer folds")
+
+
+def holdout(batch: MultimodalBatch, fraction: float = 0.2, gap: float = 2.0) -> Fold:
+    """One chronological split: the last trials are tested, or the last part of a single trial.
+
+    Parameters
+    ----------
+    fraction
+        Part that is tested, between 0 and 1.
+    gap
+        Seconds between training and test part where a single trial is split.
+
+    Raises
+    ------
+    InputError
+        When either part would be empty.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"the held-out fraction must lie between 0 and 1, got {fraction}")
+    if batch.n_trials > 1:
+        count = min(batch.n_trials - 1, max(1, round(fraction * batch.n_trials)))
+        return _trial_fold(batch, np.arange(batch.n_trials - count, batch.n_trials))
+    owner = _owner(batch)
+    bins = np.flatnonzero(owner >= 0)
+    block = bins[len(bins) - max(1, round(fraction * len(bins))) :]
+    return _usable([_time_fold(batch, owner, block, gap, 0)], "use a longer recording")[0]
+
+
+def runs(member: Bool[np.ndarray, " bins"], owner: Int64[np.ndarray, " bins"]) -> Int64[np.ndarray, "runs 2"]:
+    """First bin and one past the last of each stretch of members inside one trial."""
+    label = np.where(member, owner, -1)
+    edges = np.flatnonzero(np.diff(label, prepend=-1, append=-1))
+    pairs = np.stack([edges[:-1], edges[1:]], axis=1) if len(edges) else np.zeros((0, 2), np.int64)
+    return pairs[label[pairs[:, 0]] >= 0].astype(np.int64)
+
+
+def _owner(batch: MultimodalBatch) -> Int64[np.ndarray, " bins"]:
+    """Trial to which each bin of the timeline belongs, context aside; -1 for none."""
+    owner = np.full(len(batch.time), -1, np.int64)
+    first = batch.starts + batch.lead
+    for trial, (start, stop) in enumerate(zip(first, batch.starts + batch.lengths, strict=True)):
+        if (owner[start:stop] >= 0).any():
+            raise InputError(
+                f"trial {trial} shares bins with trial {owner[start:stop].max()}: folds would leak"
+            )
+        owner[start:stop] = trial
+    return owner
+
+
+def _time_fold(
+    batch: MultimodalBatch,
+    owner: Int64[np.ndarray, " bins"],
+    block: Int64[np.ndarray, " block"],
+    gap: float,
+    lead_bins: int,
+) -> Fold:
+    """Fold that tests on these bins of the timeline."""
+    tested = np.zeros(len(owner), np.bool_)
+    tested[block] = True
+    test_runs = runs(tested, owner)
+    train_runs = runs((owner >= 0) & ~tested & ~_near(batch, test_runs, gap), owner)
+    if not len(train_runs):
+        raise InputError(
+            f"a fold has nothing left to train on after gaps of {gap:g} s: use fewer folds or no gap"
+        )
+    return Fold(
+        train=batch.with_runs(
+            train_runs[:, 0], np.diff(train_runs)[:, 0], np.zeros(len(train_runs), np.int64)
+        ),
+        test=_with_lead(batch, test_runs, owner, lead_bins),
+    )
+
+
+def _near(
+    batch: MultimodalBatch, test_runs: Int64[np.ndarray, "runs 2"], gap: float
+) -> Bool[np.ndarray, " bins"]:
+    """Bins less than `gap` seconds before or after one of the runs, in recorded time."""
+    near = np.zeros(len(batch.time), np.bool_)
+    slack = 1e-6 * batch.width
+    for first, past in test_runs:
+        begin, end = batch.time[first] - batch.width, batch.time[past - 1]
+        near |= (batch.time > begin - gap + slack) & (batch.time - batch.width < end + gap - slack)
+    return near
+
+
+def _with_lead(
+    batch: MultimodalBatch,
+    test_runs: Int64[np.ndarray, "runs 2"],
+    owner: Int64[np.ndarray, " bins"],
+    lead_bins: int,
+) -> MultimodalBatch:
+    """Batch of the runs, each with the context before it; one that opens its trial keeps the trial's lead."""
+    first, past = test_runs[:, 0], test_runs[:, 1]
+    trial = owner[first]
+    available = first - batch.starts[trial]
+    opens = available == batch.lead[trial]
+    lead = np.minimum(available, np.where(opens, np.maximum(lead_bins, batch.lead[trial]), lead_bins))
+    return batch.with_runs(first - lead, past - first + lead, lead)
+
+
+def _trial_fold(batch: MultimodalBatch, tested: Int64[np.ndarray, " tested"]) -> Fold:
+    """Fold that tests on these trials and trains on the others."""
+    trained = np.setdiff1d(np.arange(batch.n_trials), tested)
+    return Fold(train=batch.with_trials(trained), test=batch.with_trials(tested))
+
+
+def _usable(folds: list[Fold], advice: str) -> list[Fold]:
+    """The folds, if each has bins to fit and to score the target on."""
+    for number, fold in enumerate(folds, start=1):
+        for part, batch in (("train", fold.train), ("test", fold.test)):
+            if not (batch.in_trials() & batch.target_observed).any():
+                raise InputError(
+                    f"fold {number} of {len(folds)} has no bin with an observed target to {part} on: {advice}"
+                )
+    return folds
+
+
+def _check_count(n: int, available: int, what: str) -> None:
+    """At least two folds, and no more than there are pieces."""
+    if n < 2:
+        raise InputError(f"cross-validation needs at least 2 folds, got {n}")
+    if available < n:
+        raise InputError(f"{n} folds need at least {n} {what}, got {available}: use fewer folds")
+
+
+def _check_seconds(**values: float) -> None:
+    """Durations are finite and not negative."""
+    for name, value in values.items():
+        if not (math.isfinite(value) and value >= 0):
+            raise InputError(f"{name} must be seconds, 0 or more, got {value}")

@@ -1,0 +1,119 @@
+"""Z-scores with statistics of the training trials only; missing entries count nowhere."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.errors import InputError, unknown_name
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Mean and standard deviation per channel and target dimension.
+
+        scaled = (value - mean) / scale
+
+    `apply` and `invert` leave counts (Poisson modalities) as they are, because their likelihood needs counts;
+    their statistics are here for an encoder that wants centred inputs.
+
+    Parameters
+    ----------
+    mean, scale
+        Per modality (channels,), in the unit of the observations.
+    target_mean, target_scale
+        (dims,) in the unit of the target.
+    counts
+        Names of the modalities that stay counts.
+    """
+
+    mean: dict[str, Float32[np.ndarray, " _"]]
+    scale: dict[str, Float32[np.ndarray, " _"]]
+    target_mean: Float32[np.ndarray, " dims"]
+    target_scale: Float32[np.ndarray, " dims"]
+    counts: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(cls, batch: MultimodalBatch) -> "Scaling":
+        """Statistics over the observed entries of the trials of this batch, context bins excluded.
+
+        A channel or dimension that never changes, or is never observed, gets scale 1 (and mean 0 if never
+        observed).
+
+        Raises
+        ------
+        InputError
+            When the trials hold nothing but context.
+        """
+        inside = batch.in_trials()
+        if not inside.any():
+            raise InputError("scaling needs trials with bins after their context, got none")
+        mean, scale = {}, {}
+        for name in batch.names:
+            mean[name], scale[name] = _moments(batch.observations[name][inside], batch.observed[name][inside])
+        seen = np.broadcast_to(batch.target_observed[:, None], batch.target.shape)
+        target_mean, target_scale = _moments(batch.target[inside], seen[inside])
+        counts = tuple(m.name for m in batch.modalities if m.likelihood == "poisson")
+        return cls(mean, scale, target_mean, target_scale, counts)
+
+    def apply(self, batch: MultimodalBatch) -> MultimodalBatch:
+        """Batch with z-scored Gaussian modalities and target; missing entries stay 0."""
+        return self._mapped(batch, self.apply_observation, self.apply_target)
+
+    def invert(self, batch: MultimodalBatch) -> MultimodalBatch:
+        """Batch back in the units of the recording."""
+        return self._mapped(batch, self.invert_observation, self.invert_target)
+
+    def apply_observation(
+        self, name: str, values: Float[np.ndarray, "*axes _"]
+    ) -> Float32[np.ndarray, "*axes _"]:
+        """Z-score values (..., channel) of one modality; counts come back unchanged."""
+        if self._stays(name):
+            return values.astype(np.float32)
+        return ((values - self.mean[name]) / self.scale[name]).astype(np.float32)
+
+    def invert_observation(
+        self, name: str, values: Float[np.ndarray, "*axes _"]
+    ) -> Float32[np.ndarray, "*axes _"]:
+        """Undo `apply_observation`."""
+        if self._stays(name):
+            return values.astype(np.float32)
+        return (values * self.scale[name] + self.mean[name]).astype(np.float32)
+
+    def apply_target(self, values: Float[np.ndarray, "*axes dims"]) -> Float32[np.ndarray, "*axes dims"]:
+        """Z-score target values (..., dim)."""
+        return ((values - self.target_mean) / self.target_scale).astype(np.float32)
+
+    def invert_target(self, values: Float[np.ndarray, "*axes dims"]) -> Float32[np.ndarray, "*axes dims"]:
+        """Target values (..., dim) back in their unit."""
+        return (values * self.target_scale + self.target_mean).astype(np.float32)
+
+    def _stays(self, name: str) -> bool:
+        """Whether this modality is left as counts."""
+        if name not in self.mean:
+            raise unknown_name("modality", name, self.mean)
+        return name in self.counts
+
+    def _mapped(self, batch: MultimodalBatch, observation, target) -> MultimodalBatch:
+        """Batch with both functions applied where something was observed."""
+        zero = np.float32(0)
+        observations = {
+            name: np.where(batch.observed[name], observation(name, batch.observations[name]), zero)
+            for name in batch.names
+        }
+        values = np.where(batch.target_observed[:, None], target(batch.target), zero)
+        return replace(batch, observations=observations, target=values)
+
+
+def _moments(
+    values: Float32[np.ndarray, "bins channels"], observed: Bool[np.ndarray, "bins channels"]
+) -> tuple[Float32[np.ndarray, " channels"], Float32[np.ndarray, " channels"]]:
+    """Mean and standard deviation of the observed entries per channel, summed in double precision."""
+    count = np.maximum(observed.sum(axis=0), 1)
+    mean = np.where(observed, values, 0.0).sum(axis=0, dtype=np.float64) / count
+    centred = np.where(observed, values - mean, 0.0)
+    scale = np.sqrt((centred**2).sum(axis=0) / count)
+    # Rounding leaves a constant channel with a spread of some 1e-16 of its level, which would blow up.
+    dead = scale <= 1e-7 * np.abs(mean)
+    return mean.astype(np.float32), np.where(dead, 1.0, scale).astype(np.float32)

@@ -1,0 +1,302 @@
+"""What is decoded: behaviour in seconds, smoothed and put on the bins.
+
+Targets are smoothed with a symmetric Gaussian, so they look ahead by about its width. That is allowed: a
+target is the truth a decoder is fitted to and scored on, never its input.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+from scipy.ndimage import gaussian_filter1d
+
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording import Recording, Signal
+
+_METRES = {"": 1.0, "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0,
+           "cm": 0.01, "centimeters": 0.01, "mm": 0.001, "millimeters": 0.001}  # fmt: skip
+_RADIANS = {"": 1.0, "rad": 1.0, "radian": 1.0, "radians": 1.0, "deg": np.pi / 180, "degrees": np.pi / 180,
+            "degree": np.pi / 180}  # fmt: skip
+_AXES = ("x", "y", "z")
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """How targets are smoothed and where they count as missing.
+
+    Parameters
+    ----------
+    smoothing
+        Standard deviation of the Gaussian in seconds; 0 for none.
+    max_gap
+        Longest gap in seconds that is interpolated; bins in longer ones are not observed.
+
+    Raises
+    ------
+    InputError
+        For negative durations.
+    """
+
+    smoothing: float = 0.25
+    max_gap: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.smoothing < np.inf and 0 <= self.max_gap < np.inf):
+            raise InputError(
+                f"target smoothing and max_gap must be seconds, 0 or more, got {self.smoothing} and "
+                f"{self.max_gap}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Target dimensions on a regular clock of their own.
+
+    Parameters
+    ----------
+    times
+        (steps,) seconds, regular.
+    values
+        (steps, dims).
+    valid
+        (steps,) False in long gaps.
+    names
+        One per dimension.
+    """
+
+    times: Float64[np.ndarray, " steps"]
+    values: Float64[np.ndarray, "steps dims"]
+    valid: Bool[np.ndarray, " steps"]
+    names: tuple[str, ...]
+
+    def at(
+        self, times: Float[np.ndarray, " bins"]
+    ) -> tuple[Float64[np.ndarray, "bins dims"], Bool[np.ndarray, " bins"]]:
+        """Values at other times (linear in between), and where they are known."""
+        columns = [np.interp(times, self.times, column) for column in self.values.T]
+        step = self.times[1] - self.times[0]
+        inside = (times >= self.times[0] - step) & (times <= self.times[-1] + step)
+        known = np.interp(times, self.times, self.valid.astype(np.float64)) > 1 - 1e-9
+        observed = inside & known
+        return np.where(observed[:, None], np.stack(columns, axis=1), 0.0), observed
+
+
+def target_sources(recording: Recording, names: Sequence[str]) -> list[Signal]:
+    """Behaviour series that the targets of these names are made from, one per name.
+
+    Raises
+    ------
+    InputError
+        For a name that is neither a derived target nor a behaviour series.
+    """
+    return [_find(recording, name)[0] for name in names]
+
+
+def make_targets(
+    recording: Recording,
+    names: Sequence[str],
+    times: Float[np.ndarray, " bins"],
+    options: TargetOptions | None = None,
+) -> tuple[Float64[np.ndarray, "bins dims"], Bool[np.ndarray, " bins"], tuple[str, ...]]:
+    """Targets at the given times.
+
+    ``position`` (x, y in m), ``x``, ``y``, ``velocity`` (vx, vy in m/s), ``speed`` (m/s), ``log_speed``
+    (log(1 + speed in cm/s)), ``head_direction`` (cosine, sine), or the name of any behaviour series (all its
+    channels); a recorded series goes before a derived target of the same name.
+
+    Parameters
+    ----------
+    recording
+        Where the behaviour is.
+    names
+        Of the targets, in order.
+    times
+        Seconds; usually the ends of the bins.
+    options
+        Smoothing and gaps.
+
+    Returns
+    -------
+    values, observed, names
+        (bins, dims) with 0 where missing; (bins,) True where all dimensions are known; name per dimension.
+
+    Raises
+    ------
+    InputError
+        For an unknown target, a series that cannot give it, or the same dimension twice.
+    """
+    parts = []
+    for name in names:
+        signal, derive = _find(recording, name)
+        parts.append((*(track := derive(signal, options or TargetOptions())).at(times), track.names))
+    labels = tuple(label for part in parts for label in part[2])
+    if len(set(labels)) != len(labels):
+        raise InputError(f"targets give the same dimension twice ({', '.join(labels)}): name each once")
+    observed = np.asarray(np.stack([part[1] for part in parts]).all(axis=0))
+    values = np.concatenate([part[0] for part in parts], axis=1)
+    return np.where(observed[:, None], values, 0.0), observed, labels
+
+
+_Derive = Callable[[Signal, TargetOptions], Track]
+
+
+def _find(recording: Recording, name: str) -> tuple[Signal, _Derive]:
+    """Series a target is made from, and how."""
+    if name != "position" and name in recording.behaviour:
+        return recording.behaviour[name], _series
+    if name in _DERIVED:
+        finder, derive = _DERIVED[name]
+        return finder(recording, name), derive
+    raise unknown_name("target", name, {*_DERIVED, *recording.behaviour})
+
+
+def _position_signal(recording: Recording, target: str) -> Signal:
+    """The series named position, else the only one with that in its name, else the only of 2 or 3 axes."""
+    table = recording.behaviour
+    named = [s for s in table.values() if s.name.lower() == "position" and s.n_channels <= 3]
+    similar = [s for s in table.values() if "position" in s.name.lower() and s.n_channels <= 3]
+    planar = [s for s in table.values() if s.n_channels in (2, 3)]
+    for choice in (named, similar, planar):
+        if len(choice) == 1:
+            return choice[0]
+    have = ", ".join(table) or "none"
+    raise InputError(
+        f"target '{target}' needs one position series, the behaviour series are: {have}; "
+        "name a series as target"
+    )
+
+
+def _direction_signal(recording: Recording, target: str) -> Signal:
+    """The only one-channel series whose name speaks of a direction."""
+    words = ("direction", "heading", "compass", "angle", "orientation")
+    table = recording.behaviour
+    choice = [s for s in table.values() if s.n_channels == 1 and any(w in s.name.lower() for w in words)]
+    if len(choice) == 1:
+        return choice[0]
+    have = ", ".join(table) or "none"
+    raise InputError(
+        f"target '{target}' needs one series of one angle (a CompassDirection), the behaviour series "
+        f"are: {have}"
+    )
+
+
+def _series(signal: Signal, options: TargetOptions) -> Track:
+    """All channels of a series, as recorded."""
+    names = (signal.name,) if signal.n_channels == 1 else signal.channels
+    return _smoothed(_regular(signal, signal.values, names, options), options)
+
+
+def _position(signal: Signal, options: TargetOptions) -> Track:
+    """Position in m (in the unit of the file if that is no length)."""
+    metres = signal.values * _METRES.get(signal.unit.strip().lower(), 1.0)
+    return _smoothed(_regular(signal, metres, _AXES[: signal.n_channels], options), options)
+
+
+def _axis(axis: int) -> _Derive:
+    """One coordinate of the position."""
+
+    def derive(signal: Signal, options: TargetOptions) -> Track:
+        if axis >= signal.n_channels:
+            raise InputError(
+                f"series '{signal.name}' has {signal.n_channels} channels: no {_AXES[axis]} in it"
+            )
+        track = _position(signal, options)
+        return Track(track.times, track.values[:, [axis]], track.valid, (_AXES[axis],))
+
+    return derive
+
+
+def _velocity(signal: Signal, options: TargetOptions) -> Track:
+    """Derivative of the position in m/s; differences first, smoothing after, so that gaps have no slope."""
+    metres = signal.values * _METRES.get(signal.unit.strip().lower(), 1.0)
+    names = tuple(f"v{axis}" for axis in _AXES[: signal.n_channels])
+    track = _regular(signal, metres, names, options)
+    slope = np.gradient(track.values, track.times, axis=0)
+    # A difference that reaches into a long gap would be the slope of the interpolation.
+    inner = track.valid & np.append(track.valid[1:], True) & np.insert(track.valid[:-1], 0, True)
+    return _smoothed(Track(track.times, slope, inner, names), options)
+
+
+def _speed(signal: Signal, options: TargetOptions) -> Track:
+    """Length of the smoothed velocity in m/s."""
+    track = _velocity(signal, options)
+    return Track(track.times, np.linalg.norm(track.values, axis=1, keepdims=True), track.valid, ("speed",))
+
+
+def _log_speed(signal: Signal, options: TargetOptions) -> Track:
+    """log(1 + speed in cm/s): near 0 at rest, and even over the range of running."""
+    if signal.unit.strip().lower() not in _METRES:
+        raise InputError(
+            f"target 'log_speed' needs a position in m, cm or mm, '{signal.name}' is in {signal.unit}: "
+            "use 'speed'"
+        )
+    track = _speed(signal, options)
+    return Track(track.times, np.log1p(100.0 * track.values), track.valid, ("log_speed",))
+
+
+def _head_direction(signal: Signal, options: TargetOptions) -> Track:
+    """Cosine and sine of an angle; smoothed as a vector, so that 359 and 1 degrees are neighbours."""
+    unit = signal.unit.strip().lower()
+    if unit not in _RADIANS:
+        raise InputError(f"series '{signal.name}' must be in radians or degrees, got '{signal.unit}'")
+    angle = signal.values * _RADIANS[unit]
+    vector = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    track = _smoothed(_regular(signal, vector, ("cos", "sin"), options), options)
+    length = np.linalg.norm(track.values, axis=1, keepdims=True)
+    unit_vector = track.values / np.where(length > 0, length, 1.0)
+    return Track(track.times, unit_vector, track.valid & (length[:, 0] > 0), ("cos", "sin"))
+
+
+_DERIVED: dict[str, tuple[Callable[[Recording, str], Signal], _Derive]] = {
+    "position": (_position_signal, _position),
+    "x": (_position_signal, _axis(0)),
+    "y": (_position_signal, _axis(1)),
+    "velocity": (_position_signal, _velocity),
+    "speed": (_position_signal, _speed),
+    "log_speed": (_position_signal, _log_speed),
+    "head_direction": (_direction_signal, _head_direction),
+}
+DERIVED_TARGETS = tuple(_DERIVED)
+
+
+def _regular(
+    signal: Signal,
+    values: Float[np.ndarray, "samples channels"],
+    names: tuple[str, ...],
+    options: TargetOptions,
+) -> Track:
+    """Values on a regular clock at the signal's own rate, linear over gaps, long gaps not valid."""
+    seen = ~np.isnan(values).any(axis=1)
+    if seen.sum() < 2:
+        raise InputError(f"behaviour series '{signal.name}' has {seen.sum()} samples that are not NaN")
+    times, known = signal.times[seen], values[seen].astype(np.float64)
+    period = 1.0 / signal.typical_rate
+    steps = max(2, int((times[-1] - times[0]) / period + 1e-6) + 1)
+    clock = times[0] + period * np.arange(steps)
+    columns = [np.interp(clock, times, column) for column in known.T]
+    return Track(
+        clock, np.stack(columns, axis=1), ~_in_long_gap(clock, times, options.max_gap, period), names
+    )
+
+
+def _in_long_gap(
+    clock: Float64[np.ndarray, " steps"], times: Float[np.ndarray, " samples"], max_gap: float, period: float
+) -> Bool[np.ndarray, " steps"]:
+    """Times between two samples that lie further apart than `max_gap` (and than the sampling itself)."""
+    after = np.clip(np.searchsorted(times, clock), 1, len(times) - 1)
+    apart = times[after] - times[after - 1]
+    nearest = np.minimum(np.abs(times[after] - clock), np.abs(clock - times[after - 1]))
+    return (apart > max(max_gap + period, 1.5 * period) + 1e-9) & (nearest > 0.5 * period)
+
+
+def _smoothed(track: Track, options: TargetOptions) -> Track:
+    """Gaussian average over valid steps only, its weights renormalised where some are not."""
+    if options.smoothing == 0:
+        return track
+    steps = options.smoothing / (track.times[1] - track.times[0])
+    weight = track.valid.astype(np.float64)
+    total = gaussian_filter1d(track.values * weight[:, None], steps, axis=0, mode="constant")
+    share = gaussian_filter1d(weight, steps, mode="constant")
+    values = np.where(track.valid[:, None], total / np.where(share > 0, share, 1.0)[:, None], track.values)
+    return Track(track.times, values, track.valid, track.names)

@@ -1,0 +1,246 @@
+"""How well a prediction matches: correlation, R2, bits per spike, and their summary over folds.
+
+A metric that is undefined raises instead of returning NaN: a constant target or prediction is a fact to
+report, not a number to average.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import gammaln, xlogy
+
+from neurodyn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Score:
+    """Agreement of one prediction with the truth, per target dimension.
+
+    Attributes
+    ----------
+    dims
+        Names of the target dimensions.
+    correlation
+        (dims,), Pearson correlation.
+    r2
+        (dims,), coefficient of determination.
+    n_bins
+        Number of bins scored.
+    """
+
+    dims: tuple[str, ...]
+    correlation: Float[np.ndarray, " dims"]
+    r2: Float[np.ndarray, " dims"]
+    n_bins: int
+
+    def __post_init__(self) -> None:
+        if not len(self.dims) == len(self.correlation) == len(self.r2):
+            raise InputError(
+                f"a score needs one correlation and one R2 per dimension, got {len(self.correlation)} and "
+                f"{len(self.r2)} for {self.dims}"
+            )
+
+
+def correlation(
+    true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]
+) -> Float[np.ndarray, " dims"]:
+    """Pearson correlation of each dimension over bins.
+
+    Parameters
+    ----------
+    true, predicted
+        (bins, dims), finite; the unit does not matter.
+
+    Returns
+    -------
+    (dims,), in [-1, 1].
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a value is not finite, or a dimension of either is constant.
+    """
+    true, predicted = _checked(true, predicted)
+    _raise_if_constant(true, "true values", "a correlation")
+    _raise_if_constant(predicted, "predicted values", "a correlation")
+    a, b = _unit(true), _unit(predicted)
+    return np.clip(np.sum(a * b, axis=0), -1.0, 1.0)
+
+
+def r2(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]) -> Float[np.ndarray, " dims"]:
+    """Coefficient of determination of each dimension: ``1 - sum (y - p)^2 / sum (y - mean y)^2``.
+
+    Parameters
+    ----------
+    true, predicted
+        (bins, dims), finite, in the same unit.
+
+    Returns
+    -------
+    (dims,), at most 1; negative where the mean of the true values would have predicted better.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a value is not finite, or a dimension of the true values is constant.
+    """
+    true, predicted = _checked(true, predicted)
+    _raise_if_constant(true, "true values", "R2")
+    return 1.0 - np.sum((true - predicted) ** 2, axis=0) / np.sum((true - true.mean(0)) ** 2, axis=0)
+
+
+def bits_per_spike(
+    rates: Float[np.ndarray, "..."], counts: Float[np.ndarray, "..."], observed: Bool[np.ndarray, "..."]
+) -> float:
+    """Poisson log-likelihood gained over each channel's mean rate, in bits per spike.
+
+    ``(L(rates) - L(mean counts)) / (spikes ln 2)``  with  ``L(r) = sum of n ln r - r - ln n!`` over observed
+    entries.
+
+    Parameters
+    ----------
+    rates
+        (..., channels), expected spikes per bin, not negative, positive where there are spikes.
+    counts
+        (..., channels), spikes per bin.
+    observed
+        (..., channels), False where a count is missing.
+
+    Returns
+    -------
+    Bits per spike; 0 means no better than the mean rates of these very data.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a rate or count is negative or not finite, a rate is zero where there are spikes,
+        or there is no spike.
+
+    Reference
+    ---------
+    Pei et al. (2021), Neural Latents Benchmark, section on co-smoothing.
+    """
+    rates, counts = _checked_counts(rates, counts, observed)
+    channels = counts.shape[-1]
+    mask = observed.reshape(-1, channels)
+    n = np.where(mask, counts.reshape(-1, channels), 0.0)
+    r = np.where(mask, rates.reshape(-1, channels), 0.0)
+    mean = np.broadcast_to(n.sum(0) / np.maximum(mask.sum(0), 1), n.shape)
+    null = np.where(mask, mean, 0.0)
+    if not n.any():
+        raise InputError("bits per spike need at least one observed spike, got none")
+    return float((_poisson(n, r) - _poisson(n, null)) / (n.sum() * np.log(2)))
+
+
+def score(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."], dims: Sequence[str]) -> Score:
+    """Score a prediction against the truth over the bins of one held-out set.
+
+    Parameters
+    ----------
+    true, predicted
+        (bins, dims), finite, in the same unit: pass the scored bins only.
+    dims
+        Name of each dimension.
+
+    Returns
+    -------
+    Score with the correlation and R2 of each dimension.
+
+    Raises
+    ------
+    InputError
+        As ``correlation`` and ``r2``, or if there is not one name per dimension.
+    """
+    if true.ndim == 2 and true.shape[1] != len(dims):
+        raise InputError(
+            f"expected one name per target dimension, got {len(dims)} for {true.shape[1]} dimensions"
+        )
+    return Score(tuple(dims), correlation(true, predicted), r2(true, predicted), len(true))
+
+
+def summarise(scores: Sequence[Score]) -> dict[str, dict]:
+    """Mean over folds and dimensions, with the parts it is made of, as plain numbers that JSON can hold.
+
+    Parameters
+    ----------
+    scores
+        One score per fold, all with the same dimensions.
+
+    Returns
+    -------
+    ``{"correlation": part, "r2": part}``, each part ``{"mean": float, "per_dimension": {name: mean over
+    folds}, "per_fold": [mean over dimensions]}``.
+
+    Raises
+    ------
+    InputError
+        If there is no score or their dimensions differ.
+    """
+    if not scores:
+        raise InputError("expected at least one score to summarise, got none")
+    if any(s.dims != scores[0].dims for s in scores):
+        raise InputError(
+            f"scores of different dimensions cannot be averaged: {sorted({s.dims for s in scores})}"
+        )
+    dims = scores[0].dims
+    return {
+        "correlation": _part(np.stack([s.correlation for s in scores]), dims),
+        "r2": _part(np.stack([s.r2 for s in scores]), dims),
+    }
+
+
+def _part(values: Float[np.ndarray, "folds dims"], dims: tuple[str, ...]) -> dict:
+    return {
+        "mean": float(values.mean()),
+        "per_dimension": {name: float(v) for name, v in zip(dims, values.mean(0), strict=True)},
+        "per_fold": [float(v) for v in values.mean(1)],
+    }
+
+
+def _checked(true: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if true.ndim != 2 or true.shape != predicted.shape:
+        raise InputError(
+            "expected true and predicted values of one shape (bins, dims), got "
+            f"{true.shape} and {predicted.shape}"
+        )
+    if len(true) < 2:
+        raise InputError(f"expected at least 2 bins to score, got {len(true)}")
+    for name, values in (("true", true), ("predicted", predicted)):
+        if not np.isfinite(values).all():
+            raise InputError(f"{name} values must be finite: leave out the bins where the target is missing")
+    return true.astype(np.float64), predicted.astype(np.float64)
+
+
+def _raise_if_constant(values: np.ndarray, kind: str, metric: str) -> None:
+    constant = np.flatnonzero(np.ptp(values, axis=0) == 0)
+    if len(constant):
+        raise InputError(f"{kind} of dimension {constant[0]} are constant: {metric} is not defined there")
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean(0)
+    return centred / np.linalg.norm(centred, axis=0)
+
+
+def _checked_counts(
+    rates: np.ndarray, counts: np.ndarray, observed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    if not rates.shape == counts.shape == observed.shape or counts.ndim < 1:
+        raise InputError(
+            "rates, counts and observed must have one shape, got "
+            f"{rates.shape}, {counts.shape} and {observed.shape}"
+        )
+    for name, values in (("rates", rates), ("counts", counts)):
+        if not np.all(np.isfinite(values[observed]) & (values[observed] >= 0)):
+            raise InputError(f"{name} must be finite and not negative where observed")
+    if np.any((rates <= 0) & (counts > 0) & observed):
+        raise InputError(
+            "a rate is zero where spikes were observed: rates are expected counts per bin, not logs"
+        )
+    return rates.astype(np.float64), counts.astype(np.float64)
+
+
+def _poisson(counts: np.ndarray, rates: np.ndarray) -> float:
+    return float(np.sum(xlogy(counts, rates) - rates - gammaln(counts + 1)))

@@ -1,0 +1,164 @@
+"""Frozen, validated settings of the model, its objective and its training; saved with every model."""
+
+from dataclasses import dataclass, field
+
+from neurodyn.errors import InputError
+from neurodyn.multiscale.likelihoods import likelihood
+
+
+@dataclass(frozen=True)
+class ModalityConfig:
+    """One row of the modality table.
+
+    Arguments
+    ---------
+    name: key of the modality in every dictionary of observations.
+    channels: number of channels.
+    likelihood: 'poisson' (counts) or 'gaussian' (field features).
+    encoder, decoder: widths of the hidden layers.
+    smoothness: weight of the divergence between consecutive smoothed outputs.
+    """
+
+    name: str
+    channels: int
+    likelihood: str
+    encoder: tuple[int, ...] = (128, 128, 128)
+    decoder: tuple[int, ...] = (128, 128, 128)
+    smoothness: float = 0.0
+
+    def __post_init__(self) -> None:
+        likelihood(self.likelihood)
+        _positive("channels of modality " + self.name, self.channels)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and starting point of the model.
+
+    Arguments
+    ---------
+    latent: dimensions of the backbone and of each modality's own state.
+    embedding: dimensions of each modality's embedding and of the fused one.
+    target: dimensions of the behavioural target (0: none).
+    fusion: widths of the hidden layers of the fusion network.
+    memory: shortest and longest starting time constant of the latent modes, in bins, spaced geometrically.
+    skip: whether encoders and fusion carry a linear path around the hidden layers.
+    """
+
+    modalities: tuple[ModalityConfig, ...]
+    latent: int = 32
+    embedding: int = 32
+    target: int = 0
+    fusion: tuple[int, ...] = (128,)
+    memory: tuple[float, float] = (2.0, 200.0)
+    skip: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.modalities:
+            raise InputError("a model needs at least one modality, got none")
+        names = [m.name for m in self.modalities]
+        if len(set(names)) < len(names):
+            raise InputError(f"modality names must differ, got {', '.join(names)}")
+        _positive("latent", self.latent)
+        _positive("embedding", self.embedding)
+        if not 0 < self.memory[0] <= self.memory[1]:
+            raise InputError(f"memory must be 0 < shortest <= longest (bins), got {self.memory}")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Weights of the terms of the training objective (spec of MRINE, section Objective; ours: target).
+
+    Arguments
+    ---------
+    horizons: bins ahead that the decoders are scored at; 0 is the smoothed estimate.
+    latent_smoothness: weight of the divergence between consecutive smoothed latents (first half of dimensions).
+    weight_penalty: weight of the summed Frobenius norms of the network weights.
+    target: weight of the squared error of a linear read-out of the target from the filtered latent.
+    time_dropout: probability that a bin of a modality is hidden during training.
+    dropout: probability that an input channel, or an entry of the fused embedding, is dropped in training.
+    score_hidden: whether bins hidden by time dropout are scored too (the authors score the visible ones only).
+    """
+
+    horizons: tuple[int, ...] = (0, 1, 2, 3, 4)
+    latent_smoothness: float = 30.0
+    weight_penalty: float = 1e-3
+    target: float = 10.0
+    time_dropout: float = 0.3
+    dropout: float = 0.1
+    score_hidden: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.horizons or min(self.horizons) < 0:
+            raise InputError(f"horizons must be bins >= 0 and at least one, got {self.horizons}")
+        for name in ("latent_smoothness", "weight_penalty", "target"):
+            _at_least_zero(name, getattr(self, name))
+        for name in ("time_dropout", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is a probability in [0, 1), got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how fast to train.
+
+    Arguments
+    ---------
+    epochs: passes over the training bins.
+    batch: trials or segments per step.
+    segment: longest stretch trained on at once, seconds; longer trials are cut at random places.
+    learning_rate: low and high end of the triangular cycle.
+    half_cycle: epochs from the low to the high end.
+    decay: factor per epoch on the high end.
+    clip: bound on the global gradient norm.
+    validation: share of the training bins kept out of the gradient to choose the best parameters by.
+    average: decay per step of the running average of the parameters that is validated and kept (0: none).
+    validate_every: epochs between validations.
+    patience: validations without improvement before training stops.
+    seed: of the initial weights, the order of segments and the dropout masks.
+    """
+
+    epochs: int = 200
+    batch: int = 32
+    segment: float = 10.0
+    learning_rate: tuple[float, float] = (1e-3, 1e-2)
+    half_cycle: int = 10
+    decay: float = 0.99
+    clip: float = 0.1
+    validation: float = 0.15
+    average: float = 0.98
+    validate_every: int = 5
+    patience: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "half_cycle", "validate_every", "patience"):
+            _positive(name, getattr(self, name))
+        for name in ("segment", "clip", "decay"):
+            _positive(name, getattr(self, name))
+        low, high = self.learning_rate
+        if not 0 < low <= high:
+            raise InputError(f"learning_rate must be 0 < low <= high, got {self.learning_rate}")
+        if not 0 < self.validation < 0.9:
+            raise InputError(f"validation is a share of the training data in (0, 0.9), got {self.validation}")
+        if not 0 <= self.average < 1:
+            raise InputError(f"average is a decay in [0, 1), got {self.average}")
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Everything that makes a fitted model reproducible from its data."""
+
+    model: ModelConfig
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def _positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise InputError(f"{name} must be greater than 0, got {value}")
+
+
+def _at_least_zero(name: str, value: float) -> None:
+    if not value >= 0:
+        raise InputError(f"{name} must be 0 or more, got {value}")

@@ -1,0 +1,55 @@
+"""Learnable linear dynamics: the parameters behind each modality filter and the backbone."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from neurodyn.kernels.kalman import LinearGaussian
+
+MAX_NORM = 0.9995
+"""Bound on the spectral norm of the transition: memories of up to 2,000 bins, and no growth without input."""
+
+
+class LinearDynamics(nnx.Module):
+    """A linear Gaussian state-space model whose parameters are trained.
+
+    It starts as ``latent`` independent leaky modes of unit stationary variance, their time constants spaced
+    geometrically between the two ends of ``memory`` (bins), each seen through a random emission of unit row norm.
+    The initial state, mean 0 and covariance I, is fixed.
+    """
+
+    def __init__(self, latent: int, observed: int, memory: tuple[float, float], *, rngs: nnx.Rngs) -> None:
+        dtype = jnp.result_type(float)
+        decay = np.exp(-1.0 / np.geomspace(*memory, latent))
+        rows = nnx.initializers.normal(1.0 / np.sqrt(latent))
+        self.transition = nnx.Param(jnp.asarray(np.diag(decay), dtype))
+        self.emission = nnx.Param(rows(rngs.params(), (observed, latent), dtype))
+        self.log_process_noise = nnx.Param(jnp.asarray(np.log(1 - decay**2), dtype))
+        self.log_observation_noise = nnx.Param(jnp.zeros(observed, dtype))
+
+    def parameters(self) -> LinearGaussian:
+        """The parameters as the kernels take them."""
+        transition = self.stable_transition()
+        latent = transition.shape[0]
+        return LinearGaussian(
+            transition,
+            jnp.exp(self.log_process_noise[...]),
+            self.emission[...],
+            jnp.exp(self.log_observation_noise[...]),
+            jnp.zeros(latent, transition.dtype),
+            jnp.eye(latent, dtype=transition.dtype),
+        )
+
+    def stable_transition(self) -> Float[Array, "latent latent"]:
+        """The transition matrix, scaled down if its spectral norm exceeds the bound.
+
+        A modality may be silent for minutes: with an unstable mode its predicted covariance would then overflow.
+        """
+        transition = self.transition[...]
+        norm = jnp.linalg.norm(transition, ord=2)
+        return transition * jnp.minimum(jnp.ones_like(norm), MAX_NORM / norm)
+
+    def emit(self, latent: Float[Array, "*batch latent"]) -> Float[Array, "*batch observed"]:
+        """``C x``: the embedding that goes with a latent state."""
+        return latent @ self.emission[...].T

@@ -1,0 +1,255 @@
+"""The decoder as a user meets it: fit, transform, predict, score, save, load, realtime."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
+from neurodyn.binning.scaling import Scaling
+from neurodyn.errors import InputError
+from neurodyn.evaluation.metrics import bits_per_spike, correlation, r2
+from neurodyn.multiscale.config import (
+    DecoderConfig,
+    ModalityConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    TrainingConfig,
+)
+from neurodyn.multiscale.fitted import Fitted, Readout, fit_readouts
+from neurodyn.multiscale.fitting import fit_parameters
+from neurodyn.multiscale.inference import Estimates, Network, decode_means, look_ahead
+from neurodyn.multiscale.storage import load_fitted, provenance, save_fitted
+from neurodyn.training import Bar
+
+if TYPE_CHECKING:
+    from neurodyn.realtime.decoder import RealtimeDecoder
+
+SMOOTHNESS = {"poisson": 250.0, "gaussian": 5.0}
+"""Default weight of the divergence between consecutive outputs (spec: 250 for spikes, 5 to 10 for the field)."""
+
+
+@dataclass(frozen=True)
+class MultiscaleDecoder:
+    """Decode a target from modalities with their own clocks, likelihoods and missing samples (MRINE and beyond).
+
+    Arguments
+    ---------
+    latent: dimensions of the shared latent state.
+    embedding: dimensions of each modality's embedding; as many as ``latent`` if None.
+    encoder, decoder, fusion: widths of the hidden layers of each network.
+    memory: shortest and longest starting time constant of the latent modes, seconds.
+    objective, training: weights of the loss and course of the training.
+    progress: whether a fit shows a progress bar.
+    fitted_: what a fit found; None before.
+
+    Reference: Erturk & Shanechi (2025), Dynamical modeling of nonlinear latent factors in multiscale neural activity
+    with real-time inference, NeurIPS, arXiv 2512.12462.
+    """
+
+    latent: int = 32
+    embedding: int | None = None
+    encoder: tuple[int, ...] = (128, 128)
+    decoder: tuple[int, ...] = (64,)
+    fusion: tuple[int, ...] = (128,)
+    memory: tuple[float, float] = (0.1, 10.0)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    progress: bool = True
+    fitted_: Fitted | None = field(default=None, repr=False)
+
+    def fit(
+        self, batch: MultimodalBatch, *, checkpoint: str | os.PathLike[str] | None = None
+    ) -> "MultiscaleDecoder":
+        """Train on a batch and fit the target's read-out; returns a fitted copy.
+
+        Arguments
+        ---------
+        batch: training trials; a share of them (``training.validation``) chooses the parameters kept.
+        checkpoint: file that training is saved to and, if it exists, resumed from. Ctrl-C keeps the best so far.
+
+        Raises
+        ------
+        InputError
+            If the batch cannot be fitted (a channel never observed, a constant target, ...).
+        NumericalError
+            If the loss stops being finite before anything could be kept.
+        """
+        check_usable(batch)
+        config = self._config(batch)
+        scaling = Scaling.fit(batch)
+        names = "+".join(batch.names)
+        trained = fit_parameters(
+            batch,
+            scaling,
+            config,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            progress=Bar(f"fit {names}") if self.progress else None,
+        )
+        network = Network(trained.graph, trained.outcome.parameters, trained.constants)
+        filtered, smoothed = fit_readouts(network, batch)
+        fitted = Fitted(
+            config, network, scaling, batch.modalities, batch.target_names, batch.width,
+            filtered, smoothed, trained.outcome.history, trained.outcome.status, provenance(batch),
+        )  # fmt: skip
+        return replace(self, fitted_=fitted)
+
+    def transform(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> xr.Dataset:
+        """Latents and expected observations of every trial.
+
+        Arguments
+        ---------
+        smoothed: use the whole trial (offline) instead of the past only (real time).
+        ahead: predict this many bins ahead; entry t then estimates bin ``t + ahead`` from data up to t.
+
+        Returns
+        -------
+        Dataset with ``latent`` (trial x time x latent) and ``<modality>`` (trial x time x channel): expected counts per
+        bin for spikes, expected value in the recording's unit for field features. NaN beyond a trial's end.
+        """
+        fitted = self._fitted()
+        if ahead and smoothed:
+            raise InputError("a smoothed estimate knows the whole trial: predict ahead from the filtered one")
+        stacked = batch.stacked()
+        estimates = fitted.estimate(batch, smooth=smoothed)
+        latent = _chosen(estimates, smoothed)
+        graph, *arrays = fitted.network
+        if ahead:
+            latent = np.asarray(look_ahead(*arrays, latent, graph, ahead))
+        variables = {
+            "latent": _labelled(latent, stacked, "latent", [f"x{i}" for i in range(latent.shape[-1])])
+        }
+        for row, mean in zip(fitted.modalities, decode_means(*arrays, latent, graph), strict=True):
+            values = fitted.scaling.invert_observation(row.name, np.asarray(mean))
+            variables[row.name] = _labelled(values, stacked, f"{row.name}_channel", row.channels)
+        return _dataset(variables, batch, stacked)
+
+    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> xr.Dataset:
+        """Decoded target of every trial with its standard error.
+
+        Returns
+        -------
+        Dataset with ``target`` and ``deviation`` (trial x time x dim), in the unit of the target: the predictive
+        distribution is Gaussian. NaN beyond a trial's end.
+        """
+        fitted, readout = self._fitted(), self._readout(smoothed)
+        stacked = batch.stacked()
+        estimates = fitted.estimate(batch, smooth=smoothed)
+        covariance = estimates.smoothed_covariance if smoothed else estimates.filtered_covariance
+        target = readout.linear.predict(np.asarray(_chosen(estimates, smoothed), np.float64))
+        deviation = np.broadcast_to(np.sqrt(readout.variance(covariance)), target.shape)
+        names = fitted.target_names
+        return _dataset(
+            {
+                "target": _labelled(target, stacked, "dim", names),
+                "deviation": _labelled(deviation, stacked, "dim", names),
+            },
+            batch,
+            stacked,
+        )
+
+    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> xr.Dataset:
+        """How well the batch is decoded, over all its scored bins.
+
+        Returns
+        -------
+        Dataset with ``correlation`` and ``r2`` per target dimension and, per spiking modality, ``bits_per_spike``
+        of the one-step prediction (filtered) or of the smoothed rates, relative to each unit's mean count.
+        """
+        fitted = self._fitted()
+        stacked = batch.stacked()
+        variables: dict = {}
+        if fitted.target_names:
+            scored = stacked.scored()
+            decoded = self.predict(batch, smoothed=smoothed)["target"].to_numpy()[scored]
+            true = np.asarray(stacked.target[scored], np.float64)
+            variables["correlation"] = ("dim", correlation(true, decoded))
+            variables["r2"] = ("dim", r2(true, decoded))
+        counts = [m.name for m in fitted.modalities if m.likelihood == "poisson"]
+        if counts:
+            ahead = 0 if smoothed else 1
+            rates = self.transform(batch, smoothed=smoothed, ahead=ahead)
+            bits = [_bits(rates[name].to_numpy(), stacked, name, ahead) for name in counts]
+            variables["bits_per_spike"] = ("modality", np.asarray(bits))
+        return xr.Dataset(variables, {"dim": list(fitted.target_names), "modality": counts})
+
+    def realtime(self) -> "RealtimeDecoder":
+        """A compiled, warmed-up decoder that takes one bin at a time."""
+        from neurodyn.realtime.decoder import RealtimeDecoder
+
+        return RealtimeDecoder(self._fitted())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one HDF5 file, atomically."""
+        save_fitted(path, self._fitted())
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder":
+        """Read a model that :meth:`save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is not a model of this package or of a later version.
+        """
+        fitted = load_fitted(path)
+        model = fitted.config.model
+        row = model.modalities[0]
+        memory = (model.memory[0] * fitted.width, model.memory[1] * fitted.width)
+        return MultiscaleDecoder(
+            model.latent, model.embedding, row.encoder, row.decoder, model.fusion, memory,
+            fitted.config.objective, fitted.config.training, fitted_=fitted,
+        )  # fmt: skip
+
+    def _config(self, batch: MultimodalBatch) -> DecoderConfig:
+        rows = tuple(
+            ModalityConfig(
+                m.name, m.n_channels, m.likelihood, self.encoder, self.decoder, SMOOTHNESS[m.likelihood]
+            )
+            for m in batch.modalities
+        )
+        memory = (self.memory[0] / batch.width, self.memory[1] / batch.width)
+        model = ModelConfig(
+            rows, self.latent, self.embedding or self.latent, batch.n_dims, self.fusion, memory
+        )
+        return DecoderConfig(model, self.objective, self.training)
+
+    def _fitted(self) -> Fitted:
+        if self.fitted_ is None:
+            raise InputError("this decoder has not been fitted: use the one that fit(batch) returns")
+        return self.fitted_
+
+    def _readout(self, smoothed: bool) -> Readout:
+        readout = self._fitted().smoothed if smoothed else self._fitted().filtered
+        if readout is None:
+            raise InputError("this model was fitted without a target: give the batch one and fit again")
+        return readout
+
+
+def _chosen(estimates: Estimates, smoothed: bool) -> np.ndarray:
+    latent = estimates.smoothed if smoothed else estimates.filtered
+    assert latent is not None
+    return latent
+
+
+def _bits(rates: np.ndarray, stacked: Stacked, name: str, ahead: int) -> float:
+    bins = rates.shape[1] - ahead
+    counted = stacked.observed[name][:, ahead:] & ~stacked.context[:, ahead:, None]
+    return bits_per_spike(rates[:, :bins], stacked.observations[name][:, ahead:], counted)
+
+
+def _labelled(values: np.ndarray, stacked: Stacked, axis: str, names: Sequence[str]) -> xr.DataArray:
+    inside = np.where(stacked.valid[..., None], values, np.nan)
+    return xr.DataArray(inside, dims=("trial", "time", axis), coords={axis: list(names)})
+
+
+def _dataset(variables: dict[str, xr.DataArray], batch: MultimodalBatch, stacked: Stacked) -> xr.Dataset:
+    """Dataset with the time of each bin's end, seconds, as a coordinate."""
+    dataset = xr.Dataset(variables, attrs={"bin_width_seconds": batch.width})
+    return dataset.assign_coords(
+        seconds=(("trial", "time"), stacked.time), context=(("trial", "time"), stacked.context)
+    )

@@ -1,0 +1,360 @@
+"""From a batch to trained parameters: segments drawn on the device, one compiled call per epoch."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.scaling import Scaling
+from neurodyn.multiscale.config import DecoderConfig
+from neurodyn.multiscale.likelihoods import likelihood
+from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
+from neurodyn.multiscale.objective import TrainingBatch, loss_terms
+from neurodyn.training import LoopConfig, Outcome, Progress, train, triangular
+
+
+class Timeline(NamedTuple):
+    """The bins of a recording on the device, stored once; segments are gathered from it inside the compiled step."""
+
+    values: dict[str, Array]
+    observed: dict[str, Array]
+    target: Array
+    target_observed: Array
+
+
+class TrainState(NamedTuple):
+    """What an epoch takes and returns."""
+
+    parameters: Any
+    optimizer: optax.OptState
+    average: Any
+    step: Array
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Every place a segment may start at on the timeline, and how many of its bins belong to the trial."""
+
+    starts: Int[np.ndarray, " candidate"]
+    lengths: Int[np.ndarray, " candidate"]
+    leads: Int[np.ndarray, " candidate"]
+    bins: int
+    per_epoch: int
+
+    def draw(self, seed: int, epoch: int, batch: int) -> Int[np.ndarray, "3 step batch"]:
+        """Starts, lengths and leads of the segments of each step of an epoch, from (seed, epoch) alone."""
+        generator = np.random.default_rng([seed, epoch])
+        batch = min(batch, self.per_epoch)
+        steps = max(1, round(self.per_epoch / batch))
+        rounds = -(-steps * batch // len(self.starts))
+        drawn = np.concatenate([generator.permutation(len(self.starts)) for _ in range(rounds)])
+        table = np.stack([self.starts, self.lengths, self.leads])
+        return table[:, drawn[: steps * batch]].reshape(3, steps, batch)
+
+    def everything(self) -> Int[np.ndarray, "3 candidate"]:
+        """All candidates as one batch."""
+        return np.stack([self.starts, self.lengths, self.leads])
+
+
+def segments_of(batch: MultimodalBatch, seconds: float) -> Segments:
+    """Segments of at most ``seconds``: short trials whole, longer ones at every phase of the slowest clock.
+
+    Starts keep the phase of the slowest clock, so that segments of a regular recording share one mask and their
+    covariances are computed once.
+    """
+    clock = max(m.clock for m in batch.modalities)
+    bins = min(max(2, round(seconds / batch.width)), int(batch.lengths.max()))
+    starts, lengths, leads = [], [], []
+    for start, length, lead in zip(batch.starts, batch.lengths, batch.lead, strict=True):
+        first = -int(start) % clock if length > bins + clock else 0
+        offsets = np.arange(first, max(first + 1, length - bins + 1), clock)
+        starts.append(start + offsets)
+        lengths.append(np.minimum(bins, length - offsets))
+        leads.append(np.maximum(lead - offsets, 0))
+    per_epoch = max(1, round(batch.n_bins / bins))
+    return Segments(np.concatenate(starts), np.concatenate(lengths), np.concatenate(leads), bins, per_epoch)
+
+
+def validation_split(
+    batch: MultimodalBatch, share: float, seconds: float
+) -> tuple[MultimodalBatch, MultimodalBatch]:
+    """Keep a share of the bins out of the gradient: whole trials, or pieces spread evenly over long ones.
+
+    Pieces are ``seconds`` long and preceded by as much context, so that they are judged as a running decoder is.
+    """
+    piece = round(seconds / batch.width)
+    if batch.n_trials > 4 and batch.lengths.max() <= 2 * piece:
+        every = max(2, round(1 / share))
+        held = np.arange(batch.n_trials) % every == every // 2
+        return batch.with_trials(np.flatnonzero(~held)), batch.with_trials(np.flatnonzero(held))
+    piece = min(piece, int(batch.n_bins * share))
+    count = max(1, int(share * batch.n_bins / piece))
+    ends = np.cumsum(batch.lengths)
+    middles = (np.arange(count) + 0.5) * batch.n_bins / count
+    trial = np.searchsorted(ends, middles, side="right")
+    first = (middles - (ends - batch.lengths)[trial]).astype(int) - piece // 2
+    first = np.clip(first, 0, np.maximum(batch.lengths[trial] - piece, 0)) + batch.starts[trial]
+    train = _without(batch, first, piece)
+    lead = np.minimum(piece, first - batch.starts[trial])
+    return train, batch.with_runs(first - lead, np.full(count, piece) + lead, lead)
+
+
+def _without(batch: MultimodalBatch, first: Int[np.ndarray, " piece"], piece: int) -> MultimodalBatch:
+    """The batch's trials with pieces of bins cut out of them."""
+    starts, lengths = [], []
+    for start, length in zip(batch.starts, batch.lengths, strict=True):
+        here = np.sort(first[(first >= start) & (first < start + length)])
+        edges = np.concatenate([[start], np.stack([here, here + piece], 1).ravel(), [start + length]])
+        starts.append(edges[0::2])
+        lengths.append(edges[1::2] - edges[0::2])
+    starts, lengths = np.concatenate(starts), np.concatenate(lengths)
+    kept = lengths > 1
+    return batch.with_runs(starts[kept], lengths[kept], np.zeros(int(kept.sum()), np.int64))
+
+
+def timeline_of(batch: MultimodalBatch, scaling: Scaling) -> Timeline:
+    """The batch's timeline as device arrays, target z-scored."""
+    dtype = jnp.result_type(float)
+    target = np.where(batch.target_observed[:, None], scaling.apply_target(batch.target), 0)
+    return Timeline(
+        {n: jnp.asarray(batch.observations[n], dtype) for n in batch.names},
+        {n: jnp.asarray(batch.observed[n]) for n in batch.names},
+        jnp.asarray(target, dtype),
+        jnp.asarray(batch.target_observed),
+    )
+
+
+def gather(
+    timeline: Timeline,
+    segments: Int[Array, "3 trial"],
+    bins: int,
+    *,
+    shared: bool,
+) -> TrainingBatch:
+    """Cut segments out of the timeline.
+
+    Arguments
+    ---------
+    segments: starts, lengths and leads in bins; beyond its length a segment is masked, in its lead not scored.
+    shared: whether all segments have one mask (checked by the caller); the covariances are then computed once.
+    """
+    starts, lengths, leads = segments
+    offset = jnp.arange(bins)
+    index = jnp.minimum(starts[:, None] + offset, timeline.target.shape[0] - 1)
+    valid = offset < lengths[:, None]
+    observed = {n: o[index] & valid[..., None] for n, o in timeline.observed.items()}
+    seen = {n: jnp.any(o, axis=-1) for n, o in observed.items()}
+    if shared:
+        seen = {n: s[0] for n, s in seen.items()}
+    values = {n: v[index] for n, v in timeline.values.items()}
+    scored = timeline.target_observed[index] & valid & (offset >= leads[:, None])
+    observations = Observations(values, observed, seen, valid[0] if shared else valid)
+    return TrainingBatch(observations, timeline.target[index], scored)
+
+
+def masks_are_shared(batch: MultimodalBatch, segments: Segments) -> bool:
+    """Whether every segment sees each modality in the same bins."""
+    if np.any(segments.lengths < segments.bins):
+        return False
+    offset = np.arange(segments.bins)
+    for name in batch.names:
+        seen = batch.observed[name].any(axis=1)
+        pattern = seen[segments.starts[0] + offset]
+        inside = batch.in_trials()
+        if pattern.all() and seen[inside].all():
+            continue
+        if any(not np.array_equal(seen[start + offset], pattern) for start in segments.starts):
+            return False
+    return True
+
+
+def likelihood_scales(batch: MultimodalBatch, scaling: Scaling) -> dict[str, float]:
+    """Weight of each modality's log-likelihood: counts are brought to the magnitude of the field (tau).
+
+    ``tau = |mean log-lik of the field under its per-channel mean| / |mean log-lik of the counts under theirs|``,
+    with the mean over all Gaussian modalities in the numerator; 1 where there is none.
+    """
+    baseline = {
+        m.name: _baseline_log_likelihood(batch, scaling, m.name, m.likelihood) for m in batch.modalities
+    }
+    field = [abs(baseline[m.name]) for m in batch.modalities if likelihood(m.likelihood).scaled]
+    reference = float(np.mean(field)) if field else None
+    return {
+        m.name: 1.0
+        if reference is None or likelihood(m.likelihood).scaled
+        else reference / max(abs(baseline[m.name]), 1e-6)
+        for m in batch.modalities
+    }
+
+
+def _baseline_log_likelihood(batch: MultimodalBatch, scaling: Scaling, name: str, kind: str) -> float:
+    """Mean log-likelihood of a modality when every channel is predicted by its mean."""
+    inside = batch.in_trials()
+    values, observed = batch.observations[name][inside], batch.observed[name][inside]
+    noise = likelihood(kind)
+    if noise.scaled:
+        values, output = scaling.apply_observation(name, values), np.zeros(values.shape[1], np.float32)
+    else:
+        output = np.log(np.maximum(scaling.mean[name], 1e-4))
+    log_prob = noise.distribution(jnp.asarray(output)).log_prob(jnp.asarray(values))
+    return float(np.mean(np.asarray(log_prob)[observed]))
+
+
+def build_model(config: DecoderConfig, scaling: Scaling) -> MultiscaleModel:
+    """A new model with the training data's scaling and weights drawn from the seed."""
+    dtype = jnp.result_type(float)
+    statistics = {
+        m.name: (jnp.asarray(scaling.mean[m.name], dtype), jnp.asarray(scaling.scale[m.name], dtype))
+        for m in config.model.modalities
+    }
+    return MultiscaleModel(config.model, statistics, rngs=nnx.Rngs(config.training.seed))
+
+
+def optimizer_of(config: DecoderConfig, steps_per_epoch: int) -> optax.GradientTransformation:
+    """Adam with clipped gradients and the triangular learning rate."""
+    training = config.training
+    schedule = triangular(*training.learning_rate, training.half_cycle, training.decay, steps_per_epoch)
+    return optax.chain(optax.clip_by_global_norm(training.clip), optax.adam(schedule))
+
+
+@partial(
+    jax.jit, static_argnames=("graph", "config", "steps_per_epoch", "bins", "shared"), donate_argnames="state"
+)
+def run_epoch(
+    state: TrainState,
+    constants: Any,
+    timeline: Timeline,
+    scales: Mapping[str, Array],
+    segments: Int[Array, "3 step batch"],
+    seed: Int[Array, ""],
+    *,
+    graph: Any,
+    config: DecoderConfig,
+    steps_per_epoch: int,
+    bins: int,
+    shared: bool,
+) -> tuple[TrainState, Float[Array, " step"]]:
+    """All gradient steps of one epoch in one compiled call; returns the state and each step's loss."""
+    optimizer = optimizer_of(config, steps_per_epoch)
+
+    def loss(parameters: Any, batch: TrainingBatch, dropout: Dropout) -> Array:
+        model = nnx.merge(graph, parameters, constants)
+        return sum(loss_terms(model, batch, scales, config.model, config.objective, dropout))
+
+    def step(state: TrainState, chosen: Array) -> tuple[TrainState, Array]:
+        batch = gather(timeline, chosen, bins, shared=shared)
+        key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), state.step)
+        value, gradient = jax.value_and_grad(loss)(state.parameters, batch, draw_dropout(key, batch, config))
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        average = _averaged(state.average, parameters, state.step, config.training.average)
+        return TrainState(parameters, optimizer_state, average, state.step + 1), value
+
+    return jax.lax.scan(step, state, jnp.swapaxes(segments, 0, 1))
+
+
+def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dropout:
+    """Masks of one step: bins per modality (one mask for the whole batch), input channels, fused embedding."""
+    objective, (trials, bins) = config.objective, batch.scored.shape
+    keys = iter(jax.random.split(key, 2 * len(config.model.modalities) + 1))
+    hidden = {
+        m.name: jax.random.bernoulli(next(keys), objective.time_dropout, (bins,))
+        for m in config.model.modalities
+    }
+    channels = {
+        m.name: jax.random.bernoulli(next(keys), objective.dropout, (trials, bins, m.channels))
+        for m in config.model.modalities
+    }
+    kept = jax.random.bernoulli(next(keys), 1 - objective.dropout, (trials, bins, config.model.embedding))
+    dtype = batch.target.dtype
+    return Dropout(hidden, channels, kept.astype(dtype) / (1 - objective.dropout))
+
+
+def _averaged(average: Any, parameters: Any, step: Array, decay: float) -> Any:
+    """Exponential running average whose first steps forget the random start faster."""
+    count = step.astype(jnp.result_type(float))
+    weight = jnp.minimum(decay, (1 + count) / (10 + count))
+    return jax.tree.map(lambda a, p: weight * a + (1 - weight) * p, average, parameters)
+
+
+@partial(jax.jit, static_argnames=("graph", "config"))
+def validation_terms(
+    parameters: Any,
+    constants: Any,
+    batch: TrainingBatch,
+    scales: Mapping[str, Array],
+    *,
+    graph: Any,
+    config: DecoderConfig,
+) -> Any:
+    """Terms of the loss on held-out segments, nothing hidden."""
+    model = nnx.merge(graph, parameters, constants)
+    return loss_terms(model, batch, scales, config.model, config.objective, None)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Trained parameters and how they came about."""
+
+    parameters: Any
+    constants: Any
+    graph: Any
+    outcome: Outcome[TrainState]
+
+
+def fit_parameters(
+    batch: MultimodalBatch,
+    scaling: Scaling,
+    config: DecoderConfig,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train the model on a batch; the validation share chooses which parameters are kept."""
+    training = config.training
+    model = build_model(config, scaling)
+    graph, parameters, constants = nnx.split(model, nnx.Param, ...)
+    inner, held = validation_split(batch, training.validation, training.segment)
+    segments, held_segments = segments_of(inner, training.segment), _whole_trials(held)
+    timeline = timeline_of(batch, scaling)
+    scales = {n: jnp.asarray(s, timeline.target.dtype) for n, s in likelihood_scales(batch, scaling).items()}
+    shared = masks_are_shared(inner, segments)
+    steps = segments.draw(training.seed, 0, training.batch).shape[1]
+    held_batch = gather(timeline, jnp.asarray(held_segments.everything()), held_segments.bins, shared=False)
+
+    def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
+        drawn = jnp.asarray(segments.draw(training.seed, number, training.batch))
+        return run_epoch(
+            state, constants, timeline, scales, drawn, jnp.asarray(training.seed),
+            graph=graph, config=config, steps_per_epoch=steps, bins=segments.bins, shared=shared,
+        )  # fmt: skip
+
+    def validate(state: TrainState) -> tuple[Array, Any]:
+        kept = state.average if training.average > 0 else state.parameters
+        terms = validation_terms(kept, constants, held_batch, scales, graph=graph, config=config)
+        return (terms.target if config.model.target and config.objective.target > 0 else sum(terms)), kept
+
+    start = TrainState(
+        parameters,
+        optimizer_of(config, steps).init(parameters),
+        jax.tree.map(jnp.copy, parameters),
+        jnp.zeros((), jnp.int32),
+    )
+    loop = LoopConfig(
+        training.epochs, training.validate_every, training.patience, checkpoint, {"config": asdict(config)}
+    )
+    outcome = train(start, epoch, validate, loop, progress)
+    return Trained(outcome.parameters, constants, graph, outcome)
+
+
+def _whole_trials(batch: MultimodalBatch) -> Segments:
+    return Segments(batch.starts, batch.lengths, batch.lead, int(batch.lengths.max()), batch.n_trials)

@@ -1,0 +1,73 @@
+"""From the observations of one modality to an embedding in every bin, causal and robust to missing samples."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from neurodyn.kernels import kalman
+from neurodyn.multiscale.config import ModalityConfig, ModelConfig
+from neurodyn.multiscale.dynamics import LinearDynamics
+from neurodyn.multiscale.networks import Mlp
+
+MAX_INFLATION = 2.0
+"""Most that the inputs left over are scaled up by when other channels of the bin are missing."""
+
+
+class Constant(nnx.Variable):
+    """Part of the model that is fixed by the training data, not by gradients: centres and scales."""
+
+
+class ModalityEncoder(nnx.Module):
+    """Scaling, network ``e = MLP(y)`` and Kalman filter ``f = C z[t|t]`` of one modality."""
+
+    def __init__(
+        self,
+        modality: ModalityConfig,
+        config: ModelConfig,
+        center: Float[Array, " channel"],
+        scale: Float[Array, " channel"],
+        *,
+        filtered: bool,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.center = Constant(center)
+        self.scale = Constant(scale)
+        self.network = Mlp(modality.channels, modality.encoder, config.embedding, skip=config.skip, rngs=rngs)
+        self.dynamics = (
+            LinearDynamics(config.latent, config.embedding, config.memory, rngs=rngs) if filtered else None
+        )
+
+    def scaled(self, values: Float[Array, "*batch channel"]) -> Float[Array, "*batch channel"]:
+        """Z-score with the statistics of the training data."""
+        return (values - self.center[...]) / self.scale[...]
+
+    def embed(
+        self, values: Float[Array, "*batch channel"], observed: Bool[Array, "*batch channel"]
+    ) -> Float[Array, "*batch embedding"]:
+        """Embed single bins; a missing channel enters as its mean, and the others are scaled up to make up for it.
+
+        Arguments
+        ---------
+        values: in the unit of the recording; never read where not observed.
+        observed: True where the channel is observed. Dropout in training hides channels in the same way.
+        """
+        inputs = jnp.where(observed, self.scaled(values), jnp.zeros_like(values))
+        share = jnp.mean(observed.astype(inputs.dtype), axis=-1, keepdims=True)
+        return self.network(inputs / jnp.maximum(share, 1 / MAX_INFLATION))
+
+    def fill(
+        self,
+        embedding: Float[Array, "trial time embedding"],
+        seen: Bool[Array, " time"] | Bool[Array, "trial time"],
+    ) -> Float[Array, "trial time embedding"]:
+        """Embedding in every bin, from the bins seen so far: ``C z[t|t]`` of this modality's own dynamics."""
+        if self.dynamics is None:
+            return embedding
+        observed = spread(seen, embedding.shape[-1])
+        filtered = kalman.filter_trials(self.dynamics.parameters(), embedding, observed)
+        return self.dynamics.emit(filtered.mean)
+
+
+def spread(seen: Bool[Array, "*batch"], channels: int) -> Bool[Array, "*batch channel"]:
+    """A mask over bins as a mask over bins and channels: an embedding is seen whole or not at all."""
+    return jnp.broadcast_to(seen[..., None], (*seen.shape, channels))

@@ -1,0 +1,170 @@
+"""The whole model: encoders, fusion, backbone, decoders, for any number of modalities.
+
+Offline (:meth:`MultiscaleModel.infer`) and in real time (:meth:`MultiscaleModel.step`) the same parameters meet the
+same kernels; that both give the same latents is a test, with missing bins and channels.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from neurodyn.kernels import kalman
+from neurodyn.kernels.kalman import Belief
+from neurodyn.multiscale.backbone import Backbone, Latents
+from neurodyn.multiscale.config import ModelConfig
+from neurodyn.multiscale.fusion import Fusion
+from neurodyn.multiscale.modality_decoders import ModalityDecoder
+from neurodyn.multiscale.modality_encoder import ModalityEncoder, spread
+
+
+class Observations(NamedTuple):
+    """Trials as the model takes them, keyed by modality.
+
+    ``seen`` and ``valid`` are time when all trials share the mask, so that covariances are computed once, or
+    trial x time when they differ.
+    """
+
+    values: Mapping[str, Float[Array, "trial time channel"]]
+    observed: Mapping[str, Bool[Array, "trial time channel"]]
+    seen: Mapping[str, Bool[Array, " time"] | Bool[Array, "trial time"]]
+    valid: Bool[Array, " time"] | Bool[Array, "trial time"]
+
+
+class State(NamedTuple):
+    """What the model carries from bin to bin: beliefs about the next bin, before its observations."""
+
+    modalities: tuple[Belief, ...]
+    backbone: Belief
+
+
+class Frozen(NamedTuple):
+    """The linear dynamics of every part, worked out once before a real-time loop."""
+
+    modalities: tuple[kalman.LinearGaussian, ...]
+    backbone: kalman.LinearGaussian
+
+
+class StepOutput(NamedTuple):
+    """Estimates of one bin given everything up to and including it."""
+
+    latent: Float[Array, " latent"]
+    covariance: Float[Array, "latent latent"]
+    means: tuple[Float[Array, " channel"], ...]
+
+
+class Dropout(NamedTuple):
+    """What training hides: bins per modality (time), input channels, entries of the fused embedding."""
+
+    bins: Mapping[str, Bool[Array, " time"]]
+    channels: Mapping[str, Bool[Array, "trial time channel"]]
+    fused: Float[Array, "trial time embedding"]
+
+
+class MultiscaleModel(nnx.Module):
+    """MRINE's network for any number of modalities (spec, section Model).
+
+    With one modality there is neither a modality filter nor a fusion network: its embedding is the backbone's
+    observation, missing where the modality is.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        scaling: Mapping[str, tuple[Float[Array, " channel"], Float[Array, " channel"]]],
+        *,
+        rngs: nnx.Rngs,
+    ) -> None:
+        many = len(config.modalities) > 1
+        self.names = tuple(m.name for m in config.modalities)
+        self.encoders = nnx.List(
+            [
+                ModalityEncoder(m, config, *scaling[m.name], filtered=many, rngs=rngs)
+                for m in config.modalities
+            ]
+        )
+        self.fusion = Fusion(config, rngs=rngs) if many else None
+        self.backbone = Backbone(config.latent, config.embedding, config.memory, rngs=rngs)
+        self.decoders = nnx.List([ModalityDecoder(m, config, rngs=rngs) for m in config.modalities])
+        # The read-out used inside the objective only; the decoder a user gets is fitted afterwards by ridge.
+        self.readout = nnx.Linear(config.latent, config.target, param_dtype=jnp.result_type(float), rngs=rngs)
+
+    # Offline --------------------------------------------------------------------------------------------------
+
+    def embed(
+        self, observations: Observations, dropout: Dropout | None = None
+    ) -> tuple[Float[Array, "trial time embedding"], Bool[Array, "*trial time"]]:
+        """Fused embedding of every bin and the bins in which the backbone sees it."""
+        filled, seen = [], observations.valid
+        for name, encoder in zip(self.names, self.encoders, strict=True):
+            seen = observations.seen[name]
+            observed = observations.observed[name]
+            if dropout is not None:
+                seen = seen & ~dropout.bins[name]
+                observed = observed & ~dropout.channels[name]
+            filled.append(encoder.fill(encoder.embed(observations.values[name], observed), seen))
+        if self.fusion is None:
+            return filled[0], seen
+        return self.fusion(filled), observations.valid
+
+    def infer(
+        self, observations: Observations, *, smooth: bool = True, dropout: Dropout | None = None
+    ) -> Latents:
+        """Latents of whole trials: filtered (causal) and, if asked, smoothed."""
+        fused, seen = self.embed(observations, dropout)
+        if dropout is not None:
+            fused = fused * dropout.fused
+        return self.backbone.infer(fused, seen, smooth=smooth)
+
+    # In real time ---------------------------------------------------------------------------------------------
+
+    def freeze(self) -> Frozen:
+        """Parameters of the linear dynamics for :meth:`step`."""
+        own = (e.dynamics for e in self.encoders)
+        return Frozen(tuple(d.parameters() for d in own if d is not None), self.backbone.parameters())
+
+    def step(
+        self,
+        dynamics: Frozen,
+        state: State,
+        values: Mapping[str, Float[Array, " channel"]],
+        observed: Mapping[str, Bool[Array, " channel"]],
+    ) -> tuple[State, StepOutput]:
+        """One bin: the recursion that :meth:`infer` runs over whole trials."""
+        filled, beliefs, seen = [], [], jnp.asarray(True)
+        for position, (name, encoder) in enumerate(zip(self.names, self.encoders, strict=True)):
+            seen = jnp.any(observed[name])
+            embedding = encoder.embed(values[name], observed[name])
+            if encoder.dynamics is not None:
+                own = dynamics.modalities[position]
+                belief = _condition(own, state.modalities[position], embedding, seen)
+                embedding = encoder.dynamics.emit(belief.mean)
+                beliefs.append(kalman.predict(own, belief))
+            filled.append(embedding)
+        fused = filled[0]
+        if self.fusion is not None:
+            fused, seen = self.fusion(filled), jnp.asarray(True)
+        latent = _condition(dynamics.backbone, state.backbone, fused, seen)
+        output = StepOutput(latent.mean, latent.covariance, self.means(latent.mean))
+        return State(tuple(beliefs), kalman.predict(dynamics.backbone, latent)), output
+
+    def means(self, latent: Float[Array, "*batch latent"]) -> tuple[Float[Array, "*batch channel"], ...]:
+        """Expected observation of each modality given a latent state."""
+        embedding = self.backbone.emit(latent)
+        return tuple(decoder.mean(embedding) for decoder in self.decoders)
+
+
+def initial_state(dynamics: Frozen) -> State:
+    """State before the first bin."""
+    return State(
+        tuple(kalman.initial_belief(own) for own in dynamics.modalities),
+        kalman.initial_belief(dynamics.backbone),
+    )
+
+
+def _condition(
+    dynamics: kalman.LinearGaussian, predicted: Belief, embedding: Array, seen: Bool[Array, ""]
+) -> Belief:
+    return kalman.update(dynamics, predicted, embedding, spread(seen, embedding.shape[-1]))

@@ -1,0 +1,144 @@
+"""What training maximises: prediction of every modality, smooth outputs and latents, and the target's read-out."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from neurodyn.multiscale.backbone import Latents
+from neurodyn.multiscale.config import ModelConfig, ObjectiveConfig
+from neurodyn.multiscale.likelihoods import likelihood
+from neurodyn.multiscale.modality_decoders import ModalityDecoder
+from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
+
+
+class TrainingBatch(NamedTuple):
+    """Segments of one training step: observations, z-scored target and the bins in which it is scored."""
+
+    observations: Observations
+    target: Float[Array, "trial time dim"]
+    scored: Bool[Array, "trial time"]
+
+
+class Terms(NamedTuple):
+    """The terms of the loss, each with its weight applied; their sum is what is minimised."""
+
+    likelihood: Float[Array, ""]
+    output_smoothness: Float[Array, ""]
+    latent_smoothness: Float[Array, ""]
+    weights: Float[Array, ""]
+    target: Float[Array, ""]
+
+
+def loss_terms(
+    model: MultiscaleModel,
+    batch: TrainingBatch,
+    scales: Mapping[str, Float[Array, ""]],
+    config: ModelConfig,
+    objective: ObjectiveConfig,
+    dropout: Dropout | None,
+) -> Terms:
+    """All terms of the loss on one batch.
+
+    Arguments
+    ---------
+    scales: tau of the spec per modality, the weight of its log-likelihood (:func:`likelihood_scales`).
+    dropout: what to hide, or None for validation.
+    """
+    latents = model.infer(batch.observations, dropout=dropout)
+    assert latents.smoothed is not None and latents.smoothed_covariance is not None
+    ahead = tuple(k for k in objective.horizons if k > 0)
+    states = [latents.smoothed[None]] + ([model.backbone.ahead(latents.filtered, ahead)] if ahead else [])
+    embeddings = model.backbone.emit(jnp.concatenate(states))
+    horizons = (0, *ahead)
+    score, rough = jnp.zeros((), embeddings.dtype), jnp.zeros((), embeddings.dtype)
+    for row, encoder, decoder in zip(config.modalities, model.encoders, model.decoders, strict=True):
+        values = batch.observations.values[row.name]
+        if decoder.likelihood.scaled:
+            values = encoder.scaled(values)
+        visible = batch.observations.observed[row.name]
+        if dropout is not None and not objective.score_hidden:
+            visible = visible & ~dropout.bins[row.name][:, None]
+        outputs = decoder(embeddings)
+        score += scales[row.name] * _log_likelihood(decoder, outputs, values, visible, horizons, objective)
+        rough += row.smoothness * _output_roughness(decoder, outputs[0], jnp.any(visible, -1))
+    return Terms(
+        -score,
+        rough,
+        objective.latent_smoothness * _latent_roughness(latents),
+        objective.weight_penalty * _weight_norms(model),
+        objective.target * _target_error(model, latents.filtered, batch),
+    )
+
+
+def _log_likelihood(
+    decoder: ModalityDecoder,
+    outputs: Float[Array, "horizon trial time channel"],
+    values: Float[Array, "trial time channel"],
+    visible: Bool[Array, "trial time channel"],
+    horizons: tuple[int, ...],
+    objective: ObjectiveConfig,
+) -> Float[Array, ""]:
+    """Sum over horizons of the masked mean log-likelihood of the observation at ``t + k``."""
+    total = jnp.zeros((), outputs.dtype)
+    for position, k in enumerate(horizons):
+        if k not in objective.horizons:
+            continue
+        predicted = outputs[position, :, : outputs.shape[2] - k]
+        log_prob = decoder.likelihood.distribution(predicted).log_prob(values[:, k:])
+        total += masked_mean(log_prob, visible[:, k:])
+    return total
+
+
+def _output_roughness(
+    decoder: ModalityDecoder,
+    output: Float[Array, "trial time channel"],
+    seen: Bool[Array, "trial time"],
+) -> Float[Array, ""]:
+    """Mean divergence between the outputs of a seen bin and of the seen bin before it."""
+    bins = jnp.arange(seen.shape[1])
+    latest = jax.lax.cummax(jnp.where(seen, bins, -1), axis=1)
+    before = jnp.concatenate([jnp.full_like(latest[:, :1], -1), latest[:, :-1]], axis=1)
+    previous = jnp.take_along_axis(output, jnp.maximum(before, 0)[..., None], axis=1)
+    divergence = decoder.likelihood.divergence(previous, output)
+    counted = jnp.broadcast_to((seen & (before >= 0))[..., None], divergence.shape)
+    return masked_mean(divergence, counted)
+
+
+def _latent_roughness(latents: Latents) -> Float[Array, ""]:
+    """Mean divergence between consecutive smoothed latents, over the first half of their dimensions."""
+    assert latents.smoothed is not None and latents.smoothed_covariance is not None
+    half = max(1, latents.smoothed.shape[-1] // 2)
+    mean = latents.smoothed[..., :half]
+    variance = jnp.diagonal(latents.smoothed_covariance, axis1=-2, axis2=-1)[..., :half]
+    early, late = variance[..., :-1, :], variance[..., 1:, :]
+    shift = jnp.square(mean[:, 1:] - mean[:, :-1])
+    divergence = 0.5 * (jnp.log(late / early) + (early + shift) / late - 1)
+    return jnp.mean(divergence)
+
+
+def _weight_norms(model: MultiscaleModel) -> Float[Array, ""]:
+    """Sum of the Frobenius norms of all network weight matrices."""
+    networks = [e.network for e in model.encoders] + [d.network for d in model.decoders]
+    if model.fusion is not None:
+        networks.append(model.fusion.network)
+    return sum((jnp.linalg.norm(k) for n in networks for k in n.kernels()), start=jnp.zeros(()))
+
+
+def _target_error(
+    model: MultiscaleModel, latent: Float[Array, "trial time latent"], batch: TrainingBatch
+) -> Float[Array, ""]:
+    """Mean squared error of the linear read-out of the z-scored target from the filtered latent."""
+    if batch.target.shape[-1] == 0:
+        return jnp.zeros((), latent.dtype)
+    error = jnp.square(model.readout(latent) - batch.target)
+    return masked_mean(error, jnp.broadcast_to(batch.scored[..., None], error.shape))
+
+
+def masked_mean(values: Float[Array, "*shape"], mask: Bool[Array, "*shape"]) -> Float[Array, ""]:
+    """Mean over the entries where the mask is True; zero if there is none."""
+    count = jnp.sum(mask.astype(values.dtype))
+    total = jnp.sum(jnp.where(mask, values, jnp.zeros_like(values)))
+    return total / jnp.maximum(count, jnp.ones_like(count))

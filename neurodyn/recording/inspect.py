@@ -1,0 +1,147 @@
+"""What a recording holds, as data: one row per item."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+
+_MOST_NAMES = 6
+
+
+class Kind(Enum):
+    """What an item of a recording is."""
+
+    SPIKES = "spikes"
+    FIELD = "field"
+    BEHAVIOUR = "behaviour"
+    INTERVALS = "intervals"
+
+
+@dataclass(frozen=True)
+class ItemSummary:
+    """One item of a recording.
+
+    Parameters
+    ----------
+    name, kind
+        What it is called and what it is.
+    members
+        Number of units, channels or intervals.
+    samples
+        Number of spikes of all units or of samples per channel; None for intervals.
+    start, stop
+        First and last time in seconds; NaN if the item is empty.
+    rate
+        Sampling rate in Hz, from the median step of timestamps; None for spikes and intervals.
+    regular
+        Whether samples come at a fixed rate; None for spikes and intervals.
+    firing_rates
+        Lowest, median and highest mean rate of a unit in Hz, over the time from the first spike of all to the
+        last; None for signals and intervals.
+    missing
+        Fraction of values that are NaN; None for spikes and intervals.
+    unit
+        Unit of the values, empty if there is none.
+    notes
+        Names of the channels, labels of the intervals, or what is known of the units, shortened.
+    """
+
+    name: str
+    kind: Kind
+    members: int
+    samples: int | None
+    start: float
+    stop: float
+    rate: float | None = None
+    regular: bool | None = None
+    firing_rates: tuple[float, float, float] | None = None
+    missing: float | None = None
+    unit: str = ""
+    notes: str = ""
+
+
+def describe(recording: Recording) -> list[ItemSummary]:
+    """Summarise each item of a recording: spikes, fields, behaviour, then intervals.
+
+    Parameters
+    ----------
+    recording
+        What to look at.
+
+    Returns
+    -------
+    list of ItemSummary
+        One per item, in the recording's order.
+    """
+    return [
+        *(_spikes(item) for item in recording.spikes.values()),
+        *(_signal(item, Kind.FIELD) for item in recording.fields.values()),
+        *(_signal(item, Kind.BEHAVIOUR) for item in recording.behaviour.values()),
+        *(_intervals(item) for item in recording.intervals.values()),
+    ]
+
+
+def _spikes(trains: SpikeTrains) -> ItemSummary:
+    return ItemSummary(
+        name=trains.name,
+        kind=Kind.SPIKES,
+        members=trains.n_units,
+        samples=trains.n_spikes,
+        start=trains.start,
+        stop=trains.stop,
+        firing_rates=_firing_rates(trains),
+        notes="; ".join(_attribute_notes(name, values) for name, values in trains.attributes.items()),
+    )
+
+
+def _firing_rates(trains: SpikeTrains) -> tuple[float, float, float] | None:
+    span = trains.stop - trains.start
+    if not span > 0:
+        return None
+    rates = np.array([train.size for train in trains.times]) / span
+    return float(rates.min()), float(np.median(rates)), float(rates.max())
+
+
+def _attribute_notes(name: str, values: np.ndarray) -> str:
+    """How often each value occurs, where that says something; otherwise only the name."""
+    kinds, counts = np.unique(values, return_counts=True)
+    if kinds.size > _MOST_NAMES or kinds.dtype.kind == "f":
+        return name
+    return f"{name}: " + ", ".join(f"{kind} (n={count})" for kind, count in zip(kinds, counts, strict=True))
+
+
+def _signal(signal: Signal, kind: Kind) -> ItemSummary:
+    return ItemSummary(
+        name=signal.name,
+        kind=kind,
+        members=signal.n_channels,
+        samples=signal.n_samples,
+        start=signal.start if signal.n_samples else float("nan"),
+        stop=signal.stop if signal.n_samples else float("nan"),
+        rate=signal.typical_rate,
+        regular=signal.rate is not None,
+        missing=float(np.isnan(signal.values).mean()) if signal.values.size else None,
+        unit=signal.unit,
+        notes=_shortened(signal.channels),
+    )
+
+
+def _intervals(intervals: Intervals) -> ItemSummary:
+    return ItemSummary(
+        name=intervals.name,
+        kind=Kind.INTERVALS,
+        members=len(intervals),
+        samples=None,
+        start=float(intervals.starts.min(initial=np.inf)) if len(intervals) else float("nan"),
+        stop=float(intervals.stops.max(initial=-np.inf)) if len(intervals) else float("nan"),
+        notes=_shortened(tuple(dict.fromkeys(intervals.labels))),
+    )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return ", ".join(names[: _MOST_NAMES - 1]) + f", ... {names[-1]}"

@@ -1,0 +1,293 @@
+"""Read NWB 2 files: units, electrical series, behaviour and intervals become one recording in seconds."""
+
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from neurodyn.errors import InputError, import_extra, unknown_name
+from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+
+# Columns in which labs write the names of electrodes and of intervals, in order of preference.
+_ELECTRODE_NAMES = ("channel_name", "label", "electrode_name", "name")
+_INTERVAL_LABELS = ("tags", "label", "name")
+_AXES = ("x", "y", "z")
+
+_Path = tuple[str, ...]
+
+
+def read_nwb(path: str | Path, *, skip: Collection[str] = ()) -> Recording:
+    """Read an NWB 2 file into memory; the file is closed again when this returns.
+
+    The units table becomes ``spikes["spikes"]``; electrical series, also inside LFP or FilteredEphys, are
+    fields; spatial series and plain time series are behaviour; epochs, trials and other tables of intervals
+    are intervals.  Values are ``data * conversion * channel_conversion + offset``.  A series goes by its
+    own name; where two share one, the names of their containers stand before it (``probe/lfp``).
+
+    Parameters
+    ----------
+    path
+        The file.
+    skip
+        Names of items to leave out, for example a damaged one that is not needed.
+
+    Returns
+    -------
+    Recording
+        Named after the file, all times in seconds from the file's reference time.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not NWB 2, cannot be read, or holds an item that cannot be used: spike
+        times unsorted or negative, timestamps that do not increase; or if there is no item of a name to skip.
+    MissingExtraError
+        If pynwb is not installed.
+    """
+    path = Path(path)
+    pynwb = import_extra("pynwb", "nwb")
+    _check_is_nwb(path)
+    try:
+        with _expected_warnings(), pynwb.NWBHDF5IO(path, mode="r") as io:
+            return _read_file(_parse(io, path), path.stem, frozenset(skip))
+    except OSError as error:
+        raise InputError(f"cannot read '{path}', is it damaged? HDF5 says: {_one_line(error)}") from error
+
+
+@contextmanager
+def _expected_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # Written by another pynwb than the one installed: true of most files, and harmless.
+        warnings.filterwarnings("ignore", message="Ignoring .*cached namespace", category=UserWarning)
+        # Signal raises an error that says the same.
+        warnings.filterwarnings("ignore", message=".*Length of data does not match", category=UserWarning)
+        yield
+
+
+def _parse(io: Any, path: Path) -> Any:
+    """What pynwb makes of the file, with its many ways to stumble over a damaged one turned into one."""
+    construct_error = import_extra("hdmf.build", "nwb").ConstructError
+    try:
+        return io.read()
+    except (KeyError, ValueError, TypeError, AttributeError, construct_error) as error:
+        raise InputError(
+            f"cannot read '{path}' as NWB, is it damaged? pynwb says: {_one_line(error)}"
+        ) from error
+
+
+def _check_is_nwb(path: Path) -> None:
+    import h5py
+
+    if path.is_dir():
+        raise InputError(f"'{path}' is a directory: give an NWB file")
+    if not path.exists():
+        raise InputError(f"there is no file '{path}'")
+    if not h5py.is_hdf5(path):
+        raise InputError(f"'{path}' is not an NWB file: it is not HDF5, or not readable")
+    try:
+        with h5py.File(path, "r") as file:
+            version = file.attrs.get("nwb_version")
+    except OSError as error:
+        raise InputError(f"cannot open '{path}', is it damaged? HDF5 says: {_one_line(error)}") from error
+    if version is None:
+        raise InputError(f"'{path}' is HDF5 but not NWB 2: it has no nwb_version")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _read_file(file: Any, name: str, skip: frozenset[str]) -> Recording:
+    items = list(_walk(file))
+    fields = _named([item for item in items if _is_field(item[1])])
+    behaviour = _named([item for item in items if _is_behaviour(item[1])])
+    tables = _named([item for item in items if _is_type(item[1], "TimeIntervals")])
+    units = _named([item for item in items if _has_spikes(item[1])])
+    _leave_out(skip, units, fields, behaviour, tables)
+    return Recording(
+        name=name,
+        spikes={key: _read_units(key, table) for key, table in units.items()},
+        fields={key: _read_signal(key, series, _electrode_names(series)) for key, series in fields.items()},
+        behaviour={
+            key: _read_signal(key, series, _axis_names(key, series)) for key, series in behaviour.items()
+        },
+        intervals={key: _read_intervals(key, table) for key, table in tables.items()},
+    )
+
+
+# --- what is where --------------------------------------------------------------------------------
+
+
+def _walk(file: Any) -> Iterator[tuple[_Path, Any]]:
+    """Every container that may hold data, with the names that lead to it."""
+    if file.units is not None:
+        yield ("spikes",), file.units
+    # Whether epochs and trials also stand among the intervals depends on the version of pynwb.
+    tables = (file.epochs, file.trials, file.invalid_times, *(file.intervals or {}).values())
+    for name, table in {table.name: table for table in tables if table is not None}.items():
+        yield (name,), table
+    for item in file.acquisition.values():
+        yield from _descend((), item)
+    for module in file.processing.values():
+        for item in module.data_interfaces.values():
+            yield from _descend((module.name,), item)
+
+
+def _descend(path: _Path, item: Any) -> Iterator[tuple[_Path, Any]]:
+    path = (*path, item.name)
+    yield path, item
+    # Events are not sampled signals, and the columns of a table are not items of their own.
+    if not _is_type(item, "TimeSeries", "DynamicTable", "BehavioralEvents", "BehavioralEpochs"):
+        for child in item.children:
+            yield from _descend(path, child)
+
+
+def _is_type(item: Any, *names: str) -> bool:
+    """Whether an object's class, or a class it extends, has one of these NWB names (extensions included)."""
+    return any(base.__name__ in names for base in type(item).__mro__)
+
+
+def _is_field(item: Any) -> bool:
+    return _is_type(item, "ElectricalSeries") and not _is_type(item, "SpikeEventSeries") and _is_sampled(item)
+
+
+def _is_behaviour(item: Any) -> bool:
+    plain = type(item).__name__ == "TimeSeries"
+    return (plain or _is_type(item, "SpatialSeries")) and _is_sampled(item)
+
+
+def _is_sampled(series: Any) -> bool:
+    if series.data is None or len(np.shape(series.data)) not in (1, 2):
+        return False
+    return np.asarray(series.data[:1]).dtype.kind in "biuf"
+
+
+def _has_spikes(item: Any) -> bool:
+    return _is_type(item, "Units") and "spike_times" in item.colnames
+
+
+def _named(items: Sequence[tuple[_Path, Any]]) -> dict[str, Any]:
+    names = _short_names([path for path, _ in items])
+    return {name: item for name, (_, item) in zip(names, items, strict=True)}
+
+
+def _leave_out(skip: frozenset[str], *kinds: dict[str, Any]) -> None:
+    known = {name for kind in kinds for name in kind}
+    for name in skip:
+        if name not in known:
+            raise unknown_name("item to skip", name, known)
+        for kind in kinds:
+            kind.pop(name, None)
+
+
+def _short_names(paths: Sequence[_Path]) -> list[str]:
+    """Join as few last parts of each path as no other path ends with."""
+
+    def shortest(path: _Path) -> str:
+        for length in range(1, len(path)):
+            if sum(other[-length:] == path[-length:] for other in paths) == 1:
+                return "/".join(path[-length:])
+        return "/".join(path)
+
+    return [shortest(path) for path in paths]
+
+
+# --- sampled signals ------------------------------------------------------------------------------
+
+
+def _read_signal(name: str, series: Any, channels: tuple[str, ...]) -> Signal:
+    values = _values(series)
+    matching = channels if len(channels) == values.shape[1] else ()
+    unit = str(series.unit or "")
+    if series.rate is None:
+        timestamps = np.asarray(series.timestamps[:], dtype=np.float64)
+        return Signal(name, values, timestamps=timestamps, channels=matching, unit=unit)
+    start = float(series.starting_time or 0.0)
+    return Signal(name, values, rate=float(series.rate), start=start, channels=matching, unit=unit)
+
+
+def _values(series: Any) -> Float[np.ndarray, "samples channels"]:
+    values = np.array(series.data[:], dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    per_channel = getattr(series, "channel_conversion", None)
+    scale = float(series.conversion) * (
+        1.0 if per_channel is None else np.asarray(per_channel[:], np.float64)
+    )
+    values *= scale
+    values += float(series.offset or 0.0)
+    return values
+
+
+def _electrode_names(series: Any) -> tuple[str, ...]:
+    """Names of a series' electrodes from the first column that gives each its own, or none."""
+    table = series.electrodes.table
+    rows = np.asarray(series.electrodes.data[:], dtype=int)
+    for column in _ELECTRODE_NAMES:
+        if column in table.colnames:
+            names = tuple(str(name) for name in np.asarray(table[column][:])[rows])
+            if all(names) and len(set(names)) == len(names):
+                return names
+    return ()
+
+
+def _axis_names(name: str, series: Any) -> tuple[str, ...]:
+    shape = np.shape(series.data)
+    n_channels = shape[1] if len(shape) == 2 else 1
+    in_position = _is_type(series, "SpatialSeries") and _is_type(series.parent, "Position")
+    if in_position or (_is_type(series, "SpatialSeries") and n_channels > 1):
+        return _AXES[:n_channels]
+    return (name,) if n_channels == 1 else ()
+
+
+# --- units and intervals --------------------------------------------------------------------------
+
+
+def _read_units(name: str, table: Any) -> SpikeTrains:
+    # One slice of the flat data is far faster than a read per unit.
+    flat = np.asarray(table["spike_times"].target.data[:], dtype=np.float64)
+    stops = np.asarray(table["spike_times"].data[:], dtype=np.int64)
+    times = tuple(np.split(flat, stops[:-1])) if stops.size else ()
+    labels = tuple(str(label) for label in table.id[:])
+    if len(set(labels)) != len(labels):
+        labels = tuple(str(row) for row in range(len(labels)))
+    return SpikeTrains(name, times, labels, _attributes(table))
+
+
+def _attributes(table: Any) -> Mapping[str, Shaped[np.ndarray, " units"]]:
+    """Columns with one number or text per unit; ragged columns and references to other tables stay out."""
+    columns = {column.name: column for column in table.columns if type(column).__name__ == "VectorData"}
+    indexed = {column.target.name for column in table.columns if type(column).__name__ == "VectorIndex"}
+    arrays = {name: _column(column) for name, column in columns.items() if name not in indexed}
+    return {
+        name: values for name, values in arrays.items() if values.ndim == 1 and values.dtype.kind in "biufU"
+    }
+
+
+def _column(column: Any) -> np.ndarray:
+    values = np.asarray(column.data[:])
+    if values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat):
+        return values.astype(str)
+    return values
+
+
+def _read_intervals(name: str, table: Any) -> Intervals:
+    starts = np.asarray(table["start_time"][:], dtype=np.float64)
+    stops = np.asarray(table["stop_time"][:], dtype=np.float64)
+    return Intervals(name, starts, stops, _interval_labels(table))
+
+
+def _interval_labels(table: Any) -> tuple[str, ...]:
+    for column in _INTERVAL_LABELS:
+        if column in table.colnames:
+            labels = tuple(_label(value) for value in table[column][:])
+            if any(labels):
+                return tuple(label or str(row) for row, label in enumerate(labels))
+    return ()
+
+
+def _label(value: Any) -> str:
+    return value if isinstance(value, str) else ", ".join(str(tag) for tag in np.atleast_1d(value))

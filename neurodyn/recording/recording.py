@@ -1,0 +1,475 @@
+"""A recording in seconds: spike times, sampled signals, behaviour and intervals on one clock.
+
+Every container is frozen and checked when it is made, so code further on never asks again whether spike times
+are sorted or names are unique.  NaN in a signal's values means missing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from neurodyn.errors import InputError, unknown_name
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Sampled channels on a regular clock (``rate``) or with a time for every sample (``timestamps``).
+
+    Parameters
+    ----------
+    name
+        What the signal is called in its recording.
+    values
+        Samples x channels, in ``unit``; NaN where a sample is missing.  Integers are converted to float64.
+    timestamps
+        Time of each sample in seconds, strictly increasing; None if the clock is regular.
+    rate
+        Samples per second (Hz) of a regular clock; None if there are timestamps.
+    start
+        Time of the first sample in seconds; with timestamps it is always the first of them.
+    channels
+        One unique name per channel; left out, they are ``name_0, name_1, ...``.
+    unit
+        Unit of the values, for display.
+
+    Raises
+    ------
+    InputError
+        If both or neither of timestamps and rate are given, shapes or names do not match, time does not
+        increase, or a value is infinite.
+    """
+
+    name: str
+    values: Float[np.ndarray, "samples channels"]
+    timestamps: Float[np.ndarray, " samples"] | None = None
+    rate: float | None = None
+    start: float = 0.0
+    channels: tuple[str, ...] = ()
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        _normalise_values(self)
+        if self.timestamps is not None and self.rate is None:
+            _normalise_timestamps(self)
+        elif self.timestamps is not None or self.rate is None:
+            raise InputError(
+                f"signal '{self.name}' needs either timestamps or a rate, exactly one of the two"
+            )
+        elif not (np.isfinite(self.rate) and self.rate > 0):
+            raise InputError(f"signal '{self.name}' needs a rate above 0 Hz, got {self.rate}")
+        if not np.isfinite(self.start):
+            raise InputError(f"signal '{self.name}' needs a finite start in seconds, got {self.start}")
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self.values.shape[0]
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return self.values.shape[1]
+
+    @property
+    def times(self) -> Float[np.ndarray, " samples"]:
+        """Time of each sample in seconds."""
+        if self.timestamps is not None:
+            return self.timestamps
+        assert self.rate is not None
+        return self.start + np.arange(self.n_samples) / self.rate
+
+    @property
+    def stop(self) -> float:
+        """Time of the last sample in seconds (``start`` if there is none)."""
+        if self.n_samples == 0:
+            return self.start
+        if self.timestamps is not None:
+            return float(self.timestamps[-1])
+        assert self.rate is not None
+        return self.start + (self.n_samples - 1) / self.rate
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first sample to the last."""
+        return self.stop - self.start
+
+    @property
+    def typical_rate(self) -> float:
+        """Samples per second: the rate, or one over the median step of timestamps (NaN below two samples)."""
+        if self.rate is not None:
+            return self.rate
+        return float(1.0 / np.median(np.diff(self.times))) if self.n_samples > 1 else float("nan")
+
+    def between(self, start: float, stop: float) -> "Signal":
+        """Return the samples with ``start <= time < stop`` (seconds), on the same clock."""
+        _check_span(start, stop)
+        first, last = np.searchsorted(self.times, [start, stop])
+        kept = self.values[first:last]
+        if self.timestamps is not None:
+            return replace(self, values=kept, timestamps=self.timestamps[first:last])
+        assert self.rate is not None
+        return replace(self, values=kept, start=float(self.start + first / self.rate))
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeTrains:
+    """Spike times of sorted units.
+
+    Parameters
+    ----------
+    name
+        What the group of units is called in its recording.
+    times
+        One array of spike times in seconds per unit, in order of time.
+    units
+        One unique label per unit.
+    attributes
+        What else is known of each unit (``quality``, ``location``...): one array over units per name.
+
+    Raises
+    ------
+    InputError
+        If a unit's spike times are not finite, non-negative and sorted, or lengths and labels do not match.
+    """
+
+    name: str
+    times: tuple[Float[np.ndarray, " _"], ...]
+    units: tuple[str, ...]
+    attributes: Mapping[str, Shaped[np.ndarray, " units"]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        times = tuple(np.asarray(train, dtype=np.float64) for train in self.times)
+        object.__setattr__(self, "times", times)
+        object.__setattr__(
+            self, "units", _unique_names(self.units, len(times), f"spikes '{self.name}'", "unit")
+        )
+        for unit, train in zip(self.units, times, strict=True):
+            _check_spike_times(train, f"unit '{unit}' of '{self.name}'")
+        for attribute, values in self.attributes.items():
+            if len(values) != len(times):
+                raise InputError(
+                    f"attribute '{attribute}' of spikes '{self.name}' has {len(values)} values"
+                    f" for {len(times)} units: give one per unit"
+                )
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return len(self.units)
+
+    @property
+    def n_spikes(self) -> int:
+        """Number of spikes of all units together."""
+        return sum(train.size for train in self.times)
+
+    @property
+    def start(self) -> float:
+        """Time of the first spike in seconds (NaN if there is none)."""
+        return float(min((train[0] for train in self.times if train.size), default=np.nan))
+
+    @property
+    def stop(self) -> float:
+        """Time of the last spike in seconds (NaN if there is none)."""
+        return float(max((train[-1] for train in self.times if train.size), default=np.nan))
+
+    def select(self, units: Iterable[str]) -> "SpikeTrains":
+        """Return the named units, in the order given.
+
+        Raises
+        ------
+        InputError
+            If a unit is not there.
+        """
+        position = {unit: index for index, unit in enumerate(self.units)}
+        chosen = tuple(units)
+        for unit in chosen:
+            if unit not in position:
+                raise unknown_name("unit", unit, self.units)
+        rows = np.array([position[unit] for unit in chosen], dtype=int)
+        attributes = {name: values[rows] for name, values in self.attributes.items()}
+        return SpikeTrains(self.name, tuple(self.times[row] for row in rows), chosen, attributes)
+
+    def between(self, start: float, stop: float) -> "SpikeTrains":
+        """Return the spikes with ``start <= time < stop`` (seconds); units without any stay, empty."""
+        _check_span(start, stop)
+        bounds = [np.searchsorted(train, [start, stop]) for train in self.times]
+        kept = tuple(train[first:last] for train, (first, last) in zip(self.times, bounds, strict=True))
+        return replace(self, times=kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Labelled stretches of time: epochs, trials.  They may overlap and labels may repeat.
+
+    Parameters
+    ----------
+    name
+        What the table is called in its recording.
+    starts, stops
+        Bounds in seconds, one per interval, ``start <= stop``.
+    labels
+        One label per interval; left out, they are the row numbers ``0, 1, ...``.
+
+    Raises
+    ------
+    InputError
+        If lengths do not match, a bound is not finite, or an interval ends before it starts.
+    """
+
+    name: str
+    starts: Float[np.ndarray, " intervals"]
+    stops: Float[np.ndarray, " intervals"]
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        starts, stops = (np.asarray(bound, dtype=np.float64) for bound in (self.starts, self.stops))
+        labels = tuple(self.labels) or tuple(str(row) for row in range(starts.size))
+        if starts.ndim != 1 or starts.shape != stops.shape or len(labels) != starts.size:
+            raise InputError(
+                f"intervals '{self.name}' need equal numbers of starts, stops and labels,"
+                f" got {starts.size}, {stops.size} and {len(labels)}"
+            )
+        wrong = np.flatnonzero(~(np.isfinite(starts) & np.isfinite(stops) & (starts <= stops)))
+        if wrong.size:
+            row = wrong[0]
+            raise InputError(
+                f"interval {row} ('{labels[row]}') of '{self.name}' is {starts[row]} to {stops[row]} s,"
+                " expected finite bounds with start <= stop"
+            )
+        for attribute, value in (("starts", starts), ("stops", stops), ("labels", labels)):
+            object.__setattr__(self, attribute, value)
+
+    def __len__(self) -> int:
+        return self.starts.size
+
+    def labelled(self, label: str) -> "Intervals":
+        """Return the intervals that carry a label.
+
+        Raises
+        ------
+        InputError
+            If none does.
+        """
+        rows = np.array([row for row, own in enumerate(self.labels) if own == label], dtype=int)
+        if rows.size == 0:
+            raise unknown_name("interval", label, set(self.labels))
+        return Intervals(self.name, self.starts[rows], self.stops[rows], (label,) * rows.size)
+
+    def between(self, start: float, stop: float) -> "Intervals":
+        """Return what lies between two times in seconds: intervals over the bounds are cut there."""
+        _check_span(start, stop)
+        inside = (self.starts < stop) & (self.stops > start)
+        labels = tuple(label for label, keep in zip(self.labels, inside, strict=True) if keep)
+        starts, stops = (np.clip(bound[inside], start, stop) for bound in (self.starts, self.stops))
+        return Intervals(self.name, starts, stops, labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """All that was recorded together, on one clock in seconds.
+
+    Parameters
+    ----------
+    name
+        What to call it in tables and messages (the file's name, for one that was read).
+    spikes
+        Groups of sorted units; the units table of a file is ``"spikes"``.
+    fields
+        Field potentials and other electrical signals.
+    behaviour
+        Position, speed, head direction and other signals to decode.
+    intervals
+        Epochs, trials.
+
+    Raises
+    ------
+    InputError
+        If an item is filed under a name that is not its own.
+    """
+
+    name: str
+    spikes: Mapping[str, SpikeTrains] = field(default_factory=dict)
+    fields: Mapping[str, Signal] = field(default_factory=dict)
+    behaviour: Mapping[str, Signal] = field(default_factory=dict)
+    intervals: Mapping[str, Intervals] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind in (self.spikes, self.fields, self.behaviour, self.intervals):
+            for key, item in kind.items():
+                if key != item.name:
+                    raise InputError(f"'{item.name}' is filed under '{key}' in recording '{self.name}'")
+
+    @property
+    def start(self) -> float:
+        """Earliest spike or sample in seconds (NaN if there is none)."""
+        return min((item.start for item in self._timed()), default=float("nan"))
+
+    @property
+    def stop(self) -> float:
+        """Latest spike or sample in seconds (NaN if there is none)."""
+        return max((item.stop for item in self._timed()), default=float("nan"))
+
+    def spike_trains(self, name: str = "spikes") -> SpikeTrains:
+        """Return a group of units by name.
+
+        Raises
+        ------
+        InputError
+            If the recording has no units, or none under that name.
+        """
+        if not self.spikes:
+            raise InputError(
+                f"recording '{self.name}' has no units table, so there are no spikes to decode from:"
+                " leave spikes out, or choose another recording"
+            )
+        return _pick(self.spikes, "spikes", name, self.name)
+
+    def field(self, name: str | None = None) -> Signal:
+        """Return a field potential by name, or the only one.
+
+        Raises
+        ------
+        InputError
+            If there is none, none under that name, or several and no name was given.
+        """
+        return _pick(self.fields, "field", name, self.name)
+
+    def behaviour_signal(self, name: str | None = None) -> Signal:
+        """Return a behavioural signal by name, or the only one.
+
+        Raises
+        ------
+        InputError
+            If there is none, none under that name, or several and no name was given.
+        """
+        return _pick(self.behaviour, "behaviour", name, self.name)
+
+    def find_intervals(self, name: str) -> Intervals:
+        """Return a whole table of intervals by its name (``trials``), or the ones with a label (``task``).
+
+        Raises
+        ------
+        InputError
+            If neither a table nor a label has that name, or the label stands in more than one table.
+        """
+        if name in self.intervals:
+            return self.intervals[name]
+        holders = [table for table in self.intervals.values() if name in table.labels]
+        if len(holders) > 1:
+            tables = ", ".join(table.name for table in holders)
+            raise InputError(
+                f"interval '{name}' stands in more than one table ({tables}): give start and stop"
+            )
+        if not holders:
+            labels = {label for table in self.intervals.values() for label in table.labels}
+            raise unknown_name("interval", name, labels.union(self.intervals))
+        return holders[0].labelled(name)
+
+    def between(self, start: float, stop: float) -> "Recording":
+        """Return what was recorded with ``start <= time < stop`` (seconds); the clock stays as it is."""
+        return Recording(
+            name=self.name,
+            spikes={name: item.between(start, stop) for name, item in self.spikes.items()},
+            fields={name: item.between(start, stop) for name, item in self.fields.items()},
+            behaviour={name: item.between(start, stop) for name, item in self.behaviour.items()},
+            intervals={name: item.between(start, stop) for name, item in self.intervals.items()},
+        )
+
+    def _timed(self) -> list[Signal | SpikeTrains]:
+        signals = [*self.fields.values(), *self.behaviour.values()]
+        return [
+            *(trains for trains in self.spikes.values() if trains.n_spikes),
+            *(signal for signal in signals if signal.n_samples),
+        ]
+
+
+def _pick(items: Mapping[str, _Item], kind: str, name: str | None, recording: str) -> _Item:
+    if name is None and len(items) == 1:
+        return next(iter(items.values()))
+    if not items:
+        raise InputError(
+            f"recording '{recording}' has no {kind}: run  neurodyn inspect  on it to see what it has"
+        )
+    if name is None:
+        raise InputError(f"recording '{recording}' has more than one {kind} ({', '.join(items)}): name one")
+    if name not in items:
+        raise unknown_name(kind, name, items)
+    return items[name]
+
+
+def _unique_names(names: Iterable[str], expected: int, owner: str, kind: str) -> tuple[str, ...]:
+    names = tuple(names)
+    if len(names) != expected:
+        raise InputError(f"{owner} has {expected} {kind}s and {len(names)} {kind} names: give one per {kind}")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{owner} has two {kind}s called '{name}': names must be unique")
+        seen.add(name)
+    return names
+
+
+def _normalise_values(signal: Signal) -> None:
+    values = np.asarray(signal.values)
+    if values.ndim != 2:
+        raise InputError(
+            f"signal '{signal.name}' needs values of shape (samples, channels), got {values.shape}:"
+            " write values[:, None] for a single channel"
+        )
+    if not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
+    if np.isinf(values).any():
+        raise InputError(f"signal '{signal.name}' holds infinite values: mark missing samples with NaN")
+    channels = signal.channels or tuple(f"{signal.name}_{index}" for index in range(values.shape[1]))
+    channels = _unique_names(channels, values.shape[1], f"signal '{signal.name}'", "channel")
+    object.__setattr__(signal, "values", values)
+    object.__setattr__(signal, "channels", channels)
+
+
+def _normalise_timestamps(signal: Signal) -> None:
+    timestamps = np.asarray(signal.timestamps, dtype=np.float64)
+    if timestamps.shape != (signal.n_samples,):
+        raise InputError(
+            f"signal '{signal.name}' has {signal.n_samples} samples and timestamps of shape"
+            f" {timestamps.shape}: give one timestamp per sample"
+        )
+    if not np.isfinite(timestamps).all():
+        raise InputError(f"signal '{signal.name}' has timestamps that are not finite")
+    wrong = np.flatnonzero(np.diff(timestamps) <= 0)
+    if wrong.size:
+        row = wrong[0]
+        raise InputError(
+            f"timestamps of signal '{signal.name}' must increase strictly:"
+            f" sample {row + 1} at {timestamps[row + 1]} s follows {timestamps[row]} s"
+        )
+    object.__setattr__(signal, "timestamps", timestamps)
+    if timestamps.size:
+        object.__setattr__(signal, "start", float(timestamps[0]))
+
+
+def _check_spike_times(times: np.ndarray, owner: str) -> None:
+    if times.ndim != 1:
+        raise InputError(f"{owner} needs a one-dimensional array of spike times, got shape {times.shape}")
+    if not np.isfinite(times).all():
+        raise InputError(f"{owner} has spike times that are not finite: remove them")
+    if times.size and times.min() < 0:
+        raise InputError(
+            f"{owner} has a negative spike time, {times.min()} s: shift all times to start at 0 or later"
+        )
+    wrong = np.flatnonzero(np.diff(times) < 0)
+    if wrong.size:
+        row = wrong[0]
+        raise InputError(
+            f"spike times of {owner} are not sorted: {times[row + 1]} s follows {times[row]} s"
+            f" (spike {row + 1}); sort them, or check that the file is what you think it is"
+        )
+
+
+def _check_span(start: float, stop: float) -> None:
+    if not start <= stop:
+        raise InputError(f"expected start <= stop in seconds, got {start} and {stop}")

@@ -1,0 +1,20 @@
+"""Training that shows progress, can be stopped, resumes exactly and keeps the best parameters."""
+
+from neurodyn.training.checkpoint import load_arrays, load_settings, save_checkpoint
+from neurodyn.training.loop import History, LoopConfig, Outcome, train
+from neurodyn.training.progress import Bar, Progress, Silent
+from neurodyn.training.schedule import triangular
+
+__all__ = [
+    "Bar",
+    "History",
+    "LoopConfig",
+    "Outcome",
+    "Progress",
+    "Silent",
+    "load_arrays",
+    "load_settings",
+    "save_checkpoint",
+    "train",
+    "triangular",
+]

@@ -1,0 +1,123 @@
+"""Arrays and settings in one HDF5 file that is either wholly there or not at all.
+
+A checkpoint is a pytree of arrays plus a dictionary that fits in JSON. It is written to a temporary file beside its
+place, flushed to the disk and renamed: a kill at any moment leaves the previous checkpoint untouched. Loading reads
+numbers and JSON only; nothing in a file is ever executed.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import jax
+import numpy as np
+
+from neurodyn.errors import InputError
+
+FORMAT = "neurodyn-checkpoint"
+VERSION = 1
+
+Tree = TypeVar("Tree")
+
+
+def save_checkpoint(path: str | os.PathLike[str], tree: Any, settings: dict[str, Any]) -> None:
+    """Write a pytree of arrays and JSON settings atomically.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    handle, temporary = _temporary_beside(path)
+    try:
+        with os.fdopen(handle, "w+b") as raw:
+            with h5py.File(raw, "w") as file:
+                file.attrs["format"] = FORMAT
+                file.attrs["version"] = VERSION
+                file.create_dataset("settings", data=json.dumps(settings))
+                for key, leaf in _named_leaves(tree):
+                    file.create_dataset("arrays/" + key, data=np.asarray(leaf))
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the settings of a checkpoint.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no checkpoint of ours or comes from a later version.
+    """
+    with _open(path) as file:
+        return json.loads(file["settings"][()])
+
+
+def load_arrays(path: str | os.PathLike[str], like: Tree) -> Tree:
+    """Read a checkpoint's arrays into a pytree of the same structure as ``like``.
+
+    Raises
+    ------
+    InputError
+        If an array is missing or its shape differs from the one in ``like``.
+    """
+    with _open(path) as file:
+        leaves = []
+        for key, leaf in _named_leaves(like):
+            if "arrays/" + key not in file:
+                raise InputError(f"{path} has no array '{key}': it was saved by a model of another structure")
+            value = file["arrays/" + key][()]
+            if value.shape != np.shape(leaf):
+                raise InputError(
+                    f"{path}: array '{key}' has shape {value.shape}, this model needs {np.shape(leaf)}"
+                )
+            leaves.append(value)
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _open(path: str | os.PathLike[str]) -> h5py.File:
+    if not Path(path).is_file():
+        raise InputError(f"no such file: {path}")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"{path} is not an HDF5 file, or it is damaged") from error
+    if file.attrs.get("format") != FORMAT:
+        file.close()
+        raise InputError(f"{path} was not written by neurodyn")
+    version = int(file.attrs["version"])
+    if version > VERSION:
+        file.close()
+        raise InputError(
+            f"{path} has format version {version}, this neurodyn reads up to {VERSION}: update it"
+        )
+    return file
+
+
+def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    return [
+        (
+            "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
+            or "value",
+            leaf,
+        )
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
+
+
+def _temporary_beside(path: Path) -> tuple[int, str]:
+    try:
+        return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,149 @@
+"""The epochs of a training run: validate, keep the best, stop in time, lose nothing.
+
+The loop knows a model only as two functions, so that every model of the package is trained by it:
+``run_epoch(state, epoch) -> (state, losses)`` is one compiled pass over the training data, and
+``validate(state) -> (score, parameters)`` returns a number to minimise and the parameters it belongs to. Both draw
+their randomness from the epoch number, which makes a resumed run equal to one that was never interrupted.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import jax
+import numpy as np
+
+from neurodyn.errors import InputError, NumericalError
+from neurodyn.training.checkpoint import load_arrays, load_settings, save_checkpoint
+from neurodyn.training.progress import Progress, Silent
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """When to validate, when to stop, where to save.
+
+    Arguments
+    ---------
+    epochs: the most that are run.
+    validate_every: epochs between validations (and checkpoints).
+    patience: validations without a better score before the run stops.
+    checkpoint: file the run is saved to and resumed from; None: not saved.
+    identity: what has to be equal for a checkpoint to be resumed (settings, data sizes).
+    """
+
+    epochs: int
+    validate_every: int = 1
+    patience: int = 10
+    checkpoint: Path | None = None
+    identity: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class History:
+    """What happened in each epoch and at each validation."""
+
+    loss: list[float] = field(default_factory=list)
+    validation_epoch: list[int] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        """Best validation score so far, infinite before the first."""
+        return min(self.validation, default=math.inf)
+
+    @property
+    def since_best(self) -> int:
+        """Validations since the best one."""
+        return len(self.validation) - 1 - int(np.argmin(self.validation)) if self.validation else 0
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[State]):
+    """The best parameters of a run and how it ended ('finished', 'patience', 'interrupted' or 'not finite')."""
+
+    parameters: Any
+    state: State
+    history: History
+    status: str
+
+
+def train(
+    state: State,
+    run_epoch: Callable[[State, int], tuple[State, jax.Array]],
+    validate: Callable[[State], tuple[jax.Array, Any]],
+    config: LoopConfig,
+    progress: Progress | None = None,
+) -> Outcome[State]:
+    """Run epochs until done; Ctrl-C ends the run with the best parameters so far.
+
+    Raises
+    ------
+    NumericalError
+        If the loss stops being finite before any validation has kept usable parameters.
+    InputError
+        If ``config.checkpoint`` holds a run with other settings.
+    """
+    progress = progress or Silent()
+    history, best = History(), jax.tree.map(np.asarray, validate(state)[1])
+    if config.checkpoint is not None and config.checkpoint.exists():
+        state, best, history = _resume(config, state, best)
+    status = "finished"
+    try:
+        for epoch in range(len(history.loss), config.epochs):
+            if history.since_best >= config.patience:
+                status = "patience"
+                break
+            state, losses = run_epoch(state, epoch)
+            loss = float(np.mean(np.asarray(losses)))
+            if not math.isfinite(loss):
+                status = "not finite"
+                break
+            history.loss.append(loss)
+            if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.epochs:
+                best = _validate(state, validate, best, history, epoch)
+                _save(config, state, best, history)
+            progress.update(epoch + 1, config.epochs, loss, history.best)
+    except KeyboardInterrupt:
+        status = "interrupted"
+    progress.finish(status)
+    if status == "not finite" and not history.validation:
+        raise NumericalError(
+            f"the training loss became {loss} in epoch {len(history.loss) + 1}, before anything could be kept: "
+            "lower the learning rate, or check the data for extreme values"
+        )
+    return Outcome(best, state, history, status)
+
+
+def _validate(state, validate, best, history: History, epoch: int):
+    score, parameters = validate(state)
+    score = float(score)
+    improved = score < history.best
+    history.validation_epoch.append(epoch + 1)
+    history.validation.append(score if math.isfinite(score) else math.inf)
+    # A copy on the host: the compiled epochs reuse the device's buffers.
+    return jax.tree.map(np.asarray, parameters) if improved else best
+
+
+def _save(config: LoopConfig, state, best, history: History) -> None:
+    if config.checkpoint is None:
+        return
+    save_checkpoint(
+        config.checkpoint,
+        {"state": state, "best": best},
+        {"identity": config.identity, "history": vars(history)},
+    )
+
+
+def _resume(config: LoopConfig, state, best):
+    assert config.checkpoint is not None
+    settings = load_settings(config.checkpoint)
+    if settings["identity"] != config.identity:
+        raise InputError(
+            f"{config.checkpoint} belongs to a run with other settings: choose another file or delete it"
+        )
+    arrays = load_arrays(config.checkpoint, {"state": state, "best": best})
+    return jax.tree.map(jax.numpy.asarray, arrays["state"]), arrays["best"], History(**settings["history"])

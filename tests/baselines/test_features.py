@@ -1,0 +1,105 @@
+"""Oracles: the sums written out in loops; the future changed at will."""
+
+import numpy as np
+import pytest
+
+from neurodyn.baselines import ExponentialFilters, Lags
+from neurodyn.baselines.features import hold
+from neurodyn.errors import InputError
+
+WIDTH = 0.05
+
+
+def case(seed=0, trials=3, time=40, channels=2, share=0.3):
+    rng = np.random.default_rng(seed)
+    observed = rng.random((trials, time, channels)) > share
+    return np.where(observed, rng.normal(size=observed.shape), 0.0), observed
+
+
+def test_filters_are_the_weighted_means_written_out():
+    values, observed = case()
+    filters = ExponentialFilters((0.1, 3.0), strength=0.2)
+    features = filters.history(values, observed, WIDTH)
+    assert features.shape == (3, 40, 6)
+    for f, seconds in enumerate(filters.seconds):
+        decay = np.exp(-WIDTH / seconds)
+        for t in range(40):
+            weights = decay ** np.arange(t, -1, -1.0)[:, None]
+            total = np.sum(weights * values[:, : t + 1] * observed[:, : t + 1], axis=1)
+            weight = np.sum(weights * observed[:, : t + 1], axis=1) + 0.2 * np.sum(
+                decay ** np.arange(10000.0)
+            )
+            np.testing.assert_allclose(features[:, t, 2 + 2 * f : 4 + 2 * f], total / weight, rtol=1e-10)
+
+
+def test_newest_sample_is_held_and_is_zero_before_the_first():
+    values, observed = case(share=0.7)
+    held = hold(values, observed)
+    for i in range(3):
+        for c in range(2):
+            last = 0.0
+            for t in range(40):
+                last = values[i, t, c] if observed[i, t, c] else last
+                assert held[i, t, c] == last
+
+
+def test_without_a_prior_a_constant_is_found_whatever_is_missing():
+    _, observed = case(share=0.6)
+    filters = ExponentialFilters((0.2, 5.0), strength=0.0)
+    features = filters.history(np.where(observed, 3.5, 0.0), observed, WIDTH)
+    seen = np.maximum.accumulate(observed, axis=1)
+    assert np.all(features[~np.tile(seen, 3)] == 0)
+    np.testing.assert_allclose(features[np.tile(seen, 3)], 3.5, rtol=1e-10)
+
+
+def test_a_channel_never_observed_gives_zeros_even_without_a_prior():
+    values, observed = np.zeros((1, 3000, 1)), np.zeros((1, 3000, 1), bool)
+    observed[0, 0], values[0, 0] = True, 2.0
+    for seen in (observed, np.zeros_like(observed)):
+        features = ExponentialFilters((0.001,), strength=0.0).history(values * seen, seen, WIDTH)
+        assert np.isfinite(features).all()
+        assert np.all(features[0, 100:, 1] == 0)
+
+
+def test_lags_are_shifted_held_samples():
+    values, observed = case()
+    features = Lags(4).history(values, observed, WIDTH).reshape(3, 40, 4, 2)
+    held = hold(values, observed)
+    for k in range(4):
+        np.testing.assert_array_equal(features[:, k:, k], held[:, : 40 - k])
+        assert np.all(features[:, :k, k] == 0)
+
+
+def test_more_lags_than_bins_give_as_many_as_there_are():
+    values, observed = case(time=5)
+    assert Lags(20).history(values, observed, WIDTH).shape == (3, 5, 10)
+
+
+@pytest.mark.parametrize("features", [ExponentialFilters(), Lags(7)])
+def test_no_future_sample_matters(features):
+    values, observed = case()
+    other, mask = case(seed=9)
+    mixed = np.concatenate([values[:, :25], other[:, 25:]], axis=1)
+    seen = np.concatenate([observed[:, :25], mask[:, 25:]], axis=1)
+    a, b = features.history(values, observed, WIDTH), features.history(mixed, seen, WIDTH)
+    np.testing.assert_array_equal(a[:, :25], b[:, :25])
+    assert not np.allclose(a[:, 25:], b[:, 25:])
+
+
+def test_what_a_missing_entry_holds_does_not_matter():
+    values, observed = case()
+    wild = np.where(observed, values, 1e6)
+    for features in (ExponentialFilters(), Lags(7)):
+        np.testing.assert_array_equal(
+            features.history(values, observed, WIDTH), features.history(wild, observed, WIDTH)
+        )
+
+
+def test_settings_are_checked():
+    for bad in ((), (0.0,), (-1.0,), (float("inf"),)):
+        with pytest.raises(InputError, match="time constants"):
+            ExponentialFilters(bad)
+    with pytest.raises(InputError, match="prior"):
+        ExponentialFilters(strength=-0.1)
+    with pytest.raises(InputError, match="lag"):
+        Lags(0)

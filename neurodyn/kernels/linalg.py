@@ -1,7 +1,6 @@
 """Small linear-algebra helpers shared by the kernels."""
 
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float
 
 
@@ -10,15 +9,6 @@ def symmetrise(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]
     return (matrix + jnp.swapaxes(matrix, -1, -2)) / 2
 
 
-def solve_positive(
-    matrix: Float[Array, "*batch n n"], right: Float[Array, "*batch n m"]
-) -> Float[Array, "*batch n m"]:
-    """Solve ``matrix @ x = right`` for a symmetric positive-definite matrix by Cholesky factorisation."""
-    return cho_solve((jnp.linalg.cholesky(matrix), True), right)
-
-
-def congruence(
-    outer: Float[Array, "*batch n m"], inner: Float[Array, "*batch m m"]
-) -> Float[Array, "*batch n n"]:
+def congruence(outer: Float[Array, "*batch n m"], inner: Float[Array, "*batch m m"]) -> Float[Array, "*batch n n"]:
     """``outer @ inner @ outer.T``, the covariance of a linear image."""
     return outer @ inner @ jnp.swapaxes(outer, -1, -2)

@@ -7,7 +7,6 @@ from jaxtyping import Array, Bool, Float
 
 from neurodyn.kernels import kalman
 from neurodyn.multiscale.dynamics import LinearDynamics
-from neurodyn.multiscale.modality_encoder import spread
 
 
 class Latents(NamedTuple):
@@ -16,7 +15,8 @@ class Latents(NamedTuple):
     filtered: Float[Array, "trial time latent"]  # x[t|t], causal
     filtered_covariance: Float[Array, "*trial time latent latent"]
     smoothed: Float[Array, "trial time latent"] | None  # x[t|T], offline
-    smoothed_covariance: Float[Array, "*trial time latent latent"] | None
+    smoothed_variance: Float[Array, "*trial time latent"] | None
+    smoothed_information: Float[Array, "*trial time latent latent"] | None
 
 
 class Backbone(LinearDynamics):
@@ -31,12 +31,11 @@ class Backbone(LinearDynamics):
     ) -> Latents:
         """Filtered and, if asked, smoothed latents of whole trials."""
         model = self.parameters()
-        filtered = kalman.filter_trials(model, embedding, spread(seen, embedding.shape[-1]))
+        filtered = kalman.filter_trials(model, embedding, seen[..., None])
         covariance = filtered.covariances.filtered
         if not smooth:
-            return Latents(filtered.mean, covariance, None, None)
-        smoothed = kalman.smooth_trials(model, filtered)
-        return Latents(filtered.mean, covariance, smoothed.mean, smoothed.covariance)
+            return Latents(filtered.mean, covariance, None, None, None)
+        return Latents(filtered.mean, covariance, *kalman.smooth_trials(model, filtered))
 
     def ahead(
         self, latent: Float[Array, "*batch latent"], horizons: tuple[int, ...]

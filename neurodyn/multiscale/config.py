@@ -154,11 +154,11 @@ class DecoderConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
-def _positive(name: str, value: float) -> None:
+def _positive(name: str, value: int | float) -> None:
     if not value > 0:
         raise InputError(f"{name} must be greater than 0, got {value}")
 
 
-def _at_least_zero(name: str, value: float) -> None:
+def _at_least_zero(name: str, value: int | float) -> None:
     if not value >= 0:
         raise InputError(f"{name} must be 0 or more, got {value}")

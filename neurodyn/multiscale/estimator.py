@@ -22,7 +22,7 @@ from neurodyn.multiscale.config import (
 )
 from neurodyn.multiscale.fitted import Fitted, Readout, fit_readouts
 from neurodyn.multiscale.fitting import fit_parameters
-from neurodyn.multiscale.inference import Estimates, Network, decode_means, look_ahead
+from neurodyn.multiscale.inference import Network, decode_means, look_ahead
 from neurodyn.multiscale.storage import load_fitted, provenance, save_fitted
 from neurodyn.training import Bar
 
@@ -62,9 +62,7 @@ class MultiscaleDecoder:
     progress: bool = True
     fitted_: Fitted | None = field(default=None, repr=False)
 
-    def fit(
-        self, batch: MultimodalBatch, *, checkpoint: str | os.PathLike[str] | None = None
-    ) -> "MultiscaleDecoder":
+    def fit(self, batch: MultimodalBatch, *, checkpoint: str | os.PathLike[str] | None = None) -> "MultiscaleDecoder":
         """Train on a batch and fit the target's read-out; returns a fitted copy.
 
         Arguments
@@ -115,14 +113,11 @@ class MultiscaleDecoder:
         if ahead and smoothed:
             raise InputError("a smoothed estimate knows the whole trial: predict ahead from the filtered one")
         stacked = batch.stacked()
-        estimates = fitted.estimate(batch, smooth=smoothed)
-        latent = _chosen(estimates, smoothed)
+        latent = fitted.estimate(batch, smooth=smoothed).mean
         graph, *arrays = fitted.network
         if ahead:
             latent = np.asarray(look_ahead(*arrays, latent, graph, ahead))
-        variables = {
-            "latent": _labelled(latent, stacked, "latent", [f"x{i}" for i in range(latent.shape[-1])])
-        }
+        variables = {"latent": _labelled(latent, stacked, "latent", [f"x{i}" for i in range(latent.shape[-1])])}
         for row, mean in zip(fitted.modalities, decode_means(*arrays, latent, graph), strict=True):
             values = fitted.scaling.invert_observation(row.name, np.asarray(mean))
             variables[row.name] = _labelled(values, stacked, f"{row.name}_channel", row.channels)
@@ -139,9 +134,8 @@ class MultiscaleDecoder:
         fitted, readout = self._fitted(), self._readout(smoothed)
         stacked = batch.stacked()
         estimates = fitted.estimate(batch, smooth=smoothed)
-        covariance = estimates.smoothed_covariance if smoothed else estimates.filtered_covariance
-        target = readout.linear.predict(np.asarray(_chosen(estimates, smoothed), np.float64))
-        deviation = np.broadcast_to(np.sqrt(readout.variance(covariance)), target.shape)
+        target = readout.linear.predict(np.asarray(estimates.mean, np.float64))
+        deviation = np.broadcast_to(np.sqrt(readout.variance(estimates.covariance)), target.shape)
         names = fitted.target_names
         return _dataset(
             {
@@ -207,15 +201,11 @@ class MultiscaleDecoder:
 
     def _config(self, batch: MultimodalBatch) -> DecoderConfig:
         rows = tuple(
-            ModalityConfig(
-                m.name, m.n_channels, m.likelihood, self.encoder, self.decoder, SMOOTHNESS[m.likelihood]
-            )
+            ModalityConfig(m.name, m.n_channels, m.likelihood, self.encoder, self.decoder, SMOOTHNESS[m.likelihood])
             for m in batch.modalities
         )
         memory = (self.memory[0] / batch.width, self.memory[1] / batch.width)
-        model = ModelConfig(
-            rows, self.latent, self.embedding or self.latent, batch.n_dims, self.fusion, memory
-        )
+        model = ModelConfig(rows, self.latent, self.embedding or self.latent, batch.n_dims, self.fusion, memory)
         return DecoderConfig(model, self.objective, self.training)
 
     def _fitted(self) -> Fitted:
@@ -228,12 +218,6 @@ class MultiscaleDecoder:
         if readout is None:
             raise InputError("this model was fitted without a target: give the batch one and fit again")
         return readout
-
-
-def _chosen(estimates: Estimates, smoothed: bool) -> np.ndarray:
-    latent = estimates.smoothed if smoothed else estimates.filtered
-    assert latent is not None
-    return latent
 
 
 def _bits(rates: np.ndarray, stacked: Stacked, name: str, ahead: int) -> float:

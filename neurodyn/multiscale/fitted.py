@@ -64,9 +64,7 @@ class Fitted:
             If modalities, channels or bin width differ; the message names the first difference.
         """
         if not np.isclose(batch.width, self.width):
-            raise InputError(
-                f"the model was fitted on {self.width:g} s bins, the batch has {batch.width:g} s bins"
-            )
+            raise InputError(f"the model was fitted on {self.width:g} s bins, the batch has {batch.width:g} s bins")
         for row in self.modalities:
             found = batch.modality(row.name)
             if found.channels != row.channels:
@@ -85,23 +83,21 @@ def fit_readouts(network: Network, batch: MultimodalBatch) -> tuple[Readout | No
     """Ridge regressions from filtered and from smoothed latents to the target, on the batch's scored bins."""
     if batch.n_dims == 0:
         return None, None
-    estimates = estimate(network, batch, smooth=True)
-    assert estimates.smoothed is not None and estimates.smoothed_covariance is not None
     return (
-        _fit_readout(batch, estimates.filtered, estimates.filtered_covariance),
-        _fit_readout(batch, estimates.smoothed, estimates.smoothed_covariance),
+        _fit_readout(batch, estimate(network, batch, smooth=False)),
+        _fit_readout(batch, estimate(network, batch, smooth=True)),
     )
 
 
-def _fit_readout(batch: MultimodalBatch, latent: np.ndarray, covariance: Array) -> Readout:
+def _fit_readout(batch: MultimodalBatch, latents: Estimates) -> Readout:
     stacked = batch.stacked()
     scored = stacked.scored()
     blocks = np.zeros(scored.shape, int)
     blocks[stacked.valid] = time_blocks(batch.lengths, RIDGE_BLOCKS)
     linear = fit_ridge(
-        np.asarray(latent[scored], np.float64), np.asarray(stacked.target[scored], np.float64), blocks[scored]
+        np.asarray(latents.mean[scored], np.float64), np.asarray(stacked.target[scored], np.float64), blocks[scored]
     )
-    spread = readout_variance(covariance, linear.weights)
+    spread = readout_variance(latents.covariance, linear.weights)
     usual = np.broadcast_to(spread, (*scored.shape, spread.shape[-1]))[scored].mean(axis=0)
     return Readout(linear, usual)
 

@@ -1,7 +1,9 @@
 """From a batch to trained parameters: segments drawn on the device, one compiled call per epoch."""
 
+import math
+import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,15 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.multiscale.config import DecoderConfig
+from neurodyn.multiscale.config import DecoderConfig, TrainingConfig
 from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
 from neurodyn.training import LoopConfig, Outcome, Progress, train, triangular
+
+SHARED_SHARE = 0.8
+"""Share of the segments that must see every modality in the same bins for the others to be left out."""
 
 
 class Timeline(NamedTuple):
@@ -66,13 +71,13 @@ class Segments:
 
 
 def segments_of(batch: MultimodalBatch, seconds: float) -> Segments:
-    """Segments of at most ``seconds``: short trials whole, longer ones at every phase of the slowest clock.
+    """Segments of at most ``seconds``: short trials whole, longer ones at the start of each common cycle of the clocks.
 
-    Starts keep the phase of the slowest clock, so that segments of a regular recording share one mask and their
+    Starts keep the phase of all clocks, so that segments of a regular recording share one mask and their
     covariances are computed once.
     """
-    clock = max(m.clock for m in batch.modalities)
-    bins = min(max(2, round(seconds / batch.width)), int(batch.lengths.max()))
+    clock = math.lcm(*(m.clock for m in batch.modalities))
+    bins = min(max(2, clock, round(seconds / batch.width)), int(batch.lengths.max()))
     starts, lengths, leads = [], [], []
     for start, length, lead in zip(batch.starts, batch.lengths, batch.lead, strict=True):
         first = -int(start) % clock if length > bins + clock else 0
@@ -84,41 +89,43 @@ def segments_of(batch: MultimodalBatch, seconds: float) -> Segments:
     return Segments(np.concatenate(starts), np.concatenate(lengths), np.concatenate(leads), bins, per_epoch)
 
 
-def validation_split(
-    batch: MultimodalBatch, share: float, seconds: float
-) -> tuple[MultimodalBatch, MultimodalBatch]:
+def validation_split(batch: MultimodalBatch, share: float, seconds: float) -> tuple[MultimodalBatch, MultimodalBatch]:
     """Keep a share of the bins out of the gradient: whole trials, or pieces spread evenly over long ones.
 
     Pieces are ``seconds`` long and preceded by as much context, so that they are judged as a running decoder is.
     """
     piece = round(seconds / batch.width)
     if batch.n_trials > 4 and batch.lengths.max() <= 2 * piece:
-        every = max(2, round(1 / share))
+        every = min(max(2, round(1 / share)), batch.n_trials)
         held = np.arange(batch.n_trials) % every == every // 2
         return batch.with_trials(np.flatnonzero(~held)), batch.with_trials(np.flatnonzero(held))
-    piece = min(piece, int(batch.n_bins * share))
-    count = max(1, int(share * batch.n_bins / piece))
-    ends = np.cumsum(batch.lengths)
-    middles = (np.arange(count) + 0.5) * batch.n_bins / count
-    trial = np.searchsorted(ends, middles, side="right")
-    first = (middles - (ends - batch.lengths)[trial]).astype(int) - piece // 2
-    first = np.clip(first, 0, np.maximum(batch.lengths[trial] - piece, 0)) + batch.starts[trial]
-    train = _without(batch, first, piece)
-    lead = np.minimum(piece, first - batch.starts[trial])
-    return train, batch.with_runs(first - lead, np.full(count, piece) + lead, lead)
+    bins = int((batch.lengths - batch.lead).sum())
+    piece = max(2, min(piece, int(bins * share)))
+    count = max(1, int(share * bins / piece))
+    held = np.zeros(bins, np.bool_)
+    for middle in ((np.arange(count) + 0.5) * bins / count).astype(int):
+        held[max(0, middle - piece // 2) :][:piece] = True
+    train = _runs(batch, ~held, context=0)
+    return train.with_trials(np.flatnonzero(train.lengths > 1)), _runs(batch, held, context=piece)
 
 
-def _without(batch: MultimodalBatch, first: Int[np.ndarray, " piece"], piece: int) -> MultimodalBatch:
-    """The batch's trials with pieces of bins cut out of them."""
-    starts, lengths = [], []
-    for start, length in zip(batch.starts, batch.lengths, strict=True):
-        here = np.sort(first[(first >= start) & (first < start + length)])
-        edges = np.concatenate([[start], np.stack([here, here + piece], 1).ravel(), [start + length]])
-        starts.append(edges[0::2])
-        lengths.append(edges[1::2] - edges[0::2])
-    starts, lengths = np.concatenate(starts), np.concatenate(lengths)
-    kept = lengths > 1
-    return batch.with_runs(starts[kept], lengths[kept], np.zeros(int(kept.sum()), np.int64))
+def _runs(batch: MultimodalBatch, chosen: Bool[np.ndarray, " bin"], *, context: int) -> MultimodalBatch:
+    """The runs of chosen bins of the trials, each with up to ``context`` bins of its trial before it as lead.
+
+    Arguments
+    ---------
+    chosen: one flag per bin of the trials after their lead, trials end to end; a run never crosses two trials.
+    """
+    starts, lengths, leads = [], [], []
+    own = np.split(chosen, np.cumsum(batch.lengths - batch.lead)[:-1])
+    for start, opening, flags in zip(batch.starts, batch.lead, own, strict=True):
+        edges = opening + np.flatnonzero(np.diff(flags, prepend=False, append=False))
+        first, past = edges[0::2], edges[1::2]
+        lead = np.minimum(context, first)
+        starts.append(start + first - lead)
+        lengths.append(past - first + lead)
+        leads.append(lead)
+    return batch.with_runs(np.concatenate(starts), np.concatenate(lengths), np.concatenate(leads))
 
 
 def timeline_of(batch: MultimodalBatch, scaling: Scaling) -> Timeline:
@@ -161,20 +168,39 @@ def gather(
     return TrainingBatch(observations, timeline.target[index], scored)
 
 
-def masks_are_shared(batch: MultimodalBatch, segments: Segments) -> bool:
-    """Whether every segment sees each modality in the same bins."""
+def most_share_a_mask(batch: MultimodalBatch, segments: Segments) -> tuple[Segments, bool]:
+    """Segments that see every modality in the same bins, if nearly all do; else all segments.
+
+    One mask means one covariance recursion for the whole batch instead of one per segment, so the few segments that
+    touch a gap of an otherwise regular recording are left out of training.
+
+    Returns
+    -------
+    The segments to train on, and whether they share one mask.
+    """
     if np.any(segments.lengths < segments.bins):
-        return False
-    offset = np.arange(segments.bins)
-    for name in batch.names:
-        seen = batch.observed[name].any(axis=1)
-        pattern = seen[segments.starts[0] + offset]
-        inside = batch.in_trials()
-        if pattern.all() and seen[inside].all():
-            continue
-        if any(not np.array_equal(seen[start + offset], pattern) for start in segments.starts):
-            return False
-    return True
+        return segments, False
+    irregular = np.concatenate([[0], np.cumsum(_off_the_clock(batch))])
+    same = irregular[segments.starts + segments.bins] == irregular[segments.starts]
+    clock = math.lcm(*(m.clock for m in batch.modalities))
+    in_phase = segments.starts % clock == np.bincount(segments.starts % clock).argmax()
+    kept = same & in_phase
+    if kept.mean() < SHARED_SHARE:
+        return segments, False
+    starts, lengths, leads = segments.everything()[:, kept]
+    return Segments(starts, lengths, leads, segments.bins, segments.per_epoch), True
+
+
+def _off_the_clock(batch: MultimodalBatch) -> Bool[np.ndarray, " bin"]:
+    """Bins of the timeline in which some modality is not seen (or seen) as usual at that phase of its clock."""
+    odd = np.zeros(len(batch.time), np.bool_)
+    inside = batch.in_trials()
+    for modality in batch.modalities:
+        seen = np.asarray(batch.observed[modality.name].any(axis=1))
+        phase = np.arange(len(seen)) % modality.clock
+        share = np.bincount(phase[inside], seen[inside]) / np.maximum(np.bincount(phase[inside]), 1)
+        odd |= seen != (share > 0.5)[phase]
+    return odd
 
 
 def likelihood_scales(batch: MultimodalBatch, scaling: Scaling) -> dict[str, float]:
@@ -183,9 +209,7 @@ def likelihood_scales(batch: MultimodalBatch, scaling: Scaling) -> dict[str, flo
     ``tau = |mean log-lik of the field under its per-channel mean| / |mean log-lik of the counts under theirs|``,
     with the mean over all Gaussian modalities in the numerator; 1 where there is none.
     """
-    baseline = {
-        m.name: _baseline_log_likelihood(batch, scaling, m.name, m.likelihood) for m in batch.modalities
-    }
+    baseline = {m.name: _baseline_log_likelihood(batch, scaling, m.name, m.likelihood) for m in batch.modalities}
     field = [abs(baseline[m.name]) for m in batch.modalities if likelihood(m.likelihood).scaled]
     reference = float(np.mean(field)) if field else None
     return {
@@ -219,6 +243,12 @@ def build_model(config: DecoderConfig, scaling: Scaling) -> MultiscaleModel:
     return MultiscaleModel(config.model, statistics, rngs=nnx.Rngs(config.training.seed))
 
 
+def split_model(model: MultiscaleModel) -> tuple[Any, Any, Any]:
+    """Graph (static), trainable parameters and constants of a model."""
+    graph, parameters, constants = nnx.split(model, nnx.Param, ...)
+    return graph, parameters, constants
+
+
 def optimizer_of(config: DecoderConfig, steps_per_epoch: int) -> optax.GradientTransformation:
     """Adam with clipped gradients and the triangular learning rate."""
     training = config.training
@@ -226,9 +256,7 @@ def optimizer_of(config: DecoderConfig, steps_per_epoch: int) -> optax.GradientT
     return optax.chain(optax.clip_by_global_norm(training.clip), optax.adam(schedule))
 
 
-@partial(
-    jax.jit, static_argnames=("graph", "config", "steps_per_epoch", "bins", "shared"), donate_argnames="state"
-)
+@partial(jax.jit, static_argnames=("graph", "config", "steps_per_epoch", "bins", "shared"), donate_argnames="state")
 def run_epoch(
     state: TrainState,
     constants: Any,
@@ -248,13 +276,14 @@ def run_epoch(
 
     def loss(parameters: Any, batch: TrainingBatch, dropout: Dropout) -> Array:
         model = nnx.merge(graph, parameters, constants)
-        return sum(loss_terms(model, batch, scales, config.model, config.objective, dropout))
+        return loss_terms(model, batch, scales, config.model, config.objective, dropout).total()
 
     def step(state: TrainState, chosen: Array) -> tuple[TrainState, Array]:
         batch = gather(timeline, chosen, bins, shared=shared)
         key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), state.step)
         value, gradient = jax.value_and_grad(loss)(state.parameters, batch, draw_dropout(key, batch, config))
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
+            updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
         average = _averaged(state.average, parameters, state.step, config.training.average)
         return TrainState(parameters, optimizer_state, average, state.step + 1), value
@@ -267,8 +296,7 @@ def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dro
     objective, (trials, bins) = config.objective, batch.scored.shape
     keys = iter(jax.random.split(key, 2 * len(config.model.modalities) + 1))
     hidden = {
-        m.name: jax.random.bernoulli(next(keys), objective.time_dropout, (bins,))
-        for m in config.model.modalities
+        m.name: jax.random.bernoulli(next(keys), objective.time_dropout, (bins,)) for m in config.model.modalities
     }
     channels = {
         m.name: jax.random.bernoulli(next(keys), objective.dropout, (trials, bins, m.channels))
@@ -322,26 +350,28 @@ def fit_parameters(
     """Train the model on a batch; the validation share chooses which parameters are kept."""
     training = config.training
     model = build_model(config, scaling)
-    graph, parameters, constants = nnx.split(model, nnx.Param, ...)
+    graph, parameters, constants = split_model(model)
     inner, held = validation_split(batch, training.validation, training.segment)
-    segments, held_segments = segments_of(inner, training.segment), _whole_trials(held)
+    segments, shared = most_share_a_mask(inner, segments_of(inner, training.segment))
+    held_segments = _whole_trials(held)
     timeline = timeline_of(batch, scaling)
     scales = {n: jnp.asarray(s, timeline.target.dtype) for n, s in likelihood_scales(batch, scaling).items()}
-    shared = masks_are_shared(inner, segments)
     steps = segments.draw(training.seed, 0, training.batch).shape[1]
     held_batch = gather(timeline, jnp.asarray(held_segments.everything()), held_segments.bins, shared=False)
+
+    compiled = _without_the_course(config)
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
         drawn = jnp.asarray(segments.draw(training.seed, number, training.batch))
         return run_epoch(
             state, constants, timeline, scales, drawn, jnp.asarray(training.seed),
-            graph=graph, config=config, steps_per_epoch=steps, bins=segments.bins, shared=shared,
+            graph=graph, config=compiled, steps_per_epoch=steps, bins=segments.bins, shared=shared,
         )  # fmt: skip
 
     def validate(state: TrainState) -> tuple[Array, Any]:
         kept = state.average if training.average > 0 else state.parameters
-        terms = validation_terms(kept, constants, held_batch, scales, graph=graph, config=config)
-        return (terms.target if config.model.target and config.objective.target > 0 else sum(terms)), kept
+        terms = validation_terms(kept, constants, held_batch, scales, graph=graph, config=compiled)
+        return (terms.target if config.model.target and config.objective.target > 0 else terms.total()), kept
 
     start = TrainState(
         parameters,
@@ -350,11 +380,31 @@ def fit_parameters(
         jnp.zeros((), jnp.int32),
     )
     loop = LoopConfig(
-        training.epochs, training.validate_every, training.patience, checkpoint, {"config": asdict(config)}
+        training.epochs,
+        training.validate_every,
+        training.patience,
+        checkpoint,
+        {"config": asdict(config), "data": _fingerprint(batch)},
     )
     outcome = train(start, epoch, validate, loop, progress)
     return Trained(outcome.parameters, constants, graph, outcome)
 
 
+def _without_the_course(config: DecoderConfig) -> DecoderConfig:
+    """The settings that compiled steps depend on: another seed or number of epochs is to compile nothing again."""
+    names = ("learning_rate", "half_cycle", "decay", "clip", "average")
+    return replace(config, training=TrainingConfig(**{n: getattr(config.training, n) for n in names}))
+
+
 def _whole_trials(batch: MultimodalBatch) -> Segments:
     return Segments(batch.starts, batch.lengths, batch.lead, int(batch.lengths.max()), batch.n_trials)
+
+
+def _fingerprint(batch: MultimodalBatch) -> int:
+    """Checksum of the training data: a checkpoint is not to be resumed on another fold or recording."""
+    arrays = [batch.starts, batch.lengths, batch.lead, batch.target, batch.target_observed]
+    arrays += [a for name in batch.names for a in (batch.observations[name], batch.observed[name])]
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum

@@ -17,8 +17,6 @@ class Fusion(nnx.Module):
         inputs = len(config.modalities) * config.embedding
         self.network = Mlp(inputs, config.fusion, config.embedding, skip=config.skip, rngs=rngs)
 
-    def __call__(
-        self, embeddings: Sequence[Float[Array, "*batch embedding"]]
-    ) -> Float[Array, "*batch embedding"]:
+    def __call__(self, embeddings: Sequence[Float[Array, "*batch embedding"]]) -> Float[Array, "*batch embedding"]:
         """Fuse embeddings given in the order of the modality table."""
         return self.network(jnp.concatenate(list(embeddings), axis=-1))

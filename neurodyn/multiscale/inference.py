@@ -10,8 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.multiscale.backbone import Latents
-from neurodyn.multiscale.config import DecoderConfig
+from neurodyn.kernels import kalman
 from neurodyn.multiscale.model import Observations
 
 PADDING = 512
@@ -31,39 +30,34 @@ class Network(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """Latents of a batch on the host, padded bins included, and the variance of any linear read-out of them."""
+    """Latents of a batch (trial x time x latent, as long as the longest trial) and their covariances.
 
-    filtered: Float[np.ndarray, "trial time latent"]
-    smoothed: Float[np.ndarray, "trial time latent"] | None
-    filtered_covariance: Float[Array, "*trial time latent latent"]
-    smoothed_covariance: Float[Array, "*trial time latent latent"] | None
+    Covariances are those of the trials' masks, without a trial axis where all trials have the same.
+    """
+
+    mean: Float[np.ndarray, "trial time latent"]
+    covariance: Float[Array, "*trial time latent latent"]
 
 
 def estimate(network: Network, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
-    """Filtered and, if asked, smoothed latents of every trial of a batch.
-
-    Returns
-    -------
-    Arrays as long as the longest trial; what lies beyond a shorter trial's end is its prediction.
-    """
+    """Filtered or smoothed latents of every trial; beyond a shorter trial's end stand predictions."""
     bins = int(batch.lengths.max())
-    latents = _infer(network.parameters, network.constants, _observations(batch), network.graph, smooth)
-
-    def cut(array: Array | None, axis: int) -> Any:
-        return None if array is None else jax.lax.slice_in_dim(array, 0, bins, axis=axis)
-
-    filtered, smoothed = cut(latents.filtered, 1), cut(latents.smoothed, 1)
-    return Estimates(
-        np.asarray(filtered),
-        None if smoothed is None else np.asarray(smoothed),
-        cut(latents.filtered_covariance, latents.filtered_covariance.ndim - 3),
-        cut(latents.smoothed_covariance, latents.filtered_covariance.ndim - 3),
-    )
+    mean, covariance = _infer(network.parameters, network.constants, _observations(batch), network.graph, smooth)
+    return Estimates(np.asarray(mean[:, :bins]), jax.lax.slice_in_dim(covariance, 0, bins, axis=-3))
 
 
 @partial(jax.jit, static_argnames=("graph", "smooth"))
-def _infer(parameters: Any, constants: Any, observations: Observations, graph: Any, smooth: bool) -> Latents:
-    return nnx.merge(graph, parameters, constants).infer(observations, smooth=smooth)
+def _infer(
+    parameters: Any, constants: Any, observations: Observations, graph: Any, smooth: bool
+) -> tuple[Array, Array]:
+    model = nnx.merge(graph, parameters, constants)
+    latents = model.infer(observations, smooth=smooth)
+    if not smooth:
+        return latents.filtered, latents.filtered_covariance
+    dynamics = model.backbone.parameters()
+    return latents.smoothed, kalman.smoothed_covariances(
+        dynamics, latents.filtered_covariance, latents.smoothed_information
+    )
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -80,9 +74,7 @@ def look_ahead(parameters: Any, constants: Any, latent: Array, graph: Any, steps
 
 def readout_variance(covariance: Array, weights: Float[np.ndarray, "latent dim"]) -> np.ndarray:
     """``diag(W' P W)`` for each bin (... x dim)."""
-    return np.asarray(
-        jnp.einsum("...ij,id,jd->...d", covariance, *(jnp.asarray(weights, covariance.dtype),) * 2)
-    )
+    return np.asarray(jnp.einsum("...ij,id,jd->...d", covariance, *(jnp.asarray(weights, covariance.dtype),) * 2))
 
 
 def _observations(batch: MultimodalBatch) -> Observations:
@@ -99,7 +91,7 @@ def _observations(batch: MultimodalBatch) -> Observations:
     return Observations(
         {n: jnp.asarray(pad(v), dtype) for n, v in stacked.observations.items()},
         {n: jnp.asarray(o) for n, o in observed.items()},
-        {n: _shared(o.any(axis=-1)) for n, o in observed.items()},
+        {n: _shared(np.any(o, axis=-1)) for n, o in observed.items()},
         _shared(pad(stacked.valid)),
     )
 

@@ -4,7 +4,7 @@ A likelihood is one small class: the number of network outputs is the number of 
 them into a numpyro distribution, and ``divergence`` measures how far consecutive outputs are apart.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -16,6 +16,7 @@ MAX_LOG_RATE = 5.0
 """Bounds the log of the expected count in a bin: exp(5) = 148 spikes is beyond any neuron's bin."""
 
 
+@runtime_checkable
 class Likelihood(Protocol):
     """What the model needs to know about a modality's noise."""
 

@@ -33,9 +33,7 @@ class ModalityEncoder(nnx.Module):
         self.center = Constant(center)
         self.scale = Constant(scale)
         self.network = Mlp(modality.channels, modality.encoder, config.embedding, skip=config.skip, rngs=rngs)
-        self.dynamics = (
-            LinearDynamics(config.latent, config.embedding, config.memory, rngs=rngs) if filtered else None
-        )
+        self.dynamics = LinearDynamics(config.latent, config.embedding, config.memory, rngs=rngs) if filtered else None
 
     def scaled(self, values: Float[Array, "*batch channel"]) -> Float[Array, "*batch channel"]:
         """Z-score with the statistics of the training data."""
@@ -63,11 +61,5 @@ class ModalityEncoder(nnx.Module):
         """Embedding in every bin, from the bins seen so far: ``C z[t|t]`` of this modality's own dynamics."""
         if self.dynamics is None:
             return embedding
-        observed = spread(seen, embedding.shape[-1])
-        filtered = kalman.filter_trials(self.dynamics.parameters(), embedding, observed)
+        filtered = kalman.filter_trials(self.dynamics.parameters(), embedding, seen[..., None])
         return self.dynamics.emit(filtered.mean)
-
-
-def spread(seen: Bool[Array, "*batch"], channels: int) -> Bool[Array, "*batch channel"]:
-    """A mask over bins as a mask over bins and channels: an embedding is seen whole or not at all."""
-    return jnp.broadcast_to(seen[..., None], (*seen.shape, channels))

@@ -17,7 +17,7 @@ from neurodyn.multiscale.backbone import Backbone, Latents
 from neurodyn.multiscale.config import ModelConfig
 from neurodyn.multiscale.fusion import Fusion
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
-from neurodyn.multiscale.modality_encoder import ModalityEncoder, spread
+from neurodyn.multiscale.modality_encoder import ModalityEncoder
 
 
 class Observations(NamedTuple):
@@ -80,16 +80,14 @@ class MultiscaleModel(nnx.Module):
         many = len(config.modalities) > 1
         self.names = tuple(m.name for m in config.modalities)
         self.encoders = nnx.List(
-            [
-                ModalityEncoder(m, config, *scaling[m.name], filtered=many, rngs=rngs)
-                for m in config.modalities
-            ]
+            [ModalityEncoder(m, config, *scaling[m.name], filtered=many, rngs=rngs) for m in config.modalities]
         )
         self.fusion = Fusion(config, rngs=rngs) if many else None
         self.backbone = Backbone(config.latent, config.embedding, config.memory, rngs=rngs)
         self.decoders = nnx.List([ModalityDecoder(m, config, rngs=rngs) for m in config.modalities])
         # The read-out used inside the objective only; the decoder a user gets is fitted afterwards by ridge.
-        self.readout = nnx.Linear(config.latent, config.target, param_dtype=jnp.result_type(float), rngs=rngs)
+        width, dtype = config.target, jnp.result_type(float)
+        self.readout = nnx.Linear(config.latent, width, param_dtype=dtype, rngs=rngs) if width else None
 
     # Offline --------------------------------------------------------------------------------------------------
 
@@ -109,9 +107,7 @@ class MultiscaleModel(nnx.Module):
             return filled[0], seen
         return self.fusion(filled), observations.valid
 
-    def infer(
-        self, observations: Observations, *, smooth: bool = True, dropout: Dropout | None = None
-    ) -> Latents:
+    def infer(self, observations: Observations, *, smooth: bool = True, dropout: Dropout | None = None) -> Latents:
         """Latents of whole trials: filtered (causal) and, if asked, smoothed."""
         fused, seen = self.embed(observations, dropout)
         if dropout is not None:
@@ -164,7 +160,5 @@ def initial_state(dynamics: Frozen) -> State:
     )
 
 
-def _condition(
-    dynamics: kalman.LinearGaussian, predicted: Belief, embedding: Array, seen: Bool[Array, ""]
-) -> Belief:
-    return kalman.update(dynamics, predicted, embedding, spread(seen, embedding.shape[-1]))
+def _condition(dynamics: kalman.LinearGaussian, predicted: Belief, embedding: Array, seen: Bool[Array, ""]) -> Belief:
+    return kalman.update(dynamics, predicted, embedding, seen[None])

@@ -14,9 +14,7 @@ class Mlp(nnx.Module):
     the state-space model behind it, training then starts about where an exponentially filtered linear decoder is.
     """
 
-    def __init__(
-        self, inputs: int, hidden: Sequence[int], outputs: int, *, skip: bool = False, rngs: nnx.Rngs
-    ) -> None:
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, *, skip: bool = False, rngs: nnx.Rngs) -> None:
         sizes = [inputs, *hidden, outputs]
         self.layers = nnx.List([_linear(a, b, rngs) for a, b in zip(sizes[:-1], sizes[1:], strict=True)])
         self.around = _linear(inputs, outputs, rngs, bias=False) if skip else None

@@ -9,7 +9,6 @@ from jaxtyping import Array, Bool, Float
 
 from neurodyn.multiscale.backbone import Latents
 from neurodyn.multiscale.config import ModelConfig, ObjectiveConfig
-from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
 
@@ -31,6 +30,10 @@ class Terms(NamedTuple):
     weights: Float[Array, ""]
     target: Float[Array, ""]
 
+    def total(self) -> Float[Array, ""]:
+        """What is minimised."""
+        return jnp.sum(jnp.stack(self))
+
 
 def loss_terms(
     model: MultiscaleModel,
@@ -48,7 +51,7 @@ def loss_terms(
     dropout: what to hide, or None for validation.
     """
     latents = model.infer(batch.observations, dropout=dropout)
-    assert latents.smoothed is not None and latents.smoothed_covariance is not None
+    assert latents.smoothed is not None
     ahead = tuple(k for k in objective.horizons if k > 0)
     states = [latents.smoothed[None]] + ([model.backbone.ahead(latents.filtered, ahead)] if ahead else [])
     embeddings = model.backbone.emit(jnp.concatenate(states))
@@ -67,7 +70,7 @@ def loss_terms(
     return Terms(
         -score,
         rough,
-        objective.latent_smoothness * _latent_roughness(latents),
+        objective.latent_smoothness * _latent_roughness(latents, batch.observations.valid),
         objective.weight_penalty * _weight_norms(model),
         objective.target * _target_error(model, latents.filtered, batch),
     )
@@ -84,10 +87,10 @@ def _log_likelihood(
     """Sum over horizons of the masked mean log-likelihood of the observation at ``t + k``."""
     total = jnp.zeros((), outputs.dtype)
     for position, k in enumerate(horizons):
-        if k not in objective.horizons:
+        if k not in objective.horizons or k >= outputs.shape[2]:  # trials may be shorter than a horizon
             continue
         predicted = outputs[position, :, : outputs.shape[2] - k]
-        log_prob = decoder.likelihood.distribution(predicted).log_prob(values[:, k:])
+        log_prob = jnp.asarray(decoder.likelihood.distribution(predicted).log_prob(values[:, k:]))
         total += masked_mean(log_prob, visible[:, k:])
     return total
 
@@ -107,16 +110,16 @@ def _output_roughness(
     return masked_mean(divergence, counted)
 
 
-def _latent_roughness(latents: Latents) -> Float[Array, ""]:
-    """Mean divergence between consecutive smoothed latents, over the first half of their dimensions."""
-    assert latents.smoothed is not None and latents.smoothed_covariance is not None
+def _latent_roughness(latents: Latents, valid: Bool[Array, "*trial time"]) -> Float[Array, ""]:
+    """Mean divergence between consecutive smoothed latents of a trial, over the first half of their dimensions."""
+    assert latents.smoothed is not None
+    assert latents.smoothed_variance is not None
     half = max(1, latents.smoothed.shape[-1] // 2)
-    mean = latents.smoothed[..., :half]
-    variance = jnp.diagonal(latents.smoothed_covariance, axis1=-2, axis2=-1)[..., :half]
+    mean, variance = latents.smoothed[..., :half], latents.smoothed_variance[..., :half]
     early, late = variance[..., :-1, :], variance[..., 1:, :]
     shift = jnp.square(mean[:, 1:] - mean[:, :-1])
     divergence = 0.5 * (jnp.log(late / early) + (early + shift) / late - 1)
-    return jnp.mean(divergence)
+    return masked_mean(divergence, jnp.broadcast_to(valid[..., 1:, None], divergence.shape))
 
 
 def _weight_norms(model: MultiscaleModel) -> Float[Array, ""]:
@@ -124,14 +127,14 @@ def _weight_norms(model: MultiscaleModel) -> Float[Array, ""]:
     networks = [e.network for e in model.encoders] + [d.network for d in model.decoders]
     if model.fusion is not None:
         networks.append(model.fusion.network)
-    return sum((jnp.linalg.norm(k) for n in networks for k in n.kernels()), start=jnp.zeros(()))
+    return jnp.sum(jnp.stack([jnp.linalg.norm(k) for n in networks for k in n.kernels()]))
 
 
 def _target_error(
     model: MultiscaleModel, latent: Float[Array, "trial time latent"], batch: TrainingBatch
 ) -> Float[Array, ""]:
     """Mean squared error of the linear read-out of the z-scored target from the filtered latent."""
-    if batch.target.shape[-1] == 0:
+    if model.readout is None:
         return jnp.zeros((), latent.dtype)
     error = jnp.square(model.readout(latent) - batch.target)
     return masked_mean(error, jnp.broadcast_to(batch.scored[..., None], error.shape))

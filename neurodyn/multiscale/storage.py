@@ -14,6 +14,7 @@ from flax import nnx
 import neurodyn
 from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
+from neurodyn.errors import InputError
 from neurodyn.multiscale.config import (
     DecoderConfig,
     ModalityConfig,
@@ -22,7 +23,7 @@ from neurodyn.multiscale.config import (
     TrainingConfig,
 )
 from neurodyn.multiscale.fitted import Fitted, Readout
-from neurodyn.multiscale.fitting import build_model
+from neurodyn.multiscale.fitting import build_model, split_model
 from neurodyn.multiscale.inference import Network
 from neurodyn.targets.linear import LinearTarget
 from neurodyn.training import History, load_arrays, load_settings, save_checkpoint
@@ -57,8 +58,16 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
 
 
 def load_fitted(path: str | os.PathLike[str]) -> Fitted:
-    """Read a fitted model."""
+    """Read a fitted model.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or holds something else.
+    """
     settings = load_settings(path)
+    if settings.get("kind") != "multiscale":
+        raise InputError(f"{path} holds no multiscale model: give the file that save() wrote, not a checkpoint")
     config = _config(settings["config"])
     modalities = tuple(Modality(**{**m, "channels": tuple(m["channels"])}) for m in settings["modalities"])
     dims = config.model.target
@@ -69,7 +78,7 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
         np.ones(dims, np.float32),
         tuple(m.name for m in modalities if m.likelihood == "poisson"),
     )
-    graph, parameters, constants = nnx.split(build_model(config, scaling), nnx.Param, ...)
+    graph, parameters, constants = split_model(build_model(config, scaling))
     readout = _blank_readout(config.model.latent, dims) if dims else None
     blank = Fitted(
         config, Network(graph, parameters, constants), scaling, modalities, tuple(settings["target_names"]),

@@ -8,7 +8,6 @@ numbers and JSON only; nothing in a file is ever executed.
 import contextlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,7 +60,7 @@ def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file is missing, is no checkpoint of ours or comes from a later version.
     """
     with _open(path) as file:
-        return json.loads(file["settings"][()])
+        return json.loads(_value(file, "settings"))
 
 
 def load_arrays(path: str | os.PathLike[str], like: Tree) -> Tree:
@@ -75,13 +74,11 @@ def load_arrays(path: str | os.PathLike[str], like: Tree) -> Tree:
     with _open(path) as file:
         leaves = []
         for key, leaf in _named_leaves(like):
-            if "arrays/" + key not in file:
+            if not isinstance(file.get("arrays/" + key), h5py.Dataset):
                 raise InputError(f"{path} has no array '{key}': it was saved by a model of another structure")
-            value = file["arrays/" + key][()]
+            value = _value(file, "arrays/" + key)
             if value.shape != np.shape(leaf):
-                raise InputError(
-                    f"{path}: array '{key}' has shape {value.shape}, this model needs {np.shape(leaf)}"
-                )
+                raise InputError(f"{path}: array '{key}' has shape {value.shape}, this model needs {np.shape(leaf)}")
             leaves.append(value)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
@@ -96,28 +93,33 @@ def _open(path: str | os.PathLike[str]) -> h5py.File:
     if file.attrs.get("format") != FORMAT:
         file.close()
         raise InputError(f"{path} was not written by neurodyn")
-    version = int(file.attrs["version"])
+    version = int(np.asarray(file.attrs["version"]))
     if version > VERSION:
         file.close()
-        raise InputError(
-            f"{path} has format version {version}, this neurodyn reads up to {VERSION}: update it"
-        )
+        raise InputError(f"{path} has format version {version}, this neurodyn reads up to {VERSION}: update it")
     return file
+
+
+def _value(file: h5py.File, name: str) -> Any:
+    dataset = file[name]
+    assert isinstance(dataset, h5py.Dataset)
+    return dataset[()]
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
     return [
         (
-            "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path)
-            or "value",
+            "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path) or "value",
             leaf,
         )
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     ]
 
 
-def _temporary_beside(path: Path) -> tuple[int, str]:
+def _temporary_beside(path: Path) -> tuple[int, Path]:
+    """Open a new file in the same folder (so that the rename is atomic) with the permissions of any other file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666), temporary
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -6,7 +6,9 @@ The loop knows a model only as two functions, so that every model of the package
 their randomness from the epoch number, which makes a resumed run equal to one that was never interrupted.
 """
 
+import json
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,15 +82,24 @@ def train(
 ) -> Outcome[State]:
     """Run epochs until done; Ctrl-C ends the run with the best parameters so far.
 
+    Returns
+    -------
+    The best parameters as a copy on the host. ``state`` is the last one; after 'interrupted' its buffers may be gone.
+
     Raises
     ------
+    KeyboardInterrupt
+        If Ctrl-C comes before any validation has kept usable parameters.
     NumericalError
-        If the loss stops being finite before any validation has kept usable parameters.
+        If the loss or the validation score stops being finite before any validation has kept usable parameters.
+        A run that has kept some ends with the status 'not finite' and a RuntimeWarning that says what to try.
     InputError
-        If ``config.checkpoint`` holds a run with other settings.
+        If ``config.checkpoint`` holds a run with other settings or its folder does not exist.
     """
+    if config.checkpoint is not None and not config.checkpoint.parent.is_dir():
+        raise InputError(f"cannot write {config.checkpoint}: there is no folder {config.checkpoint.parent}")
     progress = progress or Silent()
-    history, best = History(), jax.tree.map(np.asarray, validate(state)[1])
+    history, best = History(), _copy(validate(state)[1])
     if config.checkpoint is not None and config.checkpoint.exists():
         state, best, history = _resume(config, state, best)
     status = "finished"
@@ -109,13 +120,30 @@ def train(
             progress.update(epoch + 1, config.epochs, loss, history.best)
     except KeyboardInterrupt:
         status = "interrupted"
-    progress.finish(status)
-    if status == "not finite" and not history.validation:
-        raise NumericalError(
-            f"the training loss became {loss} in epoch {len(history.loss) + 1}, before anything could be kept: "
-            "lower the learning rate, or check the data for extreme values"
-        )
+        if not math.isfinite(history.best):  # nothing worth keeping yet: a real interrupt
+            raise
+    finally:
+        progress.finish(status)
+    _judge(status, history)
     return Outcome(best, state, history, status)
+
+
+def _judge(status: str, history: History) -> None:
+    """Refuse a run that kept nothing; say what to try after one that kept something and then failed."""
+    advice = "lower the learning rate, or check the data for extreme values"
+    if not math.isfinite(history.best):
+        what = "training loss" if status == "not finite" else "validation score"
+        raise NumericalError(
+            f"the {what} stopped being finite by epoch {len(history.loss) + 1}, before anything could be kept: {advice}"
+        )
+    if status == "not finite":
+        kept = history.validation_epoch[int(np.argmin(history.validation))]
+        warnings.warn(
+            f"the training loss stopped being finite in epoch {len(history.loss) + 1}; the parameters of epoch {kept} "
+            f"are kept. To train on: {advice}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _validate(state, validate, best, history: History, epoch: int):
@@ -124,8 +152,12 @@ def _validate(state, validate, best, history: History, epoch: int):
     improved = score < history.best
     history.validation_epoch.append(epoch + 1)
     history.validation.append(score if math.isfinite(score) else math.inf)
-    # A copy on the host: the compiled epochs reuse the device's buffers.
-    return jax.tree.map(np.asarray, parameters) if improved else best
+    return _copy(parameters) if improved else best
+
+
+def _copy(parameters):
+    """A copy on the host: compiled epochs reuse the device's buffers, which ``np.asarray`` would only look at."""
+    return jax.tree.map(np.array, parameters)
 
 
 def _save(config: LoopConfig, state, best, history: History) -> None:
@@ -141,9 +173,8 @@ def _save(config: LoopConfig, state, best, history: History) -> None:
 def _resume(config: LoopConfig, state, best):
     assert config.checkpoint is not None
     settings = load_settings(config.checkpoint)
-    if settings["identity"] != config.identity:
-        raise InputError(
-            f"{config.checkpoint} belongs to a run with other settings: choose another file or delete it"
-        )
+    # Through JSON, as the saved one went: tuples come back as lists.
+    if settings.get("identity") != json.loads(json.dumps(config.identity)):
+        raise InputError(f"{config.checkpoint} belongs to a run with other settings: choose another file or delete it")
     arrays = load_arrays(config.checkpoint, {"state": state, "best": best})
     return jax.tree.map(jax.numpy.asarray, arrays["state"]), arrays["best"], History(**settings["history"])

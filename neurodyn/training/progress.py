@@ -1,12 +1,13 @@
 """What a person sees while training runs."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Receives the state of a run after every epoch."""
 

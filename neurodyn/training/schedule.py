@@ -4,9 +4,7 @@ import jax.numpy as jnp
 import optax
 
 
-def triangular(
-    low: float, high: float, half_cycle: int, decay: float, steps_per_epoch: int
-) -> optax.Schedule:
+def triangular(low: float, high: float, half_cycle: int, decay: float, steps_per_epoch: int) -> optax.Schedule:
     """Triangular cycle between two learning rates whose upper end decays exponentially.
 
     ``rate(e) = low + (high decay^e - low)_+ tri(e)``, where ``tri`` rises from 0 to 1 in ``half_cycle`` epochs and

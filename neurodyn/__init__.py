@@ -26,10 +26,10 @@ _HOME = {
 }
 _PACKAGES = (
     "baselines", "binning", "errors", "evaluation", "kernels", "multiscale", "plotting",
-    "realtime", "recording", "simulation", "targets", "training",
+    "realtime", "recording", "report", "simulation", "targets", "training",
 )  # fmt: skip
 
-__all__ = [*_HOME, *_PACKAGES]
+__all__ = [*_HOME, *_PACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

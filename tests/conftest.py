@@ -2,11 +2,14 @@
 
 import os
 
-# One device thread pool per worker keeps parallel test processes from fighting over two cores.
+# One thread per worker, in XLA and in BLAS, keeps parallel test processes from fighting over two cores. Numbers read
+# these when they are first imported, so they are set before anything else, and tests' own processes inherit them.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+for _library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
-import jax
-import pytest
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -29,3 +32,27 @@ def real_data():
     if not folder:
         pytest.skip("NEURODYN_DATA is not set: no real recordings to test on")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def lorenz_batch():
+    """Training and test trials of a short Lorenz recording."""
+    from oracles.small_decoder import lorenz
+
+    return lorenz()
+
+
+@pytest.fixture(scope="session")
+def decoder(lorenz_batch):
+    """A small decoder fitted on both modalities of the training trials, in double precision."""
+    from oracles.small_decoder import fit_small
+
+    return fit_small(lorenz_batch[0], epochs=30)
+
+
+@pytest.fixture(scope="session")
+def spikes_decoder(lorenz_batch):
+    """A small decoder fitted on the spikes alone."""
+    from oracles.small_decoder import fit_small
+
+    return fit_small(lorenz_batch[0].with_modalities(["spikes"]), epochs=5)

@@ -1,7 +1,7 @@
 """Causal ridge regression: the yardstick every model is shown beside, on the same features and folds."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -10,8 +10,12 @@ from neurodyn.baselines.features import ExponentialFilters
 from neurodyn.binning.batch import MultimodalBatch, Stacked
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
 from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge, time_blocks
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @runtime_checkable
@@ -106,9 +110,7 @@ class CausalRidge:
         self._fitted = _Fitted(_names(batch), batch.target_names, scaling, filtered, smoothed)
         return self
 
-    def predict(
-        self, batch: MultimodalBatch, *, smoothed: bool = False
-    ) -> Float[np.ndarray, "trials time dims"]:
+    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
         """Target predicted in every bin of every trial, context bins included.
 
         Parameters
@@ -120,7 +122,8 @@ class CausalRidge:
 
         Returns
         -------
-        (trial, time, dims) in target units, NaN in the bins that only pad a shorter trial.
+        Dataset with ``target`` and ``deviation`` (trial x time x dim) in the unit of the target, NaN beyond a
+        trial's end.  The deviation is the error on held-out blocks of the training data, the same for all bins.
 
         Raises
         ------
@@ -137,7 +140,9 @@ class CausalRidge:
                 raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
             future = self._future(batch, stacked, fitted.scaling)
             features, target = np.concatenate([features, future], axis=2), fitted.smoothed
-        return np.where(stacked.valid[:, :, None], target.predict(features), np.nan)
+        deviation = np.sqrt(np.diag(target.residual_covariance))
+        decoded = target.predict(features)
+        return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape))
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
         """Correlation and R2 over the scored bins of a batch, per target dimension.
@@ -158,7 +163,7 @@ class CausalRidge:
         InputError
             As ``predict``, or if a metric is not defined on these data.
         """
-        predicted = self.predict(batch, smoothed=smoothed)
+        predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
         stacked = batch.stacked()
         scored = stacked.scored()
         return score(stacked.target[scored], predicted[scored], batch.target_names)
@@ -211,9 +216,7 @@ class CausalRidge:
     def _checked(self, batch: MultimodalBatch) -> _Fitted:
         fitted = self._require()
         if _names(batch) != fitted.modalities:
-            raise InputError(
-                f"fitted on the modalities {fitted.modalities}, got {_names(batch)}: give the same"
-            )
+            raise InputError(f"fitted on the modalities {fitted.modalities}, got {_names(batch)}: give the same")
         if batch.target_names != fitted.dims:
             raise InputError(f"fitted on the target {fitted.dims}, got {batch.target_names}: give the same")
         for name in fitted.modalities:

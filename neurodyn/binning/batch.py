@@ -211,8 +211,7 @@ class MultimodalBatch:
                 )
         kept = _real_bins(lengths, n_trials, n_time)
         modalities = tuple(
-            _describe(name, arrays[name].shape[2], likelihoods, channels or {}, clocks or {})
-            for name in arrays
+            _describe(name, arrays[name].shape[2], likelihoods, channels or {}, clocks or {}) for name in arrays
         )
         flat, masks = zip(*(_split_missing(arrays[name][kept]) for name in arrays), strict=True)
         flat_target, target_mask = _split_missing(values[kept])
@@ -336,9 +335,7 @@ class MultimodalBatch:
         index = np.where(valid, self.starts[:, None] + step, 0)
         mask = valid[..., None]
         return Stacked(
-            observations={
-                name: np.where(mask, a[index], np.float32(0)) for name, a in self.observations.items()
-            },
+            observations={name: np.where(mask, a[index], np.float32(0)) for name, a in self.observations.items()},
             observed={name: mask & array[index] for name, array in self.observed.items()},
             target=np.where(mask, self.target[index], np.float32(0)),
             target_observed=valid & self.target_observed[index],
@@ -371,14 +368,11 @@ def check_usable(batch: MultimodalBatch) -> None:
     for modality in batch.modalities:
         seen = batch.observed[modality.name][inside].any(axis=0)
         if not seen.any():
-            raise InputError(
-                f"modality '{modality.name}' has no observed sample in the time analysed: leave it out"
-            )
+            raise InputError(f"modality '{modality.name}' has no observed sample in the time analysed: leave it out")
         if not seen.all():
             channel = modality.channels[int(np.argmin(seen))]
             raise InputError(
-                f"modality '{modality.name}', channel '{channel}' has no observed sample (all NaN): "
-                "leave it out"
+                f"modality '{modality.name}', channel '{channel}' has no observed sample (all NaN): leave it out"
             )
     if not batch.n_dims:
         return
@@ -388,9 +382,7 @@ def check_usable(batch: MultimodalBatch) -> None:
     constant = values.max(axis=0) == values.min(axis=0)
     if constant.any():
         name = batch.target_names[int(np.argmax(constant))]
-        raise InputError(
-            f"target '{name}' is constant in the time analysed: there is nothing to decode, leave it out"
-        )
+        raise InputError(f"target '{name}' is constant in the time analysed: there is nothing to decode, leave it out")
 
 
 def _frozen(array: Any, dtype: type) -> np.ndarray:
@@ -419,9 +411,7 @@ def _check_timeline(batch: MultimodalBatch) -> None:
         raise InputError("time must be one finite value in seconds per bin")
     bins = len(batch.time)
     if batch.target.shape != (bins, len(batch.target_names)):
-        raise InputError(
-            f"target must be (bins, names) = {(bins, len(batch.target_names))}, got {batch.target.shape}"
-        )
+        raise InputError(f"target must be (bins, names) = {(bins, len(batch.target_names))}, got {batch.target.shape}")
     if batch.target_observed.shape != (bins,):
         raise InputError(f"target_observed must be ({bins},), got {batch.target_observed.shape}")
     _check_missing_is_zero("target", batch.target, batch.target_observed[:, None])
@@ -432,8 +422,7 @@ def _check_trials(batch: MultimodalBatch) -> None:
     starts, lengths, lead = batch.starts, batch.lengths, batch.lead
     if starts.ndim != 1 or not starts.shape == lengths.shape == lead.shape:
         raise InputError(
-            f"starts, lengths and lead must be one number per trial, got {starts.shape}, {lengths.shape}, "
-            f"{lead.shape}"
+            f"starts, lengths and lead must be one number per trial, got {starts.shape}, {lengths.shape}, {lead.shape}"
         )
     if not len(starts):
         raise InputError("a batch needs at least one trial, got none")
@@ -457,9 +446,7 @@ def _check_modality(batch: MultimodalBatch, modality: Modality) -> None:
             raise InputError(f"{kind} of '{name}' must be (bins, channels) = {expected}, got {array.shape}")
     _check_missing_is_zero(f"modality '{name}'", batch.observations[name], batch.observed[name])
     if modality.likelihood == "poisson" and (batch.observations[name] < 0).any():
-        raise InputError(
-            f"modality '{name}' has negative counts, which no Poisson likelihood allows: use gaussian"
-        )
+        raise InputError(f"modality '{name}' has negative counts, which no Poisson likelihood allows: use gaussian")
 
 
 def _check_missing_is_zero(what: str, values: np.ndarray, observed: np.ndarray) -> None:

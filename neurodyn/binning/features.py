@@ -61,9 +61,7 @@ class BandPower:
         if self.order < 1:
             raise InputError(f"the filter order must be at least 1, got {self.order}")
         if not (0 <= self.smoothing < np.inf and 0 <= self.bridge < np.inf):
-            raise InputError(
-                f"smoothing and bridge must be seconds, 0 or more, got {self.smoothing}, {self.bridge}"
-            )
+            raise InputError(f"smoothing and bridge must be seconds, 0 or more, got {self.smoothing}, {self.bridge}")
 
     def names(self, channels: Sequence[str]) -> tuple[str, ...]:
         """Name of each feature, channel by channel: ``lfp0 8-12 Hz``."""

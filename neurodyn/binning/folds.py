@@ -123,9 +123,7 @@ def _owner(batch: MultimodalBatch) -> Int64[np.ndarray, " bins"]:
     first = batch.starts + batch.lead
     for trial, (start, stop) in enumerate(zip(first, batch.starts + batch.lengths, strict=True)):
         if (owner[start:stop] >= 0).any():
-            raise InputError(
-                f"trial {trial} shares bins with trial {owner[start:stop].max()}: folds would leak"
-            )
+            raise InputError(f"trial {trial} shares bins with trial {owner[start:stop].max()}: folds would leak")
         owner[start:stop] = trial
     return owner
 
@@ -143,20 +141,14 @@ def _time_fold(
     test_runs = runs(tested, owner)
     train_runs = runs((owner >= 0) & ~tested & ~_near(batch, test_runs, gap), owner)
     if not len(train_runs):
-        raise InputError(
-            f"a fold has nothing left to train on after gaps of {gap:g} s: use fewer folds or no gap"
-        )
+        raise InputError(f"a fold has nothing left to train on after gaps of {gap:g} s: use fewer folds or no gap")
     return Fold(
-        train=batch.with_runs(
-            train_runs[:, 0], np.diff(train_runs)[:, 0], np.zeros(len(train_runs), np.int64)
-        ),
+        train=batch.with_runs(train_runs[:, 0], np.diff(train_runs)[:, 0], np.zeros(len(train_runs), np.int64)),
         test=_with_lead(batch, test_runs, owner, lead_bins),
     )
 
 
-def _near(
-    batch: MultimodalBatch, test_runs: Int64[np.ndarray, "runs 2"], gap: float
-) -> Bool[np.ndarray, " bins"]:
+def _near(batch: MultimodalBatch, test_runs: Int64[np.ndarray, "runs 2"], gap: float) -> Bool[np.ndarray, " bins"]:
     """Bins less than `gap` seconds before or after one of the runs, in recorded time."""
     near = np.zeros(len(batch.time), np.bool_)
     slack = 1e-6 * batch.width

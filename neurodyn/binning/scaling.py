@@ -65,17 +65,13 @@ class Scaling:
         """Batch back in the units of the recording."""
         return self._mapped(batch, self.invert_observation, self.invert_target)
 
-    def apply_observation(
-        self, name: str, values: Float[np.ndarray, "*axes _"]
-    ) -> Float32[np.ndarray, "*axes _"]:
+    def apply_observation(self, name: str, values: Float[np.ndarray, "*axes _"]) -> Float32[np.ndarray, "*axes _"]:
         """Z-score values (..., channel) of one modality; counts come back unchanged."""
         if self._stays(name):
             return values.astype(np.float32)
         return ((values - self.mean[name]) / self.scale[name]).astype(np.float32)
 
-    def invert_observation(
-        self, name: str, values: Float[np.ndarray, "*axes _"]
-    ) -> Float32[np.ndarray, "*axes _"]:
+    def invert_observation(self, name: str, values: Float[np.ndarray, "*axes _"]) -> Float32[np.ndarray, "*axes _"]:
         """Undo `apply_observation`."""
         if self._stays(name):
             return values.astype(np.float32)

@@ -44,8 +44,7 @@ class TargetOptions:
     def __post_init__(self) -> None:
         if not (0 <= self.smoothing < np.inf and 0 <= self.max_gap < np.inf):
             raise InputError(
-                f"target smoothing and max_gap must be seconds, 0 or more, got {self.smoothing} and "
-                f"{self.max_gap}"
+                f"target smoothing and max_gap must be seconds, 0 or more, got {self.smoothing} and {self.max_gap}"
             )
 
 
@@ -162,8 +161,7 @@ def _position_signal(recording: Recording, target: str) -> Signal:
             return choice[0]
     have = ", ".join(table) or "none"
     raise InputError(
-        f"target '{target}' needs one position series, the behaviour series are: {have}; "
-        "name a series as target"
+        f"target '{target}' needs one position series, the behaviour series are: {have}; name a series as target"
     )
 
 
@@ -176,8 +174,7 @@ def _direction_signal(recording: Recording, target: str) -> Signal:
         return choice[0]
     have = ", ".join(table) or "none"
     raise InputError(
-        f"target '{target}' needs one series of one angle (a CompassDirection), the behaviour series "
-        f"are: {have}"
+        f"target '{target}' needs one series of one angle (a CompassDirection), the behaviour series are: {have}"
     )
 
 
@@ -198,9 +195,7 @@ def _axis(axis: int) -> _Derive:
 
     def derive(signal: Signal, options: TargetOptions) -> Track:
         if axis >= signal.n_channels:
-            raise InputError(
-                f"series '{signal.name}' has {signal.n_channels} channels: no {_AXES[axis]} in it"
-            )
+            raise InputError(f"series '{signal.name}' has {signal.n_channels} channels: no {_AXES[axis]} in it")
         track = _position(signal, options)
         return Track(track.times, track.values[:, [axis]], track.valid, (_AXES[axis],))
 
@@ -228,8 +223,7 @@ def _log_speed(signal: Signal, options: TargetOptions) -> Track:
     """log(1 + speed in cm/s): near 0 at rest, and even over the range of running."""
     if signal.unit.strip().lower() not in _METRES:
         raise InputError(
-            f"target 'log_speed' needs a position in m, cm or mm, '{signal.name}' is in {signal.unit}: "
-            "use 'speed'"
+            f"target 'log_speed' needs a position in m, cm or mm, '{signal.name}' is in {signal.unit}: use 'speed'"
         )
     track = _speed(signal, options)
     return Track(track.times, np.log1p(100.0 * track.values), track.valid, ("log_speed",))
@@ -275,9 +269,7 @@ def _regular(
     steps = max(2, int((times[-1] - times[0]) / period + 1e-6) + 1)
     clock = times[0] + period * np.arange(steps)
     columns = [np.interp(clock, times, column) for column in known.T]
-    return Track(
-        clock, np.stack(columns, axis=1), ~_in_long_gap(clock, times, options.max_gap, period), names
-    )
+    return Track(clock, np.stack(columns, axis=1), ~_in_long_gap(clock, times, options.max_gap, period), names)
 
 
 def _in_long_gap(

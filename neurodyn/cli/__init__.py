@@ -1,1 +1,1 @@
-"""To be filled."""
+"""The command line, ``neurodyn``: one module per sub-command."""

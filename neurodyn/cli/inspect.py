@@ -59,9 +59,7 @@ def summary_table(name: str, items: list[ItemSummary]) -> Table:
     rich.table.Table
         For ``rich.print`` or a console.
     """
-    table = Table(
-        title=escape(name), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
-    )
+    table = Table(title=escape(name), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for column, width in _COLUMNS.items():
         table.add_column(column, min_width=width, no_wrap=width is None, overflow="fold")
     for item in items:

@@ -3,18 +3,29 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import neurodyn
-from neurodyn.cli import inspect
-from neurodyn.errors import NeurodynError
+from neurodyn.cli import decode, demo, inspect
+from neurodyn.errors import InputError, NeurodynError
 
 # Each module offers add_parser(subparsers), which sets the default `run` to a function of the arguments.
-COMMANDS = (inspect,)
+COMMANDS = (demo, decode, inspect)
+
+INTERRUPTED = 130
+"""What a shell reports for a command that was stopped with Ctrl-C."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong option as every other wrong input is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see  {self.prog} --help)")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every sub-command."""
-    parser = argparse.ArgumentParser(prog="neurodyn", description=neurodyn.__doc__)
+    parser = _Parser(prog="neurodyn", description=(neurodyn.__doc__ or "").splitlines()[0])
     parser.add_argument("--version", action="version", version=f"neurodyn {neurodyn.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
@@ -24,12 +35,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 2 for input that cannot be used."""
-    arguments = build_parser().parse_args(argv)
     try:
+        arguments = build_parser().parse_args(argv)
         return arguments.run(arguments)
     except NeurodynError as error:
         print(f"neurodyn: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("neurodyn: stopped", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

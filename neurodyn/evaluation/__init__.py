@@ -1,5 +1,37 @@
-"""Metrics of decoding and of predicted activity: see README.md."""
+"""Metrics, cross-validation and the comparison of online with offline: see README.md."""
 
+from neurodyn.evaluation.crossvalidation import (
+    CrossValidation,
+    Decoded,
+    Decoder,
+    FoldResult,
+    LearningCurve,
+    Method,
+    check_folds,
+    cross_validate,
+)
+from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, bits_per_spike, correlation, r2, score, summarise
+from neurodyn.evaluation.streaming import OnlineCheck, Streamed, check_online, stream
 
-__all__ = ["Score", "bits_per_spike", "correlation", "r2", "score", "summarise"]
+__all__ = [
+    "CrossValidation",
+    "Decoded",
+    "Decoder",
+    "FoldResult",
+    "LearningCurve",
+    "Method",
+    "OnlineCheck",
+    "Score",
+    "Streamed",
+    "bits_per_spike",
+    "check_folds",
+    "check_online",
+    "correlation",
+    "cross_validate",
+    "labelled_target",
+    "r2",
+    "score",
+    "stream",
+    "summarise",
+]

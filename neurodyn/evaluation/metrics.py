@@ -43,9 +43,7 @@ class Score:
             )
 
 
-def correlation(
-    true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]
-) -> Float[np.ndarray, " dims"]:
+def correlation(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]) -> Float[np.ndarray, " dims"]:
     """Pearson correlation of each dimension over bins.
 
     Parameters
@@ -154,9 +152,7 @@ def score(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."], d
         As ``correlation`` and ``r2``, or if there is not one name per dimension.
     """
     if true.ndim == 2 and true.shape[1] != len(dims):
-        raise InputError(
-            f"expected one name per target dimension, got {len(dims)} for {true.shape[1]} dimensions"
-        )
+        raise InputError(f"expected one name per target dimension, got {len(dims)} for {true.shape[1]} dimensions")
     return Score(tuple(dims), correlation(true, predicted), r2(true, predicted), len(true))
 
 
@@ -181,9 +177,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, dict]:
     if not scores:
         raise InputError("expected at least one score to summarise, got none")
     if any(s.dims != scores[0].dims for s in scores):
-        raise InputError(
-            f"scores of different dimensions cannot be averaged: {sorted({s.dims for s in scores})}"
-        )
+        raise InputError(f"scores of different dimensions cannot be averaged: {sorted({s.dims for s in scores})}")
     dims = scores[0].dims
     return {
         "correlation": _part(np.stack([s.correlation for s in scores]), dims),
@@ -202,8 +196,7 @@ def _part(values: Float[np.ndarray, "folds dims"], dims: tuple[str, ...]) -> dic
 def _checked(true: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if true.ndim != 2 or true.shape != predicted.shape:
         raise InputError(
-            "expected true and predicted values of one shape (bins, dims), got "
-            f"{true.shape} and {predicted.shape}"
+            f"expected true and predicted values of one shape (bins, dims), got {true.shape} and {predicted.shape}"
         )
     if len(true) < 2:
         raise InputError(f"expected at least 2 bins to score, got {len(true)}")
@@ -224,21 +217,16 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return centred / np.linalg.norm(centred, axis=0)
 
 
-def _checked_counts(
-    rates: np.ndarray, counts: np.ndarray, observed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _checked_counts(rates: np.ndarray, counts: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not rates.shape == counts.shape == observed.shape or counts.ndim < 1:
         raise InputError(
-            "rates, counts and observed must have one shape, got "
-            f"{rates.shape}, {counts.shape} and {observed.shape}"
+            f"rates, counts and observed must have one shape, got {rates.shape}, {counts.shape} and {observed.shape}"
         )
     for name, values in (("rates", rates), ("counts", counts)):
         if not np.all(np.isfinite(values[observed]) & (values[observed] >= 0)):
             raise InputError(f"{name} must be finite and not negative where observed")
     if np.any((rates <= 0) & (counts > 0) & observed):
-        raise InputError(
-            "a rate is zero where spikes were observed: rates are expected counts per bin, not logs"
-        )
+        raise InputError("a rate is zero where spikes were observed: rates are expected counts per bin, not logs")
     return rates.astype(np.float64), counts.astype(np.float64)
 
 

@@ -10,18 +10,18 @@ The model is linear and Gaussian with diagonal noise, for bins ``t = 0 .. T - 1`
 Three facts shape this module.
 
 1. Covariances and gains depend on what is observed, never on the values (:func:`filter_covariances`,
-   :func:`smoother_information`). They are computed once per distinct mask and shared by every trial that has it; only the
-   means (:func:`filter_means`, :func:`smooth_means`) are per trial.
+   :func:`smoother_information`). They are computed once per distinct mask and shared by every trial that has it; only
+   the means (:func:`filter_means`, :func:`smooth_means`) are per trial.
 2. Given the gains, both means are one linear recurrence ``x_t = F_t x_{t-1} + u_t``, whose ``u_t`` needs no loop.
 3. The smoother needs no inverse of a predicted covariance: its backward pass carries what later bins say about a state
    as a score and an information matrix. It gives the Rauch-Tung-Striebel estimates at a fraction of the cost.
 
-A mask is ``time x channel``, or ``time x 1`` where a bin is observed whole or not at all; the second is faster. A missing
-channel is exact, not approximate: its row of ``C`` is zeroed and its noise set to one, so that its column of the gain
-vanishes and the other channels are weighted as if it did not exist.
+A mask is ``time x channel``, or ``time x 1`` where a bin is observed whole or not at all; the second is faster. A
+missing channel is exact, not approximate: its row of ``C`` is zeroed and its noise set to one, so that its column of
+the gain vanishes and the other channels are weighted as if it did not exist.
 
-Reference: Rauch, Tung & Striebel (1965), AIAA Journal 3(8); Bryson & Frazier (1963) and de Jong (1988), Biometrika 75(3),
-for the backward pass; Joseph's form of the update after Bucy & Joseph (1968).
+Reference: Rauch, Tung & Striebel (1965), AIAA Journal 3(8); Bryson & Frazier (1963) and de Jong (1988), Biometrika
+75(3), for the backward pass; Joseph's form of the update after Bucy & Joseph (1968).
 """
 
 from typing import NamedTuple

@@ -106,8 +106,8 @@ class MultiscaleDecoder:
 
         Returns
         -------
-        Dataset with ``latent`` (trial x time x latent) and ``<modality>`` (trial x time x channel): expected counts per
-        bin for spikes, expected value in the recording's unit for field features. NaN beyond a trial's end.
+        Dataset with ``latent`` (trial x time x component) and ``<modality>`` (trial x time x channel): expected
+        counts per bin for spikes, expected value in the recording's unit for field features. NaN beyond a trial's end.
         """
         fitted = self._fitted()
         if ahead and smoothed:
@@ -117,7 +117,7 @@ class MultiscaleDecoder:
         graph, *arrays = fitted.network
         if ahead:
             latent = np.asarray(look_ahead(*arrays, latent, graph, ahead))
-        variables = {"latent": _labelled(latent, stacked, "latent", [f"x{i}" for i in range(latent.shape[-1])])}
+        variables = {"latent": _labelled(latent, stacked, "component", [f"x{i}" for i in range(latent.shape[-1])])}
         for row, mean in zip(fitted.modalities, decode_means(*arrays, latent, graph), strict=True):
             values = fitted.scaling.invert_observation(row.name, np.asarray(mean))
             variables[row.name] = _labelled(values, stacked, f"{row.name}_channel", row.channels)

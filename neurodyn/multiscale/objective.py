@@ -127,7 +127,12 @@ def _weight_norms(model: MultiscaleModel) -> Float[Array, ""]:
     networks = [e.network for e in model.encoders] + [d.network for d in model.decoders]
     if model.fusion is not None:
         networks.append(model.fusion.network)
-    return jnp.sum(jnp.stack([jnp.linalg.norm(k) for n in networks for k in n.kernels()]))
+    return jnp.sum(jnp.stack([_frobenius(k) for n in networks for k in n.kernels()]))
+
+
+def _frobenius(kernel: Float[Array, "inputs outputs"]) -> Float[Array, ""]:
+    # The norm has no derivative at zero, where some output layers start: rounded off there.
+    return jnp.sqrt(jnp.sum(jnp.square(kernel)) + jnp.finfo(kernel.dtype).eps)
 
 
 def _target_error(

@@ -74,9 +74,7 @@ def _parse(io: Any, path: Path) -> Any:
     try:
         return io.read()
     except (KeyError, ValueError, TypeError, AttributeError, construct_error) as error:
-        raise InputError(
-            f"cannot read '{path}' as NWB, is it damaged? pynwb says: {_one_line(error)}"
-        ) from error
+        raise InputError(f"cannot read '{path}' as NWB, is it damaged? pynwb says: {_one_line(error)}") from error
 
 
 def _check_is_nwb(path: Path) -> None:
@@ -112,9 +110,7 @@ def _read_file(file: Any, name: str, skip: frozenset[str]) -> Recording:
         name=name,
         spikes={key: _read_units(key, table) for key, table in units.items()},
         fields={key: _read_signal(key, series, _electrode_names(series)) for key, series in fields.items()},
-        behaviour={
-            key: _read_signal(key, series, _axis_names(key, series)) for key, series in behaviour.items()
-        },
+        behaviour={key: _read_signal(key, series, _axis_names(key, series)) for key, series in behaviour.items()},
         intervals={key: _read_intervals(key, table) for key, table in tables.items()},
     )
 
@@ -214,9 +210,7 @@ def _values(series: Any) -> Float[np.ndarray, "samples channels"]:
     values = np.array(series.data[:], dtype=np.float64)
     values = values[:, None] if values.ndim == 1 else values
     per_channel = getattr(series, "channel_conversion", None)
-    scale = float(series.conversion) * (
-        1.0 if per_channel is None else np.asarray(per_channel[:], np.float64)
-    )
+    scale = float(series.conversion) * (1.0 if per_channel is None else np.asarray(per_channel[:], np.float64))
     values *= scale
     values += float(series.offset or 0.0)
     return values
@@ -262,9 +256,7 @@ def _attributes(table: Any) -> Mapping[str, Shaped[np.ndarray, " units"]]:
     columns = {column.name: column for column in table.columns if type(column).__name__ == "VectorData"}
     indexed = {column.target.name for column in table.columns if type(column).__name__ == "VectorIndex"}
     arrays = {name: _column(column) for name, column in columns.items() if name not in indexed}
-    return {
-        name: values for name, values in arrays.items() if values.ndim == 1 and values.dtype.kind in "biufU"
-    }
+    return {name: values for name, values in arrays.items() if values.ndim == 1 and values.dtype.kind in "biufU"}
 
 
 def _column(column: Any) -> np.ndarray:

@@ -57,9 +57,7 @@ class Signal:
         if self.timestamps is not None and self.rate is None:
             _normalise_timestamps(self)
         elif self.timestamps is not None or self.rate is None:
-            raise InputError(
-                f"signal '{self.name}' needs either timestamps or a rate, exactly one of the two"
-            )
+            raise InputError(f"signal '{self.name}' needs either timestamps or a rate, exactly one of the two")
         elif not (np.isfinite(self.rate) and self.rate > 0):
             raise InputError(f"signal '{self.name}' needs a rate above 0 Hz, got {self.rate}")
         if not np.isfinite(self.start):
@@ -145,9 +143,7 @@ class SpikeTrains:
     def __post_init__(self) -> None:
         times = tuple(np.asarray(train, dtype=np.float64) for train in self.times)
         object.__setattr__(self, "times", times)
-        object.__setattr__(
-            self, "units", _unique_names(self.units, len(times), f"spikes '{self.name}'", "unit")
-        )
+        object.__setattr__(self, "units", _unique_names(self.units, len(times), f"spikes '{self.name}'", "unit"))
         for unit, train in zip(self.units, times, strict=True):
             _check_spike_times(train, f"unit '{unit}' of '{self.name}'")
         for attribute, values in self.attributes.items():
@@ -362,9 +358,7 @@ class Recording:
         holders = [table for table in self.intervals.values() if name in table.labels]
         if len(holders) > 1:
             tables = ", ".join(table.name for table in holders)
-            raise InputError(
-                f"interval '{name}' stands in more than one table ({tables}): give start and stop"
-            )
+            raise InputError(f"interval '{name}' stands in more than one table ({tables}): give start and stop")
         if not holders:
             labels = {label for table in self.intervals.values() for label in table.labels}
             raise unknown_name("interval", name, labels.union(self.intervals))
@@ -392,9 +386,7 @@ def _pick(items: Mapping[str, _Item], kind: str, name: str | None, recording: st
     if name is None and len(items) == 1:
         return next(iter(items.values()))
     if not items:
-        raise InputError(
-            f"recording '{recording}' has no {kind}: run  neurodyn inspect  on it to see what it has"
-        )
+        raise InputError(f"recording '{recording}' has no {kind}: run  neurodyn inspect  on it to see what it has")
     if name is None:
         raise InputError(f"recording '{recording}' has more than one {kind} ({', '.join(items)}): name one")
     if name not in items:
@@ -458,9 +450,7 @@ def _check_spike_times(times: np.ndarray, owner: str) -> None:
     if not np.isfinite(times).all():
         raise InputError(f"{owner} has spike times that are not finite: remove them")
     if times.size and times.min() < 0:
-        raise InputError(
-            f"{owner} has a negative spike time, {times.min()} s: shift all times to start at 0 or later"
-        )
+        raise InputError(f"{owner} has a negative spike time, {times.min()} s: shift all times to start at 0 or later")
     wrong = np.flatnonzero(np.diff(times) < 0)
     if wrong.size:
         row = wrong[0]

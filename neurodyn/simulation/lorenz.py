@@ -59,13 +59,9 @@ class LorenzSettings:
         if self.spike_channels + self.field_channels < 1:
             raise InputError("expected at least one channel of spikes or field, got none")
         if self.n_bins < 1:
-            raise InputError(
-                f"a trial of {self.seconds} s is shorter than a bin of {self.width} s: make it longer"
-            )
+            raise InputError(f"a trial of {self.seconds} s is shorter than a bin of {self.width} s: make it longer")
         if self.field_channels and self.field_clock > self.n_bins:
-            raise InputError(
-                f"a field sampled every {self.field_clock} bins has no sample in {self.n_bins} bins"
-            )
+            raise InputError(f"a field sampled every {self.field_clock} bins has no sample in {self.n_bins} bins")
         if not self.missing < 1:
             raise InputError(f"the share of missing samples must be below 1, got {self.missing}")
         if not self.peak_rate > self.base_rate:

@@ -63,9 +63,7 @@ class LinearTarget:
             If the number of features differs from the fitted one.
         """
         if features.shape[-1] != len(self.weights):
-            raise InputError(
-                f"expected {len(self.weights)} features, got {features.shape[-1]}: use the fitted ones"
-            )
+            raise InputError(f"expected {len(self.weights)} features, got {features.shape[-1]}: use the fitted ones")
         return np.asarray(features, np.float64) @ self.weights + self.intercept
 
 
@@ -168,9 +166,7 @@ def time_blocks(lengths: Int[np.ndarray, "..."], n_blocks: int) -> Int[np.ndarra
     return np.searchsorted(cuts, np.arange(total), side="right")
 
 
-def _check(
-    features: np.ndarray, target: np.ndarray, groups: np.ndarray, penalties: tuple[float, ...]
-) -> None:
+def _check(features: np.ndarray, target: np.ndarray, groups: np.ndarray, penalties: tuple[float, ...]) -> None:
     if features.ndim != 2 or target.ndim != 2 or groups.ndim != 1:
         raise InputError(
             "expected features (bins, features), target (bins, dims) and groups (bins,), got shapes "
@@ -184,9 +180,7 @@ def _check(
     if not (np.isfinite(features).all() and np.isfinite(target).all()):
         raise InputError("features and target must be finite: leave out the bins where one is missing")
     if len(np.unique(groups)) < 2:
-        raise InputError(
-            "choosing the penalty needs at least two groups of bins: give more data or more blocks"
-        )
+        raise InputError("choosing the penalty needs at least two groups of bins: give more data or more blocks")
     constant = np.flatnonzero(np.ptp(target, axis=0) == 0)
     if len(constant):
         raise InputError(f"target dimension {constant[0]} is constant: there is nothing to decode")
@@ -251,9 +245,7 @@ def _scatter(maps: np.ndarray, gram: np.ndarray, best: np.ndarray) -> Float[np.n
     return chosen.T @ gram @ chosen
 
 
-def _in_user_units(
-    chosen: np.ndarray, penalty: np.ndarray, scatter: np.ndarray, layout: _Layout
-) -> LinearTarget:
+def _in_user_units(chosen: np.ndarray, penalty: np.ndarray, scatter: np.ndarray, layout: _Layout) -> LinearTarget:
     f, scale = layout.n_features, layout.target_scale
     weights = -chosen[:f] / layout.feature_scale[:, None] * scale
     intercept = layout.target_centre - chosen[f] * scale - layout.feature_centre @ weights

@@ -26,9 +26,7 @@ def test_filters_are_the_weighted_means_written_out():
         for t in range(40):
             weights = decay ** np.arange(t, -1, -1.0)[:, None]
             total = np.sum(weights * values[:, : t + 1] * observed[:, : t + 1], axis=1)
-            weight = np.sum(weights * observed[:, : t + 1], axis=1) + 0.2 * np.sum(
-                decay ** np.arange(10000.0)
-            )
+            weight = np.sum(weights * observed[:, : t + 1], axis=1) + 0.2 * np.sum(decay ** np.arange(10000.0))
             np.testing.assert_allclose(features[:, t, 2 + 2 * f : 4 + 2 * f], total / weight, rtol=1e-10)
 
 

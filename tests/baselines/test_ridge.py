@@ -14,6 +14,11 @@ from neurodyn.evaluation import correlation, r2
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
 
+def decoded(ridge, batch, *, smoothed=False):
+    """Predicted target, (trial, time, dim)."""
+    return ridge.predict(batch, smoothed=smoothed)["target"].to_numpy()
+
+
 @pytest.fixture(scope="module")
 def batch():
     return simulate_lorenz(LorenzSettings(n_trials=40, seconds=0.5), seed=0)
@@ -41,9 +46,9 @@ def test_counts_can_be_left_as_they_are(batch):
     spikes = batch.with_modalities(("spikes",))
     rooted = replace(spikes, observations={"spikes": np.sqrt(spikes.observations["spikes"])})
     plain = CausalRidge(root_counts=False, smoothed=False)
-    default = CausalRidge(smoothed=False).fit(spikes).predict(spikes)
-    np.testing.assert_array_equal(plain.fit(rooted).predict(rooted), default)
-    assert not np.allclose(plain.fit(spikes).predict(spikes), default)
+    default = decoded(CausalRidge(smoothed=False).fit(spikes), spikes)
+    np.testing.assert_array_equal(decoded(plain.fit(rooted), rooted), default)
+    assert not np.allclose(decoded(plain.fit(spikes), spikes), default)
 
 
 def test_is_the_regression_written_out():
@@ -59,7 +64,7 @@ def test_is_the_regression_written_out():
     w = np.linalg.solve(u.T @ u + 0.01 * len(u) * np.eye(30), u.T @ (y - y.mean(0)))
     expected = (u @ w + y.mean(0)).reshape(30, 50, 3)
     # Features are kept in float32.
-    np.testing.assert_allclose(ridge.predict(data), expected, atol=1e-5)
+    np.testing.assert_allclose(decoded(ridge, data), expected, atol=1e-5)
 
 
 def test_both_modalities_beat_each_and_none_is_perfect():
@@ -81,8 +86,8 @@ def test_both_modalities_beat_each_and_none_is_perfect():
 def test_filtered_predictions_do_not_see_the_future(batch):
     ridge = CausalRidge().fit(batch)
     cut = batch.with_runs(batch.starts, np.full(batch.n_trials, 30), batch.lead)
-    np.testing.assert_allclose(ridge.predict(batch)[:, :30], ridge.predict(cut), atol=1e-12)
-    assert not np.allclose(ridge.predict(batch, smoothed=True)[:, :30], ridge.predict(cut, smoothed=True))
+    np.testing.assert_allclose(decoded(ridge, batch)[:, :30], decoded(ridge, cut), atol=1e-12)
+    assert not np.allclose(decoded(ridge, batch, smoothed=True)[:, :30], decoded(ridge, cut, smoothed=True))
 
 
 def test_trials_are_predicted_one_by_one_and_padding_is_nan(batch):
@@ -90,27 +95,24 @@ def test_trials_are_predicted_one_by_one_and_padding_is_nan(batch):
     lengths = np.where(np.arange(batch.n_trials) % 2, 50, 35)
     ragged = batch.with_runs(batch.starts, lengths, batch.lead)
     for smoothed in (False, True):
-        together = ridge.predict(ragged, smoothed=smoothed)
+        together = decoded(ridge, ragged, smoothed=smoothed)
         assert np.isnan(together[0, 35:]).all()
         for i in (0, 1):
-            alone = ridge.predict(ragged.with_trials([i]), smoothed=smoothed)[0]
+            alone = decoded(ridge, ragged.with_trials([i]), smoothed=smoothed)[0]
             np.testing.assert_allclose(together[i, : lengths[i]], alone, rtol=1e-10)
 
 
 def test_smoothing_a_reversed_recording_mirrors_the_result(recording):
     """Past and future features swap places: predictions come out reversed."""
     mirrored = MultimodalBatch.from_arrays(
-        {
-            n: np.where(recording.observed[n], a, np.nan)[None, ::-1]
-            for n, a in recording.observations.items()
-        },
+        {n: np.where(recording.observed[n], a, np.nan)[None, ::-1] for n, a in recording.observations.items()},
         width=recording.width,
         likelihoods={"spikes": "poisson", "field": "gaussian"},
         target=recording.target[None, ::-1],
         target_names=("slow",),
     )
     plain, swapped = CausalRidge().fit(recording), CausalRidge().fit(mirrored)
-    a, b = plain.predict(recording, smoothed=True), swapped.predict(mirrored, smoothed=True)
+    a, b = decoded(plain, recording, smoothed=True), decoded(swapped, mirrored, smoothed=True)
     np.testing.assert_allclose(a, b[:, ::-1], atol=1e-4)
 
 
@@ -120,10 +122,10 @@ def test_lead_in_is_seen_but_not_scored(recording):
         time_folds(recording, 3, gap=2.0, lead_in=10.0), time_folds(recording, 3, gap=2.0), strict=True
     ):
         ridge.fit(warm.train)
-        first = ridge.predict(warm.test)[0, warm.test.lead[0] :]
+        first = decoded(ridge, warm.test)[0, warm.test.lead[0] :]
         assert ridge.score(warm.test).n_bins == ridge.score(cold.test).n_bins == 400
         if warm.test.lead[0]:
-            assert not np.allclose(first, ridge.predict(cold.test)[0])
+            assert not np.allclose(first, decoded(ridge, cold.test)[0])
 
 
 def test_lead_bins_are_not_fitted(recording):
@@ -151,7 +153,7 @@ def test_score_is_the_metric_over_scored_bins(recording):
     ridge = CausalRidge().fit(fold.train)
     result = ridge.score(fold.test, smoothed=True)
     scored = fold.test.scored()
-    true, predicted = fold.test.stacked().target[scored], ridge.predict(fold.test, smoothed=True)[scored]
+    true, predicted = fold.test.stacked().target[scored], decoded(ridge, fold.test, smoothed=True)[scored]
     np.testing.assert_array_equal(result.correlation, correlation(true, predicted))
     np.testing.assert_array_equal(result.r2, r2(true, predicted))
     assert result.dims == ("slow",)
@@ -161,8 +163,19 @@ def test_residual_covariance_matches_the_held_out_error(recording):
     fold = time_folds(recording, 4, gap=2.0, lead_in=5.0)[1]
     ridge = CausalRidge().fit(fold.train)
     scored = fold.test.scored()
-    error = (fold.test.stacked().target - ridge.predict(fold.test))[scored]
+    error = (fold.test.stacked().target - decoded(ridge, fold.test))[scored]
     assert ridge.filtered_.residual_covariance[0, 0] == pytest.approx(np.mean(error**2), rel=0.5)
+
+
+def test_predictions_are_labelled(batch):
+    ridge = CausalRidge().fit(batch)
+    result = ridge.predict(batch, smoothed=True)
+    assert result["target"].dims == result["deviation"].dims == ("trial", "time", "dim")
+    assert result["dim"].to_numpy().tolist() == ["x", "y", "z"]
+    np.testing.assert_array_equal(result["seconds"], batch.stacked().time)
+    assert ridge.smoothed_ is not None
+    spread = np.sqrt(np.diag(ridge.smoothed_.residual_covariance))
+    np.testing.assert_allclose(result["deviation"].to_numpy()[3, 7], spread)
 
 
 def test_refusals(batch):

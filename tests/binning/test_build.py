@@ -52,9 +52,7 @@ def test_filters_are_warm_at_the_start_of_a_trial(recording):
     whole = to_bins(recording, width=0.1, modalities=[field], interval=(0.0, 60.0))
     part = to_bins(recording, width=0.1, modalities=[field], interval=(30.0, 37.0))
     assert part.observed["field"].all()
-    np.testing.assert_allclose(
-        part.observations["field"], whole.observations["field"][300:370], rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(part.observations["field"], whole.observations["field"][300:370], rtol=1e-5, atol=1e-5)
 
 
 def test_label_and_bounds_select_the_same_time(recording):

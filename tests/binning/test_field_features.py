@@ -149,9 +149,7 @@ def test_timestamps_with_a_gap_equal_nan_in_the_gap():
     holes = np.where(keep[:, None], values, np.nan)
     stamped = Signal("lfp", values[keep], timestamps=np.flatnonzero(keep) / RATE)
     for feature in (bin_raw, lambda s, a, b: bin_band_power(s, POWER, a, b)):
-        for one, two in zip(
-            feature(stamped, STARTS, STOPS), feature(regular(holes), STARTS, STOPS), strict=True
-        ):
+        for one, two in zip(feature(stamped, STARTS, STOPS), feature(regular(holes), STARTS, STOPS), strict=True):
             np.testing.assert_allclose(one, two, atol=1e-9)
 
 

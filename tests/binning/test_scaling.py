@@ -50,16 +50,12 @@ def test_invert_undoes_apply(make_batch):
     for name in batch.names:
         np.testing.assert_allclose(back.observations[name], batch.observations[name], atol=2e-6)
     np.testing.assert_allclose(back.target, batch.target, atol=4e-6)
-    np.testing.assert_allclose(
-        scaling.invert_target(scaling.apply_target(batch.target)), batch.target, atol=4e-6
-    )
+    np.testing.assert_allclose(scaling.invert_target(scaling.apply_target(batch.target)), batch.target, atol=4e-6)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, 1e6])
 def test_dead_channel_gets_scale_one(level):
-    values = np.concatenate(
-        [np.full((1, 50, 1), level), np.random.default_rng(0).normal(size=(1, 50, 1))], axis=2
-    )
+    values = np.concatenate([np.full((1, 50, 1), level), np.random.default_rng(0).normal(size=(1, 50, 1))], axis=2)
     batch = MultimodalBatch.from_arrays({"f": values}, width=1.0, likelihoods={"f": "gaussian"})
     scaling = Scaling.fit(batch)
     assert scaling.scale["f"][0] == 1

@@ -108,9 +108,7 @@ def _electrodes(file: pynwb.NWBFile, count: int, names: Sequence[str] | None) ->
 
 def _module(file: pynwb.NWBFile, name: str) -> Any:
     return (
-        file.processing[name]
-        if name in file.processing
-        else file.create_processing_module(name=name, description=name)
+        file.processing[name] if name in file.processing else file.create_processing_module(name=name, description=name)
     )
 
 

@@ -26,9 +26,7 @@ def some_events() -> BehavioralEvents:
 
 def test_a_whole_file(tmp_path):
     epochs = [(0.0, 5.0, "rest"), (5.0, 20.0, "task")]
-    path = write_nwb(
-        tmp_path / "session.nwb", units=5, epochs=epochs, trials=4, position_missing=slice(10, 20)
-    )
+    path = write_nwb(tmp_path / "session.nwb", units=5, epochs=epochs, trials=4, position_missing=slice(10, 20))
     recording = read_nwb(path)
     assert recording.name == "session"
     trains = recording.spike_trains()

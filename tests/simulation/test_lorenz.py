@@ -56,8 +56,7 @@ def test_moments_without_noise_are_those_of_the_attractor():
 
 def test_noise_makes_paths_diverge_from_the_same_start():
     quiet, noisy = (
-        lorenz_states(replace(SETTINGS, state_noise=s, n_trials=50), np.random.default_rng(3))
-        for s in (0.0, 1.0)
+        lorenz_states(replace(SETTINGS, state_noise=s, n_trials=50), np.random.default_rng(3)) for s in (0.0, 1.0)
     )
     assert np.abs(quiet - noisy).max() > 1.0
 
@@ -134,9 +133,7 @@ def test_losing_samples_changes_nothing_else(batch):
 
 
 def test_one_modality_alone():
-    assert [m.name for m in simulate_lorenz(LorenzSettings(field_channels=0), seed=0).modalities] == [
-        "spikes"
-    ]
+    assert [m.name for m in simulate_lorenz(LorenzSettings(field_channels=0), seed=0).modalities] == ["spikes"]
     assert [m.name for m in simulate_lorenz(LorenzSettings(spike_channels=0), seed=0).modalities] == ["field"]
 
 

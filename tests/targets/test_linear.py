@@ -9,10 +9,7 @@ from neurodyn.targets import LinearTarget, fit_ridge, time_blocks
 
 def make(seed=0, bins=400, features=7, dims=3, noise=1.0):
     rng = np.random.default_rng(seed)
-    x = (
-        rng.normal(size=(bins, features)) @ rng.normal(size=(features, features)) * 3
-        + rng.normal(size=features) * 50
-    )
+    x = rng.normal(size=(bins, features)) @ rng.normal(size=(features, features)) * 3 + rng.normal(size=features) * 50
     w = rng.normal(size=(features, dims)) * np.array([1.0, 0.1, 0.0])[:dims]
     y = x @ w * 0.1 + rng.normal(size=(bins, dims)) * noise + 7.0
     return x, y
@@ -139,9 +136,7 @@ def test_float32_rows_are_computed_in_float64():
 def test_predict_takes_any_leading_axes():
     x, y = make()
     fit = fit_ridge(x, y, time_blocks(np.array([400]), 4))
-    np.testing.assert_allclose(
-        fit.predict(x.reshape(4, 100, 7)), fit.predict(x).reshape(4, 100, 3), rtol=1e-12
-    )
+    np.testing.assert_allclose(fit.predict(x.reshape(4, 100, 7)), fit.predict(x).reshape(4, 100, 3), rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+"""``neurodyn decode FILE.nwb``: fit a decoder to a recording and show how well it decodes what was held out."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, time_folds, to_bins
+from neurodyn.cli.options import PARSERS, DecodeOptions, argument, merge, read_config
+from neurodyn.cli.study import MULTIMODAL, RIDGE, Study, run_study
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.evaluation import Method
+from neurodyn.recording import Recording, read_nwb
+
+_HELP = {
+    "target": ("NAMES", "what to decode: position, velocity, speed, log_speed, head_direction or a series' name"),
+    "modalities": ("NAMES", "spikes, field, or names of units tables and field potentials (all there is)"),
+    "width": ("TIME", "width of a bin, like 0.05 or 50ms (0.05)"),
+    "bands": ("BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six bands)"),
+    "field_width": ("TIME", "width of a sample of the field, a multiple of the bin (one bin)"),
+    "interval": ("NAME|START-STOP", "part of the recording: a name from its tables of intervals, or seconds (all)"),
+    "folds": ("N", "time-ordered folds of the cross-validation (5)"),
+    "gap": ("TIME", "left out between training and test parts (2)"),
+    "lead_in": ("TIME", "of context that the decoder sees before a test part (10)"),
+    "latent": ("N", "dimensions of the latent state (the model's default)"),
+    "epochs": ("N", "most passes over the training data (the model's default)"),
+    "seed": ("N", "of everything random (0)"),
+    "jobs": ("N", "fits at a time (one per core)"),
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("decode", help="fit a real-time decoder to an NWB file and report how well it does")
+    parser.add_argument("file", metavar="FILE", type=Path, help="NWB file")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file with any of the options below")
+    for name, (metavar, text) in _HELP.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, dest=name, metavar=metavar, type=argument(PARSERS[name]), default=None, help=text)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check everything, then fit, report and print."""
+    config = {} if arguments.config is None else read_config(arguments.config)
+    options = merge(config, vars(arguments))
+    if not options.target:
+        raise InputError("there is no target to decode: name one or more with --target, for example position")
+    study = build_study(read_nwb(arguments.file), options)
+    run_study(study, arguments.out)
+    return 0
+
+
+def build_study(recording: Recording, options: DecodeOptions) -> Study:
+    """Bins, folds and methods for a recording; nothing is fitted or written.
+
+    Raises
+    ------
+    InputError
+        For everything about the recording or the options that makes decoding impossible.
+    """
+    batch = to_bins(
+        recording,
+        width=options.width,
+        modalities=chosen_modalities(recording, options),
+        target=options.target,
+        interval=options.interval,
+    )
+    folds = time_folds(batch, options.folds, gap=options.gap, lead_in=options.lead_in)
+    return Study(
+        title=recording.name,
+        batch=batch,
+        folds=tuple(folds),
+        methods=methods_of(batch, options),
+        seed=options.seed,
+        jobs=options.jobs,
+        settings=_settings(options),
+    )
+
+
+def chosen_modalities(recording: Recording, options: DecodeOptions) -> list[Spikes | Field]:
+    """What the decoder sees: the modalities named, or spikes and the field where there is one.
+
+    A modality is called 'spikes' or 'field' when it is the only one of its kind, else by the name it has in the file.
+    """
+    asked = options.modalities or (("spikes", "field") if recording.fields else ("spikes",))
+    if options.modalities is None and recording.fields and not recording.spikes:
+        raise InputError(
+            f"recording '{recording.name}' has no units: to decode from the field alone say  --modalities field"
+        )
+    sources = [_source(recording, name) for name in asked]
+    if len(set(sources)) < len(sources):
+        raise InputError(f"modalities name the same data twice: {', '.join(asked)}")
+    kinds = [kind for kind, _ in sources]
+    bands = DEFAULT_BANDS if options.bands is None else options.bands or None
+    result: list[Spikes | Field] = []
+    for kind, source in sources:
+        name = kind if kinds.count(kind) == 1 else source
+        if name in (MULTIMODAL, RIDGE):
+            raise InputError(f"a modality cannot be called '{name}', which is the name of a method: rename the series")
+        if kind == "spikes":
+            result.append(Spikes(name, source))
+        else:
+            result.append(Field(name, source, bands=bands, width=options.field_width))
+    return result
+
+
+def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, ...]:
+    """All modalities together, each alone, and the yardstick on all of them."""
+    from neurodyn.baselines import CausalRidge
+    from neurodyn.multiscale import MultiscaleDecoder
+
+    model = MultiscaleDecoder(progress=False)
+    if options.latent is not None:
+        model = replace(model, latent=options.latent)
+    training = replace(model.training, seed=options.seed)
+    if options.epochs is not None:
+        training = replace(training, epochs=options.epochs)
+    return comparison(batch.names, replace(model, training=training), CausalRidge())
+
+
+def comparison(names: Sequence[str], model, ridge) -> tuple[Method, ...]:
+    """The methods of a study, the slowest first; the richest model is the one that is streamed."""
+    single = tuple(Method(name, model, (name,), stream=len(names) == 1) for name in names)
+    together = (Method(MULTIMODAL, model, tuple(names), stream=True),) if len(names) > 1 else ()
+    return (*together, *single, Method(RIDGE, ridge, tuple(names)))
+
+
+def _source(recording: Recording, name: str) -> tuple[str, str]:
+    """Kind of a modality and the name of its data in the recording."""
+    if name in recording.fields:
+        return "field", name
+    if name in recording.spikes:
+        return "spikes", name
+    if name == "field":
+        return "field", recording.field().name
+    if name == "spikes":
+        only = next(iter(recording.spikes)) if len(recording.spikes) == 1 else "spikes"
+        return "spikes", recording.spike_trains(only).name
+    raise unknown_name("modality", name, {"spikes", "field", *recording.spikes, *recording.fields})
+
+
+def _settings(options: DecodeOptions) -> dict[str, str]:
+    """Options as a reader of the report wants to see them."""
+    bands = DEFAULT_BANDS if options.bands is None else options.bands
+    shown = {
+        "target": ", ".join(options.target),
+        "bin width": f"{1e3 * options.width:g} ms",
+        "field": " ".join(f"{low:g}-{high:g}" for low, high in bands) + " Hz log power" if bands else "raw",
+        "field sample": "every bin" if options.field_width is None else f"{1e3 * options.field_width:g} ms",
+        "interval": _interval_text(options.interval),
+        "folds": f"{options.folds} in order of time, {options.gap:g} s gaps, {options.lead_in:g} s of context",
+    }
+    return shown
+
+
+def _interval_text(interval: str | tuple[float, float] | None) -> str:
+    if interval is None:
+        return "whole recording"
+    return interval if isinstance(interval, str) else f"{interval[0]:g} to {interval[1]:g} s"

@@ -1,0 +1,224 @@
+"""Options of the commands: how they are written, and how a YAML file and the command line are put together."""
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neurodyn.errors import InputError, unknown_name
+
+_UNITS = {"ms": 1e-3, "s": 1.0}
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """What ``neurodyn decode`` does; the names are those of the options, with underscores.
+
+    Parameters
+    ----------
+    target
+        Names of targets.
+    modalities
+        'spikes', 'field', or names of units tables and field potentials; None for what the file has.
+    width
+        Width of a bin in seconds.
+    bands
+        (low, high) in Hz per band of the field's log power, () for the signal itself, None for the usual bands.
+    field_width
+        Seconds per sample of the field; None for one per bin.
+    interval
+        Name of intervals, or (start, stop) in seconds; None for the whole recording.
+    folds
+        Number of time-ordered folds.
+    gap, lead_in
+        Seconds left out around a test part, and of context before it.
+    latent, epochs
+        Size of the latent state and most passes over the data; None for the model's own default.
+    seed
+        Of everything random.
+    jobs
+        Fits at a time; None for one per core.
+    """
+
+    target: tuple[str, ...] = ()
+    modalities: tuple[str, ...] | None = None
+    width: float = 0.05
+    bands: tuple[tuple[float, float], ...] | None = None
+    field_width: float | None = None
+    interval: str | tuple[float, float] | None = None
+    folds: int = 5
+    gap: float = 2.0
+    lead_in: float = 10.0
+    latent: int | None = None
+    epochs: int | None = None
+    seed: int = 0
+    jobs: int | None = None
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Names from ``"a,b"`` or a list."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise InputError(f"expected names separated by commas, got {value!r}")
+    stripped = tuple(part.strip() for part in parts)
+    if not stripped or not all(stripped):
+        raise InputError(f"expected names separated by commas, got {value!r}")
+    return stripped
+
+
+def seconds(value: Any) -> float:
+    """Seconds from a number, ``"0.05"``, ``"50ms"`` or ``"2 s"``; 0 or more."""
+    text = str(value).strip().lower()
+    unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
+    number = _number(text.removesuffix(unit), f"expected seconds like 0.05 or 50ms, got {value!r}")
+    if number < 0:
+        raise InputError(f"expected seconds, 0 or more, got {value!r}")
+    return number * _UNITS.get(unit, 1.0)
+
+
+def width(value: Any) -> float:
+    """Seconds, more than 0."""
+    if (result := seconds(value)) > 0:
+        return result
+    raise InputError(f"expected more than 0 seconds, got {value!r}")
+
+
+def bands(value: Any) -> tuple[tuple[float, float], ...]:
+    """Bands in Hz from ``"1-4,4-8"`` or a list of pairs; ``"raw"`` is no bands: the signal itself."""
+    if isinstance(value, str) and value.strip().lower() == "raw":
+        return ()
+    message = f"expected bands in Hz like 1-4,4-8 or raw, got {value!r}"
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not parts:
+        raise InputError(message)
+    pairs = [part.split("-") if isinstance(part, str) else part for part in parts]
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise InputError(message)
+    return tuple((_number(low, message), _number(high, message)) for low, high in pairs)
+
+
+def interval(value: Any) -> str | tuple[float, float]:
+    """Start and stop in seconds from ``"10-600"`` or a pair of numbers, or the name it is."""
+    parts = value if isinstance(value, list | tuple) else str(value).split("-")
+    try:
+        start, stop = (float(part) for part in parts)
+    except (TypeError, ValueError):
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        raise InputError(f"expected the name of an interval or start-stop in seconds, got {value!r}") from None
+    if not 0 <= start < stop < math.inf:
+        raise InputError(f"expected an interval of seconds with start < stop, got {value!r}")
+    return start, stop
+
+
+def count(value: Any) -> int:
+    """Whole number of 1 or more."""
+    if (number := _whole(value)) >= 1:
+        return number
+    raise InputError(f"expected a whole number of 1 or more, got {value!r}")
+
+
+def seed(value: Any) -> int:
+    """Whole number of 0 or more."""
+    if (number := _whole(value)) >= 0:
+        return number
+    raise InputError(f"expected a whole number of 0 or more, got {value!r}")
+
+
+PARSERS: dict[str, Callable[[Any], Any]] = {
+    "target": names,
+    "modalities": names,
+    "width": width,
+    "bands": bands,
+    "field_width": width,
+    "interval": interval,
+    "folds": count,
+    "gap": seconds,
+    "lead_in": seconds,
+    "latent": count,
+    "epochs": count,
+    "seed": seed,
+    "jobs": count,
+}
+
+
+def argument(parse: Callable[[Any], Any]) -> Callable[[str], Any]:
+    """Make a parser's complaint one that argparse prints with the name of the option."""
+
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Options from a YAML file, parsed; a key without a value counts as not given.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is not a mapping, has an unknown key (with the nearest names) or a bad value.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the configuration '{path}': {' '.join(str(error).split())}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, Mapping):
+        raise InputError(f"'{path}' must hold 'option: value' lines, got a {type(loaded).__name__}")
+    return {
+        str(key): _parsed(str(key), value, path) for key, value in loaded.items() if value is not None or _known(key)
+    }
+
+
+def merge(config: Mapping[str, Any], given: Mapping[str, Any]) -> DecodeOptions:
+    """Defaults, then the configuration file, then what the command line says."""
+    known = {field.name for field in fields(DecodeOptions)}
+    chosen: dict[str, Any] = {}
+    for source in (config, given):
+        chosen |= {name: value for name, value in source.items() if name in known and value is not None}
+    return replace(DecodeOptions(), **chosen)
+
+
+def _known(key: Any) -> bool:
+    if key not in PARSERS:
+        raise unknown_name("option in the configuration", str(key), PARSERS)
+    return True
+
+
+def _parsed(key: str, value: Any, path: Path) -> Any:
+    _known(key)
+    if value is None:
+        return None
+    try:
+        return PARSERS[key](value)
+    except InputError as error:
+        raise InputError(f"'{key}' in '{path}': {error}") from error
+
+
+def _number(value: Any, message: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(message) from None
+    if not math.isfinite(number):
+        raise InputError(message)
+    return number
+
+
+def _whole(value: Any) -> int:
+    message = f"expected a whole number, got {value!r}"
+    number = _number(None if isinstance(value, bool) else value, message)
+    if number != int(number):
+        raise InputError(message)
+    return int(number)

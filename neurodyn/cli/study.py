@@ -1,0 +1,203 @@
+"""One study, whatever the data come from: cross-validate, write the report, print the table."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from neurodyn.binning import Fold, MultimodalBatch
+from neurodyn.errors import InputError, import_extra
+from neurodyn.evaluation import CrossValidation, FoldResult, Method, check_folds, cross_validate
+from neurodyn.report import finding, render_page, score_rows, study_pictures, summary_of
+from neurodyn.report.page import ScoreTable
+
+MULTIMODAL, RIDGE = "multimodal", "ridge"
+
+_METRICS = {"r2": "R²", "correlation": "Correlation"}
+_WIDTH_OFF_SCREEN = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What is compared on what.
+
+    Parameters
+    ----------
+    title
+        Head of the report.
+    batch, folds
+        The data, and how they are split.
+    methods
+        What is compared, the one shown in detail first.
+    seed
+        Of everything random.
+    jobs
+        Fits at a time; None for one per core.
+    settings
+        Options as a reader of the report wants to see them.
+    """
+
+    title: str
+    batch: MultimodalBatch
+    folds: tuple[Fold, ...]
+    methods: tuple[Method, ...]
+    seed: int = 0
+    jobs: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_study(study: Study, out: Path, *, console: Console | None = None) -> dict[str, Any]:
+    """Check everything, fit, write ``report.html`` and ``summary.json``, print the tables; return the summary.
+
+    Raises
+    ------
+    InputError
+        If the folds cannot be used or the folder cannot be written; nothing has been written then.
+    """
+    check_folds(study.methods, study.folds)
+    for module, extra in (("matplotlib", "plot"), ("jinja2", "report")):
+        import_extra(module, extra)
+    with output_folder(out):
+        result = _cross_validated(study)
+        summary = summary_of(result, study.batch, title=study.title, seed=study.seed, settings=study.settings)
+        write_atomically(out / "report.html", _page(study, result, summary))
+        write_atomically(out / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    _print(console or _screen(), result, summary, out)
+    return summary
+
+
+@contextmanager
+def output_folder(out: Path) -> Iterator[None]:
+    """Make the folder and see that it can be written to; take new empty folders away again if the work fails.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        _remove_empty(made)
+        raise InputError(f"cannot write to the folder '{out}': {error.strerror or error}; choose another") from error
+    try:
+        yield
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file under another name and rename it: a reader sees the old file or the whole new one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def score_table(result: CrossValidation, metric: str) -> Table:
+    """Lay the scores of one metric out as a table: methods x dimensions, filtered and smoothed."""
+    table = Table(
+        title=f"{_METRICS[metric]} on held-out data, mean ± spread over {result.n_folds} folds",
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False,
+    )  # fmt: skip
+    for name in ("method", "estimate"):
+        table.add_column(name, no_wrap=True)
+    for name in ("mean", *result.dims):
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    rows = score_rows(result, metric)
+    for row, following in zip(rows, (*rows[1:], None), strict=True):
+        ends = following is not None and following.estimate != row.estimate
+        style = "bold" if row.best else None
+        table.add_row(escape(row.method), row.estimate, *row.cells(), style=style, end_section=ends)
+    return table
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # not made, or not empty: then it stays
+            return
+
+
+def _cross_validated(study: Study) -> CrossValidation:
+    fits = len(study.methods) * len(study.folds)
+    jobs = min(study.jobs or os.cpu_count() or 1, fits)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+        TextColumn("{task.fields[last]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"fits, {jobs} at a time" if jobs > 1 else "fits", total=fits, last="")
+
+        def show(result: FoldResult) -> None:
+            progress.update(task, advance=1, last=escape(_in_short(result)))
+
+        return cross_validate(study.methods, study.folds, jobs=jobs, on_result=show)
+
+
+def _in_short(result: FoldResult) -> str:
+    loss = "" if result.learning is None or not len(result.learning.loss) else f", loss {result.learning.loss[-1]:.3f}"
+    return f"{result.method} fold {result.fold + 1}: R² {result.filtered.r2.mean():.2f}{loss}"
+
+
+def _page(study: Study, result: CrossValidation, summary: Mapping[str, Any]) -> str:
+    return render_page(
+        title=study.title,
+        sentence=finding(result),
+        dims=result.dims,
+        tables=[ScoreTable(label, score_rows(result, metric)) for metric, label in _METRICS.items()],
+        pictures=study_pictures(study.batch, result),
+        facts=_facts(summary),
+        settings={**study.settings, "seed": str(study.seed)},
+        versions=summary["versions"],
+    )
+
+
+def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
+    sizes = summary["sizes"]
+    facts = {
+        "data": f"{sizes['trials']:,} trials, {sizes['bins']:,} bins of {1e3 * sizes['bin_width_seconds']:g} ms",
+        "channels": ", ".join(f"{name} {count}" for name, count in sizes["channels"].items()),
+        "fits": f"{summary['fit_seconds']:.0f} s in all",
+    }
+    if "latency_us" in summary:
+        latency = summary["latency_us"]
+        facts["step"] = f"median {latency['p50']:.0f} µs, 95 % {latency['p95']:.0f} µs, 99 % {latency['p99']:.0f} µs"
+        facts["online against offline"] = f"{summary['online_offline_max_abs_difference']:.1e} (largest, latents)"
+    return facts
+
+
+def _print(console: Console, result: CrossValidation, summary: Mapping[str, Any], out: Path) -> None:
+    for metric in _METRICS:
+        console.print(score_table(result, metric))
+        console.print()
+    console.print(finding(result), highlight=False)
+    for name, fact in _facts(summary).items():
+        console.print(f"{name}: {fact}", highlight=False, markup=False)
+    console.print(f"report: {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _screen() -> Console:
+    """Standard output; a pipe or a file has no width, and the table is not squeezed into 80 columns there."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _WIDTH_OFF_SCREEN))

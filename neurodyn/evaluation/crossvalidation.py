@@ -1,0 +1,424 @@
+"""Fit every method on every fold and score it on what was held out.
+
+One fit is a function of (method, fold number, fold) alone and returns plain arrays, so that fits can run one after
+the other or in worker processes and give the same result.
+"""
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from neurodyn.binning.batch import MultimodalBatch, check_usable
+from neurodyn.binning.folds import Fold
+from neurodyn.errors import InputError, NeurodynError, unknown_name
+from neurodyn.evaluation.metrics import Score, score, summarise
+from neurodyn.evaluation.streaming import OnlineCheck, check_online
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# As many workers as cores: each of them on one thread.  Set before a worker imports numpy or JAX.  Compiled programs
+# are shared through a folder that lives as long as the workers: most folds then start without compiling.  XLA warns
+# of every program it finds there, for features that are only hints to its compiler (level 3: fatal errors only).
+WORKER_ENVIRONMENT = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """What a method has to offer to be compared: the model and every baseline do."""
+
+    def fit(self, batch: MultimodalBatch) -> "Decoder":
+        """Return a decoder fitted on the batch."""
+        ...
+
+    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
+        """Return ``target`` and ``deviation`` (trial x time x dim) in the unit of the target."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """One row of the comparison.
+
+    Parameters
+    ----------
+    name
+        What it is called in the results.
+    decoder
+        Not fitted; must pickle if fits run in worker processes.
+    modalities
+        What it sees.
+    stream
+        Whether held-out trials are also streamed through ``decoder.realtime()`` and compared, and latents kept.
+    """
+
+    name: str
+    decoder: Decoder
+    modalities: tuple[str, ...]
+    stream: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """Course of a training run.
+
+    Parameters
+    ----------
+    loss
+        (epochs,) mean training loss of each epoch.
+    validation_epoch, validation
+        (validations,) epoch and score of each validation; the lowest is kept.
+    status
+        How the run ended.
+    """
+
+    loss: Float[np.ndarray, " epochs"]
+    validation_epoch: Int[np.ndarray, " validations"]
+    validation: Float[np.ndarray, " validations"]
+    status: str
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Held-out target, true and decoded; the bins of the test trials end to end, without their context.
+
+    Parameters
+    ----------
+    time
+        (bins,) end of each bin in seconds.
+    trial
+        (bins,) number of the test trial.
+    scored
+        (bins,) False where the true target is not known.
+    true, filtered, deviation, smoothed
+        (bins, dims) in the unit of the target; ``deviation`` is the standard error of ``filtered``.
+    """
+
+    time: Float[np.ndarray, " bins"]
+    trial: Int[np.ndarray, " bins"]
+    scored: Bool[np.ndarray, " bins"]
+    true: Float[np.ndarray, "bins dims"]
+    filtered: Float[np.ndarray, "bins dims"]
+    deviation: Float[np.ndarray, "bins dims"]
+    smoothed: Float[np.ndarray, "bins dims"]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """One method on one fold.
+
+    Parameters
+    ----------
+    method, fold
+        Name, and number from 0.
+    filtered, smoothed
+        Scores on held-out data.
+    decoded
+        What was decoded.
+    fit_seconds
+        Wall-clock time of the fit, compilation included.
+    learning
+        Course of the training, None for a method without.
+    latent
+        (bins, latent) smoothed latents, at the bins of ``decoded``; None if not asked for.
+    online
+        Real time against offline; None if not asked for.
+    """
+
+    method: str
+    fold: int
+    filtered: Score
+    smoothed: Score
+    decoded: Decoded
+    fit_seconds: float
+    learning: LearningCurve | None = None
+    latent: Float[np.ndarray, "bins latent"] | None = None
+    online: OnlineCheck | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """All methods on all folds.
+
+    Parameters
+    ----------
+    methods
+        Names in the order they were given.
+    dims
+        Names of the target dimensions.
+    n_folds
+        Number of folds.
+    results
+        One per method and fold, ordered by method, then fold.
+    """
+
+    methods: tuple[str, ...]
+    dims: tuple[str, ...]
+    n_folds: int
+    results: tuple[FoldResult, ...]
+
+    def of(self, method: str) -> tuple[FoldResult, ...]:
+        """Return the folds of one method, in order."""
+        if method not in self.methods:
+            raise unknown_name("method", method, self.methods)
+        return tuple(result for result in self.results if result.method == method)
+
+    def scores(self, method: str, *, smoothed: bool = False) -> tuple[Score, ...]:
+        """Return the score of each fold of one method."""
+        return tuple(result.smoothed if smoothed else result.filtered for result in self.of(method))
+
+    def summary(self) -> dict[str, Any]:
+        """Summarise as plain numbers: ``<method>.<filtered|smoothed>.<correlation|r2>``, see ``summarise``."""
+        return {
+            method: {
+                "filtered": summarise(self.scores(method)),
+                "smoothed": summarise(self.scores(method, smoothed=True)),
+            }
+            for method in self.methods
+        }
+
+    def online(self) -> tuple[OnlineCheck, ...]:
+        """Return what was streamed, one per fold of each method that was."""
+        return tuple(result.online for result in self.results if result.online is not None)
+
+
+def check_folds(methods: Sequence[Method], folds: Sequence[Fold]) -> None:
+    """Refuse folds that a fit or a score would stumble over, before any time is spent.
+
+    Raises
+    ------
+    InputError
+        For fewer than two folds, no method, two of one name, data that cannot be fitted, or a target dimension
+        that is constant where it is scored; the message names the fold.
+    """
+    names = [method.name for method in methods]
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"a comparison needs methods of different names, got: {', '.join(names) or 'none'}")
+    if len(folds) < 2:
+        raise InputError(f"cross-validation needs at least 2 folds, got {len(folds)}")
+    for number, fold in enumerate(folds, start=1):
+        if fold.train.n_dims == 0:
+            raise InputError("there is no target to decode: name one")
+        try:
+            check_usable(fold.train)
+        except InputError as error:
+            raise InputError(f"fold {number} of {len(folds)} cannot be trained on: {error}") from error
+        _check_scorable(fold.test, f"fold {number} of {len(folds)}")
+
+
+def cross_validate(
+    methods: Sequence[Method],
+    folds: Sequence[Fold],
+    *,
+    jobs: int = 1,
+    max_stream_bins: int | None = 10_000,
+    on_result: Callable[[FoldResult], None] | None = None,
+) -> CrossValidation:
+    """Fit and score every method on every fold.
+
+    Parameters
+    ----------
+    methods
+        What is compared; all see the same folds.
+    folds
+        Training and test parts.
+    jobs
+        Fits at a time: 1 runs them in this process; more run them in as many new processes of one thread each.
+    max_stream_bins
+        Most bins per fold streamed through the real-time decoder; None for all.
+    on_result
+        Called with each result as it comes, in no particular order: for showing progress.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    InputError
+        See ``check_folds``.
+    NeurodynError
+        If a worker process dies.
+    KeyboardInterrupt
+        On Ctrl-C, after the worker processes have been stopped.
+    """
+    check_folds(methods, folds)
+    if jobs < 1:
+        raise InputError(f"jobs must be at least 1, got {jobs}")
+    tasks = [
+        (method, number, _restricted(fold, method.modalities), max_stream_bins)
+        # Fold by fold, so that workers compile different methods instead of each the same.
+        for number, fold in enumerate(folds)
+        for method in methods
+    ]
+    results = []
+    for result in _in_turn(tasks) if jobs == 1 else _in_workers(tasks, min(jobs, len(tasks))):
+        results.append(result)
+        if on_result is not None:
+            on_result(result)
+    order = {method.name: place for place, method in enumerate(methods)}
+    results.sort(key=lambda result: (order[result.method], result.fold))
+    return CrossValidation(tuple(order), folds[0].test.target_names, len(folds), tuple(results))
+
+
+_Task = tuple[Method, int, Fold, int | None]
+
+
+def evaluate(method: Method, number: int, fold: Fold, max_stream_bins: int | None = None) -> FoldResult:
+    """Fit one method on one fold and score it; the unit of work of ``cross_validate``.
+
+    Parameters
+    ----------
+    method
+        Fitted on ``fold.train`` as it is: the fold already has the method's modalities only.
+    number
+        Of the fold, from 0.
+    fold
+        Training and test part.
+    max_stream_bins
+        Most bins streamed.
+    """
+    begin = time.perf_counter()
+    fitted = method.decoder.fit(fold.train)
+    seconds = time.perf_counter() - begin
+    learning = learning_curve(fitted)
+    if learning is not None and learning.status == "interrupted":
+        raise KeyboardInterrupt
+    decoded = decode(fitted, fold.test)
+    names = fold.test.target_names
+    true, scored = decoded.true[decoded.scored], decoded.scored
+    latent, online = _streamed(fitted, fold.test, max_stream_bins) if method.stream else (None, None)
+    return FoldResult(
+        method.name,
+        number,
+        score(true, decoded.filtered[scored], names),
+        score(true, decoded.smoothed[scored], names),
+        decoded,
+        seconds,
+        learning,
+        latent,
+        online,
+    )
+
+
+def decode(fitted: Decoder, batch: MultimodalBatch) -> Decoded:
+    """Decode the trials of a batch, filtered and smoothed, and lay them end to end without their context."""
+    stacked = batch.stacked()
+    kept = stacked.valid & ~stacked.context
+    filtered, smoothed = fitted.predict(batch), fitted.predict(batch, smoothed=True)
+    return Decoded(
+        time=stacked.time[kept],
+        trial=np.nonzero(kept)[0].astype(np.int64),
+        scored=stacked.target_observed[kept],
+        true=stacked.target[kept].astype(np.float64),
+        filtered=filtered["target"].to_numpy()[kept],
+        deviation=filtered["deviation"].to_numpy()[kept],
+        smoothed=smoothed["target"].to_numpy()[kept],
+    )
+
+
+def learning_curve(fitted: Any) -> LearningCurve | None:
+    """Course of the training of a fitted decoder, None if it has none."""
+    state = getattr(fitted, "fitted_", None)
+    history = getattr(state, "history", None)
+    if state is None or history is None:
+        return None
+    return LearningCurve(
+        np.asarray(history.loss, np.float64),
+        np.asarray(history.validation_epoch, np.int64),
+        np.asarray(history.validation, np.float64),
+        str(state.status),
+    )
+
+
+def _streamed(fitted: Any, test: MultimodalBatch, max_bins: int | None) -> tuple[np.ndarray, OnlineCheck]:
+    stacked = test.stacked()
+    latent = fitted.transform(test, smoothed=True)["latent"].to_numpy()[stacked.valid & ~stacked.context]
+    return latent, check_online(fitted, test, max_bins=max_bins)
+
+
+def _check_scorable(test: MultimodalBatch, where: str) -> None:
+    target = test.stacked().target[test.scored()]
+    if len(target) < 2:
+        raise InputError(f"{where} has fewer than two bins to score: use fewer folds")
+    constant = np.ptp(target, axis=0) == 0
+    if constant.any():
+        name = test.target_names[int(np.argmax(constant))]
+        raise InputError(f"target '{name}' is constant in the test part of {where}: use fewer folds, or leave it out")
+
+
+def _restricted(fold: Fold, modalities: Sequence[str]) -> Fold:
+    return Fold(fold.train.with_modalities(modalities), fold.test.with_modalities(modalities))
+
+
+def _in_turn(tasks: Sequence[_Task]) -> Iterator[FoldResult]:
+    for task in tasks:
+        yield evaluate(*task)
+
+
+def _in_workers(tasks: Sequence[_Task], jobs: int) -> Iterator[FoldResult]:
+    """Results as they come.  New interpreters (spawn), not forks: JAX's threads do not survive a fork."""
+    before = set(multiprocessing.active_children())
+    programs = tempfile.TemporaryDirectory(prefix="neurodyn-", ignore_cleanup_errors=True)
+    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    try:
+        # A worker starts while the first tasks are submitted.
+        with _environment({"JAX_COMPILATION_CACHE_DIR": programs.name, **WORKER_ENVIRONMENT}):
+            futures = [executor.submit(evaluate, *task) for task in tasks]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise NeurodynError(
+            "a worker process ended unexpectedly, perhaps for want of memory: try again with one job at a time"
+        ) from error
+    except BaseException:
+        _stop(set(multiprocessing.active_children()) - before)
+        raise
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+        programs.cleanup()
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, which stops its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stop(workers: set[Any]) -> None:
+    for worker in workers:
+        worker.terminate()
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Change environment variables, which new processes inherit, for a while; a user's own XLA flags stay."""
+    before = {name: os.environ.get(name) for name in changes}
+    for name, value in changes.items():
+        os.environ[name] = f"{before[name]} {value}" if name == "XLA_FLAGS" and before[name] else value
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,51 @@
+"""Predictions of a target as a labelled data set: one layout for every decoder."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from neurodyn.binning.batch import MultimodalBatch, Stacked
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def labelled_target(
+    batch: MultimodalBatch,
+    stacked: Stacked,
+    target: Float[np.ndarray, "trials time dims"],
+    deviation: Float[np.ndarray, "trials time dims"],
+) -> "xr.Dataset":
+    """Name the axes of a decoded target.
+
+    Parameters
+    ----------
+    batch
+        What was decoded; gives the width of a bin and the names of the dimensions.
+    stacked
+        The same batch, trials side by side.
+    target, deviation
+        Predicted mean and its standard error, in the unit of the target.
+
+    Returns
+    -------
+    Dataset with ``target`` and ``deviation`` (trial x time x dim), NaN beyond a trial's end; coordinates
+    ``seconds`` (end of each bin) and ``context`` (bins seen and never scored).
+    """
+    import xarray as xr
+
+    inside = stacked.valid[..., None]
+    axes, names = ("trial", "time", "dim"), list(batch.target_names)
+    return xr.Dataset(
+        {
+            "target": (axes, np.where(inside, target, np.nan)),
+            "deviation": (axes, np.where(inside, deviation, np.nan)),
+        },
+        coords={
+            "dim": names,
+            "seconds": (("trial", "time"), stacked.time),
+            "context": (("trial", "time"), stacked.context),
+        },
+        attrs={"bin_width_seconds": batch.width},
+    )

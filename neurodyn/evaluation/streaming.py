@@ -1,0 +1,171 @@
+"""Stream held-out trials through a real-time decoder, and compare what it says with the offline result."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+WARM_UP_BINS = 20
+"""First steps whose time is not counted: caches are cold, and the clock of the processor may be low."""
+
+
+@runtime_checkable
+class Live(Protocol):
+    """Takes one bin at a time."""
+
+    def reset(self) -> None:
+        """Forget everything seen."""
+        ...
+
+    def step(self, observations: dict[str, Any], t: float) -> Any:
+        """Return an estimate with ``latent``, ``target`` and ``microseconds``."""
+        ...
+
+
+@runtime_checkable
+class Streamable(Protocol):
+    """A fitted decoder that also runs bin by bin."""
+
+    def transform(self, batch: MultimodalBatch) -> "xr.Dataset":
+        """Return filtered latents as ``latent`` (trial x time x latent)."""
+        ...
+
+    def predict(self, batch: MultimodalBatch) -> "xr.Dataset":
+        """Return the filtered target as ``target`` (trial x time x dim)."""
+        ...
+
+    def realtime(self) -> Live:
+        """Return a decoder that takes one bin at a time."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """What a decoder said bin by bin.
+
+    Parameters
+    ----------
+    latent
+        (bins, latent), trials end to end, context bins included.
+    target
+        (bins, dims) in the unit of the target.
+    microseconds
+        (bins,) time that each step took, conversion of its input included.
+    """
+
+    latent: Float[np.ndarray, "bins latent"]
+    target: Float[np.ndarray, "bins dims"]
+    microseconds: Float[np.ndarray, " bins"]
+
+
+@dataclass(frozen=True, eq=False)
+class OnlineCheck:
+    """How a decoder that takes one bin at a time differs from the offline filter, and how long its steps take.
+
+    Parameters
+    ----------
+    n_bins
+        Bins streamed.
+    latent_difference
+        Largest absolute difference of a latent, online against offline.
+    target_difference
+        Largest absolute difference of the decoded target, in standard deviations of the true one.
+    microseconds
+        (steps,) time of each step after the warm-up.
+    """
+
+    n_bins: int
+    latent_difference: float
+    target_difference: float
+    microseconds: Float[np.ndarray, " steps"]
+
+
+def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -> Streamed:
+    """Feed the trials of a batch to a real-time decoder, each from a fresh start.
+
+    Parameters
+    ----------
+    live
+        The decoder.
+    batch
+        What it sees, context bins included; a bin in which a modality has no observed channel is given as None.
+    max_bins
+        Stop after so many bins; None for all.
+
+    Returns
+    -------
+    Streamed, the trials end to end.
+
+    Raises
+    ------
+    InputError
+        If ``max_bins`` is not positive.
+    """
+    bins, resets = trial_bins(batch, max_bins)
+    estimates = []
+    for bin_, first in zip(bins.tolist(), resets.tolist(), strict=True):
+        if first:
+            live.reset()
+        estimates.append(live.step(_sample(batch, bin_), float(batch.time[bin_])))
+    return Streamed(
+        np.stack([np.asarray(e.latent) for e in estimates]),
+        np.stack([np.asarray(e.target) for e in estimates]),
+        np.asarray([e.microseconds for e in estimates], np.float64),
+    )
+
+
+def check_online(decoder: Streamable, batch: MultimodalBatch, *, max_bins: int | None = None) -> OnlineCheck:
+    """Compare a decoder's real-time estimates with its offline filter on the same trials.
+
+    Parameters
+    ----------
+    decoder
+        A fitted decoder.
+    batch
+        Held-out trials.
+    max_bins
+        Compare so many bins at most; None for all.
+
+    Returns
+    -------
+    OnlineCheck
+    """
+    streamed = stream(decoder.realtime(), batch, max_bins=max_bins)
+    valid = batch.stacked().valid
+    count = len(streamed.microseconds)
+    latent = decoder.transform(batch)["latent"].to_numpy()[valid][:count]
+    target = decoder.predict(batch)["target"].to_numpy()[valid][:count]
+    spread = batch.target[batch.in_trials() & batch.target_observed].std(axis=0)
+    return OnlineCheck(
+        count,
+        float(np.abs(streamed.latent - latent).max()),
+        float((np.abs(streamed.target - target) / spread).max()),
+        streamed.microseconds[min(WARM_UP_BINS, count - 1) :],
+    )
+
+
+def trial_bins(
+    batch: MultimodalBatch, max_bins: int | None = None
+) -> tuple[Int[np.ndarray, " bins"], Int[np.ndarray, " bins"]]:
+    """Place on the timeline of each bin of each trial in turn, and 1 where a trial begins."""
+    if max_bins is not None and max_bins < 1:
+        raise InputError(f"max_bins must be at least 1, got {max_bins}")
+    bins = np.concatenate([np.arange(s, s + n) for s, n in zip(batch.starts, batch.lengths, strict=True)])
+    first = np.zeros(len(bins), np.int64)
+    first[np.cumsum(batch.lengths) - batch.lengths] = 1
+    return bins[:max_bins], first[:max_bins]
+
+
+def _sample(batch: MultimodalBatch, bin_: int) -> dict[str, Any]:
+    sample: dict[str, Any] = {}
+    for name in batch.names:
+        seen = batch.observed[name][bin_]
+        sample[name] = np.where(seen, batch.observations[name][bin_], np.float32(np.nan)) if seen.any() else None
+    return sample

@@ -1,0 +1,48 @@
+"""What all plots share: colours, quiet axes, and new axes where none are given."""
+
+from typing import Any
+
+from neurodyn.errors import import_extra
+
+TRUTH = "#1A1A1A"
+"""Colour of what really happened."""
+
+GREY = "#6B6B6B"
+"""Colour of text and lines that stand back."""
+
+_METHODS = {"multimodal": "#D55E00", "spikes": "#0072B2", "field": "#009E73", "ridge": "#5A5A5A"}
+_OTHERS = ("#CC79A7", "#56B4E9", "#E69F00", "#7A5195")
+
+
+def method_colour(name: str, others: tuple[str, ...] = ()) -> str:
+    """Colour of a method, the same in every figure.
+
+    Parameters
+    ----------
+    name
+        Of the method.
+    others
+        All methods shown that have no colour of their own, in a fixed order; needed if ``name`` is one of them.
+    """
+    if name in _METHODS:
+        return _METHODS[name]
+    own = [other for other in others if other not in _METHODS]
+    return _OTHERS[own.index(name) % len(_OTHERS)] if name in own else _OTHERS[0]
+
+
+def axes(ax: Any, *, size: tuple[float, float] = (6.0, 3.5), projection: str | None = None) -> Any:
+    """Return the axes given, or those of a new figure of this size in inches."""
+    if ax is not None:
+        return ax
+    pyplot = import_extra("matplotlib.pyplot", "plot")
+    return pyplot.figure(figsize=size, layout="constrained").add_subplot(projection=projection)
+
+
+def quiet(ax: Any) -> Any:
+    """Take away the frame's upper and right side, and return the axes."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(GREY)
+    ax.tick_params(colors=GREY, labelsize=9)
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set_size(10)
+    return ax

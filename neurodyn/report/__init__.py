@@ -1,0 +1,8 @@
+"""From a cross-validation to numbers, tables and one page that opens anywhere: see README.md."""
+
+from neurodyn.report.figures import Picture, study_pictures
+from neurodyn.report.page import render_page
+from neurodyn.report.summary import finding, summary_of
+from neurodyn.report.tables import ScoreRow, score_rows
+
+__all__ = ["Picture", "ScoreRow", "finding", "render_page", "score_rows", "study_pictures", "summary_of"]

@@ -1,0 +1,55 @@
+"""One HTML page with everything in it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from neurodyn.errors import import_extra
+from neurodyn.report.figures import Picture
+from neurodyn.report.tables import ScoreRow
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Rows of one metric with its name."""
+
+    name: str
+    rows: tuple[ScoreRow, ...]
+
+
+def render_page(
+    *,
+    title: str,
+    sentence: str,
+    dims: Sequence[str],
+    tables: Sequence[ScoreTable],
+    pictures: Sequence[Picture],
+    facts: Mapping[str, str],
+    settings: Mapping[str, str],
+    versions: Mapping[str, str],
+) -> str:
+    """Fill the template; pictures are part of the page, so that it opens without a network.
+
+    Parameters
+    ----------
+    title, sentence
+        Head of the page: name of the study and its finding.
+    dims
+        Names of the target dimensions: columns of the tables.
+    tables, pictures
+        In the order shown.
+    facts, settings, versions
+        Numbers beside the tables, options, and packages, by name.
+    """
+    jinja2 = import_extra("jinja2", "report")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    source = files("neurodyn.report").joinpath("template.html.j2").read_text(encoding="utf-8")
+    shown: list[dict[str, Any]] = [
+        {"title": p.title, "caption": p.caption, "data": base64.b64encode(p.png).decode("ascii")} for p in pictures
+    ]
+    return environment.from_string(source).render(
+        title=title, sentence=sentence, dims=dims, tables=tables, pictures=shown, facts=facts, settings=settings,
+        versions=versions,
+    )  # fmt: skip

@@ -1,0 +1,111 @@
+"""The numbers of a study under stable keys, and its finding in one sentence."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.evaluation import CrossValidation
+
+_PACKAGES = ("neurodyn", "jax", "flax", "optax", "numpyro", "numpy", "scipy", "xarray")
+
+
+def summary_of(
+    result: CrossValidation, batch: MultimodalBatch, *, title: str, seed: int, settings: Mapping[str, str]
+) -> dict[str, Any]:
+    """Everything that ``summary.json`` holds, as plain numbers, text, lists and dictionaries.
+
+    Parameters
+    ----------
+    result
+        All methods on all folds.
+    batch
+        What was decoded.
+    title, seed, settings
+        Name of the study, seed of everything random, and options as a reader wants to see them.
+
+    Returns
+    -------
+    dict with ``methods.<name>.<filtered|smoothed>.<correlation|r2>.{mean, per_dimension, per_fold}``;
+    ``latency_us.{p50, p95, p99}`` per step; ``online_offline_max_abs_difference`` of the latents and
+    ``online_offline_target_max_abs_difference`` in standard deviations of the target; ``fit_seconds`` of all fits
+    together and ``fit_seconds_per_method`` on average; ``sizes``; ``versions``; ``seed``; ``settings``; ``title``.
+    """
+    online = result.online()
+    return {
+        "title": title,
+        "methods": result.summary(),
+        **_online_part(result),
+        "fit_seconds": float(sum(r.fit_seconds for r in result.results)),
+        "fit_seconds_per_method": {m: float(np.mean([r.fit_seconds for r in result.of(m)])) for m in result.methods},
+        "sizes": {**sizes_of(batch), "folds": result.n_folds, "streamed_bins": sum(o.n_bins for o in online)},
+        "versions": versions(),
+        "seed": seed,
+        "settings": dict(settings),
+    }
+
+
+def sizes_of(batch: MultimodalBatch) -> dict[str, Any]:
+    """How much data there is."""
+    return {
+        "trials": batch.n_trials,
+        "bins": batch.n_bins,
+        "bin_width_seconds": batch.width,
+        "target": list(batch.target_names),
+        "channels": {m.name: m.n_channels for m in batch.modalities},
+        "clock_bins": {m.name: m.clock for m in batch.modalities},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of each package a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree that was not installed
+            found[package] = "unknown"
+    return found
+
+
+def finding(result: CrossValidation, *, yardstick: str = "ridge") -> str:
+    """Say in one sentence how well the first method decodes live, and what the others reach.
+
+    Parameters
+    ----------
+    result
+        All methods on all folds.
+    yardstick
+        Method that is not one of ours.
+    """
+    hero, *others = result.methods
+    means = {m: float(np.mean([s.r2.mean() for s in result.scores(m)])) for m in result.methods}
+    dims = ", ".join(result.dims)
+    sentence = f"Live (causal) decoding of {dims} from {_described(hero)} reaches a held-out R² of {means[hero]:.2f}"
+    parts = [f"{means[m]:.2f} from {m} alone" for m in others if m != yardstick]
+    if yardstick in others:
+        parts.append(f"{means[yardstick]:.2f} by causal ridge regression")
+    return f"{sentence}, against {_joined(parts)}." if parts else f"{sentence}."
+
+
+def _described(hero: str) -> str:
+    return "all modalities together" if hero == "multimodal" else hero
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _online_part(result: CrossValidation) -> dict[str, Any]:
+    online = result.online()
+    if not online:
+        return {}
+    p50, p95, p99 = np.percentile(np.concatenate([o.microseconds for o in online]), [50, 95, 99])
+    return {
+        "latency_us": {"p50": float(p50), "p95": float(p95), "p99": float(p99)},
+        "online_offline_max_abs_difference": max(o.latent_difference for o in online),
+        "online_offline_target_max_abs_difference": max(o.target_difference for o in online),
+    }

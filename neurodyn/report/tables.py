@@ -1,0 +1,74 @@
+"""Scores laid out as rows: methods x (filtered, smoothed), a column per target dimension."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodyn.evaluation import CrossValidation
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of a table of scores.
+
+    Parameters
+    ----------
+    method
+        Name of the method.
+    estimate
+        'filtered' (causal: what a live decoder knows) or 'smoothed' (the whole trial).
+    mean, spread
+        Mean over dimensions: its mean and standard deviation over folds.
+    per_dimension, spread_per_dimension
+        (mean, standard deviation over folds) of each target dimension.
+    best
+        Whether no other method with this estimate has a higher mean.
+    """
+
+    method: str
+    estimate: str
+    mean: float
+    spread: float
+    per_dimension: tuple[float, ...]
+    spread_per_dimension: tuple[float, ...]
+    best: bool
+
+    def cells(self) -> tuple[str, ...]:
+        """Return ``mean ± spread`` over all dimensions, then of each dimension."""
+        pairs = zip((self.mean, *self.per_dimension), (self.spread, *self.spread_per_dimension), strict=True)
+        return tuple(f"{mean:.2f} ± {spread:.2f}" for mean, spread in pairs)
+
+
+def score_rows(result: CrossValidation, metric: str) -> tuple[ScoreRow, ...]:
+    """Rows of one metric, the filtered estimates first.
+
+    Parameters
+    ----------
+    result
+        All methods on all folds.
+    metric
+        'r2' or 'correlation', a field of ``Score``.
+    """
+    rows = []
+    for smoothed in (False, True):
+        table = {
+            method: np.stack([getattr(score, metric) for score in result.scores(method, smoothed=smoothed)])
+            for method in result.methods
+        }
+        top = max(values.mean() for values in table.values())
+        for method, values in table.items():
+            estimate = "smoothed" if smoothed else "filtered"
+            rows.append(_row(method, estimate, values, bool(values.mean() >= top)))
+    return tuple(rows)
+
+
+def _row(method: str, estimate: str, values: np.ndarray, best: bool) -> ScoreRow:
+    return ScoreRow(
+        method,
+        estimate,
+        float(values.mean()),
+        float(values.mean(axis=1).std()),
+        tuple(values.mean(axis=0).tolist()),
+        tuple(values.std(axis=0).tolist()),
+        best,
+    )

@@ -1,0 +1,258 @@
+"""Every term of the objective against a slow computation in plain numpy, from the observations to the loss."""
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from oracles.textbook_kalman import kalman_filter, rts_smoother
+from scipy import stats
+
+from neurodyn.multiscale.config import ModalityConfig, ModelConfig, ObjectiveConfig
+from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
+from neurodyn.multiscale.objective import TrainingBatch, loss_terms
+
+TRIALS, BINS, LATENT, EMBEDDING, DIMS = 3, 9, 3, 2, 2
+ROWS = (
+    ModalityConfig("spikes", 3, "poisson", (4,), (5,), smoothness=250.0),
+    ModalityConfig("field", 2, "gaussian", (4, 3), (), smoothness=5.0),
+)
+SCALES = {"spikes": 0.7, "field": 1.0}
+
+
+def make_model(rows=ROWS, dims=DIMS):
+    """Model whose parameters are all moved away from where they start, zeros included."""
+    rng = np.random.default_rng(0)
+    config = ModelConfig(rows, LATENT, EMBEDDING, dims, fusion=(4,), memory=(1.5, 10.0))
+    scaling = {
+        r.name: (jnp.asarray(rng.normal(size=r.channels)), jnp.asarray(rng.uniform(0.5, 2, r.channels))) for r in rows
+    }
+    model = MultiscaleModel(config, scaling, rngs=nnx.Rngs(0))
+    graph, parameters, rest = nnx.split(model, nnx.Param, ...)
+    moved = jax.tree.map(lambda p: p + jnp.asarray(0.1 * rng.normal(size=p.shape)), parameters)
+    return nnx.merge(graph, moved, rest), config
+
+
+def make_batch(rows=ROWS, dims=DIMS, *, ragged=True):
+    """Random channels and bins missing; the field on a clock of two; the last trial shorter, if ragged."""
+    rng = np.random.default_rng(1)
+    valid = np.ones((TRIALS, BINS), bool)
+    valid[-1, 6:] = not ragged
+    observed = {r.name: rng.random((TRIALS, BINS, r.channels)) < 0.7 for r in rows}
+    for name in observed:
+        observed[name] &= valid[..., None] & (rng.random((TRIALS, BINS, 1)) < 0.8)
+    if "field" in observed:
+        observed["field"][:, ::2] = False
+    values = {
+        r.name: rng.poisson(1.5, observed[r.name].shape).astype(float)
+        if r.likelihood == "poisson"
+        else rng.normal(size=observed[r.name].shape)
+        for r in rows
+    }
+    values = {n: np.where(observed[n], v, 0.0) for n, v in values.items()}
+    seen = {n: o.any(-1) for n, o in observed.items()}
+    scored = valid & (rng.random((TRIALS, BINS)) < 0.8)
+    batch = TrainingBatch(Observations(values, observed, seen, valid), rng.normal(size=(TRIALS, BINS, dims)), scored)
+    return jax.tree.map(jnp.asarray, batch)
+
+
+def make_dropout(rows=ROWS):
+    rng = np.random.default_rng(2)
+    return Dropout(
+        {r.name: jnp.asarray(rng.random(BINS) < 0.3) for r in rows},
+        {r.name: jnp.asarray(rng.random((TRIALS, BINS, r.channels)) < 0.2) for r in rows},
+        jnp.asarray((rng.random((TRIALS, BINS, EMBEDDING)) < 0.8) / 0.8),
+    )
+
+
+def plain_mlp(network, inputs):
+    hidden = inputs
+    layers = list(network.layers)
+    for number, layer in enumerate(layers):
+        hidden = hidden @ np.asarray(layer.kernel[...]) + np.asarray(layer.bias[...])
+        if number + 1 < len(layers):
+            hidden = np.tanh(hidden)
+    return hidden if network.around is None else hidden + inputs @ np.asarray(network.around.kernel[...])
+
+
+def plain_latents(model, rows, batch, dropout):
+    """Filtered means, smoothed means and smoothed variances of every trial."""
+    observations = jax.tree.map(np.asarray, batch.observations)
+    filtered, smoothed, variance = [], [], []
+    for i in range(TRIALS):
+        embeddings, seen = [], np.asarray(observations.valid[i])
+        for row, encoder in zip(rows, model.encoders, strict=True):
+            shown = observations.observed[row.name][i]
+            bins = shown.any(-1)
+            if dropout is not None:
+                shown = shown & ~np.asarray(dropout.channels[row.name][i])
+                bins = bins & ~np.asarray(dropout.bins[row.name])
+            z = (observations.values[row.name][i] - np.asarray(encoder.center[...])) / np.asarray(encoder.scale[...])
+            inputs = np.where(shown, z, 0) / np.maximum(shown.mean(-1, keepdims=True), 0.5)
+            embedding = plain_mlp(encoder.network, inputs)
+            if len(rows) > 1:
+                own = encoder.dynamics.parameters()
+                result = kalman_filter(own, embedding, np.repeat(bins[:, None], EMBEDDING, 1))
+                embedding = result["mean"] @ np.asarray(own.emission).T
+            else:
+                seen = bins
+            embeddings.append(embedding)
+        fused = plain_mlp(model.fusion.network, np.concatenate(embeddings, -1)) if len(rows) > 1 else embeddings[0]
+        if dropout is not None:
+            fused = fused * np.asarray(dropout.fused[i])
+        backbone, mask = model.backbone.parameters(), np.repeat(seen[:, None], EMBEDDING, 1)
+        filtered.append(kalman_filter(backbone, fused, mask)["mean"])
+        mean, covariance = rts_smoother(backbone, fused, mask)
+        smoothed.append(mean)
+        variance.append(np.diagonal(covariance, axis1=1, axis2=2))
+    return np.stack(filtered), np.stack(smoothed), np.stack(variance)
+
+
+def gaussian_divergence(mean, variance, other_mean, other_variance):
+    return 0.5 * (np.log(other_variance / variance) + (variance + (mean - other_mean) ** 2) / other_variance - 1)
+
+
+def plain_terms(model, rows, batch, objective, dropout):
+    """The five terms of the loss, entry by entry."""
+    filtered, smoothed, variance = plain_latents(model, rows, batch, dropout)
+    transition = np.asarray(model.backbone.stable_transition())
+    emission = np.asarray(model.backbone.emission[...])
+    observations, valid = jax.tree.map(np.asarray, batch.observations), np.asarray(batch.observations.valid)
+    likelihood, rough = 0.0, 0.0
+    for row, encoder, decoder in zip(rows, model.encoders, model.decoders, strict=True):
+        visible = observations.observed[row.name].copy()
+        if dropout is not None and not objective.score_hidden:
+            visible[:, np.asarray(dropout.bins[row.name])] = False
+        for k in objective.horizons:
+            entries = []
+            for i, t, c in np.argwhere(visible):
+                if t < k:
+                    continue
+                state = smoothed[i, t] if k == 0 else np.linalg.matrix_power(transition, k) @ filtered[i, t - k]
+                output = plain_mlp(decoder.network, emission @ state)[c]
+                value = observations.values[row.name][i, t, c]
+                if row.likelihood == "poisson":
+                    entries.append(stats.poisson.logpmf(value, np.exp(np.clip(output, -5, 5))))
+                else:
+                    z = (value - np.asarray(encoder.center[...])[c]) / np.asarray(encoder.scale[...])[c]
+                    entries.append(stats.norm.logpdf(z, output))
+            likelihood += SCALES[row.name] * np.mean(entries)
+        steps = []
+        for i in range(TRIALS):
+            seen = np.flatnonzero(visible[i].any(-1))
+            for before, after in pairwise(seen):
+                one, other = (plain_mlp(decoder.network, emission @ smoothed[i, t]) for t in (before, after))
+                if row.likelihood == "poisson":
+                    r, s = np.exp(np.clip(one, -5, 5)), np.exp(np.clip(other, -5, 5))
+                    steps.append(r * np.log(r / s) - r + s)
+                else:
+                    steps.append(gaussian_divergence(one, 1.0, other, 1.0))
+        rough += row.smoothness * np.mean(steps)
+    half = max(1, LATENT // 2)
+    latent = [
+        gaussian_divergence(
+            smoothed[i, t - 1, :half], variance[i, t - 1, :half], smoothed[i, t, :half], variance[i, t, :half]
+        )
+        for i in range(TRIALS)
+        for t in range(1, BINS)
+        if valid[i, t]
+    ]
+    networks = [e.network for e in model.encoders] + [d.network for d in model.decoders]
+    networks += [model.fusion.network] if len(rows) > 1 else []
+    kernels = [np.asarray(layer.kernel[...]) for n in networks for layer in n.layers]
+    kernels += [np.asarray(n.around.kernel[...]) for n in networks if n.around is not None]
+    scored = np.asarray(batch.scored)
+    readout = filtered[scored] @ np.asarray(model.readout.kernel[...]) + np.asarray(model.readout.bias[...])
+    error = (readout - np.asarray(batch.target)[scored]) ** 2
+    return {
+        "likelihood": -likelihood,
+        "output_smoothness": rough,
+        "latent_smoothness": objective.latent_smoothness * np.mean(latent),
+        "weights": objective.weight_penalty * sum(np.sqrt(np.sum(k**2)) for k in kernels),
+        "target": objective.target * np.mean(error) if error.size else 0.0,
+    }
+
+
+def found_terms(model, config, batch, objective, dropout):
+    scales = {r.name: jnp.asarray(SCALES[r.name]) for r in config.modalities}
+    graph, state = nnx.split(model)
+
+    @jax.jit
+    def run(state, batch, dropout):
+        return loss_terms(nnx.merge(graph, state), batch, scales, config, objective, dropout)
+
+    return run(state, batch, dropout)._asdict()
+
+
+def check(model, config, batch, objective, dropout):
+    found = found_terms(model, config, batch, objective, dropout)
+    expected = plain_terms(model, config.modalities, batch, objective, dropout)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_every_term_with_nothing_hidden():
+    model, config = make_model()
+    check(model, config, make_batch(), ObjectiveConfig(), None)
+
+
+@pytest.mark.parametrize("score_hidden", [True, False])
+def test_every_term_in_training(score_hidden):
+    model, config = make_model()
+    objective = ObjectiveConfig(horizons=(0, 1, 3), score_hidden=score_hidden)
+    check(model, config, make_batch(), objective, make_dropout())
+
+
+def test_every_term_with_one_modality_and_without_the_smoothed_horizon():
+    model, config = make_model(ROWS[1:])
+    check(model, config, make_batch(ROWS[1:]), ObjectiveConfig(horizons=(2,)), make_dropout(ROWS[1:]))
+
+
+def test_one_mask_for_all_trials_gives_the_same_terms():
+    model, config = make_model()
+    batch = make_batch(ragged=False)
+    pattern = {n: jnp.broadcast_to(o[:1], o.shape) for n, o in batch.observations.observed.items()}
+    values = {n: jnp.where(pattern[n], v, 0.0) for n, v in batch.observations.values.items()}
+    seen = {n: o.any(-1) for n, o in pattern.items()}
+    apart = batch._replace(observations=Observations(values, pattern, seen, batch.observations.valid))
+    first = {n: s[0] for n, s in seen.items()}
+    shared = batch._replace(observations=Observations(values, pattern, first, batch.observations.valid[0]))
+    one = found_terms(model, config, shared, ObjectiveConfig(), make_dropout())
+    other = found_terms(model, config, apart, ObjectiveConfig(), make_dropout())
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), one, other)
+
+
+def test_horizons_longer_than_the_trials_are_left_out():
+    model, config = make_model()
+    batch = make_batch()
+    long = found_terms(model, config, batch, ObjectiveConfig(horizons=(0, 1, BINS, 50)), None)
+    short = found_terms(model, config, batch, ObjectiveConfig(horizons=(0, 1)), None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), long, short)
+
+
+def test_without_a_target_its_term_is_zero():
+    model, config = make_model(dims=0)
+    assert found_terms(model, config, make_batch(dims=0), ObjectiveConfig(), None)["target"] == 0
+
+
+def test_padding_changes_no_term():
+    """A batch of trials of equal length, and the same trials padded with missing bins."""
+    model, config = make_model()
+    batch = make_batch(ragged=False)
+
+    def padded(array):
+        return jnp.pad(array, [(0, 0), (0, 4)] + [(0, 0)] * (array.ndim - 2))
+
+    longer = jax.tree.map(padded, batch)
+    one = found_terms(model, config, batch, ObjectiveConfig(), None)
+    other = found_terms(model, config, longer, ObjectiveConfig(), None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), one, other)
+
+
+def test_a_transition_never_amplifies():
+    model, _ = make_model()
+    model.backbone.transition[...] = 3.0 * jnp.eye(LATENT)
+    assert np.linalg.norm(model.backbone.stable_transition(), 2) < 1

@@ -1,0 +1,116 @@
+"""Numbers, sentence, tables and pictures of a study against the cross-validation they come from."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from evaluation.stubs import Leaky
+
+from neurodyn.baselines import CausalRidge
+from neurodyn.binning import MultimodalBatch, time_folds
+from neurodyn.evaluation import Method, cross_validate
+from neurodyn.report import finding, score_rows, study_pictures, summary_of
+from neurodyn.report.figures import middle_fold, principal_components, window
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    time = 0.1 * np.arange(600)
+    slow = np.stack([np.sin(time), np.cos(time / 2)], axis=1)
+    target = slow[None].copy()
+    target[0, 100:130] = np.nan
+    spikes = rng.poisson(np.exp(slow[None, :, :1])).astype(float)
+    field = slow[None] + rng.normal(size=(1, 600, 2))
+    field[0, ::3] = np.nan
+    return MultimodalBatch.from_arrays(
+        {"spikes": spikes, "field": field}, width=0.1, likelihoods={"spikes": "poisson", "field": "gaussian"},
+        target=target, target_names=("left", "log_right"),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result(batch):
+    both = ("spikes", "field")
+    methods = [Method("multimodal", Leaky(), both, stream=True), Method("field", Leaky(), ("field",))]
+    return cross_validate([*methods, Method("ridge", CausalRidge(), both)], time_folds(batch, 3, gap=1.0, lead_in=2.0))
+
+
+def test_summary_has_the_stable_keys_and_the_numbers(batch, result):
+    summary = summary_of(result, batch, title="t", seed=3, settings={"a": "b"})
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    for method in ("multimodal", "field", "ridge"):
+        for estimate, smoothed in (("filtered", False), ("smoothed", True)):
+            scores = result.scores(method, smoothed=smoothed)
+            for metric in ("correlation", "r2"):
+                part = summary["methods"][method][estimate][metric]
+                table = np.stack([getattr(s, metric) for s in scores])
+                assert set(part) == {"mean", "per_dimension", "per_fold"}
+                assert part["mean"] == pytest.approx(table.mean())
+                assert list(part["per_dimension"].values()) == pytest.approx(table.mean(0).tolist())
+                assert part["per_fold"] == pytest.approx(table.mean(1).tolist())
+    steps = np.concatenate([o.microseconds for o in result.online()])
+    assert list(summary["latency_us"]) == ["p50", "p95", "p99"]
+    assert summary["latency_us"]["p95"] == pytest.approx(np.percentile(steps, 95))
+    assert summary["online_offline_max_abs_difference"] < 1e-10
+    assert summary["fit_seconds"] == pytest.approx(sum(r.fit_seconds for r in result.results))
+    assert (summary["seed"], summary["sizes"]["bins"], summary["sizes"]["streamed_bins"]) == (3, 600, 640)
+
+
+def test_finding_names_every_method(result):
+    means = {m: np.mean([s.r2.mean() for s in result.scores(m)]) for m in result.methods}
+    assert finding(result) == (
+        "Live (causal) decoding of left, log_right from all modalities together reaches a held-out R² of "
+        f"{means['multimodal']:.2f}, against {means['field']:.2f} from field alone and {means['ridge']:.2f} by causal "
+        "ridge regression."
+    )
+
+
+def test_rows_are_means_and_spreads(result):
+    rows = score_rows(result, "r2")
+    assert [(r.method, r.estimate) for r in rows[2:5]] == [
+        ("ridge", "filtered"), ("multimodal", "smoothed"), ("field", "smoothed"),
+    ]  # fmt: skip
+    table = np.stack([s.r2 for s in result.scores("ridge")])
+    assert rows[2].mean == pytest.approx(table.mean())
+    assert rows[2].spread == pytest.approx(table.mean(1).std())
+    assert rows[2].spread_per_dimension == pytest.approx(tuple(table.std(0)))
+    assert [r.best for r in rows[:3]] == [r.mean == max(r.mean for r in rows[:3]) for r in rows[:3]]
+    assert rows[2].cells()[0] == f"{table.mean():.2f} ± {table.mean(1).std():.2f}"
+
+
+def test_pictures_are_png_of_a_size_that_fits_a_page(batch, result):
+    pictures = study_pictures(batch, result)
+    assert [p.title for p in pictures] == [
+        "How well each method decodes", "Decoded against true target", "Latent trajectories", "The recording",
+        "Learning curves", "Time per step",
+    ]  # fmt: skip
+    for picture in pictures:
+        assert picture.png.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", picture.png[16:24])
+        assert 400 <= width <= 2000
+        assert 300 <= height <= 2000
+
+
+def test_the_fold_shown_is_the_median(result):
+    means = sorted(float(s.r2.mean()) for s in result.scores("ridge"))
+    assert float(middle_fold(result, "ridge").filtered.r2.mean()) == means[1]
+
+
+def test_the_window_shown_has_most_scored_bins(result):
+    decoded = result.of("multimodal")[0].decoded
+    assert not decoded.scored[100:130].any()
+    part = window(decoded, 90)
+    assert decoded.scored[part].all()
+    assert window(decoded, 10_000) == slice(0, 200)
+
+
+def test_principal_components_keep_the_distances():
+    rng = np.random.default_rng(1)
+    plane = rng.normal(size=(50, 2)) @ rng.normal(size=(2, 7)) + 3.0
+    scores = principal_components(plane, 2)
+    np.testing.assert_allclose(scores.mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(scores[3] - scores[9]), np.linalg.norm(plane[3] - plane[9]))
+    assert scores[:, 0].var() >= scores[:, 1].var()
+    assert principal_components(plane[:, :2], 3).shape == (50, 2)

@@ -1,0 +1,131 @@
+"""The arrows of the drawing in neurodyn/README.md, read from the imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import neurodyn
+
+ROOT = Path(neurodyn.__file__).parent
+
+# What each folder may import of the package (besides itself and errors). A folder that is not here fails the test:
+# place it in the drawing first.
+MAY_IMPORT = {
+    "kernels": set(),
+    "recording": set(),
+    "training": set(),
+    "targets": set(),
+    "binning": {"recording"},
+    "simulation": {"binning", "recording"},
+    "evaluation": {"binning", "targets"},
+    "baselines": {"binning", "targets", "evaluation", "kernels"},
+    "markov": {"kernels", "training"},
+    "emulation": {"kernels", "training", "markov"},
+    "fixed_points": set(),
+    "mechanism": {"kernels", "markov", "emulation", "fixed_points"},
+    "multiscale": {"kernels", "binning", "targets", "evaluation", "training"},
+    "realtime": {"kernels", "binning", "targets", "evaluation", "multiscale"},
+    "plotting": {"binning", "evaluation"},
+}
+# The top of the drawing: may import everything below, and only each other import them.
+TOP = {"cli", "report"}
+# Imported when the function is called, to close a loop that users expect: model.realtime().
+LAZY = {("multiscale", "realtime")}
+NEVER = {"experiments", "datasets", "notebooks", "tests"}
+
+
+def folder_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def imports_of(path: Path) -> list[tuple[str, bool]]:
+    """Modules a file imports, and whether it does so on import (not in a function, not for type checkers only)."""
+    found = []
+
+    def visit(node: ast.AST, eager: bool) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            eager = False
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            eager = False
+        if isinstance(node, ast.Import):
+            found.extend((alias.name, eager) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found.append((node.module, eager))
+            found.extend((f"{node.module}.{alias.name}", eager) for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child, eager)
+
+    visit(ast.parse(path.read_text()), True)
+    return found
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+FOLDERS = sorted({folder_of(path) for path in FILES} - {""})
+
+
+def package_imports(folder: str) -> dict[tuple[str, bool], str]:
+    """Folders of the package that a folder imports, each with a file that does."""
+    found = {}
+    for path in FILES:
+        if folder_of(path) != folder:
+            continue
+        for module, eager in imports_of(path):
+            parts = module.split(".")
+            if parts[0] == "neurodyn" and len(parts) > 1 and (ROOT / parts[1]).is_dir():
+                found[parts[1], eager] = str(path.relative_to(ROOT))
+    return found
+
+
+def test_the_drawing_has_no_loop():
+    def below(folder, seen=()):
+        assert folder not in seen, f"loop: {' -> '.join((*seen, folder))}"
+        for other in MAY_IMPORT[folder]:
+            below(other, (*seen, folder))
+
+    for folder in MAY_IMPORT:
+        below(folder)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_arrows_go_one_way(folder):
+    if folder in TOP:
+        return
+    assert folder in MAY_IMPORT, f"neurodyn/{folder} has no place in the drawing: add it to MAY_IMPORT and README.md"
+    for (other, eager), file in package_imports(folder).items():
+        lazily_allowed = not eager and (folder, other) in LAZY
+        allowed = other == folder or other in MAY_IMPORT[folder] or lazily_allowed
+        assert allowed, f"{file} imports neurodyn.{other}, which is not below {folder}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_imports_the_top_or_what_is_outside(path):
+    for module, _ in imports_of(path):
+        parts = module.split(".")
+        assert parts[0] not in NEVER, f"imports {module}"
+        if folder_of(path) in TOP:
+            continue
+        assert not (parts[0] == "neurodyn" and len(parts) > 1 and parts[1] in TOP), f"imports {module}"
+        if folder_of(path) != "plotting":
+            assert parts[:2] != ["neurodyn", "plotting"], f"imports {module}: plots are made from outside"
+
+
+HEAVY = {"jax", "flax", "optax", "numpyro", "xarray", "matplotlib", "pynwb"}
+
+
+@pytest.mark.parametrize("folder", ["", "recording", "binning", "targets", "baselines", "simulation"])
+def test_light_folders_import_nothing_heavy(folder):
+    for path in FILES:
+        if folder_of(path) == folder:
+            heavy = [m for m, eager in imports_of(path) if eager and m.split(".")[0] in HEAVY]
+            assert not heavy, f"{path.name} imports {heavy} at the top"
+
+
+def test_matplotlib_is_imported_in_functions_of_plotting_and_report_only():
+    for path in FILES:
+        for module, _ in imports_of(path):
+            if module.split(".")[0] == "matplotlib":
+                assert folder_of(path) in {"plotting", "report"}, f"{path} imports {module}"

@@ -18,7 +18,7 @@ demo: $(BIN)/neurodyn
 	$(BIN)/neurodyn demo --out demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

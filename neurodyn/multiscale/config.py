@@ -85,7 +85,7 @@ class ObjectiveConfig:
     weight_penalty: float = 1e-3
     target: float = 10.0
     time_dropout: float = 0.3
-    dropout: float = 0.1
+    dropout: float = 0.25
     score_hidden: bool = True
 
     def __post_init__(self) -> None:
@@ -118,8 +118,8 @@ class TrainingConfig:
     seed: of the initial weights, the order of segments and the dropout masks.
     """
 
-    epochs: int = 200
-    batch: int = 32
+    epochs: int = 50
+    batch: int = 16
     segment: float = 10.0
     learning_rate: tuple[float, float] = (1e-3, 1e-2)
     half_cycle: int = 10

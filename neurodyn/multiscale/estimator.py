@@ -42,6 +42,7 @@ class MultiscaleDecoder:
     latent: dimensions of the shared latent state.
     embedding: dimensions of each modality's embedding; as many as ``latent`` if None.
     encoder, decoder, fusion: widths of the hidden layers of each network.
+    linear_path: start encoders and fusion as linear maps that training bends (see ``Mlp``); not in the paper.
     memory: shortest and longest starting time constant of the latent modes, seconds.
     objective, training: weights of the loss and course of the training.
     progress: whether a fit shows a progress bar.
@@ -53,14 +54,28 @@ class MultiscaleDecoder:
 
     latent: int = 32
     embedding: int | None = None
-    encoder: tuple[int, ...] = (128, 128)
+    encoder: tuple[int, ...] = (64,)
     decoder: tuple[int, ...] = (64,)
-    fusion: tuple[int, ...] = (128,)
+    fusion: tuple[int, ...] = (64,)
+    linear_path: bool = True
     memory: tuple[float, float] = (0.1, 10.0)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     progress: bool = True
     fitted_: Fitted | None = field(default=None, repr=False)
+
+    @classmethod
+    def published(cls, *, latent: int = 64, epochs: int = 500, seed: int = 0) -> "MultiscaleDecoder":
+        """The paper's settings for recordings: larger networks, no linear path, no target in the objective.
+
+        Recordings are trained for 500 epochs with 64 latents and a dropout of 0.1, simulations for 200 with 32 and 0.4.
+        """
+        wide = (128, 128, 128)
+        return cls(
+            latent, None, wide, wide, (128,), linear_path=False,
+            objective=ObjectiveConfig(target=0.0, dropout=0.1, score_hidden=False),
+            training=TrainingConfig(epochs=epochs, batch=32, average=0.0, patience=epochs, seed=seed),
+        )  # fmt: skip
 
     def fit(self, batch: MultimodalBatch, *, checkpoint: str | os.PathLike[str] | None = None) -> "MultiscaleDecoder":
         """Train on a batch and fit the target's read-out; returns a fitted copy.
@@ -195,7 +210,7 @@ class MultiscaleDecoder:
         row = model.modalities[0]
         memory = (model.memory[0] * fitted.width, model.memory[1] * fitted.width)
         return MultiscaleDecoder(
-            model.latent, model.embedding, row.encoder, row.decoder, model.fusion, memory,
+            model.latent, model.embedding, row.encoder, row.decoder, model.fusion, model.skip, memory,
             fitted.config.objective, fitted.config.training, fitted_=fitted,
         )  # fmt: skip
 
@@ -205,7 +220,9 @@ class MultiscaleDecoder:
             for m in batch.modalities
         )
         memory = (self.memory[0] / batch.width, self.memory[1] / batch.width)
-        model = ModelConfig(rows, self.latent, self.embedding or self.latent, batch.n_dims, self.fusion, memory)
+        model = ModelConfig(
+            rows, self.latent, self.embedding or self.latent, batch.n_dims, self.fusion, memory, self.linear_path
+        )
         return DecoderConfig(model, self.objective, self.training)
 
     def _fitted(self) -> Fitted:

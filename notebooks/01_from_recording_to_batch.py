@@ -14,9 +14,9 @@
 # %% [markdown]
 # # From a recording to a batch
 #
-# A recording is in seconds: spike times, a sampled field potential, a tracked position. A decoder wants arrays: one row
-# per bin. This notebook makes that step and looks at each part of it, because most of what goes wrong in decoding goes
-# wrong here: a filter that looks ahead, a gap filled with zeros, a test set that touches the training set.
+# A recording is in seconds: spike times, a sampled field potential, a tracked position. A decoder wants arrays: one
+# row per bin. This notebook makes that step and looks at each part of it, because most of what goes wrong in decoding
+# goes wrong here: a filter that looks ahead, a gap filled with zeros, a test set that touches the training set.
 #
 # It reads the rat recording `r1838` if the environment variable `NEURODYN_DATA` names the folder that holds it, and a
 # simulated session otherwise: an animal in a box, sixteen place cells, and a theta rhythm that grows with its speed.
@@ -85,9 +85,9 @@ top.set_title(f"{recording.name}: what was recorded")
 # %% [markdown]
 # ## Onto one clock
 #
-# `to_bins` counts spikes, computes the field's features, and puts the target at the **end** of each bin: that is when a
-# live decoder knows the bin. The band powers come from causal filters, so no sample after the end of a bin can change its
-# features.
+# `to_bins` counts spikes, computes the field's features, and puts the target at the **end** of each bin: that is when
+# a live decoder knows the bin. The band powers come from causal filters, so no sample after the end of a bin can
+# change its features.
 
 # %%
 batch = nd.to_bins(
@@ -131,11 +131,11 @@ top.set_title("what a decoder sees")
 # %% [markdown]
 # ## Missing is a mask
 #
-# A modality may have a slower clock than the bins, a filter needs time to settle, a tracker loses the animal. All of this
-# is one thing here: `observed` is False. The values there are 0 and nobody reads them.
+# A modality may have a slower clock than the bins, a filter needs time to settle, a tracker loses the animal. All of
+# this is one thing here: `observed` is False. The values there are 0 and nobody reads them.
 #
-# Below, the field is sampled every 250 ms instead of every bin, and we throw away a third of the spike bins to see what
-# that looks like.
+# Below, the field is sampled every 250 ms instead of every bin, and we throw away a third of the spike bins to see
+# what that looks like.
 
 # %%
 slow = nd.to_bins(
@@ -156,9 +156,9 @@ ax.set_title("observed (dark) and missing")
 # %% [markdown]
 # ## Folds that do not leak
 #
-# Neighbouring bins of a continuous recording are nearly copies of each other. So the test part is one block of time, and
-# the bins close to it are left out of training. Before each test block the decoder sees some context, which is not scored.
-# Folds do not copy the data: they are other starts and lengths on the same timeline.
+# Neighbouring bins of a continuous recording are nearly copies of each other. So the test part is one block of time,
+# and the bins close to it are left out of training. Before each test block the decoder sees some context, which is
+# not scored. Folds do not copy the data: they are other starts and lengths on the same timeline.
 
 # %%
 folds = nd.time_folds(batch, 5, gap=2.0, lead_in=2.0 if SMOKE else 10.0)

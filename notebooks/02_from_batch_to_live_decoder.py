@@ -14,9 +14,10 @@
 # %% [markdown]
 # # From a batch to a live decoder
 #
-# We fit a small decoder, hold it against what one would use otherwise, and then run it bin by bin while one of its inputs
-# disappears and comes back. The data are simulated, so the truth is known: a chaotic path (the Lorenz attractor) drives
-# ten neurons and ten field channels. The field is sampled in one bin of five, and a fifth of all samples is lost.
+# We fit a small decoder, hold it against what one would use otherwise, and then run it bin by bin while one of its
+# inputs disappears and comes back. The data are simulated, so the truth is known: a chaotic path (the Lorenz
+# attractor) drives ten neurons and ten field channels. The field is sampled in one bin of five, and a fifth of all
+# samples is lost.
 
 # %%
 import os
@@ -25,7 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import neurodyn as nd
-from neurodyn.evaluation import learning_curve
+from neurodyn.evaluation.crossvalidation import learning_curve
 from neurodyn.multiscale import TrainingConfig
 from neurodyn.plotting import (
     method_colour,
@@ -66,8 +67,8 @@ bottom.set_ylabel("target")
 # ## Fit
 #
 # The model has an encoder per modality, a filter that fills each modality's missing bins from its own past, a network
-# that fuses them, and one linear state that all of it is about. The curve is the score on trials that no gradient saw; the
-# dot is the state that was kept.
+# that fuses them, and one linear state that all of it is about. The curve is the score on trials that no gradient
+# saw; the dot is the state that was kept.
 
 
 # %%
@@ -141,9 +142,9 @@ for place, (title, path) in enumerate((("true", stacked.target), ("decoded", smo
 # %% [markdown]
 # ## Live
 #
-# `realtime()` gives a decoder that takes one bin at a time. `None` means: this modality did not arrive. Here the spikes
-# go silent for half a second, then the field as well, then both come back. Nothing is filled in and nothing is reset: the
-# interval widens, the decoder carries on with what it knows of the dynamics, and recovers.
+# `realtime()` gives a decoder that takes one bin at a time. `None` means: this modality did not arrive. Here the
+# spikes go silent for half a second, then the field as well, then both come back. Nothing is filled in and nothing is
+# reset: the interval widens, the decoder carries on with what it knows of the dynamics, and recovers.
 
 # %%
 live = both.realtime()
@@ -194,8 +195,8 @@ assert blind > after
 # %% [markdown]
 # ## Live is offline
 #
-# The step is the function that the offline filter scans over, so both give the same numbers. This is what it takes per
-# bin on this machine.
+# The step is the function that the offline filter scans over, so both give the same numbers. This is what it takes
+# per bin on this machine.
 
 # %%
 from neurodyn.evaluation import check_online

@@ -33,6 +33,8 @@ from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Bool, Float
 
 from neurodyn.kernels.linalg import congruence, symmetrise
+from neurodyn.kernels.parallel import backward_information, filtered_covariances
+from neurodyn.kernels.parallel import linear_recurrence as parallel_recurrence
 
 
 class LinearGaussian(NamedTuple):
@@ -192,14 +194,28 @@ def predict_ahead(model: LinearGaussian, belief: Belief, steps: int) -> Belief:
 # Whole recordings ---------------------------------------------------------------------------------------------
 
 
-def filter_covariances(model: LinearGaussian, observed: Bool[Array, "T #m"]) -> FilterCovariances:
-    """Covariances and gains of the filter for one mask: a scan of the step above, without data."""
+def filter_covariances(
+    model: LinearGaussian, observed: Bool[Array, "T #m"], *, parallel: bool = False
+) -> FilterCovariances:
+    """Covariances and gains of the filter for one mask: a scan of the step above, without data.
+
+    Arguments
+    ---------
+    observed: time x channel, or time x 1 for whole bins; True where observed.
+    parallel: use the recursion of logarithmic depth (:mod:`neurodyn.kernels.parallel`); same result to rounding.
+    """
 
     def step(predicted: Array, seen: Array) -> tuple[Array, tuple[Array, Array, Array]]:
         filtered, weight = covariance_step(model, predicted, seen)
         return predict_covariance(model, filtered), (predicted, filtered, weight)
 
-    _, (predicted, filtered, weight) = lax.scan(step, model.initial_covariance, observed)
+    if parallel:
+        filtered = filtered_covariances(*model[:4], model.initial_covariance, observed)
+        later = jax.vmap(lambda p: predict_covariance(model, p))(filtered[:-1])
+        predicted = jnp.concatenate([model.initial_covariance[None], later])
+        filtered, weight = jax.vmap(lambda p, seen: covariance_step(model, p, seen))(predicted, observed)
+    else:
+        _, (predicted, filtered, weight) = lax.scan(step, model.initial_covariance, observed)
     return FilterCovariances(predicted, filtered, predicted @ jnp.swapaxes(weight, -1, -2), weight)
 
 
@@ -208,6 +224,8 @@ def filter_means(
     covariances: FilterCovariances,
     observations: Float[Array, "trial T m"],
     observed: Bool[Array, "T #m"],
+    *,
+    parallel: bool = False,
 ) -> Filtered:
     """Filtered means of trials that share one mask.
 
@@ -217,28 +235,33 @@ def filter_means(
     values = _zero_missing(observations, observed)
     drive = jnp.einsum("tnm,btm->btn", gain, values)
     drive = drive.at[:, 0].add(model.initial_mean - gain[0] @ (model.emission @ model.initial_mean))
-    mean = linear_recurrence(model.transition - gain @ emitted, drive)
+    mean = linear_recurrence(model.transition - gain @ emitted, drive, parallel=parallel)
     first = jnp.broadcast_to(model.emission @ model.initial_mean, values[:, :1].shape)
     expected = jnp.concatenate([first, mean[:, :-1] @ emitted.T], axis=1)
     return Filtered(mean, _zero_missing(values - expected, observed), covariances)
 
 
-def smoother_information(model: LinearGaussian, covariances: FilterCovariances) -> Float[Array, "T n n"]:
+def smoother_information(
+    model: LinearGaussian, covariances: FilterCovariances, *, parallel: bool = False
+) -> Float[Array, "T n n"]:
     """What the bins from t on say about the state predicted for bin t, as an information matrix Z.
 
     ``Z[t] = C' W + (A M)' Z[t+1] (A M)`` with ``M = I - K C``, from ``Z[T] = 0``.
     """
     gained = model.emission.T @ covariances.weight
+    closed_loop = _closed_loop(model, covariances)
+    if parallel:
+        return backward_information(closed_loop, gained)
 
     def step(later: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         here = symmetrise(inputs[1] + inputs[0].T @ later @ inputs[0])
         return here, here
 
     zero = jnp.zeros_like(model.transition)
-    return lax.scan(step, zero, (_closed_loop(model, covariances), gained), reverse=True)[1]
+    return lax.scan(step, zero, (closed_loop, gained), reverse=True)[1]
 
 
-def smooth_means(model: LinearGaussian, filtered: Filtered) -> Float[Array, "trial T n"]:
+def smooth_means(model: LinearGaussian, filtered: Filtered, *, parallel: bool = False) -> Float[Array, "trial T n"]:
     """Smoothed means of trials that share one mask: ``x[t|T] = x[t|t] + P[t|t] A' s[t+1]``.
 
     The score ``s[t] = W' v + (A M)' s[t+1]`` of the innovations v from bin t on is a recurrence run backwards.
@@ -246,7 +269,7 @@ def smooth_means(model: LinearGaussian, filtered: Filtered) -> Float[Array, "tri
     covariances = filtered.covariances
     drive = jnp.einsum("tmn,btm->btn", covariances.weight, filtered.innovation)
     transposed = jnp.swapaxes(_closed_loop(model, covariances), -1, -2)
-    score = _next_bin(linear_recurrence(transposed, drive, reverse=True), axis=1)
+    score = _next_bin(linear_recurrence(transposed, drive, reverse=True, parallel=parallel), axis=1)
     return filtered.mean + jnp.einsum("tij,btj->bti", covariances.filtered, score @ model.transition)
 
 
@@ -282,9 +305,15 @@ def _next_bin(values: Array, axis: int) -> Array:
 
 
 def linear_recurrence(
-    transition: Float[Array, "T n n"], drive: Float[Array, "trial T n"], *, reverse: bool = False
+    transition: Float[Array, "T n n"],
+    drive: Float[Array, "trial T n"],
+    *,
+    reverse: bool = False,
+    parallel: bool = False,
 ) -> Float[Array, "trial T n"]:
     """``x[t] = F[t] x[t-1] + u[t]`` from ``x[-1] = 0`` (``x[t+1]`` and ``x[T] = 0`` if reversed)."""
+    if parallel:
+        return parallel_recurrence(transition, drive, reverse=reverse)
 
     def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         state = state @ inputs[0].T + inputs[1]
@@ -299,21 +328,35 @@ def filter_trials(
     model: LinearGaussian,
     observations: Float[Array, "trial T m"],
     observed: Bool[Array, "T #m"] | Bool[Array, "trial T #m"],
+    *,
+    parallel: bool | None = None,
 ) -> Filtered:
-    """Filter a batch of trials that share one mask (time x channel) or have one each (trial x time x channel)."""
+    """Filter a batch of trials that share one mask (time x channel) or have one each (trial x time x channel).
+
+    Arguments
+    ---------
+    parallel: recursion of logarithmic depth over time; None: where it is faster, which is not on a CPU.
+    """
+    if parallel is None:
+        parallel = jax.default_backend() != "cpu"
     if observed.ndim == 3:
-        return jax.vmap(lambda y, o: _drop_trial(filter_trials(model, y[None], o)))(observations, observed)
-    return filter_means(model, filter_covariances(model, observed), observations, observed)
+        return jax.vmap(lambda y, o: _drop_trial(filter_trials(model, y[None], o, parallel=parallel)))(
+            observations, observed
+        )
+    covariances = filter_covariances(model, observed, parallel=parallel)
+    return filter_means(model, covariances, observations, observed, parallel=parallel)
 
 
-def smooth_trials(model: LinearGaussian, filtered: Filtered) -> Smoothed:
+def smooth_trials(model: LinearGaussian, filtered: Filtered, *, parallel: bool | None = None) -> Smoothed:
     """Smooth what :func:`filter_trials` returned, with shared or separate covariances alike."""
+    if parallel is None:
+        parallel = jax.default_backend() != "cpu"
     if filtered.covariances.gain.ndim == 4:
         add_trial = filtered._replace(mean=filtered.mean[:, None], innovation=filtered.innovation[:, None])
-        return jax.vmap(lambda one: _drop_trial(smooth_trials(model, one)))(add_trial)
-    information = smoother_information(model, filtered.covariances)
+        return jax.vmap(lambda one: _drop_trial(smooth_trials(model, one, parallel=parallel)))(add_trial)
+    information = smoother_information(model, filtered.covariances, parallel=parallel)
     variance = smoothed_variances(model, filtered.covariances.filtered, information)
-    return Smoothed(smooth_means(model, filtered), variance, information)
+    return Smoothed(smooth_means(model, filtered, parallel=parallel), variance, information)
 
 
 def log_likelihood(

@@ -334,3 +334,26 @@ def test_smoothed_variances_in_float32_stay_positive_and_close():
     np.testing.assert_allclose(single.smoothed.variance[100:], double.smoothed.variance[100:], rtol=2e-2)
     error = np.abs(np.asarray(single.smoothed.mean, np.float64) - np.asarray(double.smoothed.mean))
     assert np.max((error / np.sqrt(double.smoothed.variance))[:, 100:]) < 0.1
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_parallel_in_time_equals_sequential_and_so_do_its_gradients(shared):
+    model = make_model(17)
+    values, observed = make_data(17, bins=13)
+    observed = jnp.asarray(observed[0] if shared else observed)
+
+    @partial(jax.jit, static_argnames="parallel")
+    def summary(model, values, parallel):
+        filtered = kalman.filter_trials(model, values, observed, parallel=parallel)
+        smoothed = kalman.smooth_trials(model, filtered, parallel=parallel)
+        total = jnp.sum(jnp.sin(filtered.mean)) + jnp.sum(jnp.cos(smoothed.mean)) + jnp.sum(smoothed.variance)
+        return total, (filtered, smoothed)
+
+    results = [
+        jax.value_and_grad(partial(summary, parallel=parallel), argnums=(0, 1), has_aux=True)(
+            model, jnp.asarray(values)
+        )
+        for parallel in (False, True)
+    ]
+    for one, other in zip(*(jax.tree.leaves(r) for r in results), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)

@@ -49,10 +49,10 @@ class LinearGaussian(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """A Gaussian over the latent: mean and covariance."""
+    """A Gaussian over the latent: mean and covariance, of one bin or of many."""
 
-    mean: Float[Array, " n"]
-    covariance: Float[Array, "n n"]
+    mean: Float[Array, "*bins n"]
+    covariance: Float[Array, "*mask n n"]
 
 
 class FilterCovariances(NamedTuple):

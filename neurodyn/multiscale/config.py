@@ -38,6 +38,7 @@ class ModelConfig:
     Arguments
     ---------
     latent: dimensions of the backbone and of each modality's own state.
+    own: dimensions of each modality's own state.
     embedding: dimensions of each modality's embedding and of the fused one.
     target: dimensions of the behavioural target (0: none).
     fusion: widths of the hidden layers of the fusion network.
@@ -47,11 +48,17 @@ class ModelConfig:
 
     modalities: tuple[ModalityConfig, ...]
     latent: int = 32
+    own: int = 64
     embedding: int = 32
     target: int = 0
     fusion: tuple[int, ...] = (128,)
     memory: tuple[float, float] = (2.0, 200.0)
     skip: bool = True
+
+    @property
+    def states(self) -> tuple[int, ...]:
+        """Dimensions of each state the model keeps: the backbone's, then each modality's own where there are many."""
+        return (self.latent, *((self.own,) * len(self.modalities) if len(self.modalities) > 1 else ()))
 
     def __post_init__(self) -> None:
         if not self.modalities:
@@ -60,6 +67,7 @@ class ModelConfig:
         if len(set(names)) < len(names):
             raise InputError(f"modality names must differ, got {', '.join(names)}")
         _positive("latent", self.latent)
+        _positive("own", self.own)
         _positive("embedding", self.embedding)
         if not 0 < self.memory[0] <= self.memory[1]:
             raise InputError(f"memory must be 0 < shortest <= longest (bins), got {self.memory}")

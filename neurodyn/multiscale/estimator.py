@@ -40,6 +40,7 @@ class MultiscaleDecoder:
     Arguments
     ---------
     latent: dimensions of the shared latent state.
+    own: dimensions of each modality's own state; many, so that it can hold each channel at several time scales.
     embedding: dimensions of each modality's embedding; as many as ``latent`` if None.
     encoder, decoder, fusion: widths of the hidden layers of each network.
     linear_path: start encoders and fusion as linear maps that training bends (see ``Mlp``); not in the paper.
@@ -53,6 +54,7 @@ class MultiscaleDecoder:
     """
 
     latent: int = 32
+    own: int = 64
     embedding: int | None = None
     encoder: tuple[int, ...] = (64,)
     decoder: tuple[int, ...] = (64,)
@@ -72,7 +74,7 @@ class MultiscaleDecoder:
         """
         wide = (128, 128, 128)
         return cls(
-            latent, None, wide, wide, (128,), linear_path=False,
+            latent, latent, None, wide, wide, (128,), linear_path=False,
             objective=ObjectiveConfig(target=0.0, dropout=0.1, score_hidden=False),
             training=TrainingConfig(epochs=epochs, batch=32, average=0.0, patience=epochs, seed=seed),
         )  # fmt: skip
@@ -128,7 +130,7 @@ class MultiscaleDecoder:
         if ahead and smoothed:
             raise InputError("a smoothed estimate knows the whole trial: predict ahead from the filtered one")
         stacked = batch.stacked()
-        latent = fitted.estimate(batch, smooth=smoothed).mean
+        latent = fitted.estimate(batch, smooth=smoothed).latent
         graph, *arrays = fitted.network
         if ahead:
             latent = np.asarray(look_ahead(*arrays, latent, graph, ahead))
@@ -149,8 +151,8 @@ class MultiscaleDecoder:
         fitted, readout = self._fitted(), self._readout(smoothed)
         stacked = batch.stacked()
         estimates = fitted.estimate(batch, smooth=smoothed)
-        target = readout.linear.predict(np.asarray(estimates.mean, np.float64))
-        deviation = np.broadcast_to(np.sqrt(readout.variance(estimates.covariance)), target.shape)
+        target = readout.linear.predict(estimates.features)
+        deviation = np.broadcast_to(np.sqrt(readout.variance(estimates.covariances)), target.shape)
         names = fitted.target_names
         return _dataset(
             {
@@ -210,7 +212,7 @@ class MultiscaleDecoder:
         row = model.modalities[0]
         memory = (model.memory[0] * fitted.width, model.memory[1] * fitted.width)
         return MultiscaleDecoder(
-            model.latent, model.embedding, row.encoder, row.decoder, model.fusion, model.skip, memory,
+            model.latent, model.own, model.embedding, row.encoder, row.decoder, model.fusion, model.skip, memory,
             fitted.config.objective, fitted.config.training, fitted_=fitted,
         )  # fmt: skip
 
@@ -221,7 +223,14 @@ class MultiscaleDecoder:
         )
         memory = (self.memory[0] / batch.width, self.memory[1] / batch.width)
         model = ModelConfig(
-            rows, self.latent, self.embedding or self.latent, batch.n_dims, self.fusion, memory, self.linear_path
+            rows,
+            self.latent,
+            self.own,
+            self.embedding or self.latent,
+            batch.n_dims,
+            self.fusion,
+            memory,
+            self.linear_path,
         )
         return DecoderConfig(model, self.objective, self.training)
 

@@ -1,5 +1,6 @@
 """A trained model with everything needed to decode with it: network, target read-out, names and units."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,13 @@ from neurodyn.multiscale.inference import Estimates, Network, estimate, readout_
 from neurodyn.targets.linear import LinearTarget, fit_ridge, time_blocks
 from neurodyn.training import History
 
-RIDGE_BLOCKS = 5
+RIDGE_BLOCKS = 10
 """Blocks of training time among which the penalty of the target read-out is chosen."""
 
 
 @dataclass(frozen=True)
 class Readout:
-    """Linear map from latents to the target and how uncertain it is.
+    """Linear map from the model's states (backbone's and modalities' own) to the target, and how uncertain it is.
 
     Arguments
     ---------
@@ -33,9 +34,9 @@ class Readout:
     linear: LinearTarget
     usual_variance: Float[np.ndarray, " dim"]
 
-    def variance(self, covariance: Array) -> np.ndarray:
+    def variance(self, covariances: Sequence[Array]) -> np.ndarray:
         """Predictive variance of the target for each bin (... x dim), in squared target units."""
-        excess = readout_variance(covariance, self.linear.weights) - self.usual_variance
+        excess = np.asarray(readout_variance(covariances, self.linear.weights)) - self.usual_variance
         return np.diag(self.linear.residual_covariance) + np.maximum(excess, 0)
 
 
@@ -89,15 +90,13 @@ def fit_readouts(network: Network, batch: MultimodalBatch) -> tuple[Readout | No
     )
 
 
-def _fit_readout(batch: MultimodalBatch, latents: Estimates) -> Readout:
+def _fit_readout(batch: MultimodalBatch, states: Estimates) -> Readout:
     stacked = batch.stacked()
     scored = stacked.scored()
     blocks = np.zeros(scored.shape, int)
     blocks[stacked.valid] = time_blocks(batch.lengths, RIDGE_BLOCKS)
-    linear = fit_ridge(
-        np.asarray(latents.mean[scored], np.float64), np.asarray(stacked.target[scored], np.float64), blocks[scored]
-    )
-    spread = readout_variance(latents.covariance, linear.weights)
+    linear = fit_ridge(states.features[scored], np.asarray(stacked.target[scored], np.float64), blocks[scored])
+    spread = np.asarray(readout_variance(states.covariances, linear.weights))
     usual = np.broadcast_to(spread, (*scored.shape, spread.shape[-1]))[scored].mean(axis=0)
     return Readout(linear, usual)
 

@@ -1,5 +1,6 @@
 """From a batch to latents with a trained model: compiled once per padded length, host arrays out."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.kernels import kalman
+from neurodyn.kernels.kalman import Belief
 from neurodyn.multiscale.model import Observations
 
 PADDING = 512
@@ -30,34 +31,39 @@ class Network(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """Latents of a batch (trial x time x latent, as long as the longest trial) and their covariances.
+    """Every state of the model in every bin of a batch: the backbone's, then each modality's own.
 
-    Covariances are those of the trials' masks, without a trial axis where all trials have the same.
+    Means are trial x time x state, as long as the longest trial. Covariances are those of the trials' masks, without a
+    trial axis where all trials have the same.
     """
 
-    mean: Float[np.ndarray, "trial time latent"]
-    covariance: Float[Array, "*trial time latent latent"]
+    means: tuple[np.ndarray, ...]
+    covariances: tuple[Array, ...]
+
+    @property
+    def latent(self) -> Float[np.ndarray, "trial time latent"]:
+        """Mean of the backbone's state, x."""
+        return self.means[0]
+
+    @property
+    def features(self) -> Float[np.ndarray, "trial time feature"]:
+        """All means side by side, in double precision: what the target is read out from."""
+        return np.concatenate(self.means, axis=-1, dtype=np.float64)
 
 
 def estimate(network: Network, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
-    """Filtered or smoothed latents of every trial; beyond a shorter trial's end stand predictions."""
+    """Filtered or smoothed states of every trial; beyond a shorter trial's end stand predictions."""
     bins = int(batch.lengths.max())
-    mean, covariance = _infer(network.parameters, network.constants, _observations(batch), network.graph, smooth)
-    return Estimates(np.asarray(mean[:, :bins]), jax.lax.slice_in_dim(covariance, 0, bins, axis=-3))
+    states = _infer(network.parameters, network.constants, _observations(batch), network.graph, smooth)
+    return Estimates(
+        tuple(np.asarray(mean[:, :bins]) for mean, _ in states),
+        tuple(jax.lax.slice_in_dim(covariance, 0, bins, axis=covariance.ndim - 3) for _, covariance in states),
+    )
 
 
 @partial(jax.jit, static_argnames=("graph", "smooth"))
-def _infer(
-    parameters: Any, constants: Any, observations: Observations, graph: Any, smooth: bool
-) -> tuple[Array, Array]:
-    model = nnx.merge(graph, parameters, constants)
-    latents = model.infer(observations, smooth=smooth)
-    if not smooth:
-        return latents.filtered, latents.filtered_covariance
-    dynamics = model.backbone.parameters()
-    return latents.smoothed, kalman.smoothed_covariances(
-        dynamics, latents.filtered_covariance, latents.smoothed_information
-    )
+def _infer(parameters: Any, constants: Any, observations: Observations, graph: Any, smooth: bool) -> tuple[Belief, ...]:
+    return nnx.merge(graph, parameters, constants).states(observations, smooth=smooth)
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -72,9 +78,19 @@ def look_ahead(parameters: Any, constants: Any, latent: Array, graph: Any, steps
     return nnx.merge(graph, parameters, constants).backbone.ahead(latent, (steps,))[0]
 
 
-def readout_variance(covariance: Array, weights: Float[np.ndarray, "latent dim"]) -> np.ndarray:
-    """``diag(W' P W)`` for each bin (... x dim)."""
-    return np.asarray(jnp.einsum("...ij,id,jd->...d", covariance, *(jnp.asarray(weights, covariance.dtype),) * 2))
+def readout_variance(
+    covariances: Sequence[Array], weights: Float[np.ndarray | Array, "feature dim"]
+) -> Float[Array, "*bins dim"]:
+    """``diag(W' P W)`` for each bin, P block-diagonal with one block per state.
+
+    The correlation between the errors of the backbone and of a modality's own state is not known and left out.
+    """
+    total, first = jnp.zeros(()), 0
+    for covariance in covariances:
+        part = jnp.asarray(weights[first : first + covariance.shape[-1]], covariance.dtype)
+        total = total + jnp.einsum("...ij,id,jd->...d", covariance, part, part)
+        first += covariance.shape[-1]
+    return total
 
 
 def _observations(batch: MultimodalBatch) -> Observations:

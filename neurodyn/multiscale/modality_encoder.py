@@ -33,7 +33,7 @@ class ModalityEncoder(nnx.Module):
         self.center = Constant(center)
         self.scale = Constant(scale)
         self.network = Mlp(modality.channels, modality.encoder, config.embedding, skip=config.skip, rngs=rngs)
-        self.dynamics = LinearDynamics(config.latent, config.embedding, config.memory, rngs=rngs) if filtered else None
+        self.dynamics = LinearDynamics(config.own, config.embedding, config.memory, rngs=rngs) if filtered else None
 
     def scaled(self, values: Float[Array, "*batch channel"]) -> Float[Array, "*batch channel"]:
         """Z-score with the statistics of the training data."""
@@ -57,9 +57,9 @@ class ModalityEncoder(nnx.Module):
         self,
         embedding: Float[Array, "trial time embedding"],
         seen: Bool[Array, " time"] | Bool[Array, "trial time"],
-    ) -> Float[Array, "trial time embedding"]:
-        """Embedding in every bin, from the bins seen so far: ``C z[t|t]`` of this modality's own dynamics."""
+    ) -> tuple[Float[Array, "trial time embedding"], kalman.Filtered | None]:
+        """Embedding in every bin, from the bins seen so far: ``C z[t|t]``, and the own state z it comes from."""
         if self.dynamics is None:
-            return embedding
+            return embedding, None
         filtered = kalman.filter_trials(self.dynamics.parameters(), embedding, seen[..., None])
-        return self.dynamics.emit(filtered.mean)
+        return self.dynamics.emit(filtered.mean), filtered

@@ -50,8 +50,7 @@ class Frozen(NamedTuple):
 class StepOutput(NamedTuple):
     """Estimates of one bin given everything up to and including it."""
 
-    latent: Float[Array, " latent"]
-    covariance: Float[Array, "latent latent"]
+    states: tuple[Belief, ...]  # of the backbone, then of each modality's own dynamics
     means: tuple[Float[Array, " channel"], ...]
 
 
@@ -93,26 +92,42 @@ class MultiscaleModel(nnx.Module):
 
     def embed(
         self, observations: Observations, dropout: Dropout | None = None
-    ) -> tuple[Float[Array, "trial time embedding"], Bool[Array, "*trial time"]]:
-        """Fused embedding of every bin and the bins in which the backbone sees it."""
-        filled, seen = [], observations.valid
+    ) -> tuple[Float[Array, "trial time embedding"], Bool[Array, "*trial time"], tuple[kalman.Filtered, ...]]:
+        """Fused embedding of every bin, the bins in which the backbone sees it, and each modality's own state."""
+        filled, own, seen = [], [], observations.valid
         for name, encoder in zip(self.names, self.encoders, strict=True):
             seen = observations.seen[name]
             observed = observations.observed[name]
             if dropout is not None:
                 seen = seen & ~dropout.bins[name]
                 observed = observed & ~dropout.channels[name]
-            filled.append(encoder.fill(encoder.embed(observations.values[name], observed), seen))
+            embedding, state = encoder.fill(encoder.embed(observations.values[name], observed), seen)
+            filled.append(embedding)
+            own += [] if state is None else [state]
         if self.fusion is None:
-            return filled[0], seen
-        return self.fusion(filled), observations.valid
+            return filled[0], seen, ()
+        return self.fusion(filled), observations.valid, tuple(own)
 
     def infer(self, observations: Observations, *, smooth: bool = True, dropout: Dropout | None = None) -> Latents:
         """Latents of whole trials: filtered (causal) and, if asked, smoothed."""
-        fused, seen = self.embed(observations, dropout)
+        fused, seen, _ = self.embed(observations, dropout)
         if dropout is not None:
             fused = fused * dropout.fused
         return self.backbone.infer(fused, seen, smooth=smooth)
+
+    def states(self, observations: Observations, *, smooth: bool) -> tuple[Belief, ...]:
+        """Mean and covariance of every state of the model in every bin, filtered or smoothed.
+
+        Returns
+        -------
+        The backbone's first, then each modality's own; means are trial x time x state, covariances time x state x state
+        where all trials share a mask.
+        """
+        fused, seen, own = self.embed(observations)
+        backbone = self.backbone.parameters()
+        parts = [(backbone, kalman.filter_trials(backbone, fused, seen[..., None]))]
+        parts += [(e.dynamics.parameters(), f) for e, f in zip(self.encoders, own, strict=False) if e.dynamics]
+        return tuple(_belief(dynamics, filtered, smooth) for dynamics, filtered in parts)
 
     # In real time ---------------------------------------------------------------------------------------------
 
@@ -129,7 +144,7 @@ class MultiscaleModel(nnx.Module):
         observed: Mapping[str, Bool[Array, " channel"]],
     ) -> tuple[State, StepOutput]:
         """One bin: the recursion that :meth:`infer` runs over whole trials."""
-        filled, beliefs, seen = [], [], jnp.asarray(True)
+        filled, states, beliefs, seen = [], [], [], jnp.asarray(True)
         for position, (name, encoder) in enumerate(zip(self.names, self.encoders, strict=True)):
             seen = jnp.any(observed[name])
             embedding = encoder.embed(values[name], observed[name])
@@ -137,13 +152,14 @@ class MultiscaleModel(nnx.Module):
                 own = dynamics.modalities[position]
                 belief = _condition(own, state.modalities[position], embedding, seen)
                 embedding = encoder.dynamics.emit(belief.mean)
+                states.append(belief)
                 beliefs.append(kalman.predict(own, belief))
             filled.append(embedding)
         fused = filled[0]
         if self.fusion is not None:
             fused, seen = self.fusion(filled), jnp.asarray(True)
         latent = _condition(dynamics.backbone, state.backbone, fused, seen)
-        output = StepOutput(latent.mean, latent.covariance, self.means(latent.mean))
+        output = StepOutput((latent, *states), self.means(latent.mean))
         return State(tuple(beliefs), kalman.predict(dynamics.backbone, latent)), output
 
     def means(self, latent: Float[Array, "*batch latent"]) -> tuple[Float[Array, "*batch channel"], ...]:
@@ -158,6 +174,14 @@ def initial_state(dynamics: Frozen) -> State:
         tuple(kalman.initial_belief(own) for own in dynamics.modalities),
         kalman.initial_belief(dynamics.backbone),
     )
+
+
+def _belief(dynamics: kalman.LinearGaussian, filtered: kalman.Filtered, smooth: bool) -> Belief:
+    covariance = filtered.covariances.filtered
+    if not smooth:
+        return Belief(filtered.mean, covariance)
+    smoothed = kalman.smooth_trials(dynamics, filtered)
+    return Belief(smoothed.mean, kalman.smoothed_covariances(dynamics, covariance, smoothed.information))
 
 
 def _condition(dynamics: kalman.LinearGaussian, predicted: Belief, embedding: Array, seen: Bool[Array, ""]) -> Belief:

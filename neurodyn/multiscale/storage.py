@@ -79,7 +79,7 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
         tuple(m.name for m in modalities if m.likelihood == "poisson"),
     )
     graph, parameters, constants = split_model(build_model(config, scaling))
-    readout = _blank_readout(config.model.latent, dims) if dims else None
+    readout = _blank_readout(sum(config.model.states), dims) if dims else None
     blank = Fitted(
         config, Network(graph, parameters, constants), scaling, modalities, tuple(settings["target_names"]),
         settings["width_seconds"], readout, readout, History(**settings["history"]),
@@ -127,8 +127,8 @@ def _readout(arrays: dict[str, np.ndarray]) -> Readout:
     return Readout(LinearTarget(**linear), arrays["usual_variance"])
 
 
-def _blank_readout(latent: int, dims: int) -> Readout:
-    linear = LinearTarget(np.zeros((latent, dims)), np.zeros(dims), np.zeros(dims), np.zeros((dims, dims)))
+def _blank_readout(features: int, dims: int) -> Readout:
+    linear = LinearTarget(np.zeros((features, dims)), np.zeros(dims), np.zeros(dims), np.zeros((dims, dims)))
     return Readout(linear, np.zeros(dims))
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.intervals import NORMAL_95
 from neurodyn.multiscale.fitted import Fitted
+from neurodyn.multiscale.inference import readout_variance
 from neurodyn.multiscale.model import Frozen, State, initial_state
 
 
@@ -48,7 +49,7 @@ class RealtimeDecoder:
         self._start: State = jax.jit(initial_state)(self._dynamics)
         self._state = self._start
         readout = fitted.filtered
-        weights = np.zeros((fitted.config.model.latent, 0)) if readout is None else readout.linear.weights
+        weights = np.zeros((sum(fitted.config.model.states), 0)) if readout is None else readout.linear.weights
         self._intercept = np.zeros(0) if readout is None else readout.linear.intercept
         self._residual = np.zeros(0) if readout is None else np.diag(readout.linear.residual_covariance)
         self._usual = np.zeros(0) if readout is None else readout.usual_variance
@@ -99,9 +100,10 @@ class RealtimeDecoder:
     def _compiled_step(self, state: State, values: dict[str, Array], observed: dict[str, Array]):
         model = self._fitted.network.model()
         state, output = model.step(self._dynamics, state, values, observed)
-        target = output.latent @ self._weights
-        spread = jnp.einsum("ij,id,jd->d", output.covariance, self._weights, self._weights)
-        return state, output.latent, output.covariance, output.means, target, spread
+        latent = output.states[0]
+        target = jnp.concatenate([s.mean for s in output.states]) @ self._weights
+        spread = readout_variance([s.covariance for s in output.states], self._weights)
+        return state, latent.mean, latent.covariance, output.means, target, spread
 
     def _arrays(self, observations: Mapping[str, Any]) -> tuple[dict, dict, tuple[str, ...]]:
         dtype = np.dtype(jnp.result_type(float))

@@ -1,0 +1,87 @@
+"""Every experiment's smoke run ends with a table and a figure."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neurodyn.simulation import ForagingSettings, simulate_foraging, write_nwb
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/run.py"))
+
+
+@pytest.fixture
+def stand_ins(tmp_path):
+    """A folder with short simulated sessions under the names of the real recordings."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    config = yaml.safe_load((ROOT / "experiments/recordings/config.yaml").read_text())
+    for number, file in enumerate(config["smoke"]["recordings"].values()):
+        write_nwb(simulate_foraging(ForagingSettings(seconds=40.0, units=6), seed=number), folder / file)
+    return folder
+
+
+def smoke(name: str, out: Path, **environment: str) -> subprocess.CompletedProcess:
+    kept = {key: value for key, value in os.environ.items() if key != "NEURODYN_DATA"}
+    words = [sys.executable, "-m", f"experiments.{name}.run", "--smoke", "--out", str(out)]
+    return subprocess.run(words, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, timeout=240)
+
+
+def check_results(out: Path, *, runs: list[str], methods: set[str]) -> None:
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["run"] for row in rows} == set(runs)
+    assert {row["method"] for row in rows} == methods
+    assert all(-50 < float(row["value"]) <= 1 for row in rows)
+    table = (out / "table.md").read_text()
+    assert all(word in table for word in (*runs, *methods, "online against offline"))
+    assert (out / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.slow
+def test_lorenz(tmp_path):
+    result = smoke("lorenz", tmp_path)
+    assert result.returncode == 0, result.stderr
+    check_results(tmp_path, runs=["seed 0"], methods={"multimodal", "spikes", "field", "ridge"})
+
+
+@pytest.mark.slow
+def test_recordings_on_stand_ins(tmp_path, stand_ins):
+    result = smoke("recordings", tmp_path / "out", NEURODYN_DATA=str(stand_ins))
+    assert result.returncode == 0, result.stderr
+    check_results(tmp_path / "out", runs=["r1838", "r050"], methods={"multimodal", "spikes", "field", "ridge"})
+
+
+def test_recordings_say_why_they_are_skipped(tmp_path):
+    result = smoke("recordings", tmp_path)
+    assert result.returncode == 0
+    assert "NEURODYN_DATA" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_has_its_parts(name):
+    folder = ROOT / "experiments" / name
+    readme = (folder / "README.md").read_text()
+    assert f"python -m experiments.{name}.run" in readme
+    assert f"results:{name}" in readme
+    assert set(yaml.safe_load((folder / "config.yaml").read_text())) == {"full", "smoke"}
+
+
+def test_every_experiment_has_a_smoke_test_here():
+    assert set(EXPERIMENTS) == {"lorenz", "recordings"}
+
+
+@pytest.mark.parametrize("name", ["r1838", "r050"])
+def test_options_are_what_the_command_understands(name):
+    from neurodyn.cli.options import merge, read_config
+
+    options = merge(read_config(ROOT / f"experiments/recordings/{name}.yaml"), {})
+    assert options.folds == 5
+    assert options.gap == 2.0
+    assert options.width == {"r1838": 0.05, "r050": 0.1}[name]

@@ -1,0 +1,57 @@
+"""Every notebook runs from top to bottom, at a reduced size, and is one that Jupyter can open."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.py"))
+NAMES = [path.stem for path in NOTEBOOKS]
+
+
+def run(path: Path, folder: Path, **environment: str) -> str:
+    """Run a notebook as the script it also is; every warning is an error. Returns what it printed."""
+    kept = {key: value for key, value in os.environ.items() if key != "NEURODYN_DATA"}
+    extra = {"MPLBACKEND": "Agg", "NEURODYN_SMOKE": "1", "TMPDIR": str(folder), **environment}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(path)],
+        cwd=folder, env={**kept, **extra}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_notebooks_are_there():
+    assert NAMES == ["01_from_recording_to_batch", "02_from_batch_to_live_decoder"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_jupyter_can_open_it(path):
+    notebook = jupytext.read(path)
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert notebook.metadata["kernelspec"]["name"] == "python3"
+    assert kinds[0] == "markdown"
+    assert min(kinds.count("markdown"), kinds.count("code")) >= 5
+    assert all(cell.source.strip() for cell in notebook.cells)
+
+
+def test_from_recording_to_batch(tmp_path):
+    printed = run(NOTEBOOKS[0], tmp_path)
+    assert "1 trial, 1200 bins of 50 ms, target: x, y, log_speed" in printed
+    assert "5 folds, 1200 bins tested once each" in printed
+
+
+def test_from_recording_to_batch_on_a_real_recording(tmp_path, real_data):
+    printed = run(NOTEBOOKS[0], tmp_path, NEURODYN_DATA=str(real_data))
+    assert "spikes   poisson   13 channels" in printed
+
+
+@pytest.mark.slow
+def test_from_batch_to_live_decoder(tmp_path):
+    printed = run(NOTEBOOKS[1], tmp_path)
+    assert "multimodal" in printed
+    assert "end of the gap" in printed

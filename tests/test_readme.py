@@ -1,0 +1,98 @@
+"""What the README shows is true: its code runs, its commands, options, links and files exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from neurodyn.cli.main import build_parser
+from neurodyn.simulation import ForagingSettings, simulate_foraging, write_nwb
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+SHELL = "\n".join(code for language, code in BLOCKS if language == "sh")
+
+# The same calls at the size of a test.
+SMALLER = {
+    "MultiscaleDecoder(latent=32)": (
+        "MultiscaleDecoder(latent=4, progress=False, training=nd.multiscale.TrainingConfig(epochs=2))"
+    )
+}
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_nwb(simulate_foraging(ForagingSettings(seconds=60.0, units=5), seed=0), tmp_path / "session.nwb")
+
+
+def test_there_is_code_to_run():
+    assert len(PYTHON) >= 3
+    assert all(old in PYTHON[0] for old in SMALLER)
+    lines = [line for line in PYTHON[0].splitlines() if line.strip() and not line.strip().startswith("#")]
+    assert len(lines) <= 10
+
+
+@pytest.mark.slow
+def test_the_python_code_runs(session, float32):
+    """All blocks in order, as one program: later ones use the names of earlier ones."""
+    program = "\n".join(PYTHON)
+    for old, new in SMALLER.items():
+        program = program.replace(old, new)
+    names: dict = {}
+    exec(compile(program, "README.md", "exec"), names)
+    assert names["out"].target.shape == (3,)
+    assert (names["out"].lower < names["out"].upper).all()
+
+
+def test_commands_and_options_exist():
+    commands = re.findall(r"^(?:\$ )?neurodyn (\w+)(.*?)$", SHELL.replace("\\\n", " "), flags=re.MULTILINE)
+    assert {name for name, _ in commands} == {"inspect", "demo", "decode"}
+    for name, rest in commands:
+        build_parser().parse_args([name, *rest.split("#")[0].split()])
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^(?: {4})?make (\w+)", README, flags=re.MULTILINE))
+    assert {"demo", "test", "lint"} <= targets
+    assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
+
+
+@pytest.mark.parametrize("file", ["README.md", "neurodyn/README.md", "experiments/README.md", "datasets/README.md"])
+def test_links_lead_somewhere(file):
+    path = ROOT / file
+    for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        if "://" not in link:
+            assert (path.parent / link).exists(), f"{file}: {link}"
+
+
+def test_folders_on_the_map_exist():
+    """Each folder of the package stands on the map, and what the map calls built is there."""
+    text = (ROOT / "neurodyn/README.md").read_text()
+    folders = {path.parent.name for path in (ROOT / "neurodyn").glob("*/__init__.py")}
+    built = set(re.findall(r"^\| `(\w+)/` \|", text, flags=re.MULTILINE))
+    assert built == folders
+
+
+def test_functions_on_the_map_exist():
+    """Names written as `module.name` in the package's map can be imported."""
+    import importlib
+
+    text = (ROOT / "neurodyn/README.md").read_text()
+    names = set(re.findall(r"`((?:binning|recording|multiscale|kernels|targets|realtime|evaluation|baselines|training)"
+                           r"(?:\.[A-Za-z_]+)+)`", text))  # fmt: skip
+    assert len(names) > 15
+    for name in names:
+        module, found, rest = "neurodyn", None, name.split(".")
+        while rest:
+            here = f"{module}.{rest[0]}"
+            try:
+                found, module, rest = importlib.import_module(here), here, rest[1:]
+            except ModuleNotFoundError:
+                break
+        for part in rest:
+            assert hasattr(found, part), f"{name}: no {part}"
+            found = getattr(found, part)

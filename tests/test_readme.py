@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neurodyn.cli.main import build_parser
+from neurodyn.cli.main import build_parser, main
 from neurodyn.simulation import ForagingSettings, simulate_foraging, write_nwb
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +52,14 @@ def test_commands_and_options_exist():
     assert {name for name, _ in commands} == {"inspect", "demo", "decode"}
     for name, rest in commands:
         build_parser().parse_args([name, *rest.split("#")[0].split()])
+
+
+def test_the_error_shown_is_the_error_that_comes(session, capsys):
+    said = re.search(r"^ {4}\$ neurodyn (.*)\n {4}(neurodyn: error: .*)$", README, flags=re.MULTILINE)
+    assert said is not None
+    assert main(said[1].split()) == 2
+    assert capsys.readouterr().err.strip() == said[2]
+    assert not Path("decoded").exists()
 
 
 def test_make_targets_exist():

@@ -22,8 +22,8 @@ class DemoSizes:
         Bins of 10 ms between two samples of the field.
     missing
         Share of samples lost at random.
-    latent
-        Dimensions of the latent state.
+    latent, own
+        Dimensions of the latent state and of each modality's own.
     encoder, decoder, fusion
         Widths of hidden layers.
     memory
@@ -39,6 +39,7 @@ class DemoSizes:
     field_clock: int = 5
     missing: float = 0.2
     latent: int = 16
+    own: int = 16
     encoder: tuple[int, ...] = (64,)
     decoder: tuple[int, ...] = (32,)
     fusion: tuple[int, ...] = (64,)
@@ -81,6 +82,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
     batch = simulate_lorenz(settings, seed=seed)
     model = MultiscaleDecoder(
         latent=sizes.latent,
+        own=sizes.own,
         encoder=sizes.encoder,
         decoder=sizes.decoder,
         fusion=sizes.fusion,

@@ -40,7 +40,8 @@ class MultiscaleDecoder:
     Arguments
     ---------
     latent: dimensions of the shared latent state.
-    own: dimensions of each modality's own state; many, so that it can hold each channel at several time scales.
+    own: dimensions of each modality's own state, which holds its channels at several time scales; twice ``latent`` if
+        None.
     embedding: dimensions of each modality's embedding; as many as ``latent`` if None.
     encoder, decoder, fusion: widths of the hidden layers of each network.
     linear_path: start encoders and fusion as linear maps that training bends (see ``Mlp``); not in the paper.
@@ -54,7 +55,7 @@ class MultiscaleDecoder:
     """
 
     latent: int = 32
-    own: int = 64
+    own: int | None = None
     embedding: int | None = None
     encoder: tuple[int, ...] = (64,)
     decoder: tuple[int, ...] = (64,)
@@ -225,7 +226,7 @@ class MultiscaleDecoder:
         model = ModelConfig(
             rows,
             self.latent,
-            self.own,
+            self.own or 2 * self.latent,
             self.embedding or self.latent,
             batch.n_dims,
             self.fusion,

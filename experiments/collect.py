@@ -1,0 +1,124 @@
+"""From the summaries that ``neurodyn demo`` and ``neurodyn decode`` write to one table and one figure."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodyn.plotting import plot_scores
+
+ESTIMATES, METRICS = ("filtered", "smoothed"), ("correlation", "r2")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a command found.
+
+    Parameters
+    ----------
+    name
+        Of the run: a seed, a recording.
+    summary
+        Contents of its ``summary.json``.
+    """
+
+    name: str
+    summary: Mapping[str, Any]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods, in order."""
+        return tuple(self.summary["methods"])
+
+    def score(self, method: str, estimate: str, metric: str) -> Mapping[str, Any]:
+        """``mean``, ``per_dimension`` and ``per_fold`` of one method."""
+        return self.summary["methods"][method][estimate][metric]
+
+
+def read_runs(folders: Mapping[str, Path]) -> list[Run]:
+    """Read ``summary.json`` from the folder of each run."""
+    return [Run(name, json.loads((folder / "summary.json").read_text())) for name, folder in folders.items()]
+
+
+def write_results(runs: Sequence[Run], out: Path, *, metric: str, title: str) -> None:
+    """Write table.csv (everything), table.md (one metric, to read) and figure.png (its filtered part).
+
+    Parameters
+    ----------
+    runs
+        What was found.
+    out
+        Folder that exists.
+    metric
+        'correlation' or 'r2', for the table to read and the figure.
+    title
+        Above both.
+    """
+    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=["run", "method", "estimate", "metric", "dimension", "value"])
+        writer.writeheader()
+        writer.writerows(rows_of(runs))
+    (out / "table.md").write_text(markdown(runs, metric=metric, title=title), encoding="utf-8")
+    save_figure(runs, out / "figure.png", metric=metric, title=title)
+
+
+def rows_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """One row per number: the mean over dimensions and folds, then each target dimension."""
+    rows = []
+    for run in runs:
+        for method in run.methods:
+            for estimate in ESTIMATES:
+                for metric in METRICS:
+                    score = run.score(method, estimate, metric)
+                    numbers = {"mean": score["mean"], **score["per_dimension"]}
+                    key = {"run": run.name, "method": method, "estimate": estimate, "metric": metric}
+                    rows += [{**key, "dimension": name, "value": f"{value:.4f}"} for name, value in numbers.items()]
+    return rows
+
+
+def markdown(runs: Sequence[Run], *, metric: str, title: str) -> str:
+    """Table of methods x runs, ``filtered / smoothed`` in each cell, with what it took below."""
+    methods = list(dict.fromkeys(method for run in runs for method in run.methods))
+    head = [f"**{title}**: {_LABELS[metric]} on held-out data, filtered / smoothed", ""]
+    head += [f"| method | {' | '.join(run.name for run in runs)} |", "|---" * (len(runs) + 1) + "|"]
+    lines = [f"| {method} | {' | '.join(_cell(run, method, metric) for run in runs)} |" for method in methods]
+    facts = [_facts(run) for run in runs]
+    return "\n".join([*head, *lines, "", *facts]) + "\n"
+
+
+def save_figure(runs: Sequence[Run], path: Path, *, metric: str, title: str) -> None:
+    """Bars of the filtered scores with a dot per fold, one panel per run."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(runs), 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
+    for run, ax in zip(runs, panels, strict=True):
+        scores = {m: np.asarray(run.score(m, "filtered", metric)["per_fold"], np.float64) for m in run.methods}
+        plot_scores(scores, yardstick="ridge", label=_LABELS[metric] if ax is panels[0] else "", ax=ax)
+        ax.set_title(run.name)
+    figure.suptitle(f"{title}, filtered (causal)")
+    figure.savefig(path, dpi=120)
+
+
+_LABELS = {"correlation": "correlation", "r2": "R²"}
+
+
+def _cell(run: Run, method: str, metric: str) -> str:
+    if method not in run.methods:
+        return ""
+    return " / ".join(f"{run.score(method, estimate, metric)['mean']:.3f}" for estimate in ESTIMATES)
+
+
+def _facts(run: Run) -> str:
+    summary, latency = run.summary, run.summary["latency_us"]
+    return (
+        f"- {run.name}: {summary['sizes']['folds']} folds, fits {summary['fit_seconds']:.0f} s in all, step "
+        f"{latency['p50']:.0f} µs (median) and {latency['p99']:.0f} µs (99 %), online against offline "
+        f"{summary['online_offline_max_abs_difference']:.1e}, seed {summary['seed']}"
+    )

@@ -1,0 +1,44 @@
+"""What the experiments' commands share: options, the configuration, and runs of ``neurodyn`` in this process."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neurodyn.cli.main import main as neurodyn
+
+
+def arguments(doc: str | None, folder: Path, argv: list[str] | None) -> argparse.Namespace:
+    """Parse ``--smoke`` and ``--out`` (the experiment's own results folder if left out, a must for smoke runs)."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--smoke", action="store_true", help="a run of a minute that shows that everything works")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=None, help=f"({folder.name}/results)")
+    given = parser.parse_args(argv)
+    if given.smoke and given.out is None:
+        parser.error("a smoke run has no results worth keeping: give a folder for it with --out")
+    given.out = given.out or folder / "results"
+    return given
+
+
+def configuration(folder: Path, *, smoke: bool) -> dict[str, Any]:
+    """Read config.yaml: what stands under ``full``, or under ``smoke``."""
+    loaded = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    return loaded["smoke" if smoke else "full"]
+
+
+def options(values: dict[str, Any]) -> list[str]:
+    """``{"epochs": 2}`` as ``["--epochs", "2"]``."""
+    return [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def run(*words: str | Path) -> None:
+    """Run ``neurodyn`` and stop here if it fails: it has said why.
+
+    Raises
+    ------
+    SystemExit
+        With the exit code of the command.
+    """
+    if code := neurodyn([str(word) for word in words]):
+        raise SystemExit(code)

@@ -87,6 +87,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         decoder=sizes.decoder,
         fusion=sizes.fusion,
         memory=sizes.memory,
+        traces=sizes.ridge_seconds,
         training=TrainingConfig(epochs=sizes.epochs, seed=seed),
         progress=False,
     )

@@ -43,6 +43,7 @@ class ModelConfig:
     target: dimensions of the behavioural target (0: none).
     fusion: widths of the hidden layers of the fusion network.
     memory: shortest and longest starting time constant of the latent modes, in bins, spaced geometrically.
+    traces: time constants of the fading memory of the observations that the target is also read out from, in bins.
     skip: whether encoders and fusion carry a linear path around the hidden layers.
     """
 
@@ -54,6 +55,12 @@ class ModelConfig:
     fusion: tuple[int, ...] = (128,)
     memory: tuple[float, float] = (2.0, 200.0)
     skip: bool = True
+    traces: tuple[float, ...] = ()
+
+    @property
+    def n_traces(self) -> int:
+        """Number of traces of the past: time constants times channels of all modalities."""
+        return len(self.traces) * sum(m.channels for m in self.modalities)
 
     @property
     def states(self) -> tuple[int, ...]:
@@ -69,6 +76,8 @@ class ModelConfig:
         _positive("latent", self.latent)
         _positive("own", self.own)
         _positive("embedding", self.embedding)
+        if not all(0 < seconds < float("inf") for seconds in self.traces):
+            raise InputError(f"the time constants of the traces must be positive, got {self.traces}")
         if not 0 < self.memory[0] <= self.memory[1]:
             raise InputError(f"memory must be 0 < shortest <= longest (bins), got {self.memory}")
 

@@ -40,12 +40,13 @@ class MultiscaleDecoder:
     Arguments
     ---------
     latent: dimensions of the shared latent state.
-    own: dimensions of each modality's own state, which holds its channels at several time scales; twice ``latent`` if
-        None.
+    own: dimensions of each modality's own state; as many as ``latent`` if None.
     embedding: dimensions of each modality's embedding; as many as ``latent`` if None.
     encoder, decoder, fusion: widths of the hidden layers of each network.
     linear_path: start encoders and fusion as linear maps that training bends (see ``Mlp``); not in the paper.
     memory: shortest and longest starting time constant of the latent modes, seconds.
+    traces: time constants, seconds, of the fading memory of the observations that the target is read out from beside
+        the latent states (see :mod:`neurodyn.multiscale.traces`); () for the states alone, as in the paper.
     objective, training: weights of the loss and course of the training.
     progress: whether a fit shows a progress bar.
     fitted_: what a fit found; None before.
@@ -62,6 +63,7 @@ class MultiscaleDecoder:
     fusion: tuple[int, ...] = (64,)
     linear_path: bool = True
     memory: tuple[float, float] = (0.1, 10.0)
+    traces: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     progress: bool = True
@@ -75,7 +77,7 @@ class MultiscaleDecoder:
         """
         wide = (128, 128, 128)
         return cls(
-            latent, latent, None, wide, wide, (128,), linear_path=False,
+            latent, latent, None, wide, wide, (128,), linear_path=False, traces=(),
             objective=ObjectiveConfig(target=0.0, dropout=0.1, score_hidden=False),
             training=TrainingConfig(epochs=epochs, batch=32, average=0.0, patience=epochs, seed=seed),
         )  # fmt: skip
@@ -214,6 +216,7 @@ class MultiscaleDecoder:
         memory = (model.memory[0] * fitted.width, model.memory[1] * fitted.width)
         return MultiscaleDecoder(
             model.latent, model.own, model.embedding, row.encoder, row.decoder, model.fusion, model.skip, memory,
+            tuple(bins * fitted.width for bins in model.traces),
             fitted.config.objective, fitted.config.training, fitted_=fitted,
         )  # fmt: skip
 
@@ -226,12 +229,13 @@ class MultiscaleDecoder:
         model = ModelConfig(
             rows,
             self.latent,
-            self.own or 2 * self.latent,
+            self.own or self.latent,
             self.embedding or self.latent,
             batch.n_dims,
             self.fusion,
             memory,
             self.linear_path,
+            tuple(seconds / batch.width for seconds in self.traces),
         )
         return DecoderConfig(model, self.objective, self.training)
 

@@ -13,7 +13,7 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
 from neurodyn.multiscale.inference import Estimates, Network, estimate, readout_variance
-from neurodyn.targets.linear import LinearTarget, fit_ridge, time_blocks
+from neurodyn.targets.linear import LinearTarget, average_targets, fit_ridge, time_blocks
 from neurodyn.training import History
 
 RIDGE_BLOCKS = 10
@@ -22,7 +22,7 @@ RIDGE_BLOCKS = 10
 
 @dataclass(frozen=True)
 class Readout:
-    """Linear map from the model's states (backbone's and modalities' own) to the target, and how uncertain it is.
+    """Linear map from the model's states and the traces of its observations to the target, and how uncertain it is.
 
     Arguments
     ---------
@@ -95,7 +95,9 @@ def _fit_readout(batch: MultimodalBatch, states: Estimates) -> Readout:
     scored = stacked.scored()
     blocks = np.zeros(scored.shape, int)
     blocks[stacked.valid] = time_blocks(batch.lengths, RIDGE_BLOCKS)
-    linear = fit_ridge(states.features[scored], np.asarray(stacked.target[scored], np.float64), blocks[scored])
+    target = np.asarray(stacked.target[scored], np.float64)
+    parts = [part for part in (states.states, np.asarray(states.traces, np.float64)) if part.shape[-1]]
+    linear = average_targets([fit_ridge(part[scored], target, blocks[scored]) for part in parts])
     spread = np.asarray(readout_variance(states.covariances, linear.weights))
     usual = np.broadcast_to(spread, (*scored.shape, spread.shape[-1]))[scored].mean(axis=0)
     return Readout(linear, usual)

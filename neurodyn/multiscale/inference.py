@@ -31,7 +31,7 @@ class Network(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """Every state of the model in every bin of a batch: the backbone's, then each modality's own.
+    """Every state of the model in every bin of a batch, the backbone's first, and the traces of the observations.
 
     Means are trial x time x state, as long as the longest trial. Covariances are those of the trials' masks, without a
     trial axis where all trials have the same.
@@ -39,6 +39,7 @@ class Estimates(NamedTuple):
 
     means: tuple[np.ndarray, ...]
     covariances: tuple[Array, ...]
+    traces: np.ndarray
 
     @property
     def latent(self) -> Float[np.ndarray, "trial time latent"]:
@@ -46,24 +47,34 @@ class Estimates(NamedTuple):
         return self.means[0]
 
     @property
-    def features(self) -> Float[np.ndarray, "trial time feature"]:
-        """All means side by side, in double precision: what the target is read out from."""
+    def states(self) -> Float[np.ndarray, "trial time feature"]:
+        """All means side by side, in double precision."""
         return np.concatenate(self.means, axis=-1, dtype=np.float64)
+
+    @property
+    def features(self) -> Float[np.ndarray, "trial time feature"]:
+        """States, then traces: what the target is read out from."""
+        return np.concatenate([*self.means, self.traces], axis=-1, dtype=np.float64)
 
 
 def estimate(network: Network, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
     """Filtered or smoothed states of every trial; beyond a shorter trial's end stand predictions."""
     bins = int(batch.lengths.max())
-    states = _infer(network.parameters, network.constants, _observations(batch), network.graph, smooth)
+    states, traces = _infer(network.parameters, network.constants, _observations(batch), network.graph, smooth)
     return Estimates(
         tuple(np.asarray(mean[:, :bins]) for mean, _ in states),
         tuple(jax.lax.slice_in_dim(covariance, 0, bins, axis=covariance.ndim - 3) for _, covariance in states),
+        np.asarray(traces[:, :bins]),
     )
 
 
 @partial(jax.jit, static_argnames=("graph", "smooth"))
-def _infer(parameters: Any, constants: Any, observations: Observations, graph: Any, smooth: bool) -> tuple[Belief, ...]:
-    return nnx.merge(graph, parameters, constants).states(observations, smooth=smooth)
+def _infer(
+    parameters: Any, constants: Any, observations: Observations, graph: Any, smooth: bool
+) -> tuple[tuple[Belief, ...], Array]:
+    model = nnx.merge(graph, parameters, constants)
+    traces = [model.traces(observations)] + ([model.traces(observations, reverse=True)] if smooth else [])
+    return model.states(observations, smooth=smooth), jnp.concatenate(traces, axis=-1)
 
 
 @partial(jax.jit, static_argnames="graph")

@@ -18,6 +18,7 @@ from neurodyn.multiscale.config import ModelConfig
 from neurodyn.multiscale.fusion import Fusion
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
 from neurodyn.multiscale.modality_encoder import ModalityEncoder
+from neurodyn.multiscale.traces import TraceState, start_traces, step_traces, traces_of_trials
 
 
 class Observations(NamedTuple):
@@ -38,6 +39,7 @@ class State(NamedTuple):
 
     modalities: tuple[Belief, ...]
     backbone: Belief
+    traces: tuple[TraceState, ...]
 
 
 class Frozen(NamedTuple):
@@ -51,6 +53,7 @@ class StepOutput(NamedTuple):
     """Estimates of one bin given everything up to and including it."""
 
     states: tuple[Belief, ...]  # of the backbone, then of each modality's own dynamics
+    traces: Float[Array, " feature"]
     means: tuple[Float[Array, " channel"], ...]
 
 
@@ -78,6 +81,7 @@ class MultiscaleModel(nnx.Module):
     ) -> None:
         many = len(config.modalities) > 1
         self.names = tuple(m.name for m in config.modalities)
+        self.trace_bins = config.traces
         self.encoders = nnx.List(
             [ModalityEncoder(m, config, *scaling[m.name], filtered=many, rngs=rngs) for m in config.modalities]
         )
@@ -129,12 +133,36 @@ class MultiscaleModel(nnx.Module):
         parts += [(e.dynamics.parameters(), f) for e, f in zip(self.encoders, own, strict=False) if e.dynamics]
         return tuple(_belief(dynamics, filtered, smooth) for dynamics, filtered in parts)
 
+    def decays(self) -> Float[Array, " scale"]:
+        """Factor per bin of each time scale of the traces."""
+        return jnp.exp(-1 / jnp.asarray(self.trace_bins, jnp.result_type(float)))
+
+    def traces(self, observations: Observations, *, reverse: bool = False) -> Float[Array, "trial time feature"]:
+        """Traces of all modalities side by side, of the past or, reversed, of the future."""
+        return jnp.concatenate(
+            [
+                traces_of_trials(
+                    self.decays(), e.scaled(observations.values[n]), observations.observed[n], reverse=reverse
+                )
+                for n, e in zip(self.names, self.encoders, strict=True)
+            ],
+            axis=-1,
+        )
+
     # In real time ---------------------------------------------------------------------------------------------
 
     def freeze(self) -> Frozen:
         """Parameters of the linear dynamics for :meth:`step`."""
         own = (e.dynamics for e in self.encoders)
         return Frozen(tuple(d.parameters() for d in own if d is not None), self.backbone.parameters())
+
+    def initial_state(self, dynamics: Frozen) -> State:
+        """State before the first bin."""
+        return State(
+            tuple(kalman.initial_belief(own) for own in dynamics.modalities),
+            kalman.initial_belief(dynamics.backbone),
+            tuple(start_traces(self.decays(), e.center[...].shape[0]) for e in self.encoders),
+        )
 
     def step(
         self,
@@ -144,10 +172,12 @@ class MultiscaleModel(nnx.Module):
         observed: Mapping[str, Bool[Array, " channel"]],
     ) -> tuple[State, StepOutput]:
         """One bin: the recursion that :meth:`infer` runs over whole trials."""
-        filled, states, beliefs, seen = [], [], [], jnp.asarray(True)
+        filled, states, beliefs, traces, seen = [], [], [], [], jnp.asarray(True)
         for position, (name, encoder) in enumerate(zip(self.names, self.encoders, strict=True)):
             seen = jnp.any(observed[name])
             embedding = encoder.embed(values[name], observed[name])
+            scaled = encoder.scaled(values[name])
+            traces.append(step_traces(self.decays(), state.traces[position], scaled, observed[name]))
             if encoder.dynamics is not None:
                 own = dynamics.modalities[position]
                 belief = _condition(own, state.modalities[position], embedding, seen)
@@ -159,21 +189,14 @@ class MultiscaleModel(nnx.Module):
         if self.fusion is not None:
             fused, seen = self.fusion(filled), jnp.asarray(True)
         latent = _condition(dynamics.backbone, state.backbone, fused, seen)
-        output = StepOutput((latent, *states), self.means(latent.mean))
-        return State(tuple(beliefs), kalman.predict(dynamics.backbone, latent)), output
+        memories, features = zip(*traces, strict=True)
+        output = StepOutput((latent, *states), jnp.concatenate(features), self.means(latent.mean))
+        return State(tuple(beliefs), kalman.predict(dynamics.backbone, latent), memories), output
 
     def means(self, latent: Float[Array, "*batch latent"]) -> tuple[Float[Array, "*batch channel"], ...]:
         """Expected observation of each modality given a latent state."""
         embedding = self.backbone.emit(latent)
         return tuple(decoder.mean(embedding) for decoder in self.decoders)
-
-
-def initial_state(dynamics: Frozen) -> State:
-    """State before the first bin."""
-    return State(
-        tuple(kalman.initial_belief(own) for own in dynamics.modalities),
-        kalman.initial_belief(dynamics.backbone),
-    )
 
 
 def _belief(dynamics: kalman.LinearGaussian, filtered: kalman.Filtered, smooth: bool) -> Belief:

@@ -79,10 +79,12 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
         tuple(m.name for m in modalities if m.likelihood == "poisson"),
     )
     graph, parameters, constants = split_model(build_model(config, scaling))
-    readout = _blank_readout(sum(config.model.states), dims) if dims else None
+    states, past = sum(config.model.states), config.model.n_traces
+    filtered = _blank_readout(states + past, dims) if dims else None
+    smoothed = _blank_readout(states + 2 * past, dims) if dims else None
     blank = Fitted(
         config, Network(graph, parameters, constants), scaling, modalities, tuple(settings["target_names"]),
-        settings["width_seconds"], readout, readout, History(**settings["history"]),
+        settings["width_seconds"], filtered, smoothed, History(**settings["history"]),
         settings["status"], settings["provenance"],
     )  # fmt: skip
     return _with_arrays(blank, load_arrays(path, _arrays(blank)))

@@ -13,7 +13,7 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.intervals import NORMAL_95
 from neurodyn.multiscale.fitted import Fitted
 from neurodyn.multiscale.inference import readout_variance
-from neurodyn.multiscale.model import Frozen, State, initial_state
+from neurodyn.multiscale.model import Frozen, State
 
 
 class LiveEstimate(NamedTuple):
@@ -46,10 +46,11 @@ class RealtimeDecoder:
         self._fitted = fitted
         model = fitted.network.model()
         self._dynamics: Frozen = jax.jit(lambda: model.freeze())()
-        self._start: State = jax.jit(initial_state)(self._dynamics)
+        self._start: State = jax.jit(model.initial_state)(self._dynamics)
         self._state = self._start
         readout = fitted.filtered
-        weights = np.zeros((sum(fitted.config.model.states), 0)) if readout is None else readout.linear.weights
+        features = sum(fitted.config.model.states) + fitted.config.model.n_traces
+        weights = np.zeros((features, 0)) if readout is None else readout.linear.weights
         self._intercept = np.zeros(0) if readout is None else readout.linear.intercept
         self._residual = np.zeros(0) if readout is None else np.diag(readout.linear.residual_covariance)
         self._usual = np.zeros(0) if readout is None else readout.usual_variance
@@ -101,7 +102,7 @@ class RealtimeDecoder:
         model = self._fitted.network.model()
         state, output = model.step(self._dynamics, state, values, observed)
         latent = output.states[0]
-        target = jnp.concatenate([s.mean for s in output.states]) @ self._weights
+        target = jnp.concatenate([*(s.mean for s in output.states), output.traces]) @ self._weights
         spread = readout_variance([s.covariance for s in output.states], self._weights)
         return state, latent.mean, latent.covariance, output.means, target, spread
 

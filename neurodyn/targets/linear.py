@@ -10,6 +10,7 @@ penalty costs one pass over the rows and then only (features x features) algebra
    held-out residuals are ``M' G_g M``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,6 +130,30 @@ def fit_ridge(
     scatter = np.stack([_scatter(m, gram, best) for m, gram in zip(held_out, grams, strict=True)]).sum(0)
     final = _pick(_maps(total, layout.n_features, penalties), best)
     return _in_user_units(final, np.asarray(penalties)[best], scatter / len(features), layout)
+
+
+def average_targets(parts: Sequence[LinearTarget]) -> LinearTarget:
+    """Average of read-outs from different features, as one read-out from all of them side by side.
+
+    Errors of read-outs that see different things partly cancel, and none of them can crowd out the others, as features
+    that were themselves fitted on the same bins do in a joint regression.
+
+    Parameters
+    ----------
+    parts
+        Read-outs of the same target.
+
+    Returns
+    -------
+    LinearTarget whose residual covariance is the mean of the parts': an upper bound, since squares are convex.
+    """
+    n = len(parts)
+    return LinearTarget(
+        np.concatenate([part.weights for part in parts]) / n,
+        np.mean([part.intercept for part in parts], axis=0),
+        np.mean([part.penalty for part in parts], axis=0),
+        np.mean([part.residual_covariance for part in parts], axis=0),
+    )
 
 
 def time_blocks(lengths: Int[np.ndarray, "..."], n_blocks: int) -> Int[np.ndarray, " bins"]:

@@ -187,10 +187,8 @@ axes[1].set_xlabel("time (s)")
 
 # %% [markdown]
 # Below, the interval of the decoder that has spikes alone grows while there are none, and shrinks when they return.
-# The multimodal decoder above carries on with the field while it has one. Its interval does not grow, even when both
-# are gone: each modality's own filter has filled the gap before the two are fused, and in this model (as published)
-# the shared state takes what is fused for observed in every bin. Its interval is right on average, and too narrow in
-# gaps.
+# The multimodal decoder above carries on with the field while it has one. Its interval grows less: each modality's own
+# state becomes unsure in a gap, but the shared state (as published) takes what is fused for observed in every bin.
 
 # %%
 _, lower, upper = with_spikes

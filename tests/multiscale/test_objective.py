@@ -165,8 +165,10 @@ def plain_terms(model, rows, batch, objective, dropout):
     kernels = [np.asarray(layer.kernel[...]) for n in networks for layer in (*n.layers, n.output)]
     kernels += [np.asarray(n.around.kernel[...]) for n in networks if n.around is not None]
     scored = np.asarray(batch.scored)
-    readout = filtered[scored] @ np.asarray(model.readout.kernel[...]) + np.asarray(model.readout.bias[...])
-    error = (readout - np.asarray(batch.target)[scored]) ** 2
+    error = np.zeros(0)
+    if model.readout is not None:  # there is a target
+        readout = filtered[scored] @ np.asarray(model.readout.kernel[...]) + np.asarray(model.readout.bias[...])
+        error = (readout - np.asarray(batch.target)[scored]) ** 2
     return {
         "likelihood": -likelihood,
         "output_smoothness": rough,

@@ -26,7 +26,7 @@ SCALES = {"spikes": 0.7, "field": 1.0}
 def make_model(rows=ROWS, dims=DIMS):
     """Model whose parameters are all moved away from where they start, zeros included."""
     rng = np.random.default_rng(0)
-    config = ModelConfig(rows, LATENT, EMBEDDING, dims, fusion=(4,), memory=(1.5, 10.0))
+    config = ModelConfig(rows, LATENT, own=LATENT, embedding=EMBEDDING, target=dims, fusion=(4,), memory=(1.5, 10.0))
     scaling = {
         r.name: (jnp.asarray(rng.normal(size=r.channels)), jnp.asarray(rng.uniform(0.5, 2, r.channels))) for r in rows
     }

@@ -391,7 +391,12 @@ def _in_workers(tasks: Sequence[_Task], jobs: int) -> Iterator[FoldResult]:
             "a worker process ended unexpectedly, perhaps for want of memory: try again with one job at a time"
         ) from error
     except BaseException:
+        results = getattr(executor, "_result_queue", None)
         _stop(set(multiprocessing.active_children()) - before)
+        # A worker stopped while it was sending leaves half a message, whose reader would wait for the rest for ever:
+        # this process's end of the pipe keeps it open. Closed, the reader sees the end and the shutdown returns.
+        if results is not None:
+            results._writer.close()
         raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

@@ -44,7 +44,7 @@ class DemoSizes:
     decoder: tuple[int, ...] = (32,)
     fusion: tuple[int, ...] = (64,)
     memory: tuple[float, float] = (0.02, 1.0)
-    epochs: int = 60
+    epochs: int = 40
     ridge_seconds: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 

@@ -7,34 +7,43 @@ The model is linear and Gaussian with diagonal noise, for bins ``t = 0 .. T - 1`
     z_{t+1} = A z_t + w_t,\; w_t \sim N(0, \mathrm{diag}(q)), \qquad
     y_t = C z_t + r_t,\; r_t \sim N(0, \mathrm{diag}(r)).
 
-Three facts shape this module.
+Four facts shape this module.
 
-1. Covariances and gains depend on what is observed, never on the values (:func:`filter_covariances`,
+1. Covariances depend on what is observed, never on the values (:func:`filter_covariances`,
    :func:`smoother_information`). They are computed once per distinct mask and shared by every trial that has it; only
    the means (:func:`filter_means`, :func:`smooth_means`) are per trial.
-2. Given the gains, both means are one linear recurrence ``x_t = F_t x_{t-1} + u_t``, whose ``u_t`` needs no loop.
-3. The smoother needs no inverse of a predicted covariance: its backward pass carries what later bins say about a state
+2. All that a bin says about the state are ``J = C' R^-1 C`` and ``h = C' R^-1 y``, of the size of the latent: channels
+   cost one matrix product per recording, not a larger system per bin. The gain is ``K = P[t|t] C' R^-1``.
+3. Given the covariances, both means are one linear recurrence ``x_t = F_t x_{t-1} + u_t``, whose ``u_t`` needs no loop.
+4. The smoother needs no inverse of a predicted covariance: its backward pass carries what later bins say about a state
    as a score and an information matrix. It gives the Rauch-Tung-Striebel estimates at a fraction of the cost.
 
 A mask is ``time x channel``, or ``time x 1`` where a bin is observed whole or not at all; the second is faster. A
-missing channel is exact, not approximate: its row of ``C`` is zeroed and its noise set to one, so that its column of
-the gain vanishes and the other channels are weighted as if it did not exist.
+missing channel is exact, not approximate: its noise is infinite, its share of J and h zero.
 
 Reference: Rauch, Tung & Striebel (1965), AIAA Journal 3(8); Bryson & Frazier (1963) and de Jong (1988), Biometrika
-75(3), for the backward pass; Joseph's form of the update after Bucy & Joseph (1968).
+75(3), for the backward pass; :mod:`neurodyn.kernels.riccati` for the covariances.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Bool, Float
 
-from neurodyn.kernels.linalg import congruence, symmetrise
-from neurodyn.kernels.parallel import backward_information, filtered_covariances
-from neurodyn.kernels.parallel import linear_recurrence as parallel_recurrence
+from neurodyn.kernels import parallel as in_parallel
+from neurodyn.kernels import riccati
+from neurodyn.kernels.linalg import complement, congruence, symmetrise
+
+Tree = TypeVar("Tree")
+
+CACHED = 2**13
+"""Numbers of a batch of matrices (32 KiB) that are worked on best at once, where each trial has its own."""
+
+SMALLEST_BLOCK = 4
+"""Matrices worked on at once, however large they are."""
 
 
 class LinearGaussian(NamedTuple):
@@ -56,12 +65,11 @@ class Belief(NamedTuple):
 
 
 class FilterCovariances(NamedTuple):
-    """The data-free half of the filter for one mask over T bins."""
+    """The data-free half of the filter for one mask over T bins, or for one mask per trial."""
 
     predicted: Float[Array, "*trial T n n"]  # P[t|t-1]
     filtered: Float[Array, "*trial T n n"]  # P[t|t]
-    gain: Float[Array, "*trial T n m"]  # K = P[t|t-1] W'
-    weight: Float[Array, "*trial T m n"]  # W = S^-1 C, S the covariance of the innovation
+    observed: Bool[Array, "*trial T #m"]
 
 
 class Filtered(NamedTuple):
@@ -72,73 +80,36 @@ class Filtered(NamedTuple):
     covariances: FilterCovariances
 
 
+class Later(NamedTuple):
+    """What the bins from one on say about the state predicted for it: nothing after the end of a recording."""
+
+    score: Float[Array, "trial n"]
+    information: Float[Array, "*trial n n"]
+
+
 class Smoothed(NamedTuple):
-    """Smoothed means of a batch of trials and their variances; ``information`` is what later bins add."""
+    """Smoothed means of a batch of trials and their variances; ``information`` is what later bins add to each bin.
+
+    ``onward`` is what all bins together say to the bins before the first: where a recording is smoothed in pieces.
+    """
 
     mean: Float[Array, "trial T n"]
     variance: Float[Array, "*trial T n"]
     information: Float[Array, "*trial T n n"]
+    onward: Later
 
 
 # One time step ------------------------------------------------------------------------------------------------
 
 
-def predict_covariance(model: LinearGaussian, covariance: Float[Array, "n n"]) -> Float[Array, "n n"]:
+def predict_covariance(model: LinearGaussian, covariance: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """``A P A' + diag(q)``: the covariance one bin later."""
-    return symmetrise(congruence(model.transition, covariance) + jnp.diag(model.process_noise))
-
-
-@jax.custom_vjp
-def condition(
-    covariance: Float[Array, "n n"], emission: Float[Array, "m n"], noise: Float[Array, " m"]
-) -> tuple[Float[Array, "n n"], Float[Array, "m n"]]:
-    """Condition a covariance on all channels of one bin.
-
-    Returns
-    -------
-    ``P+ = (I - K C) P (I - K C)' + K R K'`` (Joseph's form: a sum of positive terms, which stays positive-definite in
-    float32 where ``P - K C P`` does not) and ``W = S^-1 C`` with ``S = C P C' + R``; the gain is ``K = P W'``.
-    """
-    return _condition_forward(covariance, emission, noise)[0]
-
-
-def _condition_forward(covariance, emission, noise):
-    cross = emission @ covariance
-    root = jnp.linalg.cholesky(cross @ emission.T + jnp.diag(noise))
-    weight = cho_solve((root, True), emission)
-    gain = covariance @ weight.T
-    keep = _complement(gain @ emission)
-    updated = symmetrise(congruence(keep, covariance) + (gain * noise) @ gain.T)
-    return (updated, weight), (covariance, emission, updated, weight, root)
-
-
-def _condition_backward(saved, cotangents):
-    """Derivatives of :func:`condition` in closed form, about three times cheaper than through the factorisation.
-
-    1. ``P+`` is stationary in the gain, so ``dP+ = M dP M' + K dR K' - K dC P+ - P+ dC' K'`` with ``M = I - K C``.
-    2. ``S W = C`` gives ``dW = S^-1 (dC - (dC P C' + C dP C' + C P dC' + dR) W)``.
-    3. With X = S^-1 dW's cotangent and ``F = C' X``, collect the terms by argument; ``P C' W = I - M`` shortens them.
-    """
-    covariance, emission, updated, weight, root = saved
-    updated_bar, weight_bar = cotangents
-    updated_bar = symmetrise(updated_bar)
-    gain = covariance @ weight.T
-    keep = _complement(gain @ emission)
-    solved = cho_solve((root, True), weight_bar)
-    pulled = gain.T @ updated_bar
-    spread = emission.T @ solved
-    covariance_bar = keep.T @ updated_bar @ keep - symmetrise(spread @ (emission.T @ weight))
-    emission_bar = solved @ keep.T - 2 * pulled @ updated - weight @ (covariance @ spread).T
-    noise_bar = jnp.sum(pulled * gain.T, axis=1) - jnp.sum(solved * weight, axis=1)
-    return covariance_bar, emission_bar, noise_bar
-
-
-condition.defvjp(_condition_forward, _condition_backward)
+    return riccati.predict(model.transition, model.process_noise, covariance)
 
 
 def covariance_step(
     model: LinearGaussian, predicted: Float[Array, "n n"], observed: Bool[Array, " #m"]
-) -> tuple[Float[Array, "n n"], Float[Array, "m n"]]:
+) -> tuple[Float[Array, "n n"], Float[Array, "n m"]]:
     """Condition the covariance on what is observed in one bin; free of cost where nothing is.
 
     Arguments
@@ -148,17 +119,11 @@ def covariance_step(
 
     Returns
     -------
-    The filtered covariance and the weight ``W`` of :func:`condition`, whose rows are zero at missing channels.
+    The filtered covariance P+ and the gain ``K = P+ C' R^-1``, whose columns are zero at missing channels.
     """
-    emission, noise = model.emission, model.observation_noise
-    if observed.shape[0] != 1:
-        emission = jnp.where(observed[:, None], emission, jnp.zeros_like(emission))
-        noise = jnp.where(observed, noise, jnp.ones_like(noise))
-    return lax.cond(
-        jnp.any(observed),
-        lambda: condition(predicted, emission, noise),
-        lambda: (predicted, jnp.zeros_like(emission)),
-    )
+    factor = _factor(_scaled_rows(model, observed))
+    filtered = lax.cond(jnp.any(observed), lambda: riccati.condition(predicted, factor), lambda: predicted)
+    return filtered, filtered @ _projection(model, observed).T
 
 
 def initial_belief(model: LinearGaussian) -> Belief:
@@ -167,8 +132,8 @@ def initial_belief(model: LinearGaussian) -> Belief:
 
 
 def predict(model: LinearGaussian, belief: Belief) -> Belief:
-    """Move a belief one bin ahead."""
-    return Belief(model.transition @ belief.mean, predict_covariance(model, belief.covariance))
+    """Move a belief, or a batch of them, one bin ahead."""
+    return Belief(belief.mean @ model.transition.T, predict_covariance(model, belief.covariance))
 
 
 def update(
@@ -181,9 +146,9 @@ def update(
     observation: channel; the value of a missing channel is never read (it may be NaN).
     observed: channel, or one entry for the whole bin; True where observed.
     """
-    covariance, weight = covariance_step(model, predicted.covariance, observed)
+    covariance, gain = covariance_step(model, predicted.covariance, observed)
     innovation = _zero_missing(observation, observed) - model.emission @ predicted.mean
-    return Belief(predicted.mean + predicted.covariance @ (weight.T @ innovation), covariance)
+    return Belief(predicted.mean + gain @ innovation, covariance)
 
 
 def predict_ahead(model: LinearGaussian, belief: Belief, steps: int) -> Belief:
@@ -191,95 +156,179 @@ def predict_ahead(model: LinearGaussian, belief: Belief, steps: int) -> Belief:
     return lax.fori_loop(0, steps, lambda _, b: predict(model, b), belief)
 
 
+# What a bin says about its state ------------------------------------------------------------------------------
+
+
+def _scaled_rows(model: LinearGaussian, observed: Array) -> Array:
+    """``R^-1/2 C``, the rows of missing channels zero; with the axes of the mask where channels are missing."""
+    rows = model.emission / jnp.sqrt(model.observation_noise)[:, None]
+    return rows if observed.shape[-1] == 1 else _zero_missing(rows, observed[..., None])
+
+
+def _factor(rows: Array) -> Array:
+    """A factor E of ``J = E' E`` with no more rows than latents: orthogonal mixtures of the channels if there are more.
+
+    Its derivative is never needed: that of J is (see :mod:`neurodyn.kernels.riccati`).
+    """
+    rows = lax.stop_gradient(rows)
+    return rows if rows.shape[-2] <= rows.shape[-1] else jnp.linalg.qr(rows, mode="r")
+
+
+def _information(model: LinearGaussian, observed: Array) -> Array:
+    """``J = C' R^-1 C`` of the channels seen, latent x latent after the axes of the mask."""
+    rows = _scaled_rows(model, observed)
+    information = jnp.swapaxes(rows, -1, -2) @ rows
+    return information if observed.shape[-1] != 1 else _zero_missing(information, observed[..., None])
+
+
+def _projection(model: LinearGaussian, observed: Array) -> Array:
+    """``R^-1 C``, the rows of missing channels zero, after the axes of the mask."""
+    return _zero_missing(model.emission / model.observation_noise[:, None], observed[..., None])
+
+
+def _collected(model: LinearGaussian, values: Array) -> Array:
+    """``h = C' R^-1 y`` of values that are zero where missing."""
+    return (values / model.observation_noise) @ model.emission
+
+
 # Whole recordings ---------------------------------------------------------------------------------------------
 
 
 def filter_covariances(
-    model: LinearGaussian, observed: Bool[Array, "T #m"], *, parallel: bool = False
+    model: LinearGaussian,
+    observed: Bool[Array, "T #m"] | Bool[Array, "trial T #m"],
+    first: Float[Array, "n n"] | Float[Array, "trial n n"] | None = None,
+    *,
+    parallel: bool = False,
 ) -> FilterCovariances:
-    """Covariances and gains of the filter for one mask: a scan of the step above, without data.
+    """Covariances of the filter for one mask or for several at once: the step above, without data.
 
     Arguments
     ---------
     observed: time x channel, or time x 1 for whole bins; True where observed.
+    first: covariance predicted for the first bin; the model's initial one if None.
     parallel: use the recursion of logarithmic depth (:mod:`neurodyn.kernels.parallel`); same result to rounding.
     """
-
-    def step(predicted: Array, seen: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        filtered, weight = covariance_step(model, predicted, seen)
-        return predict_covariance(model, filtered), (predicted, filtered, weight)
-
+    masks = observed if observed.ndim == 3 else observed[None]
+    first = model.initial_covariance if first is None else first
+    first = jnp.broadcast_to(symmetrise(first), (len(masks), *first.shape[-2:]))
     if parallel:
-        filtered = filtered_covariances(*model[:4], model.initial_covariance, observed)
-        later = jax.vmap(lambda p: predict_covariance(model, p))(filtered[:-1])
-        predicted = jnp.concatenate([model.initial_covariance[None], later])
-        filtered, weight = jax.vmap(lambda p, seen: covariance_step(model, p, seen))(predicted, observed)
+        filtered = jax.vmap(lambda p, o: in_parallel.filtered_covariances(*model[:4], p, o))(first, masks)
     else:
-        _, (predicted, filtered, weight) = lax.scan(step, model.initial_covariance, observed)
-    return FilterCovariances(predicted, filtered, predicted @ jnp.swapaxes(weight, -1, -2), weight)
+        in_time = jnp.swapaxes(masks, 0, 1)
+        rows = _scaled_rows(model, in_time)
+        information = jnp.swapaxes(rows, -1, -2) @ rows
+        filtered = riccati.filtered_covariances(
+            model.transition, model.process_noise, first, information, _factor(rows), jnp.any(in_time, axis=-1)
+        )
+        filtered = jnp.swapaxes(filtered, 0, 1)
+    predicted = jnp.concatenate([first[:, None], predict_covariance(model, filtered[:, :-1])], axis=1)
+    if observed.ndim == 2:
+        predicted, filtered = predicted[0], filtered[0]
+    return FilterCovariances(predicted, filtered, observed)
+
+
+def gains(model: LinearGaussian, covariances: FilterCovariances) -> Float[Array, "*trial T n m"]:
+    """``K = P[t|t] C' R^-1`` of every bin; columns of missing channels are zero."""
+    return covariances.filtered @ jnp.swapaxes(_projection(model, covariances.observed), -1, -2)
 
 
 def filter_means(
     model: LinearGaussian,
     covariances: FilterCovariances,
     observations: Float[Array, "trial T m"],
-    observed: Bool[Array, "T #m"],
+    first: Float[Array, " n"] | Float[Array, "trial n"] | None = None,
     *,
     parallel: bool = False,
 ) -> Filtered:
-    """Filtered means of trials that share one mask.
+    """Filtered means of trials that share one mask or have one each: ``x[t|t] = x[t|t-1] + P[t|t] (h - J x[t|t-1])``.
 
-    ``x[t|t] = (I - K C) A x[t-1|t-1] + K y``: the filter with its gains known is one linear recurrence.
+    Arguments
+    ---------
+    first: mean predicted for the first bin; the model's initial one if None.
     """
-    gain, emitted = covariances.gain, model.emission @ model.transition
-    values = _zero_missing(observations, observed)
-    drive = jnp.einsum("tnm,btm->btn", gain, values)
-    drive = drive.at[:, 0].add(model.initial_mean - gain[0] @ (model.emission @ model.initial_mean))
-    mean = linear_recurrence(model.transition - gain @ emitted, drive, parallel=parallel)
-    first = jnp.broadcast_to(model.emission @ model.initial_mean, values[:, :1].shape)
-    expected = jnp.concatenate([first, mean[:, :-1] @ emitted.T], axis=1)
-    return Filtered(mean, _zero_missing(values - expected, observed), covariances)
+    values = _zero_missing(observations, covariances.observed)
+    first = jnp.broadcast_to(model.initial_mean if first is None else first, (len(values), len(model.transition)))
+    if parallel or covariances.filtered.ndim == 3:
+        keep = _keep(model, covariances)
+        drive = _apply(covariances.filtered, _collected(model, values))
+        drive = drive.at[:, 0].add(_apply(keep[..., 0, :, :], first))
+        mean = linear_recurrence(keep @ model.transition, drive, parallel=parallel)
+    else:
+        mean = _means_step_by_step(model, covariances, values, first)
+    before = jnp.concatenate([first[:, None], mean[:, :-1] @ model.transition.T], axis=1)
+    return Filtered(mean, _zero_missing(values - before @ model.emission.T, covariances.observed), covariances)
+
+
+def _means_step_by_step(model: LinearGaussian, covariances: FilterCovariances, values: Array, first: Array) -> Array:
+    """The recursion of :func:`filter_means` as it stands: cheaper than its closed form where trials share no mask."""
+
+    def step(predicted: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        filtered, value, seen = inputs
+        innovation = _zero_missing(value - predicted @ model.emission.T, seen)
+        mean = predicted + _apply(filtered, _collected(model, innovation))
+        return mean @ model.transition.T, mean
+
+    inputs = jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), (covariances.filtered, values, covariances.observed))
+    return jnp.swapaxes(lax.scan(step, first, inputs)[1], 0, 1)
 
 
 def smoother_information(
-    model: LinearGaussian, covariances: FilterCovariances, *, parallel: bool = False
-) -> Float[Array, "T n n"]:
+    model: LinearGaussian,
+    covariances: FilterCovariances,
+    later: Float[Array, "*trial n n"] | None = None,
+    *,
+    parallel: bool = False,
+) -> Float[Array, "*trial T n n"]:
     """What the bins from t on say about the state predicted for bin t, as an information matrix Z.
 
-    ``Z[t] = C' W + (A M)' Z[t+1] (A M)`` with ``M = I - K C``, from ``Z[T] = 0``.
+    ``Z[t] = J M + (A M)' Z[t+1] (A M)`` with ``M = I - K C``, from ``Z[T] = later``, zero if None.
     """
-    gained = model.emission.T @ covariances.weight
-    closed_loop = _closed_loop(model, covariances)
+    keep = _keep(model, covariances)
+    gained, closed_loop = _information(model, covariances.observed) @ keep, model.transition @ keep
+    if later is not None:
+        last = jnp.swapaxes(closed_loop[..., -1, :, :], -1, -2)
+        gained = gained.at[..., -1, :, :].add(congruence(last, later))
     if parallel:
-        return backward_information(closed_loop, gained)
+        recursion = in_parallel.backward_information
+        return recursion(closed_loop, gained) if gained.ndim == 3 else jax.vmap(recursion)(closed_loop, gained)
 
     def step(later: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        here = symmetrise(inputs[1] + inputs[0].T @ later @ inputs[0])
+        here = symmetrise(inputs[1] + jnp.swapaxes(inputs[0], -1, -2) @ later @ inputs[0])
         return here, here
 
-    zero = jnp.zeros_like(model.transition)
-    return lax.scan(step, zero, (closed_loop, gained), reverse=True)[1]
+    inputs = jnp.moveaxis(closed_loop, -3, 0), jnp.moveaxis(gained, -3, 0)
+    return jnp.moveaxis(lax.scan(step, jnp.zeros_like(inputs[1][0]), inputs, reverse=True)[1], 0, -3)
 
 
-def smooth_means(model: LinearGaussian, filtered: Filtered, *, parallel: bool = False) -> Float[Array, "trial T n"]:
-    """Smoothed means of trials that share one mask: ``x[t|T] = x[t|t] + P[t|t] A' s[t+1]``.
+def smooth_means(
+    model: LinearGaussian,
+    filtered: Filtered,
+    later: Float[Array, "trial n"] | None = None,
+    *,
+    parallel: bool = False,
+) -> tuple[Float[Array, "trial T n"], Float[Array, "trial n"]]:
+    """Smoothed means ``x[t|T] = x[t|t] + P[t|t] A' s[t+1]``, and the score of the first bin.
 
-    The score ``s[t] = W' v + (A M)' s[t+1]`` of the innovations v from bin t on is a recurrence run backwards.
+    The score ``s[t] = M' C' R^-1 v + (A M)' s[t+1]`` of the innovations v from bin t on is a recurrence run backwards,
+    from ``s[T] = later``, zero if None.
     """
-    covariances = filtered.covariances
-    drive = jnp.einsum("tmn,btm->btn", covariances.weight, filtered.innovation)
-    transposed = jnp.swapaxes(_closed_loop(model, covariances), -1, -2)
-    score = _next_bin(linear_recurrence(transposed, drive, reverse=True, parallel=parallel), axis=1)
-    return filtered.mean + jnp.einsum("tij,btj->bti", covariances.filtered, score @ model.transition)
+    keep = jnp.swapaxes(_keep(model, filtered.covariances), -1, -2)
+    drive = _apply(keep, _collected(model, filtered.innovation))
+    closed_loop = keep @ model.transition.T
+    last = jnp.zeros_like(drive[:, 0]) if later is None else later
+    drive = drive.at[:, -1].add(_apply(closed_loop[..., -1, :, :], last))
+    score = linear_recurrence(closed_loop, drive, reverse=True, parallel=parallel)
+    correction = _apply(filtered.covariances.filtered, _next_bin(score, last, axis=1) @ model.transition)
+    return filtered.mean + correction, score[:, 0]
 
 
 def smoothed_covariances(
     model: LinearGaussian, filtered: Float[Array, "*trial T n n"], information: Float[Array, "*trial T n n"]
 ) -> Float[Array, "*trial T n n"]:
-    """``P[t|T] = P[t|t] - P[t|t] A' Z[t+1] A P[t|t]`` for every bin."""
+    """``P[t|T] = P[t|t] - P[t|t] A' Z[t+1] A P[t|t]`` for every bin, given what later bins add to each."""
     moved = model.transition @ filtered
-    later = _next_bin(information, axis=-3)
-    return symmetrise(filtered - jnp.swapaxes(moved, -1, -2) @ later @ moved)
+    return symmetrise(filtered - jnp.swapaxes(moved, -1, -2) @ information @ moved)
 
 
 def smoothed_variances(
@@ -288,39 +337,47 @@ def smoothed_variances(
     """The diagonal of :func:`smoothed_covariances`, without the rest."""
     moved = model.transition @ filtered
     before = jnp.diagonal(filtered, axis1=-2, axis2=-1)
-    after = before - jnp.sum((_next_bin(information, axis=-3) @ moved) * moved, axis=-2)
+    after = before - jnp.sum((information @ moved) * moved, axis=-2)
     # Rounding of a difference: a variance that shrinks by more than float32 can tell is kept at what it can tell.
     return jnp.maximum(after, jnp.finfo(before.dtype).eps * before)
 
 
-def _closed_loop(model: LinearGaussian, covariances: FilterCovariances) -> Float[Array, "T n n"]:
-    """``A (I - K C)``: from one predicted state to the next."""
-    return model.transition - (model.transition @ covariances.gain) @ model.emission
+def _keep(model: LinearGaussian, covariances: FilterCovariances) -> Array:
+    """``M = I - K C = I - P[t|t] J``: what an update keeps of the prediction."""
+    return complement(covariances.filtered @ _information(model, covariances.observed))
 
 
-def _next_bin(values: Array, axis: int) -> Array:
-    """The entry of bin t + 1 at bin t, zero in the last bin."""
-    later = lax.slice_in_dim(values, 1, None, axis=axis)
-    return jnp.concatenate([later, jnp.zeros_like(lax.slice_in_dim(values, 0, 1, axis=axis))], axis=axis)
+def _apply(matrices: Array, vectors: Array) -> Array:
+    """Each trial's vectors (trial x [time x] n) by matrices that trials share or have one each of."""
+    if matrices.ndim <= vectors.ndim:
+        return jnp.einsum("...ij,b...j->b...i", matrices, vectors)
+    return jnp.einsum("b...ij,b...j->b...i", matrices, vectors)
+
+
+def _next_bin(values: Array, last: Array, axis: int) -> Array:
+    """The entry of bin t + 1 at bin t, ``last`` in the last bin."""
+    return jnp.concatenate([lax.slice_in_dim(values, 1, None, axis=axis), jnp.expand_dims(last, axis)], axis=axis)
 
 
 def linear_recurrence(
-    transition: Float[Array, "T n n"],
+    transition: Float[Array, "*trial T n n"],
     drive: Float[Array, "trial T n"],
     *,
     reverse: bool = False,
     parallel: bool = False,
 ) -> Float[Array, "trial T n"]:
     """``x[t] = F[t] x[t-1] + u[t]`` from ``x[-1] = 0`` (``x[t+1]`` and ``x[T] = 0`` if reversed)."""
+    if parallel and transition.ndim == 3:
+        return in_parallel.linear_recurrence(transition, drive, reverse=reverse)
     if parallel:
-        return parallel_recurrence(transition, drive, reverse=reverse)
+        return jax.vmap(lambda f, u: in_parallel.linear_recurrence(f, u[None], reverse=reverse)[0])(transition, drive)
 
     def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        state = state @ inputs[0].T + inputs[1]
+        state = _apply(inputs[0], state) + inputs[1]
         return state, state
 
-    zero = jnp.zeros((drive.shape[0], drive.shape[2]), drive.dtype)
-    _, states = lax.scan(step, zero, (transition, jnp.swapaxes(drive, 0, 1)), reverse=reverse)
+    inputs = jnp.moveaxis(transition, -3, 0), jnp.swapaxes(drive, 0, 1)
+    _, states = lax.scan(step, jnp.zeros_like(drive[:, 0]), inputs, reverse=reverse)
     return jnp.swapaxes(states, 0, 1)
 
 
@@ -328,6 +385,7 @@ def filter_trials(
     model: LinearGaussian,
     observations: Float[Array, "trial T m"],
     observed: Bool[Array, "T #m"] | Bool[Array, "trial T #m"],
+    start: Belief | None = None,
     *,
     parallel: bool | None = None,
 ) -> Filtered:
@@ -335,28 +393,78 @@ def filter_trials(
 
     Arguments
     ---------
+    start: prediction for the first bin, from :func:`after` the piece before; the model's initial belief if None. Its
+        mean is per trial; its covariance has a trial axis if the masks have one.
     parallel: recursion of logarithmic depth over time; None: where it is faster, which is not on a CPU.
     """
-    if parallel is None:
-        parallel = jax.default_backend() != "cpu"
-    if observed.ndim == 3:
-        return jax.vmap(lambda y, o: _drop_trial(filter_trials(model, y[None], o, parallel=parallel)))(
-            observations, observed
-        )
-    covariances = filter_covariances(model, observed, parallel=parallel)
-    return filter_means(model, covariances, observations, observed, parallel=parallel)
+    parallel = _in_parallel(parallel)
+    start = start or Belief(model.initial_mean, model.initial_covariance)
+
+    def whole(values: Array, seen: Array, mean: Array, covariance: Array) -> Filtered:
+        covariances = filter_covariances(model, seen, covariance, parallel=parallel)
+        return filter_means(model, covariances, values, mean, parallel=parallel)
+
+    if parallel or observed.ndim == 2:
+        return whole(observations, observed, start.mean, start.covariance)
+    trials, n = len(observations), len(model.transition)
+    mean = jnp.broadcast_to(start.mean, (trials, n))
+    covariance = jnp.broadcast_to(start.covariance, (trials, n, n))
+    return _in_blocks(whole, n, observations, observed, mean, covariance)
 
 
-def smooth_trials(model: LinearGaussian, filtered: Filtered, *, parallel: bool | None = None) -> Smoothed:
-    """Smooth what :func:`filter_trials` returned, with shared or separate covariances alike."""
-    if parallel is None:
-        parallel = jax.default_backend() != "cpu"
-    if filtered.covariances.gain.ndim == 4:
-        add_trial = filtered._replace(mean=filtered.mean[:, None], innovation=filtered.innovation[:, None])
-        return jax.vmap(lambda one: _drop_trial(smooth_trials(model, one, parallel=parallel)))(add_trial)
-    information = smoother_information(model, filtered.covariances, parallel=parallel)
-    variance = smoothed_variances(model, filtered.covariances.filtered, information)
-    return Smoothed(smooth_means(model, filtered, parallel=parallel), variance, information)
+def after(model: LinearGaussian, filtered: Filtered) -> Belief:
+    """The prediction for the bin after the last: where the filter of the next piece of a recording starts."""
+    return predict(model, Belief(filtered.mean[:, -1], filtered.covariances.filtered[..., -1, :, :]))
+
+
+def smooth_trials(
+    model: LinearGaussian, filtered: Filtered, later: Later | None = None, *, parallel: bool | None = None
+) -> Smoothed:
+    """Smooth what :func:`filter_trials` returned, with shared or separate covariances alike.
+
+    Arguments
+    ---------
+    later: ``onward`` of the piece after this one; None at the end of a recording.
+    """
+    parallel = _in_parallel(parallel)
+    if later is None:
+        first = filtered.covariances.filtered[..., 0, :, :]
+        later = Later(jnp.zeros_like(filtered.mean[:, 0]), jnp.zeros_like(first))
+
+    def whole(filtered: Filtered, later: Later) -> Smoothed:
+        covariances = filtered.covariances
+        information = smoother_information(model, covariances, later.information, parallel=parallel)
+        mean, onward = smooth_means(model, filtered, later.score, parallel=parallel)
+        added = _next_bin(information, later.information, axis=information.ndim - 3)
+        variance = smoothed_variances(model, covariances.filtered, added)
+        return Smoothed(mean, variance, added, Later(onward, information[..., 0, :, :]))
+
+    if parallel or filtered.covariances.filtered.ndim == 3:
+        return whole(filtered, later)
+    return _in_blocks(whole, len(model.transition), filtered, later)
+
+
+def _in_blocks(function: Callable[..., Tree], n: int, *arrays: Any) -> Tree:
+    """Apply a function of batches of trials to so few at a time that a bin's matrices stay in the processor's cache.
+
+    Trials that fill up the last block have nothing observed.
+    """
+    trials = len(jax.tree.leaves(arrays)[0])
+    size = max(SMALLEST_BLOCK, CACHED // n**2)
+    if trials <= size:
+        return function(*arrays)
+    extra = -trials % size
+
+    def fold(array: Array) -> Array:
+        return jnp.pad(array, [(0, extra), *[(0, 0)] * (array.ndim - 1)]).reshape(-1, size, *array.shape[1:])
+
+    results = lax.map(lambda block: function(*block), jax.tree.map(fold, arrays))
+    return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:])[:trials], results)
+
+
+def _in_parallel(choice: bool | None) -> bool:
+    """A CPU pays for the extra work of the parallel recursions, an accelerator hides it."""
+    return jax.default_backend() != "cpu" if choice is None else choice
 
 
 def log_likelihood(
@@ -383,15 +491,3 @@ def log_likelihood(
 
 def _zero_missing(values: Array, observed: Array) -> Array:
     return jnp.where(observed, values, jnp.zeros_like(values))
-
-
-def _complement(matrix: Array) -> Array:
-    """``I - matrix``."""
-    return jnp.eye(matrix.shape[-1], dtype=matrix.dtype) - matrix
-
-
-def _drop_trial(result):
-    """Take the only trial out of a batch of one; covariances have no trial axis."""
-    if isinstance(result, Filtered):
-        return result._replace(mean=result.mean[0], innovation=result.innovation[0])
-    return result._replace(mean=result.mean[0])

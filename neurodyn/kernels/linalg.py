@@ -1,7 +1,12 @@
 """Small linear-algebra helpers shared by the kernels."""
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
+
+BLOCK = 8
+"""Triangles up to this size are inverted row by row; larger ones from their blocks."""
 
 
 def symmetrise(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
@@ -9,6 +14,84 @@ def symmetrise(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]
     return (matrix + jnp.swapaxes(matrix, -1, -2)) / 2
 
 
-def congruence(outer: Float[Array, "*batch n m"], inner: Float[Array, "*batch m m"]) -> Float[Array, "*batch n n"]:
-    """``outer @ inner @ outer.T``, the covariance of a linear image."""
+def congruence(outer: Float[Array, "..."], inner: Float[Array, "*batch m m"]) -> Float[Array, "..."]:
+    """``outer @ inner @ outer.T``, the covariance of a linear image; outer is n x m, with or without batch axes."""
     return outer @ inner @ jnp.swapaxes(outer, -1, -2)
+
+
+def complement(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """``I - matrix``."""
+    return jnp.eye(matrix.shape[-1], dtype=matrix.dtype) - matrix
+
+
+@jax.custom_vjp
+def spectral_norm(matrix: Float[Array, "n m"]) -> Float[Array, ""]:
+    """Largest singular value, by squaring the Gram matrix until only its largest eigenvalue is left.
+
+    ``sigma^2 = lim trace((M' M)^p)^(1/p)``, p doubled until the rest is below rounding: a few dozen small products,
+    where a singular value decomposition waits for LAPACK. With P the limit of ``(M' M)^p`` over its trace, the
+    projection on the singular vector, the derivative is ``M P / sigma``.
+    """
+    return _norm_forward(matrix)[0]
+
+
+def _norm_forward(matrix):
+    precision = jnp.finfo(matrix.dtype)
+
+    def double(_: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        power, log, weight = state
+        power = power @ power
+        scale = jnp.maximum(jnp.trace(power), precision.tiny)
+        return power / scale, log + weight * jnp.log(scale), weight / 2
+
+    start = (matrix.T @ matrix, jnp.zeros((), matrix.dtype), jnp.ones((), matrix.dtype))
+    scale = jnp.maximum(jnp.trace(start[0]), precision.tiny)
+    start = (start[0] / scale, jnp.log(scale), start[2] / 2)
+    projection, log, _ = lax.fori_loop(0, precision.nmant + 5, double, start)
+    norm = jnp.exp(log / 2)
+    return norm, (matrix, projection, norm)
+
+
+def _norm_backward(saved, norm_bar):
+    matrix, projection, norm = saved
+    return ((norm_bar / norm) * (matrix @ projection),)
+
+
+spectral_norm.defvjp(_norm_forward, _norm_backward)
+
+
+def inverse_cholesky(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """``L^-1`` of the Cholesky factorisation ``M = L L'``, so that ``M^-1 = L^-T L^-1``."""
+    # The inputs here are symmetric as computed: XLA's own averaging with the transpose is left out.
+    return inverse_triangular(lax.linalg.cholesky(matrix, symmetrize_input=False))
+
+
+def inverse_triangular(lower: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """Inverse of lower-triangular matrices from products of their blocks.
+
+    ``[[A, 0], [B, C]]^-1 = [[A^-1, 0], [-C^-1 B A^-1, C^-1]]``, both diagonal blocks at once. For the sizes that
+    matter here this is four times as fast as a triangular solve per matrix.
+    """
+    size = lower.shape[-1]
+    if size <= BLOCK:
+        return _invert_rows(lower)
+    if size % 2:
+        padded = jnp.pad(lower, [(0, 0)] * (lower.ndim - 2) + [(0, 1), (0, 1)])
+        return inverse_triangular(padded.at[..., size, size].set(1))[..., :size, :size]
+    half = size // 2
+    first, last = inverse_triangular(jnp.stack([lower[..., :half, :half], lower[..., half:, half:]]))
+    below = -(last @ (lower[..., half:, :half] @ first))
+    above = jnp.concatenate([first, jnp.zeros_like(first)], axis=-1)
+    return jnp.concatenate([above, jnp.concatenate([below, last], axis=-1)], axis=-2)
+
+
+def _invert_rows(lower: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """Forward substitution on the identity: row i of the inverse from the rows before it."""
+    eye = jnp.eye(lower.shape[-1], dtype=lower.dtype)
+    rows: list[Array] = []
+    for i in range(lower.shape[-1]):
+        row = jnp.broadcast_to(eye[i], lower.shape[:-1])
+        for j, earlier in enumerate(rows):
+            row = row - lower[..., i, j, None] * earlier
+        rows.append(row / lower[..., i, i, None])
+    return jnp.stack(rows, axis=-2)

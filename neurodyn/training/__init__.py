@@ -1,6 +1,7 @@
 """Training that shows progress, can be stopped, resumes exactly and keeps the best parameters."""
 
 from neurodyn.training.checkpoint import load_arrays, load_settings, save_checkpoint
+from neurodyn.training.devices import Placement
 from neurodyn.training.loop import History, LoopConfig, Outcome, train
 from neurodyn.training.progress import Bar, Progress, Silent
 from neurodyn.training.schedule import triangular
@@ -10,6 +11,7 @@ __all__ = [
     "History",
     "LoopConfig",
     "Outcome",
+    "Placement",
     "Progress",
     "Silent",
     "load_arrays",

@@ -55,6 +55,9 @@ def everything(model, values, observed) -> Results:
 
 # Compiled once per shape here: uncompiled, every call would trace and compile its scans again.
 compiled = jax.jit(everything)
+filter_piece, smooth_piece = (
+    jax.jit(function, static_argnames="parallel") for function in (kalman.filter_trials, kalman.smooth_trials)
+)
 update, predict = jax.jit(kalman.update), jax.jit(kalman.predict)
 predict_ahead = jax.jit(jax.vmap(kalman.predict_ahead, in_axes=(None, 0, None)), static_argnums=2)
 
@@ -63,11 +66,28 @@ def run(model, values, observed) -> Results:
     return compiled(model, jnp.asarray(values), jnp.asarray(observed))
 
 
+def numbers(results: Results) -> Results:
+    """The same without the mask, which is one flag per bin or per channel."""
+    covariances = results.filtered.covariances._replace(observed=None)
+    return results._replace(filtered=results.filtered._replace(covariances=covariances))
+
+
 def close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 seeds = pytest.mark.parametrize("seed", range(4))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 9])
+def test_fewer_or_many_more_channels_than_latents(channels):
+    model, (values, observed) = make_model(12, channels=channels), make_data(12, channels=channels)
+    found = run(model, values, observed)
+    for i in range(TRIALS):
+        mean, covariance = dense_gaussian.smoothed(model, values[i], observed[i])
+        close(found.smoothed.mean[i], mean)
+        close(found.smoothed_covariance[i], covariance)
+        close(found.filtered.mean[i], dense_gaussian.filtered(model, values[i], observed[i])[0])
 
 
 @seeds
@@ -171,6 +191,16 @@ def test_an_observation_of_nothing_changes_nothing():
     np.testing.assert_array_equal(after.covariance, belief.covariance)
 
 
+def test_trials_taken_in_blocks_give_the_same(monkeypatch):
+    """With their own masks, five trials, two at a time: the last block is filled up."""
+    model, (values, observed) = make_model(14), make_data(14, trials=5)
+    whole = run(model, values, observed)
+    monkeypatch.setattr(kalman, "CACHED", 0)
+    monkeypatch.setattr(kalman, "SMALLEST_BLOCK", 2)
+    blocks = jax.jit(lambda *arguments: everything(*arguments))  # not the one compiled before
+    jax.tree.map(close, blocks(model, jnp.asarray(values), jnp.asarray(observed)), whole)
+
+
 def test_masking_channels_equals_a_model_without_them():
     model, (values, _) = make_model(2), make_data(2)
     kept = np.array([0, 2])
@@ -179,8 +209,8 @@ def test_masking_channels_equals_a_model_without_them():
     masked, without = run(model, values, mask), run(smaller, values[..., kept], np.ones((BINS, 2), bool))
     jax.tree.map(close, masked[1:], without[1:])
     close(masked.filtered.mean, without.filtered.mean)
-    gain = masked.filtered.covariances.gain
-    close(gain[..., kept], without.filtered.covariances.gain)
+    gain = kalman.gains(model, masked.filtered.covariances)
+    close(gain[..., kept], kalman.gains(smaller, without.filtered.covariances))
     assert not np.any(gain[..., [1, 3]])
 
 
@@ -196,11 +226,37 @@ def test_a_masked_end_equals_a_shorter_trial():
 
 
 @pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("parallel", [True, False])
+def test_pieces_one_after_the_other_equal_the_whole(shared, parallel):
+    """Forwards each piece starts from where the one before ended, backwards from what the one after says."""
+    model, (values, observed) = make_model(13), make_data(13, bins=12)
+    mask, values = jnp.asarray(observed[0] if shared else observed), jnp.asarray(values)
+    whole = run(model, values, mask)
+    start, filtered = None, []
+    for piece in (slice(0, 4), slice(4, 8), slice(8, 12)):
+        filtered.append(filter_piece(model, values[:, piece], mask[..., piece, :], start, parallel=parallel))
+        start = kalman.after(model, filtered[-1])
+    close(jnp.concatenate([f.mean for f in filtered], axis=1), whole.filtered.mean)
+    close(jnp.concatenate([f.innovation for f in filtered], axis=1), whole.filtered.innovation)
+    covariances = jnp.concatenate([f.covariances.filtered for f in filtered], axis=-3)
+    close(covariances, whole.filtered.covariances.filtered)
+    later, smoothed = None, []
+    for one in reversed(filtered):
+        smoothed.insert(0, smooth_piece(model, one, later, parallel=parallel))
+        later = smoothed[0].onward
+    close(jnp.concatenate([s.mean for s in smoothed], axis=1), whole.smoothed.mean)
+    close(jnp.concatenate([s.variance for s in smoothed], axis=-2), whole.smoothed.variance)
+    information = jnp.concatenate([s.information for s in smoothed], axis=-3)
+    close(kalman.smoothed_covariances(model, covariances, information), whole.smoothed_covariance)
+
+
+@pytest.mark.parametrize("shared", [True, False])
 def test_one_flag_per_bin_equals_one_per_channel(shared):
     model, (values, observed) = make_model(10), make_data(10)
     seen = observed.any(axis=2, keepdims=True)[0 if shared else slice(None)]
     whole = run(model, values, seen)
-    jax.tree.map(close, whole, run(model, values, np.broadcast_to(seen, (*seen.shape[:-1], CHANNELS))))
+    each = run(model, values, np.broadcast_to(seen, (*seen.shape[:-1], CHANNELS)))
+    jax.tree.map(close, numbers(whole), numbers(each))
 
 
 def test_the_order_of_channels_does_not_matter():
@@ -243,16 +299,18 @@ def test_the_value_of_a_missing_entry_never_matters():
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_gradients_equal_finite_differences(shared):
-    """Also those that condition() has in closed form."""
-    model, (values, observed) = make_model(7, latent=2, channels=3), make_data(7, trials=2, bins=5, channels=3)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gradients_equal_finite_differences(shared, channels):
+    """Also those that the recursion of the covariances has in closed form, with a flag per bin or per channel."""
+    model = make_model(7, latent=2, channels=channels)
+    values, observed = make_data(7, trials=2, bins=5, channels=channels)
     mask = jnp.asarray(observed[0] if shared else observed)
 
     @jax.jit
     def total(model):
         found = everything(model, jnp.asarray(values), mask)
         bent = jnp.sum(found.smoothed.mean**2) + jnp.sum(jnp.sin(found.smoothed_covariance))
-        gain, variance = found.filtered.covariances.gain, found.smoothed.variance
+        gain, variance = kalman.gains(model, found.filtered.covariances), found.smoothed.variance
         return jnp.sum(found.log_likelihood) + bent + jnp.sum(gain**2) + jnp.sum(jnp.log(variance))
 
     gradient = jax.jit(jax.grad(total))(model)
@@ -271,7 +329,7 @@ def test_float32_is_close_to_float64():
     results = []
     for dtype in (np.float32, np.float64):
         found = run(make_model(8, dtype=dtype), values.astype(dtype), observed[0])
-        assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(found))
+        assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(numbers(found)))
         results.append(found)
     single, double = results
     for name in ("smoothed", "smoothed_covariance"):

@@ -1,0 +1,58 @@
+"""Keep compiled programs on the disk, so that the next process starts without compiling them again."""
+
+import os
+import sys
+from pathlib import Path
+
+SWITCH = "NEURODYN_CACHE"
+"""Environment variable: a folder for compiled programs, or 'off'."""
+
+LARGEST_BYTES = 2**30
+"""Size at which the programs used longest ago are deleted."""
+
+SHORTEST_SECONDS = 0.5
+"""Programs that compile faster than this are not kept."""
+
+
+def keep_compiled(folder: Path | None = None) -> Path | None:
+    """Keep programs that JAX compiles, in this process and in those it starts.
+
+    To be called before JAX compiles anything; before it is imported, where its false alarms are to be silent too.
+    JAX's own settings in the environment go first. The command ``neurodyn`` calls this; a script or a notebook may.
+
+    Arguments
+    ---------
+    folder: where; if None what the variable NEURODYN_CACHE says, or the user's cache folder.
+
+    Returns
+    -------
+    The folder, or None where nothing is kept: the variable says 'off'.
+    """
+    asked = os.environ.get(SWITCH, "")
+    if folder is None and asked.lower() == "off":
+        return None
+    folder = folder or (Path(asked) if asked else user_cache())
+    # Each program that XLA reads back on a CPU comes with a false alarm of a kilobyte about the machine's features.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_compilation_cache_max_size": LARGEST_BYTES,
+        "jax_persistent_cache_min_compile_time_secs": SHORTEST_SECONDS,
+    }
+    for name, value in settings.items():
+        if name.upper() not in os.environ:
+            os.environ[name.upper()] = str(value)
+            if "jax" in sys.modules:
+                sys.modules["jax"].config.update(name, value)
+    return Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+
+
+def user_cache() -> Path:
+    """The folder for neurodyn's compiled programs on this system."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "neurodyn" / "compiled"

@@ -1,0 +1,197 @@
+r"""The dynamics of recurrent networks: one step, and the same step along a sequence of inputs.
+
+=========  =====================================================================  ===============================
+cell       next state                                                             parameters
+=========  =====================================================================  ===============================
+``relu``   :math:`h' = \max(0, W h + U x)`                                        recurrent W, input U
+``tanh``   :math:`h' = \tanh(W h + U x + b)`                                      recurrent, input, bias b
+``gru``    :math:`h' = (1 - z) n + z h`, :math:`n = \tanh(U_n x + b_n + r (W_n    recurrent, input (rows of r, z
+           h + c))`, r and z sigmoids of :math:`U x + b + W h`                    and n), bias b, gated_bias c
+=========  =====================================================================  ===============================
+
+Every function takes states and inputs with any batch axes in front. Parameters are a dictionary, in which further
+entries (a read-out) are left alone.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Key
+
+from neurodyn.errors import unknown_name
+
+Parameters = Mapping[str, Array]
+Advance = Callable[[Parameters, Array, Array], Array]
+
+
+class Cell(NamedTuple):
+    """One kind of network.
+
+    advance: (parameters, state, drive) -> next state.
+    gates: how many times the hidden units there are rows of weights.
+    biases: names of the biases beside the weights and their number of gates.
+    slope: derivative of the activation by its value, for cells whose next state is ``activation(W h + drive)``.
+    """
+
+    advance: Advance
+    gates: int
+    biases: Mapping[str, int]
+    slope: Callable[[Array], Array] | None = None
+
+
+def relu_step(
+    parameters: Parameters, state: Float[Array, "*batch hidden"], inputs: Float[Array, "*batch inputs"]
+) -> Float[Array, "*batch hidden"]:
+    """``max(0, W h + U x)``: no bias, so that the map is positively homogeneous."""
+    return step(CELLS["relu"], parameters, state, inputs)
+
+
+def tanh_step(
+    parameters: Parameters, state: Float[Array, "*batch hidden"], inputs: Float[Array, "*batch inputs"]
+) -> Float[Array, "*batch hidden"]:
+    """``tanh(W h + U x + b)``."""
+    return step(CELLS["tanh"], parameters, state, inputs)
+
+
+def gru_step(
+    parameters: Parameters, state: Float[Array, "*batch hidden"], inputs: Float[Array, "*batch inputs"]
+) -> Float[Array, "*batch hidden"]:
+    """One step of a gated recurrent unit.
+
+    Reference: Cho et al. (2014), Learning phrase representations using RNN encoder-decoder, EMNLP; the reset gate acts
+    after the matrix product, as in cuDNN.
+    """
+    return step(CELLS["gru"], parameters, state, inputs)
+
+
+def step(
+    cell: Cell, parameters: Parameters, state: Float[Array, "*batch hidden"], inputs: Float[Array, "*batch inputs"]
+) -> Float[Array, "*batch hidden"]:
+    """One step of a cell."""
+    return cell.advance(parameters, state, project(parameters, inputs))
+
+
+def project(parameters: Parameters, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch drive"]:
+    """Drive ``U x + b`` of the units, or of the gates."""
+    drive = inputs @ parameters["input"].T
+    return drive + parameters["bias"] if "bias" in parameters else drive
+
+
+def unroll(
+    cell: Cell,
+    parameters: Parameters,
+    initial: Float[Array, "*batch hidden"],
+    inputs: Float[Array, "time *batch inputs"],
+) -> Float[Array, "time *batch hidden"]:
+    """States after each step: a loop of :func:`step`, with time as the first axis so that a step lies in one piece."""
+    names = ("recurrent", "input", *cell.biases)
+    run = _loop if cell.slope is None else _plain_loop
+    return run(cell, {name: parameters[name] for name in names}, initial, inputs)
+
+
+def initialise(cell: Cell, key: Key[Array, ""], *, hidden: int, inputs: int) -> dict[str, Array]:
+    """Weights and biases drawn evenly from ``+-1 / sqrt(hidden)``, as PyTorch does for its recurrent layers."""
+    shapes = {"recurrent": (cell.gates * hidden, hidden), "input": (cell.gates * hidden, inputs)}
+    shapes |= {name: (gates * hidden,) for name, gates in cell.biases.items()}
+    keys = jax.random.split(key, len(shapes))
+    bound, dtype = hidden**-0.5, jnp.result_type(float)
+    return {
+        name: jax.random.uniform(k, shape, dtype, -bound, bound)
+        for k, (name, shape) in zip(keys, shapes.items(), strict=True)
+    }
+
+
+def cell_named(name: str) -> Cell:
+    """Look a cell up.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if name not in CELLS:
+        raise unknown_name("cell", name, CELLS)
+    return CELLS[name]
+
+
+def _advance_plain(activation: Callable[[Array], Array], parameters: Parameters, state: Array, drive: Array) -> Array:
+    return activation(state @ parameters["recurrent"].T + drive)
+
+
+def _advance_gru(parameters: Parameters, state: Array, drive: Array) -> Array:
+    fed_back = state @ parameters["recurrent"].T
+    reset_drive, update_drive, new_drive = jnp.split(drive, 3, axis=-1)
+    reset_back, update_back, new_back = jnp.split(fed_back, 3, axis=-1)
+    reset = jax.nn.sigmoid(reset_drive + reset_back)
+    update = jax.nn.sigmoid(update_drive + update_back)
+    new = jnp.tanh(new_drive + reset * (new_back + parameters["gated_bias"]))
+    return (1 - update) * new + update * state
+
+
+def _loop(cell: Cell, parameters: Parameters, initial: Array, inputs: Array) -> Array:
+    def one(state: Array, now: Array) -> tuple[Array, Array]:
+        state = step(cell, parameters, state, now)
+        return state, state
+
+    return lax.scan(one, initial, inputs)[1]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _plain_loop(cell: Cell, parameters: Parameters, initial: Array, inputs: Array) -> Array:
+    """States of a cell with ``h' = activation(W h + U x + b)``.
+
+    Its own derivative: backwards in time go only the deltas ``d[t] = slope(h[t]) (g[t] + W' d[t+1])``, and the
+    gradients of the weights, ``sum_t d[t] h[t-1]'`` and ``sum_t d[t] x[t]'``, are one matrix product each over all
+    steps and trials. The automatic one adds up small products.
+    """
+    return _loop(cell, parameters, initial, inputs)
+
+
+def _plain_forward(cell: Cell, parameters: Parameters, initial: Array, inputs: Array):
+    states = _plain_loop(cell, parameters, initial, inputs)
+    return states, (parameters, initial, inputs, states)
+
+
+def _plain_backward(cell: Cell, residuals: tuple[Parameters, Array, Array, Array], cotangents: Array):
+    parameters, initial, inputs, states = residuals
+    assert cell.slope is not None
+    slope = cell.slope
+
+    def one(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        cotangent, state = now
+        delta = (cotangent + later @ parameters["recurrent"]) * slope(state)
+        return delta, delta
+
+    first, deltas = lax.scan(one, jnp.zeros_like(initial), (cotangents, states), reverse=True)
+    before = jnp.concatenate([initial[None], states[:-1]])
+    flat = deltas.reshape(-1, deltas.shape[-1])
+    gradients = {
+        "recurrent": flat.T @ before.reshape(-1, before.shape[-1]),
+        "input": flat.T @ inputs.reshape(-1, inputs.shape[-1]),
+    }
+    if "bias" in parameters:
+        gradients["bias"] = jnp.sum(flat, axis=0)
+    return gradients, first @ parameters["recurrent"], deltas @ parameters["input"]
+
+
+_plain_loop.defvjp(_plain_forward, _plain_backward)
+
+
+def _relu_slope(state: Array) -> Array:
+    return (state > 0).astype(state.dtype)
+
+
+def _tanh_slope(state: Array) -> Array:
+    return 1 - state * state
+
+
+CELLS: dict[str, Cell] = {
+    "relu": Cell(partial(_advance_plain, jax.nn.relu), 1, {}, _relu_slope),
+    "tanh": Cell(partial(_advance_plain, jnp.tanh), 1, {"bias": 1}, _tanh_slope),
+    "gru": Cell(_advance_gru, 3, {"bias": 3, "gated_bias": 1}),
+}
+"""The cells by name."""

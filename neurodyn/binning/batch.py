@@ -29,6 +29,8 @@ class Modality:
         One label per channel.
     clock
         Bins between samples: 1 is observed in every bin, 5 in one bin of five.
+    unit
+        Of the values, for display and to tell recordings apart; empty if not known.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class Modality:
     likelihood: str
     channels: tuple[str, ...]
     clock: int = 1
+    unit: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(str(channel) for channel in self.channels))
@@ -115,6 +118,8 @@ class MultimodalBatch:
         One row per modality, in the order of fusion.
     target_names
         One name per target dimension.
+    target_units
+        One unit per target dimension, empty where it is not known; () if none is.
 
     Raises
     ------
@@ -133,6 +138,7 @@ class MultimodalBatch:
     lead: Int64[np.ndarray, " trials"]
     modalities: tuple[Modality, ...]
     target_names: tuple[str, ...]
+    target_units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [modality.name for modality in self.modalities]
@@ -149,6 +155,7 @@ class MultimodalBatch:
             "lead": _frozen(self.lead, np.int64),
             "modalities": tuple(self.modalities),
             "target_names": tuple(self.target_names),
+            "target_units": tuple(self.target_units),
         }
         for name, value in store.items():
             object.__setattr__(self, name, value)
@@ -412,6 +419,8 @@ def _check_timeline(batch: MultimodalBatch) -> None:
     bins = len(batch.time)
     if batch.target.shape != (bins, len(batch.target_names)):
         raise InputError(f"target must be (bins, names) = {(bins, len(batch.target_names))}, got {batch.target.shape}")
+    if batch.target_units and len(batch.target_units) != batch.target.shape[1]:
+        raise InputError(f"target_units must be one per target dimension, got {len(batch.target_units)}")
     if batch.target_observed.shape != (bins,):
         raise InputError(f"target_observed must be ({bins},), got {batch.target_observed.shape}")
     _check_missing_is_zero("target", batch.target, batch.target_observed[:, None])

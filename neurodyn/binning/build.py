@@ -1,5 +1,6 @@
 """From a recording to a batch: which modalities, which bins, which target."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,8 +11,8 @@ from jaxtyping import Bool, Float, Float32
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, bin_raw
 from neurodyn.binning.grid import TimeGrid, count_spikes
-from neurodyn.binning.targets import TargetOptions, make_targets, target_sources
-from neurodyn.errors import InputError, unknown_name
+from neurodyn.binning.targets import TargetOptions, make_targets, target_sources, target_units
+from neurodyn.errors import InputError
 from neurodyn.recording import Recording, Signal
 
 _Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
@@ -116,6 +117,8 @@ def to_bins(
     """
     if not modalities:
         raise InputError("to_bins needs at least one modality, got none: give Spikes() or Field()")
+    if not (math.isfinite(width) and width > 0):
+        raise InputError(f"the bin width must be positive seconds, got {width}")
     targets = (target,) if isinstance(target, str) else tuple(target)
     clocks = [_clock(modality, width) for modality in modalities]
     grids = _grids(recording, _support(recording, modalities, targets, width), width, interval)
@@ -124,7 +127,7 @@ def to_bins(
         values, mask, channels = _binned(recording, modality, grids, clock)
         observations[modality.name], observed[modality.name] = values, mask
         likelihood = "poisson" if isinstance(modality, Spikes) else "gaussian"
-        rows.append(Modality(modality.name, likelihood, channels, clock))
+        rows.append(Modality(modality.name, likelihood, channels, clock, _unit(recording, modality)))
     time = np.concatenate([grid.ends for grid in grids])
     values, known, names = _targets(recording, targets, time, target_options)
     lengths = np.asarray([grid.bins for grid in grids])
@@ -140,9 +143,18 @@ def to_bins(
         lead=np.zeros(len(grids), np.int64),
         modalities=tuple(rows),
         target_names=names,
+        target_units=target_units(recording, targets),
     )
     check_usable(batch)
     return batch
+
+
+def _unit(recording: Recording, modality: Spikes | Field) -> str:
+    """Unit of a modality's values."""
+    if isinstance(modality, Spikes):
+        return "spikes per bin"
+    unit = _field_signal(recording, modality).unit
+    return unit if modality.power is None else f"log {unit}²" if unit else "log power"
 
 
 def _clock(modality: Spikes | Field, width: float) -> int:
@@ -166,21 +178,7 @@ def _field_signal(recording: Recording, field: Field) -> Signal:
     signal = recording.field(source)
     if signal.n_samples < 2:
         raise InputError(f"field '{signal.name}' has {signal.n_samples} samples: nothing to bin")
-    if field.channels is None:
-        return signal
-    for channel in field.channels:
-        if channel not in signal.channels:
-            raise unknown_name(f"channel of field '{signal.name}'", channel, signal.channels)
-    columns = [signal.channels.index(channel) for channel in field.channels]
-    return Signal(
-        signal.name,
-        signal.values[:, columns],
-        signal.timestamps,
-        signal.rate,
-        signal.start,
-        tuple(field.channels),
-        signal.unit,
-    )
+    return signal if field.channels is None else signal.select(field.channels)
 
 
 def _support(

@@ -2,6 +2,8 @@
 
 A bin that lacks samples, because they are NaN or were never taken, is missing; filters bridge short gaps with
 the last value before them and start afresh after long ones, so that nothing missing poisons later bins.
+Signals are gone through in blocks, with the state of the filters carried from one to the next: a signal that lies
+in a file need not fit into memory, and the features do not depend on where a block ends.
 """
 
 from collections.abc import Sequence
@@ -9,11 +11,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int
 from scipy import signal as dsp
 
 from neurodyn.errors import InputError
 from neurodyn.recording import Signal
+from neurodyn.recording.lazy import BLOCK_VALUES
 
 # Delta, theta (two, for rats run at its upper end), beta, low and high gamma; in Hz.
 DEFAULT_BANDS = ((1.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 30.0), (30.0, 60.0), (60.0, 100.0))
@@ -83,8 +86,13 @@ def bin_raw(signal: Signal, starts: _Edges, stops: _Edges) -> _Binned:
     values, observed
         (bins, channels); missing values are 0.
     """
-    values = signal.values.astype(np.float64)
-    return _bin_means(values, ~np.isnan(values), signal, starts, stops)
+    means, observed = [], []
+    for part in _parts(signal, starts, stops):
+        values = signal.read(part.first, part.last)
+        mean, seen = _bin_means(values, ~np.isnan(values), part)
+        means.append(mean)
+        observed.append(seen)
+    return np.concatenate(means), np.concatenate(observed)
 
 
 def bin_band_power(signal: Signal, power: BandPower, starts: _Edges, stops: _Edges) -> _Binned:
@@ -111,18 +119,23 @@ def bin_band_power(signal: Signal, power: BandPower, starts: _Edges, stops: _Edg
     InputError
         When a band reaches the Nyquist frequency, or the sampling is too irregular for filters.
     """
-    rate = signal.typical_rate
     _check_nyquist(signal, power)
-    pieces = _regular_pieces(signal)
-    values, observed = [], []
-    for band in power.bands:
-        level, known = _smoothed_power(signal.values.astype(np.float64), pieces, power, band, rate)
-        mean, seen = _bin_means(level, known, signal, starts, stops)
-        seen &= mean > 0
-        values.append(np.log(np.where(seen, mean, 1.0)))
-        observed.append(seen)
-    bins = len(starts)
-    return np.stack(values, axis=2).reshape(bins, -1), np.stack(observed, axis=2).reshape(bins, -1)
+    breaks = _breaks(signal)
+    filters = [PowerFilter(power, band, signal.typical_rate, signal.n_channels) for band in power.bands]
+    rows, values, observed = _rows_at_once(signal), [], []
+    done = 0
+    for part in _parts(signal, starts, stops):
+        # What lies before the bins is filtered too, if only to bring the filters into their state.
+        for begin in range(done, part.first, rows):
+            _push(filters, signal, breaks, begin, min(begin + rows, part.first))
+        filtered = _push(filters, signal, breaks, part.first, part.last)
+        done = part.last
+        means, seen = zip(*(_bin_means(level, known, part) for level, known in filtered), strict=True)
+        mean, whole = np.stack(means, axis=2), np.stack(seen, axis=2)
+        whole &= mean > 0
+        values.append(np.log(np.where(whole, mean, 1.0)).reshape(len(mean), -1))
+        observed.append(whole.reshape(len(mean), -1))
+    return np.concatenate(values), np.concatenate(observed)
 
 
 def _check_nyquist(signal: Signal, power: BandPower) -> None:
@@ -135,8 +148,8 @@ def _check_nyquist(signal: Signal, power: BandPower) -> None:
             )
 
 
-def _regular_pieces(signal: Signal) -> list[slice]:
-    """Stretches of samples without a gap in their timestamps.
+def _breaks(signal: Signal) -> Int[np.ndarray, " breaks"]:
+    """Samples that follow a gap in the timestamps.
 
     Raises
     ------
@@ -144,48 +157,173 @@ def _regular_pieces(signal: Signal) -> list[slice]:
         When one step in a hundred is off by more than a fifth: a filter would see wrong frequencies.
     """
     if signal.timestamps is None:
-        return [slice(0, signal.n_samples)]
+        return np.zeros(0, np.int64)
     step = np.diff(signal.times) * signal.typical_rate
     gap = step > 1.5
     if (np.abs(step[~gap] - 1) > 0.2).mean() > 0.01:
         raise InputError(
             f"field '{signal.name}' is sampled too irregularly for band powers: resample it to a fixed rate"
         )
-    edges = [0, *(np.flatnonzero(gap) + 1), signal.n_samples]
-    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+    return np.flatnonzero(gap) + 1
 
 
-def _smoothed_power(
-    values: _Values, pieces: list[slice], power: BandPower, band: tuple[float, float], rate: float
-) -> tuple[_Values, _Mask]:
-    """Power of every sample in one band, and where it is known."""
-    level, known = np.zeros(values.shape), np.zeros(values.shape, np.bool_)
-    missing = np.isnan(values)
-    sos = np.asarray(dsp.butter(power.order, band, "bandpass", fs=rate, output="sos"))
-    for columns in _same_gaps(missing):
-        gaps = missing[:, columns[0]]
-        for piece in pieces:
-            for run in _stretches(gaps, piece, round(power.bridge * rate)):
-                part = _bridged(values[run][:, columns], gaps[run])
-                seen = ~gaps[run]
-                seen[: round(rate / band[0])] = False
-                squared = _band_passed(part, sos) ** 2
-                level[run, columns], seen = _averaged(squared, seen, power.smoothing * rate)
-                known[run, columns] = (seen & ~gaps[run])[:, None]
-    return level, known
+@dataclass(frozen=True)
+class _Part:
+    """Bins that are made at once, and the samples they are made from.
+
+    Parameters
+    ----------
+    first, last
+        Samples of the signal to read.
+    starts, stops
+        Samples of each bin, counted from `first`.
+    whole
+        Bins without a gap in the clock.
+    """
+
+    first: int
+    last: int
+    starts: Int[np.ndarray, " bins"]
+    stops: Int[np.ndarray, " bins"]
+    whole: Bool[np.ndarray, " bins"]
 
 
-def _same_gaps(missing: _Mask) -> list[np.ndarray]:
-    """Channels in groups that miss the same samples, so that each group is filtered at once."""
-    groups: dict[bytes, list[int]] = {}
-    for channel in range(missing.shape[1]):
-        groups.setdefault(missing[:, channel].tobytes(), []).append(channel)
-    return [np.asarray(columns) for columns in groups.values()]
+def _parts(signal: Signal, starts: _Edges, stops: _Edges) -> list[_Part]:
+    """Bins in parts that need few enough samples to be held in memory."""
+    # A sample on an edge belongs to the bin that begins there, however the two were rounded.
+    slack = 1e-6 / signal.typical_rate
+    first, past = signal.index_of(starts - slack), signal.index_of(stops - slack)
+    whole = (past > first) & ~_in_gap(signal, starts, stops)
+    rows, parts, begin = _rows_at_once(signal), [], 0
+    in_order = not (first[1:] < past[:-1]).any()
+    while begin < len(first):
+        end = int(np.searchsorted(past, first[begin] + rows, side="right")) if in_order else len(first)
+        chosen = slice(begin, max(end, begin + 1))
+        low, high = int(first[chosen].min()), int(past[chosen].max())
+        parts.append(_Part(low, high, first[chosen] - low, past[chosen] - low, whole[chosen]))
+        begin = chosen.stop
+    return parts
 
 
-def _stretches(gaps: Bool[np.ndarray, " samples"], piece: slice, longest: int) -> list[slice]:
-    """Parts of a piece between gaps longer than `longest` samples, each beginning with an observed sample."""
-    here = np.flatnonzero(~gaps[piece]) + piece.start
+def _rows_at_once(signal: Signal) -> int:
+    """Samples read at once."""
+    return max(1, BLOCK_VALUES // max(1, signal.n_channels))
+
+
+def _push(
+    filters: "list[PowerFilter]", signal: Signal, breaks: Int[np.ndarray, " breaks"], first: int, last: int
+) -> list[tuple[_Values, _Mask]]:
+    """Read samples and run them through the filter of every band."""
+    values = signal.read(first, last)
+    inside = breaks[(breaks >= first) & (breaks < last)] - first
+    edges = [0, *inside.tolist(), last - first]
+    pieces = [(slice(a, b), a in inside) for a, b in pairwise(edges) if b > a]
+    return [one.push(values, first, pieces) for one in filters]
+
+
+class PowerFilter:
+    """Power of one band, sample by sample: a causal filter whose state lasts from one block of samples to the next.
+
+    Parameters
+    ----------
+    power, band, rate, channels
+        What to filter, the rate in Hz.
+    """
+
+    def __init__(self, power: BandPower, band: tuple[float, float], rate: float, channels: int) -> None:
+        self._sos = np.asarray(dsp.butter(power.order, band, "bandpass", fs=rate, output="sos"))
+        self._warm, self._longest, self._constant = (
+            round(rate / band[0]),
+            round(power.bridge * rate),
+            (power.smoothing * rate),
+        )
+        self._last_seen = np.full(channels, -1)  # sample of the signal; -1: the filter has not been started
+        self._last_value = np.zeros(channels)
+        self._age = np.zeros(channels, np.int64)  # samples since the filter was started
+        self._filter = np.zeros((len(self._sos), 2, channels))
+        self._total, self._weight = np.zeros((1, channels)), np.zeros((1, channels))
+
+    def push(self, values: _Values, first: int, pieces: Sequence[tuple[slice, bool]]) -> tuple[_Values, _Mask]:
+        """Power of every sample of a block, and where it is known.
+
+        Parameters
+        ----------
+        values
+            Samples x channels, following those of the last call.
+        first
+            Number of the block's first sample.
+        pieces
+            Stretches of the block without a gap in the clock, and whether a gap comes before each.
+        """
+        level, known = np.zeros(values.shape), np.zeros(values.shape, np.bool_)
+        missing = np.isnan(values)
+        for piece, after_gap in pieces:
+            if after_gap:
+                self._last_seen[:] = -1
+            for columns in self._alike(missing[piece]):
+                gaps = missing[piece, columns[0]]
+                for run in _stretches(gaps, self._longest):
+                    power, seen = self._run(
+                        values[piece][run][:, columns], gaps[run], columns, first + piece.start + run.start
+                    )
+                    rows = slice(piece.start + run.start, piece.start + run.stop)
+                    level[rows, columns], known[rows, columns] = power, seen
+        return level, known
+
+    def _alike(self, missing: _Mask) -> list[np.ndarray]:
+        """Channels in groups of one history that miss the same samples, so that each group is filtered at once."""
+        groups: dict[tuple, list[int]] = {}
+        for channel in range(missing.shape[1]):
+            history = int(self._last_seen[channel]), int(self._age[channel])
+            groups.setdefault((*history, missing[:, channel].tobytes()), []).append(channel)
+        return [np.asarray(columns) for columns in groups.values()]
+
+    def _run(
+        self, values: _Values, gaps: Bool[np.ndarray, " samples"], columns: np.ndarray, first: int
+    ) -> tuple[_Values, _Mask]:
+        """One stretch that begins with an observed sample: go on from the last one, or start afresh."""
+        bridged = _bridged(values, gaps)
+        before = int(self._last_seen[columns[0]])
+        hold = first - before - 1
+        if before < 0 or hold > self._longest:
+            self._start(columns, bridged[0])
+            hold = 0
+        held = np.broadcast_to(self._last_value[columns], (hold, len(columns)))
+        part = np.concatenate([held, bridged])
+        seen = np.concatenate([np.zeros(hold, np.bool_), ~gaps])
+        seen[: max(0, self._warm - int(self._age[columns[0]]))] = False
+        filtered, self._filter[:, :, columns] = dsp.sosfilt(self._sos, part, axis=0, zi=self._filter[:, :, columns])
+        level, known = self._averaged(np.asarray(filtered) ** 2, seen, columns)
+        self._last_seen[columns], self._last_value[columns] = first + len(gaps) - 1, bridged[-1]
+        self._age[columns] += len(part)
+        return level[hold:], known[hold:] & ~gaps[:, None]
+
+    def _start(self, columns: np.ndarray, value: Float64[np.ndarray, " channels"]) -> None:
+        """Start as if the first value had been there for ever: an offset makes no step."""
+        self._filter[:, :, columns] = dsp.sosfilt_zi(self._sos)[:, :, None] * value
+        self._total[:, columns] = self._weight[:, columns] = 0
+        self._age[columns] = 0
+
+    def _averaged(
+        self, squared: _Values, seen: Bool[np.ndarray, " samples"], columns: np.ndarray
+    ) -> tuple[_Values, _Mask]:
+        """Exponential average over the past samples that were seen, its weights summing to 1 from the start."""
+        counted = np.repeat(seen[:, None], len(columns), axis=1)
+        if self._constant == 0:
+            return squared, counted
+        decay = [1.0, -np.exp(-1.0 / self._constant)]
+        power = np.where(counted, squared, 0.0)
+        total, self._total[:, columns] = dsp.lfilter([1.0], decay, power, axis=0, zi=self._total[:, columns])
+        weight, self._weight[:, columns] = dsp.lfilter(
+            [1.0], decay, counted.astype(np.float64), axis=0, zi=self._weight[:, columns]
+        )
+        known = weight > 0
+        return total / np.where(known, weight, 1.0), known
+
+
+def _stretches(gaps: Bool[np.ndarray, " samples"], longest: int) -> list[slice]:
+    """Parts between gaps longer than `longest` samples, each beginning and ending with an observed sample."""
+    here = np.flatnonzero(~gaps)
     if not len(here):
         return []
     breaks = np.flatnonzero(np.diff(here) - 1 > longest)
@@ -199,37 +337,13 @@ def _bridged(values: _Values, gaps: Bool[np.ndarray, " samples"]) -> _Values:
     return values[np.maximum.accumulate(np.where(gaps, 0, np.arange(len(gaps))))]
 
 
-def _band_passed(values: _Values, sos: np.ndarray) -> _Values:
-    """Causal filter, started as if the first value had been there for ever: an offset makes no step."""
-    state = dsp.sosfilt_zi(sos)[:, :, None] * values[0]
-    return np.asarray(dsp.sosfilt(sos, values, axis=0, zi=state)[0])
-
-
-def _averaged(
-    squared: _Values, seen: Bool[np.ndarray, " samples"], constant: float
-) -> tuple[_Values, Bool[np.ndarray, " samples"]]:
-    """Exponential average over the past samples that were seen, its weights summing to 1 from the start."""
-    if constant == 0:
-        return squared, seen
-    decay = [1.0, -np.exp(-1.0 / constant)]
-    total = np.asarray(dsp.lfilter([1.0], decay, np.where(seen[:, None], squared, 0.0), axis=0))
-    weight = np.asarray(dsp.lfilter([1.0], decay, seen.astype(np.float64)))
-    known = weight > 0
-    return total / np.where(known, weight, 1.0)[:, None], known
-
-
-def _bin_means(values: _Values, known: _Mask, signal: Signal, starts: _Edges, stops: _Edges) -> _Binned:
+def _bin_means(values: _Values, known: _Mask, part: _Part) -> _Binned:
     """Mean of the samples of each bin; observed if the bin has samples and lacks none."""
-    times = signal.times
-    # A sample on an edge belongs to the bin that begins there, however the two were rounded.
-    slack = 1e-6 / signal.typical_rate
-    first, past = np.searchsorted(times, starts - slack), np.searchsorted(times, stops - slack)
-    count = past - first
-    lacking = _bin_sums((~known).astype(np.float64), first, past)
-    total = _bin_sums(np.where(known, values, 0.0), first, past)
-    whole = (count > 0) & ~_in_gap(times, signal.typical_rate, starts, stops)
-    observed = whole[:, None] & (lacking == 0)
-    return np.where(observed, total / np.maximum(count, 1)[:, None], 0.0), observed
+    lacking = _bin_sums((~known).astype(np.float64), part.starts, part.stops)
+    total = _bin_sums(np.where(known, values, 0.0), part.starts, part.stops)
+    observed = part.whole[:, None] & (lacking == 0)
+    count = np.maximum(part.stops - part.starts, 1)
+    return np.where(observed, total / count[:, None], 0.0), observed
 
 
 def _bin_sums(values: _Values, first: np.ndarray, past: np.ndarray) -> Float64[np.ndarray, "bins channels"]:
@@ -240,12 +354,20 @@ def _bin_sums(values: _Values, first: np.ndarray, past: np.ndarray) -> Float64[n
     return np.where((past > first)[:, None], sums, 0.0)
 
 
-def _in_gap(times: np.ndarray, rate: float, starts: _Edges, stops: _Edges) -> Bool[np.ndarray, " bins"]:
+def _in_gap(signal: Signal, starts: _Edges, stops: _Edges) -> Bool[np.ndarray, " bins"]:
     """Bins that reach into a gap of the timestamps, or beyond the first or last sample."""
-    period = 1.0 / rate
-    jump = np.flatnonzero(np.diff(times) > 1.5 * period)
-    gap_starts = np.concatenate([[-np.inf], times[jump] + period, [times[-1] + period]])
-    gap_stops = np.concatenate([[times[0]], times[jump + 1], [np.inf]])
+    period = 1.0 / signal.typical_rate
+    before, after = _around_gaps(signal, period)
+    gap_starts = np.concatenate([[-np.inf], before + period, [signal.stop + period]])
+    gap_stops = np.concatenate([[signal.start], after, [np.inf]])
     # Half a period of tolerance: a clock that jitters, or is out of phase with the bins, lacks nothing.
     follows = np.searchsorted(gap_stops, starts + 0.5 * period, side="right")
     return gap_starts[follows] < stops - 0.5 * period
+
+
+def _around_gaps(signal: Signal, period: float) -> tuple[np.ndarray, np.ndarray]:
+    """Times of the last sample before and the first sample after each gap of the timestamps."""
+    if signal.timestamps is None:
+        return np.zeros(0), np.zeros(0)
+    jump = np.flatnonzero(np.diff(signal.timestamps) > 1.5 * period)
+    return signal.timestamps[jump], signal.timestamps[jump + 1]

@@ -137,6 +137,25 @@ def make_targets(
     return np.where(observed[:, None], values, 0.0), observed, labels
 
 
+def target_units(recording: Recording, names: Sequence[str]) -> tuple[str, ...]:
+    """Unit of each dimension that `make_targets` gives for these names; empty where it has none."""
+    units: list[str] = []
+    for name, signal in zip(names, target_sources(recording, names), strict=True):
+        if name in recording.behaviour and name != "position":
+            units += [signal.unit] * signal.n_channels
+            continue
+        length = "m" if signal.unit.strip().lower() in _METRES else signal.unit
+        unit, dims = {
+            "position": (length, signal.n_channels),
+            "velocity": (f"{length}/s", signal.n_channels),
+            "speed": (f"{length}/s", 1),
+            "log_speed": ("log(1 + cm/s)", 1),
+            "head_direction": ("", 2),
+        }.get(name, (length, 1))
+        units += [unit] * dims
+    return tuple(units)
+
+
 _Derive = Callable[[Signal, TargetOptions], Track]
 
 
@@ -181,12 +200,12 @@ def _direction_signal(recording: Recording, target: str) -> Signal:
 def _series(signal: Signal, options: TargetOptions) -> Track:
     """All channels of a series, as recorded."""
     names = (signal.name,) if signal.n_channels == 1 else signal.channels
-    return _smoothed(_regular(signal, signal.values, names, options), options)
+    return _smoothed(_regular(signal, signal.read(0, signal.n_samples), names, options), options)
 
 
 def _position(signal: Signal, options: TargetOptions) -> Track:
     """Position in m (in the unit of the file if that is no length)."""
-    metres = signal.values * _METRES.get(signal.unit.strip().lower(), 1.0)
+    metres = signal.read(0, signal.n_samples) * _METRES.get(signal.unit.strip().lower(), 1.0)
     return _smoothed(_regular(signal, metres, _AXES[: signal.n_channels], options), options)
 
 
@@ -204,7 +223,7 @@ def _axis(axis: int) -> _Derive:
 
 def _velocity(signal: Signal, options: TargetOptions) -> Track:
     """Derivative of the position in m/s; differences first, smoothing after, so that gaps have no slope."""
-    metres = signal.values * _METRES.get(signal.unit.strip().lower(), 1.0)
+    metres = signal.read(0, signal.n_samples) * _METRES.get(signal.unit.strip().lower(), 1.0)
     names = tuple(f"v{axis}" for axis in _AXES[: signal.n_channels])
     track = _regular(signal, metres, names, options)
     slope = np.gradient(track.values, track.times, axis=0)
@@ -234,7 +253,7 @@ def _head_direction(signal: Signal, options: TargetOptions) -> Track:
     unit = signal.unit.strip().lower()
     if unit not in _RADIANS:
         raise InputError(f"series '{signal.name}' must be in radians or degrees, got '{signal.unit}'")
-    angle = signal.values * _RADIANS[unit]
+    angle = signal.read(0, signal.n_samples) * _RADIANS[unit]
     vector = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
     track = _smoothed(_regular(signal, vector, ("cos", "sin"), options), options)
     length = np.linalg.norm(track.values, axis=1, keepdims=True)

@@ -1,5 +1,6 @@
 """Predictions of a target as a labelled data set: one layout for every decoder."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,17 +17,20 @@ def labelled_target(
     stacked: Stacked,
     target: Float[np.ndarray, "trials time dims"],
     deviation: Float[np.ndarray, "trials time dims"],
+    names: Sequence[str] | None = None,
 ) -> "xr.Dataset":
     """Name the axes of a decoded target.
 
     Parameters
     ----------
     batch
-        What was decoded; gives the width of a bin and the names of the dimensions.
+        What was decoded; gives the width of a bin.
     stacked
         The same batch, trials side by side.
     target, deviation
         Predicted mean and its standard error, in the unit of the target.
+    names
+        Of the dimensions; those of the batch's own target if None.
 
     Returns
     -------
@@ -36,7 +40,7 @@ def labelled_target(
     import xarray as xr
 
     inside = stacked.valid[..., None]
-    axes, names = ("trial", "time", "dim"), list(batch.target_names)
+    axes, names = ("trial", "time", "dim"), list(batch.target_names if names is None else names)
     return xr.Dataset(
         {
             "target": (axes, np.where(inside, target, np.nan)),

@@ -3,9 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from neurodyn.kernels.kalman import LinearGaussian
+from neurodyn.kernels import kalman
+from neurodyn.kernels.kalman import Belief, Filtered, Later, LinearGaussian, Smoothed
+from neurodyn.kernels.linalg import spectral_norm
 
 MAX_NORM = 0.9995
 """Bound on the spectral norm of the transition: memories of up to 2,000 bins, and no growth without input."""
@@ -17,9 +19,21 @@ class LinearDynamics(nnx.Module):
     It starts as ``latent`` independent leaky modes of unit stationary variance, their time constants spaced
     geometrically between the two ends of ``memory`` (bins), each seen through a random emission of unit row norm.
     The initial state, mean 0 and covariance I, is fixed.
+
+    Arguments
+    ---------
+    parallel: recursion of logarithmic depth over time (see :func:`neurodyn.kernels.kalman.filter_trials`).
     """
 
-    def __init__(self, latent: int, observed: int, memory: tuple[float, float], *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        latent: int,
+        observed: int,
+        memory: tuple[float, float],
+        *,
+        parallel: bool | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
         dtype = jnp.result_type(float)
         decay = np.exp(-1.0 / np.geomspace(*memory, latent))
         rows = nnx.initializers.normal(1.0 / np.sqrt(latent))
@@ -27,6 +41,7 @@ class LinearDynamics(nnx.Module):
         self.emission = nnx.Param(rows(rngs.params(), (observed, latent), dtype))
         self.log_process_noise = nnx.Param(jnp.asarray(np.log(1 - decay**2), dtype))
         self.log_observation_noise = nnx.Param(jnp.zeros(observed, dtype))
+        self.latent, self.parallel = latent, parallel
 
     def parameters(self) -> LinearGaussian:
         """The parameters as the kernels take them."""
@@ -46,10 +61,31 @@ class LinearDynamics(nnx.Module):
 
         A modality may be silent for minutes: with an unstable mode its predicted covariance would then overflow.
         """
-        transition = self.transition[...]
-        norm = jnp.linalg.norm(transition, ord=2)
+        transition = jnp.asarray(self.transition[...])
+        norm = spectral_norm(transition)
         return transition * jnp.minimum(jnp.ones_like(norm), MAX_NORM / norm)
 
     def emit(self, latent: Float[Array, "*batch latent"]) -> Float[Array, "*batch observed"]:
         """``C x``: the embedding that goes with a latent state."""
         return latent @ self.emission[...].T
+
+    def filter(
+        self,
+        embedding: Float[Array, "trial time observed"],
+        seen: Bool[Array, " time"] | Bool[Array, "trial time"],
+        start: Belief | None = None,
+    ) -> Filtered:
+        """Causal estimates of the state in every bin, from the bins seen so far (and from ``start`` on)."""
+        return kalman.filter_trials(self.parameters(), embedding, seen[..., None], start, parallel=self.parallel)
+
+    def smooth(self, filtered: Filtered, later: Later | None = None) -> Smoothed:
+        """Estimates of the state from whole trials (and from what ``later`` pieces of them say)."""
+        return kalman.smooth_trials(self.parameters(), filtered, later, parallel=self.parallel)
+
+    def after(self, filtered: Filtered) -> Belief:
+        """The prediction for the bin after the last."""
+        return kalman.after(self.parameters(), filtered)
+
+    def smoothed_covariances(self, filtered: Filtered, smoothed: Smoothed) -> Float[Array, "*trial time latent latent"]:
+        """``P[t|T]`` of every bin."""
+        return kalman.smoothed_covariances(self.parameters(), filtered.covariances.filtered, smoothed.information)

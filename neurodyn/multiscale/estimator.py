@@ -12,6 +12,7 @@ import xarray as xr
 from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import bits_per_spike, correlation, r2
 from neurodyn.multiscale.config import (
     DecoderConfig,
@@ -22,7 +23,7 @@ from neurodyn.multiscale.config import (
 )
 from neurodyn.multiscale.fitted import Fitted, Readout, fit_readouts
 from neurodyn.multiscale.fitting import fit_parameters
-from neurodyn.multiscale.inference import Network, decode_means, look_ahead
+from neurodyn.multiscale.inference import Network, expected_observations, look_ahead
 from neurodyn.multiscale.storage import load_fitted, provenance, save_fitted
 from neurodyn.training import Bar
 
@@ -77,10 +78,16 @@ class MultiscaleDecoder:
         """
         wide = (128, 128, 128)
         return cls(
-            latent, latent, None, wide, wide, (128,), linear_path=False, traces=(),
+            latent=latent,
+            own=latent,
+            encoder=wide,
+            decoder=wide,
+            fusion=(128,),
+            linear_path=False,
+            traces=(),
             objective=ObjectiveConfig(target=0.0, dropout=0.1, score_hidden=False),
             training=TrainingConfig(epochs=epochs, batch=32, average=0.0, patience=epochs, seed=seed),
-        )  # fmt: skip
+        )
 
     def fit(self, batch: MultimodalBatch, *, checkpoint: str | os.PathLike[str] | None = None) -> "MultiscaleDecoder":
         """Train on a batch and fit the target's read-out; returns a fitted copy.
@@ -111,9 +118,19 @@ class MultiscaleDecoder:
         network = Network(trained.graph, trained.outcome.parameters, trained.constants)
         filtered, smoothed = fit_readouts(network, batch)
         fitted = Fitted(
-            config, network, scaling, batch.modalities, batch.target_names, batch.width,
-            filtered, smoothed, trained.outcome.history, trained.outcome.status, provenance(batch),
-        )  # fmt: skip
+            config=config,
+            network=network,
+            scaling=scaling,
+            modalities=batch.modalities,
+            target_names=batch.target_names,
+            width=batch.width,
+            filtered=filtered,
+            smoothed=smoothed,
+            history=trained.outcome.history,
+            status=trained.outcome.status,
+            provenance=provenance(batch),
+            target_units=batch.target_units,
+        )
         return replace(self, fitted_=fitted)
 
     def transform(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> xr.Dataset:
@@ -134,12 +151,12 @@ class MultiscaleDecoder:
             raise InputError("a smoothed estimate knows the whole trial: predict ahead from the filtered one")
         stacked = batch.stacked()
         latent = fitted.estimate(batch, smooth=smoothed).latent
-        graph, *arrays = fitted.network
         if ahead:
+            graph, *arrays = fitted.network
             latent = np.asarray(look_ahead(*arrays, latent, graph, ahead))
         variables = {"latent": _labelled(latent, stacked, "component", [f"x{i}" for i in range(latent.shape[-1])])}
-        for row, mean in zip(fitted.modalities, decode_means(*arrays, latent, graph), strict=True):
-            values = fitted.scaling.invert_observation(row.name, np.asarray(mean))
+        for row, mean in zip(fitted.modalities, expected_observations(fitted.network, latent), strict=True):
+            values = fitted.scaling.invert_observation(row.name, mean)
             variables[row.name] = _labelled(values, stacked, f"{row.name}_channel", row.channels)
         return _dataset(variables, batch, stacked)
 
@@ -154,17 +171,9 @@ class MultiscaleDecoder:
         fitted, readout = self._fitted(), self._readout(smoothed)
         stacked = batch.stacked()
         estimates = fitted.estimate(batch, smooth=smoothed)
-        target = readout.linear.predict(estimates.features)
-        deviation = np.broadcast_to(np.sqrt(readout.variance(estimates.covariances)), target.shape)
-        names = fitted.target_names
-        return _dataset(
-            {
-                "target": _labelled(target, stacked, "dim", names),
-                "deviation": _labelled(deviation, stacked, "dim", names),
-            },
-            batch,
-            stacked,
-        )
+        target = readout.predict(estimates)
+        deviation = np.broadcast_to(np.sqrt(readout.variance(estimates)), target.shape)
+        return labelled_target(batch, stacked, target, deviation, fitted.target_names)
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> xr.Dataset:
         """How well the batch is decoded, over all its scored bins.
@@ -197,18 +206,36 @@ class MultiscaleDecoder:
 
         return RealtimeDecoder(self._fitted())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one HDF5 file, atomically."""
-        save_fitted(path, self._fitted())
-
-    @staticmethod
-    def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder":
-        """Read a model that :meth:`save` wrote.
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the live decoder to one npz file, for rigs that have NumPy but no JAX (``neurodyn.realtime.runner``).
 
         Raises
         ------
         InputError
-            If the file is not a model of this package or of a later version.
+            If the file cannot be written.
+        """
+        from neurodyn.realtime.freeze import export
+
+        export(self._fitted(), path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a directory: ``model.json`` to read and its arrays; all of it or nothing.
+
+        Raises
+        ------
+        InputError
+            If the directory cannot be written, or holds something else.
+        """
+        save_fitted(path, self._fitted())
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder":
+        """Read a model that :meth:`save` wrote, on whatever device is there; older formats are brought up to date.
+
+        Raises
+        ------
+        InputError
+            If it is not a model of this package, damaged, or of a later version.
         """
         fitted = load_fitted(path)
         model = fitted.config.model
@@ -222,20 +249,26 @@ class MultiscaleDecoder:
 
     def _config(self, batch: MultimodalBatch) -> DecoderConfig:
         rows = tuple(
-            ModalityConfig(m.name, m.n_channels, m.likelihood, self.encoder, self.decoder, SMOOTHNESS[m.likelihood])
+            ModalityConfig(
+                name=m.name,
+                channels=m.n_channels,
+                likelihood=m.likelihood,
+                encoder=self.encoder,
+                decoder=self.decoder,
+                smoothness=SMOOTHNESS[m.likelihood],
+            )
             for m in batch.modalities
         )
-        memory = (self.memory[0] / batch.width, self.memory[1] / batch.width)
         model = ModelConfig(
-            rows,
-            self.latent,
-            self.own or self.latent,
-            self.embedding or self.latent,
-            batch.n_dims,
-            self.fusion,
-            memory,
-            self.linear_path,
-            tuple(seconds / batch.width for seconds in self.traces),
+            modalities=rows,
+            latent=self.latent,
+            own=self.own or self.latent,
+            embedding=self.embedding or self.latent,
+            target=batch.n_dims,
+            fusion=self.fusion,
+            memory=(self.memory[0] / batch.width, self.memory[1] / batch.width),
+            skip=self.linear_path,
+            traces=tuple(seconds / batch.width for seconds in self.traces),
         )
         return DecoderConfig(model, self.objective, self.training)
 

@@ -1,23 +1,25 @@
 """A trained model with everything needed to decode with it: network, target read-out, names and units."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
-from neurodyn.multiscale.inference import Estimates, Network, estimate, readout_variance
+from neurodyn.multiscale.inference import Estimates, Network, estimate, estimate_both, readout_variance
 from neurodyn.targets.linear import LinearTarget, average_targets, fit_ridge, time_blocks
 from neurodyn.training import History
 
 RIDGE_BLOCKS = 10
 """Blocks of training time among which the penalty of the target read-out is chosen."""
+
+PREDICTED_BINS = 2**14
+"""Bins per trial that the target is read out in at once."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,16 @@ class Readout:
     linear: LinearTarget
     usual_variance: Float[np.ndarray, " dim"]
 
-    def variance(self, covariances: Sequence[Array]) -> np.ndarray:
+    def predict(self, estimates: Estimates) -> Float[np.ndarray, "trial time dim"]:
+        """Target in every bin; a stretch of bins at a time, since features are wide and in double precision."""
+        bins = range(0, estimates.latent.shape[1], PREDICTED_BINS)
+        return np.concatenate(
+            [self.linear.predict(estimates.bins(first, first + PREDICTED_BINS).features) for first in bins], axis=1
+        )
+
+    def variance(self, estimates: Estimates) -> np.ndarray:
         """Predictive variance of the target for each bin (... x dim), in squared target units."""
-        excess = np.asarray(readout_variance(covariances, self.linear.weights)) - self.usual_variance
+        excess = np.asarray(estimates.spread) - self.usual_variance
         return np.diag(self.linear.residual_covariance) + np.maximum(excess, 0)
 
 
@@ -55,6 +64,7 @@ class Fitted:
     history: History
     status: str
     provenance: dict[str, Any]
+    target_units: tuple[str, ...] = ()
 
     def check(self, batch: MultimodalBatch) -> None:
         """Refuse a batch the model was not trained for.
@@ -62,7 +72,8 @@ class Fitted:
         Raises
         ------
         InputError
-            If modalities, channels or bin width differ; the message names the first difference.
+            If modalities, their channels, rates or units, or the bin width differ; the message names the first
+            difference.
         """
         if not np.isclose(batch.width, self.width):
             raise InputError(f"the model was fitted on {self.width:g} s bins, the batch has {batch.width:g} s bins")
@@ -73,21 +84,30 @@ class Fitted:
                     f"modality '{row.name}' was fitted on {row.n_channels} channels "
                     f"({_shortened(row.channels)}), the batch has {found.n_channels} ({_shortened(found.channels)})"
                 )
+            if found.clock != row.clock:
+                raise InputError(
+                    f"modality '{row.name}' was fitted with a sample every {row.clock * self.width:g} s, "
+                    f"the batch has one every {found.clock * self.width:g} s"
+                )
+            if row.unit and found.unit and found.unit != row.unit:
+                raise InputError(f"modality '{row.name}' was fitted in {row.unit}, the batch is in {found.unit}")
 
     def estimate(self, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
-        """Latents of every trial (see :func:`neurodyn.multiscale.inference.estimate`)."""
+        """Every state in every bin of every trial (see :mod:`neurodyn.multiscale.inference`)."""
         self.check(batch)
-        return estimate(self.network, batch.with_modalities([m.name for m in self.modalities]), smooth=smooth)
+        batch = batch.with_modalities([m.name for m in self.modalities])
+        filtered, smoothed = (None if r is None else r.linear.weights for r in (self.filtered, self.smoothed))
+        if smooth:
+            return estimate_both(self.network, batch, filtered, smoothed)[1]
+        return estimate(self.network, batch, filtered)
 
 
 def fit_readouts(network: Network, batch: MultimodalBatch) -> tuple[Readout | None, Readout | None]:
     """Ridge regressions from filtered and from smoothed latents to the target, on the batch's scored bins."""
     if batch.n_dims == 0:
         return None, None
-    return (
-        _fit_readout(batch, estimate(network, batch, smooth=False)),
-        _fit_readout(batch, estimate(network, batch, smooth=True)),
-    )
+    filtered, smoothed = estimate_both(network, batch)
+    return _fit_readout(batch, filtered), _fit_readout(batch, smoothed)
 
 
 def _fit_readout(batch: MultimodalBatch, states: Estimates) -> Readout:
@@ -98,9 +118,7 @@ def _fit_readout(batch: MultimodalBatch, states: Estimates) -> Readout:
     target = np.asarray(stacked.target[scored], np.float64)
     parts = [part for part in (states.states, np.asarray(states.traces, np.float64)) if part.shape[-1]]
     linear = average_targets([fit_ridge(part[scored], target, blocks[scored]) for part in parts])
-    spread = np.asarray(readout_variance(states.covariances, linear.weights))
-    usual = np.broadcast_to(spread, (*scored.shape, spread.shape[-1]))[scored].mean(axis=0)
-    return Readout(linear, usual)
+    return Readout(linear, np.asarray(readout_variance(states.usual, linear.weights)))
 
 
 def to_host(tree: Any) -> Any:

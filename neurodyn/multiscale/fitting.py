@@ -21,7 +21,7 @@ from neurodyn.multiscale.config import DecoderConfig, TrainingConfig
 from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
-from neurodyn.training import LoopConfig, Outcome, Progress, train, triangular
+from neurodyn.training import LoopConfig, Outcome, Placement, Progress, train, triangular
 
 SHARED_SHARE = 0.8
 """Share of the segments that must see every modality in the same bins for the others to be left out."""
@@ -142,7 +142,7 @@ def timeline_of(batch: MultimodalBatch, scaling: Scaling) -> Timeline:
 
 def gather(
     timeline: Timeline,
-    segments: Int[Array, "3 trial"],
+    segments: Int[Array | np.ndarray, "3 trial"],
     bins: int,
     *,
     shared: bool,
@@ -189,6 +189,15 @@ def most_share_a_mask(batch: MultimodalBatch, segments: Segments) -> tuple[Segme
         return segments, False
     starts, lengths, leads = segments.everything()[:, kept]
     return Segments(starts, lengths, leads, segments.bins, segments.per_epoch), True
+
+
+def share_a_mask(batch: MultimodalBatch, segments: Segments) -> bool:
+    """Whether all segments see every modality in the same bins, and are equally long."""
+    if np.any(segments.lengths < segments.bins):
+        return False
+    index = segments.starts[:, None] + np.arange(segments.bins)
+    masks = (np.any(batch.observed[name], axis=1)[index] for name in batch.names)
+    return all(bool((mask == mask[0]).all()) for mask in masks)
 
 
 def _off_the_clock(batch: MultimodalBatch) -> Bool[np.ndarray, " bin"]:
@@ -240,7 +249,8 @@ def build_model(config: DecoderConfig, scaling: Scaling) -> MultiscaleModel:
         m.name: (jnp.asarray(scaling.mean[m.name], dtype), jnp.asarray(scaling.scale[m.name], dtype))
         for m in config.model.modalities
     }
-    return MultiscaleModel(config.model, statistics, rngs=nnx.Rngs(config.training.seed))
+    rngs = nnx.Rngs(config.training.seed)
+    return MultiscaleModel(config.model, statistics, parallel=config.training.parallel, rngs=rngs)
 
 
 def split_model(model: MultiscaleModel) -> tuple[Any, Any, Any]:
@@ -280,7 +290,7 @@ def run_epoch(
 
     def step(state: TrainState, chosen: Array) -> tuple[TrainState, Array]:
         batch = gather(timeline, chosen, bins, shared=shared)
-        key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), state.step)
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
         value, gradient = jax.value_and_grad(loss)(state.parameters, batch, draw_dropout(key, batch, config))
         with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
             updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
@@ -292,11 +302,12 @@ def run_epoch(
 
 
 def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dropout:
-    """Masks of one step: bins per modality (one mask for the whole batch), input channels, fused embedding."""
+    """Masks of one step: bins per modality (for the whole batch or per trial), input channels, fused embedding."""
     objective, (trials, bins) = config.objective, batch.scored.shape
+    hidden_shape = (trials, bins) if objective.time_dropout_per_trial else (bins,)
     keys = iter(jax.random.split(key, 2 * len(config.model.modalities) + 1))
     hidden = {
-        m.name: jax.random.bernoulli(next(keys), objective.time_dropout, (bins,)) for m in config.model.modalities
+        m.name: jax.random.bernoulli(next(keys), objective.time_dropout, hidden_shape) for m in config.model.modalities
     }
     channels = {
         m.name: jax.random.bernoulli(next(keys), objective.dropout, (trials, bins, m.channels))
@@ -349,22 +360,22 @@ def fit_parameters(
 ) -> Trained:
     """Train the model on a batch; the validation share chooses which parameters are kept."""
     training = config.training
-    model = build_model(config, scaling)
-    graph, parameters, constants = split_model(model)
+    graph, parameters, constants = split_model(build_model(config, scaling))
     inner, held = validation_split(batch, training.validation, training.segment)
     segments, shared = most_share_a_mask(inner, segments_of(inner, training.segment))
-    held_segments = _whole_trials(held)
-    timeline = timeline_of(batch, scaling)
+    _, steps, trials = segments.draw(training.seed, 0, training.batch).shape
+    placement = Placement.of(trials)
+    timeline = placement.everywhere(timeline_of(batch, scaling))
     scales = {n: jnp.asarray(s, timeline.target.dtype) for n, s in likelihood_scales(batch, scaling).items()}
-    steps = segments.draw(training.seed, 0, training.batch).shape[1]
-    held_batch = gather(timeline, jnp.asarray(held_segments.everything()), held_segments.bins, shared=False)
-
+    constants, scales, seed = placement.everywhere((constants, scales, jnp.asarray(training.seed)))
+    whole = _whole_trials(held)
+    held_batch = gather(timeline, whole.everything(), whole.bins, shared=share_a_mask(held, whole))
     compiled = _without_the_course(config)
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
         drawn = jnp.asarray(segments.draw(training.seed, number, training.batch))
         return run_epoch(
-            state, constants, timeline, scales, drawn, jnp.asarray(training.seed),
+            state, constants, timeline, scales, placement.split(drawn, axis=2), seed,
             graph=graph, config=compiled, steps_per_epoch=steps, bins=segments.bins, shared=shared,
         )  # fmt: skip
 
@@ -374,20 +385,21 @@ def fit_parameters(
         return (terms.target if config.model.target and config.objective.target > 0 else terms.total()), kept
 
     start = TrainState(
-        parameters,
-        optimizer_of(config, steps).init(parameters),
-        jax.tree.map(jnp.copy, parameters),
-        jnp.zeros((), jnp.int32),
+        parameters=parameters,
+        optimizer=optimizer_of(config, steps).init(parameters),
+        average=jax.tree.map(jnp.copy, parameters),
+        step=jnp.zeros((), jnp.int32),
     )
+    start = placement.everywhere(start)
     loop = LoopConfig(
-        training.epochs,
-        training.validate_every,
-        training.patience,
-        checkpoint,
-        {"config": asdict(config), "data": _fingerprint(batch)},
+        epochs=training.epochs,
+        validate_every=training.validate_every,
+        patience=training.patience,
+        checkpoint=checkpoint,
+        identity={"config": asdict(config), "data": _fingerprint(batch)},
     )
     outcome = train(start, epoch, validate, loop, progress)
-    return Trained(outcome.parameters, constants, graph, outcome)
+    return Trained(parameters=outcome.parameters, constants=constants, graph=graph, outcome=outcome)
 
 
 def _without_the_course(config: DecoderConfig) -> DecoderConfig:

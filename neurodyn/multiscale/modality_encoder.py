@@ -28,12 +28,17 @@ class ModalityEncoder(nnx.Module):
         scale: Float[Array, " channel"],
         *,
         filtered: bool,
+        parallel: bool | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         self.center = Constant(center)
         self.scale = Constant(scale)
         self.network = Mlp(modality.channels, modality.encoder, config.embedding, skip=config.skip, rngs=rngs)
-        self.dynamics = LinearDynamics(config.own, config.embedding, config.memory, rngs=rngs) if filtered else None
+        self.dynamics = (
+            LinearDynamics(config.own, config.embedding, config.memory, parallel=parallel, rngs=rngs)
+            if filtered
+            else None
+        )
 
     def scaled(self, values: Float[Array, "*batch channel"]) -> Float[Array, "*batch channel"]:
         """Z-score with the statistics of the training data."""
@@ -57,9 +62,10 @@ class ModalityEncoder(nnx.Module):
         self,
         embedding: Float[Array, "trial time embedding"],
         seen: Bool[Array, " time"] | Bool[Array, "trial time"],
+        start: kalman.Belief | None = None,
     ) -> tuple[Float[Array, "trial time embedding"], kalman.Filtered | None]:
         """Embedding in every bin, from the bins seen so far: ``C z[t|t]``, and the own state z it comes from."""
         if self.dynamics is None:
             return embedding, None
-        filtered = kalman.filter_trials(self.dynamics.parameters(), embedding, seen[..., None])
+        filtered = self.dynamics.filter(embedding, seen, start)
         return self.dynamics.emit(filtered.mean), filtered

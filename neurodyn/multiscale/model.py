@@ -1,6 +1,6 @@
 """The whole model: encoders, fusion, backbone, decoders, for any number of modalities.
 
-Offline (:meth:`MultiscaleModel.infer`) and in real time (:meth:`MultiscaleModel.step`) the same parameters meet the
+Offline (:meth:`MultiscaleModel.filter`) and in real time (:meth:`MultiscaleModel.step`) the same parameters meet the
 same kernels; that both give the same latents is a test, with missing bins and channels.
 """
 
@@ -13,8 +13,9 @@ from jaxtyping import Array, Bool, Float
 
 from neurodyn.kernels import kalman
 from neurodyn.kernels.kalman import Belief
-from neurodyn.multiscale.backbone import Backbone, Latents
+from neurodyn.multiscale.backbone import Backbone
 from neurodyn.multiscale.config import ModelConfig
+from neurodyn.multiscale.dynamics import LinearDynamics
 from neurodyn.multiscale.fusion import Fusion
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
 from neurodyn.multiscale.modality_encoder import ModalityEncoder
@@ -35,7 +36,10 @@ class Observations(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the model carries from bin to bin: beliefs about the next bin, before its observations."""
+    """What the model carries from bin to bin: beliefs about the next bin, before its observations.
+
+    Between pieces of whole trials, means and traces have a trial axis, and covariances where masks differ.
+    """
 
     modalities: tuple[Belief, ...]
     backbone: Belief
@@ -57,10 +61,25 @@ class StepOutput(NamedTuple):
     means: tuple[Float[Array, " channel"], ...]
 
 
-class Dropout(NamedTuple):
-    """What training hides: bins per modality (time), input channels, entries of the fused embedding."""
+class Future(NamedTuple):
+    """What the pieces of trials after this one say, by state (the backbone's first), and their reversed traces."""
 
-    bins: Mapping[str, Bool[Array, " time"]]
+    states: tuple[kalman.Later, ...]
+    traces: tuple[TraceState, ...]
+
+
+class Latents(NamedTuple):
+    """Estimates of the backbone's state; variances are shared by trials with one mask."""
+
+    filtered: Float[Array, "trial time latent"]  # x[t|t], causal
+    smoothed: Float[Array, "trial time latent"]  # x[t|T], offline
+    smoothed_variance: Float[Array, "*trial time latent"]
+
+
+class Dropout(NamedTuple):
+    """What training hides: bins per modality (one mask for all trials, or one each), channels, fused entries."""
+
+    bins: Mapping[str, Bool[Array, "*trial time"]]
     channels: Mapping[str, Bool[Array, "trial time channel"]]
     fused: Float[Array, "trial time embedding"]
 
@@ -77,16 +96,20 @@ class MultiscaleModel(nnx.Module):
         config: ModelConfig,
         scaling: Mapping[str, tuple[Float[Array, " channel"], Float[Array, " channel"]]],
         *,
+        parallel: bool | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         many = len(config.modalities) > 1
         self.names = tuple(m.name for m in config.modalities)
         self.trace_bins = config.traces
         self.encoders = nnx.List(
-            [ModalityEncoder(m, config, *scaling[m.name], filtered=many, rngs=rngs) for m in config.modalities]
+            [
+                ModalityEncoder(m, config, *scaling[m.name], filtered=many, parallel=parallel, rngs=rngs)
+                for m in config.modalities
+            ]
         )
         self.fusion = Fusion(config, rngs=rngs) if many else None
-        self.backbone = Backbone(config.latent, config.embedding, config.memory, rngs=rngs)
+        self.backbone = Backbone(config.latent, config.embedding, config.memory, parallel=parallel, rngs=rngs)
         self.decoders = nnx.List([ModalityDecoder(m, config, rngs=rngs) for m in config.modalities])
         # The read-out used inside the objective only; the decoder a user gets is fitted afterwards by ridge.
         width, dtype = config.target, jnp.result_type(float)
@@ -94,60 +117,61 @@ class MultiscaleModel(nnx.Module):
 
     # Offline --------------------------------------------------------------------------------------------------
 
-    def embed(
-        self, observations: Observations, dropout: Dropout | None = None
-    ) -> tuple[Float[Array, "trial time embedding"], Bool[Array, "*trial time"], tuple[kalman.Filtered, ...]]:
-        """Fused embedding of every bin, the bins in which the backbone sees it, and each modality's own state."""
+    @property
+    def dynamics(self) -> tuple[LinearDynamics, ...]:
+        """The linear dynamics of every state: the backbone's, then each modality's own."""
+        return (self.backbone, *(e.dynamics for e in self.encoders if e.dynamics is not None))
+
+    def filter(
+        self, observations: Observations, start: State | None = None, dropout: Dropout | None = None
+    ) -> tuple[kalman.Filtered, ...]:
+        """Causal estimates of every state of the model in every bin: the backbone's first, then each modality's own.
+
+        Arguments
+        ---------
+        start: where the piece of the trials before this one ended; None at their beginning.
+        dropout: what training hides.
+        """
         filled, own, seen = [], [], observations.valid
+        beliefs = iter(() if start is None else start.modalities)
         for name, encoder in zip(self.names, self.encoders, strict=True):
             seen = observations.seen[name]
             observed = observations.observed[name]
             if dropout is not None:
                 seen = seen & ~dropout.bins[name]
                 observed = observed & ~dropout.channels[name]
-            embedding, state = encoder.fill(encoder.embed(observations.values[name], observed), seen)
+            embedding = encoder.embed(observations.values[name], observed)
+            embedding, state = encoder.fill(embedding, seen, next(beliefs, None))
             filled.append(embedding)
             own += [] if state is None else [state]
-        if self.fusion is None:
-            return filled[0], seen, ()
-        return self.fusion(filled), observations.valid, tuple(own)
-
-    def infer(self, observations: Observations, *, smooth: bool = True, dropout: Dropout | None = None) -> Latents:
-        """Latents of whole trials: filtered (causal) and, if asked, smoothed."""
-        fused, seen, _ = self.embed(observations, dropout)
+        fused = filled[0]
+        if self.fusion is not None:
+            fused, seen = self.fusion(filled), observations.valid
         if dropout is not None:
             fused = fused * dropout.fused
-        return self.backbone.infer(fused, seen, smooth=smooth)
+        return self.backbone.filter(fused, seen, None if start is None else start.backbone), *own
 
-    def states(self, observations: Observations, *, smooth: bool) -> tuple[Belief, ...]:
-        """Mean and covariance of every state of the model in every bin, filtered or smoothed.
-
-        Returns
-        -------
-        The backbone's first, then each modality's own; means are trial x time x state, covariances time x state x state
-        where all trials share a mask.
-        """
-        fused, seen, own = self.embed(observations)
-        backbone = self.backbone.parameters()
-        parts = [(backbone, kalman.filter_trials(backbone, fused, seen[..., None]))]
-        parts += [(e.dynamics.parameters(), f) for e, f in zip(self.encoders, own, strict=False) if e.dynamics]
-        return tuple(_belief(dynamics, filtered, smooth) for dynamics, filtered in parts)
+    def infer(self, observations: Observations, dropout: Dropout | None = None) -> Latents:
+        """The backbone's state in every bin of whole trials, filtered (causal) and smoothed."""
+        filtered = self.filter(observations, dropout=dropout)[0]
+        smoothed = self.backbone.smooth(filtered)
+        return Latents(filtered.mean, smoothed.mean, smoothed.variance)
 
     def decays(self) -> Float[Array, " scale"]:
         """Factor per bin of each time scale of the traces."""
         return jnp.exp(-1 / jnp.asarray(self.trace_bins, jnp.result_type(float)))
 
-    def traces(self, observations: Observations, *, reverse: bool = False) -> Float[Array, "trial time feature"]:
-        """Traces of all modalities side by side, of the past or, reversed, of the future."""
-        return jnp.concatenate(
-            [
-                traces_of_trials(
-                    self.decays(), e.scaled(observations.values[n]), observations.observed[n], reverse=reverse
-                )
-                for n, e in zip(self.names, self.encoders, strict=True)
-            ],
-            axis=-1,
-        )
+    def traces(
+        self, observations: Observations, start: tuple[TraceState, ...], *, reverse: bool = False
+    ) -> tuple[tuple[TraceState, ...], Float[Array, "trial time feature"]]:
+        """Traces of all modalities side by side, of the past or, reversed, of the future; and how they go on."""
+        onward, traces = [], []
+        for name, encoder, state in zip(self.names, self.encoders, start, strict=True):
+            values = encoder.scaled(observations.values[name])
+            state, trace = traces_of_trials(self.decays(), values, observations.observed[name], state, reverse=reverse)
+            onward.append(state)
+            traces.append(trace)
+        return tuple(onward), jnp.concatenate(traces, axis=-1)
 
     # In real time ---------------------------------------------------------------------------------------------
 
@@ -171,7 +195,7 @@ class MultiscaleModel(nnx.Module):
         values: Mapping[str, Float[Array, " channel"]],
         observed: Mapping[str, Bool[Array, " channel"]],
     ) -> tuple[State, StepOutput]:
-        """One bin: the recursion that :meth:`infer` runs over whole trials."""
+        """One bin: the recursion that :meth:`filter` runs over whole trials."""
         filled, states, beliefs, traces, seen = [], [], [], [], jnp.asarray(True)
         for position, (name, encoder) in enumerate(zip(self.names, self.encoders, strict=True)):
             seen = jnp.any(observed[name])
@@ -197,14 +221,6 @@ class MultiscaleModel(nnx.Module):
         """Expected observation of each modality given a latent state."""
         embedding = self.backbone.emit(latent)
         return tuple(decoder.mean(embedding) for decoder in self.decoders)
-
-
-def _belief(dynamics: kalman.LinearGaussian, filtered: kalman.Filtered, smooth: bool) -> Belief:
-    covariance = filtered.covariances.filtered
-    if not smooth:
-        return Belief(filtered.mean, covariance)
-    smoothed = kalman.smooth_trials(dynamics, filtered)
-    return Belief(smoothed.mean, kalman.smoothed_covariances(dynamics, covariance, smoothed.information))
 
 
 def _condition(dynamics: kalman.LinearGaussian, predicted: Belief, embedding: Array, seen: Bool[Array, ""]) -> Belief:

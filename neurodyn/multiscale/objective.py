@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from neurodyn.multiscale.backbone import Latents
 from neurodyn.multiscale.config import ModelConfig, ObjectiveConfig
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
-from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
+from neurodyn.multiscale.model import Dropout, Latents, MultiscaleModel, Observations
 
 
 class TrainingBatch(NamedTuple):
@@ -50,8 +49,7 @@ def loss_terms(
     scales: tau of the spec per modality, the weight of its log-likelihood (:func:`likelihood_scales`).
     dropout: what to hide, or None for validation.
     """
-    latents = model.infer(batch.observations, dropout=dropout)
-    assert latents.smoothed is not None
+    latents = model.infer(batch.observations, dropout)
     ahead = tuple(k for k in objective.horizons if k > 0)
     states = [latents.smoothed[None]] + ([model.backbone.ahead(latents.filtered, ahead)] if ahead else [])
     embeddings = model.backbone.emit(jnp.concatenate(states))
@@ -63,7 +61,7 @@ def loss_terms(
             values = encoder.scaled(values)
         visible = batch.observations.observed[row.name]
         if dropout is not None and not objective.score_hidden:
-            visible = visible & ~dropout.bins[row.name][:, None]
+            visible = visible & ~dropout.bins[row.name][..., None]
         outputs = decoder(embeddings)
         score += scales[row.name] * _log_likelihood(decoder, outputs, values, visible, horizons, objective)
         rough += row.smoothness * _output_roughness(decoder, outputs[0], jnp.any(visible, -1))
@@ -112,8 +110,6 @@ def _output_roughness(
 
 def _latent_roughness(latents: Latents, valid: Bool[Array, "*trial time"]) -> Float[Array, ""]:
     """Mean divergence between consecutive smoothed latents of a trial, over the first half of their dimensions."""
-    assert latents.smoothed is not None
-    assert latents.smoothed_variance is not None
     half = max(1, latents.smoothed.shape[-1] // 2)
     mean, variance = latents.smoothed[..., :half], latents.smoothed_variance[..., :half]
     early, late = variance[..., :-1, :], variance[..., 1:, :]

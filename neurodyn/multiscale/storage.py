@@ -1,9 +1,19 @@
-"""A fitted model as one HDF5 file: settings as JSON, arrays by name; loading never executes anything."""
+"""A fitted model as a directory: settings as JSON, arrays as HDF5; loading never executes anything.
 
+    model.json                  what a person wants to know: settings, channels, units, versions, history
+    arrays-<digest>.h5          parameters, scaling and read-outs; named after their content
+
+``model.json`` names the arrays it belongs to and is replaced in one step after they have been written: a kill at any
+moment leaves the previous model whole.  A single HDF5 file is version 1 of the format and is still read.
+"""
+
+import contextlib
+import hashlib
+import json
 import os
-import platform
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-import neurodyn
 from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
@@ -27,14 +36,19 @@ from neurodyn.multiscale.fitting import build_model, split_model
 from neurodyn.multiscale.inference import Network
 from neurodyn.targets.linear import LinearTarget
 from neurodyn.training import History, load_arrays, load_settings, save_checkpoint
+from neurodyn.versions import versions
+
+FORMAT = "neurodyn-model"
+VERSION = 2
+SETTINGS = "model.json"
+
+_Settings = dict[str, Any]
 
 
 def provenance(batch: MultimodalBatch) -> dict[str, Any]:
     """Versions and sizes that a result depends on."""
-    packages = ("jax", "flax", "optax", "numpyro", "numpy", "scipy")
     return {
-        "versions": {"neurodyn": neurodyn.__version__, **{p: version(p) for p in packages}},
-        "python": platform.python_version(),
+        "versions": versions(),
         "device": jax.devices()[0].platform,
         "training_bins": batch.n_bins,
         "training_trials": batch.n_trials,
@@ -42,19 +56,50 @@ def provenance(batch: MultimodalBatch) -> dict[str, Any]:
 
 
 def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
-    """Write a fitted model atomically."""
+    """Write a fitted model to a directory, atomically.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written, or there is something else in its place.
+    """
+    folder, arrays = Path(path), _arrays(fitted)
+    if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
+        raise InputError(f"'{folder}' is there already and is no model: choose another name for the directory")
+    digest = _digest(arrays)
     settings = {
+        "format": FORMAT,
+        "version": VERSION,
         "kind": "multiscale",
+        "arrays": f"arrays-{digest[:16]}.h5",
+        "sha256": digest,
         "config": asdict(fitted.config),
         "modalities": [asdict(m) for m in fitted.modalities],
         "target_names": list(fitted.target_names),
+        "target_units": list(fitted.target_units),
         "width_seconds": fitted.width,
         "history": asdict(fitted.history),
         "status": fitted.status,
         "provenance": fitted.provenance,
         "dtype": str(np.dtype(jnp.result_type(float))),
     }
-    save_checkpoint(path, _arrays(fitted), settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(folder / settings["arrays"], arrays, {"kind": "multiscale"})
+        _replace_text(folder / SETTINGS, json.dumps(settings, indent=1, ensure_ascii=False))
+    except OSError as error:
+        raise InputError(f"cannot write the model '{folder}': {error.strerror or error}") from error
+    for old in (*folder.glob("arrays-*.h5"), *folder.glob(".arrays-*.tmp")):
+        if old.name != settings["arrays"]:
+            with contextlib.suppress(OSError):
+                old.unlink()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a directory holds a model, or nothing but what an interrupted save left behind."""
+    names = [path.name for path in folder.iterdir()]
+    leftover = all(name.startswith(("arrays-", ".arrays-", f".{SETTINGS}")) for name in names)
+    return SETTINGS in names or leftover
 
 
 def load_fitted(path: str | os.PathLike[str]) -> Fitted:
@@ -63,11 +108,75 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
     Raises
     ------
     InputError
-        If the file is missing or holds something else.
+        If it is missing, damaged, something else or of a later version.
     """
-    settings = load_settings(path)
-    if settings.get("kind") != "multiscale":
-        raise InputError(f"{path} holds no multiscale model: give the file that save() wrote, not a checkpoint")
+    settings, file = _settings(Path(path))
+    try:
+        blank = _blank(settings)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"the settings of the model '{path}' are damaged: {type(error).__name__} {error}") from error
+    arrays = load_arrays(file, _arrays(blank))
+    if settings["sha256"] and _digest(arrays) != settings["sha256"]:
+        raise InputError(f"the arrays of the model '{path}' are damaged: their checksum is not the one in {SETTINGS}")
+    return _with_arrays(blank, arrays)
+
+
+def _settings(path: Path) -> tuple[_Settings, Path]:
+    """Settings in the present version of the format, and the file with the arrays."""
+    if not path.exists():
+        raise InputError(f"no such file or directory: {path}")
+    if path.is_file():  # version 1: one HDF5 file
+        settings = load_settings(path)
+        if settings.get("kind") != "multiscale":
+            raise InputError(f"{path} holds no multiscale model: give what save() wrote, not a checkpoint")
+        return _migrated({**settings, "version": 1}, path), path
+    settings = _read_json(path / SETTINGS)
+    if settings.get("format") != FORMAT or settings.get("kind") != "multiscale":
+        raise InputError(f"'{path}' holds no multiscale model of neurodyn")
+    name = settings.get("arrays")
+    if not isinstance(name, str) or Path(name).name != name:
+        raise InputError(f"'{path / SETTINGS}' names no file of arrays in its own directory")
+    return _migrated(settings, path), path / name
+
+
+def _read_json(path: Path) -> _Settings:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"'{path.parent}' is no model: it has no {path.name}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read '{path}': {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"'{path}' holds no settings of a model")
+    return found
+
+
+def _migrated(settings: _Settings, path: Path) -> _Settings:
+    """Settings brought step by step from their version of the format to the present one."""
+    version = settings.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise InputError(f"the model '{path}' does not say which version of the format it has: it is damaged")
+    if version > VERSION:
+        raise InputError(f"the model '{path}' has version {version}, this neurodyn reads up to {VERSION}: update it")
+    while version < VERSION:
+        settings = MIGRATIONS[version](settings)
+        version = settings["version"]
+    return settings
+
+
+def _from_1(settings: _Settings) -> _Settings:
+    """Version 1 knew no units and no checksum."""
+    return {**settings, "version": 2, "target_units": [], "sha256": ""}
+
+
+MIGRATIONS: dict[int, Callable[[_Settings], _Settings]] = {1: _from_1}
+"""From each older version of the settings to the next."""
+
+
+def _blank(settings: _Settings) -> Fitted:
+    """The model that the settings describe, with every array zero."""
     config = _config(settings["config"])
     modalities = tuple(Modality(**{**m, "channels": tuple(m["channels"])}) for m in settings["modalities"])
     dims = config.model.target
@@ -82,12 +191,33 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
     states, past = sum(config.model.states), config.model.n_traces
     filtered = _blank_readout(states + past, dims) if dims else None
     smoothed = _blank_readout(states + 2 * past, dims) if dims else None
-    blank = Fitted(
+    return Fitted(
         config, Network(graph, parameters, constants), scaling, modalities, tuple(settings["target_names"]),
         settings["width_seconds"], filtered, smoothed, History(**settings["history"]),
-        settings["status"], settings["provenance"],
+        settings["status"], settings["provenance"], tuple(settings["target_units"]),
     )  # fmt: skip
-    return _with_arrays(blank, load_arrays(path, _arrays(blank)))
+
+
+def _digest(arrays: dict[str, Any]) -> str:
+    """SHA-256 over every array with its name, type and shape."""
+    total = hashlib.sha256()
+    for key, leaf in jax.tree_util.tree_leaves_with_path(arrays):
+        array = np.ascontiguousarray(leaf)
+        total.update(f"{jax.tree_util.keystr(key)} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def _replace_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _arrays(fitted: Fitted) -> dict[str, Any]:

@@ -16,10 +16,10 @@ PRIOR = 0.05
 
 
 class TraceState(NamedTuple):
-    """Decayed sums of what was observed and of how often, per time scale and channel."""
+    """Decayed sums of what was observed and of how often, per time scale and channel (and trial)."""
 
-    total: Float[Array, "scale channel"]
-    weight: Float[Array, "scale channel"]
+    total: Float[Array, "*trial scale channel"]
+    weight: Float[Array, "*trial scale channel"]
 
 
 def start_traces(decays: Float[Array, " scale"], channels: int) -> TraceState:
@@ -51,15 +51,22 @@ def traces_of_trials(
     decays: Float[Array, " scale"],
     values: Float[Array, "trial time channel"],
     observed: Bool[Array, "trial time channel"],
+    start: TraceState,
     *,
     reverse: bool = False,
-) -> Float[Array, "trial time feature"]:
-    """Traces in every bin of every trial: a scan of the step, of the past or, reversed, of the future."""
-    start = start_traces(decays, values.shape[-1])
+) -> tuple[TraceState, Float[Array, "trial time feature"]]:
+    """Traces in every bin of every trial: a scan of the step, of the past or, reversed, of the future.
 
-    def one_trial(values: Array, observed: Array) -> Array:
-        return lax.scan(
-            lambda state, bin: step_traces(decays, state, *bin), start, (values, observed), reverse=reverse
-        )[1]
+    Arguments
+    ---------
+    start: one per trial; where the piece of a recording before this one (after it, if reversed) left off.
 
-    return jax.vmap(one_trial)(values, observed)
+    Returns
+    -------
+    Where the next piece starts, and the traces.
+    """
+
+    def one_trial(start: TraceState, values: Array, observed: Array) -> tuple[TraceState, Array]:
+        return lax.scan(lambda state, bin: step_traces(decays, state, *bin), start, (values, observed), reverse=reverse)
+
+    return jax.vmap(one_trial)(start, values, observed)

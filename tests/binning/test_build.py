@@ -106,7 +106,7 @@ def test_selected_units_and_channels(recording):
     assert batch.modality("spikes").channels == ("c", "a")
     assert batch.modality("field").channels == ("mec",)
     assert batch.n_dims == 0
-    with pytest.raises(InputError, match="unknown channel of field 'lfp' 'mecc': did you mean 'mec'"):
+    with pytest.raises(InputError, match="unknown channel of signal 'lfp' 'mecc': did you mean 'mec'"):
         to_bins(recording, width=0.1, modalities=[Field(channels=("mecc",))])
 
 

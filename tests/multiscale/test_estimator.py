@@ -1,5 +1,6 @@
 """The decoder from a batch to a score and back from a file."""
 
+import json
 from dataclasses import replace
 
 import jax
@@ -12,7 +13,7 @@ from neurodyn.binning import MultimodalBatch
 from neurodyn.errors import InputError
 from neurodyn.evaluation.metrics import correlation, r2
 from neurodyn.multiscale import MultiscaleDecoder, TrainingConfig, fitting, inference
-from neurodyn.training import load_settings, save_checkpoint
+from neurodyn.training import save_checkpoint
 
 
 def ragged(batch, lengths=(20, 35, 50)):
@@ -284,8 +285,8 @@ def test_files_that_are_no_model_are_refused(tmp_path):
 
 
 def test_a_model_says_what_it_was_made_with(decoder, tmp_path):
-    decoder.save(tmp_path / "model.h5")
-    settings = load_settings(tmp_path / "model.h5")
+    decoder.save(tmp_path / "model")
+    settings = json.loads((tmp_path / "model" / "model.json").read_text())
     assert settings["provenance"]["versions"]["jax"] == jax.__version__
     assert settings["provenance"]["training_trials"] == 24
 
@@ -298,7 +299,13 @@ def test_more_fits_and_transforms_of_the_same_shapes_compile_nothing(lorenz_batc
     train, test = lorenz_batch
 
     def sizes():
-        jitted = (fitting.run_epoch, fitting.validation_terms, inference._infer, inference.decode_means)
+        jitted = (
+            fitting.run_epoch,
+            fitting.validation_terms,
+            inference._filter,
+            inference._smooth,
+            inference.decode_means,
+        )
         return [function._cache_size() for function in jitted]
 
     fit_small(train).transform(test)

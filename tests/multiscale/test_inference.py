@@ -1,0 +1,83 @@
+"""Long recordings in pieces: the same estimates as in one piece, in memory that does not grow with their length."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from neurodyn.multiscale import inference
+from neurodyn.multiscale.fitting import build_model, split_model
+
+SIZE = 4
+
+
+@pytest.fixture(scope="module")
+def network(decoder):
+    return decoder.fitted_.network
+
+
+def one_long_trial(batch, bins=200):
+    """Trials end to end as one, the field on its clock as everywhere."""
+    return batch.with_runs([0], [bins], [0])
+
+
+def ragged(batch):
+    return batch.with_runs(batch.starts[:3], [20, 35, 50], [0, 6, 0])
+
+
+def weights(network, seed=0):
+    states = sum(d.latent for d in network.model().dynamics)
+    return np.random.default_rng(seed).normal(size=(states, 2))
+
+
+def close(found, expected):
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), found, expected)
+
+
+@pytest.mark.parametrize("cut", [one_long_trial, ragged])
+def test_pieces_give_the_estimates_of_the_whole(network, lorenz_batch, cut, monkeypatch):
+    monkeypatch.setattr(inference, "SHORTEST", 16)
+    batch = cut(lorenz_batch[0])
+    filtered, smoothed = weights(network), weights(network, 1)
+    whole = inference.estimate_both(network, batch, filtered, smoothed)
+    assert len(inference._pieces(network, batch, inference.LARGEST)) == 1
+    assert len(inference._pieces(network, batch, 1)) == -(-int(batch.lengths.max()) // 16)
+    pieces = inference.estimate_both(network, batch, filtered, smoothed, largest=1)
+    close(pieces, whole)
+    close(inference.estimate(network, batch, filtered, largest=1), whole[0])
+    close(inference.estimate(network, batch, filtered), whole[0])
+
+
+def test_the_two_summaries_of_the_covariances_agree(network, lorenz_batch):
+    """The mean of the read-out's variance over scored bins is the read-out's variance of the mean."""
+    batch = ragged(lorenz_batch[0])
+    scored = batch.scored()
+    filtered, smoothed = inference.estimate_both(network, batch, weights(network), weights(network))
+    for found in (filtered, smoothed):
+        spread = np.broadcast_to(found.spread, (*scored.shape, 2))[scored].mean(axis=0)
+        np.testing.assert_allclose(inference.readout_variance(found.usual, weights(network)), spread, rtol=1e-9)
+    assert np.all(smoothed.spread.mean(axis=(0, 1)) < filtered.spread.mean(axis=(0, 1)))
+
+
+def test_covariances_of_a_long_recording_are_never_all_there(network, lorenz_batch):
+    """Filtering four times as many bins takes no more memory at once than the compiled program of one piece does."""
+    batch, largest = one_long_trial(lorenz_batch[0], 1024), 512 * SIZE**2
+    pieces = inference._pieces(network, batch, largest)
+    assert [p.scored.shape[1] for p in pieces] == [512, 512]
+    state = inference._start(*network[1:], pieces[0].observations, network.graph)
+    compiled = inference._filter.lower(*network[1:], state, pieces[0], None, network.graph).compile()
+    returned = compiled.memory_analysis().output_size_in_bytes
+    numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(inference.estimate(network, batch)))
+    assert returned < 8 * (numbers + 2000)  # means and traces; not 512 covariances of three states
+
+
+def test_forced_recursions_estimate_the_same(decoder, lorenz_batch):
+    """Sequential and parallel in time."""
+    batch, estimates = ragged(lorenz_batch[0]), []
+    for choice in (False, True):
+        config = replace(decoder.fitted_.config, training=replace(decoder.training, parallel=choice))
+        graph, _, _ = split_model(build_model(config, decoder.fitted_.scaling))
+        estimates.append(inference.estimate_both(decoder.fitted_.network._replace(graph=graph), batch))
+    close(*estimates)

@@ -1,0 +1,167 @@
+"""A model on disk: whole or not there, of this version or brought up to it, and only for data like its own."""
+
+import json
+import os
+from dataclasses import asdict, replace
+from types import MappingProxyType
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from neurodyn.errors import InputError
+from neurodyn.multiscale import MultiscaleDecoder, storage
+from neurodyn.training import save_checkpoint
+from neurodyn.versions import versions
+
+
+@pytest.fixture
+def saved(spikes_decoder, tmp_path):
+    spikes_decoder.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def change(saved, **settings):
+    path = saved / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
+
+
+def test_a_directory_says_what_it_holds(saved, spikes_decoder):
+    settings = json.loads((saved / "model.json").read_text())
+    assert sorted(os.listdir(saved)) == sorted(["model.json", settings["arrays"]])
+    assert (settings["format"], settings["version"]) == ("neurodyn-model", 2)
+    assert settings["modalities"][0]["channels"] == list(spikes_decoder.fitted_.modalities[0].channels)
+    assert settings["provenance"]["versions"] == versions()
+    assert settings["width_seconds"] == spikes_decoder.fitted_.width
+
+
+def test_units_come_back(spikes_decoder, lorenz_batch, tmp_path):
+    fitted = spikes_decoder.fitted_
+    rows = tuple(replace(row, unit="spikes per bin") for row in fitted.modalities)
+    named = replace(spikes_decoder, fitted_=replace(fitted, modalities=rows, target_units=("m", "m", "")))
+    named.save(tmp_path / "model")
+    found = MultiscaleDecoder.load(tmp_path / "model").fitted_
+    assert found.target_units == ("m", "m", "")
+    assert found.modalities == rows
+    batch = lorenz_batch[1].with_modalities(["spikes"])
+    other = replace(batch, modalities=tuple(replace(row, unit="hertz") for row in batch.modalities))
+    with pytest.raises(InputError, match="'spikes' was fitted in spikes per bin, the batch is in hertz"):
+        found.check(other)
+
+
+def test_another_rate_is_refused(spikes_decoder, lorenz_batch):
+    batch = lorenz_batch[1].with_modalities(["spikes"])
+    rows = tuple(replace(row, clock=5) for row in batch.modalities)
+    with pytest.raises(InputError, match=r"with a sample every 0\.01 s, the batch has one every 0\.05 s"):
+        spikes_decoder.predict(replace(batch, modalities=rows))
+
+
+def test_the_first_version_is_brought_up_to_date(spikes_decoder, lorenz_batch, tmp_path):
+    """As version 1 wrote it: one HDF5 file, no units, no checksum, no version among the settings."""
+    fitted = spikes_decoder.fitted_
+    rows = [{k: v for k, v in asdict(row).items() if k != "unit"} for row in fitted.modalities]
+    settings = {
+        "kind": "multiscale",
+        "config": asdict(fitted.config),
+        "modalities": rows,
+        "target_names": list(fitted.target_names),
+        "width_seconds": fitted.width,
+        "history": asdict(fitted.history),
+        "status": fitted.status,
+        "provenance": {"python": "3.11.0"},
+        "dtype": "float64",
+    }
+    save_checkpoint(tmp_path / "old.h5", storage._arrays(fitted), settings)
+    loaded = MultiscaleDecoder.load(tmp_path / "old.h5")
+    assert loaded.fitted_.target_units == ()
+    xr.testing.assert_identical(loaded.predict(lorenz_batch[1]), spikes_decoder.predict(lorenz_batch[1]))
+
+
+def test_every_older_version_has_its_migration(monkeypatch, saved):
+    """A version after the present one, to see that the steps are taken one after the other."""
+    assert set(storage.MIGRATIONS) == set(range(1, storage.VERSION))
+    steps = {**storage.MIGRATIONS, 2: lambda s: {**s, "version": 3, "status": "seen by the step from 2"}}
+    monkeypatch.setattr(storage, "VERSION", 3)
+    monkeypatch.setattr(storage, "MIGRATIONS", MappingProxyType(steps))
+    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 2"
+    change(saved, version=1)
+    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 2"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"version": 99}, "version 99, this neurodyn reads up to 2: update"),
+        ({"version": None}, "does not say which version"),
+        ({"kind": "other"}, "holds no multiscale model"),
+        ({"arrays": "../../etc/passwd"}, "no file of arrays in its own directory"),
+        ({"config": {}}, "settings of the model .* are damaged"),
+        ({"modalities": [{"name": "spikes"}]}, "settings of the model .* are damaged"),
+        ({"sha256": "0" * 64}, "arrays of the model .* are damaged"),
+    ],
+)
+def test_what_is_no_model_of_ours_is_refused(saved, settings, words):
+    change(saved, **settings)
+    with pytest.raises(InputError, match=words):
+        MultiscaleDecoder.load(saved)
+
+
+def test_a_changed_number_is_noticed(saved):
+    (path,) = saved.glob("arrays-*.h5")
+    with h5py.File(path, "r+") as file:
+        file["arrays/scaling/target_mean"][0] += 1
+    with pytest.raises(InputError, match="checksum"):
+        MultiscaleDecoder.load(saved)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\0", "[" * 100_000])
+def test_damaged_settings_are_refused(saved, text):
+    (saved / "model.json").write_text(text)
+    with pytest.raises(InputError):
+        MultiscaleDecoder.load(saved)
+
+
+def test_saving_again_replaces_the_model_and_leaves_nothing_behind(saved, spikes_decoder):
+    fitted = spikes_decoder.fitted_
+    other = replace(fitted, scaling=replace(fitted.scaling, target_mean=fitted.scaling.target_mean + 1))
+    replace(spikes_decoder, fitted_=other).save(saved)
+    assert len(os.listdir(saved)) == 2
+    np.testing.assert_array_equal(
+        MultiscaleDecoder.load(saved).fitted_.scaling.target_mean, fitted.scaling.target_mean + 1
+    )
+
+
+def test_a_kill_before_the_settings_leaves_the_model_that_was_there(saved, spikes_decoder, monkeypatch):
+    fitted = spikes_decoder.fitted_
+    other = replace(fitted, scaling=replace(fitted.scaling, target_mean=fitted.scaling.target_mean + 1))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(storage, "_replace_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        replace(spikes_decoder, fitted_=other).save(saved)
+    np.testing.assert_array_equal(MultiscaleDecoder.load(saved).fitted_.scaling.target_mean, fitted.scaling.target_mean)
+
+
+def test_what_an_interrupted_first_save_left_is_no_obstacle(spikes_decoder, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in (".arrays-0123.h5.77.tmp", "arrays-4567.h5"):
+        (folder / name).write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"is no model: it has no model\.json"):
+        MultiscaleDecoder.load(folder)
+    spikes_decoder.save(folder)
+    assert len(os.listdir(folder)) == 2
+    MultiscaleDecoder.load(folder)
+
+
+def test_other_things_are_not_overwritten(spikes_decoder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("mine")
+    for name in ("file", "folder"):
+        with pytest.raises(InputError, match="is there already and is no model"):
+            spikes_decoder.save(tmp_path / name)
+    assert (tmp_path / "folder" / "thesis.txt").read_text() == "mine"

@@ -1,0 +1,50 @@
+"""What training hides: one mask of bins for the whole batch, or one per trial."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles.small_decoder import small_decoder
+
+from neurodyn.binning.scaling import Scaling
+from neurodyn.multiscale.config import ObjectiveConfig
+from neurodyn.multiscale.fitting import draw_dropout, gather, segments_of, timeline_of
+
+
+def drawn(batch, objective, seed=0):
+    config = small_decoder()._config(batch)
+    segments = segments_of(batch, 10.0)
+    timeline = timeline_of(batch, Scaling.fit(batch))
+    one = gather(timeline, jnp.asarray(segments.everything()), segments.bins, shared=True)
+    key = jax.random.key(seed)
+    return jax.tree.map(np.asarray, draw_dropout(key, one, replace(config, objective=objective)))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_bins_are_hidden_as_often_as_asked_for(lorenz_batch, own):
+    batch = lorenz_batch[0]
+    dropout = drawn(batch, ObjectiveConfig(time_dropout=0.3, dropout=0.2, time_dropout_per_trial=own))
+    shape = (24, 50) if own else (50,)
+    for name in batch.names:
+        assert dropout.bins[name].shape == shape
+        assert abs(dropout.bins[name].mean() - 0.3) < 4 * np.sqrt(0.21 / dropout.bins[name].size)
+        assert abs(dropout.channels[name].mean() - 0.2) < 0.05
+    assert not np.array_equal(dropout.bins["spikes"], dropout.bins["field"])
+    np.testing.assert_allclose(np.unique(dropout.fused), [0, 1.25], rtol=1e-6)
+    assert abs(dropout.fused.mean() - 1) < 0.05
+
+
+def test_trials_hide_their_own_bins(lorenz_batch):
+    bins = drawn(lorenz_batch[0], ObjectiveConfig(time_dropout_per_trial=True)).bins["spikes"]
+    assert len(np.unique(bins, axis=0)) == len(bins)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_either_kind_trains(lorenz_batch, own):
+    decoder = small_decoder(epochs=15)
+    objective = replace(decoder.objective, time_dropout_per_trial=own)
+    fitted = replace(decoder, objective=objective).fit(lorenz_batch[0])
+    assert fitted.fitted_.history.validation[-1] < fitted.fitted_.history.validation[0]
+    assert float(fitted.score(lorenz_batch[1])["r2"].mean()) > 0.3

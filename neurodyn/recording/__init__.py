@@ -1,7 +1,44 @@
-"""A recording in seconds, and the readers that make one from a file."""
+"""A recording in seconds, and the readers and writers that take it from and to files."""
 
+from neurodyn.recording.arrays import recording_from_arrays, signal_from_xarray, signal_to_xarray
+from neurodyn.recording.checks import ImplausibleWarning, doubts
+from neurodyn.recording.compare import differences
+from neurodyn.recording.files import read_recording, write_recording
+from neurodyn.recording.hdf5 import read_hdf5, write_hdf5
 from neurodyn.recording.inspect import ItemSummary, Kind, describe
+from neurodyn.recording.lazy import LazyArray
+from neurodyn.recording.matlab import MatlabLayout, MatlabSignal, read_matlab, write_matlab
 from neurodyn.recording.nwb import read_nwb
+from neurodyn.recording.nwb_export import write_results
+from neurodyn.recording.nwb_write import write_nwb
+from neurodyn.recording.pynapple import recording_from_pynapple
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
 
-__all__ = ["Intervals", "ItemSummary", "Kind", "Recording", "Signal", "SpikeTrains", "describe", "read_nwb"]
+__all__ = [
+    "ImplausibleWarning",
+    "Intervals",
+    "ItemSummary",
+    "Kind",
+    "LazyArray",
+    "MatlabLayout",
+    "MatlabSignal",
+    "Recording",
+    "Signal",
+    "SpikeTrains",
+    "describe",
+    "differences",
+    "doubts",
+    "read_hdf5",
+    "read_matlab",
+    "read_nwb",
+    "read_recording",
+    "recording_from_arrays",
+    "recording_from_pynapple",
+    "signal_from_xarray",
+    "signal_to_xarray",
+    "write_hdf5",
+    "write_matlab",
+    "write_nwb",
+    "write_recording",
+    "write_results",
+]

@@ -6,6 +6,7 @@ from enum import Enum
 
 import numpy as np
 
+from neurodyn.recording.lazy import BLOCK_VALUES
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
 
 _MOST_NAMES = 6
@@ -123,10 +124,19 @@ def _signal(signal: Signal, kind: Kind) -> ItemSummary:
         stop=signal.stop if signal.n_samples else float("nan"),
         rate=signal.typical_rate,
         regular=signal.rate is not None,
-        missing=float(np.isnan(signal.values).mean()) if signal.values.size else None,
+        missing=_missing(signal),
         unit=signal.unit,
         notes=_shortened(signal.channels),
     )
+
+
+def _missing(signal: Signal) -> float | None:
+    """Share of the values that are NaN, counted block by block."""
+    if not signal.values.size:
+        return None
+    rows = max(1, BLOCK_VALUES // signal.n_channels)
+    blocks = (signal.read(first, min(first + rows, signal.n_samples)) for first in range(0, signal.n_samples, rows))
+    return sum(int(np.isnan(block).sum()) for block in blocks) / signal.values.size
 
 
 def _intervals(intervals: Intervals) -> ItemSummary:

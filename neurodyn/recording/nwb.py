@@ -1,5 +1,6 @@
 """Read NWB 2 files: units, electrical series, behaviour and intervals become one recording in seconds."""
 
+import json
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,21 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 
-from neurodyn.errors import InputError, import_extra, unknown_name
+from neurodyn.errors import InputError, import_extra
+from neurodyn.recording.guard import check_dataset, one_line, open_hdf5
+from neurodyn.recording.hdf5 import leave_out, stays_in_file
+from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
 
 # Columns in which labs write the names of electrodes and of intervals, in order of preference.
 _ELECTRODE_NAMES = ("channel_name", "label", "electrode_name", "name")
 _INTERVAL_LABELS = ("tags", "label", "name")
+_UNIT_NAMES = ("unit_name",)
+NOTES = "neurodyn: "
+"""Begins the comments of a series that we wrote and whose unit or channel names NWB has no place for; JSON follows."""
 _AXES = ("x", "y", "z")
 
 _Path = tuple[str, ...]
 
 
-def read_nwb(path: str | Path, *, skip: Collection[str] = ()) -> Recording:
-    """Read an NWB 2 file into memory; the file is closed again when this returns.
+def read_nwb(path: str | Path, *, skip: Collection[str] = (), lazy: bool | None = None) -> Recording:
+    """Read an NWB 2 file; the file is closed again when this returns.
 
     The units table becomes ``spikes["spikes"]``; electrical series, also inside LFP or FilteredEphys, are
     fields; spatial series and plain time series are behaviour; epochs, trials and other tables of intervals
@@ -34,6 +41,8 @@ def read_nwb(path: str | Path, *, skip: Collection[str] = ()) -> Recording:
         The file.
     skip
         Names of items to leave out, for example a damaged one that is not needed.
+    lazy
+        Whether the values of fields stay in the file until they are needed; None: if they have more than 1 GiB.
 
     Returns
     -------
@@ -43,8 +52,9 @@ def read_nwb(path: str | Path, *, skip: Collection[str] = ()) -> Recording:
     Raises
     ------
     InputError
-        If the file is missing, is not NWB 2, cannot be read, or holds an item that cannot be used: spike
-        times unsorted or negative, timestamps that do not increase; or if there is no item of a name to skip.
+        If the file is missing, is not NWB 2, cannot be read, points to other files, declares more than it holds, or
+        holds an item that cannot be used: spike times unsorted or negative, timestamps that do not increase; or if
+        there is no item of a name to skip.
     MissingExtraError
         If pynwb is not installed.
     """
@@ -53,9 +63,14 @@ def read_nwb(path: str | Path, *, skip: Collection[str] = ()) -> Recording:
     _check_is_nwb(path)
     try:
         with _expected_warnings(), pynwb.NWBHDF5IO(path, mode="r") as io:
-            return _read_file(_parse(io, path), path.stem, frozenset(skip))
+            return _read_file(io.read(), path, tuple(skip), lazy)
+    except InputError:
+        raise
     except OSError as error:
-        raise InputError(f"cannot read '{path}', is it damaged? HDF5 says: {_one_line(error)}") from error
+        raise InputError(f"cannot read '{path}', is it damaged? HDF5 says: {one_line(error)}") from error
+    # pynwb stumbles over a damaged file with whatever error the line at hand raises.
+    except Exception as error:
+        raise InputError(f"cannot read '{path}' as NWB, is it damaged? pynwb says: {one_line(error)}") from error
 
 
 @contextmanager
@@ -68,49 +83,37 @@ def _expected_warnings() -> Iterator[None]:
         yield
 
 
-def _parse(io: Any, path: Path) -> Any:
-    """What pynwb makes of the file, with its many ways to stumble over a damaged one turned into one."""
-    construct_error = import_extra("hdmf.build", "nwb").ConstructError
-    try:
-        return io.read()
-    except (KeyError, ValueError, TypeError, AttributeError, construct_error) as error:
-        raise InputError(f"cannot read '{path}' as NWB, is it damaged? pynwb says: {_one_line(error)}") from error
-
-
 def _check_is_nwb(path: Path) -> None:
+    """What must hold before pynwb is given the file, which would follow its links and trust its sizes."""
     import h5py
 
-    if path.is_dir():
-        raise InputError(f"'{path}' is a directory: give an NWB file")
-    if not path.exists():
-        raise InputError(f"there is no file '{path}'")
-    if not h5py.is_hdf5(path):
+    if path.is_file() and not h5py.is_hdf5(path):
         raise InputError(f"'{path}' is not an NWB file: it is not HDF5, or not readable")
-    try:
-        with h5py.File(path, "r") as file:
-            version = file.attrs.get("nwb_version")
-    except OSError as error:
-        raise InputError(f"cannot open '{path}', is it damaged? HDF5 says: {_one_line(error)}") from error
-    if version is None:
-        raise InputError(f"'{path}' is HDF5 but not NWB 2: it has no nwb_version")
+    with open_hdf5(path) as file:
+        if "nwb_version" not in file.attrs:
+            raise InputError(f"'{path}' is HDF5 but not NWB 2: it has no nwb_version")
+
+        found: list[Any] = []
+        file.visititems(lambda _, item: found.append(item))
+        for item in found:
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
+                check_dataset(item, path, whole=False)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _read_file(file: Any, name: str, skip: frozenset[str]) -> Recording:
+def _read_file(file: Any, path: Path, skip: tuple[str, ...], lazy: bool | None) -> Recording:
     items = list(_walk(file))
     fields = _named([item for item in items if _is_field(item[1])])
     behaviour = _named([item for item in items if _is_behaviour(item[1])])
     tables = _named([item for item in items if _is_type(item[1], "TimeIntervals")])
     units = _named([item for item in items if _has_spikes(item[1])])
-    _leave_out(skip, units, fields, behaviour, tables)
+    leave_out(skip, units, fields, behaviour, tables)
     return Recording(
-        name=name,
+        name=path.stem,
         spikes={key: _read_units(key, table) for key, table in units.items()},
-        fields={key: _read_signal(key, series, _electrode_names(series)) for key, series in fields.items()},
-        behaviour={key: _read_signal(key, series, _axis_names(key, series)) for key, series in behaviour.items()},
+        fields={key: _read_signal(key, series, _electrode_names(series), lazy) for key, series in fields.items()},
+        behaviour={
+            key: _read_signal(key, series, _axis_names(key, series), False) for key, series in behaviour.items()
+        },
         intervals={key: _read_intervals(key, table) for key, table in tables.items()},
     )
 
@@ -168,16 +171,9 @@ def _has_spikes(item: Any) -> bool:
 
 def _named(items: Sequence[tuple[_Path, Any]]) -> dict[str, Any]:
     names = _short_names([path for path, _ in items])
+    ours = [str(_notes(item).get("name", name)) for name, (_, item) in zip(names, items, strict=True)]
+    names = ours if len(set(ours)) == len(ours) else names
     return {name: item for name, (_, item) in zip(names, items, strict=True)}
-
-
-def _leave_out(skip: frozenset[str], *kinds: dict[str, Any]) -> None:
-    known = {name for kind in kinds for name in kind}
-    for name in skip:
-        if name not in known:
-            raise unknown_name("item to skip", name, known)
-        for kind in kinds:
-            kind.pop(name, None)
 
 
 def _short_names(paths: Sequence[_Path]) -> list[str]:
@@ -195,10 +191,12 @@ def _short_names(paths: Sequence[_Path]) -> list[str]:
 # --- sampled signals ------------------------------------------------------------------------------
 
 
-def _read_signal(name: str, series: Any, channels: tuple[str, ...]) -> Signal:
-    values = _values(series)
+def _read_signal(name: str, series: Any, channels: tuple[str, ...], lazy: bool | None) -> Signal:
+    notes = _notes(series)
+    values = _values(series, notes, lazy)
+    channels = tuple(notes.get("channels", channels))
     matching = channels if len(channels) == values.shape[1] else ()
-    unit = str(series.unit or "")
+    unit = str(notes.get("unit", series.unit or ""))
     if series.rate is None:
         timestamps = np.asarray(series.timestamps[:], dtype=np.float64)
         return Signal(name, values, timestamps=timestamps, channels=matching, unit=unit)
@@ -206,14 +204,41 @@ def _read_signal(name: str, series: Any, channels: tuple[str, ...]) -> Signal:
     return Signal(name, values, rate=float(series.rate), start=start, channels=matching, unit=unit)
 
 
-def _values(series: Any) -> Float[np.ndarray, "samples channels"]:
-    values = np.array(series.data[:], dtype=np.float64)
+def _notes(series: Any) -> Mapping[str, Any]:
+    """What `write_nwb` put into the comments because NWB has no place for it."""
+    comments = str(getattr(series, "comments", ""))
+    if not comments.startswith(NOTES):
+        return {}
+    try:
+        notes = json.loads(comments.removeprefix(NOTES))
+    except ValueError as error:
+        raise InputError(f"the comments of series '{series.name}' are damaged: {one_line(error)}") from error
+    return notes if isinstance(notes, dict) else {}
+
+
+def _values(series: Any, notes: Mapping[str, Any], lazy: bool | None) -> np.ndarray | LazyArray:
+    data, offset = series.data, 0.0
+    scale: float | np.ndarray = 1.0
+    if "unit" not in notes:  # else the numbers in the file are in the unit that was written down
+        per_channel = getattr(series, "channel_conversion", None)
+        scale = float(series.conversion) * (1.0 if per_channel is None else np.asarray(per_channel[:], np.float64))
+        offset = float(series.offset or 0.0)
+    samples, channels = (*data.shape, 1)[:2]
+    if hasattr(data, "file") and stays_in_file(samples, channels, lazy):
+        factors = tuple(np.asarray(scale).tolist()) if np.ndim(scale) else float(scale)
+        return LazyArray(Path(data.file.filename).absolute(), data.name, samples, channels, factors, offset)
+    _check_size(data)
+    values = np.array(data[:], dtype=np.float64)
     values = values[:, None] if values.ndim == 1 else values
-    per_channel = getattr(series, "channel_conversion", None)
-    scale = float(series.conversion) * (1.0 if per_channel is None else np.asarray(per_channel[:], np.float64))
     values *= scale
-    values += float(series.offset or 0.0)
+    values += offset
     return values
+
+
+def _check_size(data: Any) -> None:
+    """Refuse to read at once what is too large for that."""
+    if hasattr(data, "file"):
+        check_dataset(data, Path(data.file.filename))
 
 
 def _electrode_names(series: Any) -> tuple[str, ...]:
@@ -245,10 +270,19 @@ def _read_units(name: str, table: Any) -> SpikeTrains:
     flat = np.asarray(table["spike_times"].target.data[:], dtype=np.float64)
     stops = np.asarray(table["spike_times"].data[:], dtype=np.int64)
     times = tuple(np.split(flat, stops[:-1])) if stops.size else ()
+    attributes = dict(_attributes(table))
+    return SpikeTrains(name, times, _unit_names(table, attributes), attributes)
+
+
+def _unit_names(table: Any, attributes: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Names from a column that gives each unit its own (it is then no attribute), the table's ids, or row numbers."""
+    for column in _UNIT_NAMES:
+        names = tuple(str(name) for name in attributes.get(column, ()))
+        if all(names) and names and len(set(names)) == len(names):
+            del attributes[column]
+            return names
     labels = tuple(str(label) for label in table.id[:])
-    if len(set(labels)) != len(labels):
-        labels = tuple(str(row) for row in range(len(labels)))
-    return SpikeTrains(name, times, labels, _attributes(table))
+    return labels if len(set(labels)) == len(labels) else tuple(str(row) for row in range(len(labels)))
 
 
 def _attributes(table: Any) -> Mapping[str, Shaped[np.ndarray, " units"]]:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Float64, Int, Shaped
+from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording.lazy import LazyArray
 
 _Item = TypeVar("_Item")
 
@@ -25,7 +27,8 @@ class Signal:
     name
         What the signal is called in its recording.
     values
-        Samples x channels, in ``unit``; NaN where a sample is missing.  Integers are converted to float64.
+        Samples x channels, in ``unit``; NaN where a sample is missing.  Integers are converted to float64.  A
+        `LazyArray` stays in its file; ``read`` gives parts of either kind.
     timestamps
         Time of each sample in seconds, strictly increasing; None if the clock is regular.
     rate
@@ -45,7 +48,7 @@ class Signal:
     """
 
     name: str
-    values: Float[np.ndarray, "samples channels"]
+    values: Float[np.ndarray, "samples channels"] | LazyArray
     timestamps: Float[np.ndarray, " samples"] | None = None
     rate: float | None = None
     start: float = 0.0
@@ -58,10 +61,8 @@ class Signal:
             _normalise_timestamps(self)
         elif self.timestamps is not None or self.rate is None:
             raise InputError(f"signal '{self.name}' needs either timestamps or a rate, exactly one of the two")
-        elif not (np.isfinite(self.rate) and self.rate > 0):
-            raise InputError(f"signal '{self.name}' needs a rate above 0 Hz, got {self.rate}")
-        if not np.isfinite(self.start):
-            raise InputError(f"signal '{self.name}' needs a finite start in seconds, got {self.start}")
+        else:
+            _normalise_clock(self)
 
     @property
     def n_samples(self) -> int:
@@ -103,11 +104,44 @@ class Signal:
             return self.rate
         return float(1.0 / np.median(np.diff(self.times))) if self.n_samples > 1 else float("nan")
 
+    def index_of(self, times: Float[np.ndarray, " times"]) -> Int[np.ndarray, " times"]:
+        """Index of the first sample at or after each time (seconds), as ``np.searchsorted(self.times, times)``."""
+        if self.timestamps is not None:
+            return np.searchsorted(self.timestamps, times)
+        assert self.rate is not None
+        # Where the quotient was rounded the wrong way, the neighbour is right; times of all samples are never needed.
+        index = np.clip(np.ceil((times - self.start) * self.rate), 0, self.n_samples).astype(np.int64)
+        index -= (index > 0) & (self.start + (index - 1) / self.rate >= times)
+        index += (index < self.n_samples) & (self.start + index / self.rate < times)
+        return index
+
+    def read(self, first: int, last: int) -> Float64[np.ndarray, "samples channels"]:
+        """Samples ``first`` to ``last`` (not included) in double precision, from memory or from the file."""
+        return np.asarray(self.values[first:last], np.float64)
+
+    def select(self, channels: Iterable[str]) -> "Signal":
+        """Return the named channels, in the order given.
+
+        Raises
+        ------
+        InputError
+            If a channel is not there.
+        """
+        position = {channel: index for index, channel in enumerate(self.channels)}
+        chosen = tuple(channels)
+        for channel in chosen:
+            if channel not in position:
+                raise unknown_name(f"channel of signal '{self.name}'", channel, self.channels)
+        columns = tuple(position[channel] for channel in chosen)
+        whole = self.values
+        values = whole.select(columns) if isinstance(whole, LazyArray) else whole[:, list(columns)]
+        return replace(self, values=values, channels=chosen)
+
     def between(self, start: float, stop: float) -> "Signal":
         """Return the samples with ``start <= time < stop`` (seconds), on the same clock."""
         _check_span(start, stop)
-        first, last = np.searchsorted(self.times, [start, stop])
-        kept = self.values[first:last]
+        first, last = (int(index) for index in self.index_of(np.array([start, stop])))
+        kept = self.values.rows(first, last) if isinstance(self.values, LazyArray) else self.values[first:last]
         if self.timestamps is not None:
             return replace(self, values=kept, timestamps=self.timestamps[first:last])
         assert self.rate is not None
@@ -141,17 +175,20 @@ class SpikeTrains:
     attributes: Mapping[str, Shaped[np.ndarray, " units"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        times = tuple(np.asarray(train, dtype=np.float64) for train in self.times)
-        object.__setattr__(self, "times", times)
-        object.__setattr__(self, "units", _unique_names(self.units, len(times), f"spikes '{self.name}'", "unit"))
-        for unit, train in zip(self.units, times, strict=True):
-            _check_spike_times(train, f"unit '{unit}' of '{self.name}'")
-        for attribute, values in self.attributes.items():
-            if len(values) != len(times):
+        units = _unique_names(self.units, len(self.times), f"spikes '{self.name}'", "unit")
+        owners = [f"unit '{unit}' of '{self.name}'" for unit in units]
+        times = tuple(_seconds(train, owner) for train, owner in zip(self.times, owners, strict=True))
+        for train, owner in zip(times, owners, strict=True):
+            _check_spike_times(train, owner)
+        attributes = {name: np.asarray(values) for name, values in self.attributes.items()}
+        for attribute, values in attributes.items():
+            if values.shape != (len(times),):
                 raise InputError(
-                    f"attribute '{attribute}' of spikes '{self.name}' has {len(values)} values"
+                    f"attribute '{attribute}' of spikes '{self.name}' has {values.size} values"
                     f" for {len(times)} units: give one per unit"
                 )
+        for field_name, value in (("times", times), ("units", units), ("attributes", attributes)):
+            object.__setattr__(self, field_name, value)
 
     @property
     def n_units(self) -> int:
@@ -223,8 +260,10 @@ class Intervals:
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        starts, stops = (np.asarray(bound, dtype=np.float64) for bound in (self.starts, self.stops))
-        labels = tuple(self.labels) or tuple(str(row) for row in range(starts.size))
+        starts, stops = (_seconds(bound, f"intervals '{self.name}'") for bound in (self.starts, self.stops))
+        labels = _texts(self.labels, f"intervals '{self.name}'", "label") or tuple(
+            str(row) for row in range(starts.size)
+        )
         if starts.ndim != 1 or starts.shape != stops.shape or len(labels) != starts.size:
             raise InputError(
                 f"intervals '{self.name}' need equal numbers of starts, stops and labels,"
@@ -395,7 +434,7 @@ def _pick(items: Mapping[str, _Item], kind: str, name: str | None, recording: st
 
 
 def _unique_names(names: Iterable[str], expected: int, owner: str, kind: str) -> tuple[str, ...]:
-    names = tuple(names)
+    names = _texts(names, owner, kind)
     if len(names) != expected:
         raise InputError(f"{owner} has {expected} {kind}s and {len(names)} {kind} names: give one per {kind}")
     seen: set[str] = set()
@@ -406,29 +445,79 @@ def _unique_names(names: Iterable[str], expected: int, owner: str, kind: str) ->
     return names
 
 
-def _normalise_values(signal: Signal) -> None:
-    values = np.asarray(signal.values)
-    if values.ndim != 2:
+def _texts(names: Iterable[str], owner: str, kind: str) -> tuple[str, ...]:
+    names = tuple(names)
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"{kind} names of {owner} must be text, got {name!r}")
+    return tuple(str(name) for name in names)  # NumPy's own kind of text becomes Python's
+
+
+def _seconds(values: ArrayLike, owner: str) -> np.ndarray:
+    """Times as an array in double precision; text, complex numbers and ragged lists are refused."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        array = np.asarray("ragged")
+    # An empty list of nothing is an empty list of times.
+    if array.dtype.kind not in "iuf" and array.size:
+        raise InputError(f"{owner} needs numbers of seconds as times, got {array.dtype}")
+    return array.astype(np.float64, copy=False) if array.size else np.zeros(array.shape)
+
+
+def _normalise_clock(signal: Signal) -> None:
+    for what, value in (("rate above 0 Hz", signal.rate), ("finite start in seconds", signal.start)):
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+            raise InputError(f"signal '{signal.name}' needs a {what}, got {value!r}")
+    assert signal.rate is not None
+    rate, start = float(signal.rate), float(signal.start)
+    if not (np.isfinite(rate) and rate > 0):
+        raise InputError(f"signal '{signal.name}' needs a rate above 0 Hz, got {rate}")
+    if not np.isfinite(start):
+        raise InputError(f"signal '{signal.name}' needs a finite start in seconds, got {start}")
+    object.__setattr__(signal, "rate", rate)
+    object.__setattr__(signal, "start", start)
+    period = np.float64(1.0) / rate
+    last = start + max(0, signal.n_samples - 1) * period
+    if signal.n_samples > 1 and not (np.isfinite(last) and period > 4 * np.spacing(max(abs(start), abs(last)))):
         raise InputError(
-            f"signal '{signal.name}' needs values of shape (samples, channels), got {values.shape}:"
-            " write values[:, None] for a single channel"
+            f"signal '{signal.name}' starts at {start} s and has {rate} Hz: neighbouring samples cannot be told apart"
         )
-    if not np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float64)
-    if np.isinf(values).any():
-        raise InputError(f"signal '{signal.name}' holds infinite values: mark missing samples with NaN")
+
+
+def _normalise_values(signal: Signal) -> None:
+    # Of values in a file only the shape is known; each part is checked when it is read.
+    values = signal.values if isinstance(signal.values, LazyArray) else _in_memory(signal)
     channels = signal.channels or tuple(f"{signal.name}_{index}" for index in range(values.shape[1]))
     channels = _unique_names(channels, values.shape[1], f"signal '{signal.name}'", "channel")
     object.__setattr__(signal, "values", values)
     object.__setattr__(signal, "channels", channels)
 
 
-def _normalise_timestamps(signal: Signal) -> None:
-    timestamps = np.asarray(signal.timestamps, dtype=np.float64)
-    if timestamps.shape != (signal.n_samples,):
+def _in_memory(signal: Signal) -> np.ndarray:
+    values = np.asarray(signal.values)
+    if values.ndim != 2:
         raise InputError(
-            f"signal '{signal.name}' has {signal.n_samples} samples and timestamps of shape"
-            f" {timestamps.shape}: give one timestamp per sample"
+            f"signal '{signal.name}' needs values of shape (samples, channels), got {values.shape}:"
+            " write values[:, None] for a single channel"
+        )
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"signal '{signal.name}' needs real numbers as values, got {values.dtype}")
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
+    if np.isinf(values).any():
+        raise InputError(f"signal '{signal.name}' holds infinite values: mark missing samples with NaN")
+    return values
+
+
+def _normalise_timestamps(signal: Signal) -> None:
+    assert signal.timestamps is not None
+    timestamps = _seconds(signal.timestamps, f"signal '{signal.name}'")
+    if timestamps.shape != (signal.n_samples,):
+        swapped = timestamps.shape == (signal.n_channels,)
+        hint = "values look like (channels, samples), transpose them" if swapped else "give one timestamp per sample"
+        raise InputError(
+            f"signal '{signal.name}' has {signal.n_samples} samples and timestamps of shape {timestamps.shape}: {hint}"
         )
     if not np.isfinite(timestamps).all():
         raise InputError(f"signal '{signal.name}' has timestamps that are not finite")

@@ -219,7 +219,7 @@ def damaged_nwb(path):
         (hollow_nwb, "cannot read .* as NWB, is it damaged"),
         (headless_nwb, "cannot read .* as NWB, is it damaged"),
         (damaged_nwb, "cannot read .*, is it damaged. HDF5 says"),
-        (truncated_nwb, "cannot open .*, is it damaged"),
+        (truncated_nwb, "cannot read .*, is it damaged"),
     ],
 )
 def test_what_is_no_nwb_file_is_refused_in_one_line(tmp_path, make, words):

@@ -1,0 +1,1 @@
+"""Public recordings, made ready: one folder each."""

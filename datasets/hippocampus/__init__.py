@@ -1,0 +1,1 @@
+"""Hippocampal units and field potentials."""

@@ -1,0 +1,149 @@
+"""Recordings from plain arrays and from xarray, and signals as xarray."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording.checks import warn_of_doubts
+from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+
+
+def recording_from_arrays(
+    name: str,
+    *,
+    spikes: Mapping[str, ArrayLike] | Sequence[ArrayLike] = (),
+    fields: Mapping[str, ArrayLike] | None = None,
+    behaviour: Mapping[str, ArrayLike] | None = None,
+    rates: Mapping[str, float] | None = None,
+    timestamps: Mapping[str, ArrayLike] | None = None,
+    units: Mapping[str, str] | None = None,
+    intervals: Mapping[str, ArrayLike] | None = None,
+) -> Recording:
+    """Recording from arrays; NaN is missing.
+
+    Parameters
+    ----------
+    name
+        What to call it.
+    spikes
+        Sorted times in seconds per unit, by label or in a list (units are then called 0, 1, ...).
+    fields, behaviour
+        (samples,) or (samples, channels) by name.
+    rates, timestamps
+        Clock of each signal by its name: samples per second from 0 s on, or a time per sample in seconds.
+    units
+        Unit of the values by the signal's name.
+    intervals
+        (rows, 2) starts and stops in seconds by name.
+
+    Returns
+    -------
+    Recording
+        With a warning where something is implausible (`doubts`).
+
+    Raises
+    ------
+    InputError
+        For a signal without a clock, or with two; a clock without a signal; and what the containers refuse.
+    """
+    fields, behaviour, clocks = fields or {}, behaviour or {}, {**(rates or {}), **(timestamps or {})}
+    for clock in (*clocks, *(units or {})):
+        if clock not in {*fields, *behaviour}:
+            raise unknown_name("signal with a clock or unit", clock, {*fields, *behaviour})
+
+    def signal(key: str, values: ArrayLike) -> Signal:
+        rate, times = (rates or {}).get(key), (timestamps or {}).get(key)
+        array = np.asarray(values)
+        array = array[:, None] if array.ndim == 1 else array
+        at = None if times is None else np.asarray(times)
+        return Signal(key, array, timestamps=at, rate=rate, unit=(units or {}).get(key, ""))
+
+    trains = _trains(spikes)
+    return warn_of_doubts(
+        Recording(
+            name,
+            spikes={"spikes": trains} if trains.units else {},
+            fields={key: signal(key, values) for key, values in fields.items()},
+            behaviour={key: signal(key, values) for key, values in behaviour.items()},
+            intervals={key: _rows(key, values) for key, values in (intervals or {}).items()},
+        )
+    )
+
+
+def signal_from_xarray(array: Any, *, name: str | None = None, time: str = "time") -> Signal:
+    """Signal from a labelled array with a time axis and at most one other, in either order.
+
+    Times are the coordinate of the axis `time` in seconds, or ``attrs["rate"]`` (Hz) and ``attrs["start"]``; the other
+    axis' coordinate gives the names of the channels; ``attrs["units"]`` or ``attrs["unit"]`` the unit.
+
+    Parameters
+    ----------
+    array
+        DataArray of real numbers; NaN is missing.
+    name
+        Of the signal; the array's own if None.
+    time
+        Name of the time axis.
+
+    Raises
+    ------
+    InputError
+        If there is no such axis, too many others, no clock or no name.
+    """
+    name = name or (None if array.name is None else str(array.name))
+    if not name:
+        raise InputError("the array has no name: give the signal one with name=...")
+    dims = [str(dim) for dim in array.dims]
+    if time not in dims or len(dims) > 2:
+        raise InputError(f"array '{name}' has the axes {', '.join(dims) or 'none'}: it needs '{time}' and one other")
+    others = [dim for dim in dims if dim != time]
+    values = np.asarray(array.transpose(time, *others).to_numpy())
+    values = values if others else values[:, None]
+    unit = str(array.attrs.get("units", array.attrs.get("unit", "")))
+    channels = _labels(array, others[0]) if others else ()
+    if time in array.coords:
+        return Signal(name, values, timestamps=array.coords[time].to_numpy(), channels=channels, unit=unit)
+    if "rate" not in array.attrs:
+        raise InputError(f"array '{name}' has no coordinate '{time}' in seconds and no attribute 'rate' in Hz")
+    start = array.attrs.get("start", 0.0)
+    return Signal(name, values, rate=array.attrs["rate"], start=start, channels=channels, unit=unit)
+
+
+def signal_to_xarray(signal: Signal) -> Any:
+    """Signal as a labelled array (time, channel) with times in seconds; `signal_from_xarray` gives it back.
+
+    A signal on a regular clock has no coordinate of times but the attributes ``rate`` and ``start``.
+    """
+    import xarray as xr
+
+    regular = signal.timestamps is None
+    coords: dict[str, Any] = {"channel": list(signal.channels)}
+    if not regular:
+        coords["time"] = signal.timestamps
+    clock = {"rate": signal.rate, "start": signal.start} if regular else {}
+    return xr.DataArray(
+        np.asarray(signal.values),
+        dims=("time", "channel"),
+        coords=coords,
+        name=signal.name,
+        attrs={"units": signal.unit, **clock},
+    )
+
+
+def _labels(array: Any, dim: str) -> tuple[str, ...]:
+    return tuple(str(label) for label in array.coords[dim].to_numpy()) if dim in array.coords else ()
+
+
+def _trains(spikes: Mapping[str, ArrayLike] | Sequence[ArrayLike]) -> SpikeTrains:
+    table = dict(spikes) if isinstance(spikes, Mapping) else {str(i): train for i, train in enumerate(spikes)}
+    return SpikeTrains("spikes", tuple(np.asarray(train) for train in table.values()), tuple(table))
+
+
+def _rows(name: str, values: ArrayLike) -> Intervals:
+    rows = np.asarray(values)
+    if rows.ndim != 2 or rows.shape[1] != 2:
+        raise InputError(f"intervals '{name}' need an array of (rows, 2) starts and stops, got shape {rows.shape}")
+    return Intervals(name, rows[:, 0], rows[:, 1])

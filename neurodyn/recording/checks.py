@@ -1,0 +1,78 @@
+"""What looks wrong in a recording although it can be used: units of time, swapped axes, clocks that do not meet."""
+
+import warnings
+
+import numpy as np
+
+from neurodyn.recording.recording import Recording, Signal, SpikeTrains
+
+LOW_HZ, HIGH_HZ = 0.01, 500.0
+"""A group of sorted units whose median rate lies outside was most likely not recorded in seconds."""
+FEWEST_SPIKES = 20
+"""Below this many spikes in all, a rate says nothing."""
+MOST_APART = 20.0
+"""Spikes over a time this many times longer, or shorter, than any signal have another unit of time."""
+MOST_CHANNELS = 10
+"""Channels per sample from which on axes were most likely swapped."""
+
+
+class ImplausibleWarning(UserWarning):
+    """A recording can be read but is most likely not what it says it is."""
+
+
+def doubts(recording: Recording) -> list[str]:
+    """Say in one line each what is implausible; rates in Hz, times in seconds.
+
+    Parameters
+    ----------
+    recording
+        What to look at.
+
+    Returns
+    -------
+    list of str
+        Empty if nothing is.
+    """
+    signals = [*recording.fields.values(), *recording.behaviour.values()]
+    found = [_rate_doubt(trains) for trains in recording.spikes.values()]
+    found += [_span_doubt(trains, signals) for trains in recording.spikes.values()]
+    found += [_axes_doubt(signal) for signal in signals]
+    return [doubt for doubt in found if doubt]
+
+
+def warn_of_doubts(recording: Recording) -> Recording:
+    """Warn of each doubt (`ImplausibleWarning`) and return the recording."""
+    for doubt in doubts(recording):
+        warnings.warn(f"recording '{recording.name}': {doubt}", ImplausibleWarning, stacklevel=3)
+    return recording
+
+
+def _rate_doubt(trains: SpikeTrains) -> str:
+    span = trains.stop - trains.start
+    if trains.n_spikes < FEWEST_SPIKES or not span > 0:
+        return ""
+    rate = float(np.median([train.size for train in trains.times if train.size])) / span
+    if LOW_HZ <= rate <= HIGH_HZ:
+        return ""
+    likely = "milliseconds or samples" if rate < LOW_HZ else "kiloseconds, or rates were taken for times"
+    return f"units of '{trains.name}' fire at {rate:.3g} Hz (median): are their times in seconds, not {likely}?"
+
+
+def _span_doubt(trains: SpikeTrains, signals: list[Signal]) -> str:
+    spans = [signal.stop - signal.start for signal in signals if signal.n_samples > 1]
+    spiking = trains.stop - trains.start
+    if trains.n_spikes < FEWEST_SPIKES or not spans or not spiking > 0:
+        return ""
+    longest = max(spans)
+    if 1 / MOST_APART <= spiking / longest <= MOST_APART:
+        return ""
+    return f"spikes of '{trains.name}' cover {spiking:.4g} s, the longest signal {longest:.4g} s: one is not in seconds"
+
+
+def _axes_doubt(signal: Signal) -> str:
+    if signal.n_samples == 0 or signal.n_channels <= MOST_CHANNELS * signal.n_samples or signal.n_channels < 100:
+        return ""
+    return (
+        f"signal '{signal.name}' has {signal.n_samples} samples of {signal.n_channels} channels: "
+        "are its axes swapped (samples x channels)?"
+    )

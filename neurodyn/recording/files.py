@@ -1,0 +1,114 @@
+"""One reader and one writer for every format: read by what is in the file, written by its name."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording.checks import warn_of_doubts
+from neurodyn.recording.compare import differences
+from neurodyn.recording.guard import open_hdf5
+from neurodyn.recording.hdf5 import is_recording, read_hdf5, write_hdf5
+from neurodyn.recording.matlab import MatlabLayout, read_matlab, write_matlab
+from neurodyn.recording.nwb import read_nwb
+from neurodyn.recording.nwb_write import write_nwb
+from neurodyn.recording.recording import Recording
+
+WRITERS: dict[str, Callable[[Recording, Path], Path]] = {
+    ".h5": write_hdf5,
+    ".hdf5": write_hdf5,
+    ".mat": write_matlab,
+    ".nwb": write_nwb,
+}
+
+
+def read_recording(
+    path: str | os.PathLike[str],
+    *,
+    skip: Iterable[str] = (),
+    lazy: bool | None = None,
+    layout: MatlabLayout | None = None,
+) -> Recording:
+    """Read a recording of any format: NWB, HDF5, MATLAB 5 or 7.3, told apart by what is in the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    skip
+        Names of items to leave out.
+    lazy
+        Whether fields stay in the file until they are needed; None: if they have more than 1 GiB.
+    layout
+        Of a MATLAB file that has a layout of its own.
+
+    Returns
+    -------
+    Recording
+        With a warning (`ImplausibleWarning`) where something looks wrong, such as milliseconds for seconds.
+
+    Raises
+    ------
+    InputError
+        If the file is of no known format, or its reader refuses it.
+    """
+    path = Path(path)
+    reader = _reader(path)
+    if reader is read_matlab:
+        return warn_of_doubts(read_matlab(path, layout, skip=skip, lazy=lazy))
+    if layout is not None:
+        raise InputError(f"'{path}' is no MATLAB file: a layout is for those")
+    return warn_of_doubts(reader(path, skip=tuple(skip), lazy=lazy))
+
+
+def write_recording(recording: Recording, path: str | os.PathLike[str]) -> Path:
+    """Write a recording in the format that the file's ending names (.h5, .nwb, .mat) and read it again to compare.
+
+    Raises
+    ------
+    InputError
+        If the ending is unknown, the file cannot be written, or the format cannot hold all of the recording; what was
+        there before is then still there.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise unknown_name("file ending", path.suffix, WRITERS)
+    trial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        WRITERS[path.suffix.lower()](recording, trial)
+        changed = differences(recording, _reader(trial)(trial, lazy=True))
+        if changed:
+            raise InputError(
+                f"'{path}' would not hold all of '{recording.name}' ({changed[0]}): write .h5, which holds everything"
+            )
+        os.replace(trial, path)
+    except OSError as error:
+        raise InputError(f"cannot write '{path}': {error.strerror or error}") from error
+    finally:
+        trial.unlink(missing_ok=True)
+    return path
+
+
+def _reader(path: Path) -> Callable[..., Recording]:
+    import h5py
+
+    if path.is_dir():
+        raise InputError(f"'{path}' is a directory: give a file")
+    if not path.exists():
+        raise InputError(f"there is no file '{path}'")
+    if not h5py.is_hdf5(path):
+        with path.open("rb") as file:
+            head = file.read(128)
+        if head[126:128] in (b"IM", b"MI"):
+            return read_matlab
+        raise InputError(f"'{path}' is no recording that neurodyn reads: expected NWB, HDF5 or MATLAB 5 or 7.3")
+    with open_hdf5(path) as file:
+        if "nwb_version" in file.attrs:
+            return read_nwb
+        if is_recording(file):
+            return read_hdf5
+        if any("MATLAB_class" in file[name].attrs for name in file):
+            return read_matlab
+    raise InputError(
+        f"'{path}' is HDF5 of an unknown layout: expected NWB, MATLAB 7.3 or what  neurodyn convert  writes"
+    )

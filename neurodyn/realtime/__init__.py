@@ -1,5 +1,27 @@
-"""Decoders that take one bin at a time."""
+"""Decoders that take one bin at a time, and what feeds them."""
 
-from neurodyn.realtime.decoder import LiveEstimate, RealtimeDecoder
+from neurodyn.realtime.binner import Bin, LatePolicy, StreamingBinner
+from neurodyn.realtime.buffers import FieldInput, SpikeInput
+from neurodyn.realtime.contract import BenchmarkDecoder
+from neurodyn.realtime.decoder import RealtimeDecoder
+from neurodyn.realtime.events import Event, EventLog, Kind
+from neurodyn.realtime.latency import LatencyHistogram, Stats
+from neurodyn.realtime.runner import Frozen, LiveEstimate, Runner
 
-__all__ = ["LiveEstimate", "RealtimeDecoder"]
+__all__ = [
+    "BenchmarkDecoder",
+    "Bin",
+    "Event",
+    "EventLog",
+    "FieldInput",
+    "Frozen",
+    "Kind",
+    "LatePolicy",
+    "LatencyHistogram",
+    "LiveEstimate",
+    "RealtimeDecoder",
+    "Runner",
+    "SpikeInput",
+    "Stats",
+    "StreamingBinner",
+]

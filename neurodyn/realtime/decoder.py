@@ -1,71 +1,95 @@
 """A fitted model as a decoder that takes one bin at a time."""
 
+import os
 import time
+from collections import deque
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Float
 
-from neurodyn.errors import InputError, unknown_name
-from neurodyn.evaluation.intervals import NORMAL_95
-from neurodyn.multiscale.fitted import Fitted
-from neurodyn.multiscale.inference import readout_variance
-from neurodyn.multiscale.model import Frozen, State
+from neurodyn.errors import InputError
+from neurodyn.realtime.freeze import freeze
+from neurodyn.realtime.latency import LatencyHistogram, Stats
+from neurodyn.realtime.runner import BadInput, Frozen, LiveEstimate, Runner, load_arrays, save_arrays
 
+if TYPE_CHECKING:
+    from neurodyn.multiscale.fitted import Fitted
 
-class LiveEstimate(NamedTuple):
-    """What is known at the end of one bin.
-
-    ``rates`` are expected spikes per second for counts and expected values in the recording's unit for field
-    features; ``lower`` and ``upper`` bound the central 95 % of the predictive distribution of the target.
-    """
-
-    time: float
-    latent: np.ndarray
-    covariance: np.ndarray
-    rates: dict[str, np.ndarray]
-    target: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    seen: tuple[str, ...]
-    microseconds: float
+REMEMBERED = 100_000
+"""Bins whose true target :meth:`RealtimeDecoder.observe` keeps: a quarter of an hour at 10 ms."""
 
 
 class RealtimeDecoder:
-    """Recursive decoder: equal to the offline filter bin for bin, compiled once when it is made.
+    """Recursive decoder: equal to the offline filter bin for bin.
+
+    It is a :class:`neurodyn.realtime.runner.Runner`, the NumPy code that an exported decoder runs too, with what a rig
+    needs around it: times, counts, snapshots, and a change of model while it runs.
 
     Arguments
     ---------
-    fitted: the trained model with its read-outs.
+    model: the trained model with its read-outs, or one that was exported.
+    remembered: bins whose true target is kept for recalibration.
     """
 
-    def __init__(self, fitted: Fitted) -> None:
-        self._fitted = fitted
-        model = fitted.network.model()
-        self._dynamics: Frozen = jax.jit(lambda: model.freeze())()
-        self._start: State = jax.jit(model.initial_state)(self._dynamics)
-        self._state = self._start
-        readout = fitted.filtered
-        features = sum(fitted.config.model.states) + fitted.config.model.n_traces
-        weights = np.zeros((features, 0)) if readout is None else readout.linear.weights
-        self._intercept = np.zeros(0) if readout is None else readout.linear.intercept
-        self._residual = np.zeros(0) if readout is None else np.diag(readout.linear.residual_covariance)
-        self._usual = np.zeros(0) if readout is None else readout.usual_variance
-        self._weights = jnp.asarray(weights, jnp.result_type(float))
-        self._step = jax.jit(self._compiled_step)
+    def __init__(self, model: "Fitted | Frozen", *, remembered: int = REMEMBERED) -> None:
+        self._runner = Runner(_frozen(model))
+        self._next: Runner | None = None
+        self._pairs: deque[tuple[float, np.ndarray, np.ndarray]] = deque(maxlen=remembered)
+        self._time, self._decoded = np.nan, None  # of the last bin
+        self._forget_counts()
         self.warmup()
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "RealtimeDecoder":
+        """Read a decoder that ``model.export(path)`` wrote; needs no JAX.
+
+        Raises
+        ------
+        InputError
+            If the file holds something else.
+        """
+        try:
+            return cls(Frozen.load(path))
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+    @property
+    def runner(self) -> Runner:
+        """The decoder proper: sizes, names, tables of gains."""
+        return self._runner
+
+    @property
+    def width(self) -> float:
+        """Width of a bin, seconds."""
+        return self._runner.frozen.settings["width_seconds"]
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channels of each modality, in the order of the modality table."""
+        return {m.name: m.channels for m in self._runner.modalities}
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the target's dimensions."""
+        return tuple(self._runner.frozen.settings["target_names"])
+
+    # Bin by bin -----------------------------------------------------------------------------------------------
+
     def warmup(self) -> None:
-        """Compile the step on an empty bin, so that the first real one is as fast as the rest."""
-        self.step({}, 0.0)
+        """Touch all code and memory and work out the first gains, then forget it: the first bin is no slower."""
+        for row in self._runner.modalities:
+            self.step({row.name: np.zeros(row.channels)}, 0.0)
+        self.predict_ahead(1)
         self.reset()
+        self._forget_counts()
 
     def reset(self) -> None:
-        """Forget everything seen: the next bin is the first of a session."""
-        self._state = self._start
+        """Forget everything seen: the next bin is the first of a session. Counts and observed targets are kept."""
+        self._runner.reset()
+        self._runner.prepare()
+        self._time, self._decoded = np.nan, None
 
     def step(self, observations: Mapping[str, Any], t: float) -> LiveEstimate:
         """Take in one bin and return what is known at its end.
@@ -81,53 +105,167 @@ class RealtimeDecoder:
         InputError
             If a modality is unknown or has another number of channels; the decoder's state is unchanged.
         """
-        begin = time.perf_counter()
-        values, observed, seen = self._arrays(observations)
-        self._state, latent, covariance, means, target, spread = self._step(self._state, values, observed)
-        target = np.asarray(target, np.float64) + self._intercept
-        deviation = np.sqrt(self._residual + np.maximum(np.asarray(spread) - self._usual, 0))
-        return LiveEstimate(
-            t,
-            np.asarray(latent),
-            np.asarray(covariance),
-            self._rates(means),
-            target,
-            target - NORMAL_95 * deviation,
-            target + NORMAL_95 * deviation,
-            seen,
-            1e6 * (time.perf_counter() - begin),
-        )
+        if self._next is not None:
+            self._adopt()
+        try:
+            estimate = self._runner.step(observations, t, time.perf_counter)
+        except BadInput as error:
+            self._refused += 1
+            raise InputError(str(error)) from error
+        self._count(estimate)
+        return estimate
 
-    def _compiled_step(self, state: State, values: dict[str, Array], observed: dict[str, Array]):
-        model = self._fitted.network.model()
-        state, output = model.step(self._dynamics, state, values, observed)
-        latent = output.states[0]
-        target = jnp.concatenate([*(s.mean for s in output.states), output.traces]) @ self._weights
-        spread = readout_variance([s.covariance for s in output.states], self._weights)
-        return state, latent.mean, latent.covariance, output.means, target, spread
+    def prepare(self) -> None:
+        """Work ahead while there is nothing else to do: after a step, and again shortly before data are expected.
 
-    def _arrays(self, observations: Mapping[str, Any]) -> tuple[dict, dict, tuple[str, ...]]:
-        dtype = np.dtype(jnp.result_type(float))
-        rows = self._fitted.modalities
-        for name in observations:
-            if name not in {row.name for row in rows}:
-                raise unknown_name("modality", name, [row.name for row in rows])
-        values, observed = {}, {}
-        for row in rows:
-            given = observations.get(row.name)
-            array = np.full(row.n_channels, np.nan, dtype) if given is None else np.asarray(given, dtype)
-            if array.shape != (row.n_channels,):
-                raise InputError(
-                    f"modality '{row.name}' needs one bin of {row.n_channels} channels, got shape {array.shape}"
-                )
-            observed[row.name] = np.isfinite(array)
-            values[row.name] = np.where(observed[row.name], array, dtype.type(0))
-        return values, observed, tuple(n for n, o in observed.items() if o.any())
+        Steps give the same numbers without it. With it, a bin whose pattern of missing samples is new takes no longer
+        than any other, and one after a long sleep finds its weights in the cache.
+        """
+        self._runner.prepare()
 
-    def _rates(self, means: tuple[Array, ...]) -> dict[str, np.ndarray]:
-        fitted = self._fitted
-        rates = {}
-        for row, mean in zip(fitted.modalities, means, strict=True):
-            value = fitted.scaling.invert_observation(row.name, np.asarray(mean))
-            rates[row.name] = value / fitted.width if row.likelihood == "poisson" else value
-        return rates
+    def predict_ahead(self, bins: int) -> LiveEstimate:
+        """Estimate so many bins after the last step from what is known now; the decoder's state is unchanged.
+
+        Latent and rates are those of ``transform(batch, ahead=bins)``; the modalities' own states, which the target is
+        read out from too, move on by their own dynamics.
+        """
+        if bins < 0:
+            raise InputError(f"bins ahead must be 0 or more, got {bins}")
+        last = 0.0 if np.isnan(self._time) else self._time
+        return self._runner.ahead(bins, last + bins * self.width)
+
+    # Recalibration --------------------------------------------------------------------------------------------
+
+    def observe(self, target: Float[np.ndarray, " dim"] | None) -> None:
+        """Keep the true target of the last bin beside what was decoded, for later recalibration; None is unknown.
+
+        Raises
+        ------
+        InputError
+            If no bin has been decoded yet, or the target has another number of dimensions.
+        """
+        if self._decoded is None:
+            raise InputError("there is no decoded bin to observe the target of: step first")
+        if target is None:
+            return
+        if np.shape(target) != self._decoded.shape:
+            raise InputError(f"the target has {len(self._decoded)} dimensions, got shape {np.shape(target)}")
+        self._pairs.append((self._time, self._decoded, np.array(target, np.float64)))
+
+    def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bins given to :meth:`observe`: times (bins,), decoded and true targets (bins, dims)."""
+        times, decoded, true = zip(*self._pairs, strict=True) if self._pairs else ((), (), ())
+        dims = len(self.target_names)
+        return np.asarray(times), np.reshape(decoded, (-1, dims)), np.reshape(true, (-1, dims))
+
+    def swap(self, model: "Fitted | Frozen") -> None:
+        """Change to another model of the same sizes; the next step uses it, and no bin waits.
+
+        The state goes over as it is: right for a model whose read-out was recalibrated; one whose dynamics differ finds
+        its way within the memory of its filters. May be called from another thread than the one that steps.
+
+        Raises
+        ------
+        InputError
+            If modalities, channels, target or sizes differ; the old model goes on.
+        """
+        frozen = _frozen(model)
+        _same_sizes(self._runner.frozen.settings, frozen.settings)
+        runner = Runner(frozen)
+        runner.step({}, 0.0)
+        self._next = runner
+
+    def _adopt(self) -> None:
+        runner, self._next = self._next, None
+        assert runner is not None
+        runner.restore(self._runner.snapshot())
+        self._runner = runner
+
+    # Snapshots ------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Everything the next step depends on, as arrays."""
+        return {**self._runner.snapshot(), "time": np.asarray(self._time), "model": self._runner.frozen.fingerprint}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> float:
+        """Go on from a snapshot of this model; returns the time of its last bin, seconds (NaN if there was none).
+
+        Raises
+        ------
+        InputError
+            If it is of another model, or damaged; the decoder's state is unchanged.
+        """
+        if not np.array_equal(snapshot.get("model", ()), self._runner.frozen.fingerprint):
+            raise InputError("the snapshot is of another model: load the model it was taken with")
+        try:
+            self._runner.restore(snapshot)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        self._time, self._decoded = float(snapshot["time"]), None
+        return self._time
+
+    def save_snapshot(self, path: str | os.PathLike[str]) -> None:
+        """Write the snapshot to a file, atomically: a kill at any moment leaves the previous one whole.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        try:
+            save_arrays(path, self.snapshot())
+        except OSError as error:
+            raise InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
+
+    def load_snapshot(self, path: str | os.PathLike[str]) -> float:
+        """Restore from a file that :meth:`save_snapshot` wrote; returns the time of its last bin.
+
+        Raises
+        ------
+        InputError
+            As :meth:`restore`, or if there is no such file.
+        """
+        try:
+            snapshot = load_arrays(path)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        return self.restore(snapshot)
+
+    # What it did ----------------------------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        """Latency percentiles and counts since the decoder was made or warmed up."""
+        latency, tables = self._latency, [part.table for part in self._runner.filters]
+        p50, p95, p99, p999 = (latency.percentile(share) for share in (50.0, 95.0, 99.0, 99.9))
+        hits, misses = sum(table.hits for table in tables), sum(table.misses for table in tables)
+        return Stats(
+            latency.total, dict(self._seen), self._missed, self._refused,
+            p50, p95, p99, p999, latency.worst, hits, misses,
+        )  # fmt: skip
+
+    def _forget_counts(self) -> None:
+        self._latency = LatencyHistogram()
+        self._seen = dict.fromkeys(self._runner.names, 0)
+        self._missed = self._refused = 0
+        self._limit = 1e6 * self.width
+
+    def _count(self, estimate: LiveEstimate) -> None:
+        microseconds = estimate.microseconds
+        self._latency.add(microseconds)
+        self._missed += microseconds > self._limit
+        for name in estimate.seen:
+            self._seen[name] += 1
+        self._time, self._decoded = estimate.time, estimate.target
+
+
+def _frozen(model: "Fitted | Frozen") -> Frozen:
+    return model if isinstance(model, Frozen) else freeze(model)
+
+
+def _same_sizes(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    for key, name in (
+        ("modalities", "modalities"), ("states", "sizes of the states"), ("traces", "traces"),
+        ("target_names", "target"), ("width_seconds", "bin width"),
+    ):  # fmt: skip
+        if own[key] != other[key]:
+            raise InputError(f"the new model has another {name}: {other[key]}, the running one {own[key]}")

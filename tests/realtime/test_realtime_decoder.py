@@ -1,5 +1,7 @@
 """The decoder that takes one bin at a time equals the offline filter, whatever is missing."""
 
+import jax
+import jax.monitoring
 import numpy as np
 import pytest
 
@@ -36,6 +38,7 @@ def random_batch(decoder, *, seed=0, trials=2, bins=60):
         width=fitted.width,
         likelihoods={row.name: row.likelihood for row in fitted.modalities},
         channels={row.name: row.channels for row in fitted.modalities},
+        clocks={row.name: row.clock for row in fitted.modalities},
     )
     return batch, observations
 
@@ -109,15 +112,19 @@ def test_integers_lists_and_infinities_are_taken(fitted):
     same(a, b)
 
 
-def test_the_step_is_compiled_once(fitted):
+def test_a_running_decoder_leaves_the_device_alone(fitted):
+    """Nothing is compiled, and nothing allocated on the device, after the decoder has been made."""
     live = fitted.realtime()
-    assert live._step._cache_size() == 1
     _, observations = random_batch(fitted, seed=3)
+    arrays, compiled = len(jax.live_arrays()), []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: compiled.append(event))
     stream(live, observations, 0)
-    live.step({}, 1.0)
-    live.step({"spikes": np.zeros(4, np.int64)}, 1.0)
-    live.step({"field": [1, 2, 3]}, 1.0)
-    assert live._step._cache_size() == 1
+    for given in ({}, {"spikes": np.zeros(4, np.int64)}, {"field": [1, 2, 3]}):
+        dict(live.step(given, 1.0).rates)
+        live.predict_ahead(3)
+        live.restore(live.snapshot())
+    assert len(jax.live_arrays()) == arrays
+    assert not compiled
 
 
 def test_reset_starts_a_new_session(fitted):

@@ -1,0 +1,291 @@
+"""From samples and spikes that arrive when they like to bins, one after the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Num
+
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.realtime.buffers import FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput
+from neurodyn.realtime.events import Event, EventLog, Kind
+
+_Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
+
+KEPT = 1000
+"""Events that wait for the next bin; more are in the log only."""
+
+FARTHEST = 1e11
+"""Seconds from 0, 3,000 years: times beyond are no times, and the bins could not be told apart in double precision."""
+
+
+class LatePolicy(StrEnum):
+    """What becomes of data whose bin has already been handed out.
+
+    What comes within the binner's ``patience`` after the end of its bin is counted in that bin, and in the binner's
+    ``waited_for``. What comes later is carried or dropped, and in the log.
+    """
+
+    CARRY = "carry"  # spikes are counted in the next bin; a field feature stands in for a next one that is missing
+    DROP = "drop"
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin, ready for ``RealtimeDecoder.step(bin.observations, bin.time)``.
+
+    Attributes
+    ----------
+    index
+        Number of the bin, from 0 without a gap.
+    time
+        Of its end, seconds.
+    observations
+        Per modality the values (channel), NaN where a channel is missing, or None if the modality is.
+    events
+        What happened to the data since the last bin.
+    """
+
+    index: int
+    time: float
+    observations: Mapping[str, np.ndarray | None]
+    events: tuple[Event, ...] = ()
+
+
+class StreamingBinner:
+    """Bins ``[start + k width, start + (k + 1) width)`` filled as data come in; the same values as offline.
+
+    A bin is handed out when every source has passed its end, or when it has waited for ``patience``. Memory is bounded:
+    what waits for its bin, two seconds of the past to know repeated data by, and the events of the log.
+
+    Parameters
+    ----------
+    inputs
+        The modalities.
+    width
+        Of a bin, seconds.
+    start
+        Of the first bin, seconds; None for the first multiple of the width at or after the first data.
+    patience
+        Seconds that a bin waits after its end for sources that have not yet reached it.
+    late
+        What becomes of data later than that.
+    max_jump
+        A source whose times are further than this from the present (seconds) has a clock that jumped, and is moved onto
+        the present; if the present itself jumps by more, the bins go on from there.
+    log
+        Where events go; a new one if None.
+
+    Attributes
+    ----------
+    waited_for
+        Per modality the spikes or samples that came after the end of their bin and were still counted in it.
+
+    Raises
+    ------
+    InputError
+        If there are no inputs, two of one name, or a duration does not fit.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[SpikeInput | FieldInput],
+        width: float,
+        *,
+        start: float | None = None,
+        patience: float = 0.0,
+        late: LatePolicy = LatePolicy.CARRY,
+        max_jump: float = 30.0,
+        log: EventLog | None = None,
+    ) -> None:
+        _check(inputs, width, patience, max_jump)
+        self.log = EventLog() if log is None else log
+        self.patience, self.late, self.max_jump = patience, late, max_jump
+        self._grid = Grid(np.nan if start is None else start, width)
+        options: dict[str, Any] = {"carry": late is LatePolicy.CARRY, "max_jump": max_jump, "say": self._say}
+        self._spikes: dict[str, SpikeBuffer] = {}
+        self._fields: dict[str, FieldBuffer] = {}
+        for one in inputs:
+            if isinstance(one, SpikeInput):
+                self._spikes[one.name] = SpikeBuffer(one, self._grid, **options)
+            else:
+                every = 1 if one.width is None else round(one.width / width)
+                self._fields[one.name] = FieldBuffer(one, self._grid, every, **options)
+        self._buffers: dict[str, SpikeBuffer | FieldBuffer] = {
+            one.name: self._spikes.get(one.name) or self._fields[one.name] for one in inputs
+        }
+        self.waited_for = dict.fromkeys(self._buffers, 0)
+        self._missing = dict.fromkeys(self._buffers, False)
+        self._index = 0
+        self._now: float | None = None
+        self._fresh: list[Event] = []
+
+    # Data in ----------------------------------------------------------------------------------------------------
+
+    def push_spikes(
+        self, name: str, times: Num[np.ndarray, "..."], units: Num[np.ndarray, "..."], *, until: float | None = None
+    ) -> None:
+        """Take in spikes; bad ones are left out and in the log.
+
+        Parameters
+        ----------
+        name
+            Of the modality.
+        times
+            (n,), seconds, in any order.
+        units
+            (n,), number of each spike's unit.
+        until
+            Time up to which the source says it has sent everything, seconds; None for the time of the latest spike.
+
+        Raises
+        ------
+        InputError
+            If there is no spiking modality of that name.
+        """
+        buffer = self._find(name, self._spikes)
+        if times.ndim != 1 or times.shape != units.shape:
+            self._say(Kind.BAD_INPUT, name, f"spikes need one time and unit each, got {times.shape}, {units.shape}")
+            return
+        good = (np.abs(times) < FARTHEST) & (units >= 0) & (units < buffer.source.units)
+        if not good.all():
+            text = f"{(~good).sum()} spikes without a finite time and a unit below {buffer.source.units}"
+            self._say(Kind.BAD_INPUT, name, text)
+        until = float(until) if until is not None and abs(until) < FARTHEST else None
+        self._count_late(name, times[good])
+        buffer.push(times[good].astype(np.float64), units[good].astype(np.int64), until, self._now)
+        self._begin()
+
+    def push_samples(self, name: str, values: Num[np.ndarray, "..."], times: Num[np.ndarray, "..."]) -> None:
+        """Take in a chunk of samples of any size; bad ones are left out and in the log.
+
+        Parameters
+        ----------
+        name
+            Of the modality.
+        values
+            (n, channels); NaN is missing.
+        times
+            (n,), of each sample, seconds.
+
+        Raises
+        ------
+        InputError
+            If there is no sampled modality of that name.
+        """
+        buffer = self._find(name, self._fields)
+        if times.ndim != 1 or values.shape != (len(times), buffer.source.channels):
+            text = f"samples need {buffer.source.channels} channels and a time each, got {values.shape}, {times.shape}"
+            self._say(Kind.BAD_INPUT, name, text)
+            return
+        good = np.abs(times) < FARTHEST
+        values, times = values[good].astype(np.float64), times[good].astype(np.float64)
+        infinite = np.isinf(values)
+        if infinite.any() or not good.all():
+            text = f"{infinite.sum()} infinite values are missing, {(~good).sum()} samples have no finite time"
+            self._say(Kind.NOT_FINITE, name, text)
+        if len(times):
+            self._count_late(name, times)
+            buffer.push(times, np.where(infinite, np.nan, values), self._now)
+        self._begin()
+
+    def _find(self, name: str, chosen: dict[str, _Buffer]) -> _Buffer:
+        if name not in self._buffers:
+            raise unknown_name("modality", name, self._buffers)
+        if name not in chosen:
+            raise InputError(f"modality '{name}' takes {'spikes' if name in self._spikes else 'samples'} only")
+        return chosen[name]
+
+    def _count_late(self, name: str, times: np.ndarray) -> None:
+        """Count what comes after the end of its bin and is still in time."""
+        if self._now is not None and not np.isnan(self._grid.start):
+            begin = self._grid.edge(self._index)
+            ended = begin + np.floor((self._now - begin) / self._grid.width) * self._grid.width
+            self.waited_for[name] += int(((times >= begin) & (times < ended)).sum())
+
+    def _begin(self) -> None:
+        """The first data set the first bin, unless it was given."""
+        if np.isnan(self._grid.start):
+            first = min(buffer.first for buffer in self._buffers.values())
+            if np.isfinite(first):
+                self._grid.start = float(np.ceil(first / self._grid.width - 1e-6) * self._grid.width)
+
+    # Bins out ---------------------------------------------------------------------------------------------------
+
+    def ready(self, now: float) -> list[Bin]:
+        """Bins that are complete, or that have waited long enough, in order.
+
+        Parameters
+        ----------
+        now
+            The present on the clock of the data, seconds.
+        """
+        bins: list[Bin] = []
+        if not abs(now) < FARTHEST:
+            return bins
+        self._now = now = float(now)
+        if np.isnan(self._grid.start):
+            return bins
+        if now < self._grid.edge(self._index) - self.max_jump:
+            self._jump(now)
+        while self._due(now):
+            if self._grid.edge(self._index + 1) < now - self.max_jump and not self._waiting(now - self.max_jump):
+                self._jump(now)
+            bins.append(self._close())
+        return bins
+
+    def _due(self, now: float) -> bool:
+        stop = self._grid.edge(self._index + 1) - 1e-6 * self._grid.width
+        return now >= stop + self.patience or all(b.reached >= stop for b in self._buffers.values())
+
+    def _waiting(self, before: float) -> bool:
+        return any(buffer.first < before for buffer in self._buffers.values())
+
+    def _jump(self, now: float) -> None:
+        """Go on with the bin that ends now, or next, whatever the clock was before."""
+        away = now - self._grid.edge(self._index + 1)
+        self._grid.start += float(np.floor(away / self._grid.width)) * self._grid.width
+        self._say(Kind.CLOCK_JUMP, "", f"the present moved by {away:+.3f} s; bins go on from there")
+        for buffer in self._buffers.values():
+            buffer.rebase(self._index, now)
+
+    def _close(self) -> Bin:
+        observations = {name: buffer.close(self._index) for name, buffer in self._buffers.items()}
+        for name, value in observations.items():
+            self._follow(name, value)
+        events, self._fresh = tuple(self._fresh), []
+        self._index += 1
+        return Bin(self._index - 1, self._grid.edge(self._index), observations, events)
+
+    def _follow(self, name: str, value: np.ndarray | None) -> None:
+        """Say when a modality goes missing and when it is back; one on a slower clock is due at its own bins only."""
+        if value is None and name in self._fields and (self._index + 1) % self._fields[name].every:
+            return
+        missing = value is None
+        if missing != self._missing[name]:
+            self._missing[name] = missing
+            self._say(Kind.MISSING if missing else Kind.RETURNED, name, f"in bin {self._index}")
+
+    def _say(self, kind: Kind, name: str, detail: str) -> None:
+        now = self._now if self._now is not None else 0.0
+        event = self.log.record(now, kind, name, detail)
+        if len(self._fresh) < KEPT:
+            self._fresh.append(event)
+
+
+def _check(inputs: Sequence[SpikeInput | FieldInput], width: float, patience: float, max_jump: float) -> None:
+    names = [one.name for one in inputs]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"a binner needs inputs of different names, got {', '.join(names) or 'none'}")
+    if not (0 < width < np.inf and 0 <= patience < np.inf and max_jump > max(width, patience)):
+        raise InputError(
+            f"a binner needs width > 0, patience >= 0 and a max_jump above both, got {width}, {patience}, {max_jump} s"
+        )
+    for one in inputs:
+        slower = None if isinstance(one, SpikeInput) else one.width
+        if slower is not None and (
+            slower < width * (1 - 1e-6) or abs(round(slower / width) * width - slower) > 1e-6 * width
+        ):
+            raise InputError(f"'{one.name}': its width of {slower:g} s must be a multiple of the bins' {width:g} s")

@@ -1,0 +1,443 @@
+"""What a :class:`neurodyn.realtime.StreamingBinner` keeps of one source: data that wait for their bin.
+
+A buffer is told of data by ``push`` and of the end of each bin by ``close``; it never raises on what a source sends.
+Times are seconds on the clock of the bins; a source whose own clock jumped is moved back onto it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+
+from neurodyn.binning import BandPower, features
+from neurodyn.errors import InputError
+from neurodyn.realtime.events import Kind
+
+Say = Callable[[Kind, str, str], None]
+"""Takes the kind of an event, the modality, and what happened."""
+
+MEMORY = 2.0
+"""Seconds of past data that repeated data are recognised by."""
+MAX_WAITING = 2**24
+"""Most numbers that wait in a buffer: 128 MB."""
+
+
+@dataclass(frozen=True)
+class SpikeInput:
+    """A source of spikes.
+
+    Attributes
+    ----------
+    name
+        Of the modality.
+    units
+        How many there are; spikes come with unit numbers 0 to units - 1.
+    silence
+        Seconds without a word after which the source counts as missing; before, no spikes are zero counts.
+
+    Raises
+    ------
+    InputError
+        If there are no units, or the silence is negative.
+    """
+
+    name: str
+    units: int
+    silence: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.units < 1 or not self.silence >= 0:
+            raise InputError(f"'{self.name}' needs units >= 1 and silence >= 0 s, got {self.units}, {self.silence}")
+
+
+@dataclass(frozen=True)
+class FieldInput:
+    """A source of samples at a fixed rate.
+
+    Attributes
+    ----------
+    name
+        Of the modality.
+    channels
+        Of the raw samples; with band powers the modality has channels x bands features.
+    rate
+        Samples per second.
+    power
+        Band powers; None for the mean of the samples.
+    width
+        Seconds per feature if that is slower than the bins (a multiple of their width): it then comes in the last bin
+        of its window. None for one per bin.
+
+    Raises
+    ------
+    InputError
+        If there are no channels, the rate is not positive, or a band reaches the Nyquist frequency.
+    """
+
+    name: str
+    channels: int
+    rate: float
+    power: BandPower | None = None
+    width: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.channels < 1 or not 0 < self.rate < np.inf:
+            raise InputError(f"'{self.name}' needs channels >= 1 and a rate > 0 Hz, got {self.channels}, {self.rate}")
+        for low, high in () if self.power is None else self.power.bands:
+            if not high < self.rate / 2:
+                raise InputError(f"band {low:g}-{high:g} Hz of '{self.name}' needs more than its {self.rate:g} Hz")
+
+    @property
+    def features(self) -> int:
+        """Channels of the modality."""
+        return self.channels * (1 if self.power is None else len(self.power.bands))
+
+
+@dataclass
+class Grid:
+    """Bins without end: bin k covers ``[start + k width, start + (k + 1) width)``, as in `neurodyn.binning.TimeGrid`.
+
+    Attributes
+    ----------
+    start, width
+        Seconds; the start moves when the clock of the bins jumps, so that the bins go on with the next number.
+    """
+
+    start: float
+    width: float
+
+    def edge(self, index: int) -> float:
+        """Begin of a bin, seconds."""
+        return self.start + self.width * index
+
+
+class SourceClock:
+    """Moves a source's times onto the clock of the bins when its own clock has jumped.
+
+    Parameters
+    ----------
+    name
+        Of the modality.
+    max_jump
+        Largest distance from the present, seconds, that is no jump.
+    say
+        Takes events.
+    """
+
+    def __init__(self, name: str, max_jump: float, say: Say) -> None:
+        self._name, self._max_jump, self._say = name, max_jump, say
+        self._offset = 0.0
+
+    def pieces(self, times: Float[np.ndarray, " n"]) -> list[slice]:
+        """Stretches of a chunk between jumps inside it."""
+        jumps = np.flatnonzero(np.abs(np.diff(times)) > self._max_jump) + 1
+        return [slice(a, b) for a, b in pairwise([0, *jumps.tolist(), len(times)]) if b > a]
+
+    def shift(self, first: float, last: float, now: float | None, expected: float | None) -> float:
+        """What to add to times from ``first`` to ``last``.
+
+        Parameters
+        ----------
+        first, last
+            Of a stretch, seconds on the source's clock.
+        now
+            The present; None if unknown: nothing is then taken for a jump.
+        expected
+            Where ``first`` belongs if nothing was lost; None if that is not known.
+        """
+        away = 0.0 if now is None else last + self._offset - now
+        if now is not None and abs(away) > self._max_jump:
+            recent = expected is not None and abs(expected - now) <= MEMORY
+            self._offset = expected - first if recent and expected is not None else now - last
+            self._say(Kind.CLOCK_JUMP, self._name, f"{away:+.3f} s from the present; moved onto it")
+        return self._offset
+
+
+class SpikeBuffer:
+    """Spikes of one source.
+
+    Parameters
+    ----------
+    source, grid
+        The source, and the bins.
+    carry
+        Whether spikes that come after their bin was handed out are counted in the next.
+    max_jump
+        See :class:`SourceClock`.
+    say
+        Takes events.
+    """
+
+    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, max_jump: float, say: Say) -> None:
+        self.source, self.reached = source, -np.inf
+        self._grid, self._carry, self._say = grid, carry, say
+        self._clock = SourceClock(source.name, max_jump, say)
+        self._latest = -np.inf
+        self._times, self._units = np.zeros(0), np.zeros(0, np.int64)  # waiting
+        self._past_times, self._past_units = np.zeros(0), np.zeros(0, np.int64)  # handed out, MEMORY s
+        self._carried = np.zeros(source.units, np.float32)
+        self._closed = -np.inf
+
+    @property
+    def first(self) -> float:
+        """Earliest time that waits; infinite if none does."""
+        return float(self._times.min()) if len(self._times) else np.inf
+
+    def push(self, times: np.ndarray, units: np.ndarray, until: float | None, now: float | None) -> None:
+        """Take in spikes."""
+        for piece in self._clock.pieces(times) or [slice(0, 0)]:
+            told = until if piece.stop == len(times) else None
+            self._take(times[piece], units[piece], told, now)
+
+    def _take(self, times: np.ndarray, units: np.ndarray, until: float | None, now: float | None) -> None:
+        ends = [*times.tolist(), *([] if until is None else [until])]
+        if not ends:
+            return
+        shift = self._clock.shift(min(ends), max(ends), now, None)
+        times, units = self._new(times + shift, units)
+        self.reached = max(self.reached, max(ends) + shift)
+        late = times < self._closed
+        if late.any():
+            self._late(units[late])
+        self._times = np.concatenate([self._times, times[~late]])
+        self._units = np.concatenate([self._units, units[~late]])
+        self._bound()
+
+    def _new(self, times: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Spikes that have not come before; those of an ordinary chunk are all later than what is known."""
+        if len(times) == 0:
+            return times, units
+        name = self.source.name
+        old = times <= self._latest
+        if old.any():
+            known = set(zip(self._times.tolist(), self._units.tolist(), strict=True))
+            known.update(zip(self._past_times.tolist(), self._past_units.tolist(), strict=True))
+            again = np.array([pair in known for pair in zip(times.tolist(), units.tolist(), strict=True)])
+            if again.any():
+                self._say(Kind.DUPLICATE, name, f"{again.sum()} spikes came again and are left out")
+            times, units, old = times[~again], units[~again], old[~again]
+        if (times < self._latest).any() or (np.diff(times) < 0).any():
+            self._say(Kind.OUT_OF_ORDER, name, f"{max(old.sum(), 1)} spikes")
+        self._latest = max(self._latest, times.max(initial=-np.inf))
+        return times, units
+
+    def _late(self, units: np.ndarray) -> None:
+        kind = Kind.CARRIED if self._carry else Kind.DROPPED
+        if self._carry:
+            self._carried += np.bincount(units, minlength=self.source.units).astype(np.float32)
+        self._say(kind, self.source.name, f"{len(units)} spikes after their bin was handed out")
+
+    def _bound(self) -> None:
+        excess = len(self._times) - MAX_WAITING
+        if excess > 0:
+            self._times, self._units = self._times[excess:], self._units[excess:]
+            self._say(Kind.OVERFLOW, self.source.name, f"{excess} spikes waited too long and are lost")
+
+    def close(self, index: int) -> np.ndarray | None:
+        """Counts of a bin, or None if the source is missing."""
+        start, stop = self._grid.edge(index), self._grid.edge(index + 1)
+        inside = self._times < stop
+        times, units = self._times[inside], self._units[inside]
+        self._times, self._units = self._times[~inside], self._units[~inside]
+        kept = self._past_times >= stop - MEMORY
+        self._past_times = np.concatenate([self._past_times[kept], times])
+        self._past_units = np.concatenate([self._past_units[kept], units])
+        self._closed = stop
+        if stop - self.reached > self.source.silence:
+            return None
+        counts = self._carried + np.bincount(units[times >= start], minlength=self.source.units)
+        self._carried[:] = 0
+        return counts.astype(np.float32)
+
+    def rebase(self, index: int, now: float) -> None:
+        """The clock of the bins has jumped, and goes on with this bin; what waits for later than now is lost."""
+        future = self._times > now
+        if future.any():
+            self._say(Kind.DROPPED, self.source.name, f"{future.sum()} spikes from before the clock was set back")
+        self._times, self._units = self._times[~future], self._units[~future]
+        self.reached, self._latest = min(self.reached, now), min(self._latest, now)
+        self._closed = self._grid.edge(index)
+
+
+class FieldBuffer:
+    """Samples of one source, their causal features, and the windows these are averaged over.
+
+    Samples go through the filters in order of time, once each. One that has been lost, or comes after its successor
+    has been filtered, is a gap, which the filters bridge as they do offline.
+
+    Parameters
+    ----------
+    source, grid
+        The source, and the bins.
+    clock
+        Bins per window.
+    carry, max_jump, say
+        As in :class:`SpikeBuffer`; a late feature stands in for the next that is missing.
+    """
+
+    def __init__(self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: Say) -> None:
+        self.source, self.reached = source, -np.inf
+        self._grid, self.every, self._carry, self._say = grid, clock, carry, say
+        self._period = 1.0 / source.rate
+        self._clock = SourceClock(source.name, max_jump, say)
+        self._times, self._values = np.zeros(0), np.zeros((0, source.channels))  # waiting, in order of time
+        self._past = np.zeros(0)  # times that went through the filters, MEMORY s
+        self._number, self._last = 0, -np.inf  # of the last sample that did
+        power = source.power
+        self._filters = (
+            []
+            if power is None
+            else [features.PowerFilter(power, band, source.rate, source.channels) for band in power.bands]
+        )
+        self._gaps: list[tuple[float, float]] = []
+        self._open: dict[int, tuple[np.ndarray, int]] = {}
+
+    @property
+    def first(self) -> float:
+        """Earliest time that waits; infinite if none does."""
+        return float(self._times[0]) if len(self._times) else np.inf
+
+    # What comes in ----------------------------------------------------------------------------------------------
+
+    def push(self, times: np.ndarray, values: np.ndarray, now: float | None) -> None:
+        """Take in samples."""
+        for piece in self._clock.pieces(times):
+            part = times[piece]
+            before = self._times[-1] if len(self._times) else self._last
+            expected = before + self._period if np.isfinite(before) else None
+            shift = self._clock.shift(float(part.min()), float(part.max()), now, expected)
+            self._take(part + shift, values[piece])
+
+    def _take(self, times: np.ndarray, values: np.ndarray) -> None:
+        name = self.source.name
+        if (np.diff(times) < 0).any() or (len(self._times) and times[0] < self._times[-1] - 0.5 * self._period):
+            self._say(Kind.OUT_OF_ORDER, name, f"{len(times)} samples from {times.min():.3f} s")
+        gone = times <= self._last + 0.5 * self._period
+        if gone.any():
+            self._gone(times[gone])
+        times = np.concatenate([self._times, times[~gone]])
+        order = np.argsort(times, kind="stable")
+        values = np.concatenate([self._values, values[~gone]])[order]
+        times = times[order]
+        fresh = np.diff(times, prepend=-np.inf) > 0.5 * self._period
+        if not fresh.all():
+            self._say(Kind.DUPLICATE, name, f"{(~fresh).sum()} samples came again and are left out")
+        self._times, self._values = times[fresh], values[fresh]
+        self._bound()
+        if len(self._times):
+            self.reached = max(self.reached, float(self._times[-1]) + 1.5 * self._period)
+
+    def _gone(self, times: np.ndarray) -> None:
+        """Samples whose place in the filters has passed: they have been there before, or come too late."""
+        near = np.searchsorted(self._past, times - 0.5 * self._period)
+        again = np.append(self._past, np.inf)[near] <= times + 0.5 * self._period
+        if again.any():
+            self._say(Kind.DUPLICATE, self.source.name, f"{again.sum()} samples came again and are left out")
+        if not again.all():
+            text = f"{(~again).sum()} samples after those that follow them were filtered"
+            self._say(Kind.DROPPED, self.source.name, text)
+
+    def _bound(self) -> None:
+        excess = len(self._times) - MAX_WAITING // self.source.channels
+        if excess > 0:
+            self._times, self._values = self._times[excess:], self._values[excess:]
+            self._say(Kind.OVERFLOW, self.source.name, f"{excess} samples waited too long and are lost")
+
+    # What goes out ----------------------------------------------------------------------------------------------
+
+    def close(self, index: int) -> np.ndarray | None:
+        """Features for a bin, NaN where a channel is missing; None if all are, or no window ends with it."""
+        self._filter(self._grid.edge(index + 1))
+        last, inside = divmod(index + 1, self.every)
+        own, late = None, []
+        for number in sorted(self._open):
+            if number >= last or self._last + 1.5 * self._period < self._edge(number + 1):
+                continue
+            feature = self._feature(number)
+            if number == last - 1 and inside == 0:
+                own = feature
+            elif feature is not None:
+                late.append(feature)
+        return self._late(own, late) if late else own
+
+    def _filter(self, stop: float) -> None:
+        """Run the samples before a time through the filters, and add them to their windows."""
+        # A sample on an edge belongs to the bin that begins there, however the two were rounded.
+        count = int(np.searchsorted(self._times, stop - 1e-6 * self._period))
+        times, values = self._times[:count], self._values[:count]
+        self._times, self._values = self._times[count:], self._values[count:]
+        if not count:
+            return
+        steps = np.diff(times, prepend=self._last)
+        for lost in np.flatnonzero(steps > 1.5 * self._period):
+            self._gap(float(times[lost - 1]) if lost else self._last, float(times[lost]))
+        numbers = self._number + np.cumsum(self._counted(steps))
+        for a, b in pairwise([0, *(np.flatnonzero(np.diff(numbers) > 1) + 1).tolist(), count]):
+            self._add(times[a:b], self._level(values[a:b], int(numbers[a])))
+        self._number, self._last = int(numbers[-1]), float(times[-1])
+        self._past = np.concatenate([self._past[self._past >= stop - MEMORY], times])
+
+    def _counted(self, steps: np.ndarray) -> np.ndarray:
+        """Samples from each to the next, those lost between them included."""
+        finite = np.where(np.isfinite(steps), steps, self._period)
+        return np.maximum(np.round(finite * self.source.rate), 1).astype(np.int64)
+
+    def _gap(self, before: float, after: float) -> None:
+        self._gaps = [gap for gap in self._gaps if gap[1] > before - MEMORY][-1000:]
+        self._gaps.append((before + self._period, after))
+        if np.isfinite(before):
+            lost = round((after - before) * self.source.rate) - 1
+            self._say(Kind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
+
+    def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n features"]:
+        """The samples, or their power in each band (channel by channel); NaN where unknown."""
+        if not self._filters:
+            return values
+        whole = [(slice(0, len(values)), False)]
+        parts = [one.push(values, first, whole) for one in self._filters]
+        levels = [np.where(known, level, np.nan) for level, known in parts]
+        return np.stack(levels, axis=2).reshape(len(values), -1)
+
+    def _add(self, times: np.ndarray, level: np.ndarray) -> None:
+        """Add samples to the sums of their windows."""
+        since = times + 1e-6 * self._period - self._grid.start
+        numbers = np.floor(since / (self.every * self._grid.width)).astype(np.int64)
+        for number in np.unique(numbers[numbers >= 0]).tolist():
+            inside = numbers == number
+            total, count = self._open.get(number, (np.zeros(level.shape[1]), 0))
+            self._open[number] = total + level[inside].sum(axis=0), count + int(inside.sum())
+
+    def _feature(self, number: int) -> np.ndarray | None:
+        """Finish a window: mean of its samples, NaN where one is lacking; None if nothing is left of it."""
+        total, count = self._open.pop(number)
+        # Half a period of tolerance: a clock that jitters, or is out of phase with the bins, lacks nothing.
+        start, stop = self._edge(number) + 0.5 * self._period, self._edge(number + 1) - 0.5 * self._period
+        if any(start < after and before < stop for before, after in self._gaps):
+            return None
+        mean = total / count
+        if self._filters:
+            mean = np.log(np.where(mean > 0, mean, np.nan))
+        return mean.astype(np.float32) if np.isfinite(mean).any() else None
+
+    def _late(self, own: np.ndarray | None, late: list[np.ndarray]) -> np.ndarray | None:
+        """The newest late feature if it may stand in for one that is missing."""
+        taken = int(self._carry and own is None)
+        for kind, count in ((Kind.CARRIED, taken), (Kind.DROPPED, len(late) - taken)):
+            if count:
+                self._say(kind, self.source.name, f"{count} features after their bin was handed out")
+        return late[-1] if taken else own
+
+    def _edge(self, number: int) -> float:
+        """Begin of a window, seconds."""
+        return self._grid.edge(number * self.every)
+
+    def rebase(self, index: int, now: float) -> None:
+        """The clock of the bins has jumped: windows begin anew, and what waits for later than now is lost."""
+        future = self._times > now
+        if future.any():
+            self._say(Kind.DROPPED, self.source.name, f"{future.sum()} samples from before the clock was set back")
+        self._times, self._values = self._times[~future], self._values[~future]
+        self._open, self._past, self._gaps = {}, np.zeros(0), []
+        self.reached, self._last = min(self.reached, now), -np.inf

@@ -1,0 +1,125 @@
+"""What happened while it ran: every fault and every decision about one, with its time, in bounded memory."""
+
+import json
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TextIO
+
+DEFAULT_KEPT = 10_000
+"""Events an :class:`EventLog` keeps by default; counts go on beyond."""
+
+
+class Kind(StrEnum):
+    """What an event is about."""
+
+    CARRIED = "carried"  # came after its bin was handed out: counted in the next
+    DROPPED = "dropped"  # came after its bin was handed out: not counted
+    DUPLICATE = "duplicate"
+    OUT_OF_ORDER = "out of order"
+    GAP = "gap"  # samples that never came
+    MISSING = "missing"  # a modality went missing
+    RETURNED = "returned"  # a missing modality is back
+    CLOCK_JUMP = "clock jump"
+    OVERFLOW = "overflow"  # more waiting than memory allows
+    BAD_INPUT = "bad input"  # wrong shape, unknown unit or modality
+    NOT_FINITE = "not finite"
+    MISSED_DEADLINE = "missed deadline"
+    SWAPPED = "swapped"
+    RESTORED = "restored"
+    SOURCE_LOST = "source lost"
+    SOURCE_RESTARTED = "source restarted"
+    SINK_STALLED = "sink stalled"
+    LOG_LOST = "log lost"  # its file cannot be written any more
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    Attributes
+    ----------
+    time
+        Seconds, on the clock of the bins.
+    kind
+        See `Kind`.
+    modality
+        Which one it concerns; empty if none in particular.
+    detail
+        In words, with the numbers.
+    """
+
+    time: float
+    kind: Kind
+    modality: str = ""
+    detail: str = ""
+
+
+class EventLog:
+    """The latest events, and how many there were of each kind. Safe to add to from several threads.
+
+    Parameters
+    ----------
+    kept
+        Events kept in memory; older ones are forgotten but stay counted.
+    file
+        Open text file that gets one line of JSON per event; None for none.
+    """
+
+    def __init__(self, kept: int = DEFAULT_KEPT, file: TextIO | None = None) -> None:
+        self._events: deque[Event] = deque(maxlen=kept)
+        self._counts: Counter[tuple[Kind, str]] = Counter()
+        self._added = 0
+        self._file = file
+        self._lock = threading.Lock()
+
+    def add(self, event: Event) -> None:
+        """Append an event."""
+        with self._lock:
+            self._keep(event)
+            if self._file is not None:
+                self._write(event, self._file)
+
+    def _keep(self, event: Event) -> None:
+        self._events.append(event)
+        self._counts[event.kind, event.modality] += 1
+        self._added += 1
+
+    def _write(self, event: Event, file: TextIO) -> None:
+        """One line in the file; a full disk must not end a session, so that the log goes on in memory and says so."""
+        try:
+            file.write(json.dumps(asdict(event)) + "\n")
+            file.flush()
+        except OSError as error:
+            self._file = None
+            self._keep(Event(event.time, Kind.LOG_LOST, "", f"no longer written to its file: {error}"))
+
+    def record(self, time: float, kind: Kind, modality: str = "", detail: str = "") -> Event:
+        """Make an event, append it and return it."""
+        event = Event(time, kind, modality, detail)
+        self.add(event)
+        return event
+
+    def since(self, position: int) -> tuple[tuple[Event, ...], int]:
+        """Events added after a position (as far as they are kept), and the position to ask from next time."""
+        with self._lock:
+            fresh = min(self._added - position, len(self._events))
+            return tuple(self._events)[len(self._events) - fresh :] if fresh > 0 else (), self._added
+
+    def counts(self, modality: str | None = None) -> dict[Kind, int]:
+        """How many events of each kind, of one modality or of all."""
+        with self._lock:
+            total: Counter[Kind] = Counter()
+            for (kind, name), count in self._counts.items():
+                if modality is None or name == modality:
+                    total[kind] += count
+            return dict(total)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __iter__(self) -> Iterator[Event]:
+        with self._lock:
+            return iter(tuple(self._events))

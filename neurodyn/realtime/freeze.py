@@ -1,0 +1,155 @@
+"""From a fitted model to the plain arrays that :mod:`neurodyn.realtime.runner` decodes with."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurodyn.errors import InputError
+from neurodyn.realtime.runner import Frozen
+
+if TYPE_CHECKING:
+    from neurodyn.multiscale.fitted import Fitted
+
+
+def freeze(fitted: "Fitted") -> Frozen:
+    """Everything a decoder needs at run time, in the precision that the model has.
+
+    Linear maps that follow one another are multiplied here, in double precision: a network that reads an embedding
+    ``C x`` reads the state x instead, the offset of the target sits in the read-out's matrix, and the decoders give log
+    rates in hertz, or values in the recording's unit.
+
+    Arguments
+    ---------
+    fitted: the trained model with its read-outs.
+    """
+    import jax
+
+    model = fitted.network.model()
+    dynamics = jax.jit(lambda: model.freeze())()
+    arrays: dict[str, np.ndarray] = {}
+    for number in range(len(fitted.modalities)):
+        arrays |= _modality(fitted, model, number, np.asarray(dynamics.backbone.emission, np.float64))
+    arrays |= _dynamics("backbone", dynamics.backbone)
+    for number, own in enumerate(dynamics.modalities):
+        arrays |= _dynamics(f"{number}/dynamics", own)
+    if model.fusion is not None:
+        emissions = [np.asarray(own.emission, np.float64) for own in dynamics.modalities]
+        arrays |= _network("fusion", model.fusion.network, reads=_block_diagonal(emissions))
+    arrays |= _readout(fitted)
+    if fitted.config.model.traces:
+        arrays["decays"] = np.asarray(model.decays())
+    return Frozen.pack(_settings(fitted), arrays, np.asarray(dynamics.backbone.transition).dtype)
+
+
+def export(fitted: "Fitted", path: str | os.PathLike[str]) -> None:
+    """Write a decoder for :mod:`neurodyn.realtime.runner`, which needs NumPy alone, to one npz file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    try:
+        freeze(fitted).save(path)
+    except OSError as error:
+        raise InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
+
+
+def _settings(fitted: "Fitted") -> dict[str, Any]:
+    model = fitted.config.model
+    rows = fitted.modalities
+    return {
+        "modalities": [
+            {"name": m.name, "channels": m.n_channels, "likelihood": m.likelihood, "clock": m.clock} for m in rows
+        ],
+        "channel_names": {m.name: list(m.channels) for m in rows},
+        "target_names": list(fitted.target_names),
+        "width_seconds": fitted.width,
+        "states": list(model.states),
+        "traces": len(model.traces),
+    }
+
+
+def _modality(fitted: "Fitted", model: Any, number: int, emission: np.ndarray) -> dict[str, np.ndarray]:
+    encoder, decoder, row = model.encoders[number], model.decoders[number], fitted.modalities[number]
+    arrays = {
+        f"{number}/center": np.asarray(encoder.center[...]),
+        f"{number}/inverse_scale": 1 / np.asarray(encoder.scale[...], np.float64),
+        **_network(f"{number}/encoder", encoder.network),
+    }
+    if row.likelihood == "poisson":
+        from neurodyn.multiscale.likelihoods import MAX_LOG_RATE
+
+        per_second = -np.log(fitted.width)
+        bounds = np.array([-MAX_LOG_RATE, MAX_LOG_RATE]) + per_second
+        unit, offset = np.ones(row.n_channels), np.full(row.n_channels, per_second)
+        arrays[f"{number}/bounds"] = bounds
+    else:
+        unit, offset = fitted.scaling.scale[row.name], fitted.scaling.mean[row.name]
+    return arrays | _network(f"{number}/decoder", decoder.network, reads=emission, unit=unit, offset=offset)
+
+
+def _network(
+    prefix: str,
+    network: Any,
+    *,
+    reads: np.ndarray | None = None,
+    unit: np.ndarray | float = 1.0,
+    offset: np.ndarray | float = 0.0,
+) -> dict[str, np.ndarray]:
+    """Each layer as one matrix (outputs, inputs + 1), for :class:`neurodyn.realtime.runner.Mlp`.
+
+    Arguments
+    ---------
+    reads: (inputs, state), what the input is of the state that is read instead.
+    unit, offset: the output becomes ``unit * output + offset``.
+    """
+    hidden = [(_wide(layer.kernel), _wide(layer.bias)) for layer in network.layers]
+    kernel, bias = _wide(network.output.kernel), _wide(network.output.bias)
+    around = None if network.around is None else _wide(network.around.kernel)
+    if network.around is not None:
+        bias = bias + _wide(network.around.bias)
+    if reads is not None:
+        around = None if around is None else reads.T @ around
+        if hidden:
+            hidden[0] = (reads.T @ hidden[0][0], hidden[0][1])
+        else:
+            kernel = reads.T @ kernel
+    if around is not None:
+        kernel = np.vstack([kernel, around]) if hidden else kernel + around
+    layers = [*hidden, (kernel * unit, bias * unit + offset)]
+    return {f"{prefix}/{i}": np.vstack([k, b]).T for i, (k, b) in enumerate(layers)}
+
+
+def _wide(variable: Any) -> np.ndarray:
+    return np.asarray(variable[...], np.float64)
+
+
+def _block_diagonal(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    rows, columns = zip(*(block.shape for block in blocks), strict=True)
+    result, row, column = np.zeros((sum(rows), sum(columns))), 0, 0
+    for block in blocks:
+        result[row : row + block.shape[0], column : column + block.shape[1]] = block
+        row, column = row + block.shape[0], column + block.shape[1]
+    return result
+
+
+def _dynamics(prefix: str, parameters: Any) -> dict[str, np.ndarray]:
+    return {f"{prefix}/{name}": np.asarray(value) for name, value in parameters._asdict().items()}
+
+
+def _readout(fitted: "Fitted") -> dict[str, np.ndarray]:
+    """Weights (dim, feature) on what stands in the runner's state: the offset is the weight of its first one."""
+    readout, states = fitted.filtered, fitted.config.model.states
+    features = sum(states) + fitted.config.model.n_traces
+    weights = np.zeros((features, 0)) if readout is None else readout.linear.weights
+    dims = weights.shape[1]
+    offset = np.zeros(0) if readout is None else readout.linear.intercept
+    parts = np.split(weights, [states[0], sum(states)])
+    return {
+        "readout/weights": np.vstack([parts[0], offset[None], parts[1], np.zeros((1, dims)), parts[2]]).T,
+        "readout/residual": np.zeros(0) if readout is None else np.diag(readout.linear.residual_covariance),
+        "readout/usual": np.zeros(0) if readout is None else readout.usual_variance,
+    }

@@ -1,0 +1,153 @@
+"""What the binner has to be told of a model's modalities: which are spikes, which are band powers, at which rate."""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from neurodyn.binning.batch import Modality
+from neurodyn.binning.features import BandPower
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.realtime.binner import FieldInput, SpikeInput
+from neurodyn.realtime.decoder import RealtimeDecoder
+from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Source
+
+_BAND = re.compile(r"^(?P<channel>.*) (?P<low>[\d.e+-]+)-(?P<high>[\d.e+-]+) Hz$")
+ENOUGH = 20
+"""Samples from which a rate is told."""
+
+
+def modalities_of(decoder: RealtimeDecoder) -> tuple[Modality, ...]:
+    """Table of modalities of a live decoder."""
+    settings = decoder.runner.frozen.settings
+    names = settings["channel_names"]
+    return tuple(
+        Modality(row["name"], row["likelihood"], tuple(names[row["name"]]), row["clock"])
+        for row in settings["modalities"]
+    )
+
+
+def binner_inputs(
+    modalities: Sequence[Modality], width: float, rates: Mapping[str, float]
+) -> list[SpikeInput | FieldInput]:
+    """Inputs of a `StreamingBinner` that makes what a model was trained on.
+
+    Band powers are known by the names of their channels (``lfp_0 8-12 Hz``) and made with the usual smoothing, order
+    and bridging, which a model does not keep.
+
+    Parameters
+    ----------
+    modalities
+        Of the model.
+    width
+        Of a bin, seconds.
+    rates
+        Samples per second of every modality that is no spikes.
+
+    Raises
+    ------
+    InputError
+        If a rate is missing.
+    """
+    return [_input(row, width, rates) for row in modalities]
+
+
+def sampled(modalities: Sequence[Modality]) -> list[str]:
+    """Names of the modalities that are no spikes."""
+    return [row.name for row in modalities if row.likelihood != "poisson"]
+
+
+def learn_rates(
+    source: Source,
+    names: Sequence[str],
+    *,
+    timeout: float,
+    wall: Callable[[], float] = time.monotonic,
+) -> tuple[dict[str, float], list[Chunk]]:
+    """Samples per second of streams, from the first data that come.
+
+    Parameters
+    ----------
+    source
+        To read from.
+    names
+        Streams to wait for; none is no wait.
+    timeout
+        Seconds after which a silent stream is given up.
+    wall
+        Seconds that pass.
+
+    Returns
+    -------
+    rates
+        Per name: one over the median step between samples.
+    chunks
+        What was read meanwhile, not to be lost.
+
+    Raises
+    ------
+    InputError
+        If a stream stays silent.
+    """
+    times: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    chunks: list[Chunk] = []
+    deadline = wall() + timeout
+    while any(sum(map(len, parts)) < ENOUGH for parts in times.values()):
+        try:
+            fresh = source.read(0.05)
+        except EndOfStream:
+            break
+        except InputError:  # what is not ours is told later, by the session
+            fresh = []
+        chunks += fresh
+        for chunk in fresh:
+            if chunk.name in times and chunk.kind is Kind.SAMPLES:
+                times[chunk.name].append(chunk.times)
+        if wall() > deadline:
+            break
+    return {name: _rate(name, parts, chunks, timeout) for name, parts in times.items()}, chunks
+
+
+def as_spikes(chunk: Chunk) -> Chunk:
+    """Counts per sample (time x unit), as rigs send threshold crossings, as spikes at the time of their sample."""
+    counts = np.where(np.isfinite(chunk.values), chunk.values, 0).astype(np.int64).clip(0)
+    rows, units = np.nonzero(counts)
+    repeats = counts[rows, units]
+    until = float(chunk.times[-1]) if len(chunk.times) else None
+    return Chunk(chunk.name, np.repeat(chunk.times[rows], repeats), np.repeat(units, repeats), Kind.SPIKES, until)
+
+
+def _input(row: Modality, width: float, rates: Mapping[str, float]) -> SpikeInput | FieldInput:
+    if row.likelihood == "poisson":
+        return SpikeInput(row.name, row.n_channels)
+    if row.name not in rates:
+        raise InputError(f"the rate of '{row.name}' is not known: say  --rate {row.name}=HZ")
+    channels, power = _bands(row)
+    return FieldInput(row.name, channels, rates[row.name], power, row.clock * width if row.clock > 1 else None)
+
+
+def _bands(row: Modality) -> tuple[int, BandPower | None]:
+    """Channels of the raw signal and the band powers made of them, None if the features are the signal itself."""
+    found = [_BAND.match(channel) for channel in row.channels]
+    names = [match["channel"] for match in found if match is not None]
+    if len(names) < row.n_channels:
+        return row.n_channels, None
+    bands = [(float(match["low"]), float(match["high"])) for match in found if match and match["channel"] == names[0]]
+    power = BandPower(tuple(bands))
+    if power.names(list(dict.fromkeys(names))) != row.channels:
+        return row.n_channels, None
+    return row.n_channels // len(bands), power
+
+
+def _rate(name: str, parts: list[np.ndarray], chunks: Sequence[Chunk], timeout: float) -> float:
+    times = np.unique(np.concatenate([np.zeros(0), *parts]))
+    if len(times) >= ENOUGH:
+        return float(1.0 / np.median(np.diff(times)))
+    heard = {chunk.name for chunk in chunks}
+    if heard and name not in heard:
+        error = unknown_name("stream", name, heard)
+        raise InputError(
+            f"no stream is called like the model's modality ({error}): rename it, or say  --rate {name}=HZ"
+        )
+    raise InputError(f"no samples of '{name}' in {timeout:g} s: start its source first, or say  --rate {name}=HZ")

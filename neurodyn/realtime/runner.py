@@ -1,0 +1,866 @@
+r"""A frozen decoder in NumPy alone: one bin in, one estimate out, in tens of microseconds.
+
+This file needs nothing but NumPy (2.0 or later): for a rig without JAX, copy it beside an exported model.
+
+    runner = Runner(Frozen.load("decoder.npz"))
+    out = runner.step({"spikes": counts, "field": None})     # None, NaN and left out are all missing
+    out.target, out.lower, out.upper, out.latent, out.rates
+
+It computes what the model's own step does (tested against it): per modality an encoder network and a Kalman filter,
+a fusion network, the backbone's Kalman filter, decoder networks, and the linear read-out of the target.
+
+Covariances and gains depend on which bins were seen and never on values. They are computed by the exact recursion, in
+double precision, and kept in a table (:class:`GainTable`) of the covariances met so far: with a regular clock, and
+wherever the filters have settled, a bin costs a few products of a matrix and a vector. Where the pattern of missing
+bins is new, the exact update is done instead; :meth:`Runner.prepare` does it ahead, between two bins.
+"""
+
+import difflib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+
+FORMAT = "neurodyn-decoder"
+VERSION = 1
+NORMAL_95 = 1.959963984540054
+"""Half width, in standard deviations, of the central 95 % of a normal distribution."""
+CAPACITY = 256
+"""Covariances a table keeps: 25 MB for 64 latents."""
+SAME = {"float32": 1e-8, "float64": 1e-13}
+"""Two covariances that differ by less than this, relative to the largest variance, are one entry of the table.
+
+Rounding of the recursion itself is two orders of magnitude above float64's 1e-16. In float32 it is set by the means: an
+error in a covariance fades, within the filter's memory of at most some thousand bins, and 1e-5 is promised of them.
+"""
+PRIOR = 0.05
+"""Weight of a trace's mean, as in neurodyn.multiscale.traces."""
+MAX_INFLATION = 2.0
+"""Most that inputs are scaled up to make up for missing channels, as in neurodyn.multiscale.modality_encoder."""
+
+
+class Frozen:
+    """A decoder's numbers: settings that fit in JSON, and all arrays behind one another in one buffer.
+
+    Parameters
+    ----------
+    settings
+        Names, sizes, and under ``layout`` the name and shape of each array in the buffer.
+    parameters
+        The buffer, float32 or float64.
+
+    Attributes
+    ----------
+    arrays
+        Views into the buffer, by name.
+    fingerprint
+        (32,) bytes that no other decoder has.
+
+    Raises
+    ------
+    ValueError
+        If the layout does not fill the buffer.
+    """
+
+    def __init__(self, settings: dict[str, Any], parameters: np.ndarray) -> None:
+        self.settings = settings
+        self.parameters = parameters
+        self.arrays: dict[str, np.ndarray] = {}
+        sizes = [math.prod(shape) for _, shape in settings["layout"]]
+        if sum(sizes) != parameters.size:
+            raise ValueError(f"the layout has {sum(sizes)} numbers, the file {parameters.size}: it is damaged")
+        first = 0
+        for (name, shape), size in zip(settings["layout"], sizes, strict=True):
+            self.arrays[name] = parameters[first : first + size].reshape(shape)
+            first += size
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        digest.update(parameters.tobytes())
+        self.fingerprint = np.frombuffer(digest.digest(), np.uint8)
+
+    @classmethod
+    def pack(cls, settings: dict[str, Any], arrays: Mapping[str, np.ndarray], dtype: np.dtype) -> "Frozen":
+        """Lay arrays out in one buffer."""
+        layout = [[name, list(np.shape(array))] for name, array in arrays.items()]
+        parts = [np.asarray(array, dtype).ravel() for array in arrays.values()]
+        return cls({**settings, "layout": layout}, np.concatenate(parts))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one npz file, atomically: two plain arrays, nothing that loading would execute."""
+        text = json.dumps({"format": FORMAT, "version": VERSION, **self.settings})
+        save_arrays(path, {"settings": np.frombuffer(text.encode(), np.uint8), "parameters": self.parameters})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Frozen":
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else, or comes from a later version.
+        """
+        arrays = load_arrays(path)
+        try:
+            settings = json.loads(arrays["settings"].tobytes())
+            found, version = settings.pop("format"), settings.pop("version")
+        except (KeyError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} holds no exported decoder: give the file that export() wrote") from error
+        if found != FORMAT or version > VERSION:
+            raise ValueError(f"{path} is {found} version {version}, expected {FORMAT} up to {VERSION}: update neurodyn")
+        return cls(settings, arrays["parameters"])
+
+
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to one npz file: wholly, or not at all."""
+    path = os.fspath(path)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **dict(arrays))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read an npz file of plain arrays.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or no such file.
+    """
+    if not os.path.isfile(path):
+        raise ValueError(f"no such file: {os.fspath(path)}")
+    try:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, AttributeError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{os.fspath(path)} is not an npz file of plain arrays, or it is damaged") from error
+
+
+# Covariances and gains ----------------------------------------------------------------------------------------
+
+
+class Node:
+    """A covariance that the filter can have before a bin, and what follows from it.
+
+    ``after[seen]`` is the node of the next bin. The rest is None until it is first needed: for a bin that is seen, the
+    filtered covariance and the ``update`` (n, n + m) that takes the last mean and this bin's embedding to the new mean;
+    ``spread[seen]``, the share in the target's interval that each covariance has.
+    """
+
+    __slots__ = ("after", "before", "filtered", "place", "predicted", "score", "spread", "update", "used")
+
+    def __init__(self, predicted: np.ndarray, score: float) -> None:
+        self.predicted = predicted
+        self.score = score
+        self.after: list[Node | None] = [None, None]
+        self.before: list[tuple[Node, bool]] = []
+        self.spread: list[np.ndarray | None] = [None, None]
+        self.filtered: np.ndarray | None = None
+        self.update: np.ndarray | None = None
+        self.place = -1
+        self.used = True
+
+    def covariance(self, seen: bool) -> np.ndarray:
+        """Of the state at the end of the bin; a seen one has been conditioned on before."""
+        if not seen:
+            return self.predicted
+        assert self.filtered is not None
+        return self.filtered
+
+
+class GainTable:
+    r"""Covariances of one Kalman filter, as a graph: from a covariance, by whether the bin is seen, to the next.
+
+    .. math::
+        K = P C' (C P C' + R)^{-1}, \qquad P' = A (P - K C P \text{ if seen, else } P) A' + Q
+
+    It starts empty and grows as bins come. A new covariance within the tolerance of a known one is taken to be that
+    one, which closes the loops: a settled filter is one node that leads to itself, a clock that ticks in every fifth
+    bin is a ring of five. When the table is full, the node not used for longest (nearly: second chance) makes room.
+
+    Parameters
+    ----------
+    arrays
+        ``transition`` (n, n), ``process_noise`` (n,), ``emission`` (m, n), ``observation_noise`` (m,),
+        ``initial_covariance`` (n, n), of the filter.
+    readout
+        (dims, n), weights of the target on this filter's state.
+    dtype
+        Of the gains.
+    capacity
+        Most covariances kept; 0 for none: every bin is then computed exactly.
+    same
+        Largest difference of two covariances taken for one, relative to the largest variance.
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        readout: np.ndarray,
+        dtype: np.dtype,
+        *,
+        capacity: int = CAPACITY,
+        same: float | None = None,
+    ) -> None:
+        wide = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
+        self._transition, self._emission = wide["transition"], wide["emission"]
+        self._emitted = self._emission @ self._transition
+        self._process = np.diag(wide["process_noise"])
+        self._noise = np.diag(wide["observation_noise"])
+        self._readout = np.asarray(readout, np.float64)
+        self._dtype = dtype
+        self._same = SAME[dtype.name] if same is None else same
+        n = len(self._transition)
+        # Any fixed direction does: it only has to tell covariances apart.
+        self._direction = np.random.default_rng(0).uniform(0.5, 1.5, n * n) / n**2
+        self._nodes: list[Node] = []
+        self._scores = np.full(max(capacity, 1), np.inf)
+        self._capacity, self._hand = capacity, 0
+        self.hits = self.misses = 0
+        self.start = self.node(wide["initial_covariance"])
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def after(self, node: Node, seen: bool) -> Node:
+        """The node of the next bin."""
+        found = node.after[seen]
+        if found is not None:
+            self.hits += 1
+            found.used = True
+            return found
+        self.misses += 1
+        if seen:
+            self.condition(node)
+        return self._link(node, seen, self.node(self.predict(node.covariance(seen))))
+
+    def condition(self, node: Node) -> np.ndarray:
+        """Update of the mean in a bin that is seen: ``[(I - K C) A, K]``, worked out once per node."""
+        if node.update is None:
+            cross = self._emission @ node.predicted
+            gain = np.linalg.solve(cross @ self._emission.T + self._noise, cross).T
+            node.filtered = _fixed(_symmetric(node.predicted - gain @ cross))
+            kept = self._transition - gain @ self._emitted
+            node.update = np.concatenate([kept, gain], axis=1).astype(self._dtype)
+        return node.update
+
+    def predict(self, covariance: np.ndarray) -> np.ndarray:
+        """``A P A' + Q``."""
+        return _fixed(_symmetric(self._transition @ covariance @ self._transition.T + self._process))
+
+    def spread(self, node: Node, seen: bool) -> np.ndarray:
+        """Share of this filter's state in the squared half width of the target's interval: ``1.96^2 diag(W' P W)``."""
+        found = node.spread[seen]
+        if found is None:
+            found = self.spread_of(node.covariance(seen))
+            node.spread[seen] = found
+        return found
+
+    def spread_of(self, covariance: np.ndarray) -> np.ndarray:
+        """``1.96^2 diag(W' P W)`` of a covariance."""
+        return NORMAL_95**2 * np.sum((self._readout @ covariance) * self._readout, axis=1)
+
+    def node(self, covariance: np.ndarray) -> Node:
+        """The known node of a covariance, or a new one."""
+        score = float(self._direction @ covariance.ravel())
+        bound = self._same * float(covariance.diagonal().max())
+        for place in np.flatnonzero(np.abs(self._scores - score) <= bound):
+            known = self._nodes[place]
+            if np.abs(known.predicted - covariance).max() <= bound:
+                known.used = True
+                return known
+        return self._add(Node(covariance, score))
+
+    def _add(self, node: Node) -> Node:
+        if self._capacity == 0:
+            return node
+        if len(self._nodes) < self._capacity:
+            node.place = len(self._nodes)
+            self._nodes.append(node)
+        else:
+            node.place = self._make_room()
+            self._nodes[node.place] = node
+        self._scores[node.place] = node.score
+        return node
+
+    def _make_room(self) -> int:
+        """Second chance: the hand goes round, forgives each node used since it last came by, and takes the next."""
+        while self._nodes[self._hand].used:
+            self._nodes[self._hand].used = False
+            self._hand = (self._hand + 1) % self._capacity
+        old, place = self._nodes[self._hand], self._hand
+        for node, seen in old.before:
+            node.after[seen] = None
+        for following in old.after:
+            if following is not None:
+                following.before = [edge for edge in following.before if edge[0] is not old]
+        old.before, old.place = [], -1
+        old.after[:] = None, None
+        self._hand = (place + 1) % self._capacity
+        return place
+
+    def _link(self, node: Node, seen: bool, following: Node) -> Node:
+        # A node without a place is held by nobody else: an edge to or from it would only keep it in memory.
+        if node.place >= 0 and following.place >= 0:
+            node.after[seen] = following
+            following.before.append((node, seen))
+        return following
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+    return (matrix + matrix.T) / 2
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    """Nodes are shared: nobody may write to them."""
+    array.flags.writeable = False
+    return array
+
+
+# Means --------------------------------------------------------------------------------------------------------
+
+
+class Mlp:
+    """Tanh network with a linear output, and a linear path around it if it has one, on buffers made once.
+
+    Each layer is one matrix whose last column is the bias: its input ends in a constant one. With the linear path, the
+    output layer's input is the last hidden layer, the network's input and the one, behind one another.
+
+    Parameters
+    ----------
+    layers
+        Matrices (outputs, inputs + 1) in order.
+    source
+        Its input with the one behind it, if it stands elsewhere; None for a buffer of its own, ``input``.
+    """
+
+    def __init__(self, layers: list[np.ndarray], source: np.ndarray | None = None) -> None:
+        *hidden, last = layers
+        dtype, inputs = last.dtype, layers[0].shape[1] - 1
+        tail = np.ones(last.shape[1], dtype)
+        around = tail[-inputs - 1 :] if hidden and last.shape[1] > len(hidden[-1]) + 1 else None
+        self._copy = None if source is None or around is None else (around, source)
+        extended = source if source is not None else around if around is not None else np.ones(inputs + 1, dtype)
+        self.input = extended[:-1]
+        self._hidden = []
+        for position, matrix in enumerate(hidden):
+            following = tail if position == len(hidden) - 1 else np.ones(len(matrix) + 1, dtype)
+            self._hidden.append((matrix, extended, following[: len(matrix)]))
+            extended = following
+        self._last = (last, extended)
+        self.output = np.empty(len(last), dtype)
+
+    def __call__(self) -> np.ndarray:
+        """Apply the network to what is in ``input``; the result stands in ``output``."""
+        for matrix, source, result in self._hidden:
+            np.dot(matrix, source, out=result)
+            np.tanh(result, out=result)
+        if self._copy is not None:
+            np.copyto(*self._copy)
+        return np.dot(*self._last, out=self.output)
+
+
+def _apply(layers: list[np.ndarray], extended: np.ndarray) -> np.ndarray:
+    """Output of a network without a linear path, for an input with the one behind it."""
+    *hidden, last = layers
+    for matrix in hidden:
+        following = np.ones(len(matrix) + 1, extended.dtype)
+        np.tanh(matrix @ extended, out=following[:-1])
+        extended = following
+    return last @ extended
+
+
+class Filter:
+    """Kalman filter of one state: its mean here, its covariances in a table.
+
+    Parameters
+    ----------
+    arrays
+        Of the dynamics, as in :class:`GainTable`, and ``initial_mean``.
+    table
+        Of its covariances.
+    mean
+        Where the filtered mean goes.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], table: GainTable, mean: np.ndarray) -> None:
+        self.transition, self._emission = arrays["transition"], arrays["emission"]
+        self._first = arrays["initial_mean"]
+        self.table, self.mean = table, mean
+        # The last mean and this bin's embedding, one behind the other, for one product with the node's update.
+        self._input = np.zeros(sum(self._emission.shape), mean.dtype)
+        self._last, self.embedding = self._input[: len(mean)], self._input[len(mean) :]
+        self.reset()
+
+    def reset(self) -> None:
+        """Before the first bin."""
+        self.mean[:] = self._first
+        self.node, self.seen, self.started = self.table.start, False, False
+        self._next: Node | None = self.table.start
+
+    @property
+    def position(self) -> tuple[Node, Node | None, bool, bool]:
+        """Where the filter stands, but for its mean."""
+        return self.node, self._next, self.seen, self.started
+
+    @position.setter
+    def position(self, position: tuple[Node, Node | None, bool, bool]) -> None:
+        self.node, self._next, self.seen, self.started = position
+
+    def resume(self, covariance: np.ndarray, seen: bool, started: bool) -> None:
+        """Go on from the covariance predicted for the last bin, and whether that bin was seen."""
+        self.node, self.seen, self.started = self.table.node(covariance), seen, started
+        if seen:
+            self.table.condition(self.node)
+        self._next = None if started else self.node
+
+    def prepare(self) -> None:
+        """Work out covariance and gain of the next bin."""
+        if self._next is None:
+            self._next = self.table.after(self.node, self.seen)
+        self.table.condition(self._next)
+        for seen in (False, True):
+            self.table.spread(self._next, seen)
+
+    def step(self, seen: bool) -> None:
+        """Predict, and condition on ``embedding`` if the bin is seen."""
+        self.node, self._next, self.seen = self._next or self.table.after(self.node, self.seen), None, seen
+        self._last[:] = self.mean
+        if not self.started:
+            self._first_step()
+        elif seen:
+            update = self.node.update
+            np.dot(self.table.condition(self.node) if update is None else update, self._input, out=self.mean)
+        else:
+            np.dot(self.transition, self._last, out=self.mean)
+
+    def _first_step(self) -> None:
+        """The first bin has a prior instead of a prediction."""
+        self.started = True
+        if self.seen:
+            gain = self.table.condition(self.node)[:, len(self.mean) :]
+            self.mean += gain @ (self.embedding - self._emission @ self._last)
+
+    def spread(self) -> np.ndarray:
+        """Share of this state in the squared half width of the target's interval."""
+        return self.table.spread(self.node, self.seen)
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of the state, given everything up to the last bin."""
+        return self.node.covariance(self.seen)
+
+    def ahead(self, bins: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and covariance so many bins after the last, without observations."""
+        mean, covariance = self.mean, self.covariance
+        for _ in range(bins if self.started else bins - 1):
+            mean, covariance = self.transition @ mean, self.table.predict(covariance)
+        return mean, covariance
+
+
+class Modality:
+    """What the runner keeps for one row of the modality table."""
+
+    def __init__(self, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> None:
+        self.name, self.channels = settings["name"], settings["channels"]
+        self.counts = settings["likelihood"] == "poisson"
+        self.center = arrays[f"{number}/center"]
+        self.shrink = arrays[f"{number}/inverse_scale"]
+        self.encoder = Mlp(numbered(arrays, f"{number}/encoder"))
+        self.low, self.high = arrays[f"{number}/bounds"] if self.counts else (0, 0)
+        self.filter: Filter | None = None
+
+    def scale(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Z-scored values in the encoder's input, zero where missing; what is observed, and how many channels are."""
+        observed = np.isfinite(values)
+        count = int(np.count_nonzero(observed))
+        scaled = self.encoder.input
+        np.subtract(values, self.center, out=scaled)
+        np.multiply(scaled, self.shrink, out=scaled)
+        if count < self.channels:
+            scaled[~observed] = 0
+        # A value that overflows when squared is no measurement.
+        return scaled, observed, count if math.isfinite(np.dot(scaled, scaled)) else 0
+
+    def embed(self, count: int) -> np.ndarray:
+        """Embedding of the values that stand in the encoder's input, scaled up for missing channels."""
+        if count < self.channels:
+            self.encoder.input[:] /= max(count / self.channels, 1 / MAX_INFLATION)
+        return self.encoder()
+
+    def rates(self, output: np.ndarray) -> np.ndarray:
+        """Spikes per second, or value in the recording's unit, from the output of the decoder network."""
+        return np.exp(np.clip(output, self.low, self.high)) if self.counts else output
+
+
+class Traces:
+    """Fading memory of the observations (neurodyn.multiscale.traces), of all modalities behind one another.
+
+    Parameters
+    ----------
+    decays
+        (scales,), factor per bin of each.
+    channels
+        Of each modality.
+    features, memory
+        Where the averages go, (scales x channels) per modality, and where sums and weights live, twice that.
+    """
+
+    def __init__(self, decays: np.ndarray, channels: list[int], features: np.ndarray, memory: np.ndarray) -> None:
+        each = np.concatenate([np.repeat(decays, count) for count in channels])
+        self._decays = np.concatenate([each, each])
+        self._prior = (PRIOR / (1 - each)).astype(decays.dtype)
+        self._features, self._memory, self._divisor = features, memory, np.empty_like(features)
+        total, self._weight = memory[: len(each)], memory[len(each) :]
+        edges = np.cumsum([0, *(len(decays) * count for count in channels)])
+        self._parts = [
+            (total[a:b].reshape(len(decays), -1), self._weight[a:b].reshape(len(decays), -1))
+            for a, b in pairwise(edges)
+        ]
+
+    def fade(self) -> None:
+        """One bin passes."""
+        self._memory *= self._decays
+
+    def add(self, modality: int, scaled: np.ndarray, observed: np.ndarray) -> None:
+        """Take in a bin of one modality; ``scaled`` is zero where not observed."""
+        total, weight = self._parts[modality]
+        total += scaled
+        weight += observed
+
+    def average(self) -> None:
+        """Write the averages to the features."""
+        np.add(self._weight, self._prior, out=self._divisor)
+        np.divide(self._memory[: len(self._prior)], self._divisor, out=self._features)
+
+
+# The decoder --------------------------------------------------------------------------------------------------
+
+
+class BadInput(ValueError):
+    """An observation of a modality or shape the decoder does not know."""
+
+
+class Rates(Mapping):
+    """Expected rates and field values by modality, computed from the latent when first read.
+
+    Decoders that only move a cursor never need them, and they are half the arithmetic of a step.
+    """
+
+    __slots__ = ("_decode", "_latent", "_values")
+
+    def __init__(self, decode: Callable[[np.ndarray], dict[str, np.ndarray]], latent: np.ndarray) -> None:
+        self._decode, self._latent = decode, latent
+        self._values: dict[str, np.ndarray] | None = None
+
+    def _all(self) -> dict[str, np.ndarray]:
+        if self._values is None:
+            self._values = self._decode(self._latent)
+        return self._values
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+class LiveEstimate(NamedTuple):
+    """What is known at the end of one bin.
+
+    Attributes
+    ----------
+    time
+        Of the bin's end, seconds, as given to the step.
+    latent
+        (latent,), mean of the shared state.
+    covariance
+        (latent, latent), of the shared state; read-only.
+    rates
+        Per modality (channel,): expected spikes per second for counts, expected value in the recording's unit for
+        field features.
+    target, lower, upper
+        (dim,): the decoded target, and the bounds of the central 95 % of its predictive distribution.
+    seen
+        Modalities of which at least one channel was observed.
+    microseconds
+        How long the step took; 0 if no clock was given to it.
+    time_in, time_out
+        When it began and ended, seconds on that clock.
+    """
+
+    time: float
+    latent: np.ndarray
+    covariance: np.ndarray
+    rates: Mapping[str, np.ndarray]
+    target: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    seen: tuple[str, ...]
+    microseconds: float = 0.0
+    time_in: float = 0.0
+    time_out: float = 0.0
+
+
+class Runner:
+    """A frozen decoder that takes one bin at a time.
+
+    Parameters
+    ----------
+    frozen
+        The decoder's numbers.
+    capacity, same
+        Of each table of gains (see :class:`GainTable`).
+    """
+
+    def __init__(self, frozen: Frozen, *, capacity: int = CAPACITY, same: float | None = None) -> None:
+        self.frozen = frozen
+        settings, arrays = frozen.settings, frozen.arrays
+        self.names = tuple(row["name"] for row in settings["modalities"])
+        self.modalities = [Modality(row, arrays, i) for i, row in enumerate(settings["modalities"])]
+        self._by_name = dict(zip(self.names, self.modalities, strict=True))
+        self._weights = arrays["readout/weights"]
+        means = self._build_state(settings["states"], settings["traces"])
+        self._build_filters(means, capacity, same)
+        self._rehearsal = {m.name: np.zeros(m.channels, self.dtype) for m in self.modalities}
+        self._least = NORMAL_95**2 * np.asarray(arrays["readout/residual"], np.float64)
+        self._offset = self._least - NORMAL_95**2 * np.asarray(arrays["readout/usual"], np.float64)
+        self.reset()
+
+    def _build_state(self, states: list[int], scales: int) -> list[np.ndarray]:
+        """Lay out all that is carried from bin to bin in one buffer; returns where the mean of each state stands.
+
+        Backbone's mean, 1, means of the modalities' own states, 1, traces, sums and weights of the traces. The ones let
+        the fusion network read its input, and the read-out its features, where they stand.
+        """
+        channels = [m.channels for m in self.modalities]
+        traces = scales * sum(channels)
+        starts = [0, *(1 + np.cumsum(states[:-1])).tolist()]
+        past = sum(states) + 2
+        self.state = np.zeros(past + 3 * traces, self.dtype)
+        self._ones = np.asarray([states[0], past - 1])
+        self._features = self.state[: past + traces]
+        self._own = self.state[states[0] + 1 : past]
+        self._traces = None
+        if traces:
+            decays = self.frozen.arrays["decays"]
+            self._traces = Traces(decays, channels, self._features[past:], self.state[past + traces :])
+        return [self.state[a : a + n] for a, n in zip(starts, states, strict=True)]
+
+    def _build_filters(self, means: list[np.ndarray], capacity: int, same: float | None) -> None:
+        """Filters with their tables, and the networks between them."""
+        arrays, filters, first = self.frozen.arrays, [], 0
+        for prefix, mean in zip(["backbone", *(f"{i}/dynamics" for i in range(len(means) - 1))], means, strict=True):
+            own = under(arrays, prefix)
+            readout = self._weights[:, first : first + len(mean)]
+            filters.append(Filter(own, GainTable(own, readout, self.dtype, capacity=capacity, same=same), mean))
+            first += len(mean) + (first == 0)
+        self.filters, self.backbone = filters, filters[0]
+        self._fusion = Mlp(numbered(arrays, "fusion"), self._own) if len(filters) > 1 else None
+        for row, own_filter in zip(self.modalities, filters[1:], strict=False):
+            row.filter = own_filter
+            row.encoder.output = own_filter.embedding
+        first_stage = self.modalities[0].encoder if self._fusion is None else self._fusion
+        first_stage.output = self.backbone.embedding
+        count = len(self.modalities)
+        self._decoders = [numbered(arrays, f"{i}/decoder") for i in range(count)]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Precision of means and networks; covariances are double precision always."""
+        return self.frozen.parameters.dtype
+
+    def fork(self) -> "Runner":
+        """Another decoder with a state of its own and the same tables of gains; not for another thread."""
+        other = Runner(self.frozen, capacity=0)
+        for own, shared in zip(other.filters, self.filters, strict=True):
+            own.table = shared.table
+        other.reset()
+        return other
+
+    def reset(self) -> None:
+        """Forget everything seen: the next bin is the first of a session. The tables of gains are kept."""
+        self.state[:] = 0
+        self.state[self._ones] = 1
+        for part in self.filters:
+            part.reset()
+
+    def prepare(self) -> None:
+        """Work out the next bin's gains, between two bins, whatever it will bring, and rehearse the step.
+
+        The next step is then short: its gains are known, and code and weights are in the processor's cache, from where
+        other programs push them while this one sleeps. The first call after a step may take several times as long as a
+        step, further ones take about as long as one.
+        """
+        for part in self.filters:
+            part.prepare()
+        kept, positions = self.state.copy(), [part.position for part in self.filters]
+        self.step(self._rehearsal)
+        self.state[:] = kept
+        for part, position in zip(self.filters, positions, strict=True):
+            part.position = position
+
+    def step(
+        self, observations: Mapping[str, Any], t: float = 0.0, clock: Callable[[], float] | None = None
+    ) -> LiveEstimate:
+        """Take in one bin and return what is known at its end.
+
+        Parameters
+        ----------
+        observations
+            Array (channel) per modality, in the unit of the training data; a modality that is None or left out is
+            missing in this bin, and so is a single channel whose value is not finite.
+        t
+            Time of the bin's end, seconds; passed through.
+        clock
+            Function without arguments that returns seconds, to time the step with.
+
+        Raises
+        ------
+        BadInput
+            If a modality is unknown or has another number of channels; nothing has changed then.
+        """
+        begin = 0.0 if clock is None else clock()
+        with np.errstate(over="ignore"):
+            seen = self._take_in(self._arrays(observations))
+            target, half = self._target([part.spread() for part in self.filters])
+        latent, covariance = self.backbone.mean.copy(), self.backbone.covariance
+        rates = Rates(self._rates, latent)
+        lower, upper = target - half, target + half
+        end = 0.0 if clock is None else clock()
+        took = 1e6 * (end - begin)
+        return LiveEstimate(t, latent, covariance, rates, target, lower, upper, seen, took, begin, end)
+
+    def _take_in(self, arrays: list[np.ndarray | None]) -> tuple[str, ...]:
+        """Encoders, filters, fusion, backbone and traces of one bin; returns the modalities seen."""
+        seen: list[str] = []
+        traces = self._traces
+        if traces is not None:
+            traces.fade()
+        for i, (row, values) in enumerate(zip(self.modalities, arrays, strict=True)):
+            count = 0
+            if values is not None:
+                scaled, observed, count = row.scale(values)
+                if count and traces is not None:
+                    traces.add(i, scaled, observed)
+            if count:
+                seen.append(row.name)
+                row.embed(count)
+            if row.filter is not None:
+                row.filter.step(count > 0)
+        if traces is not None:
+            traces.average()
+        if self._fusion is not None:
+            self._fusion()
+        self.backbone.step(self._fusion is not None or bool(seen))
+        return tuple(seen)
+
+    def _target(self, spreads: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Decoded target, and half the width of its interval, from the features as they stand."""
+        square = self._offset + spreads[0]
+        for spread in spreads[1:]:
+            square += spread
+        np.maximum(square, self._least, out=square)
+        half = np.sqrt(square, out=square)
+        return np.dot(self._weights, self._features), half
+
+    def _arrays(self, observations: Mapping[str, Any]) -> list[np.ndarray | None]:
+        """The observations in the order of the modality table, checked; None where missing."""
+        if not observations.keys() <= self._by_name.keys():
+            unknown = min(observations.keys() - self._by_name.keys())
+            raise BadInput(f"unknown modality {unknown!r}: did you mean {self._nearest(unknown)}?")
+        return [self._array(row, observations.get(row.name)) for row in self.modalities]
+
+    def _array(self, row: Modality, given: Any) -> np.ndarray | None:
+        if given is None:
+            return None
+        try:
+            array = np.asarray(given, self.dtype)
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"modality '{row.name}' needs {row.channels} numbers: {error}") from error
+        if array.shape != (row.channels,):
+            raise BadInput(f"modality '{row.name}' needs one bin of {row.channels} channels, got shape {array.shape}")
+        return array
+
+    def _nearest(self, name: str) -> str:
+        near = difflib.get_close_matches(str(name), self.names, n=3, cutoff=0.4)
+        return " or ".join(repr(n) for n in near or self.names)
+
+    def ahead(self, bins: int, t: float = 0.0) -> LiveEstimate:
+        """Estimate so many bins after the last step from what is known now; nothing changes.
+
+        Every state moves on by its own dynamics and the traces fade; ``seen`` is empty.
+        """
+        kept = self.state.copy()
+        beliefs = [part.ahead(bins) for part in self.filters]
+        try:
+            for part, (mean, _) in zip(self.filters, beliefs, strict=True):
+                part.mean[:] = mean
+            self._fade(bins)
+            spreads = [p.table.spread_of(c) for p, (_, c) in zip(self.filters, beliefs, strict=True)]
+            target, half = self._target(spreads)
+        finally:
+            self.state[:] = kept
+        mean, covariance = beliefs[0][0].copy(), beliefs[0][1]
+        return LiveEstimate(t, mean, covariance, Rates(self._rates, mean), target, target - half, target + half, ())
+
+    def _rates(self, latent: np.ndarray) -> dict[str, np.ndarray]:
+        """Expected rates and field values of every modality, given a latent state."""
+        # New arrays, no shared buffers: a display may read rates while the next step runs.
+        extended = np.append(latent, latent.dtype.type(1))
+        networks = zip(self.modalities, self._decoders, strict=True)
+        return {row.name: row.rates(_apply(layers, extended)) for row, layers in networks}
+
+    def _fade(self, bins: int) -> None:
+        if self._traces is not None:
+            for _ in range(bins):
+                self._traces.fade()
+            self._traces.average()
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Everything the next step depends on, copied."""
+        flags = np.asarray([[part.seen, part.started] for part in self.filters])
+        covariances = {f"covariance_{i}": part.node.predicted.copy() for i, part in enumerate(self.filters)}
+        return {"state": self.state.copy(), "flags": flags, **covariances}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go on from a snapshot.
+
+        Raises
+        ------
+        ValueError
+            If it is of a decoder of other sizes; nothing has changed then.
+        """
+        for name, own in self.snapshot().items():
+            if name not in snapshot or snapshot[name].shape != own.shape:
+                raise ValueError(f"the snapshot is of another decoder: its '{name}' does not fit")
+            if not np.all(np.isfinite(snapshot[name])):
+                raise ValueError(f"the snapshot is damaged: its '{name}' is not finite")
+        self.state[:] = snapshot["state"]
+        for i, (part, (seen, started)) in enumerate(zip(self.filters, snapshot["flags"].tolist(), strict=True)):
+            part.resume(np.array(snapshot[f"covariance_{i}"], np.float64), seen, started)
+
+
+def under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Arrays whose names begin with ``prefix/``, by the rest of their names."""
+    return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(prefix + "/")}
+
+
+def numbered(arrays: Mapping[str, np.ndarray], prefix: str) -> list[np.ndarray]:
+    """Arrays ``prefix/0``, ``prefix/1``, ... in order."""
+    found = under(arrays, prefix)
+    return [found[str(i)] for i in range(len(found))]

@@ -1,0 +1,232 @@
+"""A recording as a live source, at real or other speed, and estimates as lines of a file."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
+from neurodyn.recording import Recording, SpikeTrains
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How a recording is played.
+
+    Parameters
+    ----------
+    speed
+        Recorded seconds per second; ``inf`` for as fast as they are read.
+    chunk
+        Recorded seconds per chunk.
+    start, stop
+        Part to play in recorded seconds; None for all.
+    names
+        Name of the stream for each item played; None for `stream_names`.
+
+    Raises
+    ------
+    InputError
+        If the speed or the chunk is not more than 0.
+    """
+
+    speed: float = 1.0
+    chunk: float = 0.005
+    start: float | None = None
+    stop: float | None = None
+    names: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.speed > 0:
+            raise InputError(f"the speed of a replay must be more than 0, got {self.speed:g}")
+        if not 0 < self.chunk < math.inf:
+            raise InputError(f"the chunks of a replay must be more than 0 seconds long, got {self.chunk:g}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Track:
+    """One item of a recording, in order of time."""
+
+    name: str
+    kind: Kind
+    times: Float64[np.ndarray, " samples"]
+    values: Shaped[np.ndarray, "samples *channels"]
+
+    def between(self, start: float, stop: float, offset: float) -> Chunk:
+        """What lies in ``start <= time < stop``; spikes are complete up to the end."""
+        first, last = np.searchsorted(self.times, [start, stop])
+        until = stop + offset if self.kind is Kind.SPIKES else None
+        return Chunk(self.name, self.times[first:last] + offset, self.values[first:last], self.kind, until)
+
+
+class FileReplay:
+    """Play a recording: every chunk comes when its last sample would have been taken.
+
+    Parameters
+    ----------
+    recording
+        Its units and fields are played.
+    options
+        Speed, part and names.
+    live
+        Stamp the data with the time they are played at, on the clock below, and not with the recorded time.
+    clock, sleep
+        Seconds that pass; given by tests.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to play, or an unknown item is named.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        options: ReplayOptions | None = None,
+        *,
+        live: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._options = options or ReplayOptions()
+        names = stream_names(recording) if self._options.names is None else self._options.names
+        self._tracks = _tracks(recording, names)
+        self._clock, self._sleep = clock, sleep
+        start, stop = self._options.start, self._options.stop
+        self._start = float(min(track.times[0] for track in self._tracks) if start is None else start)
+        self._stop = float(max(track.times[-1] for track in self._tracks) if stop is None else stop)
+        self._position = 0
+        self._begun: float | None = None
+        self._live = live
+
+    @property
+    def seconds(self) -> float:
+        """Recorded seconds that are played."""
+        return self._stop - self._start
+
+    @property
+    def played(self) -> float:
+        """Recorded seconds played so far."""
+        return min(self._position * self._options.chunk, self.seconds)
+
+    def first_chunks(self) -> list[Chunk]:
+        """One empty chunk per stream: what will come, before it does."""
+        return [Chunk(track.name, track.times[:0], track.values[:0], track.kind) for track in self._tracks]
+
+    def read(self, timeout: float) -> list[Chunk]:
+        """Return what is due by now; the first read starts the clock.
+
+        Raises
+        ------
+        EndOfStream
+            After the last sample.
+        """
+        if self._begun is None:
+            self._begun = self._clock()
+        first, chunk = self._position, self._options.chunk
+        if self._start + first * chunk > self._stop:
+            raise EndOfStream
+        due = self._due(timeout)
+        if due <= first:
+            return []
+        self._position = due
+        start, stop = self._start + first * chunk, self._start + due * chunk
+        offset = self._begun - self._start if self._live else 0.0
+        chunks = [track.between(start, stop, offset) for track in self._tracks]
+        return [chunk for chunk in chunks if len(chunk.times) or chunk.until is not None]
+
+    def close(self) -> None:
+        """Do nothing: the file has been read."""
+
+    def _due(self, timeout: float) -> int:
+        """Index of the chunk that is being recorded, after waiting for the next to be whole."""
+        assert self._begun is not None
+        if math.isinf(self._options.speed):
+            return self._position + 1
+        per_chunk = self._options.chunk / self._options.speed
+        wait = self._begun + (self._position + 1) * per_chunk - self._clock()
+        if wait > 0:
+            self._sleep(min(wait, timeout))
+        # A hair of slack: a sleep may end a rounding error early.
+        return math.floor((self._clock() - self._begun) / per_chunk + 1e-6)
+
+
+class JsonLinesSink:
+    """Estimates as one JSON object per line; a file that is there is continued.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            self._file = Path(path).open("a", encoding="utf-8")  # noqa: SIM115 (closed by close)
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def write(self, item: LiveEstimate | Chunk) -> None:
+        """Append an estimate.
+
+        Raises
+        ------
+        InputError
+            For a chunk: recordings are not written here.
+        """
+        if isinstance(item, Chunk):
+            raise InputError("a file takes estimates only: replay to lsl://, zmq:// or redis://")
+        sides = {name: getattr(item, name).tolist() for name in ("target", "lower", "upper")}
+        self._file.write(json.dumps({"time": item.time, **sides, "seen": item.seen}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def stream_names(recording: Recording) -> dict[str, str]:
+    """Name of the stream of each group of units and each field.
+
+    As ``neurodyn decode`` calls modalities: 'spikes' or 'field' for the only one of its kind, else the item's own name.
+    """
+    names = {}
+    for kind, items in (("spikes", recording.spikes), ("field", recording.fields)):
+        names |= {item: kind if len(items) == 1 else item for item in items}
+    return names
+
+
+def _tracks(recording: Recording, names: Mapping[str, str]) -> list[_Track]:
+    tracks = []
+    for item, name in names.items():
+        if item in recording.spikes:
+            tracks.append(_spike_track(name, recording.spikes[item]))
+        elif item in recording.fields:
+            signal = recording.fields[item]
+            tracks.append(_Track(name, Kind.SAMPLES, np.asarray(signal.times, np.float64), np.asarray(signal.values)))
+        else:
+            raise unknown_name("units or field", item, {*recording.spikes, *recording.fields})
+    tracks = [track for track in tracks if len(track.times)]
+    if not tracks:
+        raise InputError(f"recording '{recording.name}' has no spikes and no field to play")
+    return tracks
+
+
+def _spike_track(name: str, trains: SpikeTrains) -> _Track:
+    times = np.concatenate([np.zeros(0), *trains.times])
+    units = np.repeat(np.arange(trains.n_units, dtype=np.int32), [train.size for train in trains.times])
+    order = np.argsort(times, kind="stable")
+    return _Track(name, Kind.SPIKES, times[order], units[order])

@@ -1,0 +1,98 @@
+"""What a source gives and a sink takes: two methods each, so that a rig of your own is a small class."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+
+from neurodyn.errors import InputError
+from neurodyn.realtime.runner import LiveEstimate
+
+
+class Kind(Enum):
+    """What the values of a chunk are."""
+
+    SPIKES = "spikes"
+    SAMPLES = "samples"
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some consecutive data of one stream.
+
+    Parameters
+    ----------
+    name
+        Of the stream: the modality it belongs to.
+    times
+        Time of each sample or spike in seconds, on the clock of the source.
+    values
+        Samples (time x channel), NaN where one is missing; or for spikes the row of the unit that fired, per spike.
+    kind
+        Which of the two.
+    until
+        Seconds up to which the source has now sent everything, where it says so: the silence of neurons is told from
+        that of a broken cable at once. None for the time of the last sample or spike.
+
+    Raises
+    ------
+    InputError
+        If times and values do not belong together.
+    """
+
+    name: str
+    times: Float64[np.ndarray, " samples"]
+    values: Shaped[np.ndarray, "samples *channels"]
+    kind: Kind = Kind.SAMPLES
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        axes = 2 if self.kind is Kind.SAMPLES else 1
+        if self.times.ndim != 1 or self.values.ndim != axes or len(self.values) != len(self.times):
+            raise InputError(
+                f"a chunk of {self.kind.value} of '{self.name}' needs {axes}-dimensional values, one row per time; "
+                f"got shapes {self.times.shape} and {self.values.shape}"
+            )
+        if self.kind is Kind.SPIKES and self.values.dtype.kind not in "iu":
+            raise InputError(f"spikes of '{self.name}' need whole numbers as units, got {self.values.dtype}")
+
+
+class EndOfStream(Exception):
+    """A source has nothing more to give, ever."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where data come from."""
+
+    def read(self, timeout: float) -> list[Chunk]:
+        """Return what has arrived; wait for the first of it at most ``timeout`` seconds.
+
+        Raises
+        ------
+        EndOfStream
+            When nothing more will come.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of sockets and files; a second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where data go: estimates of a decoder, or the chunks of a replay.
+
+    A sink whose ``write`` returns at once, whatever its receiver does, may say so with ``never_blocks = True``.
+    """
+
+    def write(self, item: LiveEstimate | Chunk) -> None:
+        """Send one estimate or chunk; may block if the receiver does."""
+        ...
+
+    def close(self) -> None:
+        """Send what is buffered and let go; a second call does nothing."""
+        ...

@@ -1,0 +1,211 @@
+"""Redis streams in BRAND's convention: monotonic-ns time stamp, raw sample bytes, JSON of the source's clock.
+
+Reference: Ali et al. (2024), BRAND: a platform for closed-loop experiments with deep network models, J Neural Eng 21.
+"""
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+
+from neurodyn.errors import InputError, import_extra
+from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.pace import Pace
+from neurodyn.realtime.streams.protocol import Chunk, Kind
+
+SEARCH_EVERY = 0.5
+"""Seconds between looks for keys that have appeared."""
+MOST_PER_READ = 256
+"""Entries taken from a stream in one read."""
+KEPT = 100_000
+"""Entries a stream keeps; Redis forgets the older ones."""
+DECODED = "decoded"
+"""Last part of the key of the estimates; a source does not read it."""
+
+_TYPES = {"float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"}
+
+
+class RedisSource:
+    """All streams whose key is ``prefix:modality``, those that appear later included.
+
+    An entry has ``ts`` (uint64 nanoseconds of the monotonic clock, 8 bytes) and ``samples`` (raw bytes). What we write
+    also says its ``format`` and the time of every sample in ``times``; an entry without (from a BRAND node) is one
+    sample of ``dtype``, its channels all there is, its time ``ts``.
+
+    Parameters
+    ----------
+    host, port
+        Of the server.
+    prefix
+        Of the keys.
+    dtype
+        Of entries that do not say it.
+
+    Raises
+    ------
+    InputError
+        If no server answers there.
+    """
+
+    def __init__(self, host: str, port: int, prefix: str, *, dtype: str = "float32") -> None:
+        self._server = _connect(host, port)
+        self._prefix, self._dtype = prefix, dtype
+        self._bad: InputError | None = None
+        self._last: dict[bytes, bytes] = {}
+        self._pace = Pace()
+        self._next_search = 0.0
+        self._search(first=True)
+
+    def read(self, timeout: float) -> list[Chunk]:
+        """Wait for the fastest stream, then take what the others have.
+
+        Raises
+        ------
+        InputError
+            For an entry in the read before that is not one of samples; the others in it have been returned.
+        """
+        if self._bad is not None:
+            bad, self._bad = self._bad, None
+            raise bad
+        self._search(first=False)
+        if not self._last:
+            time.sleep(min(timeout, 0.01))
+            return []
+        order = [key.encode() for key in self._pace.order([key.decode() for key in self._last])]
+        entries = self._take(order[:1], timeout)
+        if len(order) > 1:
+            entries += self._take(order[1:], None)
+        self._pace.note({key.decode() for key, _ in entries}, [key.decode() for key in order])
+        chunks: list[Chunk] = []
+        for key, fields in entries:
+            try:
+                chunks.append(self._chunk(key, fields))
+            except InputError as error:
+                self._bad = error
+        return chunks
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._server.close()
+
+    def _search(self, *, first: bool) -> None:
+        """Find keys; of those that were there before us only what comes from now on is read."""
+        now = time.monotonic()
+        if now < self._next_search:
+            return
+        self._next_search = now + SEARCH_EVERY
+        for key in self._server.scan_iter(match=f"{self._prefix}:*", count=1000, _type="stream"):
+            if key not in self._last and not key.endswith(f":{DECODED}".encode()):
+                newest = self._server.xrevrange(key, count=1) if first else []
+                self._last[key] = newest[0][0] if newest else b"0"
+
+    def _take(self, keys: list[bytes], timeout: float | None) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        block = None if timeout is None else max(1, round(1e3 * timeout))
+        found = self._server.xread({key: self._last[key] for key in keys}, count=MOST_PER_READ, block=block)
+        taken = []
+        for key, entries in found or []:
+            self._last[key] = entries[-1][0]
+            taken += [(key, fields) for _, fields in entries]
+        return taken
+
+    def _chunk(self, key: bytes, fields: dict[bytes, bytes]) -> Chunk:
+        name = key.decode().removeprefix(f"{self._prefix}:")
+        try:
+            described = dict(json.loads(fields.get(b"format", b"{}")))
+            kind = Kind(described.get("kind", "samples"))
+            flat = np.frombuffer(fields[b"samples"], _known_type(described.get("dtype", self._dtype)))
+            stamp = np.frombuffer(fields[b"ts"], "<u8") / 1e9
+            times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
+            values = flat if kind is Kind.SPIKES else flat.reshape(len(times), -1)
+            until = None if described.get("until") is None else float(described["until"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"Redis stream '{key.decode()}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
+                f"got {sorted(field.decode() for field in fields)}"
+            ) from error
+        return Chunk(name, times, values, kind, until)
+
+
+class RedisSink:
+    """Streams ``prefix:modality`` of chunks and ``prefix:decoded`` of estimates.
+
+    Parameters
+    ----------
+    host, port
+        Of the server.
+    prefix
+        Of the keys.
+
+    Raises
+    ------
+    InputError
+        If no server answers there.
+    """
+
+    def __init__(self, host: str, port: int, prefix: str) -> None:
+        self._server = _connect(host, port)
+        self._prefix = prefix
+        self._index = 0
+
+    def write(self, item: LiveEstimate | Chunk) -> None:
+        """Append one entry."""
+        if isinstance(item, Chunk):
+            if len(item.times) or item.until is not None:
+                self._add(item.name, _chunk_fields(item))
+            return
+        self._add(DECODED, _estimate_fields(item, self._index))
+        self._index += 1
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._server.close()
+
+    def _add(self, name: str, fields: dict[str, Any]) -> None:
+        self._server.xadd(f"{self._prefix}:{name}", fields, maxlen=KEPT, approximate=True)
+
+
+def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
+    values = np.ascontiguousarray(chunk.values, chunk.values.dtype.newbyteorder("<"))
+    last = float(chunk.times[-1]) if chunk.until is None else chunk.until
+    return {
+        "ts": _nanoseconds(last),
+        "sync": json.dumps({chunk.name: last}),
+        "samples": values.tobytes(),
+        "times": chunk.times.astype("<f8").tobytes(),
+        "format": json.dumps({"kind": chunk.kind.value, "dtype": chunk.values.dtype.name, "until": chunk.until}),
+    }
+
+
+def _estimate_fields(estimate: LiveEstimate, index: int) -> dict[str, Any]:
+    return {
+        "ts": np.uint64(time.monotonic_ns()).tobytes(),
+        "sync": json.dumps({"time": estimate.time}),
+        "i": np.uint64(index).tobytes(),
+        "samples": estimate.target.astype("<f4").tobytes(),
+        "lower": estimate.lower.astype("<f4").tobytes(),
+        "upper": estimate.upper.astype("<f4").tobytes(),
+        "n_targets": len(estimate.target),
+    }
+
+
+def _nanoseconds(seconds: float) -> bytes:
+    return np.asarray(max(round(1e9 * seconds), 0), "<u8").tobytes()
+
+
+def _known_type(name: str) -> np.dtype:
+    if name not in _TYPES:
+        raise ValueError(name)
+    return np.dtype(name).newbyteorder("<")
+
+
+def _connect(host: str, port: int) -> Any:
+    redis = import_extra("redis", "redis")
+    # Without retries: the loop that reads decides what to do without a server, and the clock runs on meanwhile.
+    once = import_extra("redis.retry", "redis").Retry(import_extra("redis.backoff", "redis").NoBackoff(), 0)
+    server = redis.Redis(host=host, port=port, socket_connect_timeout=2.0, socket_timeout=5.0, retry=once)
+    try:
+        server.ping()
+    except redis.RedisError as error:
+        raise InputError(f"no Redis server answers at {host}:{port}: start one, or correct the address") from error
+    return server

@@ -1,0 +1,96 @@
+"""Chunks and estimates as bytes: a JSON header that says what follows, then raw little-endian arrays.
+
+    [topic, header, array, array, ...]
+
+Nothing is ever unpickled: a header is JSON, and an array is taken only if its type and size are what the header says.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neurodyn.errors import InputError
+from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.protocol import Chunk, Kind
+
+VERSION = 1
+ESTIMATE = b"estimate"
+_TYPES = {"<f8", "<f4", "<i8", "<i4", "<i2", "|i1", "<u8", "<u4", "<u2", "|u1"}
+
+
+def estimate_arrays(estimate: LiveEstimate, *, rates: bool) -> dict[str, np.ndarray]:
+    """Arrays of an estimate that are sent; of the covariance it is the diagonal, ``latent_variance``."""
+    expected = {f"rates/{name}": values for name, values in estimate.rates.items()} if rates else {}
+    return {
+        "target": estimate.target,
+        "lower": estimate.lower,
+        "upper": estimate.upper,
+        "latent": estimate.latent,
+        "latent_variance": np.diagonal(estimate.covariance),
+        **expected,
+    }
+
+
+def encode(item: LiveEstimate | Chunk, *, rates: bool = False) -> list[bytes]:
+    """Parts of a message: topic, header and arrays; those of an estimate with its rates or without."""
+    if isinstance(item, Chunk):
+        header = {"name": item.name, "kind": item.kind.value, "until": item.until}
+        return _pack(f"{item.kind.value}/{item.name}".encode(), header, {"times": item.times, "values": item.values})
+    header = {"time": item.time, "seen": list(item.seen), "microseconds": item.microseconds}
+    return _pack(ESTIMATE, header, estimate_arrays(item, rates=rates))
+
+
+def decode_chunk(parts: Sequence[bytes]) -> Chunk:
+    """Chunk from the parts of a message.
+
+    Raises
+    ------
+    InputError
+        If the message is not one that `encode` makes of a chunk.
+    """
+    header, arrays = unpack(parts)
+    try:
+        times, values = arrays["times"].astype(np.float64, copy=False), arrays["values"]
+        until = header.get("until")
+        return Chunk(str(header["name"]), times, values, Kind(header["kind"]), None if until is None else float(until))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"expected a message with times and values of spikes or samples, got {header}") from error
+
+
+def unpack(parts: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of any message (see the module).
+
+    Raises
+    ------
+    InputError
+        If the header is not ours, or sizes do not match.
+    """
+    try:
+        header = json.loads(parts[1])
+        described = header["arrays"]
+        if header["version"] != VERSION or len(described) != len(parts) - 2:
+            raise ValueError
+        arrays = {
+            str(name): _array(raw, kind, shape) for raw, (name, kind, shape) in zip(parts[2:], described, strict=True)
+        }
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        begin = bytes(parts[1][:60]) if len(parts) > 1 else b""
+        raise InputError(
+            f"expected a topic, a JSON header of version {VERSION} and its arrays, got {len(parts)} parts, {begin!r}"
+        ) from error
+    return header, arrays
+
+
+def _pack(topic: bytes, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[bytes]:
+    little = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
+    described = [[name, array.dtype.str, list(array.shape)] for name, array in little.items()]
+    text = json.dumps({"version": VERSION, **header, "arrays": described})
+    return [topic, text.encode(), *(array.tobytes() for array in little.values())]
+
+
+def _array(raw: bytes, kind: str, shape: list[int]) -> np.ndarray:
+    if kind not in _TYPES:
+        raise ValueError(kind)
+    return np.frombuffer(raw, kind).reshape([int(size) for size in shape])

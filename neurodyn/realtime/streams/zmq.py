@@ -1,0 +1,131 @@
+"""ZeroMQ: whoever has data binds and publishes, whoever wants them subscribes and reconnects by itself."""
+
+import math
+import time
+from typing import Any
+
+from neurodyn.errors import InputError, import_extra
+from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.wire import decode_chunk, encode
+
+BACKLOG = 10_000
+"""Messages a slow subscriber may be behind before ZeroMQ drops new ones for it."""
+MOST_PER_READ = 256
+"""Messages taken in one read, so that a flood cannot keep the reader from decoding."""
+
+
+class ZmqSource:
+    """Chunks from a publisher.
+
+    Parameters
+    ----------
+    endpoint
+        To connect to, like ``tcp://127.0.0.1:5555``. The publisher may start later, stop and come back.
+
+    Raises
+    ------
+    InputError
+        If ZeroMQ does not take the endpoint.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self._zmq: Any = import_extra("zmq", "zmq")
+        self._bad: InputError | None = None
+        self._context = self._zmq.Context()
+        self._socket = self._context.socket(self._zmq.SUB)
+        self._socket.setsockopt(self._zmq.RCVHWM, BACKLOG)
+        for kind in Kind:
+            self._socket.setsockopt(self._zmq.SUBSCRIBE, f"{kind.value}/".encode())
+        _attach(self._zmq, self._context, self._socket, self._socket.connect, endpoint)
+
+    def read(self, timeout: float) -> list[Chunk]:
+        """Return the chunks that have arrived, waiting for the first.
+
+        Raises
+        ------
+        InputError
+            For a message in the read before that is not ours; the others in it have been returned.
+        """
+        if self._bad is not None:
+            bad, self._bad = self._bad, None
+            raise bad
+        chunks: list[Chunk] = []
+        # Waiting in the call that receives: a poll before it would cost as much as the message.
+        self._socket.setsockopt(self._zmq.RCVTIMEO, math.ceil(1e3 * max(timeout, 0.0)))
+        flags = 0
+        try:
+            for _ in range(MOST_PER_READ):
+                self._decode(self._socket.recv_multipart(flags), chunks)
+                flags = self._zmq.NOBLOCK
+        except self._zmq.Again:
+            pass
+        return chunks
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._context.destroy(linger=0)
+
+    def _decode(self, parts: list[bytes], chunks: list[Chunk]) -> None:
+        try:
+            chunks.append(decode_chunk(parts))
+        except InputError as error:
+            self._bad = error
+
+
+class ZmqSink:
+    """Publisher of estimates or chunks: never blocks, drops what a slow subscriber does not fetch.
+
+    Parameters
+    ----------
+    endpoint
+        To bind, like ``tcp://127.0.0.1:5556``.
+    rates
+        Send the expected rates with an estimate too; they are computed for it alone.
+
+    Raises
+    ------
+    InputError
+        If the port is taken or the endpoint is not one.
+    """
+
+    never_blocks = True
+
+    def __init__(self, endpoint: str, *, rates: bool = False) -> None:
+        self._zmq: Any = import_extra("zmq", "zmq")
+        self._rates = rates
+        self._context = self._zmq.Context()
+        # XPUB is PUB that also tells of subscriptions: `wait` needs them.
+        self._socket = self._context.socket(self._zmq.XPUB)
+        self._socket.setsockopt(self._zmq.SNDHWM, BACKLOG)
+        _attach(self._zmq, self._context, self._socket, self._socket.bind, endpoint)
+
+    @property
+    def endpoint(self) -> str:
+        """Where subscribers connect; tells the port if it was bound to ``:*``."""
+        return self._socket.getsockopt_string(self._zmq.LAST_ENDPOINT)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for a subscriber, at most ``timeout`` seconds; whether there is one."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            if self._socket.poll(math.ceil(1e3 * left)) and self._socket.recv().startswith(b"\x01"):
+                return True
+        return False
+
+    def write(self, item: LiveEstimate | Chunk) -> None:
+        """Send to all subscribers."""
+        self._socket.send_multipart(encode(item, rates=self._rates))
+
+    def close(self) -> None:
+        """Send what is queued, for at most a second, and unbind."""
+        self._context.destroy(linger=1000)
+
+
+def _attach(zmq: Any, context: Any, socket: Any, attach: Any, endpoint: str) -> None:
+    try:
+        attach(endpoint)
+    except zmq.ZMQError as error:
+        socket.close(0)
+        context.term()
+        raise InputError(f"ZeroMQ cannot use {endpoint}: {error}") from error

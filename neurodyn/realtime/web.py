@@ -1,0 +1,189 @@
+"""A page to look at while a session runs: one file, served on this machine only, live over a WebSocket.
+
+The page and the socket answer requests that were made to this machine by its own name, and the socket only those whose
+origin is the page: another site that is open in the same browser gets nothing, also if its name is made to point here.
+"""
+
+import asyncio
+import contextlib
+import json
+import math
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any
+
+from neurodyn.errors import InputError, import_extra
+from neurodyn.realtime.monitor import LATENCY_EDGES, Monitor, Status
+from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.protocol import Chunk
+
+HOST = "127.0.0.1"
+HISTORY = 3000
+"""Estimates that a page gets when it is opened."""
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class WebPage:
+    """A sink that shows what it gets on a page.
+
+    Parameters
+    ----------
+    monitor
+        Of the session.
+    target_names
+        Of the target's dimensions.
+    title
+        Of the page.
+    port
+        To listen on; 0 for any that is free.
+    period
+        Seconds between updates of a page.
+
+    Raises
+    ------
+    InputError
+        If the port is taken.
+    """
+
+    never_blocks = True
+
+    def __init__(
+        self, monitor: Monitor, target_names: Sequence[str], *, title: str = "", port: int = 0, period: float = 0.05
+    ) -> None:
+        self._websockets: Any = import_extra("websockets.asyncio.server", "web")
+        self._closed = import_extra("websockets.exceptions", "web").ConnectionClosed
+        self._monitor, self._period = monitor, period
+        self._points: deque[list[Any]] = deque(maxlen=HISTORY)
+        self._added = 0
+        self._lock = threading.Lock()
+        self._hello = {
+            "type": "hello",
+            "title": title,
+            "targets": list(target_names),
+            "modalities": list(monitor.names),
+            "edges": [round(float(edge), 3) for edge in LATENCY_EDGES],
+        }
+        self._page = files("neurodyn.realtime").joinpath("page.html").read_bytes()
+        self._socket = _listen(port)
+        self.port = int(self._socket.getsockname()[1])
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="page", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser."""
+        return f"http://{HOST}:{self.port}/"
+
+    def write(self, item: LiveEstimate | Chunk) -> None:
+        """Show an estimate."""
+        if isinstance(item, Chunk):
+            return
+        point = [item.time, *(array.tolist() for array in (item.target, item.lower, item.upper))]
+        with self._lock:
+            self._points.append(point)
+            self._added += 1
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(5.0)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        origins = [f"http://{host}" for host in self._hosts()]
+        async with self._websockets.serve(
+            self._feed,
+            sock=self._socket,
+            origins=[*origins, None],
+            process_request=self._answer,
+            compression=None,
+            open_timeout=1.0,
+            close_timeout=1.0,
+        ):
+            await self._stop.wait()
+
+    def _hosts(self) -> tuple[str, ...]:
+        return f"{HOST}:{self.port}", f"localhost:{self.port}"
+
+    def _answer(self, connection: Any, request: Any) -> Any:
+        """Answer a plain request; None lets a WebSocket be opened."""
+        if request.headers.get_all("Host") not in [[host] for host in self._hosts()]:
+            return connection.respond(HTTPStatus.FORBIDDEN, f"This page is at {self.address} only.\n")
+        if request.path == "/live":
+            return None
+        if request.path != "/":
+            return connection.respond(HTTPStatus.NOT_FOUND, "There is only one page: /\n")
+        response = connection.respond(HTTPStatus.OK, "")
+        for name in ("Content-Type", "Content-Length"):
+            del response.headers[name]
+        response.headers.update(_HEADERS | {"Content-Length": str(len(self._page))})
+        response.body = self._page
+        return response
+
+    async def _feed(self, client: Any) -> None:
+        with contextlib.suppress(self._closed):
+            await client.send(json.dumps(self._hello))
+            position = 0
+            while True:
+                points, position = self._since(position)
+                await client.send(json.dumps(_tick(points, self._monitor.status()), allow_nan=False))
+                await asyncio.sleep(self._period)
+
+    def _since(self, position: int) -> tuple[list[list[Any]], int]:
+        with self._lock:
+            fresh = min(self._added - position, len(self._points))
+            return list(self._points)[len(self._points) - fresh :], self._added
+
+
+def _tick(points: list[list[Any]], status: Status) -> dict[str, Any]:
+    return {
+        "type": "tick",
+        "points": _plain(points),
+        "bins": status.bins,
+        "missed": status.missed,
+        "dropped": status.dropped,
+        "seen": status.seen,
+        "silent": _plain(status.silent),
+        "latency": _plain([status.p50, status.p99, status.worst]),
+        "histogram": status.histogram.tolist(),
+        "faults": status.faults,
+        "events": _plain(
+            [{"time": event.time, "kind": str(event.kind), "modality": event.modality, "detail": event.detail}
+             for event in status.events]
+        ),
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """As JSON takes it, where there is no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise InputError(f"the page cannot be served on port {port}: {error.strerror}; choose another") from error

@@ -1,0 +1,176 @@
+"""What a loop hands over and never waits for: estimates to sinks, snapshots to a file."""
+
+import contextlib
+import os
+import threading
+import zipfile
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+
+from neurodyn.errors import InputError
+from neurodyn.realtime.events import EventLog, Kind
+from neurodyn.realtime.runner import LiveEstimate, save_arrays
+from neurodyn.realtime.streams.protocol import Sink
+
+QUEUE = 256
+"""Estimates that wait for a sink before the oldest is dropped."""
+
+
+class SinkWriter:
+    """Writes to a sink from a thread of its own: a sink that stalls costs its oldest estimates and nobody's time.
+
+    A sink that says ``never_blocks = True`` is written to at once: a thread would only make it later.
+
+    Parameters
+    ----------
+    sink
+        Closed together with this.
+    name
+        For the log.
+    log
+        Gets one event when the sink begins to stall or fail, and one when it goes on.
+    size
+        Estimates that may wait.
+    """
+
+    def __init__(self, sink: Sink, name: str, log: EventLog, *, size: int = QUEUE) -> None:
+        self._sink, self.name, self._log = sink, name, log
+        self._queue: deque[LiveEstimate] = deque()
+        self._size = size
+        self._wake = threading.Condition()
+        self._closing = False
+        self._failing = ""
+        self.dropped = 0
+        self._thread: threading.Thread | None = None
+        if not getattr(sink, "never_blocks", False):
+            self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
+            self._thread.start()
+
+    def put(self, estimate: LiveEstimate) -> None:
+        """Hand an estimate over; never waits for the sink."""
+        if self._thread is None:
+            self._write(estimate)
+            return
+        with self._wake:
+            full = len(self._queue) >= self._size
+            if full:
+                self._queue.popleft()
+                self.dropped += 1
+            self._queue.append(estimate)
+            self._wake.notify()
+        if full:
+            self._fails("stalls: its oldest estimates are dropped", estimate.time)
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Write what is queued, for at most ``timeout`` seconds, and close the sink."""
+        if self._thread is None:
+            self._close_sink()
+            return
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (estimate := self._next()) is not None:
+            self._write(estimate)
+        self._close_sink()
+
+    def _write(self, estimate: LiveEstimate) -> None:
+        try:
+            self._sink.write(estimate)
+        except Exception as error:  # a sink may be anybody's code, and the loop outlives it
+            self.dropped += 1
+            self._fails(f"fails: {_words(error)}", estimate.time)
+            return
+        if self._failing and not self._queue:
+            self._log.record(estimate.time, Kind.RETURNED, "", f"sink {self.name}: {self.dropped} dropped so far")
+            self._failing = ""
+
+    def _close_sink(self) -> None:
+        with contextlib.suppress(Exception):
+            self._sink.close()
+
+    def _next(self) -> LiveEstimate | None:
+        with self._wake:
+            while not self._queue and not self._closing:
+                self._wake.wait()
+            return self._queue.popleft() if self._queue else None
+
+    def _fails(self, how: str, time: float) -> None:
+        if how != self._failing:
+            self._failing = how
+            self._log.record(time, Kind.SINK_STALLED, "", f"sink {self.name} {how}")
+
+
+class SnapshotFile:
+    """The latest snapshot in a file that is either wholly there or not at all, written from a thread.
+
+    Parameters
+    ----------
+    path
+        Of the file (NumPy's npz: arrays only, nothing in it is executed).
+    log
+        Told when the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], log: EventLog) -> None:
+        self._path, self._log = Path(path), log
+        self._waiting: dict[str, np.ndarray] | None = None
+        self._wake = threading.Condition()
+        self._closing = self._failing = False
+        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+        self._thread.start()
+
+    def load(self) -> dict[str, np.ndarray] | None:
+        """Return what the file holds, None if there is no file.
+
+        Raises
+        ------
+        InputError
+            If it is not such a file.
+        """
+        if not self._path.exists():
+            return None
+        try:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{self._path} is no snapshot of a decoder, or it is damaged") from error
+
+    def offer(self, snapshot: dict[str, np.ndarray]) -> None:
+        """Have it written soon; one that still waits is replaced."""
+        with self._wake:
+            self._waiting = snapshot
+            self._wake.notify()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Write what waits."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (snapshot := self._next()) is not None:
+            try:
+                save_arrays(self._path, snapshot)
+                self._failing = False
+            except OSError as error:  # a full disk must not end the session
+                if not self._failing:
+                    detail = f"cannot write {self._path}: {error.strerror or error}"
+                    self._log.record(float(snapshot["time"]), Kind.SINK_STALLED, "", detail)
+                self._failing = True
+
+    def _next(self) -> dict[str, np.ndarray] | None:
+        with self._wake:
+            while self._waiting is None and not self._closing:
+                self._wake.wait()
+            snapshot, self._waiting = self._waiting, None
+            return snapshot
+
+
+def _words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

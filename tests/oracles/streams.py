@@ -1,0 +1,73 @@
+"""Small chunks and estimates that the tests of streams share, and waiting with a limit."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from neurodyn.realtime import LiveEstimate
+from neurodyn.realtime.streams import Chunk, EndOfStream, Kind, Source
+
+LIMIT = 10.0
+"""Seconds after which a test gives up waiting."""
+
+
+def samples(name: str = "field", start: float = 1.0, n: int = 5, channels: int = 3) -> Chunk:
+    """Samples at 1 kHz that no other chunk has, one of them missing."""
+    values = start + np.arange(n * channels, dtype=float).reshape(n, channels)
+    values[0, -1] = np.nan
+    return Chunk(name, start + np.arange(n) / 1000, values)
+
+
+def spikes(name: str = "spikes", start: float = 1.0, units: tuple[int, ...] = (2, 0, 2)) -> Chunk:
+    """A spike per millisecond, and then nothing up to ten."""
+    return Chunk(name, start + np.arange(len(units)) / 1000, np.array(units, np.int32), Kind.SPIKES, start + 0.01)
+
+
+def estimate(time: float = 0.5) -> LiveEstimate:
+    """An estimate whose every number says where it stands."""
+    template = dict.fromkeys(LiveEstimate._fields)
+    known = {
+        "time": time,
+        "latent": np.arange(2.0),
+        "covariance": np.array([[1.0, 0.5], [0.5, 2.0]]),
+        "rates": {"spikes": np.arange(4.0)},
+        "target": np.array([time, 1.0]),
+        "lower": np.array([time - 1, 0.0]),
+        "upper": np.array([time + 1, 2.0]),
+        "seen": ("spikes",),
+        "microseconds": 50.0,
+    }
+    return LiveEstimate(**{**template, **known})
+
+
+def drain(source: Source, enough: Callable[[list[Chunk]], bool]) -> list[Chunk]:
+    """Read until there is enough, or the source ends, or the limit is reached."""
+    chunks: list[Chunk] = []
+    deadline = time.monotonic() + LIMIT
+    while not enough(chunks) and time.monotonic() < deadline:
+        try:
+            chunks += source.read(0.05)
+        except EndOfStream:
+            break
+    return chunks
+
+
+def joined(chunks: list[Chunk], name: str) -> Chunk:
+    """All of one stream in one chunk."""
+    own = [chunk for chunk in chunks if chunk.name == name]
+    assert own, f"nothing of '{name}' has come"
+    times, values = (np.concatenate([getattr(chunk, part) for chunk in own]) for part in ("times", "values"))
+    return Chunk(name, times, values, own[0].kind, own[-1].until)
+
+
+def count(name: str, n: int) -> Callable[[list[Chunk]], bool]:
+    """Whether ``n`` samples or spikes of a stream have come."""
+    return lambda chunks: sum(len(chunk.times) for chunk in chunks if chunk.name == name) >= n
+
+
+def same(got: Chunk, sent: Chunk) -> None:
+    """Assert that a chunk has arrived as it was sent."""
+    assert (got.name, got.kind, got.until) == (sent.name, sent.kind, sent.until)
+    np.testing.assert_array_equal(got.times, sent.times)
+    np.testing.assert_array_equal(got.values, sent.values)

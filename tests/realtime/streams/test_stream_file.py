@@ -1,0 +1,119 @@
+"""A real NWB file played as a source."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from oracles.streams import drain, estimate, joined, samples
+from recording.make_nwb import write_nwb
+
+from neurodyn.errors import InputError
+from neurodyn.realtime.streams import EndOfStream, open_source, parse_address
+from neurodyn.realtime.streams.file import FileReplay, JsonLinesSink, ReplayOptions, stream_names
+from neurodyn.recording import read_nwb
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_nwb(tmp_path_factory.mktemp("replay") / "session.nwb", seconds=2.0)
+
+
+@pytest.fixture(scope="module")
+def recording(path):
+    return read_nwb(path)
+
+
+class Clock:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def check_all_played(chunks, recording):
+    field, spikes = joined(chunks, "field"), joined(chunks, "spikes")
+    np.testing.assert_array_equal(field.values, recording.field().values)
+    np.testing.assert_allclose(field.times, recording.field().times)
+    for unit, train in enumerate(recording.spike_trains().times):
+        np.testing.assert_array_equal(spikes.times[spikes.values == unit], train)
+
+
+def test_everything_is_played_once_and_in_order(path, recording):
+    chunks = drain(open_source(parse_address(f"file://{path}?speed=inf")), lambda _: False)
+    check_all_played(chunks, recording)
+    with pytest.raises(EndOfStream):
+        FileReplay(recording, ReplayOptions(speed=math.inf, start=5.0)).read(0.0)
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 20.0])
+def test_a_sample_comes_when_it_would_have_been_taken(recording, speed):
+    clock = Clock()
+    options = ReplayOptions(speed=speed, chunk=0.01)
+    replay = FileReplay(recording, options, live=True, clock=clock, sleep=clock.sleep)
+    first = min(recording.field().start, recording.spike_trains().start)
+    chunks = []
+    while True:
+        try:
+            got = replay.read(0.003)
+        except EndOfStream:
+            break
+        for chunk in got:
+            chunks.append(chunk)
+            if not len(chunk.times):
+                continue
+            due = 100.0 + (chunk.times[-1] - 100.0) / speed
+            assert due - 1e-9 <= clock.now <= due + (0.01 + 0.01) / speed + 0.003
+    shifted = [c.__class__(c.name, c.times - 100.0 + first, c.values, c.kind) for c in chunks]
+    np.testing.assert_allclose(joined(shifted, "field").times, recording.field().times, atol=1e-9)
+    assert clock.now - 100.0 == pytest.approx(replay.seconds / speed, abs=0.05)
+
+
+def test_a_late_reader_gets_all_that_is_due_at_once(recording):
+    clock = Clock()
+    replay = FileReplay(recording, clock=clock, sleep=clock.sleep)
+    replay.read(0.0)
+    clock.now += 1.0
+    assert len(joined(replay.read(0.0), "field").times) == pytest.approx(250, abs=2)
+
+
+def test_streams_are_called_as_the_modalities_of_decode(recording):
+    assert stream_names(recording) == {"spikes": "spikes", "lfp": "field"}
+    replay = FileReplay(recording, ReplayOptions(names={"lfp": "lfp"}))
+    assert [chunk.name for chunk in replay.first_chunks()] == ["lfp"]
+    with pytest.raises(InputError, match="unknown units or field 'lpf': did you mean 'lfp'"):
+        FileReplay(recording, ReplayOptions(names={"lpf": "field"}))
+
+
+@pytest.mark.parametrize("options", [{"speed": 0.0}, {"speed": math.nan}, {"chunk": 0.0}, {"chunk": math.inf}])
+def test_a_speed_or_chunk_that_cannot_be_is_refused(options):
+    with pytest.raises(InputError, match="must be more than 0"):
+        ReplayOptions(**options)
+
+
+def test_estimates_are_lines_of_json(tmp_path):
+    sink = JsonLinesSink(tmp_path / "decoded.jsonl")
+    sink.write(estimate(0.5))
+    sink.close()
+    again = JsonLinesSink(tmp_path / "decoded.jsonl")
+    again.write(estimate(0.6))
+    with pytest.raises(InputError, match="estimates only"):
+        again.write(samples())
+    again.close()
+    lines = [json.loads(line) for line in (tmp_path / "decoded.jsonl").read_text().splitlines()]
+    assert [line["time"] for line in lines] == [0.5, 0.6]
+    assert lines[0] == {
+        "time": 0.5,
+        "target": [0.5, 1.0],
+        "lower": [-0.5, 0.0],
+        "upper": [1.5, 2.0],
+        "seen": ["spikes"],
+    }
+    with pytest.raises(InputError, match="cannot write"):
+        JsonLinesSink(tmp_path / "no" / "folder.jsonl")

@@ -1,0 +1,94 @@
+"""Chunks and estimates through real outlets and inlets of Lab Streaming Layer, on this machine."""
+
+import os
+import time
+import uuid
+
+import numpy as np
+import pytest
+from oracles.streams import LIMIT, count, drain, estimate, joined, same, samples, spikes
+
+from neurodyn.errors import InputError
+from neurodyn.realtime.streams.lsl import LslSink, LslSource, load_lsl
+
+pylsl = pytest.importorskip("pylsl")
+
+
+@pytest.fixture
+def name():
+    return f"test-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def source(name):
+    source = LslSource(name)
+    yield source
+    source.close()
+
+
+def connected(source, *outlets):
+    """Read until every outlet has this reader."""
+    deadline = time.monotonic() + LIMIT
+    while not all(outlet.have_consumers() for outlet in outlets):
+        source.read(0.01)
+        assert time.monotonic() < deadline, "the outlets were not found"
+
+
+def opened(name, source, *chunks):
+    sink = LslSink(name)
+    for chunk in chunks:
+        sink.announce(chunk)
+    connected(source, *sink._outlets.values())
+    return sink
+
+
+def test_chunks_arrive_as_they_were_sent(name, source):
+    sink = opened(name, source, samples(), spikes())
+    for chunk in (samples(), spikes(), samples(start=2.0)):
+        sink.write(chunk)
+    got = drain(source, lambda chunks: count("field", 10)(chunks) and count("spikes", 3)(chunks))
+    same(joined(got, "spikes"), spikes())
+    field = joined(got, "field")
+    np.testing.assert_array_equal(field.times, np.concatenate([samples().times, samples(start=2.0).times]))
+    np.testing.assert_array_equal(field.values, np.concatenate([samples().values, samples(start=2.0).values]))
+    sink.close()
+
+
+def test_an_outlet_of_another_program_is_read_by_its_whole_name(name, source):
+    load_lsl()
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "EEG", 2, 250.0, pylsl.cf_float32, "amplifier"))
+    connected(source, outlet)
+    outlet.push_chunk(np.ones((4, 2), np.float32), [1.0, 1.004, 1.008, 1.012])
+    got = joined(drain(source, count(name, 4)), name)
+    assert got.values.dtype == np.float32
+    np.testing.assert_array_equal(got.times, [1.0, 1.004, 1.008, 1.012])
+
+
+def test_a_restarted_outlet_is_found_again(name, source):
+    sink = opened(name, source, samples())
+    sink.write(samples())
+    assert drain(source, count("field", 5))
+    sink.close()
+    again = opened(name, source, samples())
+    again.write(samples(start=3.0))
+    same(joined(drain(source, count("field", 5)), "field"), samples(start=3.0))
+
+
+def test_the_stream_of_estimates_is_not_taken_for_data(name, source):
+    sink = LslSink(name)
+    sink.write(estimate(0.0))
+    info = pylsl.resolve_bypred(f"name='{name}:decoded'", 1, LIMIT)[0]
+    inlet = pylsl.StreamInlet(info, recover=False)
+    inlet.open_stream(LIMIT)
+    sink.write(estimate(0.5))
+    values, stamps = inlet.pull_chunk(timeout=LIMIT, min_samples=1)
+    assert stamps == [0.5]
+    assert values == [[0.5, 1.0, -0.5, 0.0, 1.5, 2.0]]
+    deadline = time.monotonic() + 1.2
+    assert drain(source, lambda _: time.monotonic() > deadline) == []
+    inlet.close_stream()
+
+
+def test_a_name_with_a_quote_is_refused():
+    with pytest.raises(InputError, match="quote"):
+        LslSource("it's")

@@ -1,0 +1,171 @@
+"""From the summaries of the networks to one NetCDF file, two tables and two figures."""
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+AUTHORS = {"chain2": 10.0, "chain3": 4.1, "chain4": 4.6, "chain5": 7.8, "fully_connected3": 1.9, "cycle4": 5.5}
+"""Final validation losses (batch 4096, blur 0.2) that the authors report for their networks."""
+LABELS = ("model", "hidden", "inputs", "seed", "cell", "scale", "verdict", "status", "objective")
+LIMITS = {"transition_error_max": 0.02, "frequency_error_max": 0.01}
+_GREY, _OURS, _FLOOR = "#6B6B6B", ("#D55E00", "#0072B2", "#009E73"), "#5A5A5A"
+
+Summaries = Mapping[str, Mapping[str, Any]]
+
+
+def write_results(summaries: Summaries, out: Path, *, readme: Path | None) -> None:
+    """Write networks.nc, table.csv (everything), table.md (to read), divergence.png and statistics.png."""
+    data = to_xarray(summaries)
+    data.to_netcdf(out / "networks.nc", engine="scipy")
+    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["network", *data.data_vars])
+        for place, name in enumerate(summaries):
+            writer.writerow([name, *(_cell(data[key].values[place]) for key in data.data_vars)])
+    table = markdown(data)
+    (out / "table.md").write_text(table, encoding="utf-8")
+    save_divergences(data, out / "divergence.png")
+    save_statistics(data, out / "statistics.png")
+    if readme is not None:
+        fill(readme, table)
+
+
+def to_xarray(summaries: Summaries) -> xr.Dataset:
+    """Every label and number of the summaries along one axis of networks."""
+    rows = list(summaries.values())
+    numbers = [key for key, value in rows[0].items() if isinstance(value, int | float) and key not in LABELS]
+    columns = {key: ("network", np.array([row[key] for row in rows])) for key in LABELS}
+    columns |= {key: ("network", np.array([row[key] for row in rows], np.float64)) for key in numbers}
+    authors = [AUTHORS.get(row["model"], np.nan) for row in rows]
+    return xr.Dataset(
+        {**columns, "sinkhorn_authors": ("network", np.array(authors))}, coords={"network": list(summaries)}
+    )
+
+
+def markdown(data: xr.Dataset) -> str:
+    """A row for each HMM and size: divergences beside the authors', the worst errors of the seeds, time."""
+    batch = int(data.sinkhorn_batch[0])
+    columns = (
+        "model", "hidden, inputs", "networks", f"Sinkhorn at {batch}: mean (worst)", "on test", "HMM itself", "authors",
+        "transition error, worst (HMM itself)", "frequency error, worst", "changes per trial, ratio", "verdicts",
+        "s each",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for key, group in _groups(data):
+        ours, floor = group.sinkhorn_validation.values, float(group.sinkhorn_floor.mean())
+        ratio = group.volatility_ratio.values
+        verdicts = [str(v) for v in group.verdict.values]
+        told = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+        authors = float(group.sinkhorn_authors[0])
+        lines.append(
+            f"| {key[0]} | {key[1]}, {key[2]} | {len(ours)} | {ours.mean():.2f} ({ours.max():.2f}) "
+            f"| {float(group.sinkhorn_test.mean()):.2f} | {floor:.2f} | {authors:.1f} "
+            f"| {float(group.transition_error_max.max()):.4f} ({float(group.transition_error_max_floor.max()):.4f}) "
+            f"| {float(group.frequency_error_max.max()):.4f} | {ratio.min():.3f} to {ratio.max():.3f} | {told} "
+            f"| {float(group.seconds.mean()):.0f} |"
+        )
+    return "\n".join([*lines, "", *_findings(data)]) + "\n"
+
+
+def _findings(data: xr.Dataset) -> list[str]:
+    """How many networks are where they should be."""
+    below = data.sinkhorn_validation <= data.sinkhorn_authors
+    near = (data.transition_error_max <= LIMITS["transition_error_max"]) & (
+        data.frequency_error_max <= LIMITS["frequency_error_max"]
+    )
+    total = data.sizes["network"]
+    return [
+        f"- validation divergence at or below the authors' final loss: {int(below.sum())} of {total} networks",
+        f"- transitions within {LIMITS['transition_error_max']} and frequencies within "
+        f"{LIMITS['frequency_error_max']} of the HMM's: {int(near.sum())} of {total} networks",
+        f"- objective {', '.join(sorted(set(map(str, data.objective.values))))}, scale "
+        f"{', '.join(sorted(set(map(str, data.scale.values))))}",
+    ]
+
+
+def save_divergences(data: xr.Dataset, path: Path) -> None:
+    """First figure: divergence of each network, of the HMM itself, and of the authors' networks."""
+    models = list(dict.fromkeys(map(str, data.model.values)))
+    figure = _figure((2.6 * len(models) + 0.8, 3.4))
+    panels = figure.subplots(1, len(models), squeeze=False)[0]
+    for model, ax in zip(models, panels, strict=True):
+        part = data.isel(network=data.model.values == model)
+        _draw_by_size(ax, part, "sinkhorn_validation")
+        ax.axhline(float(part.sinkhorn_floor.mean()), color=_FLOOR, linewidth=1.2, label="HMM itself")
+        ax.axhline(float(part.sinkhorn_authors[0]), color=_GREY, linestyle="--", linewidth=1.2, label="authors")
+        ax.set_title(model, fontsize=10)
+    panels[0].set_ylabel(f"Sinkhorn divergence at {int(data.sinkhorn_batch[0])}")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False, fontsize=9
+    )
+    figure.savefig(path, dpi=120)
+
+
+def save_statistics(data: xr.Dataset, path: Path) -> None:
+    """Second figure: errors of transitions and frequencies, and changes per trial, with limits."""
+    titles = {
+        "transition_error_max": "largest error of a transition", "frequency_error_max": "largest error of a frequency",
+        "volatility_ratio": "changes per trial / the HMM's",
+    }  # fmt: skip
+    models = list(dict.fromkeys(map(str, data.model.values)))
+    figure = _figure((11.0, 3.4))
+    for ax, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
+        for place, model in enumerate(models):
+            part = data.isel(network=data.model.values == model)
+            spread = np.linspace(-0.25, 0.25, part.sizes["network"]) if part.sizes["network"] > 1 else [0.0]
+            ax.plot(place + np.asarray(spread), part[name], "o", color=_OURS[0], markersize=3.5)
+            ax.plot([place - 0.35, place + 0.35], [part[f"{name}_floor"].mean()] * 2, color=_FLOOR, linewidth=1.5)
+        ax.axhline(LIMITS.get(name, 1.0), color=_GREY, linestyle="--", linewidth=1)
+        ax.set_xticks(range(len(models)), models, rotation=30, ha="right", fontsize=8)
+        ax.set_title(title, fontsize=10)
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("dots: networks; line: the HMM itself; dashed: limit, or the HMM's value", fontsize=9)
+    figure.savefig(path, dpi=120)
+
+
+def fill(readme: Path, table: str) -> None:
+    """Put the table between the marks of the README."""
+    start, end = "<!-- results:hmm_rnn_grid -->\n", "<!-- /results:hmm_rnn_grid -->"
+    pattern = re.compile(re.escape(start) + ".*" + re.escape(end), re.DOTALL)
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(pattern.sub(lambda _: start + table + end, text), encoding="utf-8")
+
+
+def _draw_by_size(ax: Any, part: xr.Dataset, name: str) -> None:
+    inputs, hidden = (sorted({int(v) for v in part[key].values}) for key in ("inputs", "hidden"))
+    for place, units in enumerate(hidden):
+        some = part.isel(network=part.hidden.values == units)
+        along = np.array([inputs.index(int(v)) for v in some.inputs.values]) + 0.12 * (place - (len(hidden) - 1) / 2)
+        ax.plot(along, some[name], "o", color=_OURS[place % len(_OURS)], markersize=4, label=f"{units} units")
+    ax.set_xticks(range(len(inputs)), [str(v) for v in inputs])
+    ax.set_xlim(-0.6, len(inputs) - 0.4)
+    ax.set_xlabel("inputs")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _groups(data: xr.Dataset) -> list[tuple[tuple[str, int, int], xr.Dataset]]:
+    keys = [
+        (str(m), int(h), int(i))
+        for m, h, i in zip(data.model.values, data.hidden.values, data.inputs.values, strict=True)
+    ]
+    order = list(AUTHORS)
+    unique = sorted(set(keys), key=lambda k: (order.index(k[0]) if k[0] in order else len(order), *k[1:]))
+    return [(key, data.isel(network=[k == key for k in keys])) for key in unique]
+
+
+def _figure(size: tuple[float, float]) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, np.floating) else str(value)

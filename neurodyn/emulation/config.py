@@ -1,0 +1,172 @@
+"""Frozen, validated settings of a network that is to imitate an HMM, and the scales it is trained at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.kernels.recurrence import cell_named
+from neurodyn.markov import HiddenMarkovModel
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of a network.
+
+    Arguments
+    ---------
+    hidden: units.
+    inputs: dimensions of the Gaussian noise that comes in at every step.
+    cell: 'relu' (the paper's: no biases), 'tanh' or 'gru'.
+    """
+
+    hidden: int = 150
+    inputs: int = 100
+    cell: str = "relu"
+
+    def __post_init__(self) -> None:
+        cell_named(self.cell)
+        _at_least_one(self, "hidden", "inputs")
+
+
+class Objective(StrEnum):
+    """What a gradient step makes smaller; README.md says why there are two."""
+
+    DIVERGENCE = "divergence"
+    """Debiased Sinkhorn divergence of the two batches: the paper's."""
+
+    ENERGY = "energy"
+    """Energy distance between independent halves of the batches."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is trained; as in the paper where nothing else is said.
+
+    Arguments
+    ---------
+    objective: what a gradient step makes smaller.
+    sequences: drawn from the HMM; a third each to train on, to validate with and to test with.
+    batch: sequences per gradient step, as many generated as drawn from the HMM.
+    epochs: passes over the training sequences; those that fill no batch are left for another epoch.
+    short_steps, short_epochs: steps of the beginnings of the sequences that the first epochs are trained on, and how
+        many epochs these are (0: whole sequences throughout).
+    learning_rate: of Adam, at the start.
+    final_rate: share of it that is left at the end of a cosine; 1: it stays.
+    betas: decay of Adam's first and second moment.
+    clip: bound on the global gradient norm.
+    average: decay per step of the running average of the parameters, which is validated and kept (0: none).
+    temperature: of the Gumbel softmax whose derivative the sampled symbols take.
+    blur, scaling: last temperature of the Sinkhorn divergence is ``blur**2``; factor on its root from one to the next.
+    validation: sequences of each kind in a validation.
+    validate_every: epochs between validations.
+    snapshot_every: epochs between the snapshots of the parameters that are kept for later analyses (0: none).
+    seed: of the HMM's sequences, the initial weights, the order of the sequences and all noise.
+    """
+
+    objective: Objective = Objective.DIVERGENCE
+    sequences: int = 30_000
+    batch: int = 4096
+    epochs: int = 500
+    short_steps: int = 0
+    short_epochs: int = 0
+    learning_rate: float = 1e-3
+    final_rate: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.9)
+    clip: float = 0.9
+    average: float = 0.0
+    temperature: float = 1.0
+    blur: float = 0.2
+    scaling: float = 0.5
+    validation: int = 4096
+    validate_every: int = 5
+    snapshot_every: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least_one(self, "sequences", "batch", "epochs", "validation", "validate_every")
+        for name in ("learning_rate", "clip", "temperature", "blur"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be greater than 0, got {getattr(self, name)}")
+        if not 0 < self.scaling < 1 or not 0 < self.final_rate <= 1:
+            raise InputError(f"expected scaling in (0, 1), final_rate in (0, 1], got {self.scaling}, {self.final_rate}")
+        if not all(0 <= decay < 1 for decay in (*self.betas, self.average)):
+            raise InputError(f"betas and average are decays in [0, 1), got {self.betas} and {self.average}")
+        for name in ("snapshot_every", "short_steps", "short_epochs"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if self.short_epochs and self.short_steps < 2:
+            raise InputError(f"short_steps must be at least 2 where there are short epochs, got {self.short_steps}")
+        if self.objective is Objective.ENERGY and self.batch < 2:
+            raise InputError(
+                f"the energy objective needs halves of a batch: batch must be at least 2, got {self.batch}"
+            )
+        for name in ("batch", "validation"):
+            if getattr(self, name) > self.sequences // 3:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}, more than the {self.sequences // 3} sequences there are (a "
+                    f"third of {self.sequences}): use a smaller {name} or more sequences"
+                )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Gradient steps in one pass over the training sequences."""
+        return self.sequences // 3 // self.batch
+
+
+@dataclass(frozen=True)
+class EmulationConfig:
+    """Everything that makes a trained network reproducible from its HMM."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    @classmethod
+    def from_dict(cls, entries: dict[str, Any]) -> "EmulationConfig":
+        """Rebuild the settings from ``dataclasses.asdict``, also after a way through JSON."""
+        training = dict(entries["training"])
+        training["objective"] = Objective(training["objective"])
+        training["betas"] = tuple(training["betas"])
+        return cls(NetworkConfig(**entries["network"]), TrainingConfig(**training))
+
+
+def paper(hmm: HiddenMarkovModel) -> TrainingConfig:
+    """The paper's settings, which differ between its families (told by the name of the model)."""
+    fully, ring = hmm.name.startswith("fully_connected"), hmm.name.startswith("cycle")
+    return TrainingConfig(epochs=1000 if fully else 500, clip=0.3 if fully or ring else 0.9)
+
+
+def laptop(hmm: HiddenMarkovModel) -> TrainingConfig:
+    """As many sequences, small batches whose objective has no bias, fewer epochs; README.md says what was tried."""
+    return replace(
+        paper(hmm), objective=Objective.ENERGY, batch=256, epochs=80, final_rate=0.05, average=0.998, snapshot_every=1
+    )
+
+
+def smoke(hmm: HiddenMarkovModel) -> TrainingConfig:
+    """Shows in seconds that everything works, and trains nothing worth keeping."""
+    return replace(laptop(hmm), sequences=768, batch=64, validation=128, epochs=2, validate_every=1)
+
+
+SCALES: dict[str, Callable[[HiddenMarkovModel], TrainingConfig]] = {"paper": paper, "laptop": laptop, "smoke": smoke}
+"""The scales by name."""
+
+
+def training_at(scale: str, hmm: HiddenMarkovModel) -> TrainingConfig:
+    """Settings of a scale for an HMM.
+
+    Raises
+    ------
+    InputError
+        If there is no scale of that name.
+    """
+    if scale not in SCALES:
+        raise unknown_name("scale", scale, SCALES)
+    return SCALES[scale](hmm)
+
+
+def _at_least_one(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise InputError(f"{name} must be at least 1, got {getattr(config, name)}")

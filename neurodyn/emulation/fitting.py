@@ -1,0 +1,250 @@
+"""Training: the network's sequences are moved towards those of the HMM by the gradient of their distance."""
+
+import zlib
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, Int32, Key
+
+from neurodyn.emulation.config import EmulationConfig, Objective, TrainingConfig
+from neurodyn.emulation.network import draw_inputs, initial_parameters, run_network, sample_one_hot
+from neurodyn.emulation.storage import CHECKPOINT_NAME, Snapshots
+from neurodyn.kernels.sinkhorn import (
+    Epsilons,
+    epsilon_schedule,
+    one_hot,
+    one_hot_diameter,
+    one_hot_divergence,
+    one_hot_energy,
+)
+from neurodyn.markov import HiddenMarkovModel, sample
+from neurodyn.training import LoopConfig, Outcome, Placement, Progress, train
+
+Parameters = dict[str, Array]
+
+VALIDATION_KEY = 2**31 - 1
+"""Number of the noise of validations: no gradient step comes this far."""
+
+
+class TrainState(NamedTuple):
+    """What a gradient step changes.
+
+    average: running average of the parameters, which is what is validated and kept.
+    """
+
+    parameters: Parameters
+    optimizer: Any
+    average: Parameters
+    step: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The HMM's sequences in thirds."""
+
+    train: Int32[np.ndarray, "trial time"]
+    validation: Int32[np.ndarray, "trial time"]
+    test: Int32[np.ndarray, "trial time"]
+
+
+def draw_data(hmm: HiddenMarkovModel, config: TrainingConfig) -> Data:
+    """Sequences to train on, to validate with and to test with."""
+    third = config.sequences // 3
+    return Data(*np.split(sample(hmm, 3 * third, hmm.trial_steps, seed=config.seed).symbols, 3))
+
+
+def temperatures(steps: int, symbols: int, config: TrainingConfig) -> Epsilons:
+    """Course of the temperature of the Sinkhorn divergence for sequences of a length."""
+    return epsilon_schedule(one_hot_diameter(steps, symbols), config.blur, config.scaling)
+
+
+def optimizer_of(config: TrainingConfig) -> optax.GradientTransformation:
+    """Adam with clipped gradients; the rate stays or falls along a cosine."""
+    rate: Any = config.learning_rate
+    if config.final_rate < 1:
+        steps = config.epochs * config.steps_per_epoch
+        rate = optax.cosine_decay_schedule(config.learning_rate, steps, config.final_rate)
+    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate, *config.betas))
+
+
+def initial_state(config: EmulationConfig, symbols: int) -> TrainState:
+    """A network with weights drawn from the seed, before its first step."""
+    parameters = initial_parameters(config.network, symbols, jax.random.key(config.training.seed))
+    optimizer = optimizer_of(config.training).init(parameters)
+    return TrainState(parameters, optimizer, jax.tree.map(jnp.copy, parameters), jnp.zeros((), jnp.int32))
+
+
+def generate_one_hot(
+    parameters: Parameters,
+    key: Key[Array, ""],
+    config: EmulationConfig,
+    steps: int,
+    trials: int,
+    placement: Placement | None = None,
+) -> Float[Array, "trial time symbol"]:
+    """Sequences of the network, differentiable in its parameters; several devices each make a share of the trials."""
+    noise, choice = jax.random.split(key)
+    inputs = _shared(draw_inputs(config.network, noise, steps, trials), placement)
+    _, logits = run_network(config.network, parameters, inputs)
+    return jnp.swapaxes(sample_one_hot(logits, choice, config.training.temperature), 0, 1)
+
+
+def _shared(inputs: Array, placement: Placement | None) -> Array:
+    """Leave each device its share of the trials to draw."""
+    if placement is None or placement.mesh is None:
+        return inputs
+    return jax.lax.with_sharding_constraint(inputs, NamedSharding(placement.mesh, PartitionSpec(None, "trial")))
+
+
+def distance(
+    parameters: Parameters,
+    key: Key[Array, ""],
+    symbols: Int[Array, "trial time"],
+    config: EmulationConfig,
+    objective: Objective,
+    placement: Placement | None = None,
+) -> Float[Array, ""]:
+    """Distance of as many sequences of the network from sequences of the HMM."""
+    trials, steps = symbols.shape
+    count = parameters["readout"].shape[0]
+    generated = generate_one_hot(parameters, key, config, steps, trials, placement)
+    measure = one_hot_energy if objective is Objective.ENERGY else one_hot_divergence
+    return measure(generated, one_hot(symbols, count), temperatures(steps, count, config.training))
+
+
+def gradient_step(
+    state: TrainState,
+    symbols: Int[Array, "trial time"],
+    seed: Int[Array, ""],
+    config: EmulationConfig,
+    placement: Placement | None = None,
+) -> tuple[TrainState, Float[Array, ""]]:
+    """One step of Adam; returns the loss before it."""
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    loss, gradient = jax.value_and_grad(distance)(
+        state.parameters, key, symbols, config, config.training.objective, placement
+    )
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
+        updates, optimizer = optimizer_of(config.training).update(gradient, state.optimizer, state.parameters)
+    parameters = jax.tree.map(jnp.add, state.parameters, updates)
+    average = _averaged(state.average, parameters, state.step, config.training.average)
+    return TrainState(parameters, optimizer, average, state.step + 1), loss
+
+
+@partial(jax.jit, static_argnames=("config", "placement"), donate_argnames="state")
+def run_epoch(
+    state: TrainState,
+    symbols: Int[Array, "trial time"],
+    order: Int[Array, "step batch"],
+    seed: Int[Array, ""],
+    *,
+    config: EmulationConfig,
+    placement: Placement | None = None,
+) -> tuple[TrainState, Float[Array, " step"]]:
+    """All gradient steps of one epoch in one compiled call; returns the state and each step's loss."""
+
+    def one(state: TrainState, chosen: Array) -> tuple[TrainState, Array]:
+        return gradient_step(state, symbols[chosen], seed, config, placement)
+
+    return jax.lax.scan(one, state, order)
+
+
+def order_of(config: TrainingConfig, epoch: int) -> Int[np.ndarray, "step batch"]:
+    """Sequences of each gradient step of an epoch, every one at most once."""
+    rng = np.random.default_rng((config.seed, epoch))
+    used = config.steps_per_epoch * config.batch
+    return rng.permutation(config.sequences // 3)[:used].reshape(-1, config.batch)
+
+
+@partial(jax.jit, static_argnames="config")
+def validation_divergence(
+    parameters: Parameters,
+    symbols: Int[Array, "trial time"],
+    seed: Int[Array, ""],
+    number: Int[Array, ""],
+    *,
+    config: EmulationConfig,
+) -> Float[Array, ""]:
+    """Debiased Sinkhorn divergence from sequences that were not trained on, with the noise of a number."""
+    key = jax.random.fold_in(jax.random.key(seed), number)
+    return distance(parameters, key, symbols, config, Objective.DIVERGENCE)
+
+
+@partial(jax.jit, static_argnames=("count", "config"))
+def divergence_between(
+    one: Int[Array, "trial time"], other: Int[Array, "trial time"], *, count: int, config: TrainingConfig
+) -> Float[Array, ""]:
+    """Debiased Sinkhorn divergence of two sets of sequences."""
+    return one_hot_divergence(one_hot(one, count), one_hot(other, count), temperatures(one.shape[1], count, config))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Trained parameters, how they came about, and what they were on the way."""
+
+    outcome: Outcome[TrainState]
+    snapshots: tuple[tuple[int, Any], ...]
+
+
+def identity_of(hmm: HiddenMarkovModel, config: EmulationConfig, data: Data) -> dict[str, Any]:
+    """What has to be equal for a run to be resumed."""
+    checksum = zlib.crc32(np.ascontiguousarray(data.train).data)
+    return {"config": asdict(config), "hmm": hmm.to_dict(), "data": checksum}
+
+
+def fit_parameters(
+    hmm: HiddenMarkovModel,
+    config: EmulationConfig,
+    data: Data,
+    *,
+    directory: Path | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a network.
+
+    Arguments
+    ---------
+    directory: folder that the run and its snapshots are saved to and resumed from; None: not saved.
+    """
+    training = config.training
+    placement = Placement.of(training.batch)
+    symbols, seed = placement.everywhere(jnp.asarray(data.train)), jnp.asarray(training.seed)
+    held = jnp.asarray(data.validation[: training.validation])
+    snapshots = Snapshots(directory, training.snapshot_every)
+
+    def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
+        order = placement.split(jnp.asarray(order_of(training, number)), 1)
+        seen = symbols[:, : training.short_steps] if number < training.short_epochs else symbols
+        state, losses = run_epoch(state, seen, order, seed, config=config, placement=placement)
+        snapshots.keep(number + 1, state.average)
+        return state, losses
+
+    def validate(state: TrainState) -> tuple[Array, Any]:
+        return validation_divergence(
+            state.average, held, seed, jnp.asarray(VALIDATION_KEY), config=config
+        ), state.average
+
+    loop = LoopConfig(
+        training.epochs,
+        training.validate_every,
+        training.epochs,
+        None if directory is None else directory / CHECKPOINT_NAME,
+        identity_of(hmm, config, data),
+    )
+    start = placement.everywhere(initial_state(config, hmm.symbols))
+    outcome = train(start, epoch, validate, loop, progress)
+    return Trained(outcome, snapshots.all())
+
+
+def _averaged(average: Parameters, parameters: Parameters, step: Array, decay: float) -> Parameters:
+    """Exponential running average whose first steps forget the random start faster."""
+    count = step.astype(jnp.result_type(float))
+    weight = jnp.minimum(decay, (1 + count) / (10 + count))
+    return jax.tree.map(lambda a, p: weight * a + (1 - weight) * p, average, parameters)

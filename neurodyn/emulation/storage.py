@@ -1,0 +1,179 @@
+"""A trained network as a folder: HDF5 files and JSON. Loading reads numbers and text, and never executes anything.
+
+=====================  =================================================================================
+``emulator.h5``        parameters, settings, the HMM, the course of training
+``config.json``        the settings once more, to read
+``checkpoint.h5``      the run, to resume it
+``snapshots/*.h5``     parameters after an epoch
+=====================  =================================================================================
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neurodyn.emulation.config import EmulationConfig
+from neurodyn.emulation.network import initial_parameters
+from neurodyn.errors import InputError
+from neurodyn.markov import HiddenMarkovModel
+from neurodyn.training import History, load_arrays, load_settings, save_checkpoint
+from neurodyn.versions import versions
+
+FILE_NAME = "emulator.h5"
+CHECKPOINT_NAME = "checkpoint.h5"
+CONFIG_NAME = "config.json"
+SNAPSHOTS = "snapshots"
+
+Snapshot = tuple[int, dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Result of a fit; immutable, and all that is saved.
+
+    Arguments
+    ---------
+    parameters: after the last epoch; those that validated best if training did not finish.
+    history, status: course and end of training.
+    snapshots: (epoch, parameters), the earliest first.
+    identity: what has to be equal for the run to be resumed.
+    """
+
+    config: EmulationConfig
+    hmm: HiddenMarkovModel
+    parameters: dict[str, Any]
+    history: History
+    status: str
+    snapshots: tuple[Snapshot, ...] = field(repr=False)
+    identity: dict[str, Any] = field(repr=False)
+
+
+class Snapshots:
+    """Parameters after every few epochs: files in a folder, or kept in memory if there is none."""
+
+    def __init__(self, directory: Path | None, every: int) -> None:
+        self._folder = None if directory is None else directory / SNAPSHOTS
+        self._every, self._kept = every, {}
+
+    def keep(self, epoch: int, parameters: Any) -> None:
+        """Keep a copy if it is this epoch's turn; an epoch that is run again after a kill replaces its own."""
+        if not self._every or epoch % self._every:
+            return
+        self._kept[epoch] = jax.tree.map(np.array, parameters)
+        if self._folder is not None:
+            self._folder.mkdir(exist_ok=True)
+            write_snapshot(self._folder, epoch, self._kept[epoch])
+
+    def all(self) -> tuple[Snapshot, ...]:
+        """Return every snapshot, those of a run before it was interrupted too."""
+        before = {} if self._folder is None else dict(read_snapshots(self._folder.parent))
+        return tuple(sorted((before | self._kept).items()))
+
+
+def write_snapshot(folder: Path, epoch: int, parameters: Any) -> None:
+    """Write the parameters of one epoch."""
+    save_checkpoint(folder / f"epoch_{epoch:05d}.h5", parameters, {"epoch": epoch})
+
+
+def read_snapshots(directory: Path) -> tuple[Snapshot, ...]:
+    """Read all snapshots below a folder, the earliest first."""
+    files = sorted((directory / SNAPSHOTS).glob("epoch_*.h5"))
+    return tuple((int(load_settings(file)["epoch"]), _arrays_of(file)) for file in files)
+
+
+def save_fitted(directory: Path, fitted: Fitted) -> None:
+    """Write a fitted network and its snapshots into a folder.
+
+    Raises
+    ------
+    InputError
+        If the folder holds another network, or cannot be written.
+    """
+    check_folder(directory, fitted.identity)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {directory}: {error.strerror or error}") from error
+    settings = {
+        "kind": "emulator",
+        "config": asdict(fitted.config),
+        "hmm": fitted.hmm.to_dict(),
+        "history": asdict(fitted.history),
+        "status": fitted.status,
+        "identity": fitted.identity,
+        "versions": versions(),
+    }
+    save_checkpoint(directory / FILE_NAME, fitted.parameters, settings)
+    shown = {name: settings[name] for name in ("config", "hmm", "versions")}
+    (directory / CONFIG_NAME).write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+    there = {epoch for epoch, _ in read_snapshots(directory)}
+    for epoch, parameters in fitted.snapshots:
+        if epoch not in there:
+            (directory / SNAPSHOTS).mkdir(exist_ok=True)
+            write_snapshot(directory / SNAPSHOTS, epoch, parameters)
+
+
+def load_fitted(directory: Path) -> Fitted:
+    """Read a fitted network.
+
+    Raises
+    ------
+    InputError
+        If the folder holds none.
+    """
+    if not (directory / FILE_NAME).is_file():
+        raise InputError(f"{directory} holds no trained network ({FILE_NAME}): give the folder that it was saved to")
+    settings = load_settings(directory / FILE_NAME)
+    if settings.get("kind") != "emulator":
+        raise InputError(f"{directory / FILE_NAME} holds no network that emulates an HMM")
+    config, hmm = EmulationConfig.from_dict(settings["config"]), HiddenMarkovModel.from_dict(settings["hmm"])
+    blank = initial_parameters(config.network, hmm.symbols, jax.random.key(0))
+    parameters = jax.tree.map(jnp.asarray, load_arrays(directory / FILE_NAME, blank))
+    return Fitted(
+        config, hmm, parameters, History(**settings["history"]), settings["status"], read_snapshots(directory),
+        settings["identity"],
+    )  # fmt: skip
+
+
+def check_folder(directory: Path, identity: dict[str, Any]) -> None:
+    """Refuse a folder with another run in it.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint or the network there was made from other settings, another HMM or other sequences.
+    """
+    for name in (CHECKPOINT_NAME, FILE_NAME):
+        if not (directory / name).exists():
+            continue
+        found = load_settings(directory / name).get("identity")
+        wanted = json.loads(json.dumps(identity))  # as the saved one went: tuples come back as lists
+        if found != wanted:
+            raise InputError(
+                f"{directory / name} belongs to another run ({_difference(found, wanted)}): choose another folder, or "
+                "delete it"
+            )
+
+
+def _difference(found: Any, wanted: Any, path: str = "") -> str:
+    """Name the first setting that differs, with both values."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for name in {**wanted, **found}:
+            if found.get(name) != wanted.get(name):
+                return _difference(found.get(name), wanted.get(name), f"{path}.{name}".strip("."))
+    return f"{path or 'settings'}: {found} there, {wanted} here"
+
+
+def _arrays_of(file: Path) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint by name, whatever their shapes."""
+    import h5py
+
+    with h5py.File(file, "r") as opened:
+        arrays = opened["arrays"]
+        assert isinstance(arrays, h5py.Group)
+        return {str(name): np.asarray(arrays[name]) for name in arrays.keys()}  # noqa: SIM118  (a group, no dictionary)

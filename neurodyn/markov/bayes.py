@@ -1,0 +1,190 @@
+"""All models that sequences leave possible: the posterior over the parameters, by Hamiltonian Monte Carlo."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Bool, Float, Int
+from numpy.typing import ArrayLike
+from numpyro.diagnostics import split_gelman_rubin
+from numpyro.infer import MCMC, NUTS, init_to_value
+
+from neurodyn.errors import InputError, import_extra
+from neurodyn.kernels.discrete import LogChain
+from neurodyn.markov.alignment import reordered, state_order
+from neurodyn.markov.em import EmConfig, fit_em
+from neurodyn.markov.inference import filter_trials
+from neurodyn.markov.model import HiddenMarkovModel
+from neurodyn.markov.sampling import check_symbols
+
+_NAMES = ("initial", "transitions", "emissions")
+
+
+@dataclass(frozen=True)
+class BayesConfig:
+    """Prior and sampler.
+
+    Parameters
+    ----------
+    warmup, draws, chains
+        Steps of the sampler that are thrown away, steps that are kept, and how many chains do so.
+    initial, transitions, emissions
+        Concentration of the Dirichlet prior of each row: 1 is uniform, more pulls towards equal probabilities.
+    em
+        Search for the point at which all chains start.
+    """
+
+    warmup: int = 500
+    draws: int = 500
+    chains: int = 2
+    initial: float = 1.0
+    transitions: float = 1.0
+    emissions: float = 1.0
+    em: EmConfig = field(default_factory=EmConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("warmup", "draws", "chains", *_NAMES):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws from the posterior; the states of every draw are in the order of those of ``start``.
+
+    Parameters
+    ----------
+    initial, transitions, emissions
+        (chains, draws, ...) probabilities, rows as in ``HiddenMarkovModel``.
+    log_likelihood
+        (chains, draws) of all sequences.
+    diverging
+        (chains, draws): a step that the sampler could not follow; any at all throws doubt on the draws.
+    start
+        The most probable model, found by expectation maximisation, at which the chains started.
+    """
+
+    initial: Float[np.ndarray, "chains draws states"]
+    transitions: Float[np.ndarray, "chains draws states states"]
+    emissions: Float[np.ndarray, "chains draws states symbols"]
+    log_likelihood: Float[np.ndarray, "chains draws"]
+    diverging: Bool[np.ndarray, "chains draws"]
+    start: HiddenMarkovModel
+
+    @property
+    def r_hat(self) -> float:
+        """Largest potential scale reduction of a probability: near 1 if chains and their halves agree.
+
+        Reference: Gelman et al. (2013), Bayesian Data Analysis, chapter 11.4.
+        """
+        return max(float(np.max(split_gelman_rubin(getattr(self, name)))) for name in _NAMES)
+
+    def mean(self) -> HiddenMarkovModel:
+        """Return the model whose probabilities are the posterior means."""
+        means = (getattr(self, name).mean(axis=(0, 1)) for name in _NAMES)
+        return HiddenMarkovModel(*means, name=self.start.name, trial_steps=self.start.trial_steps)
+
+    def to_arviz(self) -> Any:
+        """Return the draws as ``arviz.InferenceData``, for its summaries, diagnostics and plots.
+
+        Raises
+        ------
+        MissingExtraError
+            If ArviZ is not installed (extra ``bayes``).
+        """
+        arviz = import_extra("arviz", "bayes")
+        states, symbols = self.start.emissions.shape
+        return arviz.from_dict(
+            posterior={name: getattr(self, name) for name in _NAMES},
+            sample_stats={"diverging": self.diverging, "log_likelihood": self.log_likelihood},
+            coords={"state": range(states), "next_state": range(states), "symbol": range(symbols)},
+            dims={"initial": ["state"], "transitions": ["state", "next_state"], "emissions": ["state", "symbol"]},
+        )
+
+
+def fit_bayesian(
+    symbols: ArrayLike,
+    states: int,
+    *,
+    symbol_count: int,
+    seed: int,
+    config: BayesConfig | None = None,
+    progress_bar: bool = False,
+) -> Posterior:
+    """Draw models from their posterior given sequences, with the states summed out exactly.
+
+    The rows have Dirichlet priors; the likelihood is that of the forward filter. Chains start at the best model of
+    ``fit_em`` and each draw's states are matched to it, since numbering states another way changes nothing: that chains
+    agree says nothing about models that are far from this one.
+
+    Parameters
+    ----------
+    symbols
+        (trials, time), -1 where missing.
+    states, symbol_count
+        Numbers of states and of symbols of the model.
+    seed
+        Seed of the start and of the sampler.
+    config
+        Prior and sampler.
+    progress_bar
+        Whether the sampler shows its steps.
+
+    Raises
+    ------
+    InputError
+        If a symbol is out of range, none is seen at all, or there is no state.
+
+    Reference
+    ---------
+    Hoffman & Gelman (2014), The No-U-Turn Sampler, JMLR 15.
+    """
+    config = config or BayesConfig()
+    checked = check_symbols(symbols, symbol_count)
+    start = fit_em(checked, states, symbol_count=symbol_count, seed=seed, config=config.em).hmm
+    kernel = NUTS(_model, init_strategy=init_to_value(values=_inside(start)))
+    sampler = MCMC(
+        kernel, num_warmup=config.warmup, num_samples=config.draws, num_chains=config.chains,
+        chain_method="vectorized", progress_bar=progress_bar,
+    )  # fmt: skip
+    with jax.numpy_dtype_promotion("standard"):  # NumPyro's own arithmetic mixes integers and reals
+        sampler.run(
+            jax.random.key(seed), jnp.asarray(checked.T), states, symbol_count, config, extra_fields=("diverging",)
+        )
+        drawn = {k: np.asarray(v) for k, v in sampler.get_samples(group_by_chain=True).items()}
+        diverging = np.asarray(sampler.get_extra_fields(group_by_chain=True)["diverging"])
+    return _aligned(drawn, diverging, start)
+
+
+def _model(symbols: Int[Array, "time trials"], states: int, symbol_count: int, config: BayesConfig) -> None:
+    def rows(name: str, count: int, columns: int) -> Array:
+        prior = dist.Dirichlet(jnp.full((count, columns), getattr(config, name))).to_event(1)
+        return jnp.log(numpyro.sample(name, prior))
+
+    initial = jnp.log(numpyro.sample("initial", dist.Dirichlet(jnp.full(states, config.initial))))
+    chain = LogChain(initial, rows("transitions", states, states), rows("emissions", states, symbol_count))
+    total = numpyro.deterministic("log_likelihood", filter_trials(chain, symbols)[1].sum())
+    numpyro.factor("symbols", total)
+
+
+def _inside(hmm: HiddenMarkovModel) -> dict[str, Array]:
+    """Probabilities of a start with none at zero or one, where the sampler's coordinates are infinite."""
+    return {
+        name: jnp.asarray(0.99 * row + 0.01 / row.shape[-1])
+        for name, row in ((name, getattr(hmm, name)) for name in _NAMES)
+    }
+
+
+def _aligned(drawn: dict[str, np.ndarray], diverging: np.ndarray, start: HiddenMarkovModel) -> Posterior:
+    parts: dict[str, np.ndarray] = {name: np.array(drawn[name], np.float64) for name in _NAMES}
+    for chain, draw in np.ndindex(diverging.shape):
+        rows = (parts[name][chain, draw] / parts[name][chain, draw].sum(axis=-1, keepdims=True) for name in _NAMES)
+        hmm = HiddenMarkovModel(*rows, name=start.name, trial_steps=start.trial_steps)
+        hmm = reordered(hmm, state_order(hmm, start))
+        for name in _NAMES:
+            parts[name][chain, draw] = getattr(hmm, name)
+    return Posterior(**parts, log_likelihood=drawn["log_likelihood"], diverging=diverging, start=start)

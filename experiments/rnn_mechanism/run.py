@@ -1,0 +1,145 @@
+"""Which of the paper's nine claims hold for the networks that were trained to emulate hidden Markov models?"""
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.command import arguments, configuration, run
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+VERDICTS = ("supported", "undecided", "not supported")
+_MARKS = {"supported": "yes", "not supported": "no", "undecided": "?"}
+_COLOURS = {"supported": "#00734f", "not supported": "#b3420a", "undecided": "#c9c9c9"}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Explain every network that has not been explained yet, and put the verdicts together."""
+    given = arguments(__doc__, FOLDER, argv)
+    config = configuration(FOLDER, smoke=given.smoke)
+    given.out.mkdir(parents=True, exist_ok=True)
+    networks = find_networks(ROOT / config["networks"]) if config["networks"] else {}
+    networks |= {name: train(name, given.out / "networks" / name) for name in config["train"] if name not in networks}
+    if not networks:
+        raise SystemExit(f"no network below {config['networks']}: run the experiment hmm_rnn_grid first")
+    summaries = {name: explain(folder, given.out / name, config["options"]) for name, folder in networks.items()}
+    write_results(summaries, given.out)
+    if not given.smoke:
+        fill_readme(FOLDER / "README.md", (given.out / "table.md").read_text(encoding="utf-8"))
+
+
+def find_networks(folder: Path) -> dict[str, Path]:
+    """Folders of the networks below a folder, by their path in words."""
+    from neurodyn.emulation import FILE_NAME
+
+    found = sorted(path.parent for path in folder.rglob(FILE_NAME))
+    return {"-".join(path.relative_to(folder).parts): path for path in found}
+
+
+def train(name: str, folder: Path) -> Path:
+    """A network trained in seconds, to show that everything works."""
+    from neurodyn.emulation import FILE_NAME, HmmEmulator, training_at
+    from neurodyn.markov import linear_chain
+
+    if (folder / FILE_NAME).exists():
+        return folder
+    hmm = linear_chain(int(name.removeprefix("chain")), trial_steps=20)
+    HmmEmulator(hidden=24, inputs=8, training=training_at("smoke", hmm), progress=False).fit(hmm).save(folder)
+    return folder
+
+
+def explain(network: Path, out: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Run ``neurodyn explain`` unless it has been; return its summary."""
+    summary = out / "verdicts.json"
+    if not summary.exists():
+        flags = ["--quick"] if options.get("quick") else []
+        run("explain", network, "--out", out, "--seed", str(options["seed"]), *flags)
+    return json.loads(summary.read_text(encoding="utf-8"))
+
+
+def write_results(summaries: Mapping[str, Mapping[str, Any]], out: Path) -> None:
+    """Write table.csv (a row per network and claim), table.md (to read) and figure.png."""
+    rows = [
+        {"network": name, "hmm": summary["hmm"], "seconds": round(sum(summary["seconds"].values()), 1), **_cells(claim)}
+        for name, summary in summaries.items()
+        for claim in summary["claims"]
+    ]
+    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    (out / "table.md").write_text(markdown(summaries), encoding="utf-8")
+    save_figure(summaries, out / "figure.png")
+
+
+def markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Verdicts as a table of networks x claims, what each claim came to, and the criteria that failed."""
+    first = next(iter(summaries.values()))["claims"]
+    heads = [f"{claim['claim']} {claim['name'].replace('_', ' ')}" for claim in first]
+    lines = [f"| network | {' | '.join(heads)} |", "|---" * (len(first) + 1) + "|"]
+    for name, summary in summaries.items():
+        lines.append(f"| {name} | " + " | ".join(_MARKS[claim["verdict"]] for claim in summary["claims"]) + " |")
+    counts = ["", f"Networks (of {len(summaries)}) in which each claim is", ""]
+    for place, head in enumerate(heads):
+        verdicts = [summary["claims"][place]["verdict"] for summary in summaries.values()]
+        told = ", ".join(f"{verdict} in {verdicts.count(verdict)}" for verdict in VERDICTS if verdict in verdicts)
+        counts.append(f"- {head}: {told}{_failed(summaries, place)}")
+    seconds = [sum(summary["seconds"].values()) for summary in summaries.values()]
+    counts += ["", f"{np.median(seconds):.0f} s per network (median), at most {max(seconds):.0f} s."]
+    return "\n".join([*lines, *counts]) + "\n"
+
+
+def fill_readme(readme: Path, table: str) -> None:
+    """Put the table between the marks of the README."""
+    text = readme.read_text(encoding="utf-8")
+    start, end = "<!-- results:rnn_mechanism -->\n", "<!-- /results:rnn_mechanism -->"
+    pattern = re.compile(re.escape(start) + ".*" + re.escape(end), re.DOTALL)
+    readme.write_text(pattern.sub(lambda _: start + table + end, text), encoding="utf-8")
+
+
+def save_figure(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Verdicts as coloured cells, networks x claims."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names, claims = list(summaries), next(iter(summaries.values()))["claims"]
+    figure = Figure(figsize=(7.0, 1.6 + 0.28 * len(names)), layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = figure.add_subplot()
+    for row, summary in enumerate(summaries.values()):
+        for column, claim in enumerate(summary["claims"]):
+            ax.barh(row, 0.92, left=column - 0.46, height=0.85, color=_COLOURS[claim["verdict"]])
+    for verdict in VERDICTS:
+        ax.barh(0, 0, color=_COLOURS[verdict], label=verdict)
+    ax.set_xticks(range(len(claims)), [claim["name"].replace("_", "\n") for claim in claims], fontsize=8)
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.invert_yaxis()
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=120)
+
+
+def _cells(claim: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: claim[name] for name in ("claim", "name", "verdict", "statistic", "value", "control")}
+
+
+def _failed(summaries: Mapping[str, Mapping[str, Any]], place: int) -> str:
+    """How often each kind of criterion failed; transitions are not told apart."""
+    failed: dict[str, int] = {}
+    for summary in summaries.values():
+        kinds = {
+            re.sub(r"\d+→\d+ ?|its \d+ |:[^:]*$", "", criterion["text"])
+            for criterion in summary["claims"][place]["criteria"]
+            if criterion["holds"] is False
+        }
+        for kind in kinds:
+            failed[kind] = failed.get(kind, 0) + 1
+    return "".join(f"\n    - missed by {count}: {kind}" for kind, count in failed.items())
+
+
+if __name__ == "__main__":
+    main()

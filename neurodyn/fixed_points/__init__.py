@@ -1,0 +1,43 @@
+"""Where a network stands still, what it does nearby, and how that changes with its input.  See README.md."""
+
+from neurodyn.fixed_points.continuation import (
+    Branch,
+    BranchEnd,
+    ContinuationConfig,
+    Crossing,
+    Event,
+    between,
+    continue_along,
+)
+from neurodyn.fixed_points.linearise import Linearisation, LineariseConfig, Stability, linearise
+from neurodyn.fixed_points.modes import Modes, modes
+from neurodyn.fixed_points.points import FixedPoints, Status
+from neurodyn.fixed_points.projection import Axes, principal_axes
+from neurodyn.fixed_points.rays import Rays, find_rays
+from neurodyn.fixed_points.search import SearchConfig, find, find_more, sample_starts
+
+__all__ = [
+    "Axes",
+    "Branch",
+    "BranchEnd",
+    "ContinuationConfig",
+    "Crossing",
+    "Event",
+    "FixedPoints",
+    "Linearisation",
+    "LineariseConfig",
+    "Modes",
+    "Rays",
+    "SearchConfig",
+    "Stability",
+    "Status",
+    "between",
+    "continue_along",
+    "find",
+    "find_more",
+    "find_rays",
+    "linearise",
+    "modes",
+    "principal_axes",
+    "sample_starts",
+]

@@ -1,0 +1,416 @@
+"""Follow a fixed point while an input or a parameter changes, around folds too, and mark where its stability changes.
+
+Pseudo-arclength continuation: with the parameter as one more unknown, a point of the branch is predicted along the
+tangent and corrected by Newton's method at right angles to it, so a fold is a point like any other.
+
+Reference: Keller (1977), Numerical solution of bifurcation and nonlinear eigenvalue problems; Kuznetsov (2004),
+Elements of applied bifurcation theory, chapters 4 (maps) and 10.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from neurodyn.errors import InputError
+from neurodyn.fixed_points.linearise import eigen
+from neurodyn.fixed_points.problem import Layout, Step, VectorStep, make_problem
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CORRECTIONS = 12
+BISECTIONS = 40
+
+
+class Crossing(Enum):
+    """How the stability of a fixed point of a map changes."""
+
+    FOLD = "fold"  # the branch turns back: an eigenvalue of +1
+    BRANCH = "branch"  # an eigenvalue of +1 without a turn: another branch crosses (pitchfork, transcritical)
+    FLIP = "flip"  # an eigenvalue of -1: a period of two steps
+    HOPF = "hopf"  # a pair of eigenvalues on the unit circle: an invariant circle (Neimark-Sacker)
+
+
+class BranchEnd(Enum):
+    """Why a branch was followed no further."""
+
+    REACHED = "reached"  # an end of the range
+    POINTS = "points"  # as many points as were asked for
+    STUCK = "stuck"  # no step, however short, comes back to the branch
+
+
+@dataclass(frozen=True)
+class ContinuationConfig:
+    """How a branch is followed.  Steps are arclengths, where the range of the value counts as 1.
+
+    Parameters
+    ----------
+    first, longest, shortest
+        Steps along the branch.
+    points
+        The most that are computed.
+    state_scale
+        Root mean square change of the state that counts as much as the whole range of the value.
+    tolerance
+        On ``max |F(h) - h|`` in units of ``max(1, max |h|)``; None: 1e-6 in float32, 1e-12 in float64.
+    """
+
+    first: float = 0.01
+    longest: float = 0.05
+    shortest: float = 1e-5
+    points: int = 1000
+    state_scale: float = 1.0
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shortest <= self.first <= self.longest:
+            raise InputError(
+                f"steps have to be 0 < shortest <= first <= longest, got {self.shortest}, {self.first}, {self.longest}"
+            )
+        if self.points < 2 or not self.state_scale > 0:
+            raise InputError(
+                f"points have to be at least 2 and state_scale positive, got {self.points} and {self.state_scale}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A point of the branch at which its stability changes.
+
+    Parameters
+    ----------
+    kind
+        How.
+    value
+        Of what is varied.
+    vector
+        (size,) the state there.
+    after
+        Index of the last point of the branch before it.
+    eigenvalue
+        The one on the unit circle.
+    """
+
+    kind: Crossing
+    value: float
+    vector: Float[np.ndarray, " size"]
+    after: int
+    eigenvalue: complex
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """Fixed points along a value, in the order they were followed.
+
+    Parameters
+    ----------
+    layout
+        How a state lies in a vector.
+    values
+        (points,) what was varied.
+    vectors
+        (points, size) the fixed point at each.
+    eigenvalues
+        (points, size) of the Jacobian, by decreasing length.
+    events
+        In order.
+    end
+        Why it ends.
+    """
+
+    layout: Layout
+    values: Float[np.ndarray, " points"]
+    vectors: Float[np.ndarray, "points size"]
+    eigenvalues: Complex[np.ndarray, "points size"]
+    events: tuple[Event, ...]
+    end: BranchEnd
+
+    @property
+    def states(self) -> Any:
+        """The points as states."""
+        return self.layout.states(self.vectors)
+
+    @property
+    def stable(self) -> np.ndarray:
+        """(points,) whether all eigenvalues are inside the unit circle."""
+        return np.abs(self.eigenvalues).max(axis=1) < 1
+
+    def table(self) -> str:
+        """One line per event and one for the end."""
+        rows = [f"{e.kind.value:<7}  at {e.value:>12.6g}  eigenvalue {e.eigenvalue:.4g}" for e in self.events]
+        last = f"{len(self.values)} points from {self.values[0]:.6g} to {self.values[-1]:.6g}: {self.end.value}"
+        return "\n".join([*rows, last])
+
+    def to_xarray(self) -> "xr.Dataset":
+        """The same as labelled data: points, and events."""
+        import xarray as xr
+
+        size = len(self.layout.names)
+        events = np.array([e.vector for e in self.events]).reshape(-1, size)
+        return xr.Dataset(
+            {
+                "state": (("point", "unit"), self.vectors),
+                "eigenvalue": (("point", "mode"), self.eigenvalues),
+                "stable": ("point", self.stable),
+                "event_state": (("event", "unit"), events),
+                "event_after": ("event", np.array([e.after for e in self.events], np.int64)),
+            },
+            coords={
+                "value": ("point", self.values),
+                "unit": list(self.layout.names),
+                "event": np.array([e.kind.value for e in self.events], dtype="U6"),
+                "event_value": ("event", np.array([e.value for e in self.events], np.float64)),
+            },
+            attrs={"end": self.end.value},
+        )
+
+
+def between(first: Any, last: Any) -> Callable[[Array], Any]:
+    """A path from one input (any pytree) at value 0 to another at value 1, for `continue_along`."""
+    return lambda value: jax.tree.map(lambda a, b: jnp.asarray(a) + value * (jnp.asarray(b) - a), first, last)
+
+
+def continue_along(
+    step: Step,
+    state: Any,
+    along: Callable[[Array], Any],
+    start: float,
+    stop: float,
+    *,
+    config: ContinuationConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Branch:
+    """Follow a fixed point of ``step(state, along(value))`` from one value towards another.
+
+    Parameters
+    ----------
+    step
+        As in `neurodyn.fixed_points.find`.
+    state
+        The fixed point at ``start``, or a state close to it: one state, without an axis of points.
+    along
+        The input at a value, differentiable by JAX: any pytree, so that a parameter can be varied as well as an input.
+        The same functions again compile nothing.
+    start, stop
+        Of the value. The branch ends where it leaves the range between them, on either side.
+    config
+        How; the defaults if None.
+    progress
+        Called with the number of points, and the most there can be.
+
+    Returns
+    -------
+    Branch
+        With folds, branch points, flips and Hopf (Neimark-Sacker) points, each located by bisection.
+
+    Raises
+    ------
+    InputError
+        If the state is not near a fixed point, or start and stop are the same; else as in `neurodyn.fixed_points.find`.
+    """
+    if start == stop:
+        raise InputError(f"start and stop of the value are both {start}: give a range")
+    config = config or ContinuationConfig()
+    one = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+    problem = make_problem(step, one, along(_scalar(start, one)), None)
+    dtype = problem.vectors.dtype
+    tolerance = config.tolerance or (1e-12 if np.finfo(dtype).eps < 1e-10 else 1e-6)
+    path = _Path(problem.step, along)
+    scale = np.asarray([start, stop - start, config.state_scale * problem.vectors.shape[1] ** 0.5, tolerance], dtype)
+    follower = _Follower(path, jnp.asarray(scale), config)
+    return follower.run(jnp.asarray(problem.vectors[0]), progress)
+
+
+def _scalar(value: float, like: Any) -> Array:
+    return jnp.asarray(value, jax.tree.leaves(like)[0].dtype)
+
+
+class _Path(NamedTuple):
+    """What is followed: hashable, the key of the compiled corrector."""
+
+    step: VectorStep
+    along: Callable[[Array], Any]
+
+
+class _Spot(NamedTuple):
+    """A point of the branch: scaled state and value as one vector, and the tangent there."""
+
+    place: Float[Array, " size_and_one"]
+    tangent: Float[Array, " size_and_one"]
+
+
+class _Corrected(NamedTuple):
+    """A spot with what its step found out."""
+
+    spot: _Spot
+    jacobian: Float[Array, "size size"]
+    converged: Array
+    iterations: Array
+
+
+def _residual(path: _Path, scale: Array, place: Array) -> Array:
+    state, value = place[:-1] * scale[2], scale[0] + place[-1] * scale[1]
+    return path.step(state, path.along(value)) - state
+
+
+@partial(jax.jit, static_argnums=0)
+def _correct(path: _Path, scale: Array, place: Array, tangent: Array) -> _Corrected:
+    """Newton's method at right angles to the tangent; the new tangent points the same way."""
+
+    def bordered(here: Array) -> Array:
+        return jnp.concatenate([jax.jacfwd(partial(_residual, path, scale))(here), tangent[None]])
+
+    def unfinished(carry: tuple[Array, Array, Array]) -> Array:
+        here, count, residual = carry
+        allowed = scale[3] * jnp.maximum(jnp.ones((), here.dtype), jnp.abs(here[:-1] * scale[2]).max())
+        return (residual > allowed) & (count < CORRECTIONS)
+
+    def improve(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        here, count, _ = carry
+        right = jnp.append(_residual(path, scale, here), tangent @ (here - place))
+        here = here - jnp.linalg.solve(bordered(here), right)
+        return here, count + 1, jnp.abs(_residual(path, scale, here)).max()
+
+    first = (place, jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, place.dtype))
+    here, count, residual = last = jax.lax.while_loop(unfinished, improve, first)
+    onward = jnp.linalg.solve(bordered(here), jnp.zeros_like(place).at[-1].set(1))
+    jacobian = jax.jacfwd(path.step)(here[:-1] * scale[2], path.along(scale[0] + here[-1] * scale[1]))
+    converged = ~unfinished((*last[:1], jnp.zeros((), jnp.int32), residual)) & jnp.isfinite(onward).all()
+    return _Corrected(_Spot(here, onward / jnp.linalg.norm(onward)), jacobian, converged, count)
+
+
+@dataclass(frozen=True, eq=False)
+class _Follower:
+    """Walks along one branch."""
+
+    path: _Path
+    scale: Array
+    config: ContinuationConfig
+
+    def run(self, state: Array, progress: Callable[[int, int], None] | None) -> Branch:
+        """Follow the branch from a state at the start of the range."""
+        spots, matrices, events = [self._first(state)], [], []
+        matrices.append(self._jacobian(spots[0]))
+        length, end = self.config.first, BranchEnd.POINTS
+        while len(spots) < self.config.points:
+            after, length = self._next(spots[-1], length)
+            if after is None:
+                end = BranchEnd.STUCK
+                break
+            outside = not 0 <= float(after.spot.place[-1]) <= 1
+            after = self._at_edge(spots[-1], after) if outside else after
+            matrices.append(np.asarray(after.jacobian, np.float64))
+            events += self._events(spots[-1], after, matrices[-2], len(spots) - 1)
+            spots.append(after.spot)
+            if progress is not None:
+                progress(len(spots), self.config.points)
+            if outside:
+                end = BranchEnd.REACHED
+                break
+        return self._branch(spots, matrices, events, end)
+
+    def _first(self, state: Array) -> _Spot:
+        place = jnp.append(state / self.scale[2], 0).astype(state.dtype)
+        upwards = jnp.zeros_like(place).at[-1].set(1)
+        found = _correct(self.path, self.scale, place, upwards)
+        if not bool(found.converged):
+            raise InputError(
+                f"no fixed point near the state given at value {float(self.scale[0]):g}: find one there first, or "
+                "start a little further along if its Jacobian has an eigenvalue of 1"
+            )
+        return found.spot
+
+    def _jacobian(self, spot: _Spot) -> np.ndarray:
+        return np.asarray(self._step_to(spot, 0.0).jacobian, np.float64)
+
+    def _step_to(self, spot: _Spot, length: float) -> _Corrected:
+        place = spot.place + jnp.asarray(length, spot.place.dtype) * spot.tangent
+        return _correct(self.path, self.scale, place, spot.tangent)
+
+    def _next(self, spot: _Spot, length: float) -> tuple[_Corrected | None, float]:
+        """The next point, and the step to try from there."""
+        while length >= self.config.shortest:
+            after = self._step_to(spot, length)
+            turn = float(after.spot.tangent @ spot.tangent)
+            if bool(after.converged) and turn > 0.9:
+                easy = int(after.iterations) <= 4 and turn > 0.99
+                return after, min(length * (1.5 if easy else 1.0), self.config.longest)
+            length /= 2
+        return None, length
+
+    def _at_edge(self, spot: _Spot, after: _Corrected) -> _Corrected:
+        """The point at which the branch leaves the range."""
+        edge = 1.0 if float(after.spot.place[-1]) > 1 else 0.0
+        share = (edge - spot.place[-1]) / (after.spot.place[-1] - spot.place[-1])
+        place = (spot.place + share * (after.spot.place - spot.place)).at[-1].set(edge)
+        level = jnp.zeros_like(place).at[-1].set(1)  # keeps the value while the state is corrected
+        found = _correct(self.path, self.scale, place, level)
+        if not bool(found.converged):
+            return after
+        onward = found.spot.tangent * jnp.sign(found.spot.tangent @ spot.tangent)
+        return found._replace(spot=_Spot(found.spot.place, onward))
+
+    def _events(self, spot: _Spot, after: _Corrected, jacobian: np.ndarray, index: int) -> list[Event]:
+        change = _outside(np.asarray(after.jacobian, np.float64)) - _outside(jacobian)
+        turned = float(after.spot.tangent[-1]) * float(spot.tangent[-1]) < 0
+        events = []
+        if turned:
+            sign = np.sign(float(spot.tangent[-1]))
+            events.append(
+                self._locate(spot, after, index, lambda c: float(c.spot.tangent[-1]) * sign > 0, Crossing.FOLD)
+            )
+        if abs(change) > (1 if turned else 0):
+            count = _outside(jacobian)
+            before = lambda c: _outside(np.asarray(c.jacobian, np.float64)) == count  # noqa: E731
+            events.append(self._locate(spot, after, index, before, None))
+        return sorted(events, key=lambda event: abs(event.value - self._value(spot)))
+
+    def _locate(
+        self, spot: _Spot, after: _Corrected, index: int, before: Callable[[_Corrected], bool], kind: Crossing | None
+    ) -> Event:
+        """Bisect the step until the point is known to rounding."""
+        low, high = 0.0, float((after.spot.place - spot.place) @ spot.tangent)
+        found = after
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            if middle in (low, high):
+                break
+            found = self._step_to(spot, middle)
+            low, high = (middle, high) if before(found) else (low, middle)
+        values = eigen(np.asarray(found.jacobian, np.float64)[None], vectors=False)[0][0]
+        nearest = complex(values[np.argmin(np.abs(np.abs(values) - 1))])
+        state = np.asarray(found.spot.place[:-1] * self.scale[2])
+        return Event(kind or _kind(nearest), self._value(found.spot), state, index, nearest)
+
+    def _value(self, spot: _Spot) -> float:
+        return float(self.scale[0] + spot.place[-1] * self.scale[1])
+
+    def _branch(self, spots: list[_Spot], matrices: list[np.ndarray], events: list[Event], end: BranchEnd) -> Branch:
+        places = np.stack([np.asarray(spot.place) for spot in spots])
+        return Branch(
+            layout=self.path.step.layout,
+            values=np.array([self._value(spot) for spot in spots]),
+            vectors=places[:, :-1] * np.asarray(self.scale[2]),
+            eigenvalues=eigen(np.stack(matrices), vectors=False)[0],
+            events=tuple(events),
+            end=end,
+        )
+
+
+def _outside(jacobian: np.ndarray) -> int:
+    """Eigenvalues outside the unit circle."""
+    return int(np.sum(np.abs(np.linalg.eigvals(jacobian)) > 1))
+
+
+def _kind(eigenvalue: complex) -> Crossing:
+    angle = abs(np.angle(eigenvalue))
+    if angle < 1e-3:
+        return Crossing.BRANCH
+    return Crossing.FLIP if angle > np.pi - 1e-3 else Crossing.HOPF

@@ -1,0 +1,45 @@
+"""Axes to look at a state space along."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from neurodyn.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Axes:
+    """A few orthonormal directions through a point.
+
+    Parameters
+    ----------
+    middle
+        (size,) the point.
+    directions
+        (dims, size).
+    share
+        (dims,) of the variance that lies along each.
+    """
+
+    middle: Float[np.ndarray, " size"]
+    directions: Float[np.ndarray, "dims size"]
+    share: Float[np.ndarray, " dims"]
+
+    def points(self, vectors: Float[np.ndarray, "*batch size"]) -> Float[np.ndarray, "*batch dims"]:
+        """Coordinates of states."""
+        return (vectors - self.middle) @ self.directions.T
+
+    def ways(self, vectors: Float[np.ndarray, "*batch size"]) -> Float[np.ndarray, "*batch dims"]:
+        """Coordinates of directions."""
+        return vectors @ self.directions.T
+
+
+def principal_axes(vectors: Float[np.ndarray, "points size"], dims: int) -> Axes:
+    """The ``dims`` directions in which states vary most."""
+    vectors = np.asarray(vectors, np.float64)
+    if not 1 <= dims <= min(vectors.shape):
+        raise InputError(f"dims has to be between 1 and {min(vectors.shape)}, got {dims}")
+    middle = vectors.mean(axis=0)
+    _, size, directions = np.linalg.svd(vectors - middle, full_matrices=False)
+    return Axes(middle, directions[:dims], size[:dims] ** 2 / max(float(np.sum(size**2)), 1e-300))

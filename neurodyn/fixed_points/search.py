@@ -1,0 +1,272 @@
+"""Find where a network stands still: fixed points and slow points of any step function, from many starts at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from neurodyn.errors import InputError
+from neurodyn.fixed_points.merge import groups, near, outliers, spread, to_length_one
+from neurodyn.fixed_points.points import FixedPoints, Status
+from neurodyn.fixed_points.problem import Problem, Step, is_homogeneous, make_problem
+from neurodyn.fixed_points.solver import Descent, Known, Limits, descend, residuals
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How a search is run and what counts as found.
+
+    Parameters
+    ----------
+    tolerance
+        A state is a fixed point if ``max |F(h) - h| <= tolerance``; None: 1e-6 in float32, 1e-12 in float64. A
+        homogeneous step has no unit of length: its tolerance is in units of ``max |h|``, and states below the square
+        root of the tolerance times the size of a typical start are the origin.
+    merge
+        Two fixed points are one if no unit differs by more than ``merge * max(1, max |h|)`` (on rays: after both are
+        scaled to ``max |h| = 1``), slow points if none differs by ten times that; None: the root of the tolerance.
+    outlier
+        A point is an outlier if its nearest start is more than this many times as far away as the starts are, in the
+        median, from their mean.
+    iterations
+        The most per start by Levenberg and Marquardt.
+    slow_iterations
+        The most thereafter, with all second derivatives: what settles whether a start is at a slow point.
+    damping
+        Of the first iteration; more keeps starts closer to where they are.
+    """
+
+    tolerance: float | None = None
+    merge: float | None = None
+    outlier: float = 3.0
+    iterations: int = 50
+    slow_iterations: int = 30
+    damping: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("tolerance", "merge", "outlier", "damping"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} has to be positive, got {value}")
+        if self.iterations < 1 or self.slow_iterations < 0:
+            raise InputError(
+                f"iterations have to be at least 1 and slow_iterations 0, got {self.iterations} and "
+                f"{self.slow_iterations}"
+            )
+
+    def limits(self, starts: Float[np.ndarray, "starts size"], *, homogeneous: bool) -> Limits:
+        """When a start has arrived, in the precision of the starts."""
+        tolerance = self.tolerance or (1e-12 if np.finfo(starts.dtype).eps < 1e-10 else 1e-6)
+        size = float(np.median(np.abs(starts).max(axis=1))) or 1.0
+        return Limits(tolerance, size * tolerance**0.5 if homogeneous else None)
+
+    def merge_distance(self, limits: Limits) -> float:
+        """The distance below which two points are one."""
+        return self.merge or limits.tolerance**0.5
+
+
+def find(
+    step: Step,
+    starts: Any,
+    inputs: Any = None,
+    *,
+    input_axis: int | None = None,
+    config: SearchConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FixedPoints:
+    """Find the fixed points and slow points of a step: ``F(h) = h``, or a minimum of ``|F(h) - h|^2 / 2``.
+
+    Parameters
+    ----------
+    step
+        ``step(state, input) -> state`` of one state, differentiable by JAX. The same function object again compiles
+        nothing; parameters that change belong into ``inputs``, which may be any pytree.
+    starts
+        States to start from, a pytree whose arrays have one start per row; see `sample_starts`.
+    inputs
+        The input at which to solve: one for all starts; None for a step that ignores it.
+    input_axis
+        0 if every array of ``inputs`` has one row per start.
+    config
+        How; the defaults if None.
+    progress
+        Called after every iteration with the number of starts that are done, and of all.
+
+    Returns
+    -------
+    FixedPoints
+        Distinct points with status, residual, speed, iterations, and the number of starts that came to each. Of a
+        positively homogeneous step (a network of rectifiers without bias or input) the origin is always one of them,
+        and each other fixed point stands for a ray.
+
+    Raises
+    ------
+    InputError
+        See `neurodyn.fixed_points.problem.make_problem`.
+    """
+    config = config or SearchConfig()
+    problem = make_problem(step, starts, inputs, input_axis)
+    return _search(problem, _nothing(problem), config, is_homogeneous(problem), progress)
+
+
+def find_more(
+    step: Step,
+    found: FixedPoints,
+    starts: Any,
+    inputs: Any = None,
+    *,
+    radius: float | None = None,
+    input_axis: int | None = None,
+    config: SearchConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FixedPoints:
+    """Look for fixed points that a search has missed, by deflating the ones it has found.
+
+    The residual is multiplied by ``prod_k (1 + (radius / |h - h_k|)^2)``, which keeps every start away from the points
+    h_k that are known.
+
+    Parameters
+    ----------
+    found
+        What is known; its fixed points are deflated.
+    radius
+        How far a known point is felt, in units of the state (Euclidean); None: a quarter of the median distance of the
+        starts from their mean. Much more drives starts away from everything.
+    step, starts, inputs, input_axis, config, progress
+        As in `find`.
+
+    Returns
+    -------
+    FixedPoints
+        The new fixed points alone, which may be none.
+
+    Reference
+    ---------
+    Farrell, Birkisson & Funke (2015), SIAM Journal on Scientific Computing 37(4).
+    """
+    config = replace(config or SearchConfig(), slow_iterations=0)  # slow points of a deflated map mean nothing
+    problem = make_problem(step, starts, inputs, input_axis)
+    if problem.step.layout.names != found.layout.names:
+        raise InputError(f"starts have {problem.vectors.shape[1]} units, the points found {found.vectors.shape[1]}")
+    known = found.fixed.vectors.astype(problem.vectors.dtype)
+    width = spread(problem.vectors) / 4 if radius is None else radius
+    deflated = Known(jnp.asarray(known), jnp.asarray(width, problem.vectors.dtype))
+    result = _search(problem, deflated, config, found.homogeneous, progress)
+    vectors, merge = result.vectors, config.merge_distance(config.limits(problem.vectors, homogeneous=False))
+    if found.homogeneous:
+        vectors, known = to_length_one(vectors), to_length_one(known)
+    new = np.array([status is Status.FIXED for status in result.status])
+    for point in known:
+        new &= ~near(vectors, point, merge)
+    return result.where(new)
+
+
+def sample_starts(states: Any, count: int, *, noise: float, seed: int, between: float = 0.0) -> Any:
+    """Draw starts from trajectories, and add noise to see what lies beside them.
+
+    Parameters
+    ----------
+    states
+        A pytree of arrays (trial x time x ...): states a network went through.
+    count
+        Number of starts.
+    noise
+        Standard deviation of what is added to every unit, in units of the state.
+    seed
+        Of the draw.
+    between
+        Share of the starts that are halfway between two states instead: where points that divide basins are.
+
+    Returns
+    -------
+    The same pytree with arrays (starts x ...), those in between last; no state is drawn twice unless ``count`` asks for
+    more than there are.
+    """
+    leaves = jax.tree.leaves(states)
+    if not leaves or any(np.ndim(leaf) < 3 or leaf.shape[:2] != leaves[0].shape[:2] for leaf in leaves):
+        raise InputError(f"states have to be (trial x time x units), got {[np.shape(leaf) for leaf in leaves]}")
+    if count < 1 or noise < 0 or not 0 <= between <= 1:
+        raise InputError(
+            f"count has to be at least 1, noise not negative, between a share, got {count}, {noise} and {between}"
+        )
+    random = np.random.default_rng(seed)
+    total = leaves[0].shape[0] * leaves[0].shape[1]
+    chosen = random.choice(total, count, replace=count > total)
+    other = chosen.copy()
+    middle = slice(count - round(between * count), count)
+    other[middle] = random.integers(0, total, count)[middle]
+
+    def draw(leaf: Any) -> np.ndarray:
+        flat = np.asarray(leaf).reshape(total, *leaf.shape[2:])
+        flat = (flat[chosen] + flat[other]) / 2
+        return flat + noise * random.normal(size=flat.shape).astype(flat.dtype)
+
+    return jax.tree.map(draw, states)
+
+
+def _nothing(problem: Problem) -> Known:
+    dtype = problem.vectors.dtype
+    return Known(jnp.zeros((0, problem.vectors.shape[1]), dtype), jnp.ones((), dtype))
+
+
+def _search(
+    problem: Problem, known: Known, config: SearchConfig, homogeneous: bool, progress: Callable[[int, int], None] | None
+) -> FixedPoints:
+    limits = config.limits(problem.vectors, homogeneous=homogeneous)
+    most = (config.iterations, config.slow_iterations)
+    descent = descend(problem, known, limits, damping=config.damping, iterations=most, progress=progress)
+    speed = np.sum(residuals(problem, descent.vectors) ** 2, axis=1) / 2
+    if homogeneous:  # the origin, whether a start came to it or not
+        descent, speed = Descent(*(np.append(p, np.zeros_like(p[:1]), axis=0) for p in descent)), np.append(speed, 0)
+    status = _status(descent, limits)
+    members = _members(descent, status, limits, config.merge_distance(limits), homogeneous)
+    best = np.array([group[0] for group in members])
+    point_of = np.empty(len(status), np.int64)
+    for number, group in enumerate(members):
+        point_of[group] = number
+    point_of = point_of[: len(problem.vectors)]
+    vectors, kinds = descent.vectors[best], tuple(status[i] for i in best)
+    return FixedPoints(
+        layout=problem.step.layout,
+        vectors=vectors,
+        status=kinds,
+        residual=descent.residual[best],
+        speed=speed[best].astype(descent.residual.dtype),
+        iterations=descent.iterations[best],
+        starts=np.bincount(point_of, minlength=len(best)),
+        source=np.minimum(best, len(point_of) - 1),
+        outlier=outliers(vectors, problem.vectors, config.outlier),
+        ray=np.array([homogeneous and kind is Status.FIXED for kind in kinds]) & ~limits.at_origin(vectors),
+        point_of=point_of,
+        homogeneous=homogeneous,
+        tolerance=limits.tolerance,
+    )
+
+
+def _status(descent: Descent, limits: Limits) -> list[Status]:
+    fixed = limits.fixed(descent.vectors, descent.residual)
+    finite = np.isfinite(descent.residual)
+    conditions = zip(fixed, descent.slow, finite, strict=True)
+    return [
+        Status.FIXED if is_fixed else Status.DIVERGED if not ok else Status.SLOW if slow else Status.UNCONVERGED
+        for is_fixed, slow, ok in conditions
+    ]
+
+
+def _members(
+    descent: Descent, status: list[Status], limits: Limits, merge: float, homogeneous: bool
+) -> list[Int[np.ndarray, " members"]]:
+    """Starts that came to one point, for every point: fixed ones, slow ones, then each of the others alone."""
+    order = np.argsort(descent.residual, kind="stable")
+    of = {kind: order[[status[i] is kind for i in order]] for kind in Status}
+    members, fixed = [], of[Status.FIXED]
+    if homogeneous:
+        origin = limits.at_origin(descent.vectors[fixed])
+        members, fixed = [fixed[origin]], fixed[~origin]
+    members += groups(descent.vectors, fixed, merge, rays=homogeneous)
+    members += groups(descent.vectors, of[Status.SLOW], 10 * merge)
+    return members + [np.array([i]) for kind in (Status.UNCONVERGED, Status.DIVERGED) for i in of[kind]]

@@ -1,0 +1,36 @@
+"""How a network that emulates a hidden Markov model does it: nine claims, each with an experiment.  See README.md."""
+
+from neurodyn.mechanism.activity import Activity, Plane, RecordConfig, leading_plane, record
+from neurodyn.mechanism.explain import ExplainConfig, Explanation, explain, quick
+from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Verdict
+from neurodyn.mechanism.kick_neurons import Kick, KickConfig
+from neurodyn.mechanism.kick_neurons import find as find_kick_neurons
+from neurodyn.mechanism.network import Epoch, Network, epochs_of, linear_readout, network_of, untrained_of
+from neurodyn.mechanism.residency import Residency, ResidencyConfig
+
+__all__ = [
+    "Activity",
+    "Criterion",
+    "Epoch",
+    "Estimate",
+    "ExplainConfig",
+    "Explanation",
+    "Finding",
+    "Kick",
+    "KickConfig",
+    "Network",
+    "Plane",
+    "RecordConfig",
+    "Residency",
+    "ResidencyConfig",
+    "Verdict",
+    "epochs_of",
+    "explain",
+    "find_kick_neurons",
+    "leading_plane",
+    "linear_readout",
+    "network_of",
+    "quick",
+    "record",
+    "untrained_of",
+]

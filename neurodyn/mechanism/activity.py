@@ -1,0 +1,173 @@
+"""What a network did under noise: recorded once, looked at by every claim."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int, Key
+
+from neurodyn.errors import InputError
+from neurodyn.mechanism.network import Network
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """How much is recorded.
+
+    Parameters
+    ----------
+    trials, steps
+        Size of the recording.
+    burn_in
+        Steps from the empty state that are thrown away.
+    level
+        Standard deviation of the input noise, 1 in training.
+    """
+
+    trials: int = 192
+    steps: int = 120
+    burn_in: int = 30
+    level: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """A recording; ``inputs[:, t]`` is the noise that led into ``states[:, t]``.
+
+    Parameters
+    ----------
+    states
+        (trial, time, hidden).
+    inputs
+        (trial, time, inputs).
+    logits
+        (trial, time, symbol).
+    """
+
+    states: Float[np.ndarray, "trials time hidden"]
+    inputs: Float[np.ndarray, "trials time inputs"]
+    logits: Float[np.ndarray, "trials time symbols"]
+
+    @property
+    def likeliest(self) -> Int[np.ndarray, "trials time"]:
+        """Likeliest symbol of each state."""
+        return self.logits.argmax(axis=-1)
+
+    @property
+    def probabilities(self) -> Float[np.ndarray, "trials time symbols"]:
+        """Emission probabilities of each state."""
+        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
+        return raised / raised.sum(axis=-1, keepdims=True)
+
+    def settled(self, steps: int) -> Int[np.ndarray, "trials time"]:
+        """Likeliest symbol where it has been the same for ``steps`` steps (the present one counted), else -1."""
+        symbols = self.likeliest
+        run = np.zeros_like(symbols)
+        for t in range(1, symbols.shape[1]):
+            run[:, t] = np.where(symbols[:, t] == symbols[:, t - 1], run[:, t - 1] + 1, 0)
+        return np.where(run >= steps - 1, symbols, -1)
+
+    def changes(self) -> Int[np.ndarray, "events 4"]:
+        """Every change of the likeliest symbol: trial, first time of the new symbol, old and new symbol."""
+        symbols = self.likeliest
+        trial, time = np.nonzero(symbols[:, 1:] != symbols[:, :-1])
+        return np.stack([trial, time + 1, symbols[trial, time], symbols[trial, time + 1]], axis=1)
+
+
+def record(network: Network, config: RecordConfig | None = None, *, seed: int) -> Activity:
+    """Let the network run under noise from the empty state, and keep everything after the burn-in.
+
+    Parameters
+    ----------
+    network
+        Any.
+    config
+        Sizes; the defaults if None.
+    seed
+        Of the noise.
+
+    Raises
+    ------
+    InputError
+        If the activity does not stay finite.
+    """
+    config = config or RecordConfig()
+    noise = draw_noise(network, config.burn_in + config.steps, config.trials, config.level, jax.random.key(seed))
+    states, logits = run(network, jnp.zeros((config.trials, network.hidden)), noise)
+    if not bool(jnp.isfinite(states).all()):
+        raise InputError("the network's activity under noise does not stay finite: nothing can be said about it")
+    kept = (np.moveaxis(np.asarray(part[config.burn_in :]), 0, 1) for part in (states, noise, logits))
+    return Activity(*kept)
+
+
+def draw_noise(
+    network: Network, steps: int, trials: int, level: float, key: Key[Array, ""]
+) -> Float[Array, "steps trials inputs"]:
+    """White noise of a standard deviation, for each step and trial."""
+    return level * jax.random.normal(key, (steps, trials, network.inputs))
+
+
+@jax.jit
+def run(
+    network: Network, starts: Float[Array, "trials hidden"], inputs: Float[Array, "steps trials inputs"]
+) -> tuple[Float[Array, "steps trials hidden"], Float[Array, "steps trials symbols"]]:
+    """States and logits after each step."""
+
+    def step(states, noise):
+        states = network.advance(states, noise)
+        return states, (states, network.logits(states))
+
+    return lax.scan(step, starts, inputs)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The plane in which activity varies most.
+
+    Parameters
+    ----------
+    centre
+        (hidden,) mean of the activity.
+    axes
+        (2, hidden) orthonormal.
+    share
+        Of the activity's variance that lies in it.
+    """
+
+    centre: Float[np.ndarray, " hidden"]
+    axes: Float[np.ndarray, "2 hidden"]
+    share: float
+
+    def coordinates(self, states: Float[np.ndarray, "*n hidden"]) -> Float[np.ndarray, "*n 2"]:
+        """Where states lie in the plane."""
+        return (states - self.centre) @ self.axes.T
+
+    def phase(self, states: Float[np.ndarray, "*n hidden"]) -> Float[np.ndarray, "*n"]:
+        """Angle around the centre, radians from -pi to pi."""
+        place = self.coordinates(states)
+        return np.arctan2(place[..., 1], place[..., 0])
+
+
+def leading_plane(states: Float[np.ndarray, "trials time hidden"]) -> Plane:
+    """First two principal components of the activity."""
+    centre, axes, shares = principal_components(states.reshape(-1, states.shape[-1]), 2)
+    return Plane(centre, axes, float(shares.sum()))
+
+
+def principal_components(
+    rows: Float[np.ndarray, "n dims"], count: int
+) -> tuple[Float[np.ndarray, " dims"], Float[np.ndarray, "count dims"], Float[np.ndarray, " count"]]:
+    """Mean, first principal axes and their shares of the variance."""
+    centre = rows.mean(axis=0)
+    centred = rows - centre
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    order = np.argsort(variances)[::-1][:count]
+    total = max(float(variances.sum()), np.finfo(float).tiny)
+    return centre, axes[:, order].T, np.maximum(variances[order], 0.0) / total
+
+
+likeliest_of = partial(jnp.argmax, axis=-1)
+"""Likeliest symbol of logits."""

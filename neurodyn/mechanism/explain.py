@@ -1,0 +1,223 @@
+"""All nine claims on one trained network."""
+
+import time as clock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurodyn.errors import InputError
+from neurodyn.markov import HiddenMarkovModel
+from neurodyn.mechanism import (
+    collapse,
+    intervention,
+    kick_neurons,
+    phase,
+    residency,
+    resonance,
+    rotation,
+    sensitivity,
+    subspaces,
+)
+from neurodyn.mechanism.activity import Activity, RecordConfig, record
+from neurodyn.mechanism.collapse import CollapseConfig
+from neurodyn.mechanism.finding import Finding, Verdict
+from neurodyn.mechanism.intervention import InterventionConfig
+from neurodyn.mechanism.kick_neurons import KickConfig
+from neurodyn.mechanism.network import Epoch, Network, epochs_of, network_of, untrained_of
+from neurodyn.mechanism.phase import PhaseConfig
+from neurodyn.mechanism.residency import ResidencyConfig
+from neurodyn.mechanism.resonance import ResonanceConfig
+from neurodyn.mechanism.rotation import RotationConfig
+from neurodyn.mechanism.sensitivity import SensitivityConfig
+from neurodyn.mechanism.subspaces import SubspaceConfig
+
+
+@dataclass(frozen=True)
+class ExplainConfig:
+    """Sizes and thresholds of all claims.
+
+    Parameters
+    ----------
+    record
+        The recording that all claims share.
+    epochs
+        Saved epochs that claim 8 looks at, at most: evenly spaced, the first and the last among them.
+    collapse, rotation, phase, residency, sensitivity, kick, intervention, resonance, subspaces
+        Of each claim.
+    """
+
+    record: RecordConfig = field(default_factory=RecordConfig)
+    epochs: int = 8
+    collapse: CollapseConfig = field(default_factory=CollapseConfig)
+    rotation: RotationConfig = field(default_factory=RotationConfig)
+    phase: PhaseConfig = field(default_factory=PhaseConfig)
+    residency: ResidencyConfig = field(default_factory=ResidencyConfig)
+    sensitivity: SensitivityConfig = field(default_factory=SensitivityConfig)
+    kick: KickConfig = field(default_factory=KickConfig)
+    intervention: InterventionConfig = field(default_factory=InterventionConfig)
+    resonance: ResonanceConfig = field(default_factory=ResonanceConfig)
+    subspaces: SubspaceConfig = field(default_factory=SubspaceConfig)
+
+
+def quick() -> ExplainConfig:
+    """Sizes that show in a minute that everything works; the verdicts mean little."""
+    return ExplainConfig(
+        record=RecordConfig(trials=32, steps=60, burn_in=10),
+        epochs=2,
+        collapse=CollapseConfig(starts=16, steps=60),
+        rotation=RotationConfig(surrogates=5),
+        phase=PhaseConfig(permutations=10),
+        residency=ResidencyConfig(states=60, near_changes=20, draws=8, horizon=20, jacobians=6),
+        sensitivity=SensitivityConfig(draws=4),
+        kick=KickConfig(runs=32, horizon=20, least_changes=8, permutations=40, random_sets=20),
+        intervention=InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=4),
+        resonance=ResonanceConfig(
+            levels=(0.0, 0.5, 1.0, 3.0), trials=16, steps=30, effect_states=8, effect_draws=32, resamples=20
+        ),
+        subspaces=SubspaceConfig(least_changes=5, splits=10, permutations=20),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Nine findings on one network.
+
+    Parameters
+    ----------
+    findings
+        In the order of the claims.
+    seconds
+        What each took, by name; ``recording`` among them.
+    network, hmm
+        In words: what was explained, and the model it was trained on.
+    """
+
+    findings: tuple[Finding, ...]
+    seconds: dict[str, float]
+    network: str
+    hmm: str
+
+    def __getitem__(self, name: str) -> Finding:
+        """The finding on a claim, by the name of its module."""
+        return {finding.name: finding for finding in self.findings}[name]
+
+    @property
+    def sentence(self) -> str:
+        """The verdicts in one sentence."""
+        groups = [(v, [str(f.number) for f in self.findings if f.verdict is v]) for v in Verdict]
+        return "; ".join(f"{verdict.value}: {', '.join(numbers)}" for verdict, numbers in groups if numbers)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One row per claim: number, name, verdict, main number with its interval, control."""
+        return [
+            {
+                "claim": f.number,
+                "name": f.name,
+                "verdict": f.verdict.value,
+                "statistic": f.estimate.name,
+                **{key: getattr(f.estimate, key) for key in ("value", "low", "high")},
+                "control": f.control.value,
+                "control_low": f.control.low,
+                "control_high": f.control.high,
+            }
+            for f in self.findings
+        ]
+
+    def to_xarray(self) -> xr.Dataset:
+        """Everything that the figures show, every variable and axis under ``<claim>_<name>``; nothing empty."""
+        parts = []
+        for found in self.findings:
+            data = found.data.drop_vars([name for name, part in found.data.variables.items() if not part.size])
+            names = {str(name): f"{found.name}_{name}" for name in (*data.variables, *data.dims)}
+            part = data.rename(names).drop_attrs()
+            part.attrs = {f"{found.name}_{key}": value for key, value in found.data.attrs.items()}
+            part.attrs[f"{found.name}_verdict"] = found.verdict.value
+            parts.append(part)
+        merged: Any = xr.merge(parts, combine_attrs="no_conflicts", compat="no_conflicts", join="exact")
+        return merged
+
+
+def explain(
+    emulator: Any,
+    hmm: HiddenMarkovModel | None = None,
+    *,
+    config: ExplainConfig | None = None,
+    seed: int = 0,
+    epochs: Sequence[Epoch] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Explanation:
+    """Examine the nine claims on a trained network, with one recording for all.
+
+    Parameters
+    ----------
+    emulator
+        Fitted ``HmmEmulator``, or a ``Network``.
+    hmm
+        Model it was trained on; the emulator's if None.
+    config
+        Sizes and thresholds.
+    seed
+        Of everything random.
+    epochs
+        Networks along the training, the earliest first; those that the emulator kept if None.
+    report
+        Is told the name of every part before it starts.
+
+    Raises
+    ------
+    InputError
+        If no model is given and the emulator knows none, or the activity does not stay finite.
+    """
+    config, network = config or ExplainConfig(), network_of(emulator)
+    hmm = hmm or getattr(emulator, "hmm", None)
+    if hmm is None:
+        raise InputError(
+            "explain needs the hidden Markov model that the network was trained on: give it as the second argument"
+        )
+    course = _course(
+        tuple(epochs_of(emulator) if epochs is None else epochs), network, untrained_of(emulator), config.epochs
+    )
+    untrained = course[0].network if course[0].epoch == 0 else None
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        if report is not None:
+            report(name)
+        start = clock.perf_counter()
+        result = work()
+        seconds[name] = clock.perf_counter() - start
+        return result
+
+    activity: Activity = timed("recording", lambda: record(network, config.record, seed=seed))
+    bands = timed("residency of states", lambda: residency.measure(network, activity, config.residency, seed=seed))
+    kicks = timed("search for kick neurons", lambda: kick_neurons.find(network, activity, config.kick, seed=seed))
+    works: dict[str, Callable[[], Finding]] = {
+        "collapse": lambda: collapse.examine(network, activity, config.collapse, seed=seed),
+        "rotation": lambda: rotation.examine(activity, config.rotation, seed=seed),
+        "phase": lambda: phase.examine(network, activity, config.phase, seed=seed),
+        "residency": lambda: residency.examine(network, activity, config.residency, residency=bands, seed=seed),
+        "sensitivity": lambda: sensitivity.examine(network, activity, bands, config.sensitivity, seed=seed),
+        "kick neurons": lambda: kick_neurons.examine(
+            network, activity, config.kick, kicks=kicks, untrained=untrained, seed=seed
+        ),
+        "intervention": lambda: intervention.examine(
+            network, activity, kicks, config.intervention, kick_config=config.kick, seed=seed
+        ),
+        "resonance": lambda: resonance.examine(course, hmm, config.resonance, seed=seed),
+        "subspaces": lambda: subspaces.examine(activity, config.subspaces, seed=seed),
+    }
+    findings = tuple(timed(name, work) for name, work in works.items())
+    words = f"{network.hidden} units, {network.inputs} inputs, {network.symbols} symbols"
+    return Explanation(findings, seconds, words, hmm.name)
+
+
+def _course(epochs: tuple[Epoch, ...], network: Network, untrained: Network | None, most: int) -> tuple[Epoch, ...]:
+    """From the untrained network (epoch 0) to the trained one, evenly spaced and no more than so many."""
+    last = Epoch(max(epochs[-1].epoch, 1) if epochs else 1, network)
+    first = () if untrained is None or (epochs and epochs[0].epoch == 0) else (Epoch(0, untrained),)
+    every = (*first, *epochs[:-1], last)
+    chosen = np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int))
+    return tuple(every[i] for i in chosen)

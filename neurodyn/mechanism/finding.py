@@ -1,0 +1,125 @@
+"""What an experiment on a claim found: numbers with intervals, the rule, and the verdict that follows from both."""
+
+import enum
+import math
+from dataclasses import dataclass, field
+
+import xarray as xr
+
+
+class Verdict(enum.Enum):
+    """What a claim is worth after its experiment."""
+
+    SUPPORTED = "supported"
+    NOT_SUPPORTED = "not supported"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with the interval it was found in.
+
+    Parameters
+    ----------
+    name
+        What it is, in words.
+    value, low, high
+        Point and 95 % interval (of a control: what the control reaches in 95 % of its repeats); NaN where unknown.
+    unit
+        As written behind the number; "" for a pure number.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        """``0.93 [0.91, 0.95] steps``."""
+        if math.isnan(self.value):
+            return "not measured"
+        interval = "" if math.isnan(self.low) else f" [{self.low:.3g}, {self.high:.3g}]"
+        return f"{self.value:.3g}{interval}{' ' + self.unit if self.unit else ''}"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One condition of a claim: an estimate has to lie between two bounds.
+
+    It holds if the whole interval does, fails if none of it does, and is open otherwise.
+    """
+
+    estimate: Estimate
+    least: float = -math.inf
+    most: float = math.inf
+
+    @property
+    def holds(self) -> bool | None:
+        """True, False, or None where the interval straddles a bound or nothing could be measured."""
+        low, high = self.estimate.low, self.estimate.high
+        if math.isnan(low) or math.isnan(high):
+            return None
+        if self.least <= low and high <= self.most:
+            return True
+        if high < self.least or low > self.most:
+            return False
+        return None
+
+    @property
+    def text(self) -> str:
+        """The condition in words."""
+        bounds = []
+        if self.least > -math.inf:
+            bounds.append(f"at least {self.least:g}")
+        if self.most < math.inf:
+            bounds.append(f"at most {self.most:g}")
+        return f"{self.estimate.name}: {' and '.join(bounds)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One claim and what came of it.
+
+    Parameters
+    ----------
+    number, name, claim
+        Number of the claim in the paper's line of argument, short name (its module), and the claim itself.
+    estimate, control
+        The main number, and the same number where the claim cannot hold.
+    criteria
+        The rule: all have to hold. Their thresholds are arguments of the experiment.
+    data
+        What the figure shows.
+    notes
+        What a reader has to know to judge the verdict.
+    """
+
+    number: int
+    name: str
+    claim: str
+    estimate: Estimate
+    control: Estimate
+    criteria: tuple[Criterion, ...]
+    data: xr.Dataset
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def verdict(self) -> Verdict:
+        """Not supported if any criterion fails, supported if all hold, undecided otherwise."""
+        held = [criterion.holds for criterion in self.criteria]
+        if any(value is False for value in held):
+            return Verdict.NOT_SUPPORTED
+        if held and all(held):
+            return Verdict.SUPPORTED
+        return Verdict.UNDECIDED
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, with its thresholds."""
+        if not self.criteria:
+            return "cannot be judged here: undecided"
+        parts = "; ".join(criterion.text for criterion in self.criteria)
+        return (
+            f"supported if the whole 95 % interval of each number keeps its bound, not supported if one misses: {parts}"
+        )

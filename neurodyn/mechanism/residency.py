@@ -1,0 +1,266 @@
+r"""Claim 4: slow regions joined by fast transitions.
+
+From each of many recorded states the network is run with fresh noise; its **residency** is the mean number of steps
+to the first change of the likeliest symbol. States with a residency below 2 steps are in a transition, from 2 to 8 in
+a kick zone, above 8 in a cluster. Two more numbers describe a state: how often the slope of the leading logit changes
+its sign in the next steps, and how many directions of the step's Jacobian are unstable. An eigenvalue z of a map
+corresponds to :math:`(z - 1)/(z + 1)` of a flow; the direction is unstable if its real part is positive.
+
+The control deals the draws out again among all states: the mean residency then knows nothing of the state.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from neurodyn.mechanism.activity import Activity, draw_noise, leading_plane
+from neurodyn.mechanism.finding import Criterion, Finding
+from neurodyn.mechanism.network import Network, network_of
+from neurodyn.mechanism.statistics import beyond, bootstrap, difference_of_means, share, spread
+
+CLAIM = "The orbit has slow regions (clusters), joined by fast transitions."
+BANDS = ("transition", "kick zone", "cluster")
+
+
+@dataclass(frozen=True)
+class ResidencyConfig:
+    """Thresholds and sizes.
+
+    Parameters
+    ----------
+    transition_below, cluster_above
+        Bounds of the bands in steps.
+    least_in_transition, least_in_cluster
+        Shares of the states that have to be in the outer bands.
+    states, draws
+        How many states are looked at, with how many draws of noise each.
+    near_changes
+        How many more, drawn from the last two steps before a change of symbol: transitions are short, and other
+        claims need enough of them. The shares of the bands do not count these.
+    horizon
+        Steps after which a draw is stopped; it then counts as this long.
+    slope_steps
+        Steps in which the changes of the slope's sign are counted.
+    jacobians
+        States whose Jacobian is taken apart.
+    """
+
+    transition_below: float = 2.0
+    cluster_above: float = 8.0
+    least_in_transition: float = 0.01
+    least_in_cluster: float = 0.25
+    states: int = 400
+    draws: int = 32
+    near_changes: int = 200
+    horizon: int = 40
+    slope_steps: int = 8
+    jacobians: int = 150
+
+
+@dataclass(frozen=True, eq=False)
+class Residency:
+    """Residency of recorded states.
+
+    Parameters
+    ----------
+    trial, time
+        (state,) where each state was recorded.
+    steps
+        (state,) mean steps to a change of the likeliest symbol.
+    band
+        (state,) 0 transition, 1 kick zone, 2 cluster.
+    draws
+        (state, draw) steps of each draw.
+    slope_changes
+        (state,) mean number of sign changes of the slope of the leading logit.
+    anywhere
+        (state,) True where the state was drawn at random from the whole recording, False if from before a change.
+    """
+
+    trial: Int[np.ndarray, " states"]
+    time: Int[np.ndarray, " states"]
+    steps: Float[np.ndarray, " states"]
+    band: Int[np.ndarray, " states"]
+    draws: Int[np.ndarray, "states draws"]
+    slope_changes: Float[np.ndarray, " states"]
+    anywhere: Bool[np.ndarray, " states"]
+
+
+def measure(emulator: Any, activity: Activity, config: ResidencyConfig | None = None, *, seed: int) -> Residency:
+    """Residency of states drawn from the recording, but not from its last steps: they have no recorded future."""
+    config, rng = config or ResidencyConfig(), np.random.default_rng(seed)
+    network = network_of(emulator)
+    trial, time, anywhere = _chosen(activity, config, rng)
+    starts = jnp.asarray(activity.states[trial, time])
+    symbols = jnp.asarray(activity.likeliest[trial, time])
+    waits, slopes = _draw(
+        network, starts, symbols, jax.random.key(seed), config.draws, config.horizon, config.slope_steps
+    )
+    waits = np.asarray(waits)
+    mean = waits.mean(axis=1)
+    band = np.where(mean < config.transition_below, 0, np.where(mean <= config.cluster_above, 1, 2))
+    return Residency(trial, time, mean, band, waits, np.asarray(slopes), anywhere)
+
+
+def _chosen(
+    activity: Activity, config: ResidencyConfig, rng: np.random.Generator
+) -> tuple[Int[np.ndarray, " states"], Int[np.ndarray, " states"], Bool[np.ndarray, " states"]]:
+    """Trial and time of the states looked at, and which of them come from anywhere."""
+    trials, steps, _ = activity.states.shape
+    usable = max(steps - config.slope_steps, 1)  # a state needs a recorded future
+    place = rng.choice(trials * usable, size=min(config.states, trials * usable), replace=False)
+    trial, time = np.divmod(place, usable)
+    changes = activity.changes()
+    before = np.concatenate([np.stack([changes[:, 0], changes[:, 1] - back], axis=1) for back in (1, 2)])
+    before = before[(before[:, 1] >= 0) & (before[:, 1] < usable)]
+    near = rng.choice(before, size=min(config.near_changes, len(before)), replace=False) if len(before) else before
+    anywhere = np.arange(len(trial) + len(near)) < len(trial)
+    return np.concatenate([trial, near[:, 0]]), np.concatenate([time, near[:, 1]]), anywhere
+
+
+def examine(
+    emulator: Any,
+    activity: Activity,
+    config: ResidencyConfig | None = None,
+    *,
+    residency: Residency | None = None,
+    seed: int,
+) -> Finding:
+    """Sort states into bands of residency, and compare the bands.
+
+    Supported if both outer bands hold their least share of the states and the residency differs between states more
+    than when the draws are dealt out among them. Slopes and unstable directions are described, not judged.
+
+    Parameters
+    ----------
+    emulator, activity
+        Network and a recording of it.
+    config
+        Thresholds.
+    residency
+        As :func:`measure` returned it; measured if None.
+    seed
+        Of states, noise and controls.
+    """
+    config, rng = config or ResidencyConfig(), np.random.default_rng(seed)
+    network = network_of(emulator)
+    found = residency or measure(network, activity, config, seed=seed)
+    band, draws = found.band[found.anywhere], found.draws[found.anywhere]
+    shares = [share(f"share of states in a {name}", int((band == i).sum()), len(band)) for i, name in enumerate(BANDS)]
+    dealt = np.array([_between(rng.permutation(draws.ravel()).reshape(draws.shape)) for _ in range(100)])
+    control = spread("the same, draws dealt out among the states", dealt)
+    between = bootstrap("share of the residency's variance between states", draws, _between, rng, resamples=200)
+    excess = beyond("the same beyond 95 % of the deals", between, float(np.quantile(dealt, 0.95)))
+    slopes = difference_of_means(
+        "changes of the slope's sign in a cluster more than in a transition",
+        found.slope_changes[found.band == 2], found.slope_changes[found.band == 0], rng,
+    )  # fmt: skip
+    unstable, chosen = unstable_directions(network, activity, found, config.jacobians)
+    criteria = (
+        Criterion(shares[0], least=config.least_in_transition),
+        Criterion(shares[2], least=config.least_in_cluster),
+        Criterion(excess, least=0.0),
+    )
+    notes = (*_notes(found, unstable, chosen), f"{slopes.name}: {slopes}")
+    return Finding(4, "residency", CLAIM, between, control, criteria, _data(activity, found, unstable, chosen), notes)
+
+
+def unstable_directions(
+    network: Network, activity: Activity, residency: Residency, count: int
+) -> tuple[Int[np.ndarray, " chosen"], Int[np.ndarray, " chosen"]]:
+    """Unstable directions of the step's Jacobian at some states of every band, with the noise that came next.
+
+    Returns
+    -------
+    The number of eigenvalues z with ``Re((z - 1) / (z + 1)) > 0``, and the states (indices into the residency).
+    """
+    chosen = np.concatenate([np.flatnonzero(residency.band == band)[: max(count // 3, 1)] for band in range(3)])
+    trial, time = residency.trial[chosen], residency.time[chosen]
+    after = np.minimum(time + 1, activity.inputs.shape[1] - 1)
+    jacobians = np.asarray(
+        _jacobians(network, jnp.asarray(activity.states[trial, time]), jnp.asarray(activity.inputs[trial, after]))
+    )
+    values = np.linalg.eigvals(jacobians)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        flow = (values - 1) / (values + 1)
+    return (flow.real > 0).sum(axis=1), chosen
+
+
+@jax.jit
+def _jacobians(network: Network, states: Float[Array, "n hidden"], inputs: Float[Array, "n inputs"]):
+    return jax.vmap(jax.jacfwd(lambda h, x: network.advance(h, x)))(states, inputs)
+
+
+def _draw(
+    network: Network,
+    starts: Float[Array, "states hidden"],
+    symbols: Int[Array, " states"],
+    key: Key[Array, ""],
+    draws: int,
+    horizon: int,
+    slope_steps: int,
+) -> tuple[Int[Array, "states draws"], Float[Array, " states"]]:
+    """Steps to the first change of the likeliest symbol, and sign changes of the slope, one draw after the other."""
+    waits, slopes = [], []
+    for number in range(draws):
+        noise = draw_noise(network, horizon, len(starts), 1.0, jax.random.fold_in(key, number))
+        wait, slope = _one_draw(network, starts, symbols, noise)
+        waits.append(wait)
+        slopes.append(slope[: slope_steps - 1].sum(axis=0))
+    return jnp.stack(waits, axis=1), jnp.stack(slopes).mean(axis=0)
+
+
+@jax.jit
+def _one_draw(network: Network, starts, symbols, noise):
+    """Steps of one draw for all states, and where the slope of the leading logit changed its sign (step - 1, state)."""
+    leading = lambda logits: jnp.take_along_axis(logits, symbols[:, None], axis=1)[:, 0]  # noqa: E731
+
+    def step(carry, noise):
+        states, stayed, wait = carry
+        states = network.advance(states, noise)
+        logits = network.logits(states)
+        wait = wait + stayed.astype(wait.dtype)
+        stayed = stayed & (logits.argmax(axis=-1) == symbols)
+        return (states, stayed, wait), leading(logits - logits.mean(axis=-1, keepdims=True))
+
+    first = (starts, jnp.ones(len(starts), bool), jnp.zeros(len(starts), jnp.int32))
+    (_, _, wait), course = lax.scan(step, first, noise)
+    slope = jnp.sign(jnp.diff(course, axis=0))
+    return wait, (slope[1:] * slope[:-1] < 0).astype(starts.dtype)
+
+
+def _between(draws: np.ndarray) -> float:
+    """Variance of the states' means over the variance of all draws."""
+    total = draws.var()
+    return float(draws.mean(axis=1).var() / total) if total else 0.0
+
+
+def _data(activity: Activity, found: Residency, unstable: np.ndarray, chosen: np.ndarray) -> xr.Dataset:
+    plane = leading_plane(activity.states)
+    return xr.Dataset(
+        {
+            "steps": ("state", found.steps),
+            "band": ("state", found.band),
+            "place": (("state", "axis"), plane.coordinates(activity.states[found.trial, found.time])),
+            "slope_changes": ("state", found.slope_changes),
+            "unstable": ("chosen", unstable),
+            "unstable_band": ("chosen", found.band[chosen]),
+        }
+    )
+
+
+def _notes(found: Residency, unstable: np.ndarray, chosen: np.ndarray) -> tuple[str, ...]:
+    notes = []
+    for number, name in enumerate(BANDS):
+        inside = found.band == number
+        here = unstable[found.band[chosen] == number]
+        directions = f"{here.mean():.1f} unstable directions" if len(here) else "no Jacobians"
+        changes = f"{found.slope_changes[inside].mean():.1f} slope changes" if inside.any() else "no slopes"
+        notes.append(f"{name}: {inside[found.anywhere].mean():.0%} of the states, {directions}, {changes}")
+    return tuple(notes)

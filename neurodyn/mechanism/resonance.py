@@ -1,0 +1,237 @@
+r"""Claim 8: training brings the network into a regime of stochastic resonance at the noise it is trained with.
+
+For every saved epoch and a range of noise levels :math:`\sigma` the network emits symbols. Two numbers say how good
+they are: their **coherence**, the mutual information between one symbol and the next in bits, and their **match**,
+one minus the total-variation distance between their pairs of consecutive symbols and the pairs of the hidden Markov
+model. Resonance means that both peak inside the range, near the level of training.
+
+Per epoch there are also the rate at which the likeliest symbol changes, and the second-order effect of the noise: how
+far it moves the mean of the next state, :math:`\| E_x F(h, x) - F(h, 0) \| \,/\, \| F(h, 0) \|` (to second order one
+half of the trace of the Hessian times the covariance), averaged over the states of the recording.
+
+A bias-free ReLU network that starts at zero is positively homogeneous, :math:`F(c h, c x) = c F(h, x)`: its likeliest
+symbols do not depend on the level at all, and the level only sets how sharply the symbols are drawn. Its coherence
+then grows with the level and cannot peak inside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float, Int, Key
+
+from neurodyn.errors import InputError
+from neurodyn.markov import HiddenMarkovModel
+from neurodyn.mechanism.activity import draw_noise, run
+from neurodyn.mechanism.finding import Criterion, Estimate, Finding
+from neurodyn.mechanism.network import Epoch, Network, is_homogeneous
+from neurodyn.mechanism.statistics import difference_of_means, spread, unknown
+
+CLAIM = "Training shifts the network into stochastic resonance: it works best near the noise it was trained with."
+
+
+@dataclass(frozen=True)
+class ResonanceConfig:
+    """Thresholds and sizes.
+
+    Parameters
+    ----------
+    levels
+        Standard deviations of the input noise, in rising order.
+    training_level
+        That of the training.
+    near
+        A peak is near if it lies between the training level divided by this factor and times it.
+    least_shift
+        Change of the second-order effect from the first epoch to the last, either way.
+    trials, steps, burn_in
+        Of each run.
+    effect_states, effect_draws
+        Size of the measurement of the second-order effect.
+    resamples
+        Of the bootstrap over trials.
+    """
+
+    levels: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+    training_level: float = 1.0
+    near: float = 2.0
+    least_shift: float = 0.01
+    trials: int = 128
+    steps: int = 60
+    burn_in: int = 20
+    effect_states: int = 64
+    effect_draws: int = 256
+    resamples: int = 200
+
+    def __post_init__(self) -> None:
+        if (
+            not self.levels[0] < self.training_level / self.near
+            or not self.levels[-1] > self.training_level * self.near
+        ):
+            raise InputError(
+                f"levels have to reach below {self.training_level / self.near:g} and above "
+                f"{self.training_level * self.near:g}, or a peak at their edge would pass for one near training; got "
+                f"{self.levels[0]:g} to {self.levels[-1]:g}"
+            )
+
+
+def examine(
+    epochs: Sequence[Epoch], hmm: HiddenMarkovModel, config: ResonanceConfig | None = None, *, seed: int
+) -> Finding:
+    """Measure coherence and match against the level of the noise, for every epoch.
+
+    Supported if, in the last epoch, match and coherence peak near the training level, in 95 % of the resamples, and
+    the second-order effect of the noise has changed by ``least_shift`` since the first epoch.
+
+    Parameters
+    ----------
+    epochs
+        Saved epochs, the earliest first; the last is the trained network.
+    hmm
+        The model it was trained on.
+    config
+        Thresholds.
+    seed
+        Of noise, symbols and resamples.
+    """
+    config, rng = config or ResonanceConfig(), np.random.default_rng(seed)
+    target = _pairs_of(hmm)
+    key = jax.random.key(seed)
+    counts = np.stack([_counts(epoch.network, config, key) for epoch in epochs])  # epoch, level, trial, symbol, symbol
+    effects = [second_order_effect(epoch.network, config, key) for epoch in epochs]
+    rates = np.array([change_rate(epoch.network, config, key) for epoch in epochs])
+    coherence, match = _coherence(counts.sum(axis=2)), _match(counts.sum(axis=2), target)
+    peaks = {
+        "match": _peak("level at which the match peaks", counts[-1], lambda c: _match(c, target), config, rng),
+        "coherence": _peak("level at which the coherence peaks", counts[-1], _coherence, config, rng),
+    }
+    bounds = (config.training_level / config.near, config.training_level * config.near)
+    criteria = [Criterion(peak, *bounds) for peak in peaks.values()]
+    change = _change(epochs, effects, rng)
+    control, notes = _before(epochs, counts, config, rng), [_scaling(epochs[-1].network)]
+    criteria.append(Criterion(change, least=config.least_shift))
+    notes.append(f"the likeliest symbol changes {rates[0]:.3f} times per step at first, {rates[-1]:.3f} at the end")
+    notes.append(
+        f"coherence at the training level {_at(coherence[-1], config):.3f} bits, at most {coherence[-1].max():.3f}; "
+        f"match {_at(match[-1], config):.3f}"
+    )
+    data = xr.Dataset(
+        {
+            "coherence": (("epoch", "level"), coherence),
+            "match": (("epoch", "level"), match),
+            "effect": ("epoch", [float(effect.mean()) for effect in effects]),
+            "rate": ("epoch", rates),
+        },
+        coords={"epoch": [epoch.epoch for epoch in epochs], "level": list(config.levels)},
+        attrs={"training_level": config.training_level},
+    )
+    return Finding(8, "resonance", CLAIM, peaks["coherence"], control, tuple(criteria), data, tuple(notes))
+
+
+def second_order_effect(network: Network, config: ResonanceConfig, key: Key[Array, ""]) -> Float[np.ndarray, " states"]:
+    """How far the noise moves the mean of the next state, relative to the next state without noise."""
+    noise = draw_noise(network, config.burn_in, config.effect_states, config.training_level, key)
+    states = run(network, jnp.zeros((config.effect_states, network.hidden)), noise)[0][-1]
+    draws = draw_noise(network, config.effect_draws, 1, config.training_level, jax.random.fold_in(key, 1))[:, 0]
+    return np.asarray(_effect(network, states, draws))
+
+
+def change_rate(network: Network, config: ResonanceConfig, key: Key[Array, ""]) -> float:
+    """Changes of the likeliest symbol per step at the training level."""
+    noise = draw_noise(network, config.burn_in + config.steps, config.trials, config.training_level, key)
+    likeliest = run(network, jnp.zeros((config.trials, network.hidden)), noise)[1][config.burn_in :].argmax(axis=-1)
+    return float((likeliest[1:] != likeliest[:-1]).mean())
+
+
+@jax.jit
+def _effect(network: Network, states, draws):
+    mean = jax.vmap(lambda state: jax.vmap(lambda x: network.advance(state, x))(draws).mean(axis=0))(states)
+    still = network.advance(states, jnp.zeros((len(states), network.inputs)))
+    size = jnp.linalg.norm(still, axis=-1)
+    return jnp.linalg.norm(mean - still, axis=-1) / jnp.maximum(size, jnp.finfo(states.dtype).tiny)
+
+
+def _counts(
+    network: Network, config: ResonanceConfig, key: Key[Array, ""]
+) -> Int[np.ndarray, "levels trials symbols symbols"]:
+    """Pairs of consecutive symbols that each trial emits, at every level, with the same noise and the same draws."""
+    noise = draw_noise(network, config.burn_in + config.steps, config.trials, 1.0, key)
+    rows = []
+    for level in config.levels:
+        logits = run(network, jnp.zeros((config.trials, network.hidden)), level * noise)[1][config.burn_in :]
+        rows.append(np.asarray(_symbols(logits, jax.random.fold_in(key, 2))))
+    emitted = np.stack(rows)  # level, time, trial
+    pair = emitted[:, :-1] * network.symbols + emitted[:, 1:]
+    every = np.arange(network.symbols**2)
+    counts = (pair[..., None] == every).sum(axis=1)
+    return counts.reshape(*counts.shape[:2], network.symbols, network.symbols)
+
+
+@jax.jit
+def _symbols(logits, key):
+    return (logits + jax.random.gumbel(key, logits.shape, logits.dtype)).argmax(axis=-1)
+
+
+def _pairs_of(hmm: HiddenMarkovModel) -> Float[np.ndarray, "symbols symbols"]:
+    """Probability of each pair of consecutive symbols of the model in its stationary state."""
+    values, vectors = np.linalg.eig(hmm.transitions.T)
+    stationary = np.abs(np.real(vectors[:, np.argmin(np.abs(values - 1))]))
+    stationary = stationary / stationary.sum()
+    return hmm.emissions.T @ (stationary[:, None] * hmm.transitions) @ hmm.emissions
+
+
+def _probabilities(counts: np.ndarray) -> np.ndarray:
+    return counts / counts.sum(axis=(-2, -1), keepdims=True)
+
+
+def _match(counts: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """One minus the total-variation distance of the pairs."""
+    return 1 - 0.5 * np.abs(_probabilities(counts) - target).sum(axis=(-2, -1))
+
+
+def _coherence(counts: np.ndarray) -> np.ndarray:
+    """Mutual information between a symbol and the next, bits."""
+    joint = _probabilities(counts)
+    product = joint.sum(axis=-1, keepdims=True) * joint.sum(axis=-2, keepdims=True)
+    terms = joint * np.log2(np.where(joint > 0, joint, 1.0) / np.where(product > 0, product, 1.0))
+    return np.where(joint > 0, terms, 0.0).sum(axis=(-2, -1))
+
+
+def _peak(name: str, counts: np.ndarray, quality, config: ResonanceConfig, rng: np.random.Generator) -> Estimate:
+    """Level at which a quality peaks, trials resampled alike for all levels."""
+    trials, levels = counts.shape[1], np.array(config.levels)
+    peaks = []
+    for _ in range(config.resamples):
+        weight = np.bincount(rng.integers(trials, size=trials), minlength=trials)
+        peaks.append(levels[np.argmax(quality(np.tensordot(weight, counts, (0, 1))))])
+    best = spread(name, np.array(peaks))
+    return Estimate(name, float(levels[np.argmax(quality(counts.sum(axis=1)))]), best.low, best.high)
+
+
+def _change(epochs: Sequence[Epoch], effects: Sequence[np.ndarray], rng: np.random.Generator) -> Estimate:
+    name = "second-order effect of the noise: how far the last epoch differs from the first"
+    if len(epochs) < 2:
+        return unknown(name)
+    difference = difference_of_means(name, effects[-1], effects[0], rng)
+    if difference.value >= 0:
+        return difference
+    return Estimate(name, -difference.value, -difference.high, -difference.low)
+
+
+def _before(epochs: Sequence[Epoch], counts, config: ResonanceConfig, rng) -> Estimate:
+    """Control: where the coherence peaks before training."""
+    name = "level at which the coherence peaks in the first saved epoch"
+    return _peak(name, counts[0], _coherence, config, rng) if len(epochs) > 1 else unknown(name)
+
+
+def _at(values: np.ndarray, config: ResonanceConfig) -> float:
+    return float(values[np.argmin(np.abs(np.array(config.levels) - config.training_level))])
+
+
+def _scaling(network: Network) -> str:
+    if is_homogeneous(network):
+        return "the step is positively homogeneous: the likeliest symbols do not depend on the level of the noise"
+    return "the step is not homogeneous: the level of the noise shapes the activity"

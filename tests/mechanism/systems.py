@@ -1,0 +1,151 @@
+"""Small systems of which it is known, by construction, whether a claim is true."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neurodyn.mechanism import Activity, Network, linear_readout
+
+SYMBOLS = 2
+
+
+def linear_step(parameters, state, inputs):
+    return parameters["recurrent"] @ state + parameters["input"] @ inputs
+
+
+def tanh_step(parameters, state, inputs):
+    return jnp.tanh(parameters["recurrent"] @ state + parameters["input"] @ inputs)
+
+
+def relu_step(parameters, state, inputs):
+    return jax.nn.relu(parameters["recurrent"] @ state + parameters["input"] @ inputs)
+
+
+def clipped_step(parameters, state, inputs):
+    drive = parameters["recurrent"] @ state + parameters["input"] @ inputs + parameters["bias"]
+    return jnp.clip(drive, 0.0, 1.0)
+
+
+def ring_step(parameters, state, inputs):
+    """A phase that rests at 0 and at pi, and runs on to the other once the noise has pushed it over a threshold."""
+    phase = jnp.arctan2(state[1], state[0] + 1e-12)
+    speed = parameters["speed"] * (1.0 - parameters["rest"] * jnp.cos(2 * (phase - parameters["shift"])))
+    phase = phase + speed + parameters["noise"] * inputs[0]
+    return jnp.stack([jnp.cos(phase), jnp.sin(phase)])
+
+
+def network(step, hidden, inputs=None, symbols=SYMBOLS, **parameters):
+    inputs = hidden if inputs is None else inputs
+    arrays = {name: jnp.asarray(value, jnp.result_type(float)) for name, value in parameters.items()}
+    return Network(step, linear_readout, arrays, hidden, inputs, symbols)
+
+
+def linear(recurrent, readout=None, noise=1.0):
+    hidden = len(recurrent)
+    weights = np.array([np.ones(hidden), -np.ones(hidden)]) if readout is None else readout
+    return network(linear_step, hidden, recurrent=recurrent, input=noise * np.eye(hidden), readout=weights)
+
+
+def spiral(radius=0.95, angle=0.5, others=4):
+    """Rotation in the plane of the first two units; the others forget at once. The readout lies in the plane."""
+    recurrent = np.zeros((2 + others, 2 + others))
+    recurrent[:2, :2] = radius * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    readout = np.zeros((SYMBOLS, 2 + others))
+    readout[:, 0] = 1.0, -1.0
+    return linear(recurrent, readout)
+
+
+def gradient_system(others=4):
+    """A symmetric linear map: it looks the same backwards in time."""
+    return linear(np.diag([0.95, 0.9] + [0.1] * others))
+
+
+def bistable(hidden=4):
+    return network(
+        tanh_step, hidden, recurrent=2.0 * np.eye(hidden), input=np.eye(hidden), readout=np.eye(hidden)[:SYMBOLS]
+    )
+
+
+def random_relu(hidden=12, inputs=5, symbols=3, seed=0):
+    rng = np.random.default_rng(seed)
+    bound = hidden**-0.5
+    shapes = {"recurrent": (hidden, hidden), "input": (hidden, inputs), "readout": (symbols, hidden)}
+    weights = {name: rng.uniform(-bound, bound, shape) for name, shape in shapes.items()}
+    return network(relu_step, hidden, inputs, symbols, **weights)
+
+
+def ring(noise=0.12, speed=0.35, rest=1.03):
+    """Symbol 0 around phase 0, symbol 1 around pi; the resting phases are 0 and pi exactly."""
+    shift = 0.5 * np.arccos(1 / rest)
+    return network(ring_step, 2, 1, speed=speed, rest=rest, shift=shift, noise=noise, readout=[[6.0, 0.0], [-6.0, 0.0]])
+
+
+def independent_units(hidden=16):
+    """Every unit remembers its own noise, the readout adds them up: no unit does anything to another one."""
+    return linear(0.9 * np.eye(hidden), noise=0.5)
+
+
+LATCH = (tuple(range(6)), tuple(range(6, 12)))
+COPY, KICK = (12, 13), (14, 15)
+INTEGRATORS = ((16, 17, 18), (19, 20, 21))
+DISTRACTORS = tuple(range(22, 38))
+
+
+def gated():
+    """Two states that hold themselves; one unit each ends them, driven by three units that add up noise.
+
+    Units: two groups of six that keep each other up and the other group down, so that none of them matters alone; a
+    copy of each, which alone are read out; one kick unit for each direction with three integrators; distractors that
+    listen to noise and to a state, and that nobody listens to.
+    """
+    hidden = len(DISTRACTORS) + 22
+    weights, noise, bias = np.zeros((hidden, hidden)), np.zeros((hidden, hidden)), np.zeros(hidden)
+    for i in range(2):
+        own, other = list(LATCH[i]), list(LATCH[1 - i])
+        weights[np.ix_(own, own)] = 1.5 / 6
+        weights[np.ix_(own, other)] = -1.0 / 6
+        weights[own, KICK[i]] = -4.0
+        weights[other, KICK[i]] = 4.0
+        weights[COPY[i], own] = 1.0 / 6
+        weights[KICK[i], other] = -1.0
+        bias[KICK[i]] = -2.3
+        for unit in INTEGRATORS[i]:
+            weights[KICK[i], unit] = 2.0
+            weights[unit, unit] = 0.6
+            noise[unit, unit] = 0.3
+    bias[list(LATCH[0])] = 0.02  # from the empty state into the first
+    for unit in DISTRACTORS:
+        weights[unit, unit], weights[unit, LATCH[unit % 2][0]], noise[unit, unit] = 0.4, 0.3, 0.3
+    readout = np.zeros((SYMBOLS, hidden))
+    readout[0, COPY[0]], readout[1, COPY[1]] = 5.0, 5.0
+    return network(clipped_step, hidden, recurrent=weights, input=noise, bias=bias, readout=readout)
+
+
+def visits(*, shared, trials=60, seed=0):
+    """Activity that goes from symbol to symbol on half circles, in a plane per pair of symbols or all in one plane.
+
+    Nine units; dwells of 8 steps at a corner, 6 steps on the way, a little noise.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = {(0, 1): 0, (0, 2): 1, (1, 2): 2}
+    way = np.linspace(0, np.pi, 7)[1:]
+    states, logits = [], []
+    for _ in range(trials):
+        symbol, rows, outputs = int(rng.integers(3)), [], []
+        for _ in range(12):
+            after = int(rng.choice([s for s in range(3) if s != symbol]))
+            plane = 0 if shared else pairs[min(symbol, after), max(symbol, after)]
+            sign = 1.0 if symbol < after else -1.0
+            course = sign * np.stack([np.cos(way), np.sin(way)], axis=1)
+            rows += [np.zeros(9)] * 8
+            outputs += [np.eye(3)[symbol]] * 8
+            for step, place in enumerate(course):
+                row = np.zeros(9)
+                row[2 * plane : 2 * plane + 2] = place
+                rows.append(row)
+                outputs.append(np.eye(3)[symbol if step < 3 else after])
+            symbol = after
+        states.append(np.stack(rows) + 0.05 * rng.normal(size=(len(rows), 9)))
+        logits.append(4.0 * np.stack(outputs))
+    stacked = np.stack(states)
+    return Activity(stacked, np.zeros((*stacked.shape[:2], 1)), np.stack(logits))

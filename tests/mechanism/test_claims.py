@@ -1,0 +1,383 @@
+"""Each claim is supported where it is true by construction and not where it is false."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from systems import (
+    COPY,
+    DISTRACTORS,
+    INTEGRATORS,
+    KICK,
+    bistable,
+    gated,
+    gradient_system,
+    independent_units,
+    linear,
+    random_relu,
+    ring,
+    spiral,
+    visits,
+)
+
+from neurodyn.errors import InputError
+from neurodyn.markov import HiddenMarkovModel
+from neurodyn.mechanism import (
+    Epoch,
+    KickConfig,
+    RecordConfig,
+    ResidencyConfig,
+    Verdict,
+    collapse,
+    find_kick_neurons,
+    intervention,
+    kick_neurons,
+    phase,
+    record,
+    residency,
+    resonance,
+    rotation,
+    sensitivity,
+    subspaces,
+)
+from neurodyn.mechanism.hazards import Outcomes
+
+RECORDING = RecordConfig(trials=48, steps=80, burn_in=20)
+COLLAPSE = collapse.CollapseConfig(starts=128, steps=250)
+ROTATION = rotation.RotationConfig(surrogates=10)
+PHASE = phase.PhaseConfig(permutations=20)
+RESIDENCY = ResidencyConfig(states=400, near_changes=60, draws=12, horizon=30, jacobians=6)
+KICKS = KickConfig(runs=128, horizon=25, settled=3, least_changes=15, permutations=100, random_sets=40, neighbours=8)
+
+
+@pytest.fixture(scope="module")
+def on_the_ring():
+    network = ring()
+    return network, record(network, RecordConfig(trials=64, steps=160, burn_in=20), seed=0)
+
+
+@pytest.fixture(scope="module")
+def gate():
+    network = gated()
+    return network, record(network, RecordConfig(trials=64, steps=100, burn_in=10), seed=0)
+
+
+@pytest.fixture(scope="module")
+def kicks(gate):
+    return find_kick_neurons(*gate, KICKS, seed=0)
+
+
+def criterion(finding, text):
+    (found,) = [c for c in finding.criteria if text in c.estimate.name]
+    return found
+
+
+# 1 collapse -------------------------------------------------------------------------------------------------------
+
+
+def test_a_contraction_collapses():
+    network = spiral(radius=0.9)
+    finding = collapse.examine(network, record(network, RECORDING, seed=0), COLLAPSE, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, finding.criteria
+    assert finding.estimate.value == 1.0
+
+
+def test_a_contracting_relu_network_collapses_along_one_ray():
+    recurrent = 0.5 * np.full((6, 6), 1 / 6) + 0.1 * np.eye(6)  # a positive matrix: one ray (Perron and Frobenius)
+    network = random_relu(6, 6)
+    network = network.at({**network.parameters, "recurrent": recurrent, "input": np.eye(6)})
+    finding = collapse.examine(network, record(network, RECORDING, seed=0), COLLAPSE, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, finding.criteria
+    note = finding.notes[-1]
+    assert "at least 1.0000" in note
+    assert "factor of 0.600 per step" in note  # the largest eigenvalue: 0.5 + 0.1
+
+
+def test_two_attractors_do_not_collapse():
+    network = bistable()
+    finding = collapse.examine(network, record(network, RECORDING, seed=0), COLLAPSE, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+    assert finding.estimate.value < 0.9
+
+
+def test_growing_activity_does_not_collapse():
+    network = linear(1.01 * np.eye(3))
+    finding = collapse.examine(network, record(network, RECORDING, seed=0), COLLAPSE, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+
+
+# 2 rotation -------------------------------------------------------------------------------------------------------
+
+
+def test_a_noisy_rotation_has_a_current():
+    finding = rotation.examine(record(spiral(), RECORDING, seed=0), ROTATION, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, finding.criteria
+    assert finding.control.high < 0.2
+
+
+def test_a_gradient_system_has_none():
+    finding = rotation.examine(record(gradient_system(), RECORDING, seed=0), ROTATION, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+    assert abs(finding.estimate.value) < 0.1
+
+
+def test_the_current_of_a_rotation_goes_around():
+    activity = record(spiral(), RECORDING, seed=0)
+    data = rotation.examine(activity, ROTATION, seed=0).data
+    x, y, flow = data["x"].to_numpy(), data["y"].to_numpy(), data["current"].to_numpy()
+    turning = x[:, None] * flow[..., 1] - y[None] * flow[..., 0]
+    right_way = (np.sign(turning) == np.sign(turning.sum()))[np.abs(turning) > 1e-5]
+    assert right_way.mean() > 0.9
+    assert data["occupancy"].sum() == pytest.approx(1.0, abs=0.05)
+
+
+# 3 phase ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_readout_on_the_orbit_follows_the_phase(on_the_ring):
+    finding = phase.examine(*on_the_ring, PHASE, seed=0)
+    assert criterion(finding, "explains").holds
+    assert finding.estimate.value > 0.95
+
+
+def test_a_readout_in_the_plane_lies_near_it():
+    network = spiral(others=20)
+    finding = phase.examine(network, record(network, RECORDING, seed=0), PHASE, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, finding.criteria
+
+
+def test_a_readout_off_the_plane_does_not_follow_the_phase():
+    network = spiral(others=20)
+    off = np.zeros((2, 22))
+    off[:, 5] = 1.0, -1.0
+    network = network.at({**network.parameters, "readout": off})
+    finding = phase.examine(network, record(network, RECORDING, seed=0), PHASE, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+    assert criterion(finding, "cosine").holds is False
+
+
+# 4 residency and 5 sensitivity ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ring_bands(on_the_ring):
+    return residency.measure(*on_the_ring, RESIDENCY, seed=0)
+
+
+def test_an_excitable_ring_has_slow_regions_and_fast_transitions(on_the_ring, ring_bands):
+    finding = residency.examine(*on_the_ring, RESIDENCY, residency=ring_bands, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
+
+
+def test_an_integrator_has_no_fast_transitions():
+    network = linear(np.diag([0.97, 0.0]), readout=np.array([[1.0, 0.0], [-1.0, 0.0]]))
+    activity = record(network, RecordConfig(trials=64, steps=160, burn_in=60), seed=0)
+    finding = residency.examine(network, activity, RESIDENCY, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+    assert criterion(finding, "in a transition").holds is False
+
+
+def test_residency_of_independent_symbols_is_that_of_a_coin():
+    network = linear(np.zeros((2, 2)), readout=np.array([[1.0, 0.0], [-1.0, 0.0]]))
+    activity = record(network, RECORDING, seed=0)
+    found = residency.measure(network, activity, RESIDENCY, seed=0)
+    assert found.draws.mean() == pytest.approx(2.0, abs=0.1)  # geometric with probability 1/2
+
+
+def test_unstable_directions_of_a_linear_map():
+    network = linear(np.diag([1.5, -1.5, 0.5, 0.9]))
+    activity = record(network, RecordConfig(trials=8, steps=12, burn_in=0), seed=0)
+    found = residency.measure(network, activity, ResidencyConfig(states=10, near_changes=0, draws=2), seed=0)
+    unstable, _ = residency.unstable_directions(network, activity, found, 6)
+    assert set(unstable.tolist()) == {2}
+
+
+def test_noise_decides_in_the_cluster(on_the_ring, ring_bands):
+    config = sensitivity.SensitivityConfig(draws=12, steps=8)
+    finding = sensitivity.examine(*on_the_ring, ring_bands, config, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
+    assert float(finding.data["undecided"].sel(mixture=0.0).max()) == 0.0
+    spread = finding.data["distance"].sel(band="cluster").isel(step=-1).to_numpy()
+    assert spread[0] < 1e-6 < spread[1] < spread[2]
+
+
+def test_bands_the_wrong_way_round_are_not_supported(on_the_ring, ring_bands):
+    config = sensitivity.SensitivityConfig(draws=12, steps=8)
+    swapped = dataclasses.replace(ring_bands, band=2 - ring_bands.band)
+    finding = sensitivity.examine(*on_the_ring, swapped, config, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+
+
+# 6 kick neurons and 7 intervention --------------------------------------------------------------------------------
+
+
+def test_the_unit_that_gates_a_transition_is_found(kicks):
+    assert [kick.name for kick in kicks] == ["0→1", "1→0"]
+    for kick, own, other in zip(kicks, KICK, reversed(KICK), strict=True):
+        assert own in kick.passed
+        assert other not in kick.units
+        assert not set(kick.units) & {*DISTRACTORS, *COPY}
+
+
+def test_units_that_add_up_noise_for_a_kick_neuron_are_found(kicks):
+    for kick, own in zip(kicks, INTEGRATORS, strict=True):
+        assert set(own) <= {*kick.integrating.tolist(), *kick.units.tolist()}
+        assert not set(kick.integrating) & set(DISTRACTORS)
+
+
+def test_a_unit_that_only_the_readout_needs_scores_nothing(kicks):
+    for kick in kicks:
+        np.testing.assert_allclose(kick.score[list(COPY)], 0.0, atol=1e-12)
+
+
+def test_kick_neurons_are_supported_in_the_gated_network(gate, kicks):
+    finding = kick_neurons.examine(*gate, KICKS, kicks=kicks, untrained=random_relu(60, 20, 2), seed=0)
+    named = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    assert finding.verdict is Verdict.SUPPORTED, named
+    assert finding.estimate.value > 0.8
+
+
+def test_without_an_untrained_network_the_claim_stays_open(gate, kicks):
+    finding = kick_neurons.examine(*gate, KICKS, kicks=kicks, seed=0)
+    assert finding.verdict is Verdict.UNDECIDED
+
+
+def test_independent_units_have_no_kick_neurons():
+    network = independent_units()
+    finding = kick_neurons.examine(network, record(network, RECORDING, seed=0), KICKS, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+    assert not finding.data["kick"].any()
+
+
+def test_units_that_do_nothing_pass_as_often_as_the_level_says():
+    """Silenced or only unseen makes no difference: in 5 % of the searches some unit passes all the same."""
+    rng, found, searches, shape = np.random.default_rng(0), 0, 300, (20, 80)
+
+    def chance(sets):
+        wait = rng.geometric(0.1, size=(sets, shape[1]))
+        return Outcomes(np.where(rng.random((sets, shape[1])) < 0.7, 1, 2), wait)
+
+    for _ in range(searches):
+        _, significance, threshold = kick_neurons._scores(chance(shape[0]), chance(shape[0]), chance(1), 1, 100, rng)
+        found += int(significance.min() < -threshold)
+    assert 0.02 < found / searches < 0.09
+
+
+def test_scaling_the_gate_swings_its_transition(gate, kicks):
+    config = intervention.InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=10)
+    known = [
+        dataclasses.replace(kick, group=np.array([unit]), integrating=np.array(sources))
+        for kick, unit, sources in zip(kicks, KICK, INTEGRATORS, strict=True)
+    ]
+    finding = intervention.examine(*gate, known, config, kick_config=KICKS, seed=0)
+    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    assert finding.verdict is Verdict.SUPPORTED, rows
+    assert (finding.data["hazard"].sel(factor=0.0)[::2] < 0.2).all()  # what had begun at the start comes to its end
+    np.testing.assert_array_equal(finding.data["hazard"].sel(factor=1.0), 1.0)
+
+
+def test_scaling_units_that_do_nothing_is_not_supported(gate, kicks):
+    useless = np.array(DISTRACTORS[:2])
+    fake = [dataclasses.replace(kick, passed=useless, group=useless, integrating=useless) for kick in kicks]
+    config = intervention.InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=5)
+    finding = intervention.examine(*gate, fake, config, kick_config=KICKS, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+    np.testing.assert_allclose(finding.data["hazard"], 1.0)
+    nothing = intervention.examine(*gate, (), config, kick_config=KICKS, seed=0)
+    assert nothing.verdict is Verdict.NOT_SUPPORTED
+
+
+# 8 resonance ------------------------------------------------------------------------------------------------------
+
+RESONANCE = resonance.ResonanceConfig(
+    levels=(0.0, 0.2, 0.4, 0.7, 1.0, 1.5, 3.0, 6.0), trials=256, steps=100, burn_in=20,
+    effect_states=16, effect_draws=64, resamples=60,
+)  # fmt: skip
+
+
+def two_states(change):
+    stay = np.array([[1 - change, change], [change, 1 - change]])
+    return HiddenMarkovModel(np.full(2, 0.5), stay, np.array([[0.998, 0.002], [0.002, 0.998]]), "two", 40)
+
+
+def test_an_excitable_system_resonates():
+    trained = ring(noise=0.12)
+    finding = resonance.examine([Epoch(0, ring(noise=0.012)), Epoch(5, trained)], two_states(0.025), RESONANCE, seed=0)
+    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    assert finding.verdict is Verdict.SUPPORTED, rows
+
+
+def test_a_homogeneous_network_cannot_resonate():
+    """Its likeliest symbols do not depend on the level; the sharper symbols are drawn, the more coherent they are."""
+    network = random_relu(12, 5, 3)
+    recurrent = 0.95 * np.eye(12)
+    network = network.at({**network.parameters, "recurrent": recurrent})
+    finding = resonance.examine([Epoch(0, network), Epoch(1, network)], two_states_of_three(), RESONANCE, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+    assert "positively homogeneous" in finding.notes[0]
+    assert criterion(finding, "coherence peaks").estimate.value == RESONANCE.levels[-1]
+
+
+def two_states_of_three():
+    emissions = np.array([[0.9, 0.05, 0.05], [0.05, 0.05, 0.9]])
+    return HiddenMarkovModel(np.full(2, 0.5), np.array([[0.9, 0.1], [0.1, 0.9]]), emissions, "three", 40)
+
+
+def test_pairs_of_the_model_are_those_of_its_samples():
+    from neurodyn.markov import sample
+
+    model = two_states_of_three()
+    symbols = sample(model, 2000, 30, seed=0).symbols
+    counts = np.zeros((3, 3))
+    np.add.at(counts, (symbols[:, :-1].ravel(), symbols[:, 1:].ravel()), 1)
+    np.testing.assert_allclose(resonance._pairs_of(model), counts / counts.sum(), atol=0.01)
+
+
+def test_second_order_effect_of_a_relu_is_the_mean_of_a_rectified_gaussian():
+    import jax
+
+    network = random_relu(8, 4, seed=3)
+    config = resonance.ResonanceConfig(burn_in=10, effect_states=6, effect_draws=4000)
+    found = resonance.second_order_effect(network, config, jax.random.key(0))
+    from scipy.stats import norm
+
+    from neurodyn.mechanism.activity import draw_noise, run
+
+    noise = draw_noise(network, 10, 6, 1.0, jax.random.key(0))
+    states = np.asarray(run(network, np.zeros((6, 8)), noise)[0][-1])
+    drive = states @ np.asarray(network.parameters["recurrent"]).T
+    width = np.linalg.norm(np.asarray(network.parameters["input"]), axis=1)
+    mean = drive * norm.cdf(drive / width) + width * norm.pdf(drive / width)
+    still = np.maximum(drive, 0)
+    exact = np.linalg.norm(mean - still, axis=1) / np.linalg.norm(still, axis=1)
+    np.testing.assert_allclose(found, exact, rtol=0.1)
+
+
+def test_levels_that_end_near_training_are_refused():
+    with pytest.raises(InputError, match=r"levels have to reach below 0\.5 and above 2"):
+        resonance.ResonanceConfig(levels=(0.0, 1.0, 2.0))
+
+
+# 9 subspaces ------------------------------------------------------------------------------------------------------
+
+SUBSPACES = subspaces.SubspaceConfig(before=3, after=3, splits=20, permutations=40)
+
+
+def test_one_motif_in_a_plane_per_pair_is_supported():
+    finding = subspaces.examine(visits(shared=False), SUBSPACES, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
+    np.testing.assert_allclose(np.diag(finding.data["overlap"]), 1.0, atol=1e-9)
+
+
+def test_one_plane_for_all_pairs_is_not():
+    finding = subspaces.examine(visits(shared=True), SUBSPACES, seed=0)
+    assert finding.verdict is not Verdict.SUPPORTED
+    assert criterion(finding, "within a pair").holds is not True
+    off = finding.data["overlap"].to_numpy()[~np.eye(3, dtype=bool)]
+    assert off.min() > 0.9
+
+
+def test_one_pair_leaves_nothing_to_compare(on_the_ring):
+    finding = subspaces.examine(on_the_ring[1], SUBSPACES, seed=0)
+    assert finding.verdict is Verdict.UNDECIDED
+    assert "nothing to compare" in finding.notes[0]

@@ -1,0 +1,1 @@
+"""Speed and memory of the package, each figure beside a named baseline of the same run."""

@@ -1,0 +1,187 @@
+"""How long a bin takes in a live decoder, at the rate of the bins and flat out, next to a loop that does nothing.
+
+The decoder runs in a process of its own (:mod:`neurodyn.benchmarks.realtime_worker`): one thread, on one core. Its
+weights are random: time does not depend on them. Bins are lost at random, the hardest case for the table of gains.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurodyn.benchmarks.timing import Measurement, Report, machine
+from neurodyn.errors import NeurodynError
+
+if TYPE_CHECKING:
+    from neurodyn.realtime import Frozen
+
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
+LIMITS = {"p50": 60.0, "p99": 200.0, "p99.9": 1000.0}
+"""Microseconds per step that the project promises, at 192 + 192 channels and 64 latents."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is decoded, and for how long.
+
+    Parameters
+    ----------
+    spikes, field
+        Channels of each modality.
+    latent
+        Dimensions of the shared state, of each modality's own, and of the embeddings.
+    every
+        Bins between samples of the field.
+    missing
+        Share of each modality's samples that never come.
+    width
+        Of a bin, seconds.
+    poll
+        Seconds before the end of a bin from which the loop waits awake, as one that polls its source; 0 if it sleeps.
+    minutes
+        Of decoding at the rate of the bins.
+    steps
+        Of decoding flat out, per condition.
+    core
+        To run on; the last of those allowed if negative.
+    seed
+        Of weights and data.
+    """
+
+    spikes: int = 192
+    field: int = 192
+    latent: int = 64
+    every: int = 5
+    missing: float = 0.1
+    width: float = 0.01
+    poll: float = 0.0
+    minutes: float = 1.0
+    steps: int = 5000
+    core: int = -1
+    seed: int = 0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add one option per setting of a `Session`."""
+    texts = {
+        "spikes": "spike channels", "field": "field channels", "latent": "dimensions of the latent state",
+        "every": "bins between field samples", "missing": "share of samples that never come",
+        "width": "bin width, seconds",
+        "poll": "seconds before the end of a bin to wait awake instead of asleep",
+        "minutes": "minutes at the rate of the bins", "steps": "bins flat out",
+        "core": "processor core to run on (-1: the last allowed)", "seed": "of weights and data",
+    }  # fmt: skip
+    for name, default in asdict(Session()).items():
+        text = f"{texts[name]} (default %(default)s)"
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
+
+
+def run(arguments: argparse.Namespace) -> Report:
+    """Make a decoder, run it in a process of its own and collect what that measured."""
+    session = Session(**{name: getattr(arguments, name) for name in asdict(Session())})
+    with tempfile.TemporaryDirectory() as folder:
+        untrained(session).save(Path(folder) / "decoder.npz")
+        (Path(folder) / "session.json").write_text(json.dumps(asdict(session)))
+        found = _run_worker(Path(folder), session)
+    return Report("realtime", tuple(_measurements(session, found)), machine(), _targets(found))
+
+
+def untrained(session: Session) -> "Frozen":
+    """A decoder with the published networks (three hidden layers of 128), random weights and a target of two."""
+    from neurodyn.binning import MultimodalBatch, Scaling
+    from neurodyn.multiscale.config import DecoderConfig, ModalityConfig, ModelConfig
+    from neurodyn.multiscale.fitted import Fitted, Readout
+    from neurodyn.multiscale.fitting import build_model, split_model
+    from neurodyn.multiscale.inference import Network
+    from neurodyn.realtime.freeze import freeze
+    from neurodyn.targets.linear import LinearTarget
+    from neurodyn.training import History
+
+    rng = np.random.default_rng(session.seed)
+    data = {
+        "spikes": rng.poisson(0.3, (1, 200, session.spikes)).astype(float),
+        "field": rng.normal(size=(1, 200, session.field)),
+    }
+    kinds = {"spikes": "poisson", "field": "gaussian"}
+    batch = MultimodalBatch.from_arrays(data, width=session.width, likelihoods=kinds)
+    rows = tuple(ModalityConfig(m.name, m.n_channels, m.likelihood) for m in batch.modalities)
+    n = session.latent
+    config = DecoderConfig(ModelConfig(rows, latent=n, own=n, embedding=n, target=2, skip=False))
+    scaling = Scaling.fit(batch)
+    network = Network(*split_model(build_model(config, scaling)))
+    weights = rng.normal(size=(sum(config.model.states), 2)) / np.sqrt(n)
+    linear = LinearTarget(weights, np.zeros(2), np.ones(2), np.eye(2))
+    readout = Readout(linear, np.ones(2))
+    names = ("x", "y")
+    history, width = History(), session.width
+    return freeze(Fitted(config, network, scaling, batch.modalities, names, width, readout, None, history, "", {}))
+
+
+def _run_worker(folder: Path, session: Session) -> dict[str, Any]:
+    command = [sys.executable, "-m", "neurodyn.benchmarks.realtime_worker", str(folder)]
+    worker = subprocess.Popen(command, env={**os.environ, **ONE_THREAD})
+    try:
+        _wait(worker, session)
+    finally:
+        if worker.poll() is None:
+            worker.terminate()
+            worker.wait()
+    if worker.returncode:
+        raise NeurodynError(f"the decoder's process ended with status {worker.returncode}")
+    return json.loads((folder / "result.json").read_text())
+
+
+def _wait(worker: subprocess.Popen, session: Session) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task, start = bar.add_task("realtime", total=60 * session.minutes), time.monotonic()
+        while worker.poll() is None:
+            # Seldom: what is drawn here takes time from the decoder.
+            time.sleep(1.0)
+            bar.update(task, completed=time.monotonic() - start)
+
+
+def _measurements(session: Session, found: dict[str, Any]) -> list[Measurement]:
+    sizes = {name: getattr(session, name) for name in ("spikes", "field", "latent", "every", "missing")}
+    idle = found["no-op"]["p50"] * 1e-6
+    rows = [Measurement("no-op loop", sizes, idle, notes=_notes(found["no-op"]))]
+    for name, figures in found.items():
+        if name not in ("no-op", "memory"):
+            spread = figures["p25"] * 1e-6, figures["p75"] * 1e-6
+            rows.append(Measurement(name, sizes, figures["p50"] * 1e-6, spread, notes=_notes(figures)))
+    memory = found["memory"]
+    rows.append(Measurement("memory", sizes, float("nan"), notes={k: f"{v / 1e6:.1f} MB" for k, v in memory.items()}))
+    return rows
+
+
+def _notes(figures: dict[str, float]) -> dict[str, float | str]:
+    times = {
+        name: f"{value:.1f} us" for name, value in figures.items() if name in ("p50", "p95", "p99", "p99.9", "max")
+    }
+    return {**times, **{n: float(v) for n, v in figures.items() if n not in times and not n.startswith("p")}}
+
+
+def _targets(found: dict[str, Any]) -> dict[str, str]:
+    paced, idle = found["step at bin rate"], found["no-op"]
+    targets = {}
+    for name, limit in LIMITS.items():
+        verdict = "reached" if paced[name] <= limit else "missed"
+        targets[f"step at bin rate {name} <= {limit:g} us"] = f"{paced[name]:.0f} us: {verdict}"
+    beyond = paced["missed deadlines"] - idle["missed deadlines"]
+    targets["no deadline missed beyond the no-op loop's"] = (
+        f"{paced['missed deadlines']:.0f} of {paced['bins']:.0f}, no-op {idle['missed deadlines']:.0f}: "
+        f"{'reached' if beyond <= 0 else 'missed'}"
+    )
+    grown = found["memory"]["end"] - found["memory"]["start"]
+    targets["flat memory"] = f"{grown / 1e6:+.1f} MB: {'reached' if grown < 2e6 else 'missed'}"
+    return targets

@@ -1,0 +1,42 @@
+"""The benchmark of the live decoder runs, in a process of its own, and says what it promises."""
+
+import argparse
+import json
+
+import pytest
+
+from neurodyn.benchmarks import realtime
+from neurodyn.cli.bench import report_table
+
+
+@pytest.fixture(scope="module")
+def report():
+    parser = argparse.ArgumentParser()
+    realtime.add_options(parser)
+    sizes = "--spikes 6 --field 5 --latent 3 --minutes 0.01 --steps 50 --width 0.005"
+    return realtime.run(parser.parse_args(sizes.split()))
+
+
+def test_every_condition_is_measured_next_to_a_loop_that_does_nothing(report):
+    rows = {row.name: row for row in report.measurements}
+    assert list(rows) == [
+        "no-op loop", "step at bin rate", "from the bin's end to the estimate", "step flat out, nothing lost",
+        "the same with rates read", "step flat out", "step and gains flat out", "memory",
+    ]  # fmt: skip
+    assert rows["step at bin rate"].notes["bins"] == 120
+    for name in ("no-op loop", "step at bin rate", "step flat out"):
+        notes = rows[name].notes
+        assert 0 < rows[name].seconds < 1
+        times = [float(str(notes[p]).removesuffix(" us")) for p in ("p50", "p95", "p99", "p99.9", "max")]
+        assert times == sorted(times)
+    assert rows["from the bin's end to the estimate"].seconds >= rows["step at bin rate"].seconds
+
+
+def test_each_promise_has_a_verdict(report):
+    assert len(report.targets) == 5
+    assert all(outcome.endswith(("reached", "missed")) for outcome in report.targets.values())
+
+
+def test_the_result_can_be_written_and_shown(report):
+    assert json.loads(json.dumps(report.to_json()))["name"] == "realtime"
+    assert report_table(report).row_count == len(report.measurements) + len(report.targets)

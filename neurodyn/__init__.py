@@ -1,4 +1,4 @@
-"""Multiscale neural dynamics on JAX: from a recording to a decoder that runs in real time.
+"""Multiscale neural dynamics on JAX: decode behaviour live; train networks to emulate HMMs and find out how they do it.
 
 Names are imported on first use: ``import neurodyn as nd`` costs milliseconds, JAX loads when a model is made.
 """
@@ -18,15 +18,18 @@ _HOME = {
     "to_bins": "neurodyn.binning",
     "trial_folds": "neurodyn.binning",
     "CausalRidge": "neurodyn.baselines",
+    "HiddenMarkovModel": "neurodyn.markov",
+    "HmmEmulator": "neurodyn.emulation",
     "InputError": "neurodyn.errors",
     "MultiscaleDecoder": "neurodyn.multiscale",
     "Recording": "neurodyn.recording",
     "read_nwb": "neurodyn.recording",
+    "read_recording": "neurodyn.recording",
     "simulate_lorenz": "neurodyn.simulation",
 }
 _PACKAGES = (
-    "baselines", "binning", "errors", "evaluation", "kernels", "multiscale", "plotting",
-    "realtime", "recording", "report", "simulation", "targets", "training",
+    "baselines", "binning", "emulation", "errors", "evaluation", "fixed_points", "kernels", "markov", "mechanism",
+    "multiscale", "plotting", "realtime", "recording", "report", "simulation", "targets", "training",
 )  # fmt: skip
 
 __all__ = [*_HOME, *_PACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -64,6 +64,27 @@ def test_recordings_say_why_they_are_skipped(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+# What the other experiments leave behind, by name.
+LEAVE = {
+    "flip_flop": ["table.csv", "table.md", "figure.png"],
+    "hmm_rnn_grid": ["networks.nc", "table.csv", "table.md", "divergence.png", "statistics.png"],
+    "interruptions": ["table.csv", "table.md"],
+    "rnn_mechanism": ["table.csv", "table.md", "figure.png"],
+    "time_dropout": ["table.csv", "table.md"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEAVE)
+def test_the_others_leave_tables_and_figures(name, tmp_path):
+    result = smoke(name, tmp_path)
+    assert result.returncode == 0, result.stderr
+    for file in LEAVE[name]:
+        found = (tmp_path / file).read_bytes()
+        assert found.count(b"\n") >= 2 if file.startswith("table") else len(found) > 1000, file
+        assert not file.endswith(".png") or found[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_has_its_parts(name):
     folder = ROOT / "experiments" / name
@@ -74,7 +95,7 @@ def test_an_experiment_has_its_parts(name):
 
 
 def test_every_experiment_has_a_smoke_test_here():
-    assert set(EXPERIMENTS) == {"lorenz", "recordings"}
+    assert set(EXPERIMENTS) == {"lorenz", "recordings", *LEAVE}
 
 
 @pytest.mark.parametrize("name", ["r1838", "r050"])

@@ -26,7 +26,13 @@ def run(path: Path, folder: Path, **environment: str) -> str:
 
 
 def test_the_notebooks_are_there():
-    assert NAMES == ["01_from_recording_to_batch", "02_from_batch_to_live_decoder"]
+    assert NAMES == [
+        "01_from_recording_to_batch",
+        "02_from_batch_to_live_decoder",
+        "03_networks_that_emulate_hmms",
+        "04_fixed_points",
+        "05_mechanism",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
@@ -55,3 +61,16 @@ def test_from_batch_to_live_decoder(tmp_path):
     printed = run(NOTEBOOKS[1], tmp_path)
     assert "multimodal" in printed
     assert "end of the gap" in printed
+
+
+@pytest.mark.slow
+def test_networks_that_emulate_hmms(tmp_path):
+    printed = run(NOTEBOOKS[2], tmp_path)
+    assert "the network: " in printed
+    assert "match.html" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS[3:], ids=NAMES[3:])
+def test_fixed_points_and_mechanism(path, tmp_path):
+    assert run(path, tmp_path).strip()

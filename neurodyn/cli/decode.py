@@ -1,4 +1,4 @@
-"""``neurodyn decode FILE.nwb``: fit a decoder to a recording and show how well it decodes what was held out."""
+"""``neurodyn decode FILE``: fit a decoder to a recording and show how well it decodes what was held out."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,10 +7,11 @@ from pathlib import Path
 
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, time_folds, to_bins
 from neurodyn.cli.options import PARSERS, DecodeOptions, argument, merge, read_config
+from neurodyn.cli.reading import read
 from neurodyn.cli.study import MULTIMODAL, RIDGE, Study, run_study
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation import Method
-from neurodyn.recording import Recording, read_nwb
+from neurodyn.recording import Recording
 
 _HELP = {
     "target": ("NAMES", "what to decode: position, velocity, speed, log_speed, head_direction or a series' name"),
@@ -31,8 +32,8 @@ _HELP = {
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("decode", help="fit a real-time decoder to an NWB file and report how well it does")
-    parser.add_argument("file", metavar="FILE", type=Path, help="NWB file")
+    parser = subparsers.add_parser("decode", help="fit a real-time decoder to a recording and report how well it does")
+    parser.add_argument("file", metavar="FILE", type=Path, help="NWB, HDF5 or MATLAB file")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file with any of the options below")
     for name, (metavar, text) in _HELP.items():
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = merge(config, vars(arguments))
     if not options.target:
         raise InputError("there is no target to decode: name one or more with --target, for example position")
-    study = build_study(read_nwb(arguments.file), options)
+    study = build_study(read(arguments.file), options)
     run_study(study, arguments.out)
     return 0
 

@@ -30,8 +30,9 @@ class DemoSizes:
         Shortest and longest starting time constant of the latent modes, seconds.
     epochs
         Passes over the training trials.
-    ridge_seconds
-        Time constants of the yardstick's filters: the attractor turns in less than a second.
+    trace_seconds
+        Time constants of the yardstick's filters, and of the fading memory that the model reads out beside its states:
+        the attractor turns in less than a second.
     """
 
     trials: int = 150
@@ -45,7 +46,7 @@ class DemoSizes:
     fusion: tuple[int, ...] = (64,)
     memory: tuple[float, float] = (0.02, 1.0)
     epochs: int = 40
-    ridge_seconds: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)
+    trace_seconds: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 SIZES = DemoSizes()
@@ -87,7 +88,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         decoder=sizes.decoder,
         fusion=sizes.fusion,
         memory=sizes.memory,
-        traces=sizes.ridge_seconds,
+        traces=sizes.trace_seconds,
         training=TrainingConfig(epochs=sizes.epochs, seed=seed),
         progress=False,
     )
@@ -95,7 +96,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         title="Simulated recording of a stochastic Lorenz attractor",
         batch=batch,
         folds=tuple(trial_folds(batch, folds, seed=seed)),
-        methods=comparison(batch.names, model, CausalRidge(ExponentialFilters(sizes.ridge_seconds))),
+        methods=comparison(batch.names, model, CausalRidge(ExponentialFilters(sizes.trace_seconds))),
         seed=seed,
         jobs=jobs,
         settings={

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neurodyn.recording import ItemSummary, describe, read_nwb
+from neurodyn.cli.reading import read
+from neurodyn.recording import ItemSummary, describe
 
 # Least width of each column, so that words stay whole in 80 columns; None: never broken.
 _COLUMNS = {
@@ -27,14 +28,14 @@ _WIDTH_OFF_SCREEN = 120
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("inspect", help="show what is in an NWB file, as a table")
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="NWB file")
+    parser = subparsers.add_parser("inspect", help="show what is in a recording, as a table")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="NWB, HDF5 or MATLAB file")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one table per file; nothing is printed unless every file can be read."""
-    recordings = [read_nwb(path) for path in arguments.files]
+    recordings = [read(path) for path in arguments.files]
     console = Console()
     if not console.is_terminal:  # a pipe or a file has no width: do not squeeze the table into 80 columns
         console = Console(width=max(console.width, _WIDTH_OFF_SCREEN))

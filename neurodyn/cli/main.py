@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import neurodyn
-from neurodyn.cli import decode, demo, inspect
+from neurodyn.cli import bench, convert, decode, demo, emulate, explain, inspect, replay, serve
 from neurodyn.errors import InputError, NeurodynError
 
 # Each module offers add_parser(subparsers), which sets the default `run` to a function of the arguments.
-COMMANDS = (demo, decode, inspect)
+COMMANDS = (demo, inspect, convert, decode, serve, replay, emulate, explain, bench)
 
 INTERRUPTED = 130
 """What a shell reports for a command that was stopped with Ctrl-C."""

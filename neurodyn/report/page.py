@@ -43,13 +43,34 @@ def render_page(
     facts, settings, versions
         Numbers beside the tables, options, and packages, by name.
     """
+    values = {
+        "title": title, "sentence": sentence, "dims": dims, "tables": tables, "facts": facts, "settings": settings,
+        "versions": versions,
+    }  # fmt: skip
+    return fill_template("template.html.j2", values, pictures)
+
+
+def fill_template(name: str, values: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
+    """Fill a template of this folder: ``template.html.j2``, or one that puts its own tables into that.
+
+    Parameters
+    ----------
+    name
+        File name of the template.
+    values
+        What it needs, by name; a name that is missing is an error.
+    pictures
+        In the order shown.
+    """
     jinja2 = import_extra("jinja2", "report")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    source = files("neurodyn.report").joinpath("template.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
     shown: list[dict[str, Any]] = [
         {"title": p.title, "caption": p.caption, "data": base64.b64encode(p.png).decode("ascii")} for p in pictures
     ]
-    return environment.from_string(source).render(
-        title=title, sentence=sentence, dims=dims, tables=tables, pictures=shown, facts=facts, settings=settings,
-        versions=versions,
-    )  # fmt: skip
+    return environment.get_template(name).render(**values, pictures=shown)
+
+
+def _source(name: str) -> str:
+    return files("neurodyn.report").joinpath(name).read_text(encoding="utf-8")

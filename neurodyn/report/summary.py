@@ -1,16 +1,13 @@
 """The numbers of a study under stable keys, and its finding in one sentence."""
 
-import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.evaluation import CrossValidation
-
-_PACKAGES = ("neurodyn", "jax", "flax", "optax", "numpyro", "numpy", "scipy", "xarray")
+from neurodyn.versions import versions
 
 
 def summary_of(
@@ -58,17 +55,6 @@ def sizes_of(batch: MultimodalBatch) -> dict[str, Any]:
         "channels": {m.name: m.n_channels for m in batch.modalities},
         "clock_bins": {m.name: m.clock for m in batch.modalities},
     }
-
-
-def versions() -> dict[str, str]:
-    """Version of Python and of each package a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree that was not installed
-            found[package] = "unknown"
-    return found
 
 
 def finding(result: CrossValidation, *, yardstick: str = "ridge") -> str:

@@ -1,0 +1,67 @@
+"""``neurodyn bench NAME``: speed and memory, next to a named baseline of the same run."""
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from neurodyn.benchmarks.timing import Report
+
+# Module of neurodyn.benchmarks and what it times.  Imported only when asked for: each is heavy.
+BENCHMARKS: dict[str, tuple[str, str]] = {
+    "emulate": ("emulate", "a training step next to eager PyTorch with GeomLoss, and generation"),
+    "streams": ("streams", "source to sink over ZeroMQ, decoded by another process"),
+    "realtime": ("realtime", "time per bin of a live decoder, at the rate of the bins and flat out"),
+    "train": ("training", "a step of training: kinds of masks, a loop over trials, the matrix products alone"),
+    "filter": ("filtering", "the filter of a linear Gaussian model next to dynamax's; a recording of an hour"),
+    "smooth": ("filtering", "the smoother of a linear Gaussian model next to dynamax's; a recording of an hour"),
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("bench", help="measure speed and memory next to a baseline")
+    names = parser.add_subparsers(required=True, metavar="NAME")
+    for name, (module, text) in BENCHMARKS.items():
+        benchmark = names.add_parser(name, help=text, description=text)
+        importlib.import_module(f"neurodyn.benchmarks.{module}").add_options(benchmark)
+        benchmark.add_argument("--json", type=Path, metavar="FILE", help="also write every number to this file")
+        benchmark.add_argument("--figure", type=Path, metavar="FILE", help="also draw the growth with size")
+        benchmark.set_defaults(run=run, module=module, name=name)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one benchmark, print its table and write what was asked for."""
+    report = importlib.import_module(f"neurodyn.benchmarks.{arguments.module}").run(arguments)
+    Console().print(report_table(report))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+    if arguments.figure:
+        from neurodyn.plotting.benchmarks import save_growth
+
+        save_growth(report, arguments.figure)
+    return 0
+
+
+def report_table(report: "Report") -> Table:
+    """Lay the measurements out as a table: ratio first."""
+    table = Table(title=f"bench {report.name}: {report.machine['processor']}, {report.machine['cores']} cores")
+    for column in ("what", "sizes", "times as fast", "as", "seconds", "notes"):
+        table.add_column(column, overflow="fold")
+    for row in report.measurements:
+        sizes = ", ".join(f"{key} {value}" for key, value in row.sizes.items())
+        ratio = f"{row.ratio:.2f}" if row.baseline else ""
+        notes = ", ".join(f"{key} {_short(value)}" for key, value in row.notes.items())
+        table.add_row(row.name, sizes, ratio, row.baseline, f"{row.seconds:.4g}", notes)
+    for target, outcome in report.targets.items():
+        table.add_row(target, "", "", "", "", outcome)
+    return table
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -1,0 +1,175 @@
+"""``neurodyn emulate``: train a network to emit the sequences of a hidden Markov model, and show how well it does."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from neurodyn.cli.study import output_folder, write_atomically
+from neurodyn.errors import InputError, import_extra, unknown_name
+
+if TYPE_CHECKING:
+    from neurodyn.emulation import HmmEmulator, Match, TrainingConfig
+    from neurodyn.markov import HiddenMarkovModel
+
+_STATES = {"chain": 3, "fully_connected": 3, "cycle": 4}
+_FLOOR_DRAWS = 3
+_OVERRIDES = ("batch", "epochs", "sequences", "validation")
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("emulate", help="train a network to emulate a hidden Markov model")
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--family", metavar="NAME", help="chain, fully_connected or cycle")
+    model.add_argument("--hmm", metavar="FILE", type=Path, help="JSON with initial, transitions, emissions, ...")
+    parser.add_argument("--states", metavar="N", type=int, help="hidden states of the family (3; 4 for a cycle)")
+    parser.add_argument("--hidden", metavar="N", type=int, default=150, help="units of the network (150)")
+    parser.add_argument("--inputs", metavar="N", type=int, default=100, help="dimensions of its noise (100)")
+    parser.add_argument("--cell", metavar="NAME", default="relu", help="relu, tanh or gru (relu)")
+    parser.add_argument("--scale", metavar="NAME", default="laptop", help="paper, laptop or smoke (laptop)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of everything random (0)")
+    for name in _OVERRIDES:
+        parser.add_argument(f"--{name}", metavar="N", type=int, help=f"instead of the {name} of the scale")
+    parser.add_argument("--trials", metavar="N", type=int, help="trials that are compared (30000; 400 at scale smoke)")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for network, report and summary")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check everything, then train, compare, write and print."""
+    from neurodyn.emulation import HmmEmulator, MatchConfig, match
+    from neurodyn.report.emulation import write_match_report
+
+    for module, extra in (("matplotlib", "plot"), ("jinja2", "report")):
+        import_extra(module, extra)
+    hmm = _hmm(arguments)
+    training = _training(arguments, hmm)
+    emulator = HmmEmulator(arguments.hidden, arguments.inputs, arguments.cell, training)
+    smoke = arguments.scale == "smoke"
+    trials = arguments.trials or (400 if smoke else 30_000)
+    config = MatchConfig(resamples=50) if smoke else MatchConfig()
+    if trials < 2 * config.folds:
+        raise InputError(f"--trials must be at least {2 * config.folds}, got {trials}")
+    console = Console(stderr=True)
+    with output_folder(arguments.out):
+        started = time.perf_counter()
+        fitted = emulator.fit(hmm, directory=arguments.out)
+        trained = time.perf_counter()
+        with console.status("comparing the network with the model"):
+            found = match(_Symbols(fitted), hmm, trials=trials, seed=arguments.seed, config=config)
+            summary = summary_of(fitted, found, scale=arguments.scale, seconds=(trained - started))
+        title = f"{hmm.name}: {arguments.hidden} {arguments.cell} units, {arguments.inputs} inputs"
+        page = write_match_report(
+            found, arguments.out, title=title, history=fitted.history, settings=_settings(training, arguments.scale)
+        )
+        summary["seconds"] = round(time.perf_counter() - started, 2)
+        write_atomically(arguments.out / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    Console().print(_table(summary))
+    Console().print(escape(str(page)), soft_wrap=True)
+    return 0
+
+
+def summary_of(emulator: "HmmEmulator", found: "Match", *, scale: str, seconds: float) -> dict[str, Any]:
+    """What a study of many networks needs of one, under stable keys.
+
+    ``sinkhorn_validation`` is the validation of the parameters that were kept, ``sinkhorn_test`` that of other
+    sequences and noise, and ``sinkhorn_floor`` the mean of new sequences of the model in the network's place.
+    """
+    training, history = emulator.config.training, emulator.history
+    finished = emulator.status == "finished"
+    kept = len(history.validation) - 1 if finished else history.validation.index(history.best)
+    floor = [emulator.floor(seed=training.seed + 1_000_003 * draw) for draw in range(1, _FLOOR_DRAWS + 1)]
+    return {
+        "model": emulator.hmm.name,
+        "states": emulator.hmm.states,
+        "cell": emulator.cell,
+        "hidden": emulator.hidden,
+        "inputs": emulator.inputs,
+        "seed": training.seed,
+        "scale": scale,
+        "objective": training.objective.value,
+        "status": emulator.status,
+        "epochs": len(history.loss),
+        "kept_epoch": history.validation_epoch[kept],
+        "sinkhorn_validation": history.validation[kept],
+        "sinkhorn_test": emulator.divergence(seed=training.seed + 1),
+        "sinkhorn_floor": sum(floor) / len(floor),
+        "sinkhorn_floor_spread": max(floor) - min(floor),
+        "sinkhorn_batch": training.validation,
+        **found.summary(),
+        "training_seconds": round(seconds, 2),
+        "training": asdict(training),
+    }
+
+
+class _Symbols:
+    """A network seen through its symbols: keeping the states of so many trials would take gigabytes."""
+
+    def __init__(self, emulator: "HmmEmulator") -> None:
+        self.generate: Callable[..., Any] = emulator.generate_symbols
+
+
+def _hmm(arguments: argparse.Namespace) -> "HiddenMarkovModel":
+    from neurodyn import markov
+
+    if arguments.hmm is not None:
+        if arguments.states is not None:
+            raise InputError("--states belongs to --family: a model from a file has its own states")
+        return _read_hmm(arguments.hmm)
+    families = {"chain": markov.linear_chain, "fully_connected": markov.fully_connected, "cycle": markov.cycle}
+    name = arguments.family.replace("-", "_")
+    if name not in families:
+        raise unknown_name("family", arguments.family, families)
+    return families[name](_STATES[name] if arguments.states is None else arguments.states)
+
+
+def _read_hmm(path: Path) -> "HiddenMarkovModel":
+    from neurodyn.markov import HiddenMarkovModel
+
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(entries, dict):
+        raise InputError(f"{path} must hold one JSON object with initial, transitions, emissions, name, trial_steps")
+    try:
+        return HiddenMarkovModel.from_dict(entries)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _training(arguments: argparse.Namespace, hmm: "HiddenMarkovModel") -> "TrainingConfig":
+    from neurodyn.emulation import training_at
+
+    given = {name: getattr(arguments, name) for name in _OVERRIDES if getattr(arguments, name) is not None}
+    return replace(training_at(arguments.scale, hmm), seed=arguments.seed, **given)
+
+
+def _settings(training: "TrainingConfig", scale: str) -> dict[str, str]:
+    """Settings as a reader of the report wants to see them."""
+    return {"scale": scale, **{name.replace("_", " "): str(value) for name, value in asdict(training).items()}}
+
+
+def _table(summary: dict[str, Any]) -> Table:
+    table = Table(title=f"{summary['model']}: {summary['verdict']}", title_justify="left", show_edge=False)
+    for column in ("", "network", "model itself"):
+        table.add_column(column)
+    table.add_row(
+        f"Sinkhorn divergence at {summary['sinkhorn_batch']}, validation",
+        f"{summary['sinkhorn_validation']:.3f}",
+        f"{summary['sinkhorn_floor']:.3f}",
+    )
+    for name in ("transition_error_max", "frequency_error_max", "volatility_ratio"):
+        table.add_row(name.replace("_", " "), f"{summary[name]:.4f}", f"{summary[f'{name}_floor']:.4f}")
+    table.add_row("seconds", f"{summary['seconds']:.0f}", "")
+    return table

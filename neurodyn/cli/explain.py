@@ -1,0 +1,127 @@
+"""``neurodyn explain DIR``: how a trained network emulates its hidden Markov model, claim by claim."""
+
+import argparse
+import csv
+import io
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import neurodyn
+from neurodyn.cli.study import output_folder, write_atomically
+from neurodyn.errors import import_extra
+
+if TYPE_CHECKING:
+    from neurodyn.mechanism import Explanation
+
+_PACKAGES = ("jax", "numpy", "scipy", "xarray")
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser("explain", help="test nine claims on how a trained network emulates its HMM")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a network that was trained and saved")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="folder for report.html, mechanism.nc, table.csv (DIR/mechanism)"
+    )
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--quick", action="store_true", help="small sizes that show that everything works")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load the network, test the claims, write the results, print the verdicts."""
+    from neurodyn.emulation import HmmEmulator
+    from neurodyn.mechanism import ExplainConfig, explain, quick
+
+    for module, extra in (("matplotlib", "plot"), ("jinja2", "report")):
+        import_extra(module, extra)
+    emulator = HmmEmulator.load(arguments.folder)
+    out = arguments.out or arguments.folder / "mechanism"
+    config = quick() if arguments.quick else ExplainConfig()
+    screen = Console(stderr=True)
+    with output_folder(out):
+        with screen.status("recording") as status:
+            explanation = explain(
+                emulator, config=config, seed=arguments.seed, report=lambda part: status.update(f"explain: {part}")
+            )
+        write_results(explanation, out, seed=arguments.seed, title=f"How a network emulates {explanation.hmm}")
+    Console().print(verdict_table(explanation))
+    Console().print(f"{escape(str(out / 'report.html'))}", soft_wrap=True)
+    return 0
+
+
+def write_results(explanation: "Explanation", out: Path, *, seed: int, title: str) -> None:
+    """Write report.html, mechanism.nc, table.csv and verdicts.json into a folder."""
+    from neurodyn.report.mechanism import render_explanation
+
+    facts = {
+        "network": explanation.network,
+        "model": explanation.hmm,
+        "seed": str(seed),
+        "time": f"{sum(explanation.seconds.values()):.0f} s",
+        **{f"time of {name}": f"{seconds:.1f} s" for name, seconds in explanation.seconds.items()},
+    }
+    versions = {"neurodyn": neurodyn.__version__, "python": platform.python_version()}
+    versions |= {package: version(package) for package in _PACKAGES}
+    explanation.to_xarray().to_netcdf(out / "mechanism.nc", engine="scipy")
+    write_atomically(out / "table.csv", _csv(explanation))
+    write_atomically(out / "verdicts.json", json.dumps(_summary(explanation, seed), indent=2) + "\n")
+    write_atomically(out / "report.html", render_explanation(explanation, title=title, facts=facts, versions=versions))
+
+
+def verdict_table(explanation: "Explanation") -> Table:
+    """Lay the verdicts out as a table."""
+    table = Table(
+        title=f"{explanation.hmm}, {explanation.network}", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
+    )
+    for column in ("claim", "", "verdict", "number", "control"):
+        table.add_column(column, overflow="fold")
+    for found in explanation.findings:
+        row = (
+            str(found.number),
+            found.name.replace("_", " "),
+            found.verdict.value,
+            str(found.estimate),
+            str(found.control),
+        )
+        table.add_row(*(escape(cell) for cell in row))
+    return table
+
+
+def _csv(explanation: "Explanation") -> str:
+    rows, text = explanation.to_rows(), io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _summary(explanation: "Explanation", seed: int) -> dict:
+    """Plain values under stable keys."""
+    return {
+        "hmm": explanation.hmm,
+        "network": explanation.network,
+        "seed": seed,
+        "seconds": {name: round(value, 2) for name, value in explanation.seconds.items()},
+        "claims": [
+            {
+                "claim": found.number,
+                "name": found.name,
+                "verdict": found.verdict.value,
+                "statistic": found.estimate.name,
+                "value": str(found.estimate),
+                "control": str(found.control),
+                "criteria": [{"text": c.text, "found": str(c.estimate), "holds": c.holds} for c in found.criteria],
+                "notes": list(found.notes),
+            }
+            for found in explanation.findings
+        ],
+    }

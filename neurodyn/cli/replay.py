@@ -1,0 +1,108 @@
+"""``neurodyn replay FILE --to ADDRESS``: a recording as if it were being recorded now."""
+
+import argparse
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from neurodyn.cli.options import argument, width
+from neurodyn.cli.reading import read
+from neurodyn.errors import InputError
+from neurodyn.realtime.streams import EndOfStream, Sink, open_sink, parse_address
+from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
+from neurodyn.realtime.streams.lsl import LslSink
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    text = "play a recording to Lab Streaming Layer, ZeroMQ or Redis, as if it were being recorded"
+    parser = subparsers.add_parser("replay", help=text, description=text)
+    parser.add_argument("file", metavar="FILE", type=Path, help="NWB, HDF5 or MATLAB file")
+    parser.add_argument(
+        "--to", metavar="ADDRESS", required=True, type=argument(parse_address),
+        help="lsl://name, zmq://127.0.0.1:5555 or redis://127.0.0.1:6379/prefix",
+    )  # fmt: skip
+    speed = argument(_speed)
+    parser.add_argument("--speed", metavar="S", type=speed, default=1.0, help="recorded seconds per second (1)")
+    parser.add_argument("--chunk", metavar="TIME", type=argument(width), default=0.005, help="length of a chunk (5ms)")
+    parser.add_argument("--start", metavar="SECONDS", type=float, help="of the recording (its first sample)")
+    parser.add_argument("--stop", metavar="SECONDS", type=float, help="of the recording (its last sample)")
+    parser.add_argument(
+        "--stream", metavar="ITEM=NAME", action="append", default=[], type=argument(_pair),
+        help="play this item only, under this name; repeatable (all; 'spikes' and 'field' if there is one of each)",
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play to the end of the recording, or until Ctrl-C."""
+    if arguments.to.scheme is Scheme.FILE:
+        raise InputError("a replay goes to lsl://, zmq:// or redis://, not to a file")
+    options = ReplayOptions(
+        speed=arguments.speed,
+        chunk=arguments.chunk,
+        start=arguments.start,
+        stop=arguments.stop,
+        names=dict(arguments.stream) or None,
+    )
+    replay = FileReplay(read(arguments.file), options, live=True)
+    console = Console(stderr=True)
+    sink = open_sink(arguments.to)
+    try:
+        tell(console, [arguments.to.warning()])
+        signal.signal(signal.SIGTERM, _interrupt)
+        play(replay, sink, console)
+    finally:
+        sink.close()
+    return 0
+
+
+def play(replay: FileReplay, sink: Sink, console: Console) -> None:
+    """Send every chunk when it is due, with a bar that shows where in the recording this is."""
+    if isinstance(sink, LslSink):
+        for chunk in replay.first_chunks():
+            sink.announce(chunk)
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.1f} of {task.total:.1f} s")
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("replay", total=replay.seconds)
+        while True:
+            try:
+                chunks = replay.read(0.1)
+            except EndOfStream:
+                progress.update(task, completed=replay.seconds)
+                return
+            for chunk in chunks:
+                sink.write(chunk)
+            progress.update(task, completed=replay.played)
+
+
+def tell(console: Console, warnings: Sequence[str]) -> None:
+    """Print what there is to say, a line each."""
+    for warning in warnings:
+        if warning:
+            console.print(f"neurodyn: warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _pair(text: str) -> tuple[str, str]:
+    item, sign, name = text.partition("=")
+    if not (item and sign and name):
+        raise InputError(f"expected ITEM=NAME, like lfp=field, got '{text}'")
+    return item, name
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        raise InputError(f"expected a speed like 1, 0.5 or 10, got '{text}'") from None
+    if not speed > 0:
+        raise InputError(f"expected a speed of more than 0, got '{text}'")
+    return speed

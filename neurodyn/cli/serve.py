@@ -1,0 +1,222 @@
+"""``neurodyn serve MODEL --from ADDRESS --to ADDRESS``: a fitted decoder, live."""
+
+import argparse
+import contextlib
+import math
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from neurodyn.binning.batch import Modality
+from neurodyn.cli.live_view import summary, view
+from neurodyn.cli.options import argument, seconds, width
+from neurodyn.cli.replay import tell
+from neurodyn.errors import InputError
+from neurodyn.realtime import EventLog, RealtimeDecoder
+from neurodyn.realtime.clock import DataClock, LiveClock, ReplayClock
+from neurodyn.realtime.inputs import learn_rates, modalities_of, sampled
+from neurodyn.realtime.monitor import Monitor
+from neurodyn.realtime.service import Service, ServiceOptions, make_service
+from neurodyn.realtime.streams import Address, MergedSource, Source, open_sink, open_source, parse_address
+from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.web import WebPage
+from neurodyn.realtime.writers import SinkWriter, SnapshotFile
+
+WEB_PORT = 8765
+LEARN_SECONDS = 10.0
+"""How long the first samples are waited for, from which the rate of a stream is told."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command to the command line."""
+    text = "decode live data with a fitted model"
+    parser = subparsers.add_parser("serve", help=text, description=text)
+    address = argument(parse_address)
+    parser.add_argument("model", metavar="MODEL", type=Path, help="what model.save() or model.export() wrote")
+    parser.add_argument(
+        "--from", dest="sources", metavar="ADDRESS", action="append", required=True, type=address,
+        help="lsl://name, zmq://127.0.0.1:5555, redis://127.0.0.1:6379/prefix or file://session.nwb; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--to", dest="sinks", metavar="ADDRESS", action="append", default=[], type=address,
+        help="where estimates go, as above, or file://decoded.jsonl; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--web", metavar="PORT", nargs="?", type=int, const=WEB_PORT,
+        help=f"also show a page on http://127.0.0.1:PORT ({WEB_PORT})",
+    )  # fmt: skip
+    parser.add_argument("--snapshot", metavar="FILE", type=Path, help="go on from this file, and keep the state in it")
+    parser.add_argument(
+        "--snapshot-every", metavar="TIME", type=argument(width), default=ServiceOptions.snapshot_every,
+        help="how often (5s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--patience", metavar="TIME", type=argument(seconds), default=0.01,
+        help="how long a bin waits for data that are on their way (10ms)",
+    )  # fmt: skip
+    parser.add_argument("--spin", action="store_true", help="never sleep: lower latency, and a core fully busy")
+    parser.add_argument(
+        "--rate", metavar="NAME=HZ", action="append", default=[], type=argument(_rate),
+        help="samples per second of a stream; repeatable (told from the first data)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log", metavar="FILE", type=Path, help="also write every event to this file, a line of JSON each"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Decode until the source ends, Ctrl-C or SIGTERM."""
+    decoder, modalities = load_decoder(arguments.model)
+    console = Console(stderr=True)
+    tell(console, [address.warning() for address in (*arguments.sources, *arguments.sinks)])
+    with contextlib.ExitStack() as stack:
+        log = EventLog(file=None if arguments.log is None else stack.enter_context(_opened(arguments.log)))
+        monitor = Monitor([row.name for row in modalities], log)
+        service, first = _session(arguments, decoder, modalities, monitor, console)
+        stop = stack.enter_context(_stopped_by_signals())
+        with _shown(monitor, decoder.target_names, arguments.model.name, console):
+            service.run(stop, first=first)
+    print(f"neurodyn serve: {summary(monitor.status())}", file=sys.stderr)
+    return 0
+
+
+def load_decoder(path: Path) -> tuple[RealtimeDecoder, tuple[Modality, ...]]:
+    """Live decoder and its table of modalities, from a saved or an exported model.
+
+    Raises
+    ------
+    InputError
+        If the file is neither.
+    """
+    if not path.exists():
+        raise InputError(f"there is no model '{path}': give what model.save() or model.export() wrote")
+    if path.suffix == ".npz":
+        decoder = RealtimeDecoder.load(path)
+        return decoder, modalities_of(decoder)
+    from neurodyn.multiscale import MultiscaleDecoder
+
+    fitted = MultiscaleDecoder.load(path).fitted_
+    assert fitted is not None
+    return RealtimeDecoder(fitted), fitted.modalities
+
+
+def source_of(addresses: Sequence[Address]) -> Callable[[], Source]:
+    """What opens all sources as one."""
+
+    def connect() -> Source:
+        sources = [open_source(address) for address in addresses]
+        return sources[0] if len(sources) == 1 else MergedSource(sources)
+
+    return connect
+
+
+def clock_of(addresses: Sequence[Address]) -> DataClock:
+    """Files alone have a clock of their own, which goes as fast as they are read."""
+    return ReplayClock() if _files_only(addresses) else LiveClock()
+
+
+def _session(
+    arguments: argparse.Namespace,
+    decoder: RealtimeDecoder,
+    modalities: Sequence[Modality],
+    monitor: Monitor,
+    console: Console,
+) -> tuple[Service, list]:
+    """Connect everything; a wrong address ends the command before anything is decoded."""
+    connect = source_of(arguments.sources)
+    with contextlib.ExitStack() as opened:
+        source = connect()
+        opened.callback(source.close)
+        sinks = []
+        for address in arguments.sinks:
+            sinks.append(SinkWriter(open_sink(address), address.scheme.value, monitor.log))
+            opened.callback(sinks[-1].close)
+        if arguments.web is not None:
+            page = WebPage(monitor, decoder.target_names, title=arguments.model.stem, port=arguments.web)
+            sinks.append(SinkWriter(page, "page", monitor.log))
+            opened.callback(sinks[-1].close)
+            console.print(f"neurodyn serve: {page.address}", markup=False, highlight=False)
+        rates = dict(arguments.rate)
+        unknown = [name for name in sampled(modalities) if name not in rates]
+        if unknown:
+            console.print(f"neurodyn serve: waiting for {', '.join(unknown)}", markup=False, highlight=False)
+        learned, first = learn_rates(source, unknown, timeout=LEARN_SECONDS)
+        service = make_service(
+            decoder, modalities, _once_more(source, connect), sinks, clock_of(arguments.sources), monitor,
+            rates=rates | learned,
+            patience=arguments.patience,
+            snapshots=None if arguments.snapshot is None else SnapshotFile(arguments.snapshot, monitor.log),
+            options=_options(arguments, decoder),
+        )  # fmt: skip
+        opened.pop_all()  # the service closes them now
+    return service, first
+
+
+def _options(arguments: argparse.Namespace, decoder: RealtimeDecoder) -> ServiceOptions:
+    """A live estimate is late one bin after its data should have been there; of a file none is."""
+    tolerance = math.inf if _files_only(arguments.sources) else arguments.patience + decoder.width
+    poll = 0.0 if arguments.spin else ServiceOptions.poll
+    return ServiceOptions(poll=poll, tolerance=tolerance, snapshot_every=arguments.snapshot_every)
+
+
+def _files_only(addresses: Sequence[Address]) -> bool:
+    return all(address.scheme is Scheme.FILE for address in addresses)
+
+
+def _once_more(opened: Source, connect: Callable[[], Source]) -> Callable[[], Source]:
+    """The source that is open already, and new ones after that."""
+    waiting = [opened]
+    return lambda: waiting.pop() if waiting else connect()
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that the session ends with its last snapshot."""
+    stop = threading.Event()
+    old = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _shown(monitor: Monitor, names: Sequence[str], title: str, console: Console) -> Iterator[None]:
+    """The live view, if there is a terminal to show it on."""
+    if not console.is_terminal:
+        yield
+        return
+
+    def render() -> RenderableType:
+        return view(monitor.status(), names, title=title)
+
+    with Live(get_renderable=render, console=console, refresh_per_second=4, transient=True):
+        yield
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator:
+    try:
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write the log '{path}': {error.strerror or error}") from error
+    with file:
+        yield file
+
+
+def _rate(text: str) -> tuple[str, float]:
+    name, sign, number = text.partition("=")
+    try:
+        rate = float(number)
+    except ValueError:
+        rate = math.nan
+    if not (name and sign and 0 < rate < math.inf):
+        raise InputError(f"expected NAME=HZ, like field=1000, got '{text}'")
+    return name, rate

@@ -1,0 +1,79 @@
+"""How time grows with size."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from neurodyn.errors import import_extra
+from neurodyn.plotting.style import axes, quiet
+
+
+def plot_growth(measurements: Sequence[Any], *, along: str = "", ax: Any = None) -> Any:
+    """Draw seconds against a size, one line per thing measured, both axes logarithmic.
+
+    Parameters
+    ----------
+    measurements
+        `neurodyn.benchmarks.timing.Measurement`: ``name``, ``sizes`` and ``seconds`` are read. Of each thing those
+        are drawn that differ in nothing but the size on the axis.
+    along
+        Name of the size on the horizontal axis; if empty, the one that takes most values.
+    ax
+        Axes; new ones if None.
+
+    Returns
+    -------
+    The axes.
+    """
+    ax = quiet(axes(ax))
+    along = along or max(_sizes(measurements), key=lambda size: len(_longest(measurements, size)))
+    for name in dict.fromkeys(row.name for row in measurements):
+        rows = _longest([row for row in measurements if row.name == name], along)
+        if rows:
+            ax.loglog(*zip(*sorted(rows.items()), strict=True), marker="o", label=name)
+    ax.set_xlabel(along)
+    ax.set_ylabel("seconds")
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def save_growth(report: Any, path: Path) -> None:
+    """Write a picture with one panel per size that something was measured at several values of.
+
+    Parameters
+    ----------
+    report
+        `neurodyn.benchmarks.timing.Report`.
+    path
+        File whose suffix says the format.
+    """
+    backend, module = import_extra("matplotlib.backends.backend_agg", "plot"), import_extra("matplotlib.figure", "plot")
+    sizes = growing_sizes(report.measurements) or [""]
+    figure = module.Figure(figsize=(4.2 * len(sizes), 3.4), layout="constrained")
+    backend.FigureCanvasAgg(figure)
+    for size, ax in zip(sizes, figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0], strict=True):
+        plot_growth(report.measurements, along=size, ax=ax)
+    figure.suptitle(f"bench {report.name}")
+    figure.savefig(path, dpi=120)
+
+
+def growing_sizes(measurements: Sequence[Any]) -> list[str]:
+    """Sizes that some thing was measured at two or more values of, the other sizes being equal."""
+    names = dict.fromkeys(row.name for row in measurements)
+    groups = [[row for row in measurements if row.name == name] for name in names]
+    return [size for size in _sizes(measurements) if any(len(_longest(group, size)) > 1 for group in groups)]
+
+
+def _sizes(measurements: Sequence[Any]) -> list[str]:
+    """Names of the sizes that are numbers, in order."""
+    return list(dict.fromkeys(k for row in measurements for k, v in row.sizes.items() if not isinstance(v, str)))
+
+
+def _longest(measurements: Sequence[Any], along: str) -> dict[Any, float]:
+    """Seconds by one size, of the measurements whose other sizes are those that it was varied at most."""
+    series: dict[Any, dict[Any, float]] = {}
+    for row in measurements:
+        if along in row.sizes:
+            others = tuple(sorted((k, v) for k, v in row.sizes.items() if k != along))
+            series.setdefault((row.name, others), {})[row.sizes[along]] = row.seconds
+    return max(series.values(), key=len, default={})

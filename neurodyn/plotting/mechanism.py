@@ -1,0 +1,313 @@
+"""Figures of the nine claims of ``neurodyn.mechanism``: each takes the data of one finding and axes."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurodyn.plotting.style import GREY, TRUTH, axes, quiet
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_BANDS = {"transition": "#D55E00", "kick zone": "#E69F00", "cluster": "#0072B2"}
+
+
+def plot_collapse(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw the size of the activity without input along each run, from starts of very different size.
+
+    Parameters
+    ----------
+    data
+        ``size`` (step x start), relative to the activity under noise, and ``collapsed`` (start).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    size = np.asarray(data["size"])
+    collapsed = np.asarray(data["collapsed"]).astype(bool)
+    floor = 1e-12
+    for kind, colour in ((collapsed, _COLOURS[1]), (~collapsed, _COLOURS[0])):
+        if kind.any():
+            name = "come to the common point" if colour == _COLOURS[1] else "do not"
+            lines = ax.plot(np.maximum(size[:, kind], floor), color=colour, linewidth=0.5, alpha=0.5)
+            lines[0].set_label(f"{kind.sum()} runs {name}")
+    ax.set_yscale("log")
+    ax.set_ylim(bottom=floor)
+    ax.set_xlabel("step without input")
+    ax.set_ylabel("size of the activity (1: under noise)")
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def plot_rotation(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw the current of probability as arrows on the occupancy of the leading plane, with one trajectory.
+
+    Parameters
+    ----------
+    data
+        ``occupancy`` (x, y), ``current`` (x, y, axis), ``trajectory`` (trial, time, axis).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax, size=(5.0, 4.5)))
+    x, y = np.asarray(data["x"]), np.asarray(data["y"])
+    ax.pcolormesh(x, y, np.asarray(data["occupancy"]).T, cmap="Greys", shading="nearest", alpha=0.6)
+    path = np.asarray(data["trajectory"])[0]
+    ax.plot(path[:, 0], path[:, 1], color=_COLOURS[1], linewidth=0.6, alpha=0.6)
+    flow = np.asarray(data["current"])
+    ax.quiver(x, y, flow[..., 0].T, flow[..., 1].T, color=_COLOURS[0], pivot="mid")
+    ax.set_xlim(x[0], x[-1])
+    ax.set_ylim(y[0], y[-1])
+    ax.set_xlabel("first principal component")
+    ax.set_ylabel("second principal component")
+    return ax
+
+
+def plot_phase(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw the mean emission probabilities against the phase on the orbit.
+
+    Parameters
+    ----------
+    data
+        ``probability`` (phase, symbol) and ``occupancy`` (phase).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    phase, probability = np.asarray(data["phase"]), np.asarray(data["probability"])
+    occupancy = np.asarray(data["occupancy"])
+    width = phase[1] - phase[0]
+    ax.bar(
+        phase, occupancy / max(occupancy.max(), 1e-12), width=width, color="#E3E3E3", label="time spent (of the most)"
+    )
+    for symbol in range(probability.shape[1]):
+        ax.plot(
+            phase,
+            probability[:, symbol],
+            marker="o",
+            markersize=3,
+            color=_COLOURS[symbol % 6],
+            label=f"symbol {symbol}",
+        )
+    ax.set_xticks([-np.pi, 0, np.pi], ["-π", "0", "π"])
+    ax.set_xlabel("phase in the leading plane")
+    ax.set_ylabel("emission probability")
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def plot_residency(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw states in the leading plane, coloured by their band of residency.
+
+    Parameters
+    ----------
+    data
+        ``place`` (state, axis), ``band`` (state) and ``steps`` (state).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax, size=(5.0, 4.5)))
+    place, band = np.asarray(data["place"]), np.asarray(data["band"])
+    for number, (name, colour) in reversed(list(enumerate(_BANDS.items()))):
+        inside = band == number
+        ax.scatter(*place[inside].T, s=9, color=colour, label=f"{name} ({inside.sum()} states)", linewidths=0)
+    ax.set_xlabel("first principal component")
+    ax.set_ylabel("second principal component")
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def plot_sensitivity(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw how undecided runs with fresh noise are, from each band of residency.
+
+    Parameters
+    ----------
+    data
+        ``undecided`` (band, mixture, step).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    styles = ("-", "--", ":", "-.")
+    mixtures = [m for m in np.asarray(data["mixture"]).tolist() if m > 0]
+    for band, colour in _BANDS.items():
+        for mixture, style in zip(reversed(mixtures), styles, strict=False):
+            line = data["undecided"].sel(band=band, mixture=mixture)
+            ax.plot(data["step"], line, color=colour, linestyle=style, label=f"{band}, {mixture:g} fresh")
+    ax.set_xlabel("step")
+    ax.set_ylabel("share of runs not where most are")
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def plot_kick_neurons(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw the causal score of every unit, per transition: full dots are the group, rings are units that passed alone.
+
+    Parameters
+    ----------
+    data
+        ``score``, ``kick`` and ``passed`` (transition, unit).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    names = data["transition"].to_numpy().tolist()
+    for row, name in enumerate(names):
+        score, kick = np.asarray(data["score"])[row], np.asarray(data["kick"])[row].astype(bool)
+        order = np.argsort(score)
+        colour = _COLOURS[row % 6]
+        ax.plot(score[order], color=colour, linewidth=1.0, label=f"{name}: {kick.sum()} kick neurons")
+        chosen = np.flatnonzero(kick[order])
+        ax.plot(chosen, score[order][chosen], "o", color=colour, markersize=5)
+        alone = np.flatnonzero(np.asarray(data["passed"])[row].astype(bool)[order])
+        ax.plot(alone, score[order][alone], "o", color=colour, markersize=8, fillstyle="none")
+    ax.axhline(0, color=GREY, linewidth=0.7)
+    ax.set_xlabel("unit, in the order of its score")
+    ax.set_ylim(-1.05, 1.05)
+    ax.set_ylabel("change of the hazard when silenced")
+    if names:
+        ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def plot_ablation(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw what silencing the kick neurons cuts of the hazard, with its interval, over the random sets.
+
+    Parameters
+    ----------
+    data
+        ``cut`` (transition, bound) and ``random_cut`` (transition, set).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    names = data["transition"].to_numpy().tolist()
+    for row, name in enumerate(names):
+        random, colour = np.asarray(data["random_cut"])[row], _COLOURS[row % 6]
+        shift = np.random.default_rng(row).uniform(-0.15, 0.15, len(random))
+        ax.plot(row + shift, random, ".", color=GREY, markersize=3, alpha=0.6)
+        value, low, high = np.asarray(data["cut"])[row]
+        ax.errorbar(row, value, [[value - low], [high - value]], fmt="o", color=colour, capsize=3, label=name)
+    ax.axhline(0, color=GREY, linewidth=0.7)
+    ax.set_xticks(range(len(names)), names)
+    ax.set_ylim(-1.05, 1.05)
+    ax.set_ylabel("share of the hazard that is cut")
+    return ax
+
+
+def plot_interventions(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw hazards against the factor that scales kick neurons or the noise to integrating units; controls pale.
+
+    Parameters
+    ----------
+    data
+        ``hazard`` (curve, factor), ``control`` (curve, set, factor), with coordinates ``transition`` and ``kind``.
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    if "hazard" not in data:
+        return ax
+    factor, kinds = np.asarray(data["factor"]), data["kind"].to_numpy().tolist()
+    first = kinds[0]
+    for row, (transition, kind) in enumerate(zip(data["transition"].to_numpy().tolist(), kinds, strict=True)):
+        colour, style = _COLOURS[row // 2 % 6], "-" if kind == first else "--"
+        ax.plot(factor, np.asarray(data["control"])[row].T, color=GREY, linewidth=0.4, alpha=0.3, zorder=0)
+        ax.plot(
+            factor,
+            np.asarray(data["hazard"])[row],
+            color=colour,
+            linestyle=style,
+            marker="o",
+            label=f"{transition}, {kind}",
+        )
+    ax.axhline(1, color=TRUTH, linewidth=0.7)
+    ax.set_xlabel("factor μ")
+    ax.set_ylabel("hazard (1: untouched)")
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def plot_resonance(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw coherence (full) and match (broken) against the level of the noise; later epochs are darker.
+
+    Parameters
+    ----------
+    data
+        ``coherence`` and ``match`` (epoch, level); attribute ``training_level``.
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    epochs, level = data["epoch"].to_numpy().tolist(), np.asarray(data["level"])
+    for row, epoch in enumerate(epochs):
+        last = row == len(epochs) - 1
+        shade = {"color": "#B0B0B0", "alpha": 0.3 + 0.5 * row / len(epochs)}
+        name = f" (epoch {epoch})" if last else ""
+        coherence, match = np.asarray(data["coherence"])[row], np.asarray(data["match"])[row]
+        ax.plot(
+            level,
+            coherence,
+            **({"color": _COLOURS[1]} if last else shade),
+            label=f"coherence, bits{name}" if last else None,
+        )
+        ax.plot(
+            level, match, "--", **({"color": _COLOURS[0]} if last else shade), label=f"match{name}" if last else None
+        )
+    ax.axvline(float(data.attrs["training_level"]), color=TRUTH, linewidth=0.7, linestyle=":")
+    ax.set_xlabel("level of the noise (dotted: in training)")
+    ax.set_ylabel("coherence, match")
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def plot_epochs(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw the rate of changes of the likeliest symbol and the second-order effect of the noise along the training.
+
+    Parameters
+    ----------
+    data
+        ``rate`` and ``effect`` (epoch).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    ax.plot(
+        data["epoch"], data["rate"], marker="o", color=_COLOURS[1], label="changes of the likeliest symbol per step"
+    )
+    ax.plot(data["epoch"], data["effect"], marker="o", color=_COLOURS[0], label="second-order effect of the noise")
+    ax.set_xlabel("epoch")
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def plot_subspaces(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw the mean course of every pair of symbols in its own plane: there (full) and back (broken).
+
+    Parameters
+    ----------
+    data
+        ``motif`` (pair, way, step, axis).
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax, size=(5.0, 4.5)))
+    if "motif" not in data:
+        return ax
+    for row, name in enumerate(data["pair"].to_numpy().tolist()):
+        motif, colour = np.asarray(data["motif"])[row], _COLOURS[row % 6]
+        for course, style in zip(motif, ("-", "--"), strict=True):
+            ax.plot(
+                course[:, 0],
+                course[:, 1],
+                style,
+                color=colour,
+                marker=".",
+                label=f"pair {name}" if style == "-" else None,
+            )
+    ax.set_xlabel("first axis of the pair")
+    ax.set_ylabel("second axis of the pair")
+    ax.legend(frameon=False, fontsize=9)
+    return ax

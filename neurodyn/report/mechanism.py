@@ -1,0 +1,81 @@
+"""The page of an explanation: for each claim its figure, number with interval, control, rule and verdict."""
+
+import base64
+import io
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from neurodyn.errors import import_extra
+from neurodyn.mechanism.explain import Explanation
+from neurodyn.mechanism.finding import Finding
+from neurodyn.plotting import mechanism as plots
+from neurodyn.report.figures import DPI
+
+_PLOTS = {
+    "collapse": (plots.plot_collapse,),
+    "rotation": (plots.plot_rotation,),
+    "phase": (plots.plot_phase,),
+    "residency": (plots.plot_residency,),
+    "sensitivity": (plots.plot_sensitivity,),
+    "kick_neurons": (plots.plot_kick_neurons, plots.plot_ablation),
+    "intervention": (plots.plot_interventions,),
+    "resonance": (plots.plot_resonance, plots.plot_epochs),
+    "subspaces": (plots.plot_subspaces,),
+}
+_MARKS = {True: "holds", False: "fails", None: "open"}
+
+
+def render_explanation(
+    explanation: Explanation, *, title: str, facts: Mapping[str, str], versions: Mapping[str, str]
+) -> str:
+    """Fill the template; pictures are part of the page, so that it opens without a network.
+
+    Parameters
+    ----------
+    explanation
+        All findings.
+    title
+        Head of the page.
+    facts, versions
+        Numbers and packages, by name.
+    """
+    jinja2 = import_extra("jinja2", "report")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    source = files("neurodyn.report").joinpath("mechanism.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(source).render(
+        title=title,
+        sentence=explanation.sentence,
+        claims=[_claim(finding) for finding in explanation.findings],
+        facts=facts,
+        versions=versions,
+    )
+
+
+def draw_finding(finding: Finding) -> bytes:
+    """The figure of a finding as PNG; empty where there is nothing to draw."""
+    if not finding.data.sizes:
+        return b""
+    figures = import_extra("matplotlib.figure", "plot")
+    draw = _PLOTS[finding.name]
+    figure = figures.Figure(figsize=(5.2 * len(draw), 3.8), layout="constrained")
+    for plot, ax in zip(draw, figure.subplots(1, len(draw), squeeze=False)[0], strict=True):
+        plot(finding.data, ax=ax)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def _claim(finding: Finding) -> dict[str, Any]:
+    criteria = [(_MARKS[c.holds], c.text, str(c.estimate)) for c in finding.criteria]
+    return {
+        "number": finding.number,
+        "claim": finding.claim,
+        "verdict": finding.verdict.value,
+        "estimate": (finding.estimate.name, str(finding.estimate)),
+        "control": (finding.control.name, str(finding.control)),
+        "rule": finding.rule.split(":")[0],
+        "criteria": criteria,
+        "notes": finding.notes,
+        "picture": base64.b64encode(draw_finding(finding)).decode("ascii"),
+    }

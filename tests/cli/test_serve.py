@@ -1,0 +1,248 @@
+"""``neurodyn replay`` and ``neurodyn serve`` as a user runs them; a killed decoder goes on from its snapshot."""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from oracles.session import FIELD_RATE, Collected, World, largest_difference, recording
+from oracles.streams import LIMIT, drain, joined
+
+from neurodyn.cli import replay, serve
+from neurodyn.errors import InputError
+from neurodyn.realtime import EventLog, Kind, LiveEstimate, RealtimeDecoder
+from neurodyn.realtime.clock import LiveClock
+from neurodyn.realtime.freeze import freeze
+from neurodyn.realtime.monitor import Monitor
+from neurodyn.realtime.service import make_service
+from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
+from neurodyn.realtime.streams.wire import ESTIMATE, unpack
+from neurodyn.realtime.streams.zmq import ZmqSink, ZmqSource
+from neurodyn.realtime.writers import SinkWriter
+from neurodyn.simulation import write_nwb
+
+zmq = pytest.importorskip("zmq")
+
+MAIN = """
+import argparse, sys
+from neurodyn.cli import serve
+parser = argparse.ArgumentParser()
+serve.add_parser(parser.add_subparsers())
+arguments = parser.parse_args()
+sys.exit(arguments.run(arguments))
+"""
+SPEED = 5.0
+"""Recorded seconds per second in the test that kills a process."""
+
+
+def command(*words):
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers()
+    for module in (replay, serve):
+        module.add_parser(subparsers)
+    arguments = parser.parse_args([str(word) for word in words])
+    return arguments.run(arguments)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """An NWB file of five seconds."""
+    return write_nwb(recording(5.0), tmp_path_factory.mktemp("serve") / "session.nwb")
+
+
+@pytest.fixture(scope="module")
+def model(decoder, tmp_path_factory):
+    """The decoder as one file for a rig."""
+    path = tmp_path_factory.mktemp("model") / "decoder.npz"
+    freeze(decoder.fitted_).save(path)
+    return path
+
+
+@pytest.fixture
+def port():
+    sink = ZmqSink("tcp://127.0.0.1:*")
+    port = int(sink.endpoint.rpartition(":")[2])
+    sink.close()
+    return port
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("options", [[], ["--stream", "lfp=field", "--start", "1", "--stop", "2"]])
+def test_a_replay_sends_the_recording(session, port, options, capfd):
+    source = ZmqSource(f"tcp://127.0.0.1:{port}")
+    chunks, done = [], threading.Event()
+    reader = threading.Thread(target=lambda: chunks.extend(drain(source, lambda _: done.is_set())))
+    reader.start()
+    assert command("replay", session, "--to", f"zmq://127.0.0.1:{port}", "--speed", 5, *options) == 0
+    time.sleep(0.2)
+    done.set()
+    reader.join(LIMIT)
+    source.close()
+    played = recording(5.0).field()
+    start = 1.0 if options else 0.0
+    field = joined(chunks, "field")
+    first = np.flatnonzero((played.values == field.values[0]).all(1))[0]  # a subscriber misses what was before it
+    assert played.times[first] - start < 1.5
+    np.testing.assert_array_equal(field.values, played.values[first : first + len(field.values)])
+    np.testing.assert_allclose(np.diff(field.times), 1 / FIELD_RATE, atol=1e-9)
+    assert {chunk.name for chunk in chunks} == ({"field"} if options else {"field", "spikes"})
+    assert abs(field.times[-1] - time.monotonic()) < 60.0  # as if it were recorded now
+
+
+@pytest.mark.parametrize("saved", ["exported", "saved"])
+def test_serving_a_file_writes_every_estimate(session, model, decoder, saved, tmp_path, capfd):
+    if saved == "saved":
+        model = tmp_path / "model"
+        decoder.save(model)
+    out, events, state = tmp_path / "decoded.jsonl", tmp_path / "events.jsonl", tmp_path / "state.npz"
+    words = ["serve", model, "--from", f"file://{session}?speed=inf", "--to", f"file://{out}", "--log", events]
+    assert command(*words, "--snapshot", state) == 0
+    decoded = lines(out)
+    assert len(decoded) == pytest.approx(499, abs=3)
+    np.testing.assert_allclose(np.diff([line["time"] for line in decoded]), 0.01)
+    assert np.isfinite([line["target"] for line in decoded]).all()
+    assert all(low < high for line in decoded for low, high in zip(line["lower"], line["upper"], strict=True))
+    assert f"neurodyn serve: {len(decoded)} bins, none missed" in capfd.readouterr().err
+    assert float(np.load(state)["time"]) == pytest.approx(decoded[-1]["time"])
+    assert command(*words, "--snapshot", state) == 0  # from the start of the file again: another time
+    assert any(event["kind"] == Kind.RESTORED for event in lines(events))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["serve", "nothing.h5", "--from", "lsl://rig"], "there is no model 'nothing.h5'"),
+        (["serve", "{session}", "--from", "lsl://rig"], "session.nwb"),
+        (["serve", "{model}", "--from", "file://nothing.nwb"], "nothing.nwb"),
+        (
+            ["serve", "{model}", "--from", "file://{session}", "--to", "file:///no/folder/x"],
+            "cannot write /no/folder/x",
+        ),
+        (["serve", "{model}", "--from", "file://{session}", "--log", "/no/folder/x"], "cannot write the log"),
+        (["replay", "{session}", "--to", "file://out.nwb"], "not to a file"),
+        (["replay", "{session}", "--to", "zmq://:5555", "--stream", "lpf=field"], "did you mean 'lfp'"),
+    ],
+)
+def test_wrong_input_is_said_before_anything_starts(session, model, words, message):
+    with pytest.raises(InputError, match=message):
+        command(*(word.format(session=session, model=model) for word in words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["serve", "m", "--from", "tcp://1"],
+        ["serve", "m", "--from", "lsl://a", "--rate", "field"],
+        ["serve", "m", "--from", "lsl://a", "--rate", "field=-1"],
+        ["serve", "m"],
+        ["replay", "f", "--to", "lsl://a", "--speed", "0"],
+        ["replay", "f", "--to", "lsl://a", "--stream", "lfp"],
+    ],
+)
+def test_wrong_options_are_refused(words, capfd):
+    with pytest.raises(SystemExit):
+        command(*words)
+    assert "expected" in (err := capfd.readouterr().err) or "required" in err
+
+
+class Rig:
+    """Sends a recording over ZeroMQ, and keeps what was sent and what was decoded from it."""
+
+    def __init__(self, port, decoded_port):
+        self.sink = ZmqSink(f"tcp://127.0.0.1:{port}")
+        replay = ReplayOptions(chunk=0.02, speed=SPEED)
+        self._replay = FileReplay(recording(300.0), replay)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.SUBSCRIBE, ESTIMATE)
+        self._socket.connect(f"tcp://127.0.0.1:{decoded_port}")
+        self.sent, self.decoded = [], []
+
+    def run(self, until):
+        """Send and listen until something is true."""
+        deadline = time.monotonic() + 6 * LIMIT
+        while not until():
+            assert time.monotonic() < deadline, "the decoder does not answer"
+            for chunk in self._replay.read(0.01):
+                self.sink.write(chunk)
+                self.sent.append(chunk)
+            while self._socket.poll(0):
+                header, arrays = unpack(self._socket.recv_multipart())
+                parts = {name: arrays[name] for name in ("latent", "target", "lower", "upper")}
+                estimate = LiveEstimate(header["time"], parts["latent"], np.eye(1), {}, *(
+                    parts[name] for name in ("target", "lower", "upper")), tuple(header["seen"]))  # fmt: skip
+                self.decoded.append(estimate)
+
+    def decode_for(self, seconds):
+        """Run until so many recorded seconds have been decoded from now on."""
+        start = len(self.decoded)
+        self.run(lambda: len(self.decoded) > start and self.decoded[-1].time - self.decoded[start].time >= seconds)
+
+    def close(self):
+        self.sink.close()
+        self._context.destroy(linger=0)
+
+
+def start(model, port, decoded_port, folder):
+    addresses = ["--from", f"zmq://127.0.0.1:{port}", "--to", f"zmq://127.0.0.1:{decoded_port}"]
+    options = ["--snapshot", folder / "state.npz", "--snapshot-every", "0.5", "--log", folder / "events.jsonl"]
+    options += ["--rate", f"field={FIELD_RATE:g}", "--patience", "0.1"]
+    with (folder / "errors.txt").open("a") as errors:
+        words = [sys.executable, "-c", MAIN, "serve", model, *addresses, *options]
+        return subprocess.Popen([str(word) for word in words], stderr=errors)
+
+
+def uninterrupted(decoder, modalities, sent):
+    """What one session gives that is never killed, in simulated time."""
+    decoder.reset()
+    world, kept = World(), Collected()
+    log = EventLog()
+    monitor = Monitor([row.name for row in modalities], log)
+    service = make_service(
+        decoder, modalities, lambda: None, [SinkWriter(kept, "kept", log)], LiveClock(wall=world), monitor,
+        rates={"field": FIELD_RATE}, patience=0.1,
+    )  # fmt: skip
+    for chunk in sent:
+        service.take([chunk])
+    return kept.estimates
+
+
+def test_a_killed_decoder_goes_on_from_its_snapshot(model, port, tmp_path):
+    decoded_port = port + 1 if port < 65_000 else port - 1
+    rig = Rig(port, decoded_port)
+    process = start(model, port, decoded_port, tmp_path)
+    try:
+        rig.decode_for(10.0)
+        rig.run(lambda: (tmp_path / "state.npz").exists())
+        rig.decode_for(2.0)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(LIMIT) == -signal.SIGKILL
+        before = rig.decoded[-1].time
+        process = start(model, port, decoded_port, tmp_path)
+        rig.decode_for(22.0)
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(LIMIT) == 0, (tmp_path / "errors.txt").read_text()
+    finally:
+        process.kill()
+        process.wait()
+        rig.close()
+    restored = [event for event in lines(tmp_path / "events.jsonl") if event["kind"] == Kind.RESTORED]
+    assert len(restored) == 1
+    assert "bins nobody saw are predicted" in restored[0]["detail"]
+    assert restored[0]["time"] > before
+    live = RealtimeDecoder.load(model)
+    whole = uninterrupted(live, serve.load_decoder(model)[1], rig.sent)
+    end = rig.decoded[-1].time
+    times = {round(1e3 * estimate.time) for estimate in rig.decoded}
+    both = [estimate for estimate in whole if round(1e3 * estimate.time) in times]
+    got = {round(1e3 * estimate.time): estimate for estimate in rig.decoded}
+    assert largest_difference([got[round(1e3 * e.time)] for e in both], both, end - 5.005, end - 1.005) < 0.5

@@ -49,7 +49,8 @@ def test_the_python_code_runs(session, float32):
 
 def test_commands_and_options_exist():
     commands = re.findall(r"^(?:\$ )?neurodyn (\w+)(.*?)$", SHELL.replace("\\\n", " "), flags=re.MULTILINE)
-    assert {name for name, _ in commands} == {"inspect", "demo", "decode"}
+    every = {"inspect", "demo", "decode", "convert", "serve", "replay", "emulate", "explain", "bench"}
+    assert {name for name, _ in commands} == every
     for name, rest in commands:
         build_parser().parse_args([name, *rest.split("#")[0].split()])
 

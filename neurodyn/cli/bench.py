@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Module of neurodyn.benchmarks and what it times.  Imported only when asked for: each is heavy.
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "emulate": ("emulate", "a training step next to eager PyTorch with GeomLoss, and generation"),
+    "fixed-points": ("fixed_points", "fixed points from all starts at once, next to batched Adam and to one at a time"),
     "streams": ("streams", "source to sink over ZeroMQ, decoded by another process"),
     "realtime": ("realtime", "time per bin of a live decoder, at the rate of the bins and flat out"),
     "train": ("training", "a step of training: kinds of masks, a loop over trials, the matrix products alone"),

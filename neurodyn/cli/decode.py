@@ -13,6 +13,9 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation import Method
 from neurodyn.recording import Recording
 
+MODEL = "model"
+"""Folder of the saved model, below that of the study."""
+
 _HELP = {
     "target": ("NAMES", "what to decode: position, velocity, speed, log_speed, head_direction or a series' name"),
     "modalities": ("NAMES", "spikes, field, or names of units tables and field potentials (all there is)"),
@@ -36,6 +39,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="NWB, HDF5 or MATLAB file")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file with any of the options below")
+    parser.add_argument(
+        "--save-model", action="store_true", help="also fit to the whole recording, for neurodyn serve: DIR/model"
+    )
     for name, (metavar, text) in _HELP.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, dest=name, metavar=metavar, type=argument(PARSERS[name]), default=None, help=text)
@@ -49,8 +55,26 @@ def run(arguments: argparse.Namespace) -> int:
     if not options.target:
         raise InputError("there is no target to decode: name one or more with --target, for example position")
     study = build_study(read(arguments.file), options)
+    place = arguments.out / MODEL
+    if arguments.save_model and place.exists() and not (place / "model.json").exists():
+        raise InputError(f"'{place}' is there already and is no model: choose another folder with --out")
     run_study(study, arguments.out)
+    if arguments.save_model:
+        save_model(study, place)
+        print(f"model: {place}")
     return 0
+
+
+def save_model(study: Study, place: Path) -> None:
+    """Fit the richest model once more, to all of the data, and write it to a folder.
+
+    No held-out score belongs to this very fit; those of the folds are what to expect of it.
+    """
+    from neurodyn.multiscale import MultiscaleDecoder
+
+    decoder = next(method.decoder for method in study.methods if method.stream)
+    assert isinstance(decoder, MultiscaleDecoder)
+    replace(decoder, progress=True).fit(study.batch).save(place)
 
 
 def build_study(recording: Recording, options: DecodeOptions) -> Study:

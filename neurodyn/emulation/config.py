@@ -52,6 +52,8 @@ class TrainingConfig:
     epochs: passes over the training sequences; those that fill no batch are left for another epoch.
     short_steps, short_epochs: steps of the beginnings of the sequences that the first epochs are trained on, and how
         many epochs these are (0: whole sequences throughout).
+    window: steps of a stretch of the sequences, drawn anew for each gradient step, whose energy distance is added to
+        that of whole sequences (0: none). Two long sequences that differ in a step are close; two short ones are not.
     learning_rate: of Adam, at the start.
     final_rate: share of it that is left at the end of a cosine; 1: it stays.
     betas: decay of Adam's first and second moment.
@@ -71,6 +73,7 @@ class TrainingConfig:
     epochs: int = 500
     short_steps: int = 0
     short_epochs: int = 0
+    window: int = 0
     learning_rate: float = 1e-3
     final_rate: float = 1.0
     betas: tuple[float, float] = (0.9, 0.9)
@@ -93,7 +96,7 @@ class TrainingConfig:
             raise InputError(f"expected scaling in (0, 1), final_rate in (0, 1], got {self.scaling}, {self.final_rate}")
         if not all(0 <= decay < 1 for decay in (*self.betas, self.average)):
             raise InputError(f"betas and average are decays in [0, 1), got {self.betas} and {self.average}")
-        for name in ("snapshot_every", "short_steps", "short_epochs"):
+        for name in ("snapshot_every", "short_steps", "short_epochs", "window"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.short_epochs and self.short_steps < 2:

@@ -115,8 +115,15 @@ def distance(
     trials, steps = symbols.shape
     count = parameters["readout"].shape[0]
     generated = generate_one_hot(parameters, key, config, steps, trials, placement)
-    measure = one_hot_energy if objective is Objective.ENERGY else one_hot_divergence
-    return measure(generated, one_hot(symbols, count), temperatures(steps, count, config.training))
+    emitted, window = one_hot(symbols, count), config.training.window
+    if objective is Objective.DIVERGENCE:
+        return one_hot_divergence(generated, emitted, temperatures(steps, count, config.training))
+    whole = one_hot_energy(generated, emitted, temperatures(steps, count, config.training))
+    if not 0 < window < steps:
+        return whole
+    start = jax.random.randint(jax.random.fold_in(key, 1), (), 0, steps - window + 1)
+    parts = (jax.lax.dynamic_slice_in_dim(each, start, window, axis=1) for each in (generated, emitted))
+    return whole + steps / window * one_hot_energy(*parts, temperatures(window, count, config.training))
 
 
 def gradient_step(

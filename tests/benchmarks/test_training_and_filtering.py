@@ -8,9 +8,9 @@ import pytest
 
 from neurodyn.benchmarks import filtering, training
 from neurodyn.benchmarks.timing import Measurement
-from neurodyn.cli.bench import BENCHMARKS, _draw, report_table
+from neurodyn.cli.bench import BENCHMARKS, report_table
 from neurodyn.errors import InputError
-from neurodyn.plotting.benchmarks import growing_sizes, plot_growth
+from neurodyn.plotting.benchmarks import growing_sizes, plot_growth, save_growth
 
 
 def run(module, words: str, name: str):
@@ -95,7 +95,7 @@ def test_growth_is_drawn_along_every_size_that_varies(tmp_path):
     class Found:
         name, measurements = "train", tuple(rows)
 
-    _draw(Found(), tmp_path / "figure.png")
+    save_growth(Found(), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 

@@ -12,6 +12,7 @@ from neurodyn.cli import decode
 from neurodyn.cli.main import main
 from neurodyn.cli.options import DecodeOptions
 from neurodyn.errors import InputError
+from neurodyn.multiscale import MultiscaleDecoder
 from neurodyn.recording import read_nwb
 
 SHIFTED = tuple(train + 100.0 for train in place_spikes(2, 10.0, 0))
@@ -151,6 +152,14 @@ def test_options_reach_bins_folds_and_model(tmp_path):
     assert bands.batch.modality("field").n_channels == 2
 
 
+def test_a_folder_that_is_no_model_is_not_written_over(tmp_path, capsys):
+    path, out = write_nwb(tmp_path / "session.nwb", units=3, lfp_rate=None), tmp_path / "out"
+    (out / "model").mkdir(parents=True)
+    assert main(["decode", str(path), "--target", "position", "--out", str(out), "--save-model"]) == 2
+    assert "is no model: choose another folder" in capsys.readouterr().err
+    assert [p.name for p in out.iterdir()] == ["model"]
+
+
 @pytest.mark.slow
 def test_from_file_to_report(tmp_path, capsys, float32):
     """As users have JAX: single precision, and the standard promotion that optax's Adam needs."""
@@ -159,8 +168,10 @@ def test_from_file_to_report(tmp_path, capsys, float32):
     config.write_text("target: position\nwidth: 200ms\nfolds: 2\nepochs: 1\nlatent: 2\nlead_in: 1\ngap: 1\njobs: 1\n")
     out = tmp_path / "deep" / "out"
     with jax.numpy_dtype_promotion("standard"):
-        assert main(["decode", str(path), "--out", str(out), "--config", str(config), "--seed", "3"]) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["report.html", "summary.json"]
+        command = ["decode", str(path), "--out", str(out), "--config", str(config), "--seed", "3", "--save-model"]
+        assert main(command) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["model", "report.html", "summary.json"]
+    assert MultiscaleDecoder.load(out / "model").realtime().step({"spikes": np.zeros(3)}, 0.2).target.shape == (2,)
     summary = json.loads((out / "summary.json").read_text())
     assert set(summary["methods"]) == {"spikes", "ridge"}
     for estimates in summary["methods"].values():

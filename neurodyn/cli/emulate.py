@@ -3,7 +3,6 @@
 import argparse
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         fitted = emulator.fit(hmm, directory=arguments.out)
         trained = time.perf_counter()
         with console.status("comparing the network with the model"):
-            found = match(_Symbols(fitted), hmm, trials=trials, seed=arguments.seed, config=config)
+            found = match(fitted, hmm, trials=trials, seed=arguments.seed, config=config)
             summary = summary_of(fitted, found, scale=arguments.scale, seconds=(trained - started))
         title = f"{hmm.name}: {arguments.hidden} {arguments.cell} units, {arguments.inputs} inputs"
         page = write_match_report(
@@ -108,13 +107,6 @@ def summary_of(emulator: "HmmEmulator", found: "Match", *, scale: str, seconds: 
         "training_seconds": round(seconds, 2),
         "training": asdict(training),
     }
-
-
-class _Symbols:
-    """A network seen through its symbols: keeping the states of so many trials would take gigabytes."""
-
-    def __init__(self, emulator: "HmmEmulator") -> None:
-        self.generate: Callable[..., Any] = emulator.generate_symbols
 
 
 def _hmm(arguments: argparse.Namespace) -> "HiddenMarkovModel":

@@ -50,10 +50,8 @@ class TrainingConfig:
     sequences: drawn from the HMM; a third each to train on, to validate with and to test with.
     batch: sequences per gradient step, as many generated as drawn from the HMM.
     epochs: passes over the training sequences; those that fill no batch are left for another epoch.
-    short_steps, short_epochs: steps of the beginnings of the sequences that the first epochs are trained on, and how
-        many epochs these are (0: whole sequences throughout).
-    window: steps of a stretch of the sequences, drawn anew for each gradient step, whose energy distance is added to
-        that of whole sequences (0: none). Two long sequences that differ in a step are close; two short ones are not.
+    ngram: steps of the short stretches whose frequencies are matched as well by the energy objective (0: none). Long
+        sequences that differ in a step are close to each other, so their distance hardly feels a flicker of one step.
     learning_rate: of Adam, at the start.
     final_rate: share of it that is left at the end of a cosine; 1: it stays.
     betas: decay of Adam's first and second moment.
@@ -71,9 +69,7 @@ class TrainingConfig:
     sequences: int = 30_000
     batch: int = 4096
     epochs: int = 500
-    short_steps: int = 0
-    short_epochs: int = 0
-    window: int = 0
+    ngram: int = 0
     learning_rate: float = 1e-3
     final_rate: float = 1.0
     betas: tuple[float, float] = (0.9, 0.9)
@@ -96,15 +92,11 @@ class TrainingConfig:
             raise InputError(f"expected scaling in (0, 1), final_rate in (0, 1], got {self.scaling}, {self.final_rate}")
         if not all(0 <= decay < 1 for decay in (*self.betas, self.average)):
             raise InputError(f"betas and average are decays in [0, 1), got {self.betas} and {self.average}")
-        for name in ("snapshot_every", "short_steps", "short_epochs", "window"):
+        for name in ("snapshot_every", "ngram"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if self.short_epochs and self.short_steps < 2:
-            raise InputError(f"short_steps must be at least 2 where there are short epochs, got {self.short_steps}")
-        if self.objective is Objective.ENERGY and self.batch < 2:
-            raise InputError(
-                f"the energy objective needs halves of a batch: batch must be at least 2, got {self.batch}"
-            )
+        if self.objective is Objective.ENERGY and self.batch < 3:
+            raise InputError(f"the energy objective needs parts of a batch: batch must be at least 3, got {self.batch}")
         for name in ("batch", "validation"):
             if getattr(self, name) > self.sequences // 3:
                 raise InputError(
@@ -143,8 +135,10 @@ def paper(hmm: HiddenMarkovModel) -> TrainingConfig:
 def laptop(hmm: HiddenMarkovModel) -> TrainingConfig:
     """As many sequences, small batches whose objective has no bias, fewer epochs; README.md says what was tried."""
     return replace(
-        paper(hmm), objective=Objective.ENERGY, batch=256, epochs=80, final_rate=0.05, average=0.998, snapshot_every=1
-    )
+        paper(hmm),
+        objective=Objective.ENERGY, ngram=4, batch=256, epochs=70,
+        learning_rate=3e-3, final_rate=0.05, betas=(0.9, 0.99), average=0.998, snapshot_every=1,
+    )  # fmt: skip
 
 
 def smoke(hmm: HiddenMarkovModel) -> TrainingConfig:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, Int32, Key
 from neurodyn.emulation.config import EmulationConfig, Objective, TrainingConfig
 from neurodyn.emulation.network import draw_inputs, initial_parameters, run_network, sample_one_hot
 from neurodyn.emulation.storage import CHECKPOINT_NAME, Snapshots
+from neurodyn.kernels.ngrams import ngram_discrepancy
 from neurodyn.kernels.sinkhorn import (
     Epsilons,
     epsilon_schedule,
@@ -115,15 +116,11 @@ def distance(
     trials, steps = symbols.shape
     count = parameters["readout"].shape[0]
     generated = generate_one_hot(parameters, key, config, steps, trials, placement)
-    emitted, window = one_hot(symbols, count), config.training.window
+    emitted, epsilons = one_hot(symbols, count), temperatures(steps, count, config.training)
     if objective is Objective.DIVERGENCE:
-        return one_hot_divergence(generated, emitted, temperatures(steps, count, config.training))
-    whole = one_hot_energy(generated, emitted, temperatures(steps, count, config.training))
-    if not 0 < window < steps:
-        return whole
-    start = jax.random.randint(jax.random.fold_in(key, 1), (), 0, steps - window + 1)
-    parts = (jax.lax.dynamic_slice_in_dim(each, start, window, axis=1) for each in (generated, emitted))
-    return whole + steps / window * one_hot_energy(*parts, temperatures(window, count, config.training))
+        return one_hot_divergence(generated, emitted, epsilons)
+    whole, length = one_hot_energy(generated, emitted, epsilons), config.training.ngram
+    return whole + steps * ngram_discrepancy(generated, emitted, min(length, steps)) if length else whole
 
 
 def gradient_step(
@@ -228,8 +225,7 @@ def fit_parameters(
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
         order = placement.split(jnp.asarray(order_of(training, number)), 1)
-        seen = symbols[:, : training.short_steps] if number < training.short_epochs else symbols
-        state, losses = run_epoch(state, seen, order, seed, config=config, placement=placement)
+        state, losses = run_epoch(state, symbols, order, seed, config=config, placement=placement)
         snapshots.keep(number + 1, state.average)
         return state, losses
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-lowest lint clean
 
 $(BIN)/neurodyn: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,20 @@ demo: $(BIN)/neurodyn
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+# Whether the lower bounds in pyproject.toml are true: an environment of exactly these versions, and the tests that meet
+# other libraries most.  What  make test  installs are the newest ones.
+LOWEST := .venv-lowest
+$(LOWEST)/.done: pyproject.toml .ci/lowest_constraints.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) .ci/lowest_constraints.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt \
+		--editable '.[all]' pytest pytest-xdist hypothesis beartype hmmlearn
+	@touch $@
+
+test-lowest: $(LOWEST)/.done
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -q -m "not slow" tests/recording tests/binning tests/markov \
+		tests/multiscale tests/realtime/test_runner.py tests/cli/test_inspect.py tests/cli/test_convert.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -2,12 +2,17 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import Progress
 
 from experiments.command import arguments, configuration, run
 
@@ -27,7 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     networks |= {name: train(name, given.out / "networks" / name) for name in config["train"] if name not in networks}
     if not networks:
         raise SystemExit(f"no network below {config['networks']}: run the experiment hmm_rnn_grid first")
-    summaries = {name: explain(folder, given.out / name, config["options"]) for name, folder in networks.items()}
+    missing = {name: folder for name, folder in networks.items() if not _summary_of(given.out / name).exists()}
+    explain_all(missing, given.out, config["options"], jobs=config["jobs"] or os.cpu_count() or 1)
+    summaries = {name: json.loads(_summary_of(given.out / name).read_text(encoding="utf-8")) for name in networks}
     write_results(summaries, given.out)
     if not given.smoke:
         fill_readme(FOLDER / "README.md", (given.out / "table.md").read_text(encoding="utf-8"))
@@ -53,13 +60,27 @@ def train(name: str, folder: Path) -> Path:
     return folder
 
 
-def explain(network: Path, out: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Run ``neurodyn explain`` unless it has been; return its summary."""
-    summary = out / "verdicts.json"
-    if not summary.exists():
-        flags = ["--quick"] if options.get("quick") else []
-        run("explain", network, "--out", out, "--seed", str(options["seed"]), *flags)
-    return json.loads(summary.read_text(encoding="utf-8"))
+def explain_all(networks: Mapping[str, Path], out: Path, options: Mapping[str, Any], *, jobs: int) -> None:
+    """Run ``neurodyn explain`` on every network, each in a process with one thread: two that share cores only wait."""
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    flags = ["--seed", str(options["seed"]), *(["--quick"] if options.get("quick") else [])]
+    fresh = multiprocessing.get_context("spawn")
+    with (
+        Progress(console=Console(stderr=True)) as progress,
+        ProcessPoolExecutor(min(jobs, len(networks) or 1), mp_context=fresh, max_tasks_per_child=1) as pool,
+    ):
+        shown = progress.add_task("networks", total=len(networks))
+        tasks = [
+            pool.submit(run, "explain", network, "--out", out / name, *flags) for name, network in networks.items()
+        ]
+        for task in as_completed(tasks):
+            task.result()
+            progress.update(shown, advance=1)
+
+
+def _summary_of(folder: Path) -> Path:
+    return folder / "verdicts.json"
 
 
 def write_results(summaries: Mapping[str, Mapping[str, Any]], out: Path) -> None:

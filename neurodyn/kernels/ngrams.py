@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-SMOOTHING = 0.1
+SMOOTHING = 0.01
 """Share of the mean frequency of a stretch that is added to every one: rare stretches would have no bound otherwise."""
 
 
@@ -32,7 +32,7 @@ def ngram_discrepancy(
         D = \sum_g (p_1 - q_1)_g (p_2 - q_2)_g / (q_3 + c)_g,
 
     has an expected value that is smallest (zero) for equal frequencies, whatever the number of trials: a maximum mean
-    discrepancy whose kernel counts common stretches. ``c`` is a tenth of the mean frequency.
+    discrepancy whose kernel counts common stretches. ``c`` is a hundredth of the mean frequency.
 
     Reference: Gretton and others (2012), A kernel two-sample test, JMLR 13.
     """

@@ -40,4 +40,4 @@ def test_it_is_zero_on_average_for_equal_laws_and_positive_for_others():
 def test_parts_that_differ_alike_add_up():
     """By hand, with stretches of one symbol: (p - q)^2 / (q + c), summed over the symbols."""
     x, y = (one_hot(jnp.asarray([row] * 6), 2) for row in ([0, 0, 0, 1], [0, 1, 0, 1]))
-    assert float(ngram_discrepancy(x, y, 1)) == pytest.approx(2 * 0.25**2 / (0.5 + 0.05))
+    assert float(ngram_discrepancy(x, y, 1)) == pytest.approx(2 * 0.25**2 / (0.5 + 0.005))

@@ -116,12 +116,14 @@ class Frozen:
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to one npz file: wholly, or not at all."""
+    """Write arrays of numbers to one npz file: wholly, or not at all."""
+    if objects := [name for name, array in arrays.items() if np.asarray(array).dtype.hasobject]:
+        raise ValueError(f"expected arrays of numbers, got Python objects in {', '.join(objects)}")
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **dict(arrays))
+            np.savez(file, **dict(arrays))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

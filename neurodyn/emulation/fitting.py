@@ -119,8 +119,10 @@ def distance(
     emitted, epsilons = one_hot(symbols, count), temperatures(steps, count, config.training)
     if objective is Objective.DIVERGENCE:
         return one_hot_divergence(generated, emitted, epsilons)
-    whole, length = one_hot_energy(generated, emitted, epsilons), config.training.ngram
-    return whole + steps * ngram_discrepancy(generated, emitted, min(length, steps)) if length else whole
+    whole, length = one_hot_energy(generated, emitted, epsilons), min(config.training.ngram, steps)
+    if not length:
+        return whole
+    return whole + steps * ngram_discrepancy(generated, emitted, length, smoothing=config.training.ngram_smoothing)
 
 
 def gradient_step(

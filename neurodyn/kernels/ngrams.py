@@ -3,9 +3,6 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-SMOOTHING = 0.01
-"""Share of the mean frequency of a stretch that is added to every one: rare stretches would have no bound otherwise."""
-
 
 def ngram_frequencies(sequences: Float[Array, "trial time symbol"], length: int) -> Float[Array, " ngram"]:
     """Share of all stretches of a length that each sequence of symbols makes up; differentiable in the one-hot symbols.
@@ -21,7 +18,7 @@ def ngram_frequencies(sequences: Float[Array, "trial time symbol"], length: int)
 
 
 def ngram_discrepancy(
-    x: Float[Array, "n time symbol"], y: Float[Array, "m time symbol"], length: int
+    x: Float[Array, "n time symbol"], y: Float[Array, "m time symbol"], length: int, *, smoothing: float = 0.01
 ) -> Float[Array, ""]:
     r"""Squared difference of the frequencies of stretches, relative to those of ``y``.
 
@@ -32,7 +29,8 @@ def ngram_discrepancy(
         D = \sum_g (p_1 - q_1)_g (p_2 - q_2)_g / (q_3 + c)_g,
 
     has an expected value that is smallest (zero) for equal frequencies, whatever the number of trials: a maximum mean
-    discrepancy whose kernel counts common stretches. ``c`` is a hundredth of the mean frequency.
+    discrepancy whose kernel counts common stretches. ``c`` is ``smoothing`` times the mean frequency: rare stretches
+    would have no bound without it, and they bring the more noise the smaller it is.
 
     Reference: Gretton and others (2012), A kernel two-sample test, JMLR 13.
     """
@@ -40,4 +38,4 @@ def ngram_discrepancy(
         [ngram_frequencies(part, length) for part in jnp.split(cloud[: len(cloud) // parts * parts], parts)]
         for cloud, parts in ((x, 2), (y, 3))
     )
-    return jnp.sum((p - q) * (p_again - q_again) / (scale + SMOOTHING / scale.size))
+    return jnp.sum((p - q) * (p_again - q_again) / (scale + smoothing / scale.size))

@@ -9,16 +9,13 @@ import numpy as np
 from jaxtyping import Num
 
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.realtime.buffers import FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput
+from neurodyn.realtime.buffers import FARTHEST, FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput, in_order
 from neurodyn.realtime.events import Event, EventLog, Kind
 
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
 
 KEPT = 1000
 """Events that wait for the next bin; more are in the log only."""
-
-FARTHEST = 1e11
-"""Seconds from 0, 3,000 years: times beyond are no times, and the bins could not be told apart in double precision."""
 
 
 class LatePolicy(StrEnum):
@@ -149,14 +146,23 @@ class StreamingBinner:
         if times.ndim != 1 or times.shape != units.shape:
             self._say(Kind.BAD_INPUT, name, f"spikes need one time and unit each, got {times.shape}, {units.shape}")
             return
-        good = (np.abs(times) < FARTHEST) & (units >= 0) & (units < buffer.source.units)
-        if not good.all():
-            text = f"{(~good).sum()} spikes without a finite time and a unit below {buffer.source.units}"
-            self._say(Kind.BAD_INPUT, name, text)
+        ordered = in_order(times) and units.dtype.kind in "iu"
+        # A negative number is a large one without its sign: one comparison for both ends.
+        if not ordered or np.count_nonzero(units.astype(np.int64).view(np.uint64) >= buffer.source.units):
+            times, units = self._good_spikes(buffer.source, times, units)
+            ordered = False
         until = float(until) if until is not None and abs(until) < FARTHEST else None
-        self._count_late(name, times[good])
-        buffer.push(times[good].astype(np.float64), units[good].astype(np.int64), until, self._now)
+        self._count_late(name, times, ordered)
+        buffer.push(times.astype(np.float64), units.astype(np.int64), until, self._now, ordered=ordered)
         self._begin()
+
+    def _good_spikes(self, source: SpikeInput, times: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those that are spikes."""
+        good = (np.abs(times) < FARTHEST) & (units >= 0) & (units < source.units)
+        if not good.all():
+            text = f"{(~good).sum()} spikes without a finite time and a unit below {source.units}"
+            self._say(Kind.BAD_INPUT, source.name, text)
+        return times[good], units[good]
 
     def push_samples(self, name: str, values: Num[np.ndarray, "..."], times: Num[np.ndarray, "..."]) -> None:
         """Take in a chunk of samples of any size; bad ones are left out and in the log.
@@ -180,16 +186,24 @@ class StreamingBinner:
             text = f"samples need {buffer.source.channels} channels and a time each, got {values.shape}, {times.shape}"
             self._say(Kind.BAD_INPUT, name, text)
             return
-        good = np.abs(times) < FARTHEST
-        values, times = values[good].astype(np.float64), times[good].astype(np.float64)
+        ordered = in_order(times)
         infinite = np.isinf(values)
-        if infinite.any() or not good.all():
-            text = f"{infinite.sum()} infinite values are missing, {(~good).sum()} samples have no finite time"
-            self._say(Kind.NOT_FINITE, name, text)
+        if not ordered or np.count_nonzero(infinite):
+            times, values = self._good_samples(name, times, values, infinite)
         if len(times):
-            self._count_late(name, times)
-            buffer.push(times, np.where(infinite, np.nan, values), self._now)
+            self._count_late(name, times, ordered)
+            buffer.push(times.astype(np.float64), values.astype(np.float64), self._now, ordered=ordered)
         self._begin()
+
+    def _good_samples(
+        self, name: str, times: np.ndarray, values: np.ndarray, infinite: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Samples at finite times, their infinite values missing."""
+        good = np.abs(times) < FARTHEST
+        if infinite[good].any() or not good.all():
+            text = f"{infinite[good].sum()} infinite values are missing, {(~good).sum()} samples have no finite time"
+            self._say(Kind.NOT_FINITE, name, text)
+        return times[good], np.where(infinite, np.nan, values)[good]
 
     def _find(self, name: str, chosen: dict[str, _Buffer]) -> _Buffer:
         if name not in self._buffers:
@@ -198,11 +212,13 @@ class StreamingBinner:
             raise InputError(f"modality '{name}' takes {'spikes' if name in self._spikes else 'samples'} only")
         return chosen[name]
 
-    def _count_late(self, name: str, times: np.ndarray) -> None:
+    def _count_late(self, name: str, times: np.ndarray, ordered: bool) -> None:
         """Count what comes after the end of its bin and is still in time."""
-        if self._now is not None and not np.isnan(self._grid.start):
-            begin = self._grid.edge(self._index)
-            ended = begin + np.floor((self._now - begin) / self._grid.width) * self._grid.width
+        if self._now is None or np.isnan(self._grid.start):
+            return
+        begin = self._grid.edge(self._index)
+        ended = begin + np.floor((self._now - begin) / self._grid.width) * self._grid.width
+        if not (ordered and times[0] >= ended):
             self.waited_for[name] += int(((times >= begin) & (times < ended)).sum())
 
     def _begin(self) -> None:

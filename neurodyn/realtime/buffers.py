@@ -4,12 +4,14 @@ A buffer is told of data by ``push`` and of the end of each bin by ``close``; it
 Times are seconds on the clock of the bins; a source whose own clock jumped is moved back onto it.
 """
 
+import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from neurodyn.binning import BandPower, features
 from neurodyn.errors import InputError
@@ -22,6 +24,8 @@ MEMORY = 2.0
 """Seconds of past data that repeated data are recognised by."""
 MAX_WAITING = 2**24
 """Most numbers that wait in a buffer: 128 MB."""
+FARTHEST = 1e11
+"""Seconds from 0, 3,000 years: times beyond are no times, and the bins could not be told apart in double precision."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,47 @@ class Grid:
         return self.start + self.width * index
 
 
+def in_order(times: Num[np.ndarray, " n"]) -> bool:
+    """Whether there are times (seconds), all of them finite, none before the one in front of it.
+
+    Data come like that as a rule: one look here saves the many that data in disorder need.
+    """
+    n = len(times)
+    # The comparison is false for NaN. A count takes a third of the time of .all().
+    if n == 0 or np.count_nonzero(times[1:] >= times[:-1]) < n - 1:
+        return False
+    return bool(times[0] > -FARTHEST and times[-1] < FARTHEST)
+
+
+class Recent:
+    """What was handed out in the last ``MEMORY`` seconds: one piece per bin, whatever the clock does meanwhile.
+
+    Parameters
+    ----------
+    width
+        Of a bin, seconds.
+    """
+
+    def __init__(self, width: float) -> None:
+        self._pieces: deque[tuple[np.ndarray, ...]] = deque(maxlen=math.ceil(MEMORY / width))
+
+    def add(self, *columns: np.ndarray) -> None:
+        """Remember one bin's data, arrays of one length, and forget the oldest bin's."""
+        # Copies: a part of an array would keep the whole of it in memory.
+        self._pieces.append(tuple(column.copy() for column in columns))
+
+    def column(self, number: int) -> np.ndarray:
+        """All that is remembered of one array, oldest first."""
+        return np.concatenate([np.zeros(0), *(piece[number] for piece in self._pieces)])
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._pieces.clear()
+
+    def __len__(self) -> int:
+        return sum(len(piece[0]) for piece in self._pieces)
+
+
 class SourceClock:
     """Moves a source's times onto the clock of the bins when its own clock has jumped.
 
@@ -130,8 +175,10 @@ class SourceClock:
         self._name, self._max_jump, self._say = name, max_jump, say
         self._offset = 0.0
 
-    def pieces(self, times: Float[np.ndarray, " n"]) -> list[slice]:
-        """Stretches of a chunk between jumps inside it."""
+    def pieces(self, times: Float[np.ndarray, " n"], *, ordered: bool = False) -> list[slice]:
+        """Stretches of a chunk between jumps inside it; ``ordered`` if the times are known to be `in_order`."""
+        if ordered and times[-1] - times[0] <= self._max_jump:
+            return [slice(0, len(times))]
         jumps = np.flatnonzero(np.abs(np.diff(times)) > self._max_jump) + 1
         return [slice(a, b) for a, b in pairwise([0, *jumps.tolist(), len(times)]) if b > a]
 
@@ -176,7 +223,8 @@ class SpikeBuffer:
         self._clock = SourceClock(source.name, max_jump, say)
         self._latest = -np.inf
         self._times, self._units = np.zeros(0), np.zeros(0, np.int64)  # waiting
-        self._past_times, self._past_units = np.zeros(0), np.zeros(0, np.int64)  # handed out, MEMORY s
+        self._sorted = True  # whether what waits is in order of time
+        self._past = Recent(grid.width)  # times and units that were handed out
         self._carried = np.zeros(source.units, np.float32)
         self._closed = -np.inf
 
@@ -185,24 +233,43 @@ class SpikeBuffer:
         """Earliest time that waits; infinite if none does."""
         return float(self._times.min()) if len(self._times) else np.inf
 
-    def push(self, times: np.ndarray, units: np.ndarray, until: float | None, now: float | None) -> None:
-        """Take in spikes."""
-        for piece in self._clock.pieces(times) or [slice(0, 0)]:
+    def push(
+        self, times: np.ndarray, units: np.ndarray, until: float | None, now: float | None, *, ordered: bool = False
+    ) -> None:
+        """Take in spikes; ``ordered`` if their times are known to be `in_order`."""
+        for piece in self._clock.pieces(times, ordered=ordered) or [slice(0, 0)]:
             told = until if piece.stop == len(times) else None
-            self._take(times[piece], units[piece], told, now)
+            self._take(times[piece], units[piece], told, now, ordered)
 
-    def _take(self, times: np.ndarray, units: np.ndarray, until: float | None, now: float | None) -> None:
-        ends = [*times.tolist(), *([] if until is None else [until])]
+    def _take(
+        self, times: np.ndarray, units: np.ndarray, until: float | None, now: float | None, ordered: bool
+    ) -> None:
+        ends = [*([times[0], times[-1]] if ordered else times.tolist()), *([] if until is None else [until])]
         if not ends:
             return
-        shift = self._clock.shift(min(ends), max(ends), now, None)
-        times, units = self._new(times + shift, units)
-        self.reached = max(self.reached, max(ends) + shift)
+        first, last = float(min(ends)), float(max(ends))
+        shift = self._clock.shift(first, last, now, None)
+        if shift:
+            times = times + shift
+        self.reached = max(self.reached, last + shift)
+        if ordered and times[0] > self._latest and times[0] >= self._closed:
+            self._latest = float(times[-1])
+        else:
+            times, units = self._in_time(*self._new(times, units))
+        self._wait(times, units)
+
+    def _in_time(self, times: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Spikes whose bin has not been handed out; the others are late. Nothing is known of their order."""
         late = times < self._closed
         if late.any():
             self._late(units[late])
-        self._times = np.concatenate([self._times, times[~late]])
-        self._units = np.concatenate([self._units, units[~late]])
+        self._sorted &= len(times) == 0
+        return times[~late], units[~late]
+
+    def _wait(self, times: np.ndarray, units: np.ndarray) -> None:
+        if len(self._times):
+            times, units = np.concatenate([self._times, times]), np.concatenate([self._units, units])
+        self._times, self._units = times, units
         self._bound()
 
     def _new(self, times: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,7 +280,7 @@ class SpikeBuffer:
         old = times <= self._latest
         if old.any():
             known = set(zip(self._times.tolist(), self._units.tolist(), strict=True))
-            known.update(zip(self._past_times.tolist(), self._past_units.tolist(), strict=True))
+            known.update(zip(self._past.column(0).tolist(), self._past.column(1).tolist(), strict=True))
             again = np.array([pair in known for pair in zip(times.tolist(), units.tolist(), strict=True)])
             if again.any():
                 self._say(Kind.DUPLICATE, name, f"{again.sum()} spikes came again and are left out")
@@ -238,18 +305,26 @@ class SpikeBuffer:
     def close(self, index: int) -> np.ndarray | None:
         """Counts of a bin, or None if the source is missing."""
         start, stop = self._grid.edge(index), self._grid.edge(index + 1)
-        inside = self._times < stop
-        times, units = self._times[inside], self._units[inside]
-        self._times, self._units = self._times[~inside], self._units[~inside]
-        kept = self._past_times >= stop - MEMORY
-        self._past_times = np.concatenate([self._past_times[kept], times])
-        self._past_units = np.concatenate([self._past_units[kept], units])
+        times, units = self._before(stop)
+        self._past.add(times, units)
         self._closed = stop
         if stop - self.reached > self.source.silence:
             return None
         counts = self._carried + np.bincount(units[times >= start], minlength=self.source.units)
         self._carried[:] = 0
         return counts.astype(np.float32)
+
+    def _before(self, stop: float) -> tuple[np.ndarray, np.ndarray]:
+        """Take out the spikes before a time, seconds."""
+        times, units = self._times, self._units
+        if self._sorted:
+            count = int(times.searchsorted(stop))
+            self._times, self._units = times[count:], units[count:]
+            return times[:count], units[:count]
+        inside = times < stop
+        self._times, self._units = times[~inside], units[~inside]
+        self._sorted = len(self._times) == 0
+        return times[inside], units[inside]
 
     def rebase(self, index: int, now: float) -> None:
         """The clock of the bins has jumped, and goes on with this bin; what waits for later than now is lost."""
@@ -283,7 +358,7 @@ class FieldBuffer:
         self._period = 1.0 / source.rate
         self._clock = SourceClock(source.name, max_jump, say)
         self._times, self._values = np.zeros(0), np.zeros((0, source.channels))  # waiting, in order of time
-        self._past = np.zeros(0)  # times that went through the filters, MEMORY s
+        self._past = Recent(grid.width)  # times that went through the filters
         self._number, self._last = 0, -np.inf  # of the last sample that did
         power = source.power
         self._filters = (
@@ -301,16 +376,38 @@ class FieldBuffer:
 
     # What comes in ----------------------------------------------------------------------------------------------
 
-    def push(self, times: np.ndarray, values: np.ndarray, now: float | None) -> None:
-        """Take in samples."""
-        for piece in self._clock.pieces(times):
+    def push(self, times: np.ndarray, values: np.ndarray, now: float | None, *, ordered: bool = False) -> None:
+        """Take in samples; ``ordered`` if their times are known to be `in_order`."""
+        for piece in self._clock.pieces(times, ordered=ordered):
             part = times[piece]
-            before = self._times[-1] if len(self._times) else self._last
-            expected = before + self._period if np.isfinite(before) else None
-            shift = self._clock.shift(float(part.min()), float(part.max()), now, expected)
-            self._take(part + shift, values[piece])
+            before = float(self._times[-1]) if len(self._times) else self._last
+            expected = before + self._period if math.isfinite(before) else None
+            first, last = (part[0], part[-1]) if ordered else (part.min(), part.max())
+            shift = self._clock.shift(float(first), float(last), now, expected)
+            if shift:
+                part = part + shift
+            if ordered and self._follows(part, before):
+                self._wait(part, values[piece])
+            else:
+                self._take(part, values[piece])
+            self._bound()
+            if len(self._times):
+                self.reached = max(self.reached, float(self._times[-1]) + 1.5 * self._period)
+
+    def _follows(self, times: np.ndarray, before: float) -> bool:
+        """Whether samples in order come after a time and one after the other, none of them twice."""
+        half = 0.5 * self._period
+        # Stricter than the limit for samples that come again: what is near it is looked at more closely.
+        apart = np.count_nonzero(times[1:] - times[:-1] > half) == len(times) - 1
+        return bool(apart and times[0] > before + 1.5 * half)
+
+    def _wait(self, times: np.ndarray, values: np.ndarray) -> None:
+        if len(self._times):
+            times, values = np.concatenate([self._times, times]), np.concatenate([self._values, values])
+        self._times, self._values = times, values
 
     def _take(self, times: np.ndarray, values: np.ndarray) -> None:
+        """Samples in any order, some of which may have come before."""
         name = self.source.name
         if (np.diff(times) < 0).any() or (len(self._times) and times[0] < self._times[-1] - 0.5 * self._period):
             self._say(Kind.OUT_OF_ORDER, name, f"{len(times)} samples from {times.min():.3f} s")
@@ -325,14 +422,12 @@ class FieldBuffer:
         if not fresh.all():
             self._say(Kind.DUPLICATE, name, f"{(~fresh).sum()} samples came again and are left out")
         self._times, self._values = times[fresh], values[fresh]
-        self._bound()
-        if len(self._times):
-            self.reached = max(self.reached, float(self._times[-1]) + 1.5 * self._period)
 
     def _gone(self, times: np.ndarray) -> None:
         """Samples whose place in the filters has passed: they have been there before, or come too late."""
-        near = np.searchsorted(self._past, times - 0.5 * self._period)
-        again = np.append(self._past, np.inf)[near] <= times + 0.5 * self._period
+        past = self._past.column(0)
+        near = np.searchsorted(past, times - 0.5 * self._period)
+        again = np.append(past, np.inf)[near] <= times + 0.5 * self._period
         if again.any():
             self._say(Kind.DUPLICATE, self.source.name, f"{again.sum()} samples came again and are left out")
         if not again.all():
@@ -365,19 +460,33 @@ class FieldBuffer:
     def _filter(self, stop: float) -> None:
         """Run the samples before a time through the filters, and add them to their windows."""
         # A sample on an edge belongs to the bin that begins there, however the two were rounded.
-        count = int(np.searchsorted(self._times, stop - 1e-6 * self._period))
+        count = int(self._times.searchsorted(stop - 1e-6 * self._period))
         times, values = self._times[:count], self._values[:count]
         self._times, self._values = self._times[count:], self._values[count:]
+        self._past.add(times)
         if not count:
             return
+        if self._regular(times):
+            self._number += count
+            self._add(times, self._level(values, self._number - count + 1))
+        else:
+            self._filter_around_gaps(times, values)
+        self._last = float(times[-1])
+
+    def _regular(self, times: np.ndarray) -> bool:
+        """Whether nothing is lost among the samples, nor between the last that was filtered and them."""
+        most = 1.4 * self._period
+        steady = np.count_nonzero(times[1:] - times[:-1] < most) == len(times) - 1
+        return bool(steady and times[0] - self._last < most)
+
+    def _filter_around_gaps(self, times: np.ndarray, values: np.ndarray) -> None:
         steps = np.diff(times, prepend=self._last)
         for lost in np.flatnonzero(steps > 1.5 * self._period):
             self._gap(float(times[lost - 1]) if lost else self._last, float(times[lost]))
         numbers = self._number + np.cumsum(self._counted(steps))
-        for a, b in pairwise([0, *(np.flatnonzero(np.diff(numbers) > 1) + 1).tolist(), count]):
+        for a, b in pairwise([0, *(np.flatnonzero(np.diff(numbers) > 1) + 1).tolist(), len(times)]):
             self._add(times[a:b], self._level(values[a:b], int(numbers[a])))
-        self._number, self._last = int(numbers[-1]), float(times[-1])
-        self._past = np.concatenate([self._past[self._past >= stop - MEMORY], times])
+        self._number = int(numbers[-1])
 
     def _counted(self, steps: np.ndarray) -> np.ndarray:
         """Samples from each to the next, those lost between them included."""
@@ -402,12 +511,27 @@ class FieldBuffer:
 
     def _add(self, times: np.ndarray, level: np.ndarray) -> None:
         """Add samples to the sums of their windows."""
+        first, last = self._window(times[0]), self._window(times[-1])
+        if first == last:
+            self._sum(first, level)
+            return
         since = times + 1e-6 * self._period - self._grid.start
         numbers = np.floor(since / (self.every * self._grid.width)).astype(np.int64)
-        for number in np.unique(numbers[numbers >= 0]).tolist():
-            inside = numbers == number
-            total, count = self._open.get(number, (np.zeros(level.shape[1]), 0))
-            self._open[number] = total + level[inside].sum(axis=0), count + int(inside.sum())
+        for number in np.unique(numbers).tolist():
+            self._sum(number, level[numbers == number])
+
+    def _window(self, time: float) -> int:
+        """Number of the window that a time, seconds, lies in."""
+        return math.floor((time + 1e-6 * self._period - self._grid.start) / (self.every * self._grid.width))
+
+    def _sum(self, number: int, level: np.ndarray) -> None:
+        """Add samples to one window; those before the first bin belong to none."""
+        if number >= 0:
+            total, count = np.add.reduce(level, axis=0), len(level)
+            if number in self._open:
+                before, earlier = self._open[number]
+                total, count = before + total, earlier + count
+            self._open[number] = total, count
 
     def _feature(self, number: int) -> np.ndarray | None:
         """Finish a window: mean of its samples, NaN where one is lacking; None if nothing is left of it."""
@@ -439,5 +563,6 @@ class FieldBuffer:
         if future.any():
             self._say(Kind.DROPPED, self.source.name, f"{future.sum()} samples from before the clock was set back")
         self._times, self._values = self._times[~future], self._values[~future]
-        self._open, self._past, self._gaps = {}, np.zeros(0), []
+        self._open, self._gaps = {}, []
+        self._past.clear()
         self.reached, self._last = min(self.reached, now), -np.inf

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     SOURCE_LOST = "source lost"
     SOURCE_RESTARTED = "source restarted"
     SINK_STALLED = "sink stalled"
+    SINK_RESUMED = "sink resumed"  # takes everything again
     LOG_LOST = "log lost"  # its file cannot be written any more
 
 

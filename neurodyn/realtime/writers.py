@@ -30,7 +30,7 @@ class SinkWriter:
     name
         For the log.
     log
-        Gets one event when the sink begins to stall or fail, and one when it goes on.
+        Gets one event when the sink begins to stall or fail, and one when it has caught up again.
     size
         Estimates that may wait.
     """
@@ -41,8 +41,8 @@ class SinkWriter:
         self._size = size
         self._wake = threading.Condition()
         self._closing = False
-        self._failing = ""
-        self.dropped = 0
+        self._failing, self._failed_at = "", 0.0  # how, and from which time on
+        self.dropped = self._told = 0
         self._thread: threading.Thread | None = None
         if not getattr(sink, "never_blocks", False):
             self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
@@ -86,8 +86,7 @@ class SinkWriter:
             self._fails(f"fails: {_words(error)}", estimate.time)
             return
         if self._failing and not self._queue:
-            self._log.record(estimate.time, Kind.RETURNED, "", f"sink {self.name}: {self.dropped} dropped so far")
-            self._failing = ""
+            self._resumes(estimate.time)
 
     def _close_sink(self) -> None:
         with contextlib.suppress(Exception):
@@ -101,8 +100,16 @@ class SinkWriter:
 
     def _fails(self, how: str, time: float) -> None:
         if how != self._failing:
+            if not self._failing:
+                self._failed_at = time
             self._failing = how
             self._log.record(time, Kind.SINK_STALLED, "", f"sink {self.name} {how}")
+
+    def _resumes(self, time: float) -> None:
+        """The sink has taken the latest estimate there is, and nothing waits for it any more."""
+        lost, self._told, self._failing = self.dropped - self._told, self.dropped, ""
+        detail = f"sink {self.name} takes estimates again after {time - self._failed_at:.3f} s, {lost} were dropped"
+        self._log.record(time, Kind.SINK_RESUMED, "", detail)
 
 
 class SnapshotFile:
@@ -113,7 +120,7 @@ class SnapshotFile:
     path
         Of the file (NumPy's npz: arrays only, nothing in it is executed).
     log
-        Told when the file cannot be written.
+        Told when the file cannot be written, and when it can again.
     """
 
     def __init__(self, path: str | os.PathLike[str], log: EventLog) -> None:
@@ -157,6 +164,8 @@ class SnapshotFile:
         while (snapshot := self._next()) is not None:
             try:
                 save_arrays(self._path, snapshot)
+                if self._failing:
+                    self._log.record(float(snapshot["time"]), Kind.SINK_RESUMED, "", f"{self._path} is written again")
                 self._failing = False
             except OSError as error:  # a full disk must not end the session
                 if not self._failing:

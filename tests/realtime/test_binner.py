@@ -119,6 +119,57 @@ def test_chunks_of_one_sample_equal_chunks_of_many():
     np.testing.assert_allclose(stacked(bins[:49], "field"), stacked(many[:49], "field"), rtol=1e-6)
 
 
+def mixed_stream(binner, seed):
+    """Spikes and samples in chunks of which some are lost, late, repeated or back to front; all bins and events."""
+    rng = np.random.default_rng(seed)
+    late, bins = [], []
+    for k in range(100):
+        start = 5.0 + 0.007 * k
+        spikes = np.sort(rng.uniform(start, start + 0.007, rng.integers(0, 12)).round(3))
+        samples = start + np.arange(7) / RATE
+        chunks = {
+            "spikes": (spikes, rng.integers(0, 4, len(spikes))),
+            "field": (rng.normal(size=(7, 2)), samples),
+        }
+        for name, chunk in chunks.items():
+            fate = rng.random()
+            if fate < 0.05:
+                late.append((name, chunk))
+                continue
+            turned = tuple(part[::-1] for part in chunk) if 0.05 <= fate < 0.1 else chunk
+            for _ in range(2 if 0.1 <= fate < 0.15 else 1):
+                push(binner, name, turned)
+        if late and rng.random() < 0.2:
+            push(binner, *late.pop())
+        bins += binner.ready(start + 0.007)
+    return bins, list(binner.log)
+
+
+def push(binner, name, chunk):
+    (binner.push_spikes if name == "spikes" else binner.push_samples)(name, *chunk)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("power", [None, POWER], ids=["raw", "bands"])
+def test_data_in_order_take_a_shorter_way_to_the_same_bins(seed, power, monkeypatch):
+    """Of the same stream, once looked at as if nothing were known of its order."""
+
+    def run():
+        inputs = [SpikeInput("spikes", 4, silence=0.05), FieldInput("field", 2, RATE, power)]
+        return mixed_stream(StreamingBinner(inputs, WIDTH, start=5.0, patience=0.005 * (seed % 3)), seed)
+
+    bins, events = run()
+    monkeypatch.setattr("neurodyn.realtime.binner.in_order", lambda times: False)
+    expected, expected_events = run()
+    assert events == expected_events
+    assert {Kind.DUPLICATE, Kind.OUT_OF_ORDER} <= {event.kind for event in events}
+    assert len(bins) == len(expected) > 60
+    for one, other in zip(bins, expected, strict=True):
+        assert (one.time, one.events) == (other.time, other.events)
+        for name in ("spikes", "field"):
+            np.testing.assert_array_equal(one.observations[name], other.observations[name])
+
+
 # Late data ------------------------------------------------------------------------------------------------------
 
 
@@ -311,7 +362,7 @@ def test_memory_is_bounded():
         binner.push_spikes("spikes", times[:3], np.zeros(3, int))
         binner.ready(float(second + 1))
         field = binner._fields["field"]
-        kept = [binner._spikes["spikes"]._past_times, field._past, field._gaps, field._open, field._times]
+        kept = [binner._spikes["spikes"]._past, field._past, field._gaps, field._open, field._times]
         sizes.append(sum(map(len, kept)))
     assert max(sizes[5:]) <= max(sizes[:5])
 

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from time import monotonic, sleep
 from types import SimpleNamespace
 
 import numpy as np
@@ -246,7 +247,10 @@ def test_a_sink_that_stalls_holds_nothing_up(whole, live, modalities):
     writer.close(10.0)
     assert [e.time for e in sink.got[1:]] == [e.time for e in got[-50:]]  # the oldest went
     assert sink.closed
-    assert session.events(Kind.RETURNED)
+    (resumed,) = session.events(Kind.SINK_RESUMED)
+    assert resumed.time == got[-1].time  # when it had caught up
+    assert resumed.time - event.time > 5.0
+    assert f"after {resumed.time - event.time:.3f} s, {writer.dropped} were dropped" in resumed.detail
 
 
 def test_a_sink_that_fails_is_told_once_and_goes_on_after(live, modalities):
@@ -262,6 +266,30 @@ def test_a_sink_that_fails_is_told_once_and_goes_on_after(live, modalities):
     got = session.run()
     assert len(sink.got) == len(got)
     assert ["disk full" in event.detail for event in session.events(Kind.SINK_STALLED)] == [True]
+
+
+def test_every_time_that_a_sink_goes_on_is_told(live, modalities):
+    class Failing(Stalled):
+        never_blocks = True
+
+        def write(self, item):
+            self.got.append(item)
+            if 1.0 < since(item) < 1.5 or 2.0 < since(item) < 2.1:
+                raise OSError("disk full")
+
+    def since(item):
+        return item.time - sink.got[0].time
+
+    log, sink = EventLog(), Failing()
+    session = Session(live, modalities, recording(3.0), sinks=[SinkWriter(sink, "disk", log)], log=log)
+    got = session.run()
+    failed, resumed = session.events(Kind.SINK_STALLED), session.events(Kind.SINK_RESUMED)
+    assert len(failed) == len(resumed) == 2
+    for begin, end, stop in zip(failed, resumed, (1.5, 2.1), strict=True):
+        lost = [one for one in got if begin.time <= one.time < end.time]
+        assert end.time - got[0].time == pytest.approx(stop, abs=0.011)
+        assert f"{len(lost)} were dropped" in end.detail
+    assert sum(event.kind is Kind.RETURNED for event in log) == 0  # that is said of data
 
 
 @pytest.mark.parametrize("hours", [1.0, -1.0])
@@ -383,6 +411,19 @@ def test_a_snapshot_that_cannot_be_written_is_told_once(live, modalities, tmp_pa
     session = Session(live, modalities, recording(2.0), snapshots=snapshots, log=log, options=options)
     assert len(session.run()) > 190
     assert ["cannot write" in event.detail for event in log] == [True]
+
+
+def test_a_snapshot_that_can_be_written_again_is_told(tmp_path):
+    log, folder = EventLog(), tmp_path / "disk"
+    snapshots = SnapshotFile(folder / "state.npz", log)
+    snapshots.offer({"time": np.asarray(1.0)})
+    deadline = monotonic() + 10.0
+    while not len(log) and monotonic() < deadline:
+        sleep(0.001)
+    folder.mkdir()
+    snapshots.offer({"time": np.asarray(2.0)})
+    snapshots.close()
+    assert [(event.time, event.kind) for event in log] == [(1.0, Kind.SINK_STALLED), (2.0, Kind.SINK_RESUMED)]
 
 
 class TestClocks:

@@ -62,7 +62,7 @@ class Session:
     every: int = 5
     missing: float = 0.1
     width: float = 0.01
-    poll: float = 0.0
+    poll: float = 0.0005
     minutes: float = 1.0
     steps: int = 5000
     core: int = -1

@@ -19,6 +19,7 @@ from neurodyn.cli.replay import tell
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, RealtimeDecoder
 from neurodyn.realtime.clock import DataClock, LiveClock, ReplayClock
+from neurodyn.realtime.garbage import only_when_swept
 from neurodyn.realtime.inputs import learn_rates, modalities_of, sampled
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.service import Service, ServiceOptions, make_service
@@ -28,6 +29,8 @@ from neurodyn.realtime.web import WebPage
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
 WEB_PORT = 8765
+AWAKE = 0.0005
+"""Seconds: longer than a process takes to wake up and to go through a step once, a tenth of a short bin."""
 LEARN_SECONDS = 10.0
 """How long the first samples are waited for, from which the rate of a stream is told."""
 
@@ -59,6 +62,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--patience", metavar="TIME", type=argument(seconds), default=0.01,
         help="how long a bin waits for data that are on their way (10ms)",
     )  # fmt: skip
+    parser.add_argument(
+        "--awake", metavar="TIME", type=argument(seconds), default=AWAKE,
+        help="how long before and after the end of a bin to wait awake for its data, 0 for never (0.5ms)",
+    )  # fmt: skip
     parser.add_argument("--spin", action="store_true", help="never sleep: lower latency, and a core fully busy")
     parser.add_argument(
         "--rate", metavar="NAME=HZ", action="append", default=[], type=argument(_rate),
@@ -80,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         monitor = Monitor([row.name for row in modalities], log)
         service, first = _session(arguments, decoder, modalities, monitor, console)
         stop = stack.enter_context(_stopped_by_signals())
-        with _shown(monitor, decoder.target_names, arguments.model.name, console):
+        with _shown(monitor, decoder.target_names, arguments.model.name, console), only_when_swept():
             service.run(stop, first=first)
     print(f"neurodyn serve: {summary(monitor.status())}", file=sys.stderr)
     return 0
@@ -162,7 +169,9 @@ def _options(arguments: argparse.Namespace, decoder: RealtimeDecoder) -> Service
     """A live estimate is late one bin after its data should have been there; of a file none is."""
     tolerance = math.inf if _files_only(arguments.sources) else arguments.patience + decoder.width
     poll = 0.0 if arguments.spin else ServiceOptions.poll
-    return ServiceOptions(poll=poll, tolerance=tolerance, snapshot_every=arguments.snapshot_every)
+    # Data of a file do not come at a time of their own, and nothing is gained by being awake for them.
+    awake = 0.0 if _files_only(arguments.sources) else arguments.awake
+    return ServiceOptions(poll=poll, awake=awake, tolerance=tolerance, snapshot_every=arguments.snapshot_every)
 
 
 def _files_only(addresses: Sequence[Address]) -> bool:

@@ -228,6 +228,11 @@ class StreamingBinner:
             if np.isfinite(first):
                 self._grid.start = float(np.ceil(first / self._grid.width - 1e-6) * self._grid.width)
 
+    @property
+    def end(self) -> float:
+        """Of the bin that is being filled, seconds; NaN before the first data, unless the start was given."""
+        return self._grid.edge(self._index + 1)
+
     # Bins out ---------------------------------------------------------------------------------------------------
 
     def ready(self, now: float) -> list[Bin]:

@@ -1,6 +1,7 @@
 """How a session is going, for a terminal or a page: counted in the loop, read from anywhere."""
 
 import threading
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from neurodyn.realtime.events import Event, EventLog
 
 LATENCY_EDGES = np.geomspace(10.0, 1e5, 33)
 """Edges of the latency histogram in microseconds: eight bars per factor of ten."""
+_EDGES = LATENCY_EDGES.tolist()
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Monitor:
         missed
             Whether it came too late.
         """
-        place = int(np.clip(np.searchsorted(LATENCY_EDGES, microseconds) - 1, 0, len(self._histogram) - 1))
+        place = min(max(bisect_left(_EDGES, microseconds) - 1, 0), len(self._histogram) - 1)
         with self._lock:
             self._estimate = estimate
             self._bins += 1

@@ -21,11 +21,15 @@ from neurodyn.realtime.binner import Bin, StreamingBinner
 from neurodyn.realtime.clock import DataClock, start_of
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.garbage import Sweeper
 from neurodyn.realtime.inputs import as_spikes, binner_inputs
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Source
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
+
+SHORTEST_SLEEP = 0.001
+"""Seconds; sources count them in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,11 @@ class ServiceOptions:
     Parameters
     ----------
     poll
-        Longest wait for data per turn, seconds: how late an empty bin can be. 0 never sleeps: the shortest latency, on
-        a core of its own.
+        Longest wait for data per turn, seconds: how late an empty bin can be. 0 sleeps for a millisecond after an
+        estimate only, and wants a core of its own.
+    awake
+        Seconds before and after the end of a bin in which the loop does not sleep either, after it has gone through a
+        step in rehearsal: the data find it awake and its weights in the processor's cache. For live data only.
     tolerance
         Seconds after the end of its bin from which an estimate counts as missed.
     snapshot_every
@@ -49,6 +56,7 @@ class ServiceOptions:
     """
 
     poll: float = 0.005
+    awake: float = 0.0
     tolerance: float = 0.05
     snapshot_every: float = 5.0
     reopen_after: float = 0.5
@@ -107,12 +115,15 @@ class Service:
         self._spikes = frozenset(spikes)
         self._snapshots, self._options, self._wall = snapshots, options or ServiceOptions(), wall
         self._sleep = sleep
+        self._sweeper = Sweeper(wall)
         self.log = monitor.log
         self._source: Source | None = None
         self._waiting: list[Chunk] = []
         self._next_attempt = -math.inf
         self._lost = ""
         self._ended = False
+        self._behind = False  # whether the next bin has still to be prepared
+        self._rehearsed = math.nan  # end of the bin that has been rehearsed
         self._latest: dict[str, np.ndarray] | None = None  # snapshot that a failing decoder goes back to
         self._latest_time = -math.inf
         self._resumed: float | None = None
@@ -138,17 +149,20 @@ class Service:
     def turn(self) -> None:
         """Read once, and decode what is ready."""
         try:
-            self.take(self._read())
+            decoded = self.take(self._read())
         except Exception as error:  # what a source of somebody's own may give is not known here
             self._record(EventKind.BAD_INPUT, f"{type(error).__name__}: {error}")
+            return
+        if self._behind and not decoded and not self._ended:
+            self._work_ahead()
 
-    def take(self, chunks: Sequence[Chunk]) -> None:
-        """Take in data and decode every bin that is ready now."""
+    def take(self, chunks: Sequence[Chunk]) -> int:
+        """Take in data and decode every bin that is ready now; returns how many were."""
         begin = time.perf_counter()
         self._clock.note(chunks)
         binner = self._binner or self._begin(chunks)
         if binner is None:
-            return
+            return 0
         for chunk in chunks:
             self._push(binner, chunk)
         now = self._clock.now()
@@ -156,8 +170,8 @@ class Service:
         for one in bins:
             self._decode(one, now, begin)
             self._keep_snapshot(one.time)
-        if bins:
-            self._decoder.prepare()
+        self._behind |= bool(bins)
+        return len(bins)
 
     def close(self) -> None:
         """Keep a last snapshot, let the sinks write what they have, and close all."""
@@ -180,7 +194,7 @@ class Service:
             self._sleep(max(self._options.poll, 0.001))
             return []
         try:
-            return source.read(self._options.poll)
+            return source.read(self._patience())
         except EndOfStream:
             self._ended = True
         except InputError as error:
@@ -188,6 +202,33 @@ class Service:
         except Exception as error:  # a source may be anybody's code, and the session outlives it
             self._lose(error)
         return []
+
+    def _patience(self) -> float:
+        """How long to wait for data now, seconds; shortly before they are expected, rehearse, and do not sleep."""
+        poll, awake = self._options.poll, self._options.awake
+        if self._behind:
+            return SHORTEST_SLEEP
+        if not awake or self._binner is None:
+            return poll
+        left = self._binner.end - self._clock.now()
+        if left < -awake or left - awake > poll:
+            return poll
+        if left - awake >= SHORTEST_SLEEP:
+            return left - awake
+        if self._rehearsed != self._binner.end:
+            self._rehearsed = self._binner.end
+            self._decoder.prepare()
+        return 0.0
+
+    def _work_ahead(self) -> None:
+        """Prepare for the next bin, while there is nothing to read.
+
+        Not straight after an estimate was handed over: work at once would take the core from the threads that send it,
+        and cost more time there than it saves here.
+        """
+        self._behind = False
+        self._decoder.prepare()
+        self._sweeper.sweep()
 
     def _reopen(self) -> Source | None:
         if self._wall() < self._next_attempt:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from oracles.session import (
     FIELD_RATE,
+    ORIGIN,
     Session,
     World,
     at,
@@ -290,6 +291,53 @@ def test_every_time_that_a_sink_goes_on_is_told(live, modalities):
         assert end.time - got[0].time == pytest.approx(stop, abs=0.011)
         assert f"{len(lost)} were dropped" in end.detail
     assert sum(event.kind is Kind.RETURNED for event in log) == 0  # that is said of data
+
+
+class TestWorkAhead:
+    """Gains and a rehearsal come when there is nothing to read, and the loop is awake when data are due."""
+
+    SLEEP = 0.001
+
+    def watched(self, live, modalities, options):
+        """A session's preparations and its waits: simulated time, and seconds of the read that was begun then."""
+        session = Session(live, modalities, recording(2.0), chunk=0.01, options=options)
+        prepared, waits = [], []
+        read, prepare = session.source.read, live.prepare
+
+        def note_read(timeout):
+            waits.append((session.world.now, timeout))
+            if timeout == 0.0:
+                session.world.sleep(1e-4)  # nothing waits, but time does pass
+            return read(timeout)
+
+        def note_prepare():
+            prepared.append(session.world.now)
+            return prepare()
+
+        live.prepare, session.source.read = note_prepare, note_read
+        try:
+            return session.run(), np.array(prepared), waits
+        finally:
+            del live.prepare
+
+    def test_an_estimate_is_sent_before_the_next_is_prepared(self, live, modalities):
+        estimates, prepared, waits = self.watched(live, modalities, ServiceOptions(tolerance=0.03))
+        assert len(prepared) == pytest.approx(len(estimates), abs=2)
+        sent = ORIGIN + np.array([estimate.time for estimate in estimates])
+        since = prepared[:, None] - sent
+        np.testing.assert_allclose(np.where(since < -1e-9, np.inf, since).min(axis=1), self.SLEEP, atol=1e-9)
+        assert all(timeout > 0 for _, timeout in waits)
+
+    def test_the_loop_is_awake_and_rehearsed_when_a_bin_ends(self, live, modalities):
+        awake = 0.002
+        options = ServiceOptions(tolerance=0.03, awake=awake)
+        estimates, prepared, waits = self.watched(live, modalities, options)
+        plain, *_ = self.watched(live, modalities, ServiceOptions(tolerance=0.03))
+        assert largest_difference(estimates, plain, 0.1, 1.9) < SAME
+        for end in ORIGIN + np.arange(0.2, 1.8, 0.01):
+            asleep = [moment + wait for moment, wait in waits if wait and moment < end - 1e-6]
+            assert max(asleep) <= end - awake + 1e-6
+            assert np.any((prepared > end - awake - self.SLEEP - 1e-6) & (prepared < end - 1e-6))
 
 
 @pytest.mark.parametrize("hours", [1.0, -1.0])

@@ -7,6 +7,7 @@ Nothing is ever unpickled: a header is JSON, and an array is taken only if its t
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,10 +85,19 @@ def unpack(parts: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray
 
 
 def _pack(topic: bytes, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[bytes]:
-    little = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
-    described = [[name, array.dtype.str, list(array.shape)] for name, array in little.items()]
-    text = json.dumps({"version": VERSION, **header, "arrays": described})
-    return [topic, text.encode(), *(array.tobytes() for array in little.values())]
+    little = [
+        array if array.dtype.str[0] != ">" else array.astype(array.dtype.newbyteorder("<")) for array in arrays.values()
+    ]
+    described = [_described(name, array.dtype, array.shape) for name, array in zip(arrays, little, strict=True)]
+    # What changes is written anew, and joined with what is the same in message after message.
+    begin = json.dumps({"version": VERSION, **header})[:-1]
+    text = f'{begin}, "arrays": [{", ".join(described)}]}}'
+    return [topic, text.encode(), *[array.tobytes() for array in little]]
+
+
+@lru_cache(maxsize=1000)
+def _described(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> str:
+    return json.dumps([name, dtype.str, list(shape)])
 
 
 def _array(raw: bytes, kind: str, shape: list[int]) -> np.ndarray:

@@ -32,6 +32,7 @@ class ZmqSource:
     def __init__(self, endpoint: str) -> None:
         self._zmq: Any = import_extra("zmq", "zmq")
         self._bad: InputError | None = None
+        self._milliseconds = 0  # that the socket waits
         self._context = self._zmq.Context()
         self._socket = self._context.socket(self._zmq.SUB)
         self._socket.setsockopt(self._zmq.RCVHWM, BACKLOG)
@@ -52,8 +53,12 @@ class ZmqSource:
             raise bad
         chunks: list[Chunk] = []
         # Waiting in the call that receives: a poll before it would cost as much as the message.
-        self._socket.setsockopt(self._zmq.RCVTIMEO, math.ceil(1e3 * max(timeout, 0.0)))
-        flags = 0
+        # Rather too short than too long: who waits for a moment is not to miss it.
+        milliseconds = max(math.floor(1e3 * timeout + 1e-6), 1)
+        if milliseconds != self._milliseconds:
+            self._socket.setsockopt(self._zmq.RCVTIMEO, milliseconds)
+            self._milliseconds = milliseconds
+        flags = 0 if timeout > 0 else self._zmq.NOBLOCK
         try:
             for _ in range(MOST_PER_READ):
                 self._decode(self._socket.recv_multipart(flags), chunks)

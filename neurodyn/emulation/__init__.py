@@ -9,6 +9,7 @@ from neurodyn.emulation.config import (
     training_at,
 )
 from neurodyn.emulation.emulator import Generated, GeneratedSymbols, HmmEmulator
+from neurodyn.emulation.ensemble import fit_ensemble
 from neurodyn.emulation.match import Limits, Match, MatchConfig, Statistic, TwoSampleTest, Verdict, match
 from neurodyn.emulation.storage import FILE_NAME
 
@@ -28,6 +29,7 @@ __all__ = [
     "TrainingConfig",
     "TwoSampleTest",
     "Verdict",
+    "fit_ensemble",
     "match",
     "training_at",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,13 @@ from jaxtyping import Array, Float, Int32
 from neurodyn.emulation.config import EmulationConfig, NetworkConfig, TrainingConfig, laptop
 from neurodyn.emulation.fitting import (
     VALIDATION_KEY,
+    Trained,
     divergence_between,
     draw_data,
     fit_parameters,
     identity_of,
     validation_divergence,
+    without_seed,
 )
 from neurodyn.emulation.network import draw_inputs, run_network, sample_symbols
 from neurodyn.emulation.storage import Fitted, Snapshot, check_folder, load_fitted, save_fitted
@@ -112,15 +115,10 @@ class HmmEmulator:
         identity = identity_of(hmm, config, data)
         if folder is not None:
             check_folder(folder, identity)
-            _make(folder)
+            make_folder(folder)
         shown = progress or (Bar(f"emulate {hmm.name}") if self.progress else None)
         trained = fit_parameters(hmm, config, data, directory=folder, progress=shown)
-        outcome = trained.outcome
-        # At the end validations differ by less than their noise, and the best one is the luckiest. Only a run that did
-        # not come to its end falls back on it.
-        kept = outcome.state.average if outcome.status == "finished" else outcome.parameters
-        parameters = jax.tree.map(jnp.array, kept)
-        fitted = Fitted(config, hmm, parameters, outcome.history, outcome.status, trained.snapshots, identity)
+        fitted = fitted_from(hmm, config, trained, identity)
         if folder is not None:
             save_fitted(folder, fitted)
         return replace(self, training=config.training, fitted_=fitted)
@@ -191,7 +189,8 @@ class HmmEmulator:
         fitted, training = self._fitted(), self.config.training
         held = jnp.asarray(draw_data(self.hmm, training).test[: training.validation])
         number = jnp.asarray(VALIDATION_KEY)
-        return float(validation_divergence(fitted.parameters, held, jnp.asarray(seed), number, config=self.config))
+        config = without_seed(self.config)
+        return float(validation_divergence(fitted.parameters, held, jnp.asarray(seed), number, config=config))
 
     def floor(self, *, seed: int) -> float:
         """Divergence between new sequences of the model itself and the sequences of :meth:`divergence`."""
@@ -266,7 +265,26 @@ def _generate(
     return tuple(jnp.swapaxes(array, 0, 1) for array in kept)
 
 
-def _make(folder: Path) -> None:
+def fitted_from(hmm: HiddenMarkovModel, config: EmulationConfig, trained: Trained, identity: dict[str, Any]) -> Fitted:
+    """What is kept of a training run.
+
+    At the end validations differ by less than their noise, and the best one is the luckiest. Only a run that did not
+    come to its end falls back on it.
+    """
+    outcome = trained.outcome
+    kept = outcome.state.average if outcome.status == "finished" else outcome.parameters
+    parameters = jax.tree.map(jnp.array, kept)
+    return Fitted(config, hmm, parameters, outcome.history, outcome.status, trained.snapshots, identity)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises
+    ------
+    InputError
+        If that cannot be done.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

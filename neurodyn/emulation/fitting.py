@@ -1,7 +1,7 @@
 """Training: the network's sequences are moved towards those of the HMM by the gradient of their distance."""
 
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,6 +137,8 @@ def gradient_step(
     loss, gradient = jax.value_and_grad(distance)(
         state.parameters, key, symbols, config, config.training.objective, placement
     )
+    # Symbols are finite even where logits are not, and so is their distance: what went wrong shows in the gradient.
+    loss = jax.lax.select(jnp.isfinite(optax.tree.norm(gradient)), loss, jnp.full_like(loss, jnp.nan))
     with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
         updates, optimizer = optimizer_of(config.training).update(gradient, state.optimizer, state.parameters)
     parameters = jax.tree.map(jnp.add, state.parameters, updates)
@@ -223,29 +225,33 @@ def fit_parameters(
     placement = Placement.of(training.batch)
     symbols, seed = placement.everywhere(jnp.asarray(data.train)), jnp.asarray(training.seed)
     held = jnp.asarray(data.validation[: training.validation])
-    snapshots = Snapshots(directory, training.snapshot_every)
+    snapshots, compiled = Snapshots(directory, training.snapshot_every), without_seed(config)
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
         order = placement.split(jnp.asarray(order_of(training, number)), 1)
-        state, losses = run_epoch(state, symbols, order, seed, config=config, placement=placement)
+        state, losses = run_epoch(state, symbols, order, seed, config=compiled, placement=placement)
         snapshots.keep(number + 1, state.average)
         return state, losses
 
     def validate(state: TrainState) -> tuple[Array, Any]:
         return validation_divergence(
-            state.average, held, seed, jnp.asarray(VALIDATION_KEY), config=config
+            state.average, held, seed, jnp.asarray(VALIDATION_KEY), config=compiled
         ), state.average
 
-    loop = LoopConfig(
-        training.epochs,
-        training.validate_every,
-        training.epochs,
-        None if directory is None else directory / CHECKPOINT_NAME,
-        identity_of(hmm, config, data),
-    )
     start = placement.everywhere(initial_state(config, hmm.symbols))
-    outcome = train(start, epoch, validate, loop, progress)
+    outcome = train(start, epoch, validate, loop_of(training, identity_of(hmm, config, data), directory), progress)
     return Trained(outcome, snapshots.all())
+
+
+def without_seed(config: EmulationConfig) -> EmulationConfig:
+    """Settings that compiled steps depend on: another seed is to compile nothing again."""
+    return replace(config, training=replace(config.training, seed=0))
+
+
+def loop_of(training: TrainingConfig, identity: dict[str, Any], directory: Path | None) -> LoopConfig:
+    """When to validate, and where to save: a network is trained to the end, however its validations go."""
+    checkpoint = None if directory is None else directory / CHECKPOINT_NAME
+    return LoopConfig(training.epochs, training.validate_every, training.epochs, checkpoint, identity)
 
 
 def _averaged(average: Parameters, parameters: Parameters, step: Array, decay: float) -> Parameters:

@@ -55,6 +55,19 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
+class FitsMany(Protocol):
+    """What a method can offer beside: fits on several batches at once, each as it would be alone."""
+
+    def fit_many(self, batches: Sequence[MultimodalBatch], *, together: bool | None = None) -> Sequence[Decoder]:
+        """Return a decoder fitted on each batch; ``together=True`` refuses batches that differ in shape."""
+        ...
+
+    def faster_together(self, batches: Sequence[MultimodalBatch]) -> bool:
+        """Whether that is faster than one fit after the other, on the device that there is."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Method:
     """One row of the comparison.
@@ -135,7 +148,7 @@ class FoldResult:
     decoded
         What was decoded.
     fit_seconds
-        Wall-clock time of the fit, compilation included.
+        Wall-clock time of the fit, compilation included; of folds fitted together, an equal share each.
     learning
         Course of the training, None for a method without.
     latent
@@ -230,6 +243,7 @@ def cross_validate(
     folds: Sequence[Fold],
     *,
     jobs: int = 1,
+    together: bool | None = None,
     max_stream_bins: int | None = 10_000,
     on_result: Callable[[FoldResult], None] | None = None,
 ) -> CrossValidation:
@@ -243,6 +257,9 @@ def cross_validate(
         Training and test parts.
     jobs
         Fits at a time: 1 runs them in this process; more run them in as many new processes of one thread each.
+    together
+        Whether the folds of a method that can (``FitsMany``) are fitted together, in this process: None for those of
+        equal shape where the method says that it is faster, True to insist on it.
     max_stream_bins
         Most bins per fold streamed through the real-time decoder; None for all.
     on_result
@@ -255,7 +272,7 @@ def cross_validate(
     Raises
     ------
     InputError
-        See ``check_folds``.
+        See ``check_folds``; or ``together=True`` with several jobs, methods of which none can, or unequal folds.
     NeurodynError
         If a worker process dies.
     KeyboardInterrupt
@@ -264,6 +281,8 @@ def cross_validate(
     check_folds(methods, folds)
     if jobs < 1:
         raise InputError(f"jobs must be at least 1, got {jobs}")
+    if together:
+        _check_together(methods, jobs)
     tasks = [
         (method, number, _restricted(fold, method.modalities), max_stream_bins)
         # Fold by fold, so that workers compile different methods instead of each the same.
@@ -271,7 +290,7 @@ def cross_validate(
         for method in methods
     ]
     results = []
-    for result in _in_turn(tasks) if jobs == 1 else _in_workers(tasks, min(jobs, len(tasks))):
+    for result in _in_turn(tasks, together) if jobs == 1 else _in_workers(tasks, min(jobs, len(tasks))):
         results.append(result)
         if on_result is not None:
             on_result(result)
@@ -299,7 +318,13 @@ def evaluate(method: Method, number: int, fold: Fold, max_stream_bins: int | Non
     """
     begin = time.perf_counter()
     fitted = method.decoder.fit(fold.train)
-    seconds = time.perf_counter() - begin
+    return judge(method, number, fold, fitted, time.perf_counter() - begin, max_stream_bins)
+
+
+def judge(
+    method: Method, number: int, fold: Fold, fitted: Decoder, seconds: float, max_stream_bins: int | None = None
+) -> FoldResult:
+    """Score what a method fitted on a fold in so many seconds; see ``evaluate``."""
     learning = learning_curve(fitted)
     if learning is not None and learning.status == "interrupted":
         raise KeyboardInterrupt
@@ -370,9 +395,36 @@ def _restricted(fold: Fold, modalities: Sequence[str]) -> Fold:
     return Fold(fold.train.with_modalities(modalities), fold.test.with_modalities(modalities))
 
 
-def _in_turn(tasks: Sequence[_Task]) -> Iterator[FoldResult]:
-    for task in tasks:
-        yield evaluate(*task)
+def _check_together(methods: Sequence[Method], jobs: int) -> None:
+    if jobs > 1:
+        raise InputError(f"folds are fitted together in one process: together=True needs jobs=1, got {jobs}")
+    if not any(isinstance(method.decoder, FitsMany) for method in methods):
+        names = ", ".join(method.name for method in methods)
+        raise InputError(f"none of the methods can fit folds together: leave together=True out for {names}")
+
+
+def _in_turn(tasks: Sequence[_Task], together: bool | None) -> Iterator[FoldResult]:
+    fitted: dict[tuple[str, int], tuple[Decoder, float]] = {}
+    for method, number, fold, most in tasks:
+        if number == tasks[0][1] and together is not False and isinstance(method.decoder, FitsMany):
+            folds = {n: f.train for m, n, f, _ in tasks if m is method}
+            if together or method.decoder.faster_together(list(folds.values())):
+                fitted |= _fit_folds(method, folds, together)
+        if (method.name, number) in fitted:
+            yield judge(method, number, fold, *fitted.pop((method.name, number)), most)
+        else:
+            yield evaluate(method, number, fold, most)
+
+
+def _fit_folds(
+    method: Method, folds: Mapping[int, MultimodalBatch], together: bool | None
+) -> dict[tuple[str, int], tuple[Decoder, float]]:
+    """All folds of a method, each with its share of the seconds."""
+    assert isinstance(method.decoder, FitsMany)
+    begin = time.perf_counter()
+    fitted = method.decoder.fit_many(list(folds.values()), together=together)
+    seconds = (time.perf_counter() - begin) / len(folds)
+    return {(method.name, number): (one, seconds) for number, one in zip(folds, fitted, strict=True)}
 
 
 def _in_workers(tasks: Sequence[_Task], jobs: int) -> Iterator[FoldResult]:

@@ -1,8 +1,9 @@
 """The decoder as a user meets it: fit, transform, predict, score, save, load, realtime."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,10 @@ from neurodyn.multiscale.config import (
     TrainingConfig,
 )
 from neurodyn.multiscale.fitted import Fitted, Readout, fit_readouts
-from neurodyn.multiscale.fitting import fit_parameters
+from neurodyn.multiscale.fitting import Trained, Training, fit_parameters, prepare
 from neurodyn.multiscale.inference import Network, expected_observations, look_ahead
 from neurodyn.multiscale.storage import load_fitted, provenance, save_fitted
+from neurodyn.multiscale.together import check_equal_shapes, faster_together, fit_together, groups_of
 from neurodyn.training import Bar
 
 if TYPE_CHECKING:
@@ -104,34 +106,64 @@ class MultiscaleDecoder:
         NumericalError
             If the loss stops being finite before anything could be kept.
         """
-        check_usable(batch)
-        config = self._config(batch)
-        scaling = Scaling.fit(batch)
-        names = "+".join(batch.names)
-        trained = fit_parameters(
-            batch,
-            scaling,
-            config,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-            progress=Bar(f"fit {names}") if self.progress else None,
-        )
-        network = Network(trained.graph, trained.outcome.parameters, trained.constants)
-        filtered, smoothed = fit_readouts(network, batch)
-        fitted = Fitted(
-            config=config,
-            network=network,
-            scaling=scaling,
-            modalities=batch.modalities,
-            target_names=batch.target_names,
-            width=batch.width,
-            filtered=filtered,
-            smoothed=smoothed,
-            history=trained.outcome.history,
-            status=trained.outcome.status,
-            provenance=provenance(batch),
-            target_units=batch.target_units,
-        )
-        return replace(self, fitted_=fitted)
+        run = self._prepare(batch)
+        progress = Bar(f"fit {'+'.join(batch.names)}") if self.progress else None
+        path = None if checkpoint is None else Path(checkpoint)
+        return self._fitted_on(batch, run, fit_parameters(run, checkpoint=path, progress=progress))
+
+    def fit_many(
+        self,
+        batches: MultimodalBatch | Sequence[MultimodalBatch],
+        *,
+        seeds: Sequence[int] | None = None,
+        together: bool | None = None,
+        checkpoints: Sequence[str | os.PathLike[str]] | None = None,
+    ) -> list["MultiscaleDecoder"]:
+        """Fit a model on every batch with every seed; each is the one that :meth:`fit` gives alone, to rounding.
+
+        Models of equal shape can be trained together, in the same compiled calls: seeds of one batch always can,
+        folds if they are split into as many pieces of the same length. Memory grows with their number.
+
+        Arguments
+        ---------
+        batches: training trials of each model.
+        seeds: of each batch's models; that of ``training`` if None.
+        together: whether models are trained together; None: those of equal shape, on devices where it is faster
+            (:meth:`faster_together`).
+        checkpoints: a file for each model, as in :meth:`fit`.
+
+        Returns
+        -------
+        Fitted copies, batch by batch, the seeds of each in order. Ctrl-C ends the training under way with the best so
+        far, and is a real interrupt if other models have not been begun.
+
+        Raises
+        ------
+        InputError
+            If there is nothing to fit, something would be fitted twice, a batch cannot be fitted, or
+            ``together=True`` and shapes differ; nothing has been trained then.
+        NumericalError
+            If the loss of a model stops being finite before anything of it could be kept.
+        """
+        tasks = self._tasks(batches, seeds)
+        files = _files(checkpoints, len(tasks))
+        fits: list[Callable[[], list[MultiscaleDecoder]]]
+        if together is False or (together is None and not self.faster_together([batch for _, batch in tasks])):
+            fits = [lambda d=d, b=b, f=f: [d.fit(b, checkpoint=f)] for (d, b), f in zip(tasks, files, strict=True)]
+            return _in_turn(fits)
+        runs = [decoder._prepare(batch) for decoder, batch in tasks]
+        if together:
+            check_equal_shapes(runs, _labels(tasks))
+        groups = groups_of(runs)
+        fits = [
+            lambda g=g: _fit_group([tasks[n] for n in g], [runs[n] for n in g], [files[n] for n in g]) for g in groups
+        ]
+        fitted = dict(zip(chain(*groups), _in_turn(fits), strict=True))
+        return [fitted[number] for number in range(len(tasks))]
+
+    def faster_together(self, batches: Sequence[MultimodalBatch]) -> bool:
+        """Whether models of equal shape are worth training together: small steps are, and any on an accelerator."""
+        return all(faster_together(self._config(batch), batch) for batch in batches)
 
     def transform(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> xr.Dataset:
         """Latents and expected observations of every trial.
@@ -247,6 +279,47 @@ class MultiscaleDecoder:
             fitted.config.objective, fitted.config.training, fitted_=fitted,
         )  # fmt: skip
 
+    def _tasks(
+        self, batches: MultimodalBatch | Sequence[MultimodalBatch], seeds: Sequence[int] | None
+    ) -> list["_Task"]:
+        """Every batch with every seed, none of them twice."""
+        chosen = [batches] if isinstance(batches, MultimodalBatch) else list(batches)
+        if not chosen or (seeds is not None and not len(seeds)):
+            raise InputError(f"expected at least one batch and one seed, got {len(chosen)} batches and seeds {seeds}")
+        for position, batch in enumerate(chosen):
+            if any(batch is other for other in chosen[:position]):
+                raise InputError(f"batch {position + 1} comes more than once: leave it out, or give it other seeds")
+            check_usable(batch)
+        if seeds is not None and len(set(seeds)) < len(seeds):
+            raise InputError(f"seeds must differ, got {', '.join(map(str, seeds))}")
+        own = [self.training.seed] if seeds is None else [int(seed) for seed in seeds]
+        decoders = [replace(self, training=replace(self.training, seed=seed)) for seed in own]
+        return [(decoder, batch) for batch in chosen for decoder in decoders]
+
+    def _prepare(self, batch: MultimodalBatch) -> Training:
+        check_usable(batch)
+        return prepare(batch, Scaling.fit(batch), self._config(batch))
+
+    def _fitted_on(self, batch: MultimodalBatch, run: Training, trained: Trained) -> "MultiscaleDecoder":
+        """A copy with the trained model and its read-outs of the target."""
+        network = Network(trained.graph, trained.outcome.parameters, trained.constants)
+        filtered, smoothed = fit_readouts(network, batch)
+        fitted = Fitted(
+            config=run.config,
+            network=network,
+            scaling=run.scaling,
+            modalities=batch.modalities,
+            target_names=batch.target_names,
+            width=batch.width,
+            filtered=filtered,
+            smoothed=smoothed,
+            history=trained.outcome.history,
+            status=trained.outcome.status,
+            provenance=provenance(batch),
+            target_units=batch.target_units,
+        )
+        return replace(self, fitted_=fitted)
+
     def _config(self, batch: MultimodalBatch) -> DecoderConfig:
         rows = tuple(
             ModalityConfig(
@@ -282,6 +355,46 @@ class MultiscaleDecoder:
         if readout is None:
             raise InputError("this model was fitted without a target: give the batch one and fit again")
         return readout
+
+
+_Task = tuple[MultiscaleDecoder, MultimodalBatch]
+
+
+def _labels(tasks: Sequence[_Task]) -> list[str]:
+    return [f"model {number} (seed {decoder.training.seed})" for number, (decoder, _) in enumerate(tasks, start=1)]
+
+
+def _files(checkpoints: Sequence[str | os.PathLike[str]] | None, count: int) -> list[Path | None]:
+    if checkpoints is None:
+        return [None] * count
+    files = [Path(path) for path in checkpoints]
+    if len(files) != count or len(set(files)) < count:
+        raise InputError(f"expected {count} different checkpoints, one for each model, got {len(files)}")
+    return list(files)
+
+
+def _in_turn(fits: Sequence[Callable[[], list[MultiscaleDecoder]]]) -> list[MultiscaleDecoder]:
+    """Results of all fits; Ctrl-C in any but the last is a real interrupt, since the others would be missing."""
+    results: list[MultiscaleDecoder] = []
+    for number, fit in enumerate(fits, start=1):
+        results += fit()
+        if number < len(fits) and any(one._fitted().status == "interrupted" for one in results):
+            raise KeyboardInterrupt
+    return results
+
+
+def _fit_group(
+    tasks: Sequence[_Task], runs: Sequence[Training], files: Sequence[Path | None]
+) -> list[MultiscaleDecoder]:
+    """Fit models of equal shape together."""
+    decoder, batch = tasks[0]
+    count = f"{len(tasks)} x " if len(tasks) > 1 else ""
+    progress = Bar(f"fit {count}{'+'.join(batch.names)}") if decoder.progress else None
+    if len(tasks) == 1:  # several devices then share its trials
+        trained = [fit_parameters(runs[0], checkpoint=files[0], progress=progress)]
+    else:
+        trained = fit_together(runs, _labels(tasks), checkpoints=files, progress=progress)
+    return [d._fitted_on(b, run, one) for (d, b), run, one in zip(tasks, runs, trained, strict=True)]
 
 
 def _bits(rates: np.ndarray, stacked: Stacked, name: str, ahead: int) -> float:

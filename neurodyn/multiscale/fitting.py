@@ -350,59 +350,116 @@ class Trained:
     outcome: Outcome[TrainState]
 
 
-def fit_parameters(
-    batch: MultimodalBatch,
-    scaling: Scaling,
-    config: DecoderConfig,
-    *,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
-) -> Trained:
-    """Train the model on a batch; the validation share chooses which parameters are kept."""
+@dataclass(frozen=True, eq=False)
+class Training:
+    """Everything a training run needs before its first step.
+
+    Arguments
+    ---------
+    scaling: of the training data.
+    graph, constants: of the model, with the training data's scaling.
+    start: parameters drawn from the seed, and the optimizer's state.
+    timeline, scales: the recording, and the weight of each modality's log-likelihood.
+    segments, shared, steps: what is trained on, whether all see the same bins, and steps per epoch.
+    held, held_shared: what is validated on, whole, and whether all of it sees the same bins.
+    identity: what has to be equal for a checkpoint to be resumed.
+    """
+
+    config: DecoderConfig
+    scaling: Scaling
+    graph: Any
+    constants: Any
+    start: TrainState
+    timeline: Timeline
+    scales: dict[str, Array]
+    segments: Segments
+    shared: bool
+    steps: int
+    held: TrainingBatch
+    held_shared: bool
+    identity: dict[str, Any]
+
+    @property
+    def trials(self) -> int:
+        """Segments per step."""
+        return self.drawn(0).shape[2]
+
+    def drawn(self, epoch: int) -> Int[np.ndarray, "3 step batch"]:
+        """Segments of an epoch."""
+        return self.segments.draw(self.config.training.seed, epoch, self.config.training.batch)
+
+    def loop(self, checkpoint: Path | None) -> LoopConfig:
+        """When to validate, when to stop, where to save."""
+        training = self.config.training
+        return LoopConfig(training.epochs, training.validate_every, training.patience, checkpoint, self.identity)
+
+
+def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> Training:
+    """Split a batch into what is trained on and what is validated on, and start a model."""
     training = config.training
     graph, parameters, constants = split_model(build_model(config, scaling))
     inner, held = validation_split(batch, training.validation, training.segment)
     segments, shared = most_share_a_mask(inner, segments_of(inner, training.segment))
-    _, steps, trials = segments.draw(training.seed, 0, training.batch).shape
-    placement = Placement.of(trials)
-    timeline = placement.everywhere(timeline_of(batch, scaling))
-    scales = {n: jnp.asarray(s, timeline.target.dtype) for n, s in likelihood_scales(batch, scaling).items()}
-    constants, scales, seed = placement.everywhere((constants, scales, jnp.asarray(training.seed)))
-    whole = _whole_trials(held)
-    held_batch = gather(timeline, whole.everything(), whole.bins, shared=share_a_mask(held, whole))
-    compiled = _without_the_course(config)
-
-    def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
-        drawn = jnp.asarray(segments.draw(training.seed, number, training.batch))
-        return run_epoch(
-            state, constants, timeline, scales, placement.split(drawn, axis=2), seed,
-            graph=graph, config=compiled, steps_per_epoch=steps, bins=segments.bins, shared=shared,
-        )  # fmt: skip
-
-    def validate(state: TrainState) -> tuple[Array, Any]:
-        kept = state.average if training.average > 0 else state.parameters
-        terms = validation_terms(kept, constants, held_batch, scales, graph=graph, config=compiled)
-        return (terms.target if config.model.target and config.objective.target > 0 else terms.total()), kept
-
+    steps = segments.draw(training.seed, 0, training.batch).shape[1]
+    timeline, whole = timeline_of(batch, scaling), _whole_trials(held)
+    held_shared = share_a_mask(held, whole)
     start = TrainState(
         parameters=parameters,
         optimizer=optimizer_of(config, steps).init(parameters),
         average=jax.tree.map(jnp.copy, parameters),
         step=jnp.zeros((), jnp.int32),
     )
-    start = placement.everywhere(start)
-    loop = LoopConfig(
-        epochs=training.epochs,
-        validate_every=training.validate_every,
-        patience=training.patience,
-        checkpoint=checkpoint,
+    return Training(
+        config=config,
+        scaling=scaling,
+        graph=graph,
+        constants=constants,
+        start=start,
+        timeline=timeline,
+        scales={n: jnp.asarray(s, timeline.target.dtype) for n, s in likelihood_scales(batch, scaling).items()},
+        segments=segments,
+        shared=shared,
+        steps=steps,
+        held=gather(timeline, whole.everything(), whole.bins, shared=held_shared),
+        held_shared=held_shared,
         identity={"config": asdict(config), "data": _fingerprint(batch)},
     )
-    outcome = train(start, epoch, validate, loop, progress)
+
+
+def fit_parameters(run: Training, *, checkpoint: Path | None = None, progress: Progress | None = None) -> Trained:
+    """Train a model; the validation share chooses which parameters are kept."""
+    placement = Placement.of(run.trials)
+    timeline, held = placement.everywhere(run.timeline), placement.everywhere(run.held)
+    constants, scales, seed = placement.everywhere((run.constants, run.scales, jnp.asarray(run.config.training.seed)))
+    graph, compiled = run.graph, without_the_course(run.config)
+
+    def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
+        return run_epoch(
+            state, constants, timeline, scales, placement.split(jnp.asarray(run.drawn(number)), axis=2), seed,
+            graph=graph, config=compiled, steps_per_epoch=run.steps, bins=run.segments.bins, shared=run.shared,
+        )  # fmt: skip
+
+    def validate(state: TrainState) -> tuple[Array, Any]:
+        kept = validated(state, run.config)
+        terms = validation_terms(kept, constants, held, scales, graph=graph, config=compiled)
+        return score_of(terms, run.config), kept
+
+    start = placement.everywhere(jax.tree.map(jnp.copy, run.start))  # an epoch uses its state up
+    outcome = train(start, epoch, validate, run.loop(checkpoint), progress)
     return Trained(parameters=outcome.parameters, constants=constants, graph=graph, outcome=outcome)
 
 
-def _without_the_course(config: DecoderConfig) -> DecoderConfig:
+def validated(state: TrainState, config: DecoderConfig) -> Any:
+    """The parameters that are validated and kept."""
+    return state.average if config.training.average > 0 else state.parameters
+
+
+def score_of(terms: Any, config: DecoderConfig) -> Array:
+    """What the best parameters are chosen by: the target's error where there is a target, else the whole loss."""
+    return terms.target if config.model.target and config.objective.target > 0 else terms.total()
+
+
+def without_the_course(config: DecoderConfig) -> DecoderConfig:
     """The settings that compiled steps depend on: another seed or number of epochs is to compile nothing again."""
     names = ("learning_rate", "half_cycle", "decay", "clip", "average")
     return replace(config, training=TrainingConfig(**{n: getattr(config.training, n) for n in names}))

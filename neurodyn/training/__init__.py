@@ -5,6 +5,7 @@ from neurodyn.training.devices import Placement
 from neurodyn.training.loop import History, LoopConfig, Outcome, train
 from neurodyn.training.progress import Bar, Progress, Silent
 from neurodyn.training.schedule import triangular
+from neurodyn.training.together import hold, train_together
 
 __all__ = [
     "Bar",
@@ -14,9 +15,11 @@ __all__ = [
     "Placement",
     "Progress",
     "Silent",
+    "hold",
     "load_arrays",
     "load_settings",
     "save_checkpoint",
     "train",
+    "train_together",
     "triangular",
 ]

@@ -1,5 +1,7 @@
 """Several devices on one step: each takes its share of the trials, the parameters are the same on all of them.
 
+Where several runs are trained together, each device takes its share of the runs instead.
+
 XLA splits the compiled step by where its inputs lie, so that a model needs no line of code for it.
 """
 

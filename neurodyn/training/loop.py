@@ -99,9 +99,9 @@ def train(
     if config.checkpoint is not None and not config.checkpoint.parent.is_dir():
         raise InputError(f"cannot write {config.checkpoint}: there is no folder {config.checkpoint.parent}")
     progress = progress or Silent()
-    history, best = History(), _copy(validate(state)[1])
+    history, best = History(), copy(validate(state)[1])
     if config.checkpoint is not None and config.checkpoint.exists():
-        state, best, history = _resume(config, state, best)
+        state, best, history = resume(config, state, best)
     status = "finished"
     try:
         for epoch in range(len(history.loss), config.epochs):
@@ -116,7 +116,7 @@ def train(
             history.loss.append(loss)
             if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.epochs:
                 best = _validate(state, validate, best, history, epoch)
-                _save(config, state, best, history)
+                save(config, state, best, history)
             progress.update(epoch + 1, config.epochs, loss, history.best)
     except KeyboardInterrupt:
         status = "interrupted"
@@ -124,23 +124,34 @@ def train(
             raise
     finally:
         progress.finish(status)
-    _judge(status, history)
+    judge(status, history)
     return Outcome(best, state, history, status)
 
 
-def _judge(status: str, history: History) -> None:
-    """Refuse a run that kept nothing; say what to try after one that kept something and then failed."""
+def judge(status: str, history: History, who: str = "") -> None:
+    """Refuse a run that kept nothing; say what to try after one that kept something and then failed.
+
+    Arguments
+    ---------
+    who: put in front of the message where one of several runs is meant.
+
+    Raises
+    ------
+    NumericalError
+        If no validation was finite.
+    """
     advice = "lower the learning rate, or check the data for extreme values"
     if not math.isfinite(history.best):
         what = "training loss" if status == "not finite" else "validation score"
         raise NumericalError(
-            f"the {what} stopped being finite by epoch {len(history.loss) + 1}, before anything could be kept: {advice}"
+            f"{who}the {what} stopped being finite by epoch {len(history.loss) + 1}, before anything could be kept: "
+            f"{advice}"
         )
     if status == "not finite":
         kept = history.validation_epoch[int(np.argmin(history.validation))]
         warnings.warn(
-            f"the training loss stopped being finite in epoch {len(history.loss) + 1}; the parameters of epoch {kept} "
-            f"are kept. To train on: {advice}",
+            f"{who}the training loss stopped being finite in epoch {len(history.loss) + 1}; the parameters of epoch "
+            f"{kept} are kept. To train on: {advice}",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -148,19 +159,24 @@ def _judge(status: str, history: History) -> None:
 
 def _validate(state, validate, best, history: History, epoch: int):
     score, parameters = validate(state)
-    score = float(score)
+    return copy(parameters) if note(float(score), history, epoch) else best
+
+
+def note(score: float, history: History, epoch: int) -> bool:
+    """Write a validation down; returns whether it is the best so far."""
     improved = score < history.best
     history.validation_epoch.append(epoch + 1)
     history.validation.append(score if math.isfinite(score) else math.inf)
-    return _copy(parameters) if improved else best
+    return improved
 
 
-def _copy(parameters):
+def copy(parameters: Any) -> Any:
     """A copy on the host: compiled epochs reuse the device's buffers, which ``np.asarray`` would only look at."""
     return jax.tree.map(np.array, parameters)
 
 
-def _save(config: LoopConfig, state, best, history: History) -> None:
+def save(config: LoopConfig, state: Any, best: Any, history: History) -> None:
+    """Write a checkpoint, if the run has one."""
     if config.checkpoint is None:
         return
     save_checkpoint(
@@ -170,7 +186,14 @@ def _save(config: LoopConfig, state, best, history: History) -> None:
     )
 
 
-def _resume(config: LoopConfig, state, best):
+def resume(config: LoopConfig, state: Any, best: Any) -> tuple[Any, Any, History]:
+    """Read the checkpoint of a run back; ``state`` and ``best`` say what shapes to expect.
+
+    Raises
+    ------
+    InputError
+        If it belongs to a run with other settings.
+    """
     assert config.checkpoint is not None
     settings = load_settings(config.checkpoint)
     # Through JSON, as the saved one went: tuples come back as lists.

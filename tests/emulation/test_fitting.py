@@ -22,7 +22,7 @@ from neurodyn.emulation.fitting import (
     temperatures,
 )
 from neurodyn.emulation.network import draw_inputs, initial_parameters, run_network, sample_one_hot, sample_symbols
-from neurodyn.errors import InputError
+from neurodyn.errors import InputError, NumericalError
 from neurodyn.kernels.recurrence import relu_step
 from neurodyn.kernels.sinkhorn import one_hot, one_hot_divergence
 from neurodyn.markov import cycle, fully_connected, linear_chain
@@ -170,6 +170,20 @@ def test_a_resumed_run_is_one_that_was_never_stopped(tmp_path, at):
     assert resumed.outcome.history == whole.outcome.history
     assert [epoch for epoch, _ in resumed.snapshots] == [1, 2, 3, 4]
     equal(resumed.snapshots, whole.snapshots)
+
+
+def test_another_seed_compiles_nothing_again():
+    fit_parameters(HMM, CONFIG, draw_data(HMM, TINY))
+    before = run_epoch._cache_size()
+    other = replace(TINY, seed=1)
+    fit_parameters(HMM, replace(CONFIG, training=other), draw_data(HMM, other))
+    assert run_epoch._cache_size() == before
+
+
+def test_a_training_that_leaves_the_finite_numbers_is_noticed():
+    wild = replace(TINY, learning_rate=1e200)
+    with pytest.raises(NumericalError, match="training loss stopped being finite by epoch 1"):
+        fit_parameters(HMM, replace(CONFIG, training=wild), draw_data(HMM, wild))
 
 
 def test_two_devices_take_a_step_as_one_does(tmp_path):

@@ -94,3 +94,18 @@ class Interrupted:
 
     def predict(self, batch, *, smoothed=False):
         raise AssertionError
+
+
+@dataclass(frozen=True)
+class Many(Leaky):
+    """A :class:`Leaky` that fits folds together where ``faster`` says so, and counts how often it did in ``calls``."""
+
+    faster: bool = True
+    calls: Any = None
+
+    def fit_many(self, batches, *, together=None):
+        self.calls.append((len(batches), together))
+        return [self.fit(batch) for batch in batches]
+
+    def faster_together(self, batches):
+        return self.faster

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation.stubs import Dies, Interrupted, Leaky
+from evaluation.stubs import Dies, Interrupted, Leaky, Many
 
 from neurodyn.baselines import CausalRidge, ExponentialFilters
 from neurodyn.binning import Fold, MultimodalBatch, time_folds, trial_folds
@@ -162,3 +162,23 @@ def test_a_channel_never_seen_in_training_is_refused(methods):
     folds: list[Fold] = time_folds(batch, 2, gap=1.0)
     with pytest.raises(InputError, match=r"fold 2 of 2 cannot be trained on: .*channel 'field1'"):
         check_folds(methods[1:], folds)
+
+
+@pytest.mark.parametrize(
+    ("together", "faster", "calls"),
+    [(None, True, [(3, None)]), (None, False, []), (True, False, [(3, True)]), (False, True, [])],
+)
+def test_folds_are_fitted_together_where_that_is_asked_for_or_faster(folds, methods, together, faster, calls):
+    many = Many(faster=faster, calls=[])
+    found = cross_validate([Method("both", many, BOTH, stream=True), methods[1]], folds, together=together)
+    assert many.calls == calls
+    for one, other in zip(found.results, cross_validate(methods, folds).results, strict=True):
+        assert (one.method, one.fold) == (other.method, other.fold)
+        np.testing.assert_array_equal(one.decoded.filtered, other.decoded.filtered)
+
+
+def test_insisting_on_what_cannot_be_is_refused(folds, methods):
+    with pytest.raises(InputError, match="together=True needs jobs=1, got 2"):
+        cross_validate([Method("both", Many(calls=[]), BOTH)], folds, jobs=2, together=True)
+    with pytest.raises(InputError, match="leave together=True out for both, ridge"):
+        cross_validate(methods, folds, together=True)

@@ -1,0 +1,252 @@
+"""Several networks trained together: the same gradient steps as each alone, one compiled call per epoch for all."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from neurodyn.emulation.config import EmulationConfig, NetworkConfig, TrainingConfig, laptop
+from neurodyn.emulation.emulator import HmmEmulator, fitted_from, make_folder
+from neurodyn.emulation.fitting import (
+    VALIDATION_KEY,
+    Data,
+    Parameters,
+    Trained,
+    TrainState,
+    draw_data,
+    identity_of,
+    initial_state,
+    loop_of,
+    order_of,
+    run_epoch,
+    validation_divergence,
+    without_seed,
+)
+from neurodyn.emulation.storage import Snapshots, check_folder, save_fitted
+from neurodyn.errors import InputError
+from neurodyn.markov import HiddenMarkovModel
+from neurodyn.training import Bar, Outcome, Placement, Progress, hold, train_together
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble: the model it is to emulate and its settings, seed included."""
+
+    hmm: HiddenMarkovModel
+    config: EmulationConfig
+
+    @property
+    def name(self) -> str:
+        """Name in messages, and of its folder."""
+        return f"{self.hmm.name}_seed{self.config.training.seed}"
+
+
+def fit_ensemble(
+    hmms: HiddenMarkovModel | Sequence[HiddenMarkovModel],
+    *,
+    seeds: Sequence[int],
+    hidden: int = 150,
+    inputs: int = 100,
+    cell: str = "relu",
+    training: TrainingConfig | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = True,
+) -> list[HmmEmulator]:
+    """Train a network for every model and every seed, all in the same compiled calls.
+
+    Each network is the one that :meth:`HmmEmulator.fit` trains alone, to rounding, whoever its neighbours are. Memory
+    grows with the number of networks. For accelerators: on a processor one after the other is faster (README.md).
+
+    Arguments
+    ---------
+    hmms: one model, or several with as many symbols and steps per trial, and different names.
+    seeds: of each model's networks; they replace the seed of ``training``.
+    hidden, inputs, cell: of every network, see :class:`HmmEmulator`.
+    training: of every network; the laptop scale of the models if None, which has to be the same for all of them.
+    directory: folder with one folder per network, ``<model>_seed<seed>``, which ``HmmEmulator.load`` reads and from
+        which an interrupted training is resumed, exactly; None: not saved.
+    progress: whether to show a bar, or what is told about every epoch (mean loss, mean of the best validations).
+
+    Returns
+    -------
+    Fitted emulators, model by model, the seeds of each in order. Ctrl-C ends the training with what validated best.
+
+    Raises
+    ------
+    InputError
+        If models or seeds are missing, appear twice or do not fit together, or a folder holds another run.
+    NumericalError
+        If the loss of a network stops being finite before anything of it could be kept.
+    """
+    chosen = [hmms] if isinstance(hmms, HiddenMarkovModel) else list(hmms)
+    members = members_of(chosen, seeds, NetworkConfig(hidden, inputs, cell), training)
+    folders = [_folder_of(member, directory) for member in members]
+    data = [draw_data(member.hmm, member.config.training) for member in members]
+    identities = [identity_of(m.hmm, m.config, drawn) for m, drawn in zip(members, data, strict=True)]
+    _prepare(folders, identities)
+    shown = progress if isinstance(progress, Progress) else Bar(f"emulate {_title(members)}") if progress else None
+    fitted = []
+    for member, trained, identity, folder in zip(
+        members, fit_members(members, data, identities, folders, shown), identities, folders, strict=True
+    ):
+        found = fitted_from(member.hmm, member.config, trained, identity)
+        if folder is not None:
+            save_fitted(folder, found)
+        fitted.append(HmmEmulator(hidden, inputs, cell, member.config.training, bool(progress), fitted_=found))
+    return fitted
+
+
+def members_of(
+    hmms: Sequence[HiddenMarkovModel], seeds: Sequence[int], network: NetworkConfig, training: TrainingConfig | None
+) -> list[Member]:
+    """Every model with every seed, if they can be trained together.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to train, something would be trained twice, or shapes or settings differ.
+    """
+    if not hmms or not len(seeds):
+        raise InputError(f"an ensemble needs at least one model and one seed, got {len(hmms)} and {len(seeds)}")
+    _refuse_repeats("models are told apart by their names", [hmm.name for hmm in hmms])
+    _refuse_repeats("networks of one model are told apart by their seeds", list(seeds))
+    if min(seeds) < 0:
+        raise InputError(f"seeds must be 0 or more, got {min(seeds)}")
+    first, settings = hmms[0], training or laptop(hmms[0])
+    for hmm in hmms:
+        if (hmm.symbols, hmm.trial_steps) != (first.symbols, first.trial_steps):
+            raise InputError(
+                f"models trained together need equal shapes: '{first.name}' has {first.symbols} symbols and trials of "
+                f"{first.trial_steps} steps, '{hmm.name}' {hmm.symbols} and {hmm.trial_steps}; train them apart"
+            )
+        _refuse_other_settings(first, settings, hmm, training or laptop(hmm))
+    return [Member(hmm, EmulationConfig(network, replace(settings, seed=int(seed)))) for hmm in hmms for seed in seeds]
+
+
+def fit_members(
+    members: Sequence[Member],
+    data: Sequence[Data],
+    identities: Sequence[dict[str, Any]],
+    folders: Sequence[Path | None],
+    progress: Progress | None,
+) -> list[Trained]:
+    """Train the networks; settings agree but for the seed, and shapes are equal."""
+    config = without_seed(members[0].config)
+    training, placement = config.training, Placement.of(len(members))
+    symbols = placement.split(jnp.stack([drawn.train for drawn in data]), 0)
+    held = placement.split(jnp.stack([drawn.validation[: training.validation] for drawn in data]), 0)
+    seeds = placement.split(jnp.asarray([member.config.training.seed for member in members]), 0)
+    snapshots = [Snapshots(folder, training.snapshot_every) for folder in folders]
+
+    def epoch(states: TrainState, number: int, turn: Array) -> tuple[TrainState, Array]:
+        orders = np.stack([order_of(member.config.training, number) for member in members])
+        states, losses = run_epochs(
+            states, symbols, placement.split(jnp.asarray(orders), 0), seeds, placement.split(turn, 0), config=config
+        )
+        _keep(snapshots, number + 1, turn, states.average)
+        return states, losses
+
+    def validate(states: TrainState) -> tuple[Array, Any]:
+        return validation_divergences(states.average, held, seeds, config=config), states.average
+
+    outcomes: list[Outcome[TrainState]] = train_together(
+        [initial_state(member.config, member.hmm.symbols) for member in members],
+        epoch,
+        validate,
+        [loop_of(training, identity, folder) for identity, folder in zip(identities, folders, strict=True)],
+        [member.name for member in members],
+        placement=placement,
+        progress=progress,
+    )
+    return [Trained(outcome, kept.all()) for outcome, kept in zip(outcomes, snapshots, strict=True)]
+
+
+@partial(jax.jit, static_argnames="config", donate_argnames="states")
+def run_epochs(
+    states: TrainState,
+    symbols: Int[Array, "member trial time"],
+    orders: Int[Array, "member step batch"],
+    seeds: Int[Array, " member"],
+    turn: Bool[Array, " member"],
+    *,
+    config: EmulationConfig,
+) -> tuple[TrainState, Float[Array, "member step"]]:
+    """:func:`run_epoch` of every member; members whose turn it is not keep their state."""
+
+    def one(state: TrainState, symbols: Array, order: Array, seed: Array, turn: Array) -> tuple[TrainState, Array]:
+        after, losses = run_epoch(state, symbols, order, seed, config=config)
+        return hold(turn, after, state), losses
+
+    return jax.vmap(one)(states, symbols, orders, seeds, turn)
+
+
+@partial(jax.jit, static_argnames="config")
+def validation_divergences(
+    parameters: Parameters,
+    symbols: Int[Array, "member trial time"],
+    seeds: Int[Array, " member"],
+    *,
+    config: EmulationConfig,
+) -> Float[Array, " member"]:
+    """:func:`validation_divergence` of every member.
+
+    One after the other: a validation has costs of every sequence to every other, and fills a device by itself.
+    """
+
+    def one(given: tuple[Parameters, Array, Array]) -> Array:
+        return validation_divergence(*given, jnp.asarray(VALIDATION_KEY), config=config)
+
+    return jax.lax.map(one, (parameters, symbols, seeds))
+
+
+def _keep(snapshots: Sequence[Snapshots], epoch: int, turn: Array, parameters: Parameters) -> None:
+    for number, (own, here) in enumerate(zip(snapshots, np.asarray(turn), strict=True)):
+        if here:
+            own.keep(epoch, {name: array[number] for name, array in parameters.items()})
+
+
+def _folder_of(member: Member, directory: str | os.PathLike[str] | None) -> Path | None:
+    if directory is None:
+        return None
+    if Path(member.name).name != member.name:
+        raise InputError(f"a network's folder is named after its model, and '{member.hmm.name}' is no name of a folder")
+    return Path(directory) / member.name
+
+
+def _prepare(folders: Sequence[Path | None], identities: Sequence[dict[str, Any]]) -> None:
+    """Refuse folders of other runs before any folder is made."""
+    pairs = [(folder, identity) for folder, identity in zip(folders, identities, strict=True) if folder is not None]
+    for folder, identity in pairs:
+        check_folder(folder, identity)
+    for folder, _ in pairs:
+        make_folder(folder)
+
+
+def _refuse_repeats(why: str, given: Sequence[Any]) -> None:
+    twice = [value for position, value in enumerate(given) if value in given[:position]]
+    if twice:
+        raise InputError(f"{why}, and {twice[0]!r} comes more than once: leave it out, or give it another")
+
+
+def _refuse_other_settings(
+    first: HiddenMarkovModel, settings: TrainingConfig, hmm: HiddenMarkovModel, own: TrainingConfig
+) -> None:
+    wanted, found = asdict(settings), asdict(own)
+    differing = [name for name in wanted if found[name] != wanted[name]]
+    if differing:
+        name = differing[0]
+        raise InputError(
+            f"networks trained together need equal settings: by default {name} is {wanted[name]} for '{first.name}' "
+            f"and {found[name]} for '{hmm.name}'; give training= for all of them"
+        )
+
+
+def _title(members: Sequence[Member]) -> str:
+    return members[0].name if len(members) == 1 else f"{len(members)} networks"

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def main(argv: list[str] | None = None) -> None:
     config = configuration(FOLDER, smoke=given.smoke)
     given.out.mkdir(parents=True, exist_ok=True)
     networks = find_networks(ROOT / config["networks"]) if config["networks"] else {}
-    networks |= {name: train(name, given.out / "networks" / name) for name in config["train"] if name not in networks}
+    for name, spec in config["train"].items():
+        for seed in spec["seeds"]:
+            networks[f"{name}-seed{seed}"] = train(spec, seed, given.out / "networks" / f"{name}-seed{seed}")
     if not networks:
         raise SystemExit(f"no network below {config['networks']}: run the experiment hmm_rnn_grid first")
     missing = {name: folder for name, folder in networks.items() if not _summary_of(given.out / name).exists()}
@@ -48,15 +51,16 @@ def find_networks(folder: Path) -> dict[str, Path]:
     return {"-".join(path.relative_to(folder).parts): path for path in found}
 
 
-def train(name: str, folder: Path) -> Path:
-    """A network trained in seconds, to show that everything works."""
+def train(spec: Mapping[str, Any], seed: int, folder: Path) -> Path:
+    """A network on a chain, trained as config.yaml says unless it has been."""
     from neurodyn.emulation import FILE_NAME, HmmEmulator, training_at
     from neurodyn.markov import linear_chain
 
-    if (folder / FILE_NAME).exists():
-        return folder
-    hmm = linear_chain(int(name.removeprefix("chain")), trial_steps=20)
-    HmmEmulator(hidden=24, inputs=8, training=training_at("smoke", hmm), progress=False).fit(hmm).save(folder)
+    if not (folder / FILE_NAME).exists():
+        hmm = linear_chain(spec["states"], trial_steps=spec.get("trial_steps"))
+        changes = {key: tuple(value) if isinstance(value, list) else value for key, value in spec["training"].items()}
+        training = replace(training_at(spec.get("scale", "laptop"), hmm), seed=seed, **changes)
+        HmmEmulator(spec.get("hidden", 150), spec.get("inputs", 100), training=training).fit(hmm, directory=folder)
     return folder
 
 

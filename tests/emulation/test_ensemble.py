@@ -193,7 +193,7 @@ def test_default_settings_have_to_agree():
     ring = fully_connected(3)
     chain = linear_chain(3, trial_steps=ring.trial_steps)
     assert chain.symbols == ring.symbols
-    with pytest.raises(InputError, match=r"clip is 0.9 for 'chain3' and 0.3 for 'fully_connected3'; give training="):
+    with pytest.raises(InputError, match=r"epochs is 70 for 'chain3' and 140 for 'fully_connected3'; give training="):
         fit_ensemble([chain, ring], seeds=[0], progress=False)
 
 

@@ -123,7 +123,7 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) 
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
-            np.savez(file, **dict(arrays))
+            np.savez(file, **dict(arrays))  # pyright: ignore[reportArgumentType]  (numpy 2.0 knows no allow_pickle)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

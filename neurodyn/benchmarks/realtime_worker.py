@@ -32,9 +32,8 @@ def main(folder: Path) -> None:
     # What exists now stays for good: the garbage collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    found: dict[str, Any] = {"memory": {"start": resident()}}
-    found |= paced(live, data, session["width"], session["poll"], round(60 * session["minutes"] / session["width"]))
-    found["memory"]["end"] = resident()
+    bins = round(60 * session["minutes"] / session["width"])
+    found: dict[str, Any] = {**paced(live, data, session["width"], session["poll"], bins)}
     clock = Data({**session, "missing": 0.0})
     found["step flat out, nothing lost"] = flat_out(live, clock, session["steps"])
     found["the same with rates read"] = flat_out(live, clock, session["steps"], rates=True)
@@ -74,7 +73,8 @@ def paced(live: RealtimeDecoder, data: Data, width: float, poll: float, bins: in
     Between them the process sleeps. The decoder works ahead right after a step, and once more shortly before the next
     bin: a rig does so when its source has nothing to read. One that polls its source does not sleep after that.
     """
-    steps, late, idle = np.empty(bins), np.empty(bins), np.empty(bins)
+    steps, late, idle = np.full((3, bins), np.nan)  # written to now: the measurement's own memory does not grow later
+    start = resident()
     first = time.perf_counter() + 10 * width
     for k in range(bins):
         due = first + k * width
@@ -86,9 +86,11 @@ def paced(live: RealtimeDecoder, data: Data, width: float, poll: float, bins: in
         idle[k] = time.perf_counter() - due - width / 2
         sleep_until(due + width - max(BEFORE, poll))
         live.prepare()
+    memory = {"start": start, "end": resident()}
     missed, hiccups = int((late > width).sum()), int((idle > width).sum())
     done = {**summary(1e6 * late), "missed deadlines": missed, "bins": bins}
     return {
+        "memory": memory,
         "no-op": {**summary(1e6 * idle), "missed deadlines": hiccups, "bins": bins},
         "step at bin rate": {**summary(steps), "missed deadlines": missed, "bins": bins},
         "from the bin's end to the estimate": done,

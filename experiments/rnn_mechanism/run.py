@@ -53,12 +53,13 @@ def find_networks(folder: Path) -> dict[str, Path]:
 
 def train(spec: Mapping[str, Any], seed: int, folder: Path) -> Path:
     """A network on a chain, trained as config.yaml says unless it has been."""
-    from neurodyn.emulation import FILE_NAME, HmmEmulator, training_at
+    from neurodyn.emulation import FILE_NAME, HmmEmulator, Objective, training_at
     from neurodyn.markov import linear_chain
 
     if not (folder / FILE_NAME).exists():
         hmm = linear_chain(spec["states"], trial_steps=spec.get("trial_steps"))
         changes = {key: tuple(value) if isinstance(value, list) else value for key, value in spec["training"].items()}
+        changes |= {key: Objective(changes[key]) for key in ("objective",) if key in changes}
         training = replace(training_at(spec.get("scale", "laptop"), hmm), seed=seed, **changes)
         HmmEmulator(spec.get("hidden", 150), spec.get("inputs", 100), training=training).fit(hmm, directory=folder)
     return folder

@@ -16,6 +16,23 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+MANY_MAPS = 25_000
+"""Pieces of memory at which compiled programs are let go: Linux gives a process 65,530, and XLA dies without one."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Each compiled program holds several pieces of memory, and a run of all tests compiles thousands of programs."""
+    yield
+    try:
+        with open("/proc/self/maps") as maps:
+            many = sum(1 for _ in maps) > MANY_MAPS
+    except OSError:  # not Linux
+        return
+    if many:
+        jax.clear_caches()
+
+
 @pytest.fixture
 def float32():
     """Run the test as users do: in single precision."""

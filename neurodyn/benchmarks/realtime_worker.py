@@ -86,7 +86,7 @@ def paced(live: RealtimeDecoder, data: Data, width: float, poll: float, bins: in
         idle[k] = time.perf_counter() - due - width / 2
         sleep_until(due + width - max(BEFORE, poll))
         live.prepare()
-    memory = {"start": start, "end": resident()}
+    memory = {"start": float(start), "end": float(resident())}
     missed, hiccups = int((late > width).sum()), int((idle > width).sum())
     done = {**summary(1e6 * late), "missed deadlines": missed, "bins": bins}
     return {

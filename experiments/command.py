@@ -1,6 +1,7 @@
 """What the experiments' commands share: options, the configuration, and runs of ``neurodyn`` in this process."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ def configuration(folder: Path, *, smoke: bool) -> dict[str, Any]:
 def options(values: dict[str, Any]) -> list[str]:
     """``{"epochs": 2}`` as ``["--epochs", "2"]``."""
     return [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def fill_readme(readme: Path, name: str, table: str) -> None:
+    """Put a table between the marks ``<!-- results:NAME -->`` and ``<!-- /results:NAME -->`` of a README."""
+    start, end = f"<!-- results:{name} -->\n", f"<!-- /results:{name} -->"
+    pattern = re.compile(re.escape(start) + ".*" + re.escape(end), re.DOTALL)
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(pattern.sub(lambda _: start + table + end, text), encoding="utf-8")
 
 
 def run(*words: str | Path) -> None:

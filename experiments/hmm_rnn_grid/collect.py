@@ -1,13 +1,14 @@
 """From the summaries of the networks to one NetCDF file, two tables and two figures."""
 
 import csv
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+
+from experiments.command import fill_readme
 
 AUTHORS = {"chain2": 10.0, "chain3": 4.1, "chain4": 4.6, "chain5": 7.8, "fully_connected3": 1.9, "cycle4": 5.5}
 """Final validation losses (batch 4096, blur 0.2) that the authors report for their networks."""
@@ -32,7 +33,7 @@ def write_results(summaries: Summaries, out: Path, *, readme: Path | None) -> No
     save_divergences(data, out / "divergence.png")
     save_statistics(data, out / "statistics.png")
     if readme is not None:
-        fill(readme, table)
+        fill_readme(readme, readme.parent.name, table)
 
 
 def to_xarray(summaries: Summaries) -> xr.Dataset:
@@ -51,13 +52,12 @@ def to_xarray(summaries: Summaries) -> xr.Dataset:
 
 def training_error(row: Mapping[str, Any]) -> float:
     """Largest error of a symbol transition in the very sequences a network was trained on: they are a sample, too."""
-    from neurodyn import markov
     from neurodyn.emulation import TrainingConfig
     from neurodyn.emulation.fitting import draw_data
+    from neurodyn.markov import FAMILIES
     from neurodyn.markov.statistics import Counting, count_trials, expect_counts, rates_of, total
 
-    families = {"chain": markov.linear_chain, "fully_connected": markov.fully_connected, "cycle": markov.cycle}
-    hmm = families[row["model"].rstrip("0123456789")](row["states"])
+    hmm = FAMILIES[row["model"].rstrip("0123456789")](row["states"])
     training = row["training"]
     config = TrainingConfig(
         sequences=training["sequences"], seed=row["seed"], batch=training["batch"], validation=training["validation"]
@@ -150,14 +150,6 @@ def save_statistics(data: xr.Dataset, path: Path) -> None:
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("dots: networks; line: the HMM itself; dashed: limit, or the HMM's value", fontsize=9)
     figure.savefig(path, dpi=120)
-
-
-def fill(readme: Path, table: str) -> None:
-    """Put the table between the marks of the README."""
-    start, end = "<!-- results:hmm_rnn_grid -->\n", "<!-- /results:hmm_rnn_grid -->"
-    pattern = re.compile(re.escape(start) + ".*" + re.escape(end), re.DOTALL)
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(pattern.sub(lambda _: start + table + end, text), encoding="utf-8")
 
 
 def _draw_by_size(ax: Any, part: xr.Dataset, name: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from experiments.command import arguments, configuration, run
+from experiments.command import arguments, configuration, fill_readme, run
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     summaries = {name: json.loads(_summary_of(given.out / name).read_text(encoding="utf-8")) for name in networks}
     write_results(summaries, given.out)
     if not given.smoke:
-        fill_readme(FOLDER / "README.md", (given.out / "table.md").read_text(encoding="utf-8"))
+        fill_readme(FOLDER / "README.md", FOLDER.name, (given.out / "table.md").read_text(encoding="utf-8"))
 
 
 def find_networks(folder: Path) -> dict[str, Path]:
@@ -118,14 +118,6 @@ def markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     seconds = [sum(summary["seconds"].values()) for summary in summaries.values()]
     counts += ["", f"{np.median(seconds):.0f} s per network (median), at most {max(seconds):.0f} s."]
     return "\n".join([*lines, *counts]) + "\n"
-
-
-def fill_readme(readme: Path, table: str) -> None:
-    """Put the table between the marks of the README."""
-    text = readme.read_text(encoding="utf-8")
-    start, end = "<!-- results:rnn_mechanism -->\n", "<!-- /results:rnn_mechanism -->"
-    pattern = re.compile(re.escape(start) + ".*" + re.escape(end), re.DOTALL)
-    readme.write_text(pattern.sub(lambda _: start + table + end, text), encoding="utf-8")
 
 
 def save_figure(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:

@@ -110,17 +110,16 @@ def summary_of(emulator: "HmmEmulator", found: "Match", *, scale: str, seconds: 
 
 
 def _hmm(arguments: argparse.Namespace) -> "HiddenMarkovModel":
-    from neurodyn import markov
+    from neurodyn.markov import FAMILIES
 
     if arguments.hmm is not None:
         if arguments.states is not None:
             raise InputError("--states belongs to --family: a model from a file has its own states")
         return _read_hmm(arguments.hmm)
-    families = {"chain": markov.linear_chain, "fully_connected": markov.fully_connected, "cycle": markov.cycle}
     name = arguments.family.replace("-", "_")
-    if name not in families:
-        raise unknown_name("family", arguments.family, families)
-    return families[name](_STATES[name] if arguments.states is None else arguments.states)
+    if name not in FAMILIES:
+        raise unknown_name("family", arguments.family, FAMILIES)
+    return FAMILIES[name](_STATES[name] if arguments.states is None else arguments.states)
 
 
 def _read_hmm(path: Path) -> "HiddenMarkovModel":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurodyn.markov.alignment import align_states, state_order
 from neurodyn.markov.em import EmConfig, EmFit, fit_em, run_em
-from neurodyn.markov.families import cycle, fully_connected, linear_chain
+from neurodyn.markov.families import FAMILIES, cycle, fully_connected, linear_chain
 from neurodyn.markov.inference import filter_states, log_likelihood, smooth_states, viterbi
 from neurodyn.markov.model import HiddenMarkovModel
 from neurodyn.markov.sampling import MISSING, Sequences, check_symbols, sample
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LAZY = ("BayesConfig", "Posterior", "fit_bayesian")
 
 __all__ = [
+    "FAMILIES",
     "MISSING",
     "BayesConfig",
     "EmConfig",

@@ -6,6 +6,8 @@ Reference: Torre, Viscione, Pompe, Grewe & Mante (2025), Mechanistic Interpretab
 Models, NeurIPS (arXiv 2510.25674).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
@@ -123,6 +125,14 @@ def cycle(states: int = 4, *, stay: float = 0.95, own: float = 0.9, trial_steps:
     return _uniform_start(
         f"cycle{states}", _staying((1 - stay) / 2 * neighbours), _up_and_down(states, own), trial_steps
     )
+
+
+FAMILIES: dict[str, Callable[[int], HiddenMarkovModel]] = {
+    "chain": linear_chain,
+    "fully_connected": fully_connected,
+    "cycle": cycle,
+}
+"""A model of each family from its number of states, by the name it has on the command line."""
 
 
 def _up_and_down(states: int, own: float) -> Float[np.ndarray, "states symbols"]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neurodyn.multiscale.inference import Network
 
 OURS, DYNAMAX, LOOP, PARALLEL = "neurodyn", "dynamax", "loop over bins", "neurodyn, parallel in time"
+GAPS = "neurodyn, one bin in ten missing"
 
 AT_LEAST = 2.0
 """Times as fast as dynamax that the filter and the smoother are to be."""
@@ -36,7 +37,7 @@ class Sizes:
     latent, channels
         Of the model.
     bins, trials
-        Of the data; all trials have the same bins missing, one in ten.
+        Of the data.
     """
 
     latent: int = 64
@@ -81,6 +82,7 @@ def compare(sizes: Sizes, repeats: int, *, smooth: bool) -> list[Measurement]:
 
     rows = [
         _measured(OURS, sizes, ours(sizes, smooth=smooth), repeats),
+        _measured(GAPS, sizes, ours(sizes, smooth=smooth, gaps=True), repeats),
         _measured(PARALLEL, sizes, ours(sizes, smooth=smooth, parallel=True), 2),
     ]
     if not smooth:
@@ -109,14 +111,14 @@ def model_of(sizes: Sizes) -> "LinearGaussian":
     )
 
 
-def data_of(sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
-    """Noise, and which bins are seen: whole ones."""
+def data_of(sizes: Sizes, *, gaps: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Noise, and which bins are seen: all, or with gaps nine of ten, the same in all trials."""
     rng = np.random.default_rng(1)
     values = rng.normal(size=(sizes.trials, sizes.bins, sizes.channels)).astype(np.float32)
-    return values, rng.random((sizes.bins, 1)) < 0.9
+    return values, rng.random((sizes.bins, 1)) < (0.9 if gaps else 1.0)
 
 
-def ours(sizes: Sizes, *, smooth: bool, parallel: bool = False) -> Callable[[], Any]:
+def ours(sizes: Sizes, *, smooth: bool, parallel: bool = False, gaps: bool = False) -> Callable[[], Any]:
     """Filtered means and covariances, or smoothed ones, of every bin."""
     import jax
     import jax.numpy as jnp
@@ -131,7 +133,7 @@ def ours(sizes: Sizes, *, smooth: bool, parallel: bool = False) -> Callable[[], 
         smoothed = kalman.smooth_trials(model, filtered, parallel=parallel)
         return smoothed.mean, kalman.smoothed_covariances(model, filtered.covariances.filtered, smoothed.information)
 
-    model, (values, observed) = model_of(sizes), map(jnp.asarray, data_of(sizes))
+    model, (values, observed) = model_of(sizes), map(jnp.asarray, data_of(sizes, gaps=gaps))
     return lambda: estimate(model, values, observed)
 
 
@@ -156,7 +158,7 @@ def loop_over_bins(sizes: Sizes) -> Callable[[], Any]:
 
 
 def dynamax(sizes: Sizes, *, smooth: bool) -> Callable[[], Any]:
-    """The same of dynamax, which knows no missing bins: it is given all of them, and noise as a vector of variances."""
+    """The same of dynamax, which knows no missing bins."""
     import jax
     import jax.numpy as jnp
     from dynamax.linear_gaussian_ssm import inference  # pyright: ignore[reportMissingImports]  (extra bench)

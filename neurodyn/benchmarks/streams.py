@@ -27,12 +27,12 @@ LIMIT = 600.0
 """Microseconds from source to sink that the project promises as median."""
 NAMES = {
     "relay": "ZeroMQ there and back",
-    "awake": "source to sink",
-    "decoder": "source to sink, asleep",
+    "rehearsed": "source to sink",
+    "decoder": "source to sink, no rehearsal",
     "spinning": "source to sink, never asleep",
 }
-AWAKE = 0.0005
-"""Seconds before and after the end of a bin in which `neurodyn serve` waits awake."""
+REHEARSE = 0.0005
+"""Seconds before the end of a bin at which `neurodyn serve` goes through a step in rehearsal."""
 WAIT = 20.0
 """Seconds after which a process that does not answer is given up."""
 
@@ -244,7 +244,7 @@ def _decode(folder: Path, open_source: Callable[[], Any], sink: Any, name: str) 
     log = EventLog()
     monitor = Monitor([row.name for row in rows], log)
     options = ServiceOptions(
-        poll=0.0 if name == "spinning" else ServiceOptions.poll, awake=AWAKE if name == "awake" else 0.0
+        poll=0.0 if name == "spinning" else ServiceOptions.poll, rehearse=REHEARSE if name == "rehearsed" else 0.0
     )
     service = make_service(
         decoder, rows, open_source, [SinkWriter(sink, "zmq", log)], LiveClock(), monitor,

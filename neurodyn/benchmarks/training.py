@@ -21,9 +21,11 @@ import numpy as np
 from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
 
 if TYPE_CHECKING:
+    from neurodyn.benchmarks.products import Product
     from neurodyn.multiscale.config import DecoderConfig
 
-SHARED, OWN, LOOP, PRODUCTS = "one mask per batch", "one mask per trial", "loop over trials", "matrix products alone"
+SHARED, OWN, LOOP = "one mask per batch", "one mask per trial", "loop over trials"
+PRODUCTS, NETWORKS = "matrix products alone", "products of the networks alone"
 
 LIMITS = {(32, 100): (2.2 / 15, 2.2 / 5), (64, 100): (7.9 / 25, 7.9 / 8), (64, 200): (29 / 50, 29 / 10)}
 """Seconds per step to reach by (latent, bins), at 20 + 20 channels and 32 trials: one mask per batch, one per trial."""
@@ -112,11 +114,18 @@ def along_each(base: Any, values: dict[str, tuple[int, ...]]) -> Iterator[Any]:
 
 def compare(sizes: Sizes, repeats: int) -> list[Measurement]:
     """Our step with either kind of mask, the loop, and the products."""
+    from neurodyn.benchmarks.products import matrices, time_products
+
     loop = time_loop(sizes, max(3, repeats // 3))
-    products = measured(PRODUCTS, sizes, *time_products(sizes, repeats), loop)
+    products = measured(PRODUCTS, sizes, *time_products(products_of_step(sizes), repeats), loop)
+    of_networks = Counter({matrices(*shape): often for shape, often in products_of_networks(sizes).items()})
+    networks = measured(NETWORKS, sizes, *time_products(of_networks, repeats), loop)
     ours = [measured(name, sizes, *time_step(sizes, repeats, own=name == OWN), loop) for name in (SHARED, OWN)]
-    with_roofline = [replace(m, notes={"times the products": m.seconds / products.seconds}) for m in ours]
-    return [*with_roofline, measured(LOOP, sizes, *loop), products]
+    shared, own = (
+        replace(m, notes={f"times the {row.name}": m.seconds / row.seconds for row in (products, networks)})
+        for m in ours
+    )
+    return [shared, replace(own, notes={}), measured(LOOP, sizes, *loop), products, networks]
 
 
 def grow(sizes: Sizes, repeats: int) -> list[Measurement]:
@@ -155,6 +164,20 @@ def config_of(sizes: Sizes, *, own: bool) -> "DecoderConfig":
 
 def stepper(sizes: Sizes, *, own: bool) -> Callable[[], Any]:
     """A function that makes one more step of training on noise."""
+    from neurodyn.multiscale import fitting
+
+    state, rest, static = _epoch_of_one_step(sizes, own=own)
+
+    def step() -> Any:
+        nonlocal state
+        state, loss = fitting.run_epoch(state, *rest, **static)
+        return loss
+
+    return step
+
+
+def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """State at the start, further arguments and static ones of :func:`neurodyn.multiscale.fitting.run_epoch`."""
     import jax
     import jax.numpy as jnp
 
@@ -183,16 +206,8 @@ def stepper(sizes: Sizes, *, own: bool) -> Callable[[], Any]:
         step=jnp.zeros((), jnp.int32),
     )
     scales = {n: jnp.ones((), jnp.float32) for n in names}
-
-    def step() -> Any:
-        nonlocal state
-        state, loss = fitting.run_epoch(
-            state, constants, timeline, scales, segments, jnp.asarray(0),
-            graph=graph, config=config, steps_per_epoch=1, bins=sizes.bins, shared=True,
-        )  # fmt: skip
-        return loss
-
-    return step
+    rest = (constants, timeline, scales, segments, jnp.asarray(0))
+    return state, rest, {"graph": graph, "config": config, "steps_per_epoch": 1, "bins": sizes.bins, "shared": True}
 
 
 def time_step(sizes: Sizes, repeats: int, *, own: bool) -> tuple[float, tuple[float, float]]:
@@ -206,7 +221,7 @@ def time_loop(sizes: Sizes, repeats: int) -> tuple[float, tuple[float, float]]:
     return median_seconds(lambda: [one() for _ in range(sizes.trials)], repeats=repeats)
 
 
-def products_of(sizes: Sizes) -> Counter[tuple[int, int, int]]:
+def products_of_networks(sizes: Sizes) -> Counter[tuple[int, int, int]]:
     """(rows, inner, columns) of every matrix product of a step's networks, forwards and backwards, and how often."""
     rows, n, channels = sizes.trials * sizes.bins, sizes.latent, sizes.channels
     encoder = [(rows, a, b) for a, b in pairwise((channels, *WIDE, n))]
@@ -224,18 +239,13 @@ def products_of(sizes: Sizes) -> Counter[tuple[int, int, int]]:
     return products
 
 
-def time_products(sizes: Sizes, repeats: int) -> tuple[float, tuple[float, float]]:
-    """Seconds of the products one by one, summed; the spread is that of the sums."""
-    import jax
-    import jax.numpy as jnp
+def products_of_step(sizes: Sizes) -> Counter["Product"]:
+    """Every matrix product of a step with one mask per batch: those of the networks and those of the recursions."""
+    from neurodyn.benchmarks.products import products_in
+    from neurodyn.multiscale import fitting
 
-    total, low, high = 0.0, 0.0, 0.0
-    dot = jax.jit(jnp.dot)
-    for (rows, inner, columns), often in products_of(sizes).items():
-        left, right = jnp.ones((rows, inner), jnp.float32), jnp.ones((inner, columns), jnp.float32)
-        seconds, (least, most) = median_seconds(lambda a=left, b=right: dot(a, b), repeats=max(9, repeats))
-        total, low, high = total + often * seconds, low + often * least, high + often * most
-    return total, (low, high)
+    state, rest, static = _epoch_of_one_step(sizes, own=False)
+    return products_in(fitting.run_epoch.trace(state, *rest, **static).jaxpr.jaxpr)
 
 
 def first_steps(sizes: Sizes) -> list[Measurement]:
@@ -268,9 +278,9 @@ def targets(found: Iterable[Measurement]) -> dict[str, str]:
         if (row.sizes["channels"], row.sizes["trials"]) == (20, 32) and sizes in LIMITS and row.name in (SHARED, OWN):
             limit = LIMITS[sizes][row.name == OWN]
             result[f"{row.name}, latent {sizes[0]}, {sizes[1]} bins: {limit:.3f} s"] = _verdict(row.seconds, limit, "s")
-        if row.name == SHARED and "times the products" in row.notes:
+        if f"times the {PRODUCTS}" in row.notes:
             name = f"latent {sizes[0]}, {sizes[1]} bins: at most {ROOFLINE} times its matrix products"
-            result[name] = _verdict(float(row.notes["times the products"]), ROOFLINE, "times")
+            result[name] = _verdict(float(row.notes[f"times the {PRODUCTS}"]), ROOFLINE, "times")
         if row.name == "first step, second process":
             result["second process: first step in a third of the time"] = _verdict(1 / row.ratio, 1 / 3, "of the first")
     return result

@@ -29,7 +29,7 @@ from neurodyn.realtime.web import WebPage
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
 WEB_PORT = 8765
-AWAKE = 0.0005
+REHEARSE = 0.0005
 """Seconds: longer than a process takes to wake up and to go through a step once, a tenth of a short bin."""
 LEARN_SECONDS = 10.0
 """How long the first samples are waited for, from which the rate of a stream is told."""
@@ -63,8 +63,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="how long a bin waits for data that are on their way (10ms)",
     )  # fmt: skip
     parser.add_argument(
-        "--awake", metavar="TIME", type=argument(seconds), default=AWAKE,
-        help="how long before and after the end of a bin to wait awake for its data, 0 for never (0.5ms)",
+        "--rehearse", metavar="TIME", type=argument(seconds), default=REHEARSE,
+        help="how long before the end of a bin to go through a step in rehearsal, 0 for never (0.5ms)",
     )  # fmt: skip
     parser.add_argument("--spin", action="store_true", help="never sleep: lower latency, and a core fully busy")
     parser.add_argument(
@@ -169,9 +169,9 @@ def _options(arguments: argparse.Namespace, decoder: RealtimeDecoder) -> Service
     """A live estimate is late one bin after its data should have been there; of a file none is."""
     tolerance = math.inf if _files_only(arguments.sources) else arguments.patience + decoder.width
     poll = 0.0 if arguments.spin else ServiceOptions.poll
-    # Data of a file do not come at a time of their own, and nothing is gained by being awake for them.
-    awake = 0.0 if _files_only(arguments.sources) else arguments.awake
-    return ServiceOptions(poll=poll, awake=awake, tolerance=tolerance, snapshot_every=arguments.snapshot_every)
+    # Data of a file do not come at a time of their own, and nothing is gained by being ready for them.
+    rehearse = 0.0 if _files_only(arguments.sources) else arguments.rehearse
+    return ServiceOptions(poll=poll, rehearse=rehearse, tolerance=tolerance, snapshot_every=arguments.snapshot_every)
 
 
 def _files_only(addresses: Sequence[Address]) -> bool:

@@ -14,7 +14,8 @@ Four facts shape this module.
    the means (:func:`filter_means`, :func:`smooth_means`) are per trial.
 2. All that a bin says about the state are ``J = C' R^-1 C`` and ``h = C' R^-1 y``, of the size of the latent: channels
    cost one matrix product per recording, not a larger system per bin. The gain is ``K = P[t|t] C' R^-1``.
-3. Given the covariances, both means are one linear recurrence ``x_t = F_t x_{t-1} + u_t``, whose ``u_t`` needs no loop.
+3. Given the covariances, both means are a recursion of thin matrix products, one row per trial; or, where time is to
+   be parallel, one linear recurrence ``x_t = F_t x_{t-1} + u_t``.
 4. The smoother needs no inverse of a predicted covariance: its backward pass carries what later bins say about a state
    as a score and an information matrix. It gives the Rauch-Tung-Striebel estimates at a fraction of the cost.
 
@@ -39,8 +40,8 @@ from neurodyn.kernels.linalg import complement, congruence, symmetrise
 
 Tree = TypeVar("Tree")
 
-CACHED = 2**13
-"""Numbers of a batch of matrices (32 KiB) that are worked on best at once, where each trial has its own."""
+CACHED = 2**17
+"""Numbers of a batch of matrices (512 KiB) that are worked on best at once, where each trial has its own."""
 
 SMALLEST_BLOCK = 4
 """Matrices worked on at once, however large they are."""
@@ -249,11 +250,11 @@ def filter_means(
     """
     values = _zero_missing(observations, covariances.observed)
     first = jnp.broadcast_to(model.initial_mean if first is None else first, (len(values), len(model.transition)))
-    if parallel or covariances.filtered.ndim == 3:
+    if parallel:
         keep = _keep(model, covariances)
         drive = _apply(covariances.filtered, _collected(model, values))
         drive = drive.at[:, 0].add(_apply(keep[..., 0, :, :], first))
-        mean = linear_recurrence(keep @ model.transition, drive, parallel=parallel)
+        mean = _linear_recurrence(keep @ model.transition, drive)
     else:
         mean = _means_step_by_step(model, covariances, values, first)
     before = jnp.concatenate([first[:, None], mean[:, :-1] @ model.transition.T], axis=1)
@@ -261,7 +262,7 @@ def filter_means(
 
 
 def _means_step_by_step(model: LinearGaussian, covariances: FilterCovariances, values: Array, first: Array) -> Array:
-    """The recursion of :func:`filter_means` as it stands: cheaper than its closed form where trials share no mask."""
+    """The recursion of :func:`filter_means` as it stands."""
 
     def step(predicted: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         filtered, value, seen = inputs
@@ -269,8 +270,8 @@ def _means_step_by_step(model: LinearGaussian, covariances: FilterCovariances, v
         mean = predicted + _apply(filtered, _collected(model, innovation))
         return mean @ model.transition.T, mean
 
-    inputs = jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), (covariances.filtered, values, covariances.observed))
-    return jnp.swapaxes(lax.scan(step, first, inputs)[1], 0, 1)
+    inputs = _time_first(covariances.filtered, 3), _time_first(values, 2), _time_first(covariances.observed, 2)
+    return _time_first(lax.scan(step, first, inputs)[1], 2)
 
 
 def smoother_information(
@@ -284,21 +285,19 @@ def smoother_information(
 
     ``Z[t] = J M + (A M)' Z[t+1] (A M)`` with ``M = I - K C``, from ``Z[T] = later``, zero if None.
     """
+    if not parallel:
+        filtered, observed = _time_first(covariances.filtered, 3), _time_first(covariances.observed, 2)
+        later = jnp.zeros_like(filtered[0]) if later is None else later
+        rows, seen = _scaled_rows(model, observed), jnp.any(observed, axis=-1)
+        information = jnp.swapaxes(rows, -1, -2) @ rows
+        return _time_first(riccati.later_information(model.transition, filtered, information, seen, later), 3)
     keep = _keep(model, covariances)
     gained, closed_loop = _information(model, covariances.observed) @ keep, model.transition @ keep
     if later is not None:
         last = jnp.swapaxes(closed_loop[..., -1, :, :], -1, -2)
         gained = gained.at[..., -1, :, :].add(congruence(last, later))
-    if parallel:
-        recursion = in_parallel.backward_information
-        return recursion(closed_loop, gained) if gained.ndim == 3 else jax.vmap(recursion)(closed_loop, gained)
-
-    def step(later: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        here = symmetrise(inputs[1] + jnp.swapaxes(inputs[0], -1, -2) @ later @ inputs[0])
-        return here, here
-
-    inputs = jnp.moveaxis(closed_loop, -3, 0), jnp.moveaxis(gained, -3, 0)
-    return jnp.moveaxis(lax.scan(step, jnp.zeros_like(inputs[1][0]), inputs, reverse=True)[1], 0, -3)
+    recursion = in_parallel.backward_information
+    return recursion(closed_loop, gained) if gained.ndim == 3 else jax.vmap(recursion)(closed_loop, gained)
 
 
 def smooth_means(
@@ -310,17 +309,37 @@ def smooth_means(
 ) -> tuple[Float[Array, "trial T n"], Float[Array, "trial n"]]:
     """Smoothed means ``x[t|T] = x[t|t] + P[t|t] A' s[t+1]``, and the score of the first bin.
 
-    The score ``s[t] = M' C' R^-1 v + (A M)' s[t+1]`` of the innovations v from bin t on is a recurrence run backwards,
-    from ``s[T] = later``, zero if None.
+    The score of the innovations v from bin t on is ``s[t] = M' (C' R^-1 v + A' s[t+1])``, from ``s[T] = later``, zero
+    if None.
     """
-    keep = jnp.swapaxes(_keep(model, filtered.covariances), -1, -2)
-    drive = _apply(keep, _collected(model, filtered.innovation))
-    closed_loop = keep @ model.transition.T
+    drive = _collected(model, filtered.innovation)
     last = jnp.zeros_like(drive[:, 0]) if later is None else later
+    if not parallel:
+        correction, first = _scores_step_by_step(model, filtered.covariances, drive, last)
+        return filtered.mean + correction, first
+    keep = jnp.swapaxes(_keep(model, filtered.covariances), -1, -2)
+    closed_loop, drive = keep @ model.transition.T, _apply(keep, drive)
     drive = drive.at[:, -1].add(_apply(closed_loop[..., -1, :, :], last))
-    score = linear_recurrence(closed_loop, drive, reverse=True, parallel=parallel)
+    score = _linear_recurrence(closed_loop, drive, reverse=True)
     correction = _apply(filtered.covariances.filtered, _next_bin(score, last, axis=1) @ model.transition)
     return filtered.mean + correction, score[:, 0]
+
+
+def _scores_step_by_step(
+    model: LinearGaussian, covariances: FilterCovariances, drive: Array, last: Array
+) -> tuple[Array, Array]:
+    """The recursion of :func:`smooth_means` as it stands: its corrections, and the score of the first bin."""
+
+    def step(later: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        filtered, said, seen = inputs
+        moved = later @ model.transition
+        score = said + moved
+        known = _zero_missing(_apply(filtered, score) @ model.emission.T, seen)
+        return score - _collected(model, known), _apply(filtered, moved)
+
+    inputs = _time_first(covariances.filtered, 3), _time_first(drive, 2), _time_first(covariances.observed, 2)
+    first, corrections = lax.scan(step, last, inputs, reverse=True)
+    return _time_first(corrections, 2), first
 
 
 def smoothed_covariances(
@@ -359,26 +378,16 @@ def _next_bin(values: Array, last: Array, axis: int) -> Array:
     return jnp.concatenate([lax.slice_in_dim(values, 1, None, axis=axis), jnp.expand_dims(last, axis)], axis=axis)
 
 
-def linear_recurrence(
-    transition: Float[Array, "*trial T n n"],
-    drive: Float[Array, "trial T n"],
-    *,
-    reverse: bool = False,
-    parallel: bool = False,
-) -> Float[Array, "trial T n"]:
-    """``x[t] = F[t] x[t-1] + u[t]`` from ``x[-1] = 0`` (``x[t+1]`` and ``x[T] = 0`` if reversed)."""
-    if parallel and transition.ndim == 3:
+def _linear_recurrence(transition: Array, drive: Array, *, reverse: bool = False) -> Array:
+    """``x[t] = F[t] x[t-1] + u[t]`` from ``x[-1] = 0`` (``x[t+1]`` and ``x[T] = 0`` if reversed), in parallel."""
+    if transition.ndim == 3:
         return in_parallel.linear_recurrence(transition, drive, reverse=reverse)
-    if parallel:
-        return jax.vmap(lambda f, u: in_parallel.linear_recurrence(f, u[None], reverse=reverse)[0])(transition, drive)
+    return jax.vmap(lambda f, u: in_parallel.linear_recurrence(f, u[None], reverse=reverse)[0])(transition, drive)
 
-    def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        state = _apply(inputs[0], state) + inputs[1]
-        return state, state
 
-    inputs = jnp.moveaxis(transition, -3, 0), jnp.swapaxes(drive, 0, 1)
-    _, states = lax.scan(step, jnp.zeros_like(drive[:, 0]), inputs, reverse=reverse)
-    return jnp.swapaxes(states, 0, 1)
+def _time_first(array: Array, without_trials: int) -> Array:
+    """Swap time and trials; an array of ``without_trials`` axes, shared by all trials, has time first already."""
+    return array if array.ndim == without_trials else jnp.swapaxes(array, 0, 1)
 
 
 def filter_trials(

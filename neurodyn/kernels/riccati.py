@@ -14,12 +14,15 @@ The derivative is one recursion backwards, which needs the filtered covariances 
 3. ``dP+ = M dP M' - P+ dJ P+``, so that ``P_bar = M' P+_bar M`` and ``J_bar = -P+ P+_bar P+``;
 4. ``P+_bar[t-1] = A' P_bar[t] A``, ``A_bar = 2 sum_t P_bar[t] A P+[t-1]``, ``q_bar = sum_t diag(P_bar[t])``.
 
+In a long recording the covariance forgets where it began: from some bin on, each bin that is seen repeats the one seen
+before it, to rounding. There the result is copied, not computed again.
+
 Reference: Bucy & Joseph (1968), Filtering for stochastic processes, for the update. Anderson & Moore (1979), Optimal
 filtering, chapter 6, for the information form.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +32,9 @@ from jaxtyping import Array, Bool, Float
 from neurodyn.kernels.linalg import complement, congruence, inverse_cholesky, symmetrise
 
 Tree = TypeVar("Tree")
+
+LONG = 512
+"""Bins from which on a recording may settle: shorter ones are over by then, and the comparison is not free."""
 
 
 def condition(predicted: Float[Array, "*batch n n"], factor: Float[Array, "..."]) -> Float[Array, "*batch n n"]:
@@ -81,8 +87,50 @@ def _forward(transition, noise, first, information, factor, seen):
         filtered = _where_seen(here, lambda: condition(predicted, factor if varying is None else varying), predicted)
         return predict(transition, noise, filtered), filtered
 
-    _, filtered = lax.scan(step, first, (seen, own))
+    if own is None and seen.shape[1] == 1 and len(seen) >= LONG:
+        filtered = _until_settled(transition, noise, first[0], factor, seen[:, 0])[:, None]
+    else:
+        _, filtered = lax.scan(step, first, (seen, own))
     return filtered, (transition, information, seen, filtered)
+
+
+class _Known(NamedTuple):
+    """The last bin that was worked out: what came to it, its filtered covariance, and what goes on to the next."""
+
+    came: Array
+    filtered: Array
+    onward: Array
+
+
+def _until_settled(transition: Array, noise: Array, first: Array, factor: Array, seen: Array) -> Array:
+    """The recursion of one mask of whole bins, which copies what it knows where the prediction is one it has met."""
+
+    def missing(predicted: Array, known: _Known) -> tuple[Array, Array, _Known]:
+        return predict(transition, noise, predicted), predicted, known
+
+    def repeated(_: Array, known: _Known) -> tuple[Array, Array, _Known]:
+        return known.onward, known.filtered, known
+
+    def new(predicted: Array, _: _Known) -> tuple[Array, Array, _Known]:
+        filtered = condition(predicted, factor)
+        onward = predict(transition, noise, filtered)
+        return onward, filtered, _Known(predicted, filtered, onward)
+
+    def step(carry: tuple[Array, _Known], here: Array) -> tuple[tuple[Array, _Known], Array]:
+        predicted, known = carry
+        case = jnp.where(here, jnp.where(_same(predicted, known.came), 1, 2), 0)
+        onward, filtered, known = lax.switch(case, (missing, repeated, new), predicted, known)
+        return (onward, known), filtered
+
+    nothing = jnp.full_like(first, jnp.nan)  # equal to no covariance
+    return lax.scan(step, (first, _Known(nothing, nothing, nothing)), seen)[1]
+
+
+def _same(covariance: Array, known: Array) -> Array:
+    """Whether two covariances differ by no more than rounding, entry by entry on the scale of its two deviations."""
+    deviation = jnp.sqrt(jnp.diagonal(known))
+    scale = deviation[:, None] * deviation
+    return jnp.all(jnp.abs(covariance - known) <= jnp.finfo(known.dtype).eps * scale)
 
 
 def _backward(saved, cotangent):
@@ -130,3 +178,77 @@ def _where_seen(here: Bool[Array, " mask"], compute: Callable[[], Tree], otherwi
 
 
 filtered_covariances.defvjp(_forward, _backward)
+
+
+def later_information(
+    transition: Float[Array, "n n"],
+    filtered: Float[Array, "time *mask n n"],
+    information: Float[Array, "*time_mask n n"],
+    seen: Bool[Array, "time *mask"],
+    last: Float[Array, "*mask n n"],
+) -> Float[Array, "time *mask n n"]:
+    """``Z[t] = J M + (A M)' Z[t+1] (A M)``, ``M = I - P[t|t] J``: what bins from t on say about the state of bin t.
+
+    Arguments
+    ---------
+    transition, filtered: A and P[t|t].
+    information: J, latent x latent if a bin is seen whole or not at all; with time and mask axes before it if not.
+    seen: False where nothing of a bin is seen.
+    last: Z of the bin after the last.
+    """
+    if information.ndim == 2 and filtered.ndim == 3 and len(filtered) >= LONG:
+        return _later_until_settled(transition, filtered, information, seen, last)
+    return _later(transition, filtered, information, seen, last)
+
+
+def _later(transition: Array, filtered: Array, information: Array, seen: Array, last: Array) -> Array:
+    each = jnp.where(seen[..., None, None], information, jnp.zeros_like(information))
+    keep = complement(filtered @ each)
+    closed_loop, gained = transition @ keep, each @ keep
+
+    def step(later: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        here = symmetrise(inputs[1] + congruence(jnp.swapaxes(inputs[0], -1, -2), later))
+        return here, here
+
+    return lax.scan(step, last, (closed_loop, gained), reverse=True)[1]
+
+
+@jax.custom_vjp
+def _later_until_settled(transition, filtered, information, seen, last):
+    """The same for one mask of whole bins; its derivative is that of the recursion without copies."""
+    return _later_forward(transition, filtered, information, seen, last)[0]
+
+
+def _later_forward(transition, filtered, information, seen, last):
+    def missing(_: Array, later: Array, known: _Known) -> tuple[Array, _Known]:
+        return symmetrise(congruence(transition.T, later)), known
+
+    def repeated(_: Array, __: Array, known: _Known) -> tuple[Array, _Known]:
+        return known.onward, known
+
+    def new(updated: Array, later: Array, _: _Known) -> tuple[Array, _Known]:
+        keep = complement(updated @ information)
+        here = symmetrise(information @ keep + congruence((transition @ keep).T, later))
+        return here, _Known(later, updated, here)
+
+    def step(carry: tuple[Array, _Known], inputs: tuple[Array, Array]) -> tuple[tuple[Array, _Known], Array]:
+        (later, known), (updated, here) = carry, inputs
+        met = _same(later, known.came) & _same(updated, known.filtered)
+        case = jnp.where(here, jnp.where(met, 1, 2), 0)
+        later, known = lax.switch(case, (missing, repeated, new), updated, later, known)
+        return (later, known), later
+
+    nothing = jnp.full_like(last, jnp.nan)
+    start = (last, _Known(nothing, nothing, nothing))
+    result = lax.scan(step, start, (filtered, seen), reverse=True)[1]
+    return result, (transition, filtered, information, seen, last)
+
+
+def _later_backward(saved, cotangent):
+    *matrices, seen, last = saved
+    derive = jax.vjp(lambda a, p, j, z: _later(a, p, j, seen, z), *matrices, last)[1]
+    *matrices_bar, last_bar = derive(cotangent)
+    return *matrices_bar, None, last_bar
+
+
+_later_until_settled.defvjp(_later_forward, _later_backward)

@@ -249,8 +249,14 @@ def build_model(config: DecoderConfig, scaling: Scaling) -> MultiscaleModel:
         m.name: (jnp.asarray(scaling.mean[m.name], dtype), jnp.asarray(scaling.scale[m.name], dtype))
         for m in config.model.modalities
     }
-    rngs = nnx.Rngs(config.training.seed)
-    return MultiscaleModel(config.model, statistics, parallel=config.training.parallel, rngs=rngs)
+
+    # Compiled as one: drawing each weight by itself would compile dozens of small programs.
+    @nnx.jit
+    def build() -> MultiscaleModel:
+        rngs = nnx.Rngs(config.training.seed)
+        return MultiscaleModel(config.model, statistics, parallel=config.training.parallel, rngs=rngs)
+
+    return build()
 
 
 def split_model(model: MultiscaleModel) -> tuple[Any, Any, Any]:

@@ -41,9 +41,9 @@ class ServiceOptions:
     poll
         Longest wait for data per turn, seconds: how late an empty bin can be. 0 sleeps for a millisecond after an
         estimate only, and wants a core of its own.
-    awake
-        Seconds before and after the end of a bin in which the loop does not sleep either, after it has gone through a
-        step in rehearsal: the data find it awake and its weights in the processor's cache. For live data only.
+    rehearse
+        Seconds before the end of a bin at which the loop goes through a step in rehearsal: the data find its weights
+        in the processor's cache. 0 for never; for live data only.
     tolerance
         Seconds after the end of its bin from which an estimate counts as missed.
     snapshot_every
@@ -56,7 +56,7 @@ class ServiceOptions:
     """
 
     poll: float = 0.005
-    awake: float = 0.0
+    rehearse: float = 0.0
     tolerance: float = 0.05
     snapshot_every: float = 5.0
     reopen_after: float = 0.5
@@ -204,21 +204,23 @@ class Service:
         return []
 
     def _patience(self) -> float:
-        """How long to wait for data now, seconds; shortly before they are expected, rehearse, and do not sleep."""
-        poll, awake = self._options.poll, self._options.awake
+        """How long to wait for data now, seconds; shortly before they are expected, rehearse.
+
+        It sleeps after that, too. A loop that waits awake for so short a time gains nothing where cores are few: the
+        threads that bring the data are put on its core, and wait for it.
+        """
+        poll, rehearse = self._options.poll, self._options.rehearse
         if self._behind:
             return SHORTEST_SLEEP
-        if not awake or self._binner is None:
+        if not rehearse or self._binner is None or self._rehearsed == self._binner.end:
             return poll
         left = self._binner.end - self._clock.now()
-        if left < -awake or left - awake > poll:
-            return poll
-        if left - awake >= SHORTEST_SLEEP:
-            return left - awake
-        if self._rehearsed != self._binner.end:
+        if left - rehearse >= SHORTEST_SLEEP:
+            return min(poll, left - rehearse)
+        if left > 0:
             self._rehearsed = self._binner.end
             self._decoder.prepare()
-        return 0.0
+        return poll
 
     def _work_ahead(self) -> None:
         """Prepare for the next bin, while there is nothing to read.

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from neurodyn.benchmarks import filtering, training
+from neurodyn.benchmarks.products import Product, matrices, products_in, time_products
 from neurodyn.benchmarks.timing import Measurement
 from neurodyn.cli.bench import BENCHMARKS, report_table
 from neurodyn.errors import InputError
@@ -33,19 +34,20 @@ def single_precision(float32):
 def test_a_training_step_is_measured_next_to_its_products_and_a_loop(float32):
     report = run(training, "--sizes 3x6 --trials 2 --repeats 2 --no-growth --no-start", "train")
     rows = {row.name: row for row in report.measurements}
-    assert list(rows) == [training.SHARED, training.OWN, training.LOOP, training.PRODUCTS]
+    assert list(rows) == [training.SHARED, training.OWN, training.LOOP, training.PRODUCTS, training.NETWORKS]
     assert all(row.seconds > 0 for row in rows.values())
-    times = rows[training.SHARED].seconds / rows[training.PRODUCTS].seconds
-    assert rows[training.SHARED].notes["times the products"] == pytest.approx(times)
+    for name in (training.PRODUCTS, training.NETWORKS):
+        times = rows[training.SHARED].seconds / rows[name].seconds
+        assert rows[training.SHARED].notes[f"times the {name}"] == pytest.approx(times)
     assert rows[training.OWN].ratio == pytest.approx(rows[training.LOOP].seconds / rows[training.OWN].seconds)
     assert len(report.targets) == 1
     json.dumps(report.to_json())
-    assert report_table(report).row_count == 5
+    assert report_table(report).row_count == 6
 
 
 def test_the_products_are_those_of_the_networks():
     sizes = training.Sizes(latent=4, bins=5, trials=2, channels=3)
-    products = training.products_of(sizes)
+    products = training.products_of_networks(sizes)
     flops = sum(rows * inner * columns * often for (rows, inner, columns), often in products.items())
     wide = 128 * 128
     forwards = 10 * 2 * (3 * 128 + 2 * wide + 128 * 4)  # encoders
@@ -54,6 +56,38 @@ def test_the_products_are_those_of_the_networks():
     forwards += (2 + 4 + 5) * 10 * 16  # emissions, and moves to the horizons
     assert flops == 3 * forwards - 2 * 10 * 3 * 128
     assert isinstance(products, Counter)
+
+
+def test_products_are_counted_as_often_as_they_are_made():
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    def function(x, y):
+        state = lax.scan(lambda s, _: (s @ y, None), x, None, length=5)[0]
+        state = lax.cond(state[0, 0] > 0, lambda s: s @ y @ y, lambda s: s @ y, state)
+        return jax.jit(lambda s: jnp.einsum("bij,bjk->bik", s, s))(jnp.stack([state, state]))
+
+    found = products_in(jax.make_jaxpr(function)(jnp.ones((3, 3)), jnp.ones((3, 3))).jaxpr)
+    batched = Product((2, 3, 3), (2, 3, 3), (((2,), (1,)), ((0,), (0,))))
+    assert found == {matrices(3, 3, 3): 7, batched: 1}
+    assert matrices(2, 3, 5).flops == 60
+    assert batched.flops == 108
+
+
+def test_the_step_holds_the_products_of_its_networks_and_those_of_its_recursions(single_precision):
+    sizes = training.Sizes(latent=4, bins=5, trials=2, channels=3)
+    flops = sum(often * product.flops for product, often in training.products_of_step(sizes).items())
+    networks = sum(2 * r * a * b * often for (r, a, b), often in training.products_of_networks(sizes).items())
+    # Derivatives that end nowhere are not computed: the networks' own count is an upper bound of their share.
+    assert 0.9 * networks < flops < 2 * networks
+
+
+def test_small_and_large_products_are_timed():
+    small, (low, high) = time_products(Counter({matrices(4, 4, 4): 1}), 3)
+    assert 0 < low <= small <= high < 1e-3
+    large, _ = time_products(Counter({matrices(400, 400, 400): 2}), 3)
+    assert large > small
 
 
 @pytest.mark.parametrize("name", ["filter", "smooth"])

@@ -294,7 +294,7 @@ def test_every_time_that_a_sink_goes_on_is_told(live, modalities):
 
 
 class TestWorkAhead:
-    """Gains and a rehearsal come when there is nothing to read, and the loop is awake when data are due."""
+    """Gains and a rehearsal come when there is nothing to read, and the loop is rehearsed when data are due."""
 
     SLEEP = 0.001
 
@@ -306,8 +306,6 @@ class TestWorkAhead:
 
         def note_read(timeout):
             waits.append((session.world.now, timeout))
-            if timeout == 0.0:
-                session.world.sleep(1e-4)  # nothing waits, but time does pass
             return read(timeout)
 
         def note_prepare():
@@ -328,16 +326,16 @@ class TestWorkAhead:
         np.testing.assert_allclose(np.where(since < -1e-9, np.inf, since).min(axis=1), self.SLEEP, atol=1e-9)
         assert all(timeout > 0 for _, timeout in waits)
 
-    def test_the_loop_is_awake_and_rehearsed_when_a_bin_ends(self, live, modalities):
-        awake = 0.002
-        options = ServiceOptions(tolerance=0.03, awake=awake)
+    def test_a_step_is_rehearsed_before_a_bin_ends_and_once(self, live, modalities):
+        rehearse = 0.002
+        options = ServiceOptions(tolerance=0.03, rehearse=rehearse)
         estimates, prepared, waits = self.watched(live, modalities, options)
         plain, *_ = self.watched(live, modalities, ServiceOptions(tolerance=0.03))
         assert largest_difference(estimates, plain, 0.1, 1.9) < SAME
+        assert all(timeout > 0 for _, timeout in waits)
         for end in ORIGIN + np.arange(0.2, 1.8, 0.01):
-            asleep = [moment + wait for moment, wait in waits if wait and moment < end - 1e-6]
-            assert max(asleep) <= end - awake + 1e-6
-            assert np.any((prepared > end - awake - self.SLEEP - 1e-6) & (prepared < end - 1e-6))
+            before = (prepared > end - rehearse - self.SLEEP - 1e-6) & (prepared < end - 1e-6)
+            assert np.sum(before) == 1
 
 
 @pytest.mark.parametrize("hours", [1.0, -1.0])

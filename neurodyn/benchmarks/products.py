@@ -1,7 +1,7 @@
 """The matrix products of a computation, and the time they would take by themselves: how fast it could be at best.
 
-A computation is read as JAX writes it down (a jaxpr). A product in a loop counts as often as the loop goes round; of the
-branches of a condition counts the one with most arithmetic; a loop whose length is not written down counts once.
+A computation is read as JAX writes it down, as a jaxpr. A product in a loop counts as often as the loop goes round, and
+of the branches of a condition the one with most arithmetic; a loop whose length is not written down counts once.
 """
 
 import math

@@ -1,10 +1,13 @@
 """The one way to time things here: warm up, wait for the device, median of repeats."""
 
+import math
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,8 +66,8 @@ class Report:
     targets: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries and lists, ready for ``json.dump``."""
-        return asdict(self)
+        """Return plain dictionaries and lists, ready for ``json.dump``; what is not a number is None."""
+        return _without_nan(asdict(self))
 
 
 def median_seconds(call: Callable[[], Any], *, repeats: int, warmup: int = 1) -> tuple[float, tuple[float, float]]:
@@ -98,7 +101,7 @@ def median_seconds(call: Callable[[], Any], *, repeats: int, warmup: int = 1) ->
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine: processor, cores, devices and the versions that matter for speed."""
+    """Describe the machine: processor, cores, devices, and the versions that matter for speed, our own commit too."""
     import jax
     import jaxlib
 
@@ -110,7 +113,28 @@ def machine() -> dict[str, Any]:
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "numpy": np.__version__,
+        "commit": _commit(),
     }
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _commit() -> str:
+    """Commit of the source tree that this module lies in, ``+`` if changed since; empty for an installed package."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
+        tracked = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True).returncode == 0
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], capture_output=True).returncode != 0
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        return ""
+    return head.strip() + "+" * changed if tracked else ""
 
 
 def _processor() -> str:

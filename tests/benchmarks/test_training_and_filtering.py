@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import re
 from collections import Counter
 
 import pytest
 
 from neurodyn.benchmarks import filtering, training
 from neurodyn.benchmarks.products import Product, matrices, products_in, time_products
-from neurodyn.benchmarks.timing import Measurement
+from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.cli.bench import BENCHMARKS, report_table
 from neurodyn.errors import InputError
 from neurodyn.plotting.benchmarks import growing_sizes, plot_growth, save_growth
@@ -135,3 +136,16 @@ def test_growth_is_drawn_along_every_size_that_varies(tmp_path):
 
 def test_every_benchmark_of_ours_is_listed():
     assert {"train", "filter", "smooth"} <= set(BENCHMARKS)
+
+
+def test_a_report_on_the_disk_has_no_numbers_that_json_does_not_know():
+    report = Report("a", (Measurement("b", {"latent": 4}, 1.0, notes={"lost": float("nan")}),), {"cores": 2})
+    [row] = json.loads(json.dumps(report.to_json(), allow_nan=False))["measurements"]
+    assert row["spread"] == [None, None]
+    assert row["ratio"] is None
+    assert row["notes"] == {"lost": None}
+    assert row["sizes"] == {"latent": 4}
+
+
+def test_the_machine_tells_the_commit():
+    assert re.fullmatch(r"([0-9a-f]{7,40}\+?)?", machine()["commit"])

@@ -152,7 +152,7 @@ def _wait(worker: subprocess.Popen, session: Session) -> None:
 
 
 def _measurements(session: Session, found: dict[str, Any]) -> list[Measurement]:
-    sizes = {name: getattr(session, name) for name in ("spikes", "field", "latent", "every", "missing")}
+    sizes = {name: getattr(session, name) for name in ("spikes", "field", "latent", "every", "missing", "poll")}
     idle = found["no-op"]["p50"] * 1e-6
     rows = [Measurement("no-op loop", sizes, idle, notes=_notes(found["no-op"]))]
     for name, figures in found.items():

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from neurodyn.cli.study import write_atomically
+from neurodyn.errors import InputError, import_extra
+
 if TYPE_CHECKING:
     from neurodyn.benchmarks.timing import Report
 
@@ -38,10 +41,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one benchmark, print its table and write what was asked for."""
+    for path in filter(None, (arguments.json, arguments.figure)):
+        if not path.parent.is_dir() or path.is_dir():
+            raise InputError(f"'{path}' cannot be written: give a file in a folder that is there")
+    if arguments.figure:
+        import_extra("matplotlib", "plot")
     report = importlib.import_module(f"neurodyn.benchmarks.{arguments.module}").run(arguments)
     Console().print(report_table(report))
     if arguments.json:
-        arguments.json.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+        write_atomically(arguments.json, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     if arguments.figure:
         from neurodyn.plotting.benchmarks import save_growth
 

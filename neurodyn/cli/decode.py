@@ -50,13 +50,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, then fit, report and print."""
+    from neurodyn.multiscale.storage import may_hold_model
+
     config = {} if arguments.config is None else read_config(arguments.config)
     options = merge(config, vars(arguments))
     if not options.target:
         raise InputError("there is no target to decode: name one or more with --target, for example position")
     study = build_study(read(arguments.file), options)
     place = arguments.out / MODEL
-    if arguments.save_model and place.exists() and not (place / "model.json").exists():
+    if arguments.save_model and place.exists() and not (place.is_dir() and may_hold_model(place)):
         raise InputError(f"'{place}' is there already and is no model: choose another folder with --out")
     run_study(study, arguments.out)
     if arguments.save_model:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from neurodyn.cli.options import argument, count, seed
 from neurodyn.cli.study import output_folder, write_atomically
 from neurodyn.errors import InputError, import_extra, unknown_name
 
@@ -34,10 +35,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--inputs", metavar="N", type=int, default=100, help="dimensions of its noise (100)")
     parser.add_argument("--cell", metavar="NAME", default="relu", help="relu, tanh or gru (relu)")
     parser.add_argument("--scale", metavar="NAME", default="laptop", help="paper, laptop or smoke (laptop)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of everything random (0)")
+    parser.add_argument("--seed", metavar="N", type=argument(seed), default=0, help="of everything random (0)")
     for name in _OVERRIDES:
         parser.add_argument(f"--{name}", metavar="N", type=int, help=f"instead of the {name} of the scale")
-    parser.add_argument("--trials", metavar="N", type=int, help="trials that are compared (30000; 400 at scale smoke)")
+    parser.add_argument(
+        "--trials", metavar="N", type=argument(count), help="trials that are compared (30000; 400 at scale smoke)"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for network, report and summary")
     parser.set_defaults(run=run)
 
@@ -53,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     training = _training(arguments, hmm)
     emulator = HmmEmulator(arguments.hidden, arguments.inputs, arguments.cell, training)
     smoke = arguments.scale == "smoke"
-    trials = arguments.trials or (400 if smoke else 30_000)
+    usual = 400 if smoke else 30_000
+    trials = usual if arguments.trials is None else arguments.trials
     config = MatchConfig(resamples=50) if smoke else MatchConfig()
     if trials < 2 * config.folds:
         raise InputError(f"--trials must be at least {2 * config.folds}, got {trials}")
@@ -134,9 +138,12 @@ def _read_hmm(path: Path) -> "HiddenMarkovModel":
     if not isinstance(entries, dict):
         raise InputError(f"{path} must hold one JSON object with initial, transitions, emissions, name, trial_steps")
     try:
-        return HiddenMarkovModel.from_dict(entries)
+        hmm = HiddenMarkovModel.from_dict(entries)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    if hmm.trial_steps < 2:
+        raise InputError(f"{path}: trials of one step have no transitions to emulate: give trial_steps of 2 or more")
+    return hmm
 
 
 def _training(arguments: argparse.Namespace, hmm: "HiddenMarkovModel") -> "TrainingConfig":

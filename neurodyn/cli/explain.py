@@ -4,8 +4,6 @@ import argparse
 import csv
 import io
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import neurodyn
+from neurodyn.cli.options import PARSERS, argument
 from neurodyn.cli.study import output_folder, write_atomically
 from neurodyn.errors import import_extra
+from neurodyn.versions import versions
 
 if TYPE_CHECKING:
     from neurodyn.mechanism import Explanation
-
-_PACKAGES = ("jax", "numpy", "scipy", "xarray")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -31,7 +28,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="folder for report.html, mechanism.nc, table.csv (DIR/mechanism)"
     )
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of everything random (0)")
+    parser.add_argument(
+        "--seed", metavar="N", type=argument(PARSERS["seed"]), default=0, help="of everything random (0)"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes that show that everything works")
     parser.set_defaults(run=run)
 
@@ -69,12 +68,12 @@ def write_results(explanation: "Explanation", out: Path, *, seed: int, title: st
         "time": f"{sum(explanation.seconds.values()):.0f} s",
         **{f"time of {name}": f"{seconds:.1f} s" for name, seconds in explanation.seconds.items()},
     }
-    versions = {"neurodyn": neurodyn.__version__, "python": platform.python_version()}
-    versions |= {package: version(package) for package in _PACKAGES}
     explanation.to_xarray().to_netcdf(out / "mechanism.nc", engine="scipy")
     write_atomically(out / "table.csv", _csv(explanation))
     write_atomically(out / "verdicts.json", json.dumps(_summary(explanation, seed), indent=2) + "\n")
-    write_atomically(out / "report.html", render_explanation(explanation, title=title, facts=facts, versions=versions))
+    write_atomically(
+        out / "report.html", render_explanation(explanation, title=title, facts=facts, versions=versions())
+    )
 
 
 def verdict_table(explanation: "Explanation") -> Table:

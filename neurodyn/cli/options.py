@@ -122,11 +122,15 @@ def count(value: Any) -> int:
     raise InputError(f"expected a whole number of 1 or more, got {value!r}")
 
 
+LARGEST_SEED = 2**31 - 2**24
+"""Seeds are whole numbers of 32 bits, some are counted up from here, and there has to be room for that."""
+
+
 def seed(value: Any) -> int:
-    """Whole number of 0 or more."""
-    if (number := _whole(value)) >= 0:
+    """Whole number from 0 to about two thousand million."""
+    if 0 <= (number := _whole(value)) <= LARGEST_SEED:
         return number
-    raise InputError(f"expected a whole number of 0 or more, got {value!r}")
+    raise InputError(f"expected a whole number from 0 to {LARGEST_SEED}, got {value!r}")
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from neurodyn.cli.options import argument, width
 from neurodyn.cli.reading import read
-from neurodyn.errors import InputError
+from neurodyn.errors import InputError, NeurodynError
 from neurodyn.realtime.streams import EndOfStream, Sink, open_sink, parse_address
 from neurodyn.realtime.streams.address import Scheme
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
@@ -56,6 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
         tell(console, [arguments.to.warning()])
         signal.signal(signal.SIGTERM, _interrupt)
         play(replay, sink, console)
+    except NeurodynError:
+        raise
+    except Exception as error:  # a server that has gone away: each library says so in its own way
+        raise NeurodynError(f"the stream broke off after {replay.played:.1f} s of the recording: {error}") from error
     finally:
         sink.close()
     return 0

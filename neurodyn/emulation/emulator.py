@@ -154,11 +154,6 @@ class HmmEmulator:
         return self._fitted().parameters
 
     @property
-    def step_parameters(self) -> dict[str, Array]:
-        """Same as ``parameters``: a step takes them whole."""
-        return self.parameters
-
-    @property
     def step(self) -> Callable[[Float[Array, " hidden"], Float[Array, " inputs"]], Float[Array, " hidden"]]:
         """``step(state, input) -> state``: pure, differentiable, and ready for batch axes in front."""
         return partial(step, CELLS[self.cell], self.parameters)

@@ -97,6 +97,10 @@ class HiddenMarkovModel:
         missing = [name for name in names if name not in entries]
         if missing:
             raise InputError(f"a hidden Markov model needs {', '.join(names)}; missing: {', '.join(missing)}")
+        if not isinstance(entries["name"], str):
+            raise InputError(f"the name of a model must be text, got {entries['name']!r}")
+        if type(entries["trial_steps"]) is not int:
+            raise InputError(f"trial_steps must be a whole number, got {entries['trial_steps']!r}")
         return cls(**{name: entries[name] for name in names})
 
 

@@ -50,23 +50,6 @@ def bootstrap(
     return Estimate(name, value, float(low), float(high), unit)
 
 
-def ratio_of_means(
-    name: str,
-    above: Float[np.ndarray, " trials"],
-    below: Float[np.ndarray, " trials"],
-    rng: np.random.Generator,
-    *,
-    unit: str = "",
-) -> Estimate:
-    """Sum of one quantity over the sum of another, resampled over trials."""
-
-    def ratio(pair: np.ndarray) -> float:
-        total = float(pair[:, 1].sum())
-        return float(pair[:, 0].sum()) / total if total else math.nan
-
-    return bootstrap(name, np.stack([above, below], axis=1), ratio, rng, unit=unit)
-
-
 def difference_of_means(
     name: str,
     first: Float[np.ndarray, " n"],

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -119,11 +118,6 @@ def _fit_readout(batch: MultimodalBatch, states: Estimates) -> Readout:
     parts = [part for part in (states.states, np.asarray(states.traces, np.float64)) if part.shape[-1]]
     linear = average_targets([fit_ridge(part[scored], target, blocks[scored]) for part in parts])
     return Readout(linear, np.asarray(readout_variance(states.usual, linear.weights)))
-
-
-def to_host(tree: Any) -> Any:
-    """Copy every array of a pytree to the host."""
-    return jax.tree.map(np.asarray, tree)
 
 
 def _shortened(names: tuple[str, ...]) -> str:

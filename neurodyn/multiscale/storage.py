@@ -64,7 +64,7 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
         If it cannot be written, or there is something else in its place.
     """
     folder, arrays = Path(path), _arrays(fitted)
-    if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
+    if folder.exists() and not (folder.is_dir() and may_hold_model(folder)):
         raise InputError(f"'{folder}' is there already and is no model: choose another name for the directory")
     digest = _digest(arrays)
     settings = {
@@ -95,7 +95,7 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
                 old.unlink()
 
 
-def _is_ours(folder: Path) -> bool:
+def may_hold_model(folder: Path) -> bool:
     """Whether a directory holds a model, or nothing but what an interrupted save left behind."""
     names = [path.name for path in folder.iterdir()]
     leftover = all(name.startswith(("arrays-", ".arrays-", f".{SETTINGS}")) for name in names)

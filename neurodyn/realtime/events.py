@@ -26,8 +26,7 @@ class Kind(StrEnum):
     OVERFLOW = "overflow"  # more waiting than memory allows
     BAD_INPUT = "bad input"  # wrong shape, unknown unit or modality
     NOT_FINITE = "not finite"
-    MISSED_DEADLINE = "missed deadline"
-    SWAPPED = "swapped"
+    MISSED_DEADLINE = "missed deadline"  # the first of several in a row
     RESTORED = "restored"
     SOURCE_LOST = "source lost"
     SOURCE_RESTARTED = "source restarted"

@@ -8,7 +8,7 @@ import numpy as np
 
 from neurodyn.binning.batch import Modality
 from neurodyn.binning.features import BandPower
-from neurodyn.errors import InputError, unknown_name
+from neurodyn.errors import InputError, NeurodynError, unknown_name
 from neurodyn.realtime.binner import FieldInput, SpikeInput
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Source
@@ -100,6 +100,8 @@ def learn_rates(
             break
         except InputError:  # what is not ours is told later, by the session
             fresh = []
+        except Exception as error:  # a server that has gone away: each library says so in its own way
+            raise NeurodynError(f"the source broke off while the first data were waited for: {error}") from error
         chunks += fresh
         for chunk in fresh:
             if chunk.name in times and chunk.kind is Kind.SAMPLES:

@@ -126,6 +126,7 @@ class Service:
         self._rehearsed = math.nan  # end of the bin that has been rehearsed
         self._latest: dict[str, np.ndarray] | None = None  # snapshot that a failing decoder goes back to
         self._latest_time = -math.inf
+        self._late = False  # whether the last estimate was
         self._resumed: float | None = None
         self._resume()
 
@@ -288,6 +289,11 @@ class Service:
         for sink in self._sinks:
             sink.put(estimate)
         missed = now - one.time > self._options.tolerance
+        if missed and not self._late:
+            self._record(
+                EventKind.MISSED_DEADLINE, f"the bin of {one.time:g} s was decoded {now - one.time:.3g} s late"
+            )
+        self._late = missed
         self._monitor.dropped = sum(sink.dropped for sink in self._sinks)
         self._monitor.add(estimate, 1e6 * (time.perf_counter() - begin), missed=missed)
 

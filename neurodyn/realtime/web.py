@@ -183,6 +183,8 @@ def _plain(value: Any) -> Any:
 
 
 def _listen(port: int) -> socket.socket:
+    if not 0 <= port < 2**16:
+        raise InputError(f"the page cannot be served on port {port}: ports are numbers up to 65535")
     try:
         return socket.create_server((HOST, port))
     except OSError as error:

@@ -1,5 +1,6 @@
 """One reader and one writer for every format: read by what is in the file, written by its name."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -85,7 +86,8 @@ def write_recording(recording: Recording, path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise InputError(f"cannot write '{path}': {error.strerror or error}") from error
     finally:
-        trial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            trial.unlink()
     return path
 
 
@@ -96,9 +98,12 @@ def _reader(path: Path) -> Callable[..., Recording]:
         raise InputError(f"'{path}' is a directory: give a file")
     if not path.exists():
         raise InputError(f"there is no file '{path}'")
-    if not h5py.is_hdf5(path):
+    try:
         with path.open("rb") as file:
             head = file.read(128)
+    except OSError as error:
+        raise InputError(f"cannot read '{path}': {error.strerror or error}") from error
+    if not h5py.is_hdf5(path):
         if head[126:128] in (b"IM", b"MI"):
             return read_matlab
         raise InputError(f"'{path}' is no recording that neurodyn reads: expected NWB, HDF5 or MATLAB 5 or 7.3")

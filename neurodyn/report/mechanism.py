@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 from neurodyn.errors import import_extra
@@ -11,6 +10,7 @@ from neurodyn.mechanism.explain import Explanation
 from neurodyn.mechanism.finding import Finding
 from neurodyn.plotting import mechanism as plots
 from neurodyn.report.figures import DPI
+from neurodyn.report.page import fill_template
 
 _PLOTS = {
     "collapse": (plots.plot_collapse,),
@@ -40,16 +40,14 @@ def render_explanation(
     facts, versions
         Numbers and packages, by name.
     """
-    jinja2 = import_extra("jinja2", "report")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    source = files("neurodyn.report").joinpath("mechanism.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
-        title=title,
-        sentence=explanation.sentence,
-        claims=[_claim(finding) for finding in explanation.findings],
-        facts=facts,
-        versions=versions,
-    )
+    values = {
+        "title": title,
+        "sentence": explanation.sentence,
+        "claims": [_claim(finding) for finding in explanation.findings],
+        "facts": facts,
+        "versions": versions,
+    }
+    return fill_template("mechanism.html.j2", values, ())
 
 
 def draw_finding(finding: Finding) -> bytes:

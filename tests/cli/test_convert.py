@@ -39,6 +39,12 @@ def test_items_are_left_out_and_files_kept(tmp_path):
         run(source, source, "--force")
 
 
+def test_a_file_in_place_of_the_folder_is_told(tmp_path):
+    source = write_hdf5(everything(), tmp_path / "a.h5")
+    with pytest.raises(InputError, match="cannot write"):
+        run(source, source / "b.h5")
+
+
 def test_a_layout_from_yaml(tmp_path):
     scipy.io.savemat(tmp_path / "lab.mat", {"pos": np.ones((40, 2)), "t": np.arange(40.0), "fs": 2.0})
     layout = tmp_path / "layout.yaml"

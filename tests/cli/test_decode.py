@@ -155,6 +155,7 @@ def test_options_reach_bins_folds_and_model(tmp_path):
 def test_a_folder_that_is_no_model_is_not_written_over(tmp_path, capsys):
     path, out = write_nwb(tmp_path / "session.nwb", units=3, lfp_rate=None), tmp_path / "out"
     (out / "model").mkdir(parents=True)
+    (out / "model" / "notes.txt").write_text("mine")
     assert main(["decode", str(path), "--target", "position", "--out", str(out), "--save-model"]) == 2
     assert "is no model: choose another folder" in capsys.readouterr().err
     assert [p.name for p in out.iterdir()] == ["model"]

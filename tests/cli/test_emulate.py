@@ -54,6 +54,9 @@ NEGATIVE = [[1.1, -0.1, 0.0], [0.2, 0.6, 0.2], [0.0, 0.2, 0.8]]
         (["--family", "chain", "--scale", "big"], "unknown scale 'big'"),
         (["--family", "chain", "--cell", "lstm"], "unknown cell 'lstm'"),
         (["--family", "chain", "--hidden", 0], "hidden must be at least 1"),
+        (["--family", "chain", "--seed", -1], "argument --seed: expected a whole number from 0"),
+        (["--family", "chain", "--seed", 3_000_000_000], "argument --seed: expected a whole number from 0"),
+        (["--family", "chain", "--trials", 0], "argument --trials: expected a whole number of 1 or more"),
         (["--family", "chain", "--trials", 2], "--trials must be at least 10"),
         (["--family", "chain", "--hmm", "hmm.json"], "not allowed with argument"),
         ([], "one of the arguments --family --hmm is required"),
@@ -74,6 +77,10 @@ def test_options_that_cannot_be_used(tmp_path, capsys, words, message):
         ({"transitions": NEGATIVE}, "row 0 of transitions has a negative probability at column 1"),
         ({"emissions": [[0.5, 0.5], [1.0, 0.0]]}, "emissions must have one row for each of the 3 states"),
         ({"trial_steps": 0}, "trial_steps must be at least 1"),
+        ({"trial_steps": 1}, "trials of one step have no transitions"),
+        ({"trial_steps": "30"}, "trial_steps must be a whole number, got '30'"),
+        ({"trial_steps": None}, "trial_steps must be a whole number, got None"),
+        ({"name": 5}, "the name of a model must be text, got 5"),
     ],
 )
 def test_models_that_cannot_be_used(tmp_path, capsys, changes, message):

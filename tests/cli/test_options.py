@@ -45,6 +45,12 @@ def test_names():
             names(wrong)
 
 
+def test_a_benchmark_whose_numbers_could_not_be_kept_does_not_start(tmp_path, capsys):
+    for option in ("--json", "--figure"):
+        assert main(["bench", "train", option, str(tmp_path / "none" / "x")]) == 2
+        assert "give a file in a folder that is there" in capsys.readouterr().err
+
+
 def test_command_line_before_file_before_default(tmp_path):
     path = tmp_path / "options.yaml"
     path.write_text("target: [position, log_speed]\nwidth: 100ms\nbands: raw\nlead_in: 4\nepochs:\nfolds: 3\n")

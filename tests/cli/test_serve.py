@@ -127,7 +127,9 @@ def test_serving_a_file_writes_every_estimate(session, model, decoder, saved, tm
             "cannot write /no/folder/x",
         ),
         (["serve", "{model}", "--from", "file://{session}", "--log", "/no/folder/x"], "cannot write the log"),
+        (["serve", "{model}", "--from", "file://{session}", "--web", "70000"], "page cannot be served on port 70000"),
         (["replay", "{session}", "--to", "file://out.nwb"], "not to a file"),
+        (["replay", "{session}", "--to", "zmq://:5555", "--start", "9", "--stop", "2"], "must start before it stops"),
         (["replay", "{session}", "--to", "zmq://:5555", "--stream", "lpf=field"], "did you mean 'lfp'"),
     ],
 )

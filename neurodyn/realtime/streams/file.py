@@ -35,7 +35,7 @@ class ReplayOptions:
     Raises
     ------
     InputError
-        If the speed or the chunk is not more than 0.
+        If the speed or the chunk is not more than 0, or the part to play is none.
     """
 
     speed: float = 1.0
@@ -49,6 +49,11 @@ class ReplayOptions:
             raise InputError(f"the speed of a replay must be more than 0, got {self.speed:g}")
         if not 0 < self.chunk < math.inf:
             raise InputError(f"the chunks of a replay must be more than 0 seconds long, got {self.chunk:g}")
+        for name, moment in (("start", self.start), ("stop", self.stop)):
+            if moment is not None and not math.isfinite(moment):
+                raise InputError(f"the {name} of a replay must be a time in seconds, got {moment:g}")
+        if self.start is not None and self.stop is not None and self.start >= self.stop:
+            raise InputError(f"a replay must start before it stops, got {self.start:g} s and {self.stop:g} s")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +144,8 @@ class FileReplay:
             return []
         self._position = due
         start, stop = self._start + first * chunk, self._start + due * chunk
+        if self._options.stop is not None:
+            stop = min(stop, self._stop)
         offset = self._begun - self._start if self._live else 0.0
         chunks = [track.between(start, stop, offset) for track in self._tracks]
         return [chunk for chunk in chunks if len(chunk.times) or chunk.until is not None]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from neurodyn.errors import InputError
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Source
 
 FORGETTING = 0.99
@@ -42,6 +43,7 @@ class MergedSource:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = {str(index): source for index, source in enumerate(sources)}
         self._pace = Pace()
+        self._bad: InputError | None = None
 
     def read(self, timeout: float) -> list[Chunk]:
         """Wait for the fastest source, then take what the others have.
@@ -50,7 +52,12 @@ class MergedSource:
         ------
         EndOfStream
             When all have ended.
+        InputError
+            For a bad message of a source in the read before; what the others had in it has been returned.
         """
+        if self._bad is not None:
+            bad, self._bad = self._bad, None
+            raise bad
         if not self._sources:
             raise EndOfStream
         chunks: list[Chunk] = []
@@ -74,4 +81,6 @@ class MergedSource:
             return self._sources[name].read(timeout)
         except EndOfStream:
             self._sources.pop(name).close()
-            return []
+        except InputError as error:
+            self._bad = error
+        return []

@@ -3,6 +3,7 @@
 import pytest
 from oracles.streams import samples
 
+from neurodyn.errors import InputError
 from neurodyn.realtime.streams import EndOfStream, MergedSource, Source
 
 
@@ -57,3 +58,17 @@ def test_it_ends_when_all_have_ended():
     assert (got.count("short"), got.count("long")) == (3, 6)
     assert short.closed
     assert long.closed
+
+
+def test_a_bad_message_costs_the_others_nothing():
+    good, bad = Scripted("good", 1), Scripted("bad", 1)
+    merged = MergedSource([good, bad])
+
+    def refuse(timeout):
+        raise InputError("no chunk of ours")
+
+    bad.read = refuse
+    assert [chunk.name for chunk in merged.read(0.0)] == ["good"]
+    with pytest.raises(InputError, match="no chunk of ours"):
+        merged.read(0.0)
+    assert [chunk.name for chunk in merged.read(0.0)] == ["good"]

@@ -97,6 +97,29 @@ def test_a_speed_or_chunk_that_cannot_be_is_refused(options):
         ReplayOptions(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": 600.0, "stop": 60.0}, "must start before it stops"),
+        ({"start": math.nan}, "the start of a replay must be a time"),
+        ({"stop": math.inf}, "the stop of a replay must be a time"),
+    ],
+)
+def test_a_part_that_cannot_be_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        ReplayOptions(**options)
+
+
+def test_a_reader_that_comes_late_gets_nothing_after_the_stop(recording):
+    clock = Clock()
+    first = float(recording.field().times[0])
+    replay = FileReplay(recording, ReplayOptions(stop=first + 0.5), clock=clock, sleep=clock.sleep)
+    chunks = replay.read(0.0)
+    clock.now += 10.0
+    chunks += replay.read(0.0)
+    assert max(chunk.times[-1] for chunk in chunks if len(chunk.times)) <= first + 0.5
+
+
 def test_estimates_are_lines_of_json(tmp_path):
     sink = JsonLinesSink(tmp_path / "decoded.jsonl")
     sink.write(estimate(0.5))

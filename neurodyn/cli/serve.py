@@ -66,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--rehearse", metavar="TIME", type=argument(seconds), default=REHEARSE,
         help="how long before the end of a bin to go through a step in rehearsal, 0 for never (0.5ms)",
     )  # fmt: skip
-    parser.add_argument("--spin", action="store_true", help="never sleep: lower latency, and a core fully busy")
+    parser.add_argument("--spin", action="store_true", help="hardly ever sleep: lower latency, and a core fully busy")
     parser.add_argument(
         "--rate", metavar="NAME=HZ", action="append", default=[], type=argument(_rate),
         help="samples per second of a stream; repeatable (told from the first data)",

@@ -103,7 +103,8 @@ def interrupt(context: Any, scratch: Path, config: dict[str, Any]) -> Iterator[t
     kills: list[Kill] = []
     ends: list[End] = []
     while len(kills) < config["kills"]:
-        name = config["works"][len(ends) % len(config["works"])]
+        hit = Counter(kill.work for kill in kills)
+        name = min(config["works"], key=lambda name: hit[name])
         folder = scratch / f"chain{len(ends)}"
         folder.mkdir()
         for number in range(config["chain"]):

@@ -15,6 +15,9 @@ from neurodyn.fixed_points.points import FixedPoints, Status
 from neurodyn.fixed_points.problem import Problem, Step, is_homogeneous, make_problem
 from neurodyn.fixed_points.solver import Descent, Known, Limits, descend, residuals
 
+SECOND_TRY = 0.1
+"""Share of the damping with which a start that came to nothing is tried again."""
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -37,7 +40,8 @@ class SearchConfig:
     slow_iterations
         The most thereafter, with all second derivatives: what settles whether a start is at a slow point.
     damping
-        Of the first iteration; more keeps starts closer to where they are.
+        Of the first iteration; more keeps starts closer to where they are. Starts that come to nothing are tried again
+        with a tenth of it.
     """
 
     tolerance: float | None = None
@@ -219,6 +223,7 @@ def _search(
     limits = config.limits(problem.vectors, homogeneous=homogeneous)
     most = (config.iterations, config.slow_iterations)
     descent = descend(problem, known, limits, damping=config.damping, iterations=most, progress=progress)
+    descent = _second_try(problem, known, limits, config, descent)
     speed = np.sum(residuals(problem, descent.vectors) ** 2, axis=1) / 2
     if homogeneous:  # the origin, whether a start came to it or not
         descent, speed = Descent(*(np.append(p, np.zeros_like(p[:1]), axis=0) for p in descent)), np.append(speed, 0)
@@ -245,6 +250,21 @@ def _search(
         homogeneous=homogeneous,
         tolerance=limits.tolerance,
     )
+
+
+def _second_try(problem: Problem, known: Known, limits: Limits, config: SearchConfig, descent: Descent) -> Descent:
+    """Starts that came to nothing start again with longer steps: they are few, and may lead to points of their own."""
+    stuck = np.flatnonzero(~limits.fixed(descent.vectors, descent.residual) & ~descent.slow)
+    if not len(stuck):
+        return descent
+    again = replace(problem, vectors=problem.vectors[stuck], inputs=problem.inputs_of(stuck))
+    most = (config.iterations, config.slow_iterations)
+    second = descend(again, known, limits, damping=config.damping * SECOND_TRY, iterations=most)
+    better = limits.fixed(second.vectors, second.residual)
+    kept = Descent(*(part.copy() for part in descent))
+    for part, new in zip(kept, second, strict=True):
+        part[stuck[better]] = new[better]
+    return kept
 
 
 def _status(descent: Descent, limits: Limits) -> list[Status]:

@@ -50,6 +50,8 @@ def work(name: str, folder: Path, rounds: int, sabotage: tuple[str, int], saving
         Set when the first checkpoint is being written.
     """
     os.dup2(os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
+    # A shell that starts this in the background has Ctrl-C ignored, here too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _watch_saves(sabotage, saving)
     found = WORKS[name](folder, rounds)
     if found is None:

@@ -238,7 +238,8 @@ def write(out: Path, kills: list[Kill], ends: list[End]) -> None:
 def markdown(kills: list[Kill], ends: list[End]) -> str:
     """Kills by kind and work, and what was lost."""
     names = list(dict.fromkeys(end.work for end in ends))
-    lines = [f"| interruption | {' | '.join(names)} | all load | unfinished file there |", "|---|" + "---:|" * (len(names) + 2)]
+    head = f"| interruption | {' | '.join(names)} | all load | unfinished file there |"
+    lines = [head, "|---|" + "---:|" * (len(names) + 2)]
     for kind in KINDS:
         those = [kill for kill in kills if kill.kind == kind]
         each = Counter(kill.work for kill in those)

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.multiscale.config import DecoderConfig, TrainingConfig
+from neurodyn.multiscale.config import DecoderConfig, ModelConfig, TrainingConfig
 from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
@@ -249,14 +249,16 @@ def build_model(config: DecoderConfig, scaling: Scaling) -> MultiscaleModel:
         m.name: (jnp.asarray(scaling.mean[m.name], dtype), jnp.asarray(scaling.scale[m.name], dtype))
         for m in config.model.modalities
     }
+    seed = jnp.asarray(config.training.seed, jnp.uint32)
+    return _draw_model(statistics, seed, config=config.model, parallel=config.training.parallel)
 
-    # Compiled as one: drawing each weight by itself would compile dozens of small programs.
-    @nnx.jit
-    def build() -> MultiscaleModel:
-        rngs = nnx.Rngs(config.training.seed)
-        return MultiscaleModel(config.model, statistics, parallel=config.training.parallel, rngs=rngs)
 
-    return build()
+# Compiled as one: drawing each weight by itself would compile dozens of small programs.
+@partial(nnx.jit, static_argnames=("config", "parallel"))
+def _draw_model(
+    statistics: Mapping[str, tuple[Array, Array]], seed: UInt[Array, ""], *, config: ModelConfig, parallel: bool | None
+) -> MultiscaleModel:
+    return MultiscaleModel(config, statistics, parallel=parallel, rngs=nnx.Rngs(jax.random.key(seed)))
 
 
 def split_model(model: MultiscaleModel) -> tuple[Any, Any, Any]:

@@ -1,6 +1,5 @@
 """The one way to time things here: warm up, wait for the device, median of repeats."""
 
-import math
 import os
 import platform
 import subprocess
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from neurodyn.plain import plain
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Report:
     targets: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries and lists, ready for ``json.dump``; what is not a number is None."""
-        return _without_nan(asdict(self))
+        """Return plain dictionaries and lists, ready for ``json.dump``; what is not finite is None."""
+        return plain(asdict(self))
 
 
 def median_seconds(call: Callable[[], Any], *, repeats: int, warmup: int = 1) -> tuple[float, tuple[float, float]]:
@@ -117,24 +118,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
 def _commit() -> str:
     """Commit of the source tree that this module lies in, ``+`` if changed since; empty for an installed package."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-        tracked = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True).returncode == 0
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], capture_output=True).returncode != 0
-    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
+        words = [*git, "describe", "--always", "--exclude=*", "--dirty=+"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, no repository, or another one's
         return ""
-    return head.strip() + "+" * changed if tracked else ""
 
 
 def _processor() -> str:

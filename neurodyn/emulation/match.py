@@ -43,6 +43,7 @@ from neurodyn.markov.statistics import (
     rates_of,
     total,
 )
+from neurodyn.plain import plain
 
 _BLOCK = 50
 """Resamples that are counted at a time: as many as a matrix product needs to be fast, and memory allows."""
@@ -205,17 +206,17 @@ class Match:
         values = {s.name: s.value for s in self.statistics} | {f"{s.name}_floor": s.floor for s in self.statistics}
         p_values = {f"{t.name}_p_value": t.p_value for t in self.tests}
         head = {"verdict": self.verdict.value, "match_trials": self.trials, "match_steps": self.steps}
-        return head | {key: _plain(value) for key, value in (values | p_values).items()}
+        return head | {key: plain(value) for key, value in (values | p_values).items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tables and all rates as numbers, text, lists and dictionaries that fit in JSON."""
         return {
             "model": self.model, "trials": self.trials, "steps": self.steps, "seed": self.seed,
-            "verdict": self.verdict.value, "reasons": list(self.reasons), "config": _plain(asdict(self.config)),
-            "statistics": [_plain(asdict(s)) for s in self.statistics],
-            "tests": [_plain(asdict(t)) for t in self.tests],
-            "expected": _plain(self.expected._asdict()),
-            "emulator": _plain(self.emulator.rates._asdict()), "hmm": _plain(self.hmm.rates._asdict()),
+            "verdict": self.verdict.value, "reasons": list(self.reasons), "config": plain(asdict(self.config)),
+            "statistics": [plain(asdict(s)) for s in self.statistics],
+            "tests": [plain(asdict(t)) for t in self.tests],
+            "expected": plain(self.expected._asdict()),
+            "emulator": plain(self.emulator.rates._asdict()), "hmm": plain(self.hmm.rates._asdict()),
         }  # fmt: skip
 
     def to_xarray(self) -> xr.Dataset:
@@ -487,14 +488,3 @@ def _changes(counts: Counts) -> Int[np.ndarray, " trials"]:
     """Changes of the symbol in each trial."""
     stays = np.trace(counts.pairs, axis1=-2, axis2=-1)
     return (counts.pairs.sum(axis=(-2, -1)) - stays).astype(np.int64)
-
-
-def _plain(value: Any) -> Any:
-    """Numbers, lists and dictionaries for JSON, which has no infinity and no NaN: None in their place."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,7 +7,6 @@ origin is the page: another site that is open in the same browser gets nothing, 
 import asyncio
 import contextlib
 import json
-import math
 import socket
 import threading
 from collections import deque
@@ -17,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.plain import plain
 from neurodyn.realtime.monitor import LATENCY_EDGES, Monitor, Status
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk
@@ -157,29 +157,20 @@ class WebPage:
 def _tick(points: list[list[Any]], status: Status) -> dict[str, Any]:
     return {
         "type": "tick",
-        "points": _plain(points),
+        "points": plain(points),
         "bins": status.bins,
         "missed": status.missed,
         "dropped": status.dropped,
         "seen": status.seen,
-        "silent": _plain(status.silent),
-        "latency": _plain([status.p50, status.p99, status.worst]),
+        "silent": plain(status.silent),
+        "latency": plain([status.p50, status.p99, status.worst]),
         "histogram": status.histogram.tolist(),
         "faults": status.faults,
-        "events": _plain(
+        "events": plain(
             [{"time": event.time, "kind": str(event.kind), "modality": event.modality, "detail": event.detail}
              for event in status.events]
         ),
     }  # fmt: skip
-
-
-def _plain(value: Any) -> Any:
-    """As JSON takes it, where there is no NaN."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _listen(port: int) -> socket.socket:

@@ -31,8 +31,6 @@ NAMES = {
     "decoder": "source to sink, no rehearsal",
     "spinning": "source to sink, never asleep",
 }
-REHEARSE = 0.0005
-"""Seconds before the end of a bin at which `neurodyn serve` goes through a step in rehearsal."""
 WAIT = 20.0
 """Seconds after which a process that does not answer is given up."""
 
@@ -235,7 +233,7 @@ def _decode(folder: Path, open_source: Callable[[], Any], sink: Any, name: str) 
     from neurodyn.realtime.garbage import only_when_swept
     from neurodyn.realtime.inputs import modalities_of
     from neurodyn.realtime.monitor import Monitor
-    from neurodyn.realtime.service import ServiceOptions, make_service
+    from neurodyn.realtime.service import REHEARSE, ServiceOptions, make_service
     from neurodyn.realtime.writers import SinkWriter
 
     rig = Rig(**json.loads((folder / "rig.json").read_text()))
@@ -244,7 +242,7 @@ def _decode(folder: Path, open_source: Callable[[], Any], sink: Any, name: str) 
     log = EventLog()
     monitor = Monitor([row.name for row in rows], log)
     options = ServiceOptions(
-        poll=0.0 if name == "spinning" else ServiceOptions.poll, rehearse=REHEARSE if name == "rehearsed" else 0.0
+        poll=0.0 if name == "spinning" else ServiceOptions.poll, rehearse=0.0 if name == "decoder" else REHEARSE
     )
     service = make_service(
         decoder, rows, open_source, [SinkWriter(sink, "zmq", log)], LiveClock(), monitor,

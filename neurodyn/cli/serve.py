@@ -22,15 +22,13 @@ from neurodyn.realtime.clock import DataClock, LiveClock, ReplayClock
 from neurodyn.realtime.garbage import only_when_swept
 from neurodyn.realtime.inputs import learn_rates, modalities_of, sampled
 from neurodyn.realtime.monitor import Monitor
-from neurodyn.realtime.service import Service, ServiceOptions, make_service
+from neurodyn.realtime.service import REHEARSE, Service, ServiceOptions, make_service
 from neurodyn.realtime.streams import Address, MergedSource, Source, open_sink, open_source, parse_address
 from neurodyn.realtime.streams.address import Scheme
 from neurodyn.realtime.web import WebPage
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
 WEB_PORT = 8765
-REHEARSE = 0.0005
-"""Seconds: longer than a process takes to wake up and to go through a step once, a tenth of a short bin."""
 LEARN_SECONDS = 10.0
 """How long the first samples are waited for, from which the rate of a stream is told."""
 

@@ -30,6 +30,8 @@ from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
 SHORTEST_SLEEP = 0.001
 """Seconds; sources count them in milliseconds."""
+REHEARSE = 0.0005
+"""Seconds: longer than a process takes to wake up and to go through a step once, a tenth of a short bin."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import threading
-import zipfile
 from collections import deque
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.events import EventLog, Kind
-from neurodyn.realtime.runner import LiveEstimate, save_arrays
+from neurodyn.realtime.runner import LiveEstimate, load_arrays, save_arrays
 from neurodyn.realtime.streams.protocol import Sink
 
 QUEUE = 256
@@ -142,9 +141,8 @@ class SnapshotFile:
         if not self._path.exists():
             return None
         try:
-            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            return load_arrays(self._path)
+        except ValueError as error:
             raise InputError(f"{self._path} is no snapshot of a decoder, or it is damaged") from error
 
     def offer(self, snapshot: dict[str, np.ndarray]) -> None:

@@ -19,6 +19,20 @@ from typing import Any
 
 import numpy as np
 
+# Imported here and not where they are used: the process that forks the others has them then.
+from neurodyn import emulation, multiscale
+from neurodyn.benchmarks.realtime import Session, untrained
+from neurodyn.markov import linear_chain
+from neurodyn.realtime import EventLog, RealtimeDecoder
+from neurodyn.realtime.clock import ReplayClock
+from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.inputs import modalities_of
+from neurodyn.realtime.monitor import Monitor
+from neurodyn.realtime.service import ServiceOptions, make_service
+from neurodyn.realtime.streams import Chunk, EndOfStream, Kind
+from neurodyn.realtime.writers import SnapshotFile
+from neurodyn.simulation import LorenzSettings, simulate_lorenz
+
 INTERRUPTED, DISK_WAS_FULL = 130, 28
 LOG = "log.txt"
 """What the process had to say, tracebacks of interruptions included."""
@@ -61,14 +75,13 @@ def work(name: str, folder: Path, rounds: int, sabotage: tuple[str, int], saving
 
 def train(folder: Path, epochs: int) -> dict[str, Any] | None:
     """Train a small decoder with a checkpoint per epoch."""
-    from neurodyn.multiscale import MultiscaleDecoder, ObjectiveConfig, TrainingConfig
-    from neurodyn.simulation import LorenzSettings, simulate_lorenz
-
     batch = simulate_lorenz(LorenzSettings(n_trials=16, seconds=0.4, spike_channels=4, field_channels=3), seed=1)
-    decoder = MultiscaleDecoder(
+    decoder = multiscale.MultiscaleDecoder(
         latent=4, encoder=(8,), decoder=(8,), fusion=(8,), memory=(0.02, 0.5),
-        objective=ObjectiveConfig(horizons=(0, 1), latent_smoothness=1.0),
-        training=TrainingConfig(epochs=epochs, batch=8, half_cycle=5, validate_every=1, patience=10 * epochs),
+        objective=multiscale.ObjectiveConfig(horizons=(0, 1), latent_smoothness=1.0),
+        training=multiscale.TrainingConfig(
+            epochs=epochs, batch=8, half_cycle=5, validate_every=1, patience=10 * epochs
+        ),
         progress=False,
     )  # fmt: skip
     fitted = decoder.fit(batch, checkpoint=folder / "run.h5")
@@ -82,16 +95,13 @@ def train(folder: Path, epochs: int) -> dict[str, Any] | None:
 
 def sweep(folder: Path, epochs: int) -> dict[str, Any] | None:
     """Train small networks that emulate a hidden Markov model, one seed after the other, each in its folder."""
-    from neurodyn.emulation import HmmEmulator, Objective, TrainingConfig
-    from neurodyn.markov import linear_chain
-
     found = {}
     for seed in SEEDS:
-        training = TrainingConfig(
-            objective=Objective.ENERGY, sequences=192, batch=32, epochs=epochs // len(SEEDS), validation=32,
+        training = emulation.TrainingConfig(
+            objective=emulation.Objective.ENERGY, sequences=192, batch=32, epochs=epochs // len(SEEDS), validation=32,
             validate_every=1, snapshot_every=10, seed=seed,
         )  # fmt: skip
-        emulator = HmmEmulator(hidden=24, inputs=6, training=training, progress=False)
+        emulator = emulation.HmmEmulator(hidden=24, inputs=6, training=training, progress=False)
         fitted = emulator.fit(linear_chain(2), directory=folder / f"seed{seed}").fitted_
         assert fitted is not None
         if fitted.status == "interrupted":
@@ -102,15 +112,6 @@ def sweep(folder: Path, epochs: int) -> dict[str, Any] | None:
 
 def serve(folder: Path, rounds: int) -> dict[str, Any] | None:
     """Decode data as `neurodyn serve --snapshot` does, from the bin after the last snapshot on."""
-    from neurodyn.benchmarks.realtime import Session, untrained
-    from neurodyn.realtime import EventLog, RealtimeDecoder
-    from neurodyn.realtime.clock import ReplayClock
-    from neurodyn.realtime.events import Kind
-    from neurodyn.realtime.inputs import modalities_of
-    from neurodyn.realtime.monitor import Monitor
-    from neurodyn.realtime.service import ServiceOptions, make_service
-    from neurodyn.realtime.writers import SnapshotFile
-
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -129,7 +130,7 @@ def serve(folder: Path, rounds: int) -> dict[str, Any] | None:
         options=ServiceOptions(snapshot_every=5 * decoder.width),
     )  # fmt: skip
     service.run(stop)
-    if Kind.SINK_STALLED in log.counts():
+    if EventKind.SINK_STALLED in log.counts():
         sys.exit(DISK_WAS_FULL)
     return None if stop.is_set() else {"state": decoder.predict_ahead(1).target.tolist()}
 
@@ -144,8 +145,6 @@ class _Bins:
 
     def read(self, timeout: float) -> list[Any]:
         """Return the next bin."""
-        from neurodyn.realtime.streams import Chunk, EndOfStream, Kind
-
         if self._index >= self._end:
             raise EndOfStream
         time.sleep(PAUSE)

@@ -120,12 +120,9 @@ def compare(sizes: Sizes, repeats: int) -> list[Measurement]:
     products = measured(PRODUCTS, sizes, *time_products(products_of_step(sizes), repeats), loop)
     of_networks = Counter({matrices(*shape): often for shape, often in products_of_networks(sizes).items()})
     networks = measured(NETWORKS, sizes, *time_products(of_networks, repeats), loop)
-    ours = [measured(name, sizes, *time_step(sizes, repeats, own=name == OWN), loop) for name in (SHARED, OWN)]
-    shared, own = (
-        replace(m, notes={f"times the {row.name}": m.seconds / row.seconds for row in (products, networks)})
-        for m in ours
-    )
-    return [shared, replace(own, notes={}), measured(LOOP, sizes, *loop), products, networks]
+    shared, own = (measured(name, sizes, *time_step(sizes, repeats, own=name == OWN), loop) for name in (SHARED, OWN))
+    times = {f"times the {row.name}": shared.seconds / row.seconds for row in (products, networks)}
+    return [replace(shared, notes=times), own, measured(LOOP, sizes, *loop), products, networks]
 
 
 def grow(sizes: Sizes, repeats: int) -> list[Measurement]:

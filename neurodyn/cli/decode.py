@@ -50,21 +50,26 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, then fit, report and print."""
-    from neurodyn.multiscale.storage import may_hold_model
-
     config = {} if arguments.config is None else read_config(arguments.config)
     options = merge(config, vars(arguments))
     if not options.target:
         raise InputError("there is no target to decode: name one or more with --target, for example position")
     study = build_study(read(arguments.file), options)
     place = arguments.out / MODEL
-    if arguments.save_model and place.exists() and not (place.is_dir() and may_hold_model(place)):
-        raise InputError(f"'{place}' is there already and is no model: choose another folder with --out")
+    if arguments.save_model:
+        _check_place(place)
     run_study(study, arguments.out)
     if arguments.save_model:
         save_model(study, place)
         print(f"model: {place}")
     return 0
+
+
+def _check_place(place: Path) -> None:
+    from neurodyn.multiscale.storage import may_hold_model
+
+    if place.exists() and not (place.is_dir() and may_hold_model(place)):
+        raise InputError(f"'{place}' is there already and is no model: choose another folder with --out")
 
 
 def save_model(study: Study, place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -222,8 +223,9 @@ def _search(
 ) -> FixedPoints:
     limits = config.limits(problem.vectors, homogeneous=homogeneous)
     most = (config.iterations, config.slow_iterations)
-    descent = descend(problem, known, limits, damping=config.damping, iterations=most, progress=progress)
-    descent = _second_try(problem, known, limits, config, descent)
+    go = partial(descend, known=known, limits=limits, iterations=most)
+    descent = go(problem, damping=config.damping, progress=progress)
+    descent = _second_try(problem, limits, descent, partial(go, damping=config.damping * SECOND_TRY))
     speed = np.sum(residuals(problem, descent.vectors) ** 2, axis=1) / 2
     if homogeneous:  # the origin, whether a start came to it or not
         descent, speed = Descent(*(np.append(p, np.zeros_like(p[:1]), axis=0) for p in descent)), np.append(speed, 0)
@@ -252,14 +254,12 @@ def _search(
     )
 
 
-def _second_try(problem: Problem, known: Known, limits: Limits, config: SearchConfig, descent: Descent) -> Descent:
+def _second_try(problem: Problem, limits: Limits, descent: Descent, go: Callable[[Problem], Descent]) -> Descent:
     """Starts that came to nothing start again with longer steps: they are few, and may lead to points of their own."""
     stuck = np.flatnonzero(~limits.fixed(descent.vectors, descent.residual) & ~descent.slow)
     if not len(stuck):
         return descent
-    again = replace(problem, vectors=problem.vectors[stuck], inputs=problem.inputs_of(stuck))
-    most = (config.iterations, config.slow_iterations)
-    second = descend(again, known, limits, damping=config.damping * SECOND_TRY, iterations=most)
+    second = go(replace(problem, vectors=problem.vectors[stuck], inputs=problem.inputs_of(stuck)))
     better = limits.fixed(second.vectors, second.residual)
     kept = Descent(*(part.copy() for part in descent))
     for part, new in zip(kept, second, strict=True):

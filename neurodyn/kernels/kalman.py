@@ -166,6 +166,11 @@ def _scaled_rows(model: LinearGaussian, observed: Array) -> Array:
     return rows if observed.shape[-1] == 1 else _zero_missing(rows, observed[..., None])
 
 
+def _gram(rows: Array) -> Array:
+    """``E' E`` of rows E."""
+    return jnp.swapaxes(rows, -1, -2) @ rows
+
+
 def _factor(rows: Array) -> Array:
     """A factor E of ``J = E' E`` with no more rows than latents: orthogonal mixtures of the channels if there are more.
 
@@ -177,8 +182,7 @@ def _factor(rows: Array) -> Array:
 
 def _information(model: LinearGaussian, observed: Array) -> Array:
     """``J = C' R^-1 C`` of the channels seen, latent x latent after the axes of the mask."""
-    rows = _scaled_rows(model, observed)
-    information = jnp.swapaxes(rows, -1, -2) @ rows
+    information = _gram(_scaled_rows(model, observed))
     return information if observed.shape[-1] != 1 else _zero_missing(information, observed[..., None])
 
 
@@ -218,9 +222,8 @@ def filter_covariances(
     else:
         in_time = jnp.swapaxes(masks, 0, 1)
         rows = _scaled_rows(model, in_time)
-        information = jnp.swapaxes(rows, -1, -2) @ rows
         filtered = riccati.filtered_covariances(
-            model.transition, model.process_noise, first, information, _factor(rows), jnp.any(in_time, axis=-1)
+            model.transition, model.process_noise, first, _gram(rows), _factor(rows), jnp.any(in_time, axis=-1)
         )
         filtered = jnp.swapaxes(filtered, 0, 1)
     predicted = jnp.concatenate([first[:, None], predict_covariance(model, filtered[:, :-1])], axis=1)
@@ -288,8 +291,7 @@ def smoother_information(
     if not parallel:
         filtered, observed = _time_first(covariances.filtered, 3), _time_first(covariances.observed, 2)
         later = jnp.zeros_like(filtered[0]) if later is None else later
-        rows, seen = _scaled_rows(model, observed), jnp.any(observed, axis=-1)
-        information = jnp.swapaxes(rows, -1, -2) @ rows
+        information, seen = _gram(_scaled_rows(model, observed)), jnp.any(observed, axis=-1)
         return _time_first(riccati.later_information(model.transition, filtered, information, seen, later), 3)
     keep = _keep(model, covariances)
     gained, closed_loop = _information(model, covariances.observed) @ keep, model.transition @ keep

@@ -175,7 +175,6 @@ def stepper(sizes: Sizes, *, own: bool) -> Callable[[], Any]:
 
 def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """State at the start, further arguments and static ones of :func:`neurodyn.multiscale.fitting.run_epoch`."""
-    import jax
     import jax.numpy as jnp
 
     from neurodyn.binning import Scaling
@@ -196,12 +195,7 @@ def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...]
     starts = np.arange(sizes.trials) * sizes.bins
     segments = jnp.asarray(np.stack([starts, np.full_like(starts, sizes.bins), np.zeros_like(starts)])[:, None])
     graph, parameters, constants = fitting.split_model(fitting.build_model(config, scaling))
-    state = fitting.TrainState(
-        parameters=parameters,
-        optimizer=fitting.optimizer_of(config, 1).init(parameters),
-        average=jax.tree.map(jnp.copy, parameters),
-        step=jnp.zeros((), jnp.int32),
-    )
+    state = fitting.first_state(parameters, config)
     scales = {n: jnp.ones((), jnp.float32) for n in names}
     rest = (constants, timeline, scales, segments, jnp.asarray(0))
     return state, rest, {"graph": graph, "config": config, "steps_per_epoch": 1, "bins": sizes.bins, "shared": True}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Float64, Int
-from scipy import signal as dsp
 
 from neurodyn.errors import InputError
 from neurodyn.recording import Signal
@@ -231,7 +231,7 @@ class PowerFilter:
     """
 
     def __init__(self, power: BandPower, band: tuple[float, float], rate: float, channels: int) -> None:
-        self._sos = np.asarray(dsp.butter(power.order, band, "bandpass", fs=rate, output="sos"))
+        self._sos = np.asarray(scipy.signal.butter(power.order, band, "bandpass", fs=rate, output="sos"))
         self._warm, self._longest, self._constant = (
             round(rate / band[0]),
             round(power.bridge * rate),
@@ -292,7 +292,9 @@ class PowerFilter:
         part = np.concatenate([held, bridged])
         seen = np.concatenate([np.zeros(hold, np.bool_), ~gaps])
         seen[: max(0, self._warm - int(self._age[columns[0]]))] = False
-        filtered, self._filter[:, :, columns] = dsp.sosfilt(self._sos, part, axis=0, zi=self._filter[:, :, columns])
+        filtered, self._filter[:, :, columns] = scipy.signal.sosfilt(
+            self._sos, part, axis=0, zi=self._filter[:, :, columns]
+        )
         level, known = self._averaged(np.asarray(filtered) ** 2, seen, columns)
         self._last_seen[columns], self._last_value[columns] = first + len(gaps) - 1, bridged[-1]
         self._age[columns] += len(part)
@@ -300,7 +302,7 @@ class PowerFilter:
 
     def _start(self, columns: np.ndarray, value: Float64[np.ndarray, " channels"]) -> None:
         """Start as if the first value had been there for ever: an offset makes no step."""
-        self._filter[:, :, columns] = dsp.sosfilt_zi(self._sos)[:, :, None] * value
+        self._filter[:, :, columns] = scipy.signal.sosfilt_zi(self._sos)[:, :, None] * value
         self._total[:, columns] = self._weight[:, columns] = 0
         self._age[columns] = 0
 
@@ -313,8 +315,8 @@ class PowerFilter:
             return squared, counted
         decay = [1.0, -np.exp(-1.0 / self._constant)]
         power = np.where(counted, squared, 0.0)
-        total, self._total[:, columns] = dsp.lfilter([1.0], decay, power, axis=0, zi=self._total[:, columns])
-        weight, self._weight[:, columns] = dsp.lfilter(
+        total, self._total[:, columns] = scipy.signal.lfilter([1.0], decay, power, axis=0, zi=self._total[:, columns])
+        weight, self._weight[:, columns] = scipy.signal.lfilter(
             [1.0], decay, counted.astype(np.float64), axis=0, zi=self._weight[:, columns]
         )
         known = weight > 0

@@ -27,6 +27,7 @@ Reference: Rauch, Tung & Striebel (1965), AIAA Journal 3(8); Bryson & Frazier (1
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -392,6 +393,7 @@ def _time_first(array: Array, without_trials: int) -> Array:
     return array if array.ndim == without_trials else jnp.swapaxes(array, 0, 1)
 
 
+@partial(jax.jit, static_argnames="parallel")
 def filter_trials(
     model: LinearGaussian,
     observations: Float[Array, "trial T m"],
@@ -428,6 +430,7 @@ def after(model: LinearGaussian, filtered: Filtered) -> Belief:
     return predict(model, Belief(filtered.mean[:, -1], filtered.covariances.filtered[..., -1, :, :]))
 
 
+@partial(jax.jit, static_argnames="parallel")
 def smooth_trials(
     model: LinearGaussian, filtered: Filtered, later: Later | None = None, *, parallel: bool | None = None
 ) -> Smoothed:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
 from neurodyn.binning.scaling import Scaling
@@ -30,6 +29,8 @@ from neurodyn.multiscale.together import check_equal_shapes, faster_together, fi
 from neurodyn.training import Bar
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from neurodyn.realtime.decoder import RealtimeDecoder
 
 SMOOTHNESS = {"poisson": 250.0, "gaussian": 5.0}
@@ -165,7 +166,7 @@ class MultiscaleDecoder:
         """Whether models of equal shape are worth training together: small steps are, and any on an accelerator."""
         return all(faster_together(self._config(batch), batch) for batch in batches)
 
-    def transform(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> xr.Dataset:
+    def transform(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> "xr.Dataset":
         """Latents and expected observations of every trial.
 
         Arguments
@@ -192,7 +193,7 @@ class MultiscaleDecoder:
             variables[row.name] = _labelled(values, stacked, f"{row.name}_channel", row.channels)
         return _dataset(variables, batch, stacked)
 
-    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> xr.Dataset:
+    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
         """Decoded target of every trial with its standard error.
 
         Returns
@@ -207,7 +208,7 @@ class MultiscaleDecoder:
         deviation = np.broadcast_to(np.sqrt(readout.variance(estimates)), target.shape)
         return labelled_target(batch, stacked, target, deviation, fitted.target_names)
 
-    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> xr.Dataset:
+    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
         """How well the batch is decoded, over all its scored bins.
 
         Returns
@@ -215,6 +216,8 @@ class MultiscaleDecoder:
         Dataset with ``correlation`` and ``r2`` per target dimension and, per spiking modality, ``bits_per_spike``
         of the one-step prediction (filtered) or of the smoothed rates, relative to each unit's mean count.
         """
+        import xarray as xr
+
         fitted = self._fitted()
         stacked = batch.stacked()
         variables: dict = {}
@@ -403,13 +406,17 @@ def _bits(rates: np.ndarray, stacked: Stacked, name: str, ahead: int) -> float:
     return bits_per_spike(rates[:, :bins], stacked.observations[name][:, ahead:], counted)
 
 
-def _labelled(values: np.ndarray, stacked: Stacked, axis: str, names: Sequence[str]) -> xr.DataArray:
+def _labelled(values: np.ndarray, stacked: Stacked, axis: str, names: Sequence[str]) -> "xr.DataArray":
+    import xarray as xr
+
     inside = np.where(stacked.valid[..., None], values, np.nan)
     return xr.DataArray(inside, dims=("trial", "time", axis), coords={axis: list(names)})
 
 
-def _dataset(variables: dict[str, xr.DataArray], batch: MultimodalBatch, stacked: Stacked) -> xr.Dataset:
+def _dataset(variables: "dict[str, xr.DataArray]", batch: MultimodalBatch, stacked: Stacked) -> "xr.Dataset":
     """Dataset with the time of each bin's end, seconds, as a coordinate."""
+    import xarray as xr
+
     dataset = xr.Dataset(variables, attrs={"bin_width_seconds": batch.width})
     return dataset.assign_coords(
         seconds=(("trial", "time"), stacked.time), context=(("trial", "time"), stacked.context)

@@ -274,6 +274,13 @@ def optimizer_of(config: DecoderConfig, steps_per_epoch: int) -> optax.GradientT
     return optax.chain(optax.clip_by_global_norm(training.clip), optax.adam(schedule))
 
 
+@partial(jax.jit, static_argnames="config")
+def first_state(parameters: Any, config: DecoderConfig) -> TrainState:
+    """The state before the first step, made by one compiled program as the model is."""
+    average = jax.tree.map(jnp.copy, parameters)
+    return TrainState(parameters, optimizer_of(config, 1).init(parameters), average, jnp.zeros((), jnp.int32))
+
+
 @partial(jax.jit, static_argnames=("graph", "config", "steps_per_epoch", "bins", "shared"), donate_argnames="state")
 def run_epoch(
     state: TrainState,
@@ -411,18 +418,12 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
     steps = segments.draw(training.seed, 0, training.batch).shape[1]
     timeline, whole = timeline_of(batch, scaling), _whole_trials(held)
     held_shared = share_a_mask(held, whole)
-    start = TrainState(
-        parameters=parameters,
-        optimizer=optimizer_of(config, steps).init(parameters),
-        average=jax.tree.map(jnp.copy, parameters),
-        step=jnp.zeros((), jnp.int32),
-    )
     return Training(
         config=config,
         scaling=scaling,
         graph=graph,
         constants=constants,
-        start=start,
+        start=first_state(parameters, without_the_course(config)),
         timeline=timeline,
         scales={n: jnp.asarray(s, timeline.target.dtype) for n, s in likelihood_scales(batch, scaling).items()},
         segments=segments,

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from neurodyn.emulation.config import NetworkConfig
+from neurodyn.kernels.noise import quick
 from neurodyn.kernels.recurrence import CELLS, Parameters, initialise, unroll
 
 
@@ -42,14 +43,17 @@ def draw_inputs(config: NetworkConfig, key: Key[Array, ""], steps: int, trials: 
     """Fresh Gaussian noise for every step (time x trial x inputs)."""
     # Without the barrier XLA recomputes the bits inside the transformation to a Gaussian, at twice the time.
     uniform = jax.random.uniform(
-        key, (steps, trials, config.inputs), jnp.result_type(float), minval=jnp.finfo(jnp.result_type(float)).eps - 1
+        quick(key),
+        (steps, trials, config.inputs),
+        jnp.result_type(float),
+        minval=jnp.finfo(jnp.result_type(float)).eps - 1,
     )
     return 2**0.5 * jax.lax.erf_inv(jax.lax.optimization_barrier(uniform))
 
 
 def sample_symbols(logits: Float[Array, "*any symbol"], key: Key[Array, ""]) -> Int[Array, "*any"]:
     """Draw symbols with probability ``softmax(logits)`` (Gumbel-max)."""
-    return jnp.argmax(logits + jax.random.gumbel(key, logits.shape, logits.dtype), axis=-1)
+    return jnp.argmax(logits + jax.random.gumbel(quick(key), logits.shape, logits.dtype), axis=-1)
 
 
 def sample_one_hot(
@@ -59,7 +63,7 @@ def sample_one_hot(
 
     Reference: Jang, Gu & Poole (2017), Categorical reparameterization with Gumbel-softmax, ICLR.
     """
-    perturbed = logits + jax.random.gumbel(key, logits.shape, logits.dtype)
+    perturbed = logits + jax.random.gumbel(quick(key), logits.shape, logits.dtype)
     return _straight_through(perturbed, temperature)
 
 

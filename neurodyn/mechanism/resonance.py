@@ -24,6 +24,7 @@ import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
 from neurodyn.errors import InputError
+from neurodyn.kernels.noise import quick
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism.activity import draw_noise, run
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
@@ -172,7 +173,7 @@ def _counts(
 
 @jax.jit
 def _symbols(logits, key):
-    return (logits + jax.random.gumbel(key, logits.shape, logits.dtype)).argmax(axis=-1)
+    return (logits + jax.random.gumbel(quick(key), logits.shape, logits.dtype)).argmax(axis=-1)
 
 
 def _pairs_of(hmm: HiddenMarkovModel) -> Float[np.ndarray, "symbols symbols"]:

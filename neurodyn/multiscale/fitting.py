@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
+from neurodyn.kernels.noise import quick
 from neurodyn.multiscale.config import DecoderConfig, ModelConfig, TrainingConfig
 from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
@@ -320,7 +321,7 @@ def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dro
     """Masks of one step: bins per modality (for the whole batch or per trial), input channels, fused embedding."""
     objective, (trials, bins) = config.objective, batch.scored.shape
     hidden_shape = (trials, bins) if objective.time_dropout_per_trial else (bins,)
-    keys = iter(jax.random.split(key, 2 * len(config.model.modalities) + 1))
+    keys = iter(jax.random.split(quick(key), 2 * len(config.model.modalities) + 1))
     hidden = {
         m.name: jax.random.bernoulli(next(keys), objective.time_dropout, hidden_shape) for m in config.model.modalities
     }

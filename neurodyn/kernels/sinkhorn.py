@@ -189,20 +189,10 @@ def _self(x: Array, epsilons: Epsilons, steps: int | None, block: int | None) ->
 
 
 def _self_forward(x, epsilons, steps, block):
-    pairs = _pairs(x, x, steps, block)
-    at = _solve(pairs._replace(log_means=_mirrored(pairs.log_means)), x, x, epsilons)
+    pairs = _pairs(x, x, steps, block, mirrored=True)
+    at = _solve(pairs, x, x, epsilons)
     towards, _ = pairs.barycentres(at.f, at.g_before, at.epsilon)
     return jnp.mean(at.f), (x - towards) / x.shape[0]
-
-
-def _mirrored(log_means: Callable) -> Callable:
-    """Rows for columns too: they are equal, but rounding would let the two potentials drift apart."""
-
-    def rows_twice(f: Array, g: Array, epsilon: Array) -> tuple[Array, Array]:
-        rows, _ = log_means(f, g, epsilon)
-        return rows, rows
-
-    return rows_twice
 
 
 def _self_backward(epsilons, steps, block, gradient, cotangent):
@@ -229,11 +219,21 @@ def _solve(pairs: _Pairs, x: Array, y: Array, epsilons: Epsilons) -> _Solution:
     return _Solution(*update(f, g, temperatures[-1]), f, g, temperatures[-1])
 
 
-def _pairs(x: Array, y: Array, steps: int | None, block: int | None) -> _Pairs:
+def _pairs(x: Array, y: Array, steps: int | None, block: int | None, *, mirrored: bool = False) -> _Pairs:
+    """Pairs of two clouds.
+
+    Arguments
+    ---------
+    mirrored: the clouds are one; rows stand for columns too, which are equal, but rounding would let the two potentials
+        drift apart.
+    """
     if block is None or block >= x.shape[0]:
         cost = _cost(x, y, steps)
-        return _Pairs(partial(_log_means, cost), partial(_barycentres, cost, x, y))
-    return _Pairs(partial(_blocked_log_means, x, y, steps, block), partial(_blocked_barycentres, x, y, steps, block))
+        log_means, barycentres = partial(_log_means, cost), partial(_barycentres, cost, x, y)
+    else:
+        log_means = partial(_blocked_log_means, x, y, steps, block)
+        barycentres = partial(_blocked_barycentres, x, y, steps, block)
+    return _Pairs(partial(log_means, mirrored=mirrored), barycentres)
 
 
 def _cost(x: Array, y: Array, steps: int | None) -> Float[Array, "n m"]:
@@ -248,13 +248,19 @@ def _kernel(cost: Array, f: Array, g: Array, epsilon: Array) -> Array:
     return jnp.exp((f[:, None] + g - cost) * (1 / epsilon))
 
 
-def _log_means(cost: Array, f: Array, g: Array, epsilon: Array) -> tuple[Array, Array]:
-    kernel = _kernel(cost, f, g, epsilon)
-    rows, columns = jnp.mean(kernel, axis=1), jnp.mean(kernel, axis=0)
+def _log_means(cost: Array, f: Array, g: Array, epsilon: Array, *, mirrored: bool) -> tuple[Array, Array]:
+    n, m = cost.shape
+    # As products, which run on every core, of a matrix that is there: XLA would take the exponentials into them.
+    kernel = lax.optimization_barrier(_kernel(cost, f, g, epsilon))
+    rows = kernel @ jnp.full(m, 1 / m, cost.dtype)
+    columns = rows if mirrored else jnp.full(n, 1 / n, cost.dtype) @ kernel
     least = jnp.minimum(jnp.min(rows), jnp.min(columns))
     # Above this, what has underflowed in a row is below the row's mean by far more than the rounding.
     usable = (least > float(jnp.finfo(cost.dtype).tiny) ** 0.65) & jnp.all(jnp.isfinite(rows))
-    return lax.cond(usable, lambda: (jnp.log(rows), jnp.log(columns)), lambda: _safe_log_means(cost, f, g, epsilon))
+    rows, columns = lax.cond(
+        usable, lambda: (jnp.log(rows), jnp.log(columns)), lambda: _safe_log_means(cost, f, g, epsilon)
+    )
+    return rows, rows if mirrored else columns
 
 
 def _safe_log_means(cost: Array, f: Array, g: Array, epsilon: Array) -> tuple[Array, Array]:
@@ -269,14 +275,15 @@ def _barycentres(cost: Array, x: Array, y: Array, f: Array, g: Array, epsilon: A
 
 
 def _blocked_log_means(
-    x: Array, y: Array, steps: int | None, block: int, f: Array, g: Array, epsilon: Array
+    x: Array, y: Array, steps: int | None, block: int, f: Array, g: Array, epsilon: Array, *, mirrored: bool
 ) -> tuple[Array, Array]:
     def one(columns: Array, rows_of: tuple[Array, Array]) -> tuple[Array, Array]:
         some, potentials = rows_of
-        rows, more = _log_means(_cost(some, y, steps), potentials, g, epsilon)
+        rows, more = _log_means(_cost(some, y, steps), potentials, g, epsilon, mirrored=False)
         return jnp.logaddexp(columns, more + math.log(some.shape[0] / x.shape[0])), rows
 
-    return _over_blocks(one, jnp.full(y.shape[0], -jnp.inf, y.dtype), (x, f), block)
+    rows, columns = _over_blocks(one, jnp.full(y.shape[0], -jnp.inf, y.dtype), (x, f), block)
+    return rows, rows if mirrored else columns
 
 
 def _blocked_barycentres(

@@ -141,6 +141,7 @@ def fit_members(
     config = without_seed(members[0].config)
     training, placement = config.training, Placement.of(len(members))
     symbols = placement.split(jnp.stack([drawn.train for drawn in data]), 0)
+    stretches = placement.split(jnp.asarray(np.stack([drawn.stretches for drawn in data]), float), 0)
     held = placement.split(jnp.stack([drawn.validation[: training.validation] for drawn in data]), 0)
     seeds = placement.split(jnp.asarray([member.config.training.seed for member in members]), 0)
     snapshots = [Snapshots(folder, training.snapshot_every) for folder in folders]
@@ -148,8 +149,9 @@ def fit_members(
     def epoch(states: TrainState, number: int, turn: Array) -> tuple[TrainState, Array]:
         orders = np.stack([order_of(member.config.training, number) for member in members])
         states, losses = run_epochs(
-            states, symbols, placement.split(jnp.asarray(orders), 0), seeds, placement.split(turn, 0), config=config
-        )
+            states, symbols, stretches, placement.split(jnp.asarray(orders), 0), seeds, placement.split(turn, 0),
+            config=config,
+        )  # fmt: skip
         _keep(snapshots, number + 1, turn, states.average)
         return states, losses
 
@@ -172,6 +174,7 @@ def fit_members(
 def run_epochs(
     states: TrainState,
     symbols: Int[Array, "member trial time"],
+    stretches: Float[Array, "member stretch"],
     orders: Int[Array, "member step batch"],
     seeds: Int[Array, " member"],
     turn: Bool[Array, " member"],
@@ -180,11 +183,11 @@ def run_epochs(
 ) -> tuple[TrainState, Float[Array, "member step"]]:
     """:func:`run_epoch` of every member; members whose turn it is not keep their state."""
 
-    def one(state: TrainState, symbols: Array, order: Array, seed: Array, turn: Array) -> tuple[TrainState, Array]:
-        after, losses = run_epoch(state, symbols, order, seed, config=config)
+    def one(state: TrainState, turn: Array, *given: Array) -> tuple[TrainState, Array]:
+        after, losses = run_epoch(state, *given, config=config)
         return hold(turn, after, state), losses
 
-    return jax.vmap(one)(states, symbols, orders, seeds, turn)
+    return jax.vmap(one)(states, turn, symbols, stretches, orders, seeds)
 
 
 @partial(jax.jit, static_argnames="config")

@@ -26,6 +26,7 @@ from neurodyn.kernels.sinkhorn import (
     one_hot_energy,
 )
 from neurodyn.markov import HiddenMarkovModel, sample
+from neurodyn.markov.statistics import stretch_frequencies
 from neurodyn.training import LoopConfig, Outcome, Placement, Progress, train
 
 Parameters = dict[str, Array]
@@ -48,17 +49,29 @@ class TrainState(NamedTuple):
 
 @dataclass(frozen=True)
 class Data:
-    """The HMM's sequences in thirds."""
+    """The HMM's sequences in thirds, and what is known without them.
+
+    stretches: exact frequencies of its stretches of ``ngram`` symbols; empty if they are not trained on.
+    """
 
     train: Int32[np.ndarray, "trial time"]
     validation: Int32[np.ndarray, "trial time"]
     test: Int32[np.ndarray, "trial time"]
+    stretches: Float[np.ndarray, " stretch"]
 
 
 def draw_data(hmm: HiddenMarkovModel, config: TrainingConfig) -> Data:
     """Sequences to train on, to validate with and to test with."""
     third = config.sequences // 3
-    return Data(*np.split(sample(hmm, 3 * third, hmm.trial_steps, seed=config.seed).symbols, 3))
+    train, validation, test = np.split(sample(hmm, 3 * third, hmm.trial_steps, seed=config.seed).symbols, 3)
+    length = stretch_length(config, hmm.trial_steps)
+    stretches = stretch_frequencies(hmm, hmm.trial_steps, length) if length else np.zeros(0)
+    return Data(train, validation, test, stretches)
+
+
+def stretch_length(config: TrainingConfig, steps: int) -> int:
+    """Symbols in the stretches whose frequencies are trained on: no more than there are steps."""
+    return min(config.ngram, steps)
 
 
 def temperatures(steps: int, symbols: int, config: TrainingConfig) -> Epsilons:
@@ -108,26 +121,33 @@ def distance(
     parameters: Parameters,
     key: Key[Array, ""],
     symbols: Int[Array, "trial time"],
+    stretches: Float[Array, " stretch"] | None,
     config: EmulationConfig,
     objective: Objective,
     placement: Placement | None = None,
 ) -> Float[Array, ""]:
-    """Distance of as many sequences of the network from sequences of the HMM."""
+    """Distance of as many sequences of the network from sequences of the HMM.
+
+    Arguments
+    ---------
+    stretches: frequencies of the HMM's, for the energy objective with stretches.
+    """
     trials, steps = symbols.shape
     count = parameters["readout"].shape[0]
     generated = generate_one_hot(parameters, key, config, steps, trials, placement)
     emitted, epsilons = one_hot(symbols, count), temperatures(steps, count, config.training)
     if objective is Objective.DIVERGENCE:
         return one_hot_divergence(generated, emitted, epsilons)
-    whole, length = one_hot_energy(generated, emitted, epsilons), min(config.training.ngram, steps)
-    if not length:
+    whole, length = one_hot_energy(generated, emitted, epsilons), stretch_length(config.training, steps)
+    if not length or stretches is None:
         return whole
-    return whole + steps * ngram_discrepancy(generated, emitted, length, smoothing=config.training.ngram_smoothing)
+    return whole + steps * ngram_discrepancy(generated, stretches, length, smoothing=config.training.ngram_smoothing)
 
 
 def gradient_step(
     state: TrainState,
     symbols: Int[Array, "trial time"],
+    stretches: Float[Array, " stretch"],
     seed: Int[Array, ""],
     config: EmulationConfig,
     placement: Placement | None = None,
@@ -135,7 +155,7 @@ def gradient_step(
     """One step of Adam; returns the loss before it."""
     key = jax.random.fold_in(jax.random.key(seed), state.step)
     loss, gradient = jax.value_and_grad(distance)(
-        state.parameters, key, symbols, config, config.training.objective, placement
+        state.parameters, key, symbols, stretches, config, config.training.objective, placement
     )
     # Symbols are finite even where logits are not, and so is their distance: what went wrong shows in the gradient.
     loss = jax.lax.select(jnp.isfinite(optax.tree.norm(gradient)), loss, jnp.full_like(loss, jnp.nan))
@@ -150,6 +170,7 @@ def gradient_step(
 def run_epoch(
     state: TrainState,
     symbols: Int[Array, "trial time"],
+    stretches: Float[Array, " stretch"],
     order: Int[Array, "step batch"],
     seed: Int[Array, ""],
     *,
@@ -159,7 +180,7 @@ def run_epoch(
     """All gradient steps of one epoch in one compiled call; returns the state and each step's loss."""
 
     def one(state: TrainState, chosen: Array) -> tuple[TrainState, Array]:
-        return gradient_step(state, symbols[chosen], seed, config, placement)
+        return gradient_step(state, symbols[chosen], stretches, seed, config, placement)
 
     return jax.lax.scan(one, state, order)
 
@@ -182,7 +203,7 @@ def validation_divergence(
 ) -> Float[Array, ""]:
     """Debiased Sinkhorn divergence from sequences that were not trained on, with the noise of a number."""
     key = jax.random.fold_in(jax.random.key(seed), number)
-    return distance(parameters, key, symbols, config, Objective.DIVERGENCE)
+    return distance(parameters, key, symbols, None, config, Objective.DIVERGENCE)
 
 
 @partial(jax.jit, static_argnames=("count", "config"))
@@ -223,13 +244,14 @@ def fit_parameters(
     """
     training = config.training
     placement = Placement.of(training.batch)
-    symbols, seed = placement.everywhere(jnp.asarray(data.train)), jnp.asarray(training.seed)
+    symbols, stretches = placement.everywhere((jnp.asarray(data.train), jnp.asarray(data.stretches, float)))
+    seed = jnp.asarray(training.seed)
     held = jnp.asarray(data.validation[: training.validation])
     snapshots, compiled = Snapshots(directory, training.snapshot_every), without_seed(config)
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
         order = placement.split(jnp.asarray(order_of(training, number)), 1)
-        state, losses = run_epoch(state, symbols, order, seed, config=compiled, placement=placement)
+        state, losses = run_epoch(state, symbols, stretches, order, seed, config=compiled, placement=placement)
         snapshots.keep(number + 1, state.average)
         return state, losses
 

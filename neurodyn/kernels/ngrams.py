@@ -1,4 +1,4 @@
-"""Frequencies of short stretches of symbols, and how far apart those of two sets of sequences are."""
+"""Frequencies of short stretches of symbols, and how far those of a set of sequences are from others."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,15 +18,15 @@ def ngram_frequencies(sequences: Float[Array, "trial time symbol"], length: int)
 
 
 def ngram_discrepancy(
-    x: Float[Array, "n time symbol"], y: Float[Array, "m time symbol"], length: int, *, smoothing: float = 0.01
+    x: Float[Array, "n time symbol"], frequencies: Float[Array, " ngram"], length: int, *, smoothing: float = 0.01
 ) -> Float[Array, ""]:
-    r"""Squared difference of the frequencies of stretches, relative to those of ``y``.
+    r"""Squared difference of the frequencies of stretches from known ones, relative to these.
 
-    ``x`` is cut into halves and ``y`` into thirds, which are independent draws if the trials are. With :math:`p` the
-    frequencies of the parts of ``x`` and :math:`q` those of the parts of ``y``,
+    ``x`` is cut into halves, which are independent draws if the trials are. With :math:`p_1, p_2` the frequencies of
+    its halves and :math:`q` the known ones,
 
     .. math::
-        D = \sum_g (p_1 - q_1)_g (p_2 - q_2)_g / (q_3 + c)_g,
+        D = \sum_g (p_1 - q)_g (p_2 - q)_g / (q + c)_g,
 
     has an expected value that is smallest (zero) for equal frequencies, whatever the number of trials: a maximum mean
     discrepancy whose kernel counts common stretches. ``c`` is ``smoothing`` times the mean frequency: rare stretches
@@ -34,8 +34,6 @@ def ngram_discrepancy(
 
     Reference: Gretton and others (2012), A kernel two-sample test, JMLR 13.
     """
-    (p, p_again), (q, q_again, scale) = (
-        [ngram_frequencies(part, length) for part in jnp.split(cloud[: len(cloud) // parts * parts], parts)]
-        for cloud, parts in ((x, 2), (y, 3))
-    )
-    return jnp.sum((p - q) * (p_again - q_again) / (scale + smoothing / scale.size))
+    halves = jnp.split(x[: len(x) // 2 * 2], 2)
+    off, off_again = (ngram_frequencies(half, length) - frequencies for half in halves)
+    return jnp.sum(off * off_again / (frequencies + smoothing / frequencies.size))

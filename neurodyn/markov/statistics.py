@@ -109,6 +109,18 @@ def expect_counts(hmm: HiddenMarkovModel, steps: int, counting: Counting) -> Cou
     return Counts(started[-1] @ hmm.emissions, joint, np.array(agreements), np.array(dwells))
 
 
+def stretch_frequencies(hmm: HiddenMarkovModel, steps: int, length: int) -> Float[np.ndarray, " stretch"]:
+    """Probability of each stretch of this many symbols at a random place of a trial, exactly.
+
+    Stretches are ordered as numbers whose last digit is the last symbol.
+    """
+    reached = _marginals(hmm, steps)[: steps - length + 1].mean(axis=0)[None]  # stretch so far x state
+    for position in range(length):
+        before = reached @ hmm.transitions if position else reached
+        reached = np.einsum("gi,is->gsi", before, hmm.emissions).reshape(-1, hmm.states)
+    return reached.sum(axis=1)
+
+
 def rates_of(counts: Counts, trials: int, steps: int) -> Rates:
     """Rates from the counts of this many trials of this many steps each.
 

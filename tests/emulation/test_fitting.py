@@ -33,6 +33,7 @@ TINY = TrainingConfig(
     objective=Objective.ENERGY,
 )  # fmt: skip
 CONFIG = EmulationConfig(NetworkConfig(hidden=8, inputs=4), TINY)
+NO_STRETCHES = jnp.zeros(0)
 
 
 class Interrupts:
@@ -117,7 +118,7 @@ def test_a_step_with_the_papers_settings_is_written_out():
     assert norm > 0.01
     clipped = jax.tree.map(lambda g: g * 0.01 / norm, gradient)
     expected = jax.tree.map(lambda p, g: p - 1e-3 * g / (jnp.abs(g) + 1e-8), state.parameters, clipped)
-    found, reported = jax.jit(gradient_step, static_argnums=3)(state, symbols, seed, config)
+    found, reported = jax.jit(gradient_step, static_argnums=4)(state, symbols, NO_STRETCHES, seed, config)
     np.testing.assert_allclose(reported, value, rtol=1e-10)
     equal(found.parameters, expected, atol=1e-9)
     equal(found.average, found.parameters)
@@ -127,15 +128,15 @@ def test_an_epoch_is_a_loop_of_steps_and_compiles_once():
     data = jnp.asarray(draw_data(HMM, TINY).train)
     orders = [jnp.asarray(order_of(TINY, epoch)) for epoch in range(2)]
     state = initial_state(CONFIG, 3)
-    step = jax.jit(gradient_step, static_argnums=3)
+    step = jax.jit(gradient_step, static_argnums=4)
     for chosen in orders[0]:
-        state, _ = step(state, data[chosen], jnp.asarray(0), CONFIG)
+        state, _ = step(state, data[chosen], NO_STRETCHES, jnp.asarray(0), CONFIG)
     before = run_epoch._cache_size()
-    found, losses = run_epoch(initial_state(CONFIG, 3), data, orders[0], jnp.asarray(0), config=CONFIG)
+    found, losses = run_epoch(initial_state(CONFIG, 3), data, NO_STRETCHES, orders[0], jnp.asarray(0), config=CONFIG)
     equal(found.parameters, state.parameters, atol=1e-9)
     assert losses.shape == (2,)
     assert int(found.step) == 2
-    run_epoch(found, data, orders[1], jnp.asarray(0), config=CONFIG)
+    run_epoch(found, data, NO_STRETCHES, orders[1], jnp.asarray(0), config=CONFIG)
     assert run_epoch._cache_size() == before + 1
 
 

@@ -9,7 +9,15 @@ from oracles.small_hmm import arrays, random_hmm
 
 from neurodyn.errors import InputError
 from neurodyn.markov import cycle, linear_chain, sample
-from neurodyn.markov.statistics import Counting, count_trials, dwell_distance, expect_counts, rates_of, total
+from neurodyn.markov.statistics import (
+    Counting,
+    count_trials,
+    dwell_distance,
+    expect_counts,
+    rates_of,
+    stretch_frequencies,
+    total,
+)
 
 
 def counted_by_hand(row, symbols, lags, longest):
@@ -47,6 +55,18 @@ def test_expected_counts_equal_the_sum_over_all_sequences(hmm, longest):
         expected = [sum_ + probability * part for sum_, part in zip(expected, parts, strict=True)]
     for mine, theirs in zip(expect_counts(hmm, steps, Counting(hmm.symbols, lags, longest)), expected, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-13)
+
+
+@pytest.mark.parametrize("hmm", [random_hmm(2, states=2, symbols=3), cycle()], ids=lambda hmm: hmm.name)
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_frequencies_of_stretches_equal_the_sum_over_all_sequences(hmm, length):
+    steps = 4
+    expected = np.zeros((hmm.symbols,) * length)
+    for row in product(range(hmm.symbols), repeat=steps):
+        for start in range(steps - length + 1):
+            expected[row[start : start + length]] += enumerate_paths.likelihood(*arrays(hmm), row)
+    found = stretch_frequencies(hmm, steps, length)
+    np.testing.assert_allclose(found, expected.ravel() / (steps - length + 1), atol=1e-13)
 
 
 def test_rates_of_many_samples_come_close_to_the_expected_ones():

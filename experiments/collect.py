@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.command import fill_readme
 from neurodyn.plotting import plot_scores
 
 ESTIMATES, METRICS = ("filtered", "smoothed"), ("correlation", "r2")
@@ -44,7 +45,7 @@ def read_runs(folders: Mapping[str, Path]) -> list[Run]:
     return [Run(name, json.loads((folder / "summary.json").read_text())) for name, folder in folders.items()]
 
 
-def write_results(runs: Sequence[Run], out: Path, *, metric: str, title: str) -> None:
+def write_results(runs: Sequence[Run], out: Path, *, metric: str, title: str, readme: Path | None = None) -> None:
     """Write table.csv (everything), table.md (one metric, to read) and figure.png (its filtered part).
 
     Parameters
@@ -57,12 +58,17 @@ def write_results(runs: Sequence[Run], out: Path, *, metric: str, title: str) ->
         'correlation' or 'r2', for the table to read and the figure.
     title
         Above both.
+    readme
+        Experiment's README that the table goes into, between the marks of its folder's name; None: into none.
     """
     with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=["run", "method", "estimate", "metric", "dimension", "value"])
         writer.writeheader()
         writer.writerows(rows_of(runs))
-    (out / "table.md").write_text(markdown(runs, metric=metric, title=title), encoding="utf-8")
+    table = markdown(runs, metric=metric, title=title)
+    (out / "table.md").write_text(table, encoding="utf-8")
+    if readme is not None:
+        fill_readme(readme, readme.parent.name, table)
     save_figure(runs, out / "figure.png", metric=metric, title=title)
 
 

@@ -15,7 +15,10 @@ def main(argv: list[str] | None = None) -> None:
     folders = {f"seed {seed}": given.out / f"seed{seed}" for seed in config["seeds"]}
     for seed, folder in zip(config["seeds"], folders.values(), strict=True):
         run("demo", "--out", folder, "--seed", str(seed), *options(config["options"]))
-    write_results(read_runs(folders), given.out, metric="correlation", title="Stochastic Lorenz attractor")
+    readme = None if given.smoke else FOLDER / "README.md"
+    write_results(
+        read_runs(folders), given.out, readme=readme, metric="correlation", title="Stochastic Lorenz attractor"
+    )
 
 
 if __name__ == "__main__":

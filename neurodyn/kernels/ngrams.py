@@ -9,12 +9,24 @@ def ngram_frequencies(sequences: Float[Array, "trial time symbol"], length: int)
 
     The last symbol of a stretch varies fastest along the result.
     """
+    if length == 1:
+        return sequences.mean(axis=(0, 1))
+    # A stretch is a first and a second half: one matrix product, where all its products would need symbols**length
+    # numbers for every step.
+    half = length // 2
+    first = _products(sequences[:, : sequences.shape[1] - length + half], half)
+    second = _products(sequences[:, half:], length - half)
+    return jnp.tensordot(first, second, axes=((0, 1), (0, 1))).ravel() / (first.shape[0] * first.shape[1])
+
+
+def _products(sequences: Float[Array, "trial time symbol"], length: int) -> Float[Array, "trial stretch ngram"]:
+    """Product of the entries of every stretch, for each choice of a symbol per step."""
     stretches = sequences.shape[1] - length + 1
     products = sequences[:, :stretches]
     for offset in range(1, length):
         following = sequences[:, offset : offset + stretches]
         products = (products[..., :, None] * following[..., None, :]).reshape(*following.shape[:2], -1)
-    return products.mean(axis=(0, 1))
+    return products
 
 
 def ngram_discrepancy(

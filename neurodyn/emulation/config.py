@@ -142,8 +142,10 @@ def laptop(hmm: HiddenMarkovModel) -> TrainingConfig:
         objective=Objective.ENERGY, ngram=4, batch=256, epochs=70,
         learning_rate=3e-3, final_rate=0.05, betas=(0.9, 0.99), average=0.998, snapshot_every=1,
     )  # fmt: skip
-    if hmm.name.startswith("fully_connected"):  # a plateau first, as in the paper; and no symbol is rare
-        config = replace(config, epochs=140, ngram_smoothing=0.1, average=0.999, snapshot_every=2)
+    if hmm.name.startswith("fully_connected"):  # a plateau first, as in the paper
+        config = replace(config, epochs=140, average=0.999, snapshot_every=2)
+    if hmm.name.startswith("cycle"):  # states share symbols: longer stretches tell them apart
+        config = replace(config, ngram=6)
     return config
 
 

@@ -20,6 +20,7 @@ from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seco
 
 if TYPE_CHECKING:
     from neurodyn.benchmarks.flip_flop import FlipFlopNetwork
+    from neurodyn.fixed_points import FixedPoints
 
 OURS, ADAM, ADAM_SHORT, SCIPY, OPTIMISTIX = (
     "find",
@@ -111,15 +112,17 @@ def compare(cell: str, hidden: int, sizes: Sizes, repeats: int) -> list[Measurem
     case = _case(cell, hidden, sizes)
     labels = {"network": f"{cell} {hidden}", "starts": sizes.starts}
     adam, short = _adam(case, sizes.adam)
-    (seconds, spread), ours = _timed(lambda: _find(case), repeats)
+    (seconds, spread), found = _timed(lambda: _find(case), repeats)
+    ends = found.vectors[found.point_of]  # of the starts; a second look may have found further points
+    note = {**case.note(ends), "distinct": case.note(found.vectors)["distinct"]}
     rows = [
         Measurement(ADAM, labels, *adam[:1], notes=adam[1]),
         Measurement(ADAM_SHORT, labels, short[0], notes=short[1]),
         _sequential(case, sizes, labels),
         _optimistix(case, sizes, labels),
-        Measurement(OURS, labels, seconds, spread, ADAM, adam[0] / seconds, case.note(ours)),
+        Measurement(OURS, labels, seconds, spread, ADAM, adam[0] / seconds, note),
     ]
-    return rows + _linearised(case, ours, labels, repeats)
+    return rows + _linearised(case, ends, labels, repeats)
 
 
 def _case(cell: str, hidden: int, sizes: Sizes) -> _Case:
@@ -138,12 +141,10 @@ def _case(cell: str, hidden: int, sizes: Sizes) -> _Case:
     return _Case(network, starts, jnp.zeros(config.bits))
 
 
-def _find(case: _Case) -> np.ndarray:
-    """Where every start came to."""
+def _find(case: _Case) -> "FixedPoints":
     from neurodyn.fixed_points import SearchConfig, find
 
-    found = find(case.network.step, case.starts, case.silence, config=SearchConfig(tolerance=case.tolerance))
-    return found.vectors[found.point_of]
+    return find(case.network.step, case.starts, case.silence, config=SearchConfig(tolerance=case.tolerance))
 
 
 def _timed(call: Callable[[], Any], repeats: int) -> tuple[tuple[float, tuple[float, float]], Any]:

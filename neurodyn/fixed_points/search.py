@@ -17,7 +17,7 @@ from neurodyn.fixed_points.problem import Problem, Step, is_homogeneous, make_pr
 from neurodyn.fixed_points.solver import Descent, Known, Limits, descend, residuals
 
 SECOND_TRY = 0.1
-"""Share of the damping with which a start that came to nothing is tried again."""
+"""Share of the damping with which a start that came to no fixed point is tried again."""
 
 
 @dataclass(frozen=True)
@@ -225,10 +225,11 @@ def _search(
     most = (config.iterations, config.slow_iterations)
     go = partial(descend, known=known, limits=limits, iterations=most)
     descent = go(problem, damping=config.damping, progress=progress)
-    descent = _second_try(problem, limits, descent, partial(go, damping=config.damping * SECOND_TRY))
+    descent, begun = _second_try(problem, limits, descent, partial(go, damping=config.damping * SECOND_TRY))
     speed = np.sum(residuals(problem, descent.vectors) ** 2, axis=1) / 2
     if homogeneous:  # the origin, whether a start came to it or not
         descent, speed = Descent(*(np.append(p, np.zeros_like(p[:1]), axis=0) for p in descent)), np.append(speed, 0)
+        begun = np.append(begun, len(problem.vectors) - 1)
     status = _status(descent, limits)
     members = _members(descent, status, limits, config.merge_distance(limits), homogeneous)
     best = np.array([group[0] for group in members])
@@ -245,7 +246,7 @@ def _search(
         speed=speed[best].astype(descent.residual.dtype),
         iterations=descent.iterations[best],
         starts=np.bincount(point_of, minlength=len(best)),
-        source=np.minimum(best, len(point_of) - 1),
+        source=begun[best],
         outlier=outliers(vectors, problem.vectors, config.outlier),
         ray=np.array([homogeneous and kind is Status.FIXED for kind in kinds]) & ~limits.at_origin(vectors),
         point_of=point_of,
@@ -254,17 +255,26 @@ def _search(
     )
 
 
-def _second_try(problem: Problem, limits: Limits, descent: Descent, go: Callable[[Problem], Descent]) -> Descent:
-    """Starts that came to nothing start again with longer steps: they are few, and may lead to points of their own."""
-    stuck = np.flatnonzero(~limits.fixed(descent.vectors, descent.residual) & ~descent.slow)
-    if not len(stuck):
-        return descent
-    second = go(replace(problem, vectors=problem.vectors[stuck], inputs=problem.inputs_of(stuck)))
-    better = limits.fixed(second.vectors, second.residual)
-    kept = Descent(*(part.copy() for part in descent))
-    for part, new in zip(kept, second, strict=True):
-        part[stuck[better]] = new[better]
-    return kept
+def _second_try(
+    problem: Problem, limits: Limits, descent: Descent, go: Callable[[Problem], Descent]
+) -> tuple[Descent, Int[np.ndarray, " ends"]]:
+    """Starts that came to no fixed point start again with longer steps: they are few, and may lead to new points.
+
+    Returns
+    -------
+    Where the starts ended, and behind them the fixed points found from those that had come to a slow point, which they
+    stay at; the start of each end.
+    """
+    begun = np.arange(len(descent.vectors))
+    again = np.flatnonzero(~limits.fixed(descent.vectors, descent.residual))
+    if not len(again):
+        return descent, begun
+    second = go(replace(problem, vectors=problem.vectors[again], inputs=problem.inputs_of(again)))
+    found, slow = limits.fixed(second.vectors, second.residual), descent.slow[again]
+    ends = Descent(*(np.append(part, new[found & slow], axis=0) for part, new in zip(descent, second, strict=True)))
+    for part, new in zip(ends, second, strict=True):
+        part[again[found & ~slow]] = new[found & ~slow]
+    return ends, np.append(begun, again[found & slow])
 
 
 def _status(descent: Descent, limits: Limits) -> list[Status]:

@@ -10,7 +10,9 @@ from oracles import known_maps as systems
 from neurodyn.errors import InputError
 from neurodyn.fixed_points import FixedPoints, SearchConfig, Status, find, find_more, find_rays, sample_starts
 from neurodyn.fixed_points.merge import groups, outliers
-from neurodyn.fixed_points.solver import SMALLEST_BATCH, batches
+from neurodyn.fixed_points.problem import make_problem
+from neurodyn.fixed_points.search import _second_try
+from neurodyn.fixed_points.solver import SMALLEST_BATCH, Descent, Limits, batches
 
 
 def rows(points):
@@ -66,6 +68,25 @@ def test_saddle_node_and_the_ghost_it_leaves():
 def test_without_second_derivatives_no_point_is_called_slow():
     found = find(systems.saddle_node, systems.cloud(30, 2), -0.01, config=SearchConfig(slow_iterations=0))
     assert set(found.status) == {Status.UNCONVERGED}
+
+
+def test_a_second_try_adds_what_slow_starts_find_and_mends_those_that_came_to_nothing():
+    residual, slow = np.array([0.0, 1.0, 1.0, 1.0]), np.array([False, True, False, True])
+    first = Descent(np.arange(4.0)[:, None], residual, slow, np.full(4, 9))
+    asked = []
+
+    def again(problem):
+        asked.extend(problem.vectors[:, 0])
+        vectors = 10 + np.asarray(problem.vectors)
+        return Descent(vectors, np.array([0.0, 0.0, 1.0]), np.zeros(3, bool), np.full(3, 5))
+
+    problem = make_problem(lambda h, _: h, jnp.arange(4.0)[:, None], jnp.zeros(1), None)
+    ends, begun = _second_try(problem, Limits(1e-3), first, again)
+    assert asked == [1, 2, 3]
+    assert ends.vectors[:, 0].tolist() == [0, 1, 12, 3, 11]
+    assert begun.tolist() == [0, 1, 2, 3, 1]
+    assert ends.slow.tolist() == [False, True, False, True, False]
+    assert ends.iterations.tolist() == [9, 9, 5, 9, 5]
 
 
 def test_limit_cycle_has_the_origin_only():

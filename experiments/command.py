@@ -19,7 +19,13 @@ def arguments(doc: str | None, folder: Path, argv: list[str] | None) -> argparse
     if given.smoke and given.out is None:
         parser.error("a smoke run has no results worth keeping: give a folder for it with --out")
     given.out = given.out or folder / "results"
+    given.readme = readme_of(folder, given.out)
     return given
+
+
+def readme_of(folder: Path, out: Path) -> Path | None:
+    """The README that a run fills in: the experiment's, if the results go to the experiment's own folder."""
+    return folder / "README.md" if out.resolve() == folder / "results" else None
 
 
 def configuration(folder: Path, *, smoke: bool) -> dict[str, Any]:
@@ -34,11 +40,20 @@ def options(values: dict[str, Any]) -> list[str]:
 
 
 def fill_readme(readme: Path, name: str, table: str) -> None:
-    """Put a table between the marks ``<!-- results:NAME -->`` and ``<!-- /results:NAME -->`` of a README."""
+    """Put a table between the marks ``<!-- results:NAME -->`` and ``<!-- /results:NAME -->`` of a README.
+
+    Raises
+    ------
+    ValueError
+        If the README has no such marks.
+    """
     start, end = f"<!-- results:{name} -->\n", f"<!-- /results:{name} -->"
     pattern = re.compile(re.escape(start) + ".*" + re.escape(end), re.DOTALL)
     text = readme.read_text(encoding="utf-8")
-    readme.write_text(pattern.sub(lambda _: start + table + end, text), encoding="utf-8")
+    filled, places = pattern.subn(lambda _: start + table + end, text)
+    if not places:
+        raise ValueError(f"{readme} has no place for a table: put {start.strip()} and {end} where it is to be")
+    readme.write_text(filled, encoding="utf-8")
 
 
 def run(*words: str | Path) -> None:

@@ -10,8 +10,8 @@ SWITCH = "NEURODYN_CACHE"
 LARGEST_BYTES = 2**30
 """Size at which the programs used longest ago are deleted."""
 
-SHORTEST_SECONDS = 0.0
-"""Programs that compile faster than this are not kept: all are, because dozens of small ones take a second together."""
+SHORTEST_SECONDS = 0.5
+"""Programs that compile faster than this are not kept: JAX looks at every program kept when it keeps one more."""
 
 
 def keep_compiled(folder: Path | None = None) -> Path | None:

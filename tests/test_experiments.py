@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +71,7 @@ LEAVE = {
     "hmm_rnn_grid": ["networks.nc", "table.csv", "table.md", "divergence.png", "statistics.png"],
     "interruptions": ["table.csv", "table.md"],
     "rnn_mechanism": ["table.csv", "table.md", "figure.png"],
-    "time_dropout": ["table.csv", "table.md"],
+    "time_dropout": ["table.csv", "table.md", "figure.png"],
 }
 
 
@@ -83,6 +84,16 @@ def test_the_others_leave_tables_and_figures(name, tmp_path):
         found = (tmp_path / file).read_bytes()
         assert found.count(b"\n") >= 2 if file.startswith("table") else len(found) > 1000, file
         assert not file.endswith(".png") or found[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_tables_in_readmes_are_those_of_the_results(name):
+    table = (ROOT / "experiments" / name / "results/table.md").read_text()
+    block = re.compile(rf"<!-- results:{name} -->\n(.*)<!-- /results:{name} -->", re.DOTALL)
+    readmes = [ROOT / "experiments" / name / "README.md", ROOT / "README.md"]
+    blocks = [found[1] for readme in readmes if (found := block.search(readme.read_text()))]
+    assert blocks
+    assert set(blocks) == {table}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

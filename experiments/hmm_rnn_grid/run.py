@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from experiments.command import configuration, options
+from experiments.command import configuration, options, readme_of
 from neurodyn.errors import import_extra
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         with _client(given) as client:
             train_all(client, missing, given.out.resolve(), {key: config[key] for key in ("scale", "trials")})
     summaries = {network.name: _read(given.out / network.name) for network in networks}
-    write_results(summaries, given.out, readme=None if given.smoke else FOLDER / "README.md")
+    write_results(summaries, given.out, readme=readme_of(FOLDER, given.out))
 
 
 def networks_of(rows: Sequence[Mapping[str, Sequence[Any]]], only: Mapping[str, Sequence[Any]]) -> list[Network]:

@@ -15,9 +15,8 @@ def main(argv: list[str] | None = None) -> None:
     folders = {f"seed {seed}": given.out / f"seed{seed}" for seed in config["seeds"]}
     for seed, folder in zip(config["seeds"], folders.values(), strict=True):
         run("demo", "--out", folder, "--seed", str(seed), *options(config["options"]))
-    readme = None if given.smoke else FOLDER / "README.md"
     write_results(
-        read_runs(folders), given.out, readme=readme, metric="correlation", title="Stochastic Lorenz attractor"
+        read_runs(folders), given.out, readme=given.readme, metric="correlation", title="Stochastic Lorenz attractor"
     )
 
 

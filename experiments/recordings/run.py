@@ -21,8 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, row in config.items():
         settings = ("--config", FOLDER / f"{name}.yaml", *options(row["options"]))
         run("decode", data / row["file"], "--out", folders[name], *settings)
-    readme = None if given.smoke else FOLDER / "README.md"
-    write_results(read_runs(folders), given.out, readme=readme, metric="r2", title="Recordings")
+    write_results(read_runs(folders), given.out, readme=given.readme, metric="r2", title="Recordings")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     for seed, folder in zip(config["seeds"], folders.values(), strict=True):
         sizes = replace(SIZES, **config["sizes"])
         run_study(both_kinds(build_study(sizes, folds=config["folds"], seed=seed, jobs=config["jobs"])), folder)
-    readme = None if given.smoke else FOLDER / "README.md"
-    write_results(read_runs(folders), given.out, readme=readme, metric="correlation", title="Time dropout")
+    write_results(read_runs(folders), given.out, readme=given.readme, metric="correlation", title="Time dropout")
 
 
 def both_kinds(study: Study) -> Study:

@@ -119,14 +119,16 @@ def machine() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Commit of the source tree that this module lies in, ``+`` if changed since; empty for an installed package."""
+    """Commit of the source tree that this module lies in, ``+`` if its code has changed; empty for an installed one."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
-        words = [*git, "describe", "--always", "--exclude=*", "--dirty=+"]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
+        # Not the results: a report of the run before may lie there.
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":/neurodyn", ":/pyproject.toml"])
     except (OSError, subprocess.CalledProcessError):  # no git, no repository, or another one's
         return ""
+    return head.strip() + "+" * (changed.returncode != 0)
 
 
 def _processor() -> str:

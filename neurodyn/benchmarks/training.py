@@ -195,7 +195,7 @@ def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...]
     starts = np.arange(sizes.trials) * sizes.bins
     segments = jnp.asarray(np.stack([starts, np.full_like(starts, sizes.bins), np.zeros_like(starts)])[:, None])
     graph, parameters, constants = fitting.split_model(fitting.build_model(config, scaling))
-    state = fitting.first_state(parameters, config)
+    state = fitting.initial_state(parameters, config)
     scales = {n: jnp.ones((), jnp.float32) for n in names}
     rest = (constants, timeline, scales, segments, jnp.asarray(0))
     return state, rest, {"graph": graph, "config": config, "steps_per_epoch": 1, "bins": sizes.bins, "shared": True}

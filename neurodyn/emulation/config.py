@@ -37,7 +37,7 @@ class Objective(StrEnum):
     """Debiased Sinkhorn divergence of the two batches: the paper's."""
 
     ENERGY = "energy"
-    """Energy distance between independent halves of the batches."""
+    """Energy distance between independent halves of the batches, and the frequencies of short stretches (``ngram``)."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class TrainingConfig:
     epochs: passes over the training sequences; those that fill no batch are left for another epoch.
     ngram: steps of the short stretches whose frequencies are matched as well by the energy objective (0: none). Long
         sequences that differ in a step are close to each other, so their distance hardly feels a flicker of one step.
-    ngram_smoothing: share of the mean frequency below which that of a stretch counts for less. A small one sees to rare
-        symbols, a large one brings less noise.
+    ngram_smoothing: share of the mean frequency below which that of a stretch counts for less.
     learning_rate: of Adam, at the start.
     final_rate: share of it that is left at the end of a cosine; 1: it stays.
     betas: decay of Adam's first and second moment.
@@ -98,8 +97,10 @@ class TrainingConfig:
         for name in ("snapshot_every", "ngram"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if self.objective is Objective.ENERGY and self.batch < 3:
-            raise InputError(f"the energy objective needs parts of a batch: batch must be at least 3, got {self.batch}")
+        if self.objective is Objective.ENERGY and self.batch < 2:
+            raise InputError(
+                f"the energy objective needs halves of a batch: batch must be at least 2, got {self.batch}"
+            )
         for name in ("batch", "validation"):
             if getattr(self, name) > self.sequences // 3:
                 raise InputError(

@@ -51,7 +51,7 @@ class TrainState(NamedTuple):
 class Data:
     """The HMM's sequences in thirds, and what is known without them.
 
-    stretches: exact frequencies of its stretches of ``ngram`` symbols; empty if they are not trained on.
+    stretches: exact frequencies of its stretches of symbols; empty if they are not trained on.
     """
 
     train: Int32[np.ndarray, "trial time"]
@@ -70,8 +70,8 @@ def draw_data(hmm: HiddenMarkovModel, config: TrainingConfig) -> Data:
 
 
 def stretch_length(config: TrainingConfig, steps: int) -> int:
-    """Symbols in the stretches whose frequencies are trained on: no more than there are steps."""
-    return min(config.ngram, steps)
+    """Symbols in the stretches whose frequencies are trained on, no more than there are steps; 0 if none are."""
+    return min(config.ngram, steps) if config.objective is Objective.ENERGY else 0
 
 
 def temperatures(steps: int, symbols: int, config: TrainingConfig) -> Epsilons:
@@ -121,7 +121,7 @@ def distance(
     parameters: Parameters,
     key: Key[Array, ""],
     symbols: Int[Array, "trial time"],
-    stretches: Float[Array, " stretch"] | None,
+    stretches: Float[Array, " stretch"],
     config: EmulationConfig,
     objective: Objective,
     placement: Placement | None = None,
@@ -130,7 +130,7 @@ def distance(
 
     Arguments
     ---------
-    stretches: frequencies of the HMM's, for the energy objective with stretches.
+    stretches: frequencies of the HMM's stretches of :func:`stretch_length`; empty for a distance without them.
     """
     trials, steps = symbols.shape
     count = parameters["readout"].shape[0]
@@ -138,9 +138,10 @@ def distance(
     emitted, epsilons = one_hot(symbols, count), temperatures(steps, count, config.training)
     if objective is Objective.DIVERGENCE:
         return one_hot_divergence(generated, emitted, epsilons)
-    whole, length = one_hot_energy(generated, emitted, epsilons), stretch_length(config.training, steps)
-    if not length or stretches is None:
+    whole = one_hot_energy(generated, emitted, epsilons)
+    if not stretches.size:
         return whole
+    length = stretch_length(config.training, steps)
     return whole + steps * ngram_discrepancy(generated, stretches, length, smoothing=config.training.ngram_smoothing)
 
 
@@ -203,7 +204,7 @@ def validation_divergence(
 ) -> Float[Array, ""]:
     """Debiased Sinkhorn divergence from sequences that were not trained on, with the noise of a number."""
     key = jax.random.fold_in(jax.random.key(seed), number)
-    return distance(parameters, key, symbols, None, config, Objective.DIVERGENCE)
+    return distance(parameters, key, symbols, jnp.zeros(0), config, Objective.DIVERGENCE)
 
 
 @partial(jax.jit, static_argnames=("count", "config"))
@@ -224,7 +225,7 @@ class Trained:
 
 def identity_of(hmm: HiddenMarkovModel, config: EmulationConfig, data: Data) -> dict[str, Any]:
     """What has to be equal for a run to be resumed."""
-    checksum = zlib.crc32(np.ascontiguousarray(data.train).data)
+    checksum = zlib.crc32(data.stretches.data, zlib.crc32(np.ascontiguousarray(data.train).data))
     return {"config": asdict(config), "hmm": hmm.to_dict(), "data": checksum}
 
 

@@ -47,7 +47,7 @@ class FixedPoints:
     iterations
         (points,) of the start that came closest.
     starts
-        (points,) number of starts that came here; 0 for a point found on a second look from a start that stays at its
+        (points,) number of starts that came here; 0 for a point found by the second try of a start that stays at its
         slow point.
     source
         (points,) the start that came closest; with one input per start, its input is the point's.

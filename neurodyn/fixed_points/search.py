@@ -17,7 +17,7 @@ from neurodyn.fixed_points.problem import Problem, Step, is_homogeneous, make_pr
 from neurodyn.fixed_points.solver import Descent, Known, Limits, descend, residuals
 
 SECOND_TRY = 0.1
-"""Share of the damping with which a start that came to no fixed point is tried again."""
+"""Share of the damping with which a start that came to no fixed point is tried a second time."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class SearchConfig:
     slow_iterations
         The most thereafter, with all second derivatives: what settles whether a start is at a slow point.
     damping
-        Of the first iteration; more keeps starts closer to where they are. Starts that come to nothing are tried again
-        with a tenth of it.
+        Of the first iteration; more keeps starts closer to where they are. Starts that come to no fixed point are tried
+        a second time with a tenth of it.
     """
 
     tolerance: float | None = None
@@ -226,7 +226,8 @@ def _search(
     go = partial(descend, known=known, limits=limits, iterations=most)
     descent = go(problem, damping=config.damping, progress=progress)
     descent, begun = _second_try(problem, limits, descent, partial(go, damping=config.damping * SECOND_TRY))
-    speed = np.sum(residuals(problem, descent.vectors) ** 2, axis=1) / 2
+    ended = replace(problem, vectors=descent.vectors, inputs=problem.inputs_of(begun))
+    speed = np.sum(residuals(ended, ended.vectors) ** 2, axis=1) / 2
     if homogeneous:  # the origin, whether a start came to it or not
         descent, speed = Descent(*(np.append(p, np.zeros_like(p[:1]), axis=0) for p in descent)), np.append(speed, 0)
         begun = np.append(begun, len(problem.vectors) - 1)
@@ -258,7 +259,7 @@ def _search(
 def _second_try(
     problem: Problem, limits: Limits, descent: Descent, go: Callable[[Problem], Descent]
 ) -> tuple[Descent, Int[np.ndarray, " ends"]]:
-    """Starts that came to no fixed point start again with longer steps: they are few, and may lead to new points.
+    """Starts that came to no fixed point start again with longer steps, which may lead to new points.
 
     Returns
     -------

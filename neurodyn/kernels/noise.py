@@ -22,7 +22,13 @@ PARITY = 0x1BD11BDA
 
 
 def quick(key: Key[Array, "*any"]) -> Key[Array, "*any"]:
-    """The same key, whose draws by ``jax.random`` are the same numbers, sooner."""
+    """The same key, whose draws by ``jax.random`` are the same numbers, sooner.
+
+    A key of another generator, or of Threefry as it was before JAX numbered the entries, is returned as it is.
+    """
+    numbered = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
+    if jax.random.key_impl(key) != "threefry2x32" or not numbered:
+        return key
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_WRITTEN_OUT)
 
 

@@ -279,7 +279,9 @@ def _blocked_log_means(
 ) -> tuple[Array, Array]:
     def one(columns: Array, rows_of: tuple[Array, Array]) -> tuple[Array, Array]:
         some, potentials = rows_of
-        rows, more = _log_means(_cost(some, y, steps), potentials, g, epsilon, mirrored=False)
+        rows, more = _log_means(_cost(some, y, steps), potentials, g, epsilon, mirrored=mirrored)
+        if mirrored:
+            return columns, rows
         return jnp.logaddexp(columns, more + math.log(some.shape[0] / x.shape[0])), rows
 
     rows, columns = _over_blocks(one, jnp.full(y.shape[0], -jnp.inf, y.dtype), (x, f), block)

@@ -110,7 +110,7 @@ def expect_counts(hmm: HiddenMarkovModel, steps: int, counting: Counting) -> Cou
 
 
 def stretch_frequencies(hmm: HiddenMarkovModel, steps: int, length: int) -> Float[np.ndarray, " stretch"]:
-    """Probability of each stretch of this many symbols at a random place of a trial, exactly.
+    """Probability of each stretch of this many symbols, at most ``steps``, at a random place of a trial, exactly.
 
     Stretches are ordered as numbers whose last digit is the last symbol.
     """

@@ -276,10 +276,11 @@ def optimizer_of(config: DecoderConfig, steps_per_epoch: int) -> optax.GradientT
 
 
 @partial(jax.jit, static_argnames="config")
-def first_state(parameters: Any, config: DecoderConfig) -> TrainState:
+def initial_state(parameters: Any, config: DecoderConfig) -> TrainState:
     """The state before the first step, made by one compiled program as the model is."""
+    optimizer = optimizer_of(config, 1).init(parameters)  # which does not depend on the steps per epoch
     average = jax.tree.map(jnp.copy, parameters)
-    return TrainState(parameters, optimizer_of(config, 1).init(parameters), average, jnp.zeros((), jnp.int32))
+    return TrainState(parameters, optimizer, average, jnp.zeros((), jnp.int32))
 
 
 @partial(jax.jit, static_argnames=("graph", "config", "steps_per_epoch", "bins", "shared"), donate_argnames="state")
@@ -424,7 +425,7 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
         scaling=scaling,
         graph=graph,
         constants=constants,
-        start=first_state(parameters, without_the_course(config)),
+        start=initial_state(parameters, without_the_course(config)),
         timeline=timeline,
         scales={n: jnp.asarray(s, timeline.target.dtype) for n, s in likelihood_scales(batch, scaling).items()},
         segments=segments,

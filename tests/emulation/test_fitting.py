@@ -230,7 +230,7 @@ def test_scales():
     [
         ({"batch": 41}, "batch is 41, more than the 40 sequences there are"),
         ({"validation": 41}, "validation is 41, more than the 40"),
-        ({"batch": 1}, "batch must be at least 3, got 1"),
+        ({"batch": 1}, "batch must be at least 2, got 1"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be greater than 0"),
         ({"scaling": 1.0}, "scaling in"),

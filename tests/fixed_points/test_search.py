@@ -8,7 +8,7 @@ from flax import nnx
 from oracles import known_maps as systems
 
 from neurodyn.errors import InputError
-from neurodyn.fixed_points import FixedPoints, SearchConfig, Status, find, find_more, find_rays, sample_starts
+from neurodyn.fixed_points import FixedPoints, SearchConfig, Status, find, find_more, find_rays, sample_starts, solver
 from neurodyn.fixed_points.merge import groups, outliers
 from neurodyn.fixed_points.problem import make_problem
 from neurodyn.fixed_points.search import _second_try
@@ -87,6 +87,29 @@ def test_a_second_try_adds_what_slow_starts_find_and_mends_those_that_came_to_no
     assert begun.tolist() == [0, 1, 2, 3, 1]
     assert ends.slow.tolist() == [False, True, False, True, False]
     assert ends.iterations.tolist() == [9, 9, 5, 9, 5]
+
+
+@pytest.mark.parametrize("input_axis", [None, 0])
+def test_a_point_found_by_a_second_try_stands_beside_the_slow_point(monkeypatch, input_axis):
+    """The first try is told to end every start at a slow point; the second one is left alone."""
+    tries = []
+
+    def descend(problem, *given, **options):
+        tries.append(len(problem.vectors))
+        if len(tries) > 1:
+            return solver.descend(problem, *given, **options)
+        ends = np.array([[5.0], [0.1], [7.0]])
+        return Descent(ends, 0.5 * np.abs(ends[:, 0]), np.ones(3, bool), np.full(3, 9))
+
+    monkeypatch.setattr("neurodyn.fixed_points.search.descend", descend)
+    inputs = jnp.zeros((3, 1) if input_axis == 0 else 1)
+    found = find(lambda h, x: 0.5 * h + x, jnp.asarray([[5.0], [0.1], [7.0]]), inputs, input_axis=input_axis)
+    assert tries == [3, 3]
+    assert found.status[0] is Status.FIXED
+    np.testing.assert_allclose(found.vectors[0], 0, atol=1e-12)
+    assert found.starts.tolist() == [0, 1, 1, 1]
+    assert [found.vectors[p, 0] for p in found.point_of] == [5.0, 0.1, 7.0]
+    np.testing.assert_allclose(found.speed, np.append(0, 0.5 * (0.5 * found.vectors[1:, 0]) ** 2), atol=1e-20)
 
 
 def test_limit_cycle_has_the_origin_only():

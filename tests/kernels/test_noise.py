@@ -32,6 +32,19 @@ def test_the_same_numbers(draw, seed):
         np.testing.assert_array_equal(jax.jit(lambda k: draw(quick(k)))(key), draw(key))
 
 
+def test_keys_of_other_generators_are_left_as_they_are():
+    key = jax.random.key(0, impl="rbg")
+    np.testing.assert_array_equal(jax.random.bits(quick(key), (5,)), jax.random.bits(key, (5,)))
+    with jax.threefry_partitionable(False):
+        key = jax.random.key(0)
+        np.testing.assert_array_equal(jax.random.bits(quick(key), (5,)), jax.random.bits(key, (5,)))
+
+
+def test_a_quick_key_stays_one():
+    key = quick(jax.random.key(0))
+    assert jax.random.key_impl(quick(key)) == jax.random.key_impl(key)
+
+
 def test_known_answers_of_the_authors():
     """The vectors of 20 rounds that come with the authors' library (Random123, kat_vectors)."""
     words = [(0, 0), (2**32 - 1, 2**32 - 1), (0x243F6A88, 0x85A308D3)]

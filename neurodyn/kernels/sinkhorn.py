@@ -257,10 +257,12 @@ def _log_means(cost: Array, f: Array, g: Array, epsilon: Array, *, mirrored: boo
     least = jnp.minimum(jnp.min(rows), jnp.min(columns))
     # Above this, what has underflowed in a row is below the row's mean by far more than the rounding.
     usable = (least > float(jnp.finfo(cost.dtype).tiny) ** 0.65) & jnp.all(jnp.isfinite(rows))
-    rows, columns = lax.cond(
-        usable, lambda: (jnp.log(rows), jnp.log(columns)), lambda: _safe_log_means(cost, f, g, epsilon)
-    )
-    return rows, rows if mirrored else columns
+
+    def safe() -> tuple[Array, Array]:
+        rows, columns = _safe_log_means(cost, f, g, epsilon)
+        return rows, rows if mirrored else columns
+
+    return lax.cond(usable, lambda: (jnp.log(rows), jnp.log(columns)), safe)
 
 
 def _safe_log_means(cost: Array, f: Array, g: Array, epsilon: Array) -> tuple[Array, Array]:

@@ -67,8 +67,7 @@ def write_results(runs: Sequence[Run], out: Path, *, metric: str, title: str, re
         writer.writerows(rows_of(runs))
     table = markdown(runs, metric=metric, title=title)
     (out / "table.md").write_text(table, encoding="utf-8")
-    if readme is not None:
-        fill_readme(readme, readme.parent.name, table)
+    fill_readme(readme, table)
     save_figure(runs, out / "figure.png", metric=metric, title=title)
 
 

@@ -19,13 +19,14 @@ def arguments(doc: str | None, folder: Path, argv: list[str] | None) -> argparse
     if given.smoke and given.out is None:
         parser.error("a smoke run has no results worth keeping: give a folder for it with --out")
     given.out = given.out or folder / "results"
-    given.readme = readme_of(folder, given.out)
+    given.readme = readme_of(folder, given)
     return given
 
 
-def readme_of(folder: Path, out: Path) -> Path | None:
-    """The README that a run fills in: the experiment's, if the results go to the experiment's own folder."""
-    return folder / "README.md" if out.resolve() == folder / "results" else None
+def readme_of(folder: Path, given: argparse.Namespace) -> Path | None:
+    """The README that a run fills in: the experiment's, if a full run's results go to the experiment's own folder."""
+    own = given.out.resolve() == (folder / "results").resolve()
+    return folder / "README.md" if own and not given.smoke else None
 
 
 def configuration(folder: Path, *, smoke: bool) -> dict[str, Any]:
@@ -39,14 +40,19 @@ def options(values: dict[str, Any]) -> list[str]:
     return [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def fill_readme(readme: Path, name: str, table: str) -> None:
-    """Put a table between the marks ``<!-- results:NAME -->`` and ``<!-- /results:NAME -->`` of a README.
+def fill_readme(readme: Path | None, table: str) -> None:
+    """Put a table between the marks of an experiment's README, if there is one to fill in (:func:`readme_of`).
+
+    The marks are ``<!-- results:NAME -->`` and ``<!-- /results:NAME -->`` with the name of the experiment's folder.
 
     Raises
     ------
     ValueError
         If the README has no such marks.
     """
+    if readme is None:
+        return
+    name = readme.parent.name
     start, end = f"<!-- results:{name} -->\n", f"<!-- /results:{name} -->"
     pattern = re.compile(re.escape(start) + ".*" + re.escape(end), re.DOTALL)
     text = readme.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.command import arguments, configuration
+from experiments.command import arguments, configuration, fill_readme
 from neurodyn.benchmarks.flip_flop import FlipFlopConfig, FlipFlopNetwork, draw_trials, train_flip_flop
 from neurodyn.fixed_points import (
     FixedPoints,
@@ -56,7 +56,9 @@ def main(argv: list[str] | None = None) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows(findings)[0]))
         writer.writeheader()
         writer.writerows(rows(findings))
-    (given.out / "table.md").write_text(markdown(findings), encoding="utf-8")
+    table = markdown(findings)
+    (given.out / "table.md").write_text(table, encoding="utf-8")
+    fill_readme(given.readme, table)
     save_figure(findings, given.out / "figure.png")
     print(findings.found.table(), file=sys.stderr)
 

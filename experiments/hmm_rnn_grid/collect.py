@@ -32,8 +32,7 @@ def write_results(summaries: Summaries, out: Path, *, readme: Path | None) -> No
     (out / "table.md").write_text(table, encoding="utf-8")
     save_divergences(data, out / "divergence.png")
     save_statistics(data, out / "statistics.png")
-    if readme is not None:
-        fill_readme(readme, readme.parent.name, table)
+    fill_readme(readme, table)
 
 
 def to_xarray(summaries: Summaries) -> xr.Dataset:

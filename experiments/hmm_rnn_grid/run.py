@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         with _client(given) as client:
             train_all(client, missing, given.out.resolve(), {key: config[key] for key in ("scale", "trials")})
     summaries = {network.name: _read(given.out / network.name) for network in networks}
-    write_results(summaries, given.out, readme=readme_of(FOLDER, given.out))
+    write_results(summaries, given.out, readme=readme_of(FOLDER, given))
 
 
 def networks_of(rows: Sequence[Mapping[str, Sequence[Any]]], only: Mapping[str, Sequence[Any]]) -> list[Network]:

@@ -88,8 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for kills, ends in interrupt(context, Path(scratch), config):
             write(given.out, kills, ends)
-    if given.readme is not None:
-        fill_readme(given.readme, FOLDER.name, markdown(kills, ends))
+    fill_readme(given.readme, markdown(kills, ends))
     if not all(end.equal for end in ends):
         raise SystemExit("work that was interrupted and resumed differs from work that was not")
 

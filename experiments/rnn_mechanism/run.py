@@ -39,8 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     explain_all(missing, given.out, config["options"], jobs=config["jobs"] or os.cpu_count() or 1)
     summaries = {name: json.loads(_summary_of(given.out / name).read_text(encoding="utf-8")) for name in networks}
     write_results(summaries, given.out)
-    if given.readme is not None:
-        fill_readme(given.readme, FOLDER.name, (given.out / "table.md").read_text(encoding="utf-8"))
+    fill_readme(given.readme, (given.out / "table.md").read_text(encoding="utf-8"))
 
 
 def find_networks(folder: Path) -> dict[str, Path]:

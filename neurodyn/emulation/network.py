@@ -41,14 +41,9 @@ def run_network(
 
 def draw_inputs(config: NetworkConfig, key: Key[Array, ""], steps: int, trials: int) -> Array:
     """Fresh Gaussian noise for every step (time x trial x inputs)."""
-    # Without the barrier XLA recomputes the bits inside the transformation to a Gaussian, at twice the time.
-    uniform = jax.random.uniform(
-        quick(key),
-        (steps, trials, config.inputs),
-        jnp.result_type(float),
-        minval=jnp.finfo(jnp.result_type(float)).eps - 1,
-    )
-    return 2**0.5 * jax.lax.erf_inv(jax.lax.optimization_barrier(uniform))
+    dtype = jnp.result_type(float)
+    uniform = jax.random.uniform(quick(key), (steps, trials, config.inputs), dtype, minval=jnp.finfo(dtype).eps - 1)
+    return 2**0.5 * jax.lax.erf_inv(uniform)
 
 
 def sample_symbols(logits: Float[Array, "*any symbol"], key: Key[Array, ""]) -> Int[Array, "*any"]:

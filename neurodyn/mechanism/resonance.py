@@ -23,8 +23,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
+from neurodyn.emulation.network import sample_symbols
 from neurodyn.errors import InputError
-from neurodyn.kernels.noise import quick
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism.activity import draw_noise, run
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
@@ -171,9 +171,7 @@ def _counts(
     return counts.reshape(*counts.shape[:2], network.symbols, network.symbols)
 
 
-@jax.jit
-def _symbols(logits, key):
-    return (logits + jax.random.gumbel(quick(key), logits.shape, logits.dtype)).argmax(axis=-1)
+_symbols = jax.jit(sample_symbols)
 
 
 def _pairs_of(hmm: HiddenMarkovModel) -> Float[np.ndarray, "symbols symbols"]:

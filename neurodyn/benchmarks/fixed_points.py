@@ -113,7 +113,7 @@ def compare(cell: str, hidden: int, sizes: Sizes, repeats: int) -> list[Measurem
     labels = {"network": f"{cell} {hidden}", "starts": sizes.starts}
     adam, short = _adam(case, sizes.adam)
     (seconds, spread), found = _timed(lambda: _find(case), repeats)
-    ends = found.vectors[found.point_of]  # of the starts; a second look may have found further points
+    ends = found.vectors[found.point_of]  # of the starts; their second try may have found further points
     note = {**case.note(ends), "distinct": case.note(found.vectors)["distinct"]}
     rows = [
         Measurement(ADAM, labels, *adam[:1], notes=adam[1]),

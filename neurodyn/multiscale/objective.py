@@ -82,15 +82,16 @@ def _log_likelihood(
     horizons: tuple[int, ...],
     objective: ObjectiveConfig,
 ) -> Float[Array, ""]:
-    """Sum over horizons of the masked mean log-likelihood of the observation at ``t + k``."""
-    total = jnp.zeros((), outputs.dtype)
-    for position, k in enumerate(horizons):
-        if k not in objective.horizons or k >= outputs.shape[2]:  # trials may be shorter than a horizon
-            continue
-        predicted = outputs[position, :, : outputs.shape[2] - k]
-        log_prob = jnp.asarray(decoder.likelihood.distribution(predicted).log_prob(values[:, k:]))
-        total += masked_mean(log_prob, visible[:, k:])
-    return total
+    """Sum over horizons k of the masked mean log-likelihood of the observation at ``t + k``."""
+    bins = outputs.shape[2]
+    scored = [(row, k) for row, k in enumerate(horizons) if k in objective.horizons and k < bins]
+    if not scored:  # trials may be shorter than every horizon
+        return jnp.zeros((), outputs.dtype)
+    # Predictions go to the bin that they are of: what depends on the observations alone is then computed once for all.
+    predicted = jnp.stack([jnp.pad(outputs[row], ((0, 0), (k, 0), (0, 0)))[:, :bins] for row, k in scored])
+    log_prob = jnp.asarray(decoder.likelihood.distribution(predicted).log_prob(values))
+    reached = jnp.arange(bins) >= jnp.asarray([k for _, k in scored])[:, None]
+    return jnp.sum(jax.vmap(masked_mean)(log_prob, visible & reached[:, None, :, None]))
 
 
 def _output_roughness(
@@ -123,12 +124,9 @@ def _weight_norms(model: MultiscaleModel) -> Float[Array, ""]:
     networks = [e.network for e in model.encoders] + [d.network for d in model.decoders]
     if model.fusion is not None:
         networks.append(model.fusion.network)
-    return jnp.sum(jnp.stack([_frobenius(k) for n in networks for k in n.kernels()]))
-
-
-def _frobenius(kernel: Float[Array, "inputs outputs"]) -> Float[Array, ""]:
+    squares = jnp.stack([jnp.sum(jnp.square(kernel)) for network in networks for kernel in network.kernels()])
     # The norm has no derivative at zero, where some output layers start: rounded off there.
-    return jnp.sqrt(jnp.sum(jnp.square(kernel)) + jnp.finfo(kernel.dtype).eps)
+    return jnp.sum(jnp.sqrt(squares + jnp.finfo(squares.dtype).eps))
 
 
 def _target_error(

@@ -104,11 +104,11 @@ def inverse_triangular(lower: Float[Array, "*batch n n"]) -> Float[Array, "*batc
 
 def _invert_rows(lower: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Forward substitution on the identity: row i of the inverse from the rows before it."""
-    eye = jnp.eye(lower.shape[-1], dtype=lower.dtype)
-    rows: list[Array] = []
-    for i in range(lower.shape[-1]):
-        row = jnp.broadcast_to(eye[i], lower.shape[:-1])
-        for j, earlier in enumerate(rows):
-            row = row - lower[..., i, j, None] * earlier
-        rows.append(row / lower[..., i, i, None])
-    return jnp.stack(rows, axis=-2)
+    size = lower.shape[-1]
+    eye = jnp.eye(size, dtype=lower.dtype)
+    inverse = jnp.broadcast_to(eye[:1], (*lower.shape[:-2], 1, size)) / lower[..., :1, :1]
+    for i in range(1, size):
+        known = jnp.sum(lower[..., i, :i, None] * inverse, axis=-2)
+        row = (eye[i] - known) / lower[..., i, i, None]
+        inverse = jnp.concatenate([inverse, row[..., None, :]], axis=-2)
+    return inverse

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Float64
-from scipy.ndimage import gaussian_filter1d
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording import Recording, Signal
@@ -307,7 +307,7 @@ def _smoothed(track: Track, options: TargetOptions) -> Track:
         return track
     steps = options.smoothing / (track.times[1] - track.times[0])
     weight = track.valid.astype(np.float64)
-    total = gaussian_filter1d(track.values * weight[:, None], steps, axis=0, mode="constant")
-    share = gaussian_filter1d(weight, steps, mode="constant")
+    total = scipy.ndimage.gaussian_filter1d(track.values * weight[:, None], steps, axis=0, mode="constant")
+    share = scipy.ndimage.gaussian_filter1d(weight, steps, mode="constant")
     values = np.where(track.valid[:, None], total / np.where(share > 0, share, 1.0)[:, None], track.values)
     return Track(track.times, values, track.valid, track.names)

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import neurodyn
 from neurodyn.cli import bench, convert, decode, demo, emulate, explain, inspect, replay, serve
-from neurodyn.compilation import keep_compiled
+from neurodyn.compilation import start_quickly
 from neurodyn.errors import InputError, NeurodynError
 
 # Each module offers add_parser(subparsers), which sets the default `run` to a function of the arguments.
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 2 for input that cannot be used."""
     if argv is None:  # in a process of its own
-        keep_compiled()
+        start_quickly()
     try:
         arguments = build_parser().parse_args(argv)
         return arguments.run(arguments)

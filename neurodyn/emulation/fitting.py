@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Int32, Key
 
 from neurodyn.emulation.config import EmulationConfig, Objective, TrainingConfig
-from neurodyn.emulation.network import draw_inputs, initial_parameters, run_network, sample_one_hot
+from neurodyn.emulation.network import draw_inputs, initial_parameters, run_outputs, sample_one_hot
 from neurodyn.emulation.storage import CHECKPOINT_NAME, Snapshots
 from neurodyn.kernels.ngrams import ngram_discrepancy
 from neurodyn.kernels.sinkhorn import (
@@ -106,7 +106,7 @@ def generate_one_hot(
     """Sequences of the network, differentiable in its parameters; several devices each make a share of the trials."""
     noise, choice = jax.random.split(key)
     inputs = _shared(draw_inputs(config.network, noise, steps, trials), placement)
-    _, logits = run_network(config.network, parameters, inputs)
+    logits = run_outputs(config.network, parameters, inputs)
     return jnp.swapaxes(sample_one_hot(logits, choice, config.training.temperature), 0, 1)
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from neurodyn.emulation.config import NetworkConfig
 from neurodyn.kernels.noise import quick
-from neurodyn.kernels.recurrence import CELLS, Parameters, initialise, unroll
+from neurodyn.kernels.recurrence import CELLS, Parameters, initialise, read_out, unroll
 
 
 def initial_parameters(config: NetworkConfig, symbols: int, key: Key[Array, ""]) -> dict[str, Array]:
@@ -37,6 +37,14 @@ def run_network(
     initial = jnp.zeros((inputs.shape[1], config.hidden), inputs.dtype)
     states = unroll(CELLS[config.cell], parameters, initial, inputs)
     return states, states @ parameters["readout"].T
+
+
+def run_outputs(
+    config: NetworkConfig, parameters: Parameters, inputs: Float[Array, "time trial inputs"]
+) -> Float[Array, "time trial symbol"]:
+    """The logits of :func:`run_network` alone, sooner."""
+    initial = jnp.zeros((inputs.shape[1], config.hidden), inputs.dtype)
+    return read_out(CELLS[config.cell], parameters, parameters["readout"], initial, inputs)
 
 
 def draw_inputs(config: NetworkConfig, key: Key[Array, ""], steps: int, trials: int) -> Array:

@@ -34,13 +34,22 @@ class Cell(NamedTuple):
     advance: (parameters, state, drive) -> next state.
     gates: how many times the hidden units there are rows of weights.
     biases: names of the biases beside the weights and their number of gates.
-    slope: derivative of the activation by its value, for cells whose next state is ``activation(W h + drive)``.
+    activation: of cells whose next state is ``activation(W h + drive)``, else None.
+    slope: derivative of the activation by its value.
     """
 
     advance: Advance
     gates: int
     biases: Mapping[str, int]
+    activation: Callable[[Array], Array] | None = None
     slope: Callable[[Array], Array] | None = None
+
+    @classmethod
+    def plain(
+        cls, activation: Callable[[Array], Array], slope: Callable[[Array], Array], biases: Mapping[str, int]
+    ) -> "Cell":
+        """A cell whose next state is ``activation(W h + drive)``."""
+        return cls(partial(_advance_plain, activation), 1, biases, activation, slope)
 
 
 def relu_step(
@@ -88,9 +97,28 @@ def unroll(
     inputs: Float[Array, "time *batch inputs"],
 ) -> Float[Array, "time *batch hidden"]:
     """States after each step: a loop of :func:`step`, with time as the first axis so that a step lies in one piece."""
+
+    def one(state: Array, now: Array) -> tuple[Array, Array]:
+        state = step(cell, parameters, state, now)
+        return state, state
+
+    return lax.scan(one, initial, inputs)[1]
+
+
+def read_out(
+    cell: Cell,
+    parameters: Parameters,
+    readout: Float[Array, "outputs hidden"],
+    initial: Float[Array, "trial hidden"],
+    inputs: Float[Array, "time trial inputs"],
+) -> Float[Array, "time trial outputs"]:
+    """Outputs ``V h`` of the states after each step, where the states themselves are not asked for.
+
+    That is what training needs, and sooner than by :func:`unroll`: states and their derivatives stay in the loop.
+    """
     names = ("recurrent", "input", *cell.biases)
-    run = _loop if cell.slope is None else _plain_loop
-    return run(cell, {name: parameters[name] for name in names}, initial, inputs)
+    run = _read_out_loop if cell.slope is None else _plain_read_out
+    return run(cell, {name: parameters[name] for name in names}, readout, initial, inputs)
 
 
 def initialise(cell: Cell, key: Key[Array, ""], *, hidden: int, inputs: int) -> dict[str, Array]:
@@ -132,53 +160,62 @@ def _advance_gru(parameters: Parameters, state: Array, drive: Array) -> Array:
     return (1 - update) * new + update * state
 
 
-def _loop(cell: Cell, parameters: Parameters, initial: Array, inputs: Array) -> Array:
+def _read_out_loop(cell: Cell, parameters: Parameters, readout: Array, initial: Array, inputs: Array) -> Array:
     def one(state: Array, now: Array) -> tuple[Array, Array]:
         state = step(cell, parameters, state, now)
-        return state, state
+        return state, state @ readout.T
 
     return lax.scan(one, initial, inputs)[1]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _plain_loop(cell: Cell, parameters: Parameters, initial: Array, inputs: Array) -> Array:
-    """States of a cell with ``h' = activation(W h + U x + b)``.
+def _plain_read_out(cell: Cell, parameters: Parameters, readout: Array, initial: Array, inputs: Array) -> Array:
+    """Outputs of a cell with ``h' = activation(W h + U x + b)``, and a derivative of its own.
 
-    Its own derivative: backwards in time go only the deltas ``d[t] = slope(h[t]) (g[t] + W' d[t+1])``, and the
-    gradients of the weights, ``sum_t d[t] h[t-1]'`` and ``sum_t d[t] x[t]'``, are one matrix product each over all
-    steps and trials. The automatic one adds up small products.
+    Inside, the trials are the last axis: small products ``W h`` are shared out to the cores in this form, products
+    ``h W'`` are not. Backwards go the deltas ``d[t] = slope(h[t]) (V' g[t] + W' d[t+1])``; what they make of the
+    gradients of the weights, ``d[t] h[t-1]'`` and so on, is added up on the way, before they leave the cache.
     """
-    return _loop(cell, parameters, initial, inputs)
+    return _plain_read_out_forward(cell, parameters, readout, initial, inputs)[0]
 
 
-def _plain_forward(cell: Cell, parameters: Parameters, initial: Array, inputs: Array):
-    states = _plain_loop(cell, parameters, initial, inputs)
-    return states, (parameters, initial, inputs, states)
+def _plain_read_out_forward(cell: Cell, parameters: Parameters, readout: Array, initial: Array, inputs: Array):
+    assert cell.activation is not None
+    activation, bias = cell.activation, parameters.get("bias")
+    weights = jnp.concatenate([parameters["recurrent"], parameters["input"]], axis=1)
+
+    def one(state: Array, now: Array) -> tuple[Array, tuple[Array, Array]]:
+        drive = weights @ jnp.concatenate([state, now.T])
+        state = activation(drive if bias is None else drive + bias[:, None])
+        return state, (state, readout @ state)
+
+    _, (states, outputs) = lax.scan(one, initial.T, inputs)
+    return jnp.swapaxes(outputs, 1, 2), (parameters, readout, initial, inputs, states)
 
 
-def _plain_backward(cell: Cell, residuals: tuple[Parameters, Array, Array, Array], cotangents: Array):
-    parameters, initial, inputs, states = residuals
+def _plain_read_out_backward(cell: Cell, residuals: tuple[Parameters, Array, Array, Array, Array], cotangents: Array):
+    parameters, readout, initial, inputs, states = residuals
     assert cell.slope is not None
-    slope = cell.slope
+    recurrent, slope = parameters["recurrent"], cell.slope
 
-    def one(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        cotangent, state = now
-        delta = (cotangent + later @ parameters["recurrent"]) * slope(state)
-        return delta, delta
+    def one(carry: tuple[Array, dict[str, Array], Array], now: tuple[Array, Array, Array]):
+        later, sums, readout_sum = carry
+        cotangent, state, drawn = now
+        delta = (readout.T @ cotangent + recurrent.T @ later) * slope(state)
+        sums = sums | {"recurrent": sums["recurrent"] + later @ state.T, "input": sums["input"] + delta @ drawn}
+        if "bias" in sums:
+            sums["bias"] = sums["bias"] + jnp.sum(delta, axis=1)
+        return (delta, sums, readout_sum + cotangent @ state.T), delta
 
-    first, deltas = lax.scan(one, jnp.zeros_like(initial), (cotangents, states), reverse=True)
-    before = jnp.concatenate([initial[None], states[:-1]])
-    flat = deltas.reshape(-1, deltas.shape[-1])
-    gradients = {
-        "recurrent": flat.T @ before.reshape(-1, before.shape[-1]),
-        "input": flat.T @ inputs.reshape(-1, inputs.shape[-1]),
-    }
-    if "bias" in parameters:
-        gradients["bias"] = jnp.sum(flat, axis=0)
-    return gradients, first @ parameters["recurrent"], deltas @ parameters["input"]
+    start = (jnp.zeros_like(initial.T), jax.tree.map(jnp.zeros_like, dict(parameters)), jnp.zeros_like(readout))
+    going = (jnp.swapaxes(cotangents, 1, 2), states, inputs)
+    (first, sums, readout_sum), deltas = lax.scan(one, start, going, reverse=True)
+    sums["recurrent"] = sums["recurrent"] + first @ initial
+    along_inputs = jnp.einsum("thb,hi->tbi", deltas, parameters["input"])
+    return sums, readout_sum, (recurrent.T @ first).T, along_inputs
 
 
-_plain_loop.defvjp(_plain_forward, _plain_backward)
+_plain_read_out.defvjp(_plain_read_out_forward, _plain_read_out_backward)
 
 
 def _relu_slope(state: Array) -> Array:
@@ -190,8 +227,8 @@ def _tanh_slope(state: Array) -> Array:
 
 
 CELLS: dict[str, Cell] = {
-    "relu": Cell(partial(_advance_plain, jax.nn.relu), 1, {}, _relu_slope),
-    "tanh": Cell(partial(_advance_plain, jnp.tanh), 1, {"bias": 1}, _tanh_slope),
+    "relu": Cell.plain(jax.nn.relu, _relu_slope, {}),
+    "tanh": Cell.plain(jnp.tanh, _tanh_slope, {"bias": 1}),
     "gru": Cell(_advance_gru, 3, {"bias": 3, "gated_bias": 1}),
 }
 """The cells by name."""

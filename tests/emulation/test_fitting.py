@@ -21,7 +21,14 @@ from neurodyn.emulation.fitting import (
     run_epoch,
     temperatures,
 )
-from neurodyn.emulation.network import draw_inputs, initial_parameters, run_network, sample_one_hot, sample_symbols
+from neurodyn.emulation.network import (
+    draw_inputs,
+    initial_parameters,
+    run_network,
+    run_outputs,
+    sample_one_hot,
+    sample_symbols,
+)
 from neurodyn.errors import InputError, NumericalError
 from neurodyn.kernels.recurrence import relu_step
 from neurodyn.kernels.sinkhorn import one_hot, one_hot_divergence
@@ -65,6 +72,7 @@ def test_a_network_is_a_loop_of_steps():
         state = relu_step(parameters, state, inputs[time])
         np.testing.assert_allclose(states[time], state, atol=1e-12)
         np.testing.assert_allclose(logits[time], state @ parameters["readout"].T, atol=1e-12)
+    np.testing.assert_allclose(run_outputs(network, parameters, inputs), logits, atol=1e-12)
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])

@@ -2,9 +2,11 @@
 
 Both do what the paper does in a step: draw noise, run the network, sample symbols with a straight-through Gumbel
 softmax, take the debiased Sinkhorn divergence from a batch of the HMM, go back through all of it, clip, and step Adam.
+Beside them stands what a step is made of, each part by itself: how fast it could be if nothing else were to do.
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seco
 from neurodyn.errors import import_extra
 
 if TYPE_CHECKING:
+    from neurodyn.benchmarks.products import Product
     from neurodyn.emulation.config import EmulationConfig
     from neurodyn.markov import HiddenMarkovModel
 
@@ -62,7 +65,45 @@ def _training(hmm: "HiddenMarkovModel", arguments: argparse.Namespace, batch: in
     return [
         Measurement("training step", sizes, *ours, baseline=BASELINE, ratio=theirs[0] / ours[0]),
         Measurement(BASELINE, sizes, *theirs),
+        *(
+            Measurement(name, sizes, *part)
+            for name, part in _parts(symbols, hmm.symbols, config, arguments.repeats).items()
+        ),
     ]
+
+
+def _parts(
+    symbols: np.ndarray, count: int, config: "EmulationConfig", repeats: int
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """What a step cannot do without, each by itself."""
+    import jax
+    import jax.numpy as jnp
+
+    from neurodyn.benchmarks.products import time_products
+    from neurodyn.emulation.fitting import temperatures
+    from neurodyn.emulation.network import draw_inputs
+    from neurodyn.kernels.sinkhorn import one_hot, one_hot_divergence
+
+    batch, steps = symbols.shape
+    rows, epsilons = one_hot(jnp.asarray(symbols), count), temperatures(steps, count, config.training)
+    noise = jax.jit(lambda key: draw_inputs(config.network, key, steps, batch))
+    divergence = jax.jit(jax.value_and_grad(lambda x: one_hot_divergence(x, rows, epsilons)))
+    return {
+        "products of the network alone": time_products(_products(batch, steps, count, config), repeats),
+        "noise alone": median_seconds(lambda: noise(jax.random.key(0)), repeats=repeats),
+        "divergence alone": median_seconds(lambda: divergence(rows[::-1]), repeats=repeats),
+    }
+
+
+def _products(batch: int, steps: int, count: int, config: "EmulationConfig") -> "Counter[Product]":
+    """Every matrix product of a network and of its gradient: outwards, back through time, and by the weights."""
+    from neurodyn.benchmarks.products import matrices
+
+    hidden, inputs = config.network.hidden, config.network.inputs
+    outwards = [(hidden, hidden + inputs, batch), (count, hidden, batch)]
+    back = [(hidden, count, batch), (hidden, hidden, batch)]
+    weights = [(hidden, batch, hidden), (hidden, batch, inputs), (count, batch, hidden)]
+    return Counter({matrices(*shape): steps for shape in (*outwards, *back, *weights)})
 
 
 def _config(arguments: argparse.Namespace, batch: int) -> "EmulationConfig":

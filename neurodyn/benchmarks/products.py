@@ -13,8 +13,10 @@ import numpy as np
 
 from neurodyn.benchmarks.timing import median_seconds
 
-SMALL = 10**7
+SMALL = 10**8
 """Floating-point operations of a product below which dispatching it takes a share of its time that counts."""
+IN_A_LOOP = 500
+"""How often such a product is made in a compiled loop, at most."""
 
 
 class Product(NamedTuple):
@@ -83,7 +85,7 @@ def _seconds(product: Product, repeats: int) -> tuple[float, tuple[float, float]
 
     rng = np.random.default_rng(0)
     left, right = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in (product.left, product.right))
-    often = 1 if product.flops >= SMALL else 50 * SMALL // product.flops
+    often = 1 if product.flops >= SMALL else min(IN_A_LOOP, 10 * SMALL // product.flops)
 
     def multiply(left: Any) -> Any:
         return lax.dot_general(left, right, product.axes)

@@ -1,4 +1,4 @@
-"""Start soon: compiled programs are kept for the next process, and Python collects no garbage while JAX traces."""
+"""Start soon: compiled programs are kept for the next process, and Python looks for unused objects less often."""
 
 import gc
 import os

@@ -37,6 +37,15 @@ def test_a_second_process_compiles_nothing_again(tmp_path):
     assert {path.name for path in tmp_path.iterdir() if "atime" not in path.name} == written
 
 
+def test_a_process_of_its_own_keeps_programs_and_collects_rarely(tmp_path):
+    program = "import gc, os; from neurodyn.compilation import start_quickly; start_quickly(); "
+    program += "print(os.environ['JAX_COMPILATION_CACHE_DIR'], gc.get_threshold())"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    environment = {**kept, compilation.SWITCH: str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert result.stdout.strip() == f"{tmp_path} {compilation.ALLOCATIONS}", result.stderr
+
+
 def test_off_keeps_nothing(monkeypatch):
     monkeypatch.setenv(compilation.SWITCH, "off")
     for name in list(os.environ):

@@ -21,7 +21,7 @@ ALLOCATIONS = 200_000, 30, 30
 def start_quickly() -> None:
     """What a process of neurodyn's own does first; a script or a notebook may.
 
-    Programs are kept (:func:`keep_compiled`), and Python looks for unused cycles of objects three hundred times less
+    Programs are kept (:func:`keep_compiled`), and Python looks for unused cycles of objects hundreds of times less
     often: JAX makes hundreds of thousands of objects while it is imported and while it traces, and drops few of them.
     """
     keep_compiled()

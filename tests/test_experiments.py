@@ -1,5 +1,6 @@
 """Every experiment's smoke run ends with a table and a figure."""
 
+import argparse
 import csv
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from experiments.command import readme_of
 from neurodyn.simulation import ForagingSettings, simulate_foraging, write_nwb
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +33,13 @@ def smoke(name: str, out: Path, **environment: str) -> subprocess.CompletedProce
     kept = {key: value for key, value in os.environ.items() if key != "NEURODYN_DATA"}
     words = [sys.executable, "-m", f"experiments.{name}.run", "--smoke", "--out", str(out)]
     return subprocess.run(words, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, timeout=240)
+
+
+def test_only_a_full_run_into_its_own_folder_fills_the_readme(tmp_path):
+    given = argparse.Namespace(out=tmp_path / "results", smoke=False)
+    assert readme_of(tmp_path, given) == tmp_path / "README.md"
+    assert readme_of(tmp_path, argparse.Namespace(out=given.out, smoke=True)) is None
+    assert readme_of(tmp_path, argparse.Namespace(out=tmp_path / "elsewhere", smoke=False)) is None
 
 
 def check_results(out: Path, *, runs: list[str], methods: set[str]) -> None:

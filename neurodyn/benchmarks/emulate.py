@@ -87,11 +87,12 @@ def _parts(
     batch, steps = symbols.shape
     rows, epsilons = one_hot(jnp.asarray(symbols), count), temperatures(steps, count, config.training)
     noise = jax.jit(lambda key: draw_inputs(config.network, key, steps, batch))
-    divergence = jax.jit(jax.value_and_grad(lambda x: one_hot_divergence(x, rows, epsilons)))
+    divergence = jax.jit(jax.value_and_grad(lambda one, other: one_hot_divergence(one, other, epsilons)))
+    generated = rows[::-1]
     return {
         "products of the network alone": time_products(_products(batch, steps, count, config), repeats),
         "noise alone": median_seconds(lambda: noise(jax.random.key(0)), repeats=repeats),
-        "divergence alone": median_seconds(lambda: divergence(rows[::-1]), repeats=repeats),
+        "divergence alone": median_seconds(lambda: divergence(generated, rows), repeats=repeats),
     }
 
 

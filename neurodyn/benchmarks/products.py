@@ -87,14 +87,17 @@ def _seconds(product: Product, repeats: int) -> tuple[float, tuple[float, float]
     left, right = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in (product.left, product.right))
     often = 1 if product.flops >= SMALL else min(IN_A_LOOP, 10 * SMALL // product.flops)
 
-    def multiply(left: Any) -> Any:
+    # Both sides are arguments: constants would be kept on the disk with the program.
+    def multiply(left: Any, right: Any) -> Any:
         return lax.dot_general(left, right, product.axes)
 
-    def once(_: Any, flat: Any) -> Any:
-        # One number of the result goes into the next product, which therefore cannot be taken out of the loop.
-        return flat.at[0].set(jnp.cos(multiply(flat.reshape(product.left)).ravel()[0]))
+    def many(left: Any, right: Any) -> Any:
+        def once(_: Any, flat: Any) -> Any:
+            # One number of the result goes into the next product, which therefore cannot be taken out of the loop.
+            return flat.at[0].set(jnp.cos(multiply(flat.reshape(product.left), right).ravel()[0]))
 
-    many = jax.jit(lambda flat: lax.fori_loop(0, often, once, flat))
-    run, given = (jax.jit(multiply), left) if often == 1 else (many, left.ravel())
-    seconds, (low, high) = median_seconds(lambda: run(given), repeats=repeats)
+        return lax.fori_loop(0, often, once, left.ravel())
+
+    run = jax.jit(multiply if often == 1 else many)
+    seconds, (low, high) = median_seconds(lambda: run(left, right), repeats=repeats)
     return seconds / often, (low / often, high / often)

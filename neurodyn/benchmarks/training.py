@@ -262,7 +262,7 @@ def _first_step(sizes: Sizes, folder: str) -> float:
         said = process.stdout.readline()  # at the end of the step; what ending the process takes is not counted
         seconds = time.perf_counter() - begin
     if process.returncode or not said:
-        raise subprocess.CalledProcessError(process.returncode, words)
+        raise RuntimeError(f"the process of the first step ended early, with exit code {process.returncode}")
     return seconds
 
 

@@ -42,7 +42,7 @@ def run_network(
 def run_outputs(
     config: NetworkConfig, parameters: Parameters, inputs: Float[Array, "time trial inputs"]
 ) -> Float[Array, "time trial symbol"]:
-    """The logits of :func:`run_network` alone, sooner."""
+    """The logits of :func:`run_network` alone; with many trials on a processor sooner."""
     initial = jnp.zeros((inputs.shape[1], config.hidden), inputs.dtype)
     return read_out(CELLS[config.cell], parameters, parameters["readout"], initial, inputs)
 

@@ -12,9 +12,11 @@ from neurodyn.benchmarks.products import products_in
 from neurodyn.cli.main import main
 from neurodyn.emulation import EmulationConfig, NetworkConfig
 from neurodyn.emulation.network import initial_parameters, run_outputs
+from neurodyn.kernels import recurrence
 
 
-def test_products_are_those_of_a_network_and_its_gradient():
+def test_products_are_those_of_a_network_and_its_gradient(monkeypatch):
+    monkeypatch.setattr(recurrence, "MANY", 5)
     config = EmulationConfig(NetworkConfig(hidden=11, inputs=7))
     parameters, steps = initial_parameters(config.network, 3, jax.random.key(0)), 6
 
@@ -23,7 +25,7 @@ def test_products_are_those_of_a_network_and_its_gradient():
 
     traced = products_in(jax.make_jaxpr(jax.grad(scored))(parameters, jnp.ones((steps, 5, 7))).jaxpr)
     expected = _products(5, steps, 3, config)
-    # Those made once, for the state at the start, are left out.
+    # What is made once is left out: derivatives along the state at the start and along the inputs.
     assert by_size({p: often // steps * steps for p, often in traced.items()}) == by_size(expected)
 
 

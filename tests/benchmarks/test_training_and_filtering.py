@@ -149,3 +149,11 @@ def test_a_report_on_the_disk_has_no_numbers_that_json_does_not_know():
 
 def test_the_machine_tells_the_commit():
     assert re.fullmatch(r"([0-9a-f]{7,40}\+?)?", machine()["commit"])
+
+
+def test_the_time_to_a_first_step_is_that_of_a_process():
+    sizes = training.Sizes(latent=2, bins=4, trials=2, channels=2)
+    first, second = training.first_steps(sizes)
+    assert min(first.seconds, second.seconds) > 0
+    assert second.ratio == pytest.approx(first.seconds / second.seconds)
+    assert second.baseline == first.name

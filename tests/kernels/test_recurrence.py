@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neurodyn.errors import InputError
+from neurodyn.kernels import recurrence
 from neurodyn.kernels.recurrence import CELLS, cell_named, gru_step, initialise, read_out, relu_step, tanh_step, unroll
 
 STEPS = {"relu": relu_step, "tanh": tanh_step, "gru": gru_step}
@@ -66,7 +67,31 @@ def test_any_batch_axes(name):
 
 
 @pytest.mark.parametrize("name", list(CELLS))
-def test_outputs_and_their_gradient_are_those_of_a_loop_of_steps(name):
+def test_gradient_is_that_of_a_loop_of_steps(name):
+    parameters, initial, inputs = case(name)
+    weight = jnp.asarray(np.random.default_rng(1).normal(size=(7, 4, 5)))
+
+    def scored(parameters, initial, inputs, states_of):
+        return jnp.sum(weight * states_of(parameters, initial, inputs))
+
+    def loop(parameters, state, inputs):
+        states = []
+        for drawn in inputs:
+            state = STEPS[name](parameters, state, drawn)
+            states.append(state)
+        return jnp.stack(states)
+
+    ours, theirs = (
+        jax.grad(scored, argnums=(0, 1, 2))(parameters, initial, inputs, way)
+        for way in (lambda *a: unroll(CELLS[name], *a), loop)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), ours, theirs)
+
+
+@pytest.mark.parametrize("many", [4, 5])
+@pytest.mark.parametrize("name", list(CELLS))
+def test_outputs_and_their_gradient_are_those_of_a_loop_of_steps(name, many, monkeypatch):
+    monkeypatch.setattr(recurrence, "MANY", many)  # of four trials
     parameters, initial, inputs = case(name)
     rng = np.random.default_rng(1)
     readout, weight = jnp.asarray(rng.normal(size=(2, 5))), jnp.asarray(rng.normal(size=(7, 4, 2)))

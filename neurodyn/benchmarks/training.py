@@ -186,6 +186,7 @@ def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...]
     values = {"spikes": rng.poisson(0.5, shape), "field": rng.normal(size=shape)}
     zero, one = np.zeros(sizes.channels, np.float32), np.ones(sizes.channels, np.float32)
     scaling = Scaling(dict.fromkeys(names, zero), dict.fromkeys(names, one), zero[:0], zero[:0], ("spikes",))
+    # Made by NumPy: JAX would compile a small program for each of them, in the time to a first step.
     timeline = fitting.Timeline(
         values={n: jnp.asarray(v.astype(np.float32)) for n, v in values.items()},
         observed={n: jnp.asarray(np.ones(shape, bool)) for n in names},

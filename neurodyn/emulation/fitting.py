@@ -27,7 +27,7 @@ from neurodyn.kernels.sinkhorn import (
 )
 from neurodyn.markov import HiddenMarkovModel, sample
 from neurodyn.markov.statistics import stretch_frequencies
-from neurodyn.training import LoopConfig, Outcome, Placement, Progress, train
+from neurodyn.training import LoopConfig, Outcome, Placement, Progress, running_average, train
 
 Parameters = dict[str, Array]
 
@@ -163,7 +163,7 @@ def gradient_step(
     with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
         updates, optimizer = optimizer_of(config.training).update(gradient, state.optimizer, state.parameters)
     parameters = jax.tree.map(jnp.add, state.parameters, updates)
-    average = _averaged(state.average, parameters, state.step, config.training.average)
+    average = running_average(state.average, parameters, state.step, config.training.average)
     return TrainState(parameters, optimizer, average, state.step + 1), loss
 
 
@@ -275,10 +275,3 @@ def loop_of(training: TrainingConfig, identity: dict[str, Any], directory: Path 
     """When to validate, and where to save: a network is trained to the end, however its validations go."""
     checkpoint = None if directory is None else directory / CHECKPOINT_NAME
     return LoopConfig(training.epochs, training.validate_every, training.epochs, checkpoint, identity)
-
-
-def _averaged(average: Parameters, parameters: Parameters, step: Array, decay: float) -> Parameters:
-    """Exponential running average whose first steps forget the random start faster."""
-    count = step.astype(jnp.result_type(float))
-    weight = jnp.minimum(decay, (1 + count) / (10 + count))
-    return jax.tree.map(lambda a, p: weight * a + (1 - weight) * p, average, parameters)

@@ -101,9 +101,8 @@ def unroll(
     inputs: Float[Array, "time *batch inputs"],
 ) -> Float[Array, "time *batch hidden"]:
     """States after each step: a loop of :func:`step`, with time as the first axis so that a step lies in one piece."""
-    names = ("recurrent", "input", *cell.biases)
     run = _loop if cell.activation is None else _plain_loop
-    return run(cell, {name: parameters[name] for name in names}, initial, inputs)
+    return run(cell, _of_cell(cell, parameters), initial, inputs)
 
 
 def read_out(
@@ -121,8 +120,7 @@ def read_out(
     one_processor = jax.default_backend() == "cpu" and jax.device_count() == 1
     if cell.activation is None or len(initial) < MANY or not one_processor:
         return unroll(cell, parameters, initial, inputs) @ readout.T
-    names = ("recurrent", "input", *cell.biases)
-    return _plain_read_out(cell, {name: parameters[name] for name in names}, readout, initial, inputs)
+    return _plain_read_out(cell, _of_cell(cell, parameters), readout, initial, inputs)
 
 
 def initialise(cell: Cell, key: Key[Array, ""], *, hidden: int, inputs: int) -> dict[str, Array]:
@@ -148,6 +146,11 @@ def cell_named(name: str) -> Cell:
     if name not in CELLS:
         raise unknown_name("cell", name, CELLS)
     return CELLS[name]
+
+
+def _of_cell(cell: Cell, parameters: Parameters) -> Parameters:
+    """The parameters without further entries, which a gradient would have to hold too."""
+    return {name: parameters[name] for name in ("recurrent", "input", *cell.biases)}
 
 
 def _advance_plain(activation: Callable[[Array], Array], parameters: Parameters, state: Array, drive: Array) -> Array:

@@ -22,7 +22,7 @@ from neurodyn.multiscale.config import DecoderConfig, ModelConfig, TrainingConfi
 from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
-from neurodyn.training import LoopConfig, Outcome, Placement, Progress, train, triangular
+from neurodyn.training import LoopConfig, Outcome, Placement, Progress, running_average, train, triangular
 
 SHARED_SHARE = 0.8
 """Share of the segments that must see every modality in the same bins for the others to be left out."""
@@ -315,7 +315,7 @@ def run_epoch(
         with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
             updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
-        average = _averaged(state.average, parameters, state.step, config.training.average)
+        average = running_average(state.average, parameters, state.step, config.training.average)
         return TrainState(parameters, optimizer_state, average, state.step + 1), value
 
     return jax.lax.scan(step, state, jnp.swapaxes(segments, 0, 1))
@@ -336,15 +336,6 @@ def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dro
     kept = jax.random.bernoulli(next(keys), 1 - objective.dropout, (trials, bins, config.model.embedding))
     dtype = batch.target.dtype
     return Dropout(hidden, channels, kept.astype(dtype) / (1 - objective.dropout))
-
-
-def _averaged(average: Any, parameters: Any, step: Array, decay: float) -> Any:
-    """Exponential running average whose first steps forget the random start faster; without one, the parameters."""
-    if not decay:
-        return parameters
-    count = step.astype(jnp.result_type(float))
-    weight = jnp.minimum(decay, (1 + count) / (10 + count))
-    return jax.tree.map(lambda a, p: weight * a + (1 - weight) * p, average, parameters)
 
 
 @partial(jax.jit, static_argnames=("graph", "config"))

@@ -1,5 +1,6 @@
 """Training that shows progress, can be stopped, resumes exactly and keeps the best parameters."""
 
+from neurodyn.training.average import running_average
 from neurodyn.training.checkpoint import load_arrays, load_settings, save_checkpoint
 from neurodyn.training.devices import Placement
 from neurodyn.training.loop import History, LoopConfig, Outcome, train
@@ -18,6 +19,7 @@ __all__ = [
     "hold",
     "load_arrays",
     "load_settings",
+    "running_average",
     "save_checkpoint",
     "train",
     "train_together",

@@ -27,6 +27,8 @@ from neurodyn.errors import unknown_name
 Parameters = Mapping[str, Array]
 Advance = Callable[[Parameters, Array, Array], Array]
 
+GATES = 3
+"""Gates of a gated recurrent unit: reset, update and new, in this order in weights and drives."""
 MANY = 512
 """Trials from which on a processor is faster with the trials as the last axis: small products are then shared out to
 its cores. With 256 it makes no difference, with 64 it takes a tenth longer (150 units, two cores)."""
@@ -101,8 +103,41 @@ def unroll(
     inputs: Float[Array, "time *batch inputs"],
 ) -> Float[Array, "time *batch hidden"]:
     """States after each step: a loop of :func:`step`, with time as the first axis so that a step lies in one piece."""
-    run = _loop if cell.activation is None else _plain_loop
-    return run(cell, _of_cell(cell, parameters), initial, inputs)
+    if cell.gates == GATES:
+        return unroll_gated(parameters, initial, project(parameters, inputs))
+    return _plain_loop(cell, _of_cell(cell, parameters), initial, inputs)
+
+
+def unroll_gated(
+    parameters: Parameters,
+    initial: Float[Array, "*batch hidden"],
+    drive: Float[Array, "time *batch gates"],
+) -> Float[Array, "time *batch hidden"]:
+    """States of a gated recurrent unit after each step, from the drives ``U x + b`` of its gates.
+
+    The drives of all steps are one matrix product, which the caller makes, so that inputs of several kinds can be added
+    up. The derivative is written out: backwards in time go only the deltas of the gates, and the gradient of the
+    recurrent weights is one product over all steps and trials. It takes about a third of the time of JAX's own.
+
+    Parameters
+    ----------
+    parameters
+        ``recurrent`` (3 hidden, hidden) and ``gated_bias`` (hidden,); further entries are left alone.
+    initial
+        State before the first step.
+    drive
+        Drives of reset, update and new gate, behind one another in the last axis (3 hidden).
+
+    Examples
+    --------
+    >>> import jax
+    >>> from neurodyn.kernels.recurrence import CELLS, initialise, project, unroll_gated
+    >>> parameters = initialise(CELLS["gru"], jax.random.key(0), hidden=4, inputs=3)
+    >>> inputs = jax.numpy.ones((10, 2, 3))
+    >>> unroll_gated(parameters, jax.numpy.zeros((2, 4)), project(parameters, inputs)).shape
+    (10, 2, 4)
+    """
+    return _gated_loop(parameters["recurrent"], parameters["gated_bias"], initial, drive)
 
 
 def read_out(
@@ -158,13 +193,8 @@ def _advance_plain(activation: Callable[[Array], Array], parameters: Parameters,
 
 
 def _advance_gru(parameters: Parameters, state: Array, drive: Array) -> Array:
-    fed_back = state @ parameters["recurrent"].T
-    reset_drive, update_drive, new_drive = jnp.split(drive, 3, axis=-1)
-    reset_back, update_back, new_back = jnp.split(fed_back, 3, axis=-1)
-    reset = jax.nn.sigmoid(reset_drive + reset_back)
-    update = jax.nn.sigmoid(update_drive + update_back)
-    new = jnp.tanh(new_drive + reset * (new_back + parameters["gated_bias"]))
-    return (1 - update) * new + update * state
+    gates = _gates(parameters["recurrent"], parameters["gated_bias"], state, drive)
+    return gates.new + gates.update * (state - gates.new)
 
 
 def _loop(cell: Cell, parameters: Parameters, initial: Array, inputs: Array) -> Array:
@@ -173,6 +203,64 @@ def _loop(cell: Cell, parameters: Parameters, initial: Array, inputs: Array) -> 
         return state, state
 
     return lax.scan(one, initial, inputs)[1]
+
+
+class _Gates(NamedTuple):
+    """What a step of a gated unit keeps for its derivative: reset, update, new, and what the reset gate multiplies."""
+
+    reset: Array
+    update: Array
+    new: Array
+    fed_back: Array
+
+
+def _gates(recurrent: Array, gated_bias: Array, state: Array, drive: Array) -> _Gates:
+    reset_drive, update_drive, new_drive = jnp.split(drive, GATES, axis=-1)
+    reset_back, update_back, new_back = jnp.split(state @ recurrent.T, GATES, axis=-1)
+    reset = jax.nn.sigmoid(reset_drive + reset_back)
+    update = jax.nn.sigmoid(update_drive + update_back)
+    fed_back = new_back + gated_bias
+    return _Gates(reset, update, jnp.tanh(new_drive + reset * fed_back), fed_back)
+
+
+@jax.custom_vjp
+def _gated_loop(recurrent: Array, gated_bias: Array, initial: Array, drive: Array) -> Array:
+    """States ``h' = n + z (h - n)`` of a gated recurrent unit; see :func:`unroll_gated`."""
+    return _gated_forward(recurrent, gated_bias, initial, drive)[0]
+
+
+def _gated_forward(recurrent: Array, gated_bias: Array, initial: Array, drive: Array):
+    def one(state: Array, now: Array) -> tuple[Array, tuple[Array, _Gates]]:
+        gates = _gates(recurrent, gated_bias, state, now)
+        state = gates.new + gates.update * (state - gates.new)
+        return state, (state, gates)
+
+    _, (states, gates) = lax.scan(one, initial, drive)
+    return states, (recurrent, initial, states, gates)
+
+
+def _gated_backward(residuals: tuple[Array, Array, Array, _Gates], cotangents: Array):
+    recurrent, initial, states, gates = residuals
+    before = jnp.concatenate([initial[None], states[:-1]])
+
+    def one(later: Array, now: tuple[Array, Array, _Gates]) -> tuple[Array, tuple[Array, Array]]:
+        cotangent, previous, gate = now
+        delta = cotangent + later
+        new = delta * (1 - gate.update) * (1 - gate.new * gate.new)
+        update = delta * (previous - gate.new) * gate.update * (1 - gate.update)
+        reset = new * gate.fed_back * gate.reset * (1 - gate.reset)
+        back = jnp.concatenate([reset, update, new * gate.reset], axis=-1)
+        return delta * gate.update + back @ recurrent, (back, new)
+
+    first, (back, new) = lax.scan(one, jnp.zeros_like(initial), (cotangents, before, gates), reverse=True)
+    hidden = initial.shape[-1]
+    flat = back.reshape(-1, GATES * hidden)
+    of_recurrent = flat.T @ before.reshape(-1, hidden)
+    of_bias = jnp.sum(flat[:, 2 * hidden :], axis=0)
+    return of_recurrent, of_bias, first, jnp.concatenate([back[..., : 2 * hidden], new], axis=-1)
+
+
+_gated_loop.defvjp(_gated_forward, _gated_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -277,6 +365,6 @@ def _tanh_slope(state: Array) -> Array:
 CELLS: dict[str, Cell] = {
     "relu": Cell.plain(jax.nn.relu, _relu_slope, {}),
     "tanh": Cell.plain(jnp.tanh, _tanh_slope, {"bias": 1}),
-    "gru": Cell(_advance_gru, 3, {"bias": 3, "gated_bias": 1}),
+    "gru": Cell(_advance_gru, GATES, {"bias": GATES, "gated_bias": 1}),
 }
 """The cells by name."""

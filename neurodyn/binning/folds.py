@@ -109,6 +109,35 @@ def holdout(batch: MultimodalBatch, fraction: float = 0.2, gap: float = 2.0) -> 
     return _usable([_time_fold(batch, owner, block, gap, 0)], "use a longer recording")[0]
 
 
+def validation_split(batch: MultimodalBatch, share: float, seconds: float) -> tuple[MultimodalBatch, MultimodalBatch]:
+    """Keep a share of the bins out of training: whole trials, or pieces spread evenly over long ones.
+
+    Parameters
+    ----------
+    share
+        Of the bins that is held out.
+    seconds
+        Length of a piece. It is preceded by as much context, so that it is judged as a running decoder is.
+
+    Returns
+    -------
+    What is trained on, and what is held out, on the timeline of the batch.
+    """
+    piece = round(seconds / batch.width)
+    if batch.n_trials > 4 and batch.lengths.max() <= 2 * piece:
+        every = min(max(2, round(1 / share)), batch.n_trials)
+        held = np.arange(batch.n_trials) % every == every // 2
+        return batch.with_trials(np.flatnonzero(~held)), batch.with_trials(np.flatnonzero(held))
+    bins = int((batch.lengths - batch.lead).sum())
+    piece = max(2, min(piece, int(bins * share)))
+    count = max(1, int(share * bins / piece))
+    held = np.zeros(bins, np.bool_)
+    for middle in ((np.arange(count) + 0.5) * bins / count).astype(int):
+        held[max(0, middle - piece // 2) :][:piece] = True
+    train = _context_runs(batch, ~held, context=0)
+    return train.with_trials(np.flatnonzero(train.lengths > 1)), _context_runs(batch, held, context=piece)
+
+
 def runs(member: Bool[np.ndarray, " bins"], owner: Int64[np.ndarray, " bins"]) -> Int64[np.ndarray, "runs 2"]:
     """First bin and one past the last of each stretch of members inside one trial."""
     label = np.where(member, owner, -1)
@@ -203,3 +232,22 @@ def _check_seconds(**values: float) -> None:
     for name, value in values.items():
         if not (math.isfinite(value) and value >= 0):
             raise InputError(f"{name} must be seconds, 0 or more, got {value}")
+
+
+def _context_runs(batch: MultimodalBatch, chosen: Bool[np.ndarray, " bin"], *, context: int) -> MultimodalBatch:
+    """The runs of chosen bins of the trials, each with up to ``context`` bins of its trial before it as lead.
+
+    Arguments
+    ---------
+    chosen: one flag per bin of the trials after their lead, trials end to end; a run never crosses two trials.
+    """
+    starts, lengths, leads = [], [], []
+    own = np.split(chosen, np.cumsum(batch.lengths - batch.lead)[:-1])
+    for start, opening, flags in zip(batch.starts, batch.lead, own, strict=True):
+        edges = opening + np.flatnonzero(np.diff(flags, prepend=False, append=False))
+        first, past = edges[0::2], edges[1::2]
+        lead = np.minimum(context, first)
+        starts.append(start + first - lead)
+        lengths.append(past - first + lead)
+        leads.append(lead)
+    return batch.with_runs(np.concatenate(starts), np.concatenate(lengths), np.concatenate(leads))

@@ -16,6 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.folds import validation_split
 from neurodyn.binning.scaling import Scaling
 from neurodyn.kernels.noise import quick
 from neurodyn.multiscale.config import DecoderConfig, ModelConfig, TrainingConfig
@@ -26,6 +27,10 @@ from neurodyn.training import LoopConfig, Outcome, Placement, Progress, running_
 
 SHARED_SHARE = 0.8
 """Share of the segments that must see every modality in the same bins for the others to be left out."""
+
+
+HELD_OUT_PIECES = 5
+"""Pieces of a continuous recording that are kept out of the gradient."""
 
 
 class Timeline(NamedTuple):
@@ -90,43 +95,13 @@ def segments_of(batch: MultimodalBatch, seconds: float) -> Segments:
     return Segments(np.concatenate(starts), np.concatenate(lengths), np.concatenate(leads), bins, per_epoch)
 
 
-def validation_split(batch: MultimodalBatch, share: float, seconds: float) -> tuple[MultimodalBatch, MultimodalBatch]:
-    """Keep a share of the bins out of the gradient: whole trials, or pieces spread evenly over long ones.
+def held_out_seconds(batch: MultimodalBatch, training: TrainingConfig) -> float:
+    """Length of a held-out piece: a fifth of the share kept out, and at least one training segment.
 
-    Pieces are ``seconds`` long and preceded by as much context, so that they are judged as a running decoder is.
+    Behaviour a few seconds apart is alike. Long pieces are therefore a harder and more honest test than short ones, and
+    five of them still sample the session.
     """
-    piece = round(seconds / batch.width)
-    if batch.n_trials > 4 and batch.lengths.max() <= 2 * piece:
-        every = min(max(2, round(1 / share)), batch.n_trials)
-        held = np.arange(batch.n_trials) % every == every // 2
-        return batch.with_trials(np.flatnonzero(~held)), batch.with_trials(np.flatnonzero(held))
-    bins = int((batch.lengths - batch.lead).sum())
-    piece = max(2, min(piece, int(bins * share)))
-    count = max(1, int(share * bins / piece))
-    held = np.zeros(bins, np.bool_)
-    for middle in ((np.arange(count) + 0.5) * bins / count).astype(int):
-        held[max(0, middle - piece // 2) :][:piece] = True
-    train = _runs(batch, ~held, context=0)
-    return train.with_trials(np.flatnonzero(train.lengths > 1)), _runs(batch, held, context=piece)
-
-
-def _runs(batch: MultimodalBatch, chosen: Bool[np.ndarray, " bin"], *, context: int) -> MultimodalBatch:
-    """The runs of chosen bins of the trials, each with up to ``context`` bins of its trial before it as lead.
-
-    Arguments
-    ---------
-    chosen: one flag per bin of the trials after their lead, trials end to end; a run never crosses two trials.
-    """
-    starts, lengths, leads = [], [], []
-    own = np.split(chosen, np.cumsum(batch.lengths - batch.lead)[:-1])
-    for start, opening, flags in zip(batch.starts, batch.lead, own, strict=True):
-        edges = opening + np.flatnonzero(np.diff(flags, prepend=False, append=False))
-        first, past = edges[0::2], edges[1::2]
-        lead = np.minimum(context, first)
-        starts.append(start + first - lead)
-        lengths.append(past - first + lead)
-        leads.append(lead)
-    return batch.with_runs(np.concatenate(starts), np.concatenate(lengths), np.concatenate(leads))
+    return max(training.segment, training.validation * batch.n_bins * batch.width / HELD_OUT_PIECES)
 
 
 def timeline_of(batch: MultimodalBatch, scaling: Scaling) -> Timeline:
@@ -376,6 +351,7 @@ class Training:
     segments, shared, steps: what is trained on, whether all see the same bins, and steps per epoch.
     held, held_shared: what is validated on, whole, and whether all of it sees the same bins.
     identity: what has to be equal for a checkpoint to be resumed.
+    trained_on, held_out: the parts of the batch that the gradient sees, and that it does not.
     """
 
     config: DecoderConfig
@@ -391,6 +367,8 @@ class Training:
     held: TrainingBatch
     held_shared: bool
     identity: dict[str, Any]
+    trained_on: MultimodalBatch
+    held_out: MultimodalBatch
 
     @property
     def trials(self) -> int:
@@ -411,7 +389,7 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
     """Split a batch into what is trained on and what is validated on, and start a model."""
     training = config.training
     graph, parameters, constants = split_model(build_model(config, scaling))
-    inner, held = validation_split(batch, training.validation, training.segment)
+    inner, held = validation_split(batch, training.validation, held_out_seconds(batch, training))
     segments, shared = most_share_a_mask(inner, segments_of(inner, training.segment))
     steps = segments.draw(training.seed, 0, training.batch).shape[1]
     timeline, whole = timeline_of(batch, scaling), _whole_trials(held)
@@ -429,7 +407,9 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
         steps=steps,
         held=gather(timeline, whole.everything(), whole.bins, shared=held_shared),
         held_shared=held_shared,
-        identity={"config": asdict(config), "data": _fingerprint(batch)},
+        identity={"config": asdict(replace(config, recurrent=None)), "data": _fingerprint(batch)},
+        trained_on=inner,
+        held_out=held,
     )
 
 
@@ -469,7 +449,7 @@ def score_of(terms: Any, config: DecoderConfig) -> Array:
 def without_the_course(config: DecoderConfig) -> DecoderConfig:
     """The settings that compiled steps depend on: another seed or number of epochs is to compile nothing again."""
     names = ("learning_rate", "half_cycle", "decay", "clip", "average")
-    return replace(config, training=TrainingConfig(**{n: getattr(config.training, n) for n in names}))
+    return replace(config, training=TrainingConfig(**{n: getattr(config.training, n) for n in names}), recurrent=None)
 
 
 def _whole_trials(batch: MultimodalBatch) -> Segments:

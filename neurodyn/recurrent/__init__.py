@@ -1,0 +1,18 @@
+"""A gated recurrent network that reads a target out of what was observed: see README.md."""
+
+from neurodyn.recurrent.config import RecurrentConfig
+from neurodyn.recurrent.inputs import InputScaling, Sequences, sequences_of
+from neurodyn.recurrent.network import Network
+from neurodyn.recurrent.prediction import Predicted, predict
+from neurodyn.recurrent.training import fit_members
+
+__all__ = [
+    "InputScaling",
+    "Network",
+    "Predicted",
+    "RecurrentConfig",
+    "Sequences",
+    "fit_members",
+    "predict",
+    "sequences_of",
+]

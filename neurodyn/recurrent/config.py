@@ -1,0 +1,80 @@
+"""Settings of a gated recurrent read-out: sizes, what training hides, and how long it trains."""
+
+from dataclasses import dataclass
+
+from neurodyn.errors import InputError
+
+
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """A gated recurrent network with several members, and the course of its training.
+
+    Parameters
+    ----------
+    hidden
+        Units of each member.
+    members
+        Networks that are trained together, each from its own start on its own order of the data; their outputs are
+        averaged, and how far they lie apart is part of the variance.
+    embedding
+        Units of a linear layer between the observations and the gates, which keeps the number of weights proportional
+        to the number of channels; None: as many as there are inputs, at most 64.
+    dropout
+        Probability with which an input, and a unit in front of the read-out, is set to zero in training.
+    lost_bins
+        Probability with which a modality is hidden in a bin, in windows chosen for losses at random.
+    lossy
+        Share of a modality's windows in which something is hidden: in half of them bins at random, in the other half
+        one burst that is between one bin and the whole window long.
+    window
+        Bins of a training window; gradients do not reach further back.
+    batch
+        Windows of each member per step.
+    learning_rate
+        Of Adam.
+    steps
+        Most steps.
+    validate_every
+        Steps between two validations.
+    patience
+        Validations without improvement before training stops.
+    average
+        Decay per step of the running average of the weights, which is what is validated and kept.
+    clip
+        Bound on the norm of the gradient of each member.
+    seed
+        Of weights, windows and dropout.
+    """
+
+    hidden: int = 128
+    members: int = 2
+    embedding: int | None = None
+    dropout: float = 0.3
+    lost_bins: float = 0.3
+    lossy: float = 0.25
+    window: int = 100
+    batch: int = 32
+    learning_rate: float = 2e-3
+    steps: int = 1500
+    validate_every: int = 100
+    patience: int = 4
+    average: float = 0.99
+    clip: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "members", "window", "batch", "steps", "validate_every", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.embedding is not None and self.embedding < 1:
+            raise InputError(f"embedding must be 1 or more units, or None, got {self.embedding}")
+        for name in ("dropout", "lost_bins", "lossy", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be greater than 0, got {getattr(self, name)}")
+
+    def embedded(self, inputs: int) -> int:
+        """Units of the linear layer for so many inputs."""
+        return self.embedding or min(inputs, 64)

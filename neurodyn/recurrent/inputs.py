@@ -1,0 +1,133 @@
+"""What the network sees of a bin: standardised observations, zero where missing, and how long ago the last one was.
+
+For each modality, in the order of the batch:
+
+- ``v``: each channel's value, square roots of counts, minus its training mean, over its training deviation, held within
+  ``LIMIT`` deviations; 0 where it is missing;
+- ``s``: the share of its channels that are observed in the bin;
+- ``a = 1 - exp(-n / (FADING clock))``: n bins since the last bin with a sample, 1 before the first.
+
+The square root evens out the variance of counts (Anscombe 1948, Biometrika 35).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from neurodyn.binning.batch import MultimodalBatch
+
+LIMIT = 8.0
+"""Most deviations from its mean that a value is taken for: one absurd sample must not fill the state."""
+FADING = 10.0
+"""Samples after which the age of the last one has reached 1 - 1/e."""
+
+
+@dataclass(frozen=True)
+class InputScaling:
+    """Means and deviations of each modality's channels (square roots of counts), from training bins.
+
+    Parameters
+    ----------
+    counts
+        Whether the modality is counts, one per modality.
+    centre, scale
+        (channels,) per modality.
+    fading
+        (modalities,) bins after which the age of the last sample has reached 1 - 1/e.
+    """
+
+    counts: tuple[bool, ...]
+    centre: tuple[Float[np.ndarray, " _"], ...]
+    scale: tuple[Float[np.ndarray, " _"], ...]
+    fading: Float[np.ndarray, " modalities"]
+
+    @classmethod
+    def fit(cls, batch: MultimodalBatch) -> "InputScaling":
+        """Measure the bins of a batch that may be fitted on; a channel that never changes keeps a deviation of 1."""
+        inside = batch.in_trials()
+        centres, scales = [], []
+        for modality in batch.modalities:
+            values = _rooted(batch.observations[modality.name][inside], modality.likelihood == "poisson")
+            observed = batch.observed[modality.name][inside]
+            count = np.maximum(observed.sum(axis=0), 1)
+            centre = np.sum(values, axis=0, where=observed, dtype=np.float64) / count
+            second = np.sum(np.square(values, dtype=np.float64), axis=0, where=observed) / count
+            spread = np.sqrt(np.maximum(second - centre**2, 0))
+            centres.append(centre.astype(np.float32))
+            scales.append(np.where(spread > 1e-6 * np.maximum(np.abs(centre), 1), spread, 1).astype(np.float32))
+        fading = np.asarray([FADING * m.clock for m in batch.modalities], np.float32)
+        return cls(tuple(m.likelihood == "poisson" for m in batch.modalities), tuple(centres), tuple(scales), fading)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each modality."""
+        return tuple(len(centre) for centre in self.centre)
+
+    @property
+    def n_inputs(self) -> int:
+        """Inputs of the network: channels, then two per modality."""
+        return sum(self.channels) + 2 * len(self.channels)
+
+    def apply(
+        self, number: int, values: Float[np.ndarray, "*bins channels"], observed: Bool[np.ndarray, "*bins channels"]
+    ) -> Float[np.ndarray, "*bins channels"]:
+        """Standardised values of one modality, zero where missing."""
+        scaled = (_rooted(values, self.counts[number]) - self.centre[number]) / self.scale[number]
+        return np.where(observed, np.clip(scaled, -LIMIT, LIMIT), 0).astype(np.float32)
+
+
+class Sequences(NamedTuple):
+    """A timeline as the network reads it, and the runs of bins on it.
+
+    Parameters
+    ----------
+    values
+        Standardised observations per modality (bins, channels), zero where missing.
+    share
+        Share of each modality's channels observed (bins, modalities).
+    fading
+        As in :class:`InputScaling`.
+    target, scored
+        Standardised target (bins, dims), and where it counts (bins,).
+    starts, lengths, lead
+        Runs of bins; the first ``lead`` bins of each are seen and never scored.
+    """
+
+    values: tuple[Float[np.ndarray, "bins _"], ...]
+    share: Float[np.ndarray, "bins modalities"]
+    fading: Float[np.ndarray, " modalities"]
+    target: Float[np.ndarray, "bins dims"]
+    scored: Bool[np.ndarray, " bins"]
+    starts: Int[np.ndarray, " runs"]
+    lengths: Int[np.ndarray, " runs"]
+    lead: Int[np.ndarray, " runs"]
+
+    def runs_of(self, batch: MultimodalBatch) -> "Sequences":
+        """The same timeline with the runs of another batch that shares it."""
+        return self._replace(starts=batch.starts, lengths=batch.lengths, lead=batch.lead)
+
+
+def sequences_of(
+    batch: MultimodalBatch,
+    scaling: InputScaling,
+    target_mean: Float[np.ndarray, " dims"],
+    target_scale: Float[np.ndarray, " dims"],
+) -> Sequences:
+    """Standardise the timeline of a batch."""
+    observed = [batch.observed[name] for name in batch.names]
+    values = tuple(
+        scaling.apply(i, batch.observations[name], mask)
+        for i, (name, mask) in enumerate(zip(batch.names, observed, strict=True))
+    )
+    share = np.stack([mask.mean(axis=1, dtype=np.float32) for mask in observed], axis=1)
+    target = np.where(batch.target_observed[:, None], (batch.target - target_mean) / target_scale, 0)
+    return Sequences(
+        values, share, scaling.fading, target.astype(np.float32), batch.target_observed,
+        batch.starts, batch.lengths, batch.lead,
+    )  # fmt: skip
+
+
+def _rooted(values: np.ndarray, counts: bool) -> np.ndarray:
+    return np.sqrt(np.maximum(values, 0)) if counts else values

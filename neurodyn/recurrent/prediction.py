@@ -1,0 +1,91 @@
+"""The members' prediction of every bin of trials of any length, in stretches of bounded size."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from neurodyn.recurrent.network import Network, assemble, hidden_states, outputs
+
+STRETCH = 1024
+"""Bins of each trial that are predicted in one compiled call; shorter trials are padded to a multiple of 64."""
+
+
+class Predicted(NamedTuple):
+    """Prediction of a standardised target.
+
+    Parameters
+    ----------
+    mean
+        Average of the members (trial, time, dim).
+    variance
+        Mean variance of the members plus the variance of their means (trial, time, dim).
+    """
+
+    mean: Float[np.ndarray, "trial time dim"]
+    variance: Float[np.ndarray, "trial time dim"]
+
+
+class _Carry(NamedTuple):
+    states: Array
+    since: Array
+
+
+def predict(
+    network: Network,
+    values: tuple[Float[np.ndarray, "trial time _"], ...],
+    observed: tuple[Bool[np.ndarray, "trial time _"], ...],
+) -> Predicted:
+    """Causal prediction in every bin: that of a bin knows what was observed up to its end.
+
+    Parameters
+    ----------
+    network
+        Trained members.
+    values, observed
+        Per modality, in the unit of the recording, and which entries were observed.
+    """
+    trials, bins = values[0].shape[:2]
+    length = STRETCH if bins > STRETCH else bins + -bins % 64
+    hidden, members = network.weights["recurrent"].shape[2], len(network.weights["recurrent"])
+    carry = _Carry(
+        jnp.zeros((members, trials, hidden), jnp.result_type(float)),
+        jnp.full((trials, len(values)), jnp.inf, jnp.result_type(float)),
+    )
+    means, variances = [], []
+    for first in range(0, bins, length):
+        scaled, share = _stretch(network, values, observed, first, length)
+        carry, (mean, variance) = _predict(network.weights, scaled, share, network.scaling.fading, carry)
+        means.append(np.asarray(mean))
+        variances.append(np.asarray(variance))
+    return Predicted(*(np.concatenate(parts, axis=1)[:, :bins] for parts in (means, variances)))
+
+
+def _stretch(network: Network, values, observed, first: int, length: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Standardised values and shares of a stretch, time first, padded with missing bins."""
+    scaled, shares = [], []
+    for number, (array, mask) in enumerate(zip(values, observed, strict=True)):
+        mask = mask[:, first : first + length]
+        padding = ((0, length - mask.shape[1]), (0, 0), (0, 0))
+        part = network.scaling.apply(number, array[:, first : first + length], mask)
+        scaled.append(np.pad(np.swapaxes(part, 0, 1), padding))
+        shares.append(np.pad(np.swapaxes(mask.mean(axis=2, dtype=np.float32), 0, 1), padding[:2]))
+    dtype = jnp.result_type(float)
+    return [s.astype(dtype) for s in scaled], np.stack(shares, axis=-1).astype(dtype)
+
+
+@jax.jit
+def _predict(weights, values, share, fading, carry: _Carry):
+    dtype = share.dtype
+    inputs, since = assemble(values, share, jnp.asarray(fading, dtype), carry.since)
+
+    def one(weights, initial: Array):
+        states = hidden_states(weights, inputs, initial)
+        return states[-1], *outputs(weights, states)
+
+    last, mean, log_variance = jax.vmap(one)(jax.tree.map(lambda w: w.astype(dtype), weights), carry.states)
+    variance = jnp.mean(jnp.exp(log_variance), axis=0) + jnp.var(mean, axis=0)
+    found = tuple(jnp.swapaxes(a, 0, 1) for a in (jnp.mean(mean, axis=0), variance))
+    return _Carry(last, since), found

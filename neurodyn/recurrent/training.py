@@ -1,0 +1,267 @@
+"""Training of the members: windows drawn from the timeline, some with losses, validation on blocks kept out."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from neurodyn.errors import InputError
+from neurodyn.kernels.noise import quick
+from neurodyn.recurrent.config import RecurrentConfig
+from neurodyn.recurrent.inputs import Sequences
+from neurodyn.recurrent.network import assemble, draw_weights, hidden_states, outputs
+from neurodyn.training import LoopConfig, Outcome, Progress, running_average, train
+
+
+class Timeline(NamedTuple):
+    """The bins of a recording on the device."""
+
+    values: tuple[Array, ...]
+    share: Array
+    fading: Array
+    target: Array
+    scored: Array
+
+
+class TrainState(NamedTuple):
+    """What a stretch of steps takes and returns; every leaf has the members as its first axis, but the count."""
+
+    weights: Any
+    optimizer: optax.OptState
+    average: Any
+    step: Array
+
+
+def fit_members(
+    inner: Sequences,
+    held: Sequences,
+    config: RecurrentConfig,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Outcome[TrainState]:
+    """Train all members on the runs of ``inner``; the runs of ``held`` choose when to stop.
+
+    Parameters
+    ----------
+    inner, held
+        Two sets of runs on one timeline.
+    config
+        Sizes and course.
+    checkpoint
+        File that training is saved to and, if it exists, resumed from.
+    progress
+        Told the loss after each validation.
+
+    Returns
+    -------
+    Outcome whose ``parameters`` are the weights that were best on ``held``, averaged over the last steps.
+
+    Raises
+    ------
+    InputError
+        If there is no target, or no run has two bins.
+    NumericalError
+        If the loss stops being finite before anything could be kept.
+    """
+    if inner.target.shape[1] == 0:
+        raise InputError("there is no target to read out: name one when binning")
+    windows = Windows.of(inner, config.window)
+    inputs = sum(v.shape[1] for v in inner.values) + 2 * inner.share.shape[1]
+    timeline, whole = _on_device(inner), _padded(held)
+    start = _initial(inputs, inner.target.shape[1], config)
+
+    def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
+        drawn = windows.draw(config, number)
+        return _run_steps(
+            state, timeline, jnp.asarray(drawn), jnp.asarray(config.seed), config=_shape(config), bins=windows.bins
+        )
+
+    def validate(state: TrainState) -> tuple[Array, Any]:
+        kept = state.average if config.average else state.weights
+        return _validation(kept, timeline, *whole), kept
+
+    identity = {"config": asdict(config), "runs": [a.tolist() for a in (inner.starts, inner.lengths, held.starts)]}
+    epochs = -(-config.steps // config.validate_every)
+    return train(start, epoch, validate, LoopConfig(epochs, 1, config.patience, checkpoint, identity), progress)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Every place a window may start at."""
+
+    starts: Int[np.ndarray, " runs"]
+    choices: Int[np.ndarray, " runs"]
+    lengths: Int[np.ndarray, " runs"]
+    bins: int
+
+    @classmethod
+    def of(cls, sequences: Sequences, bins: int) -> "Windows":
+        """Windows of so many bins, or as long as the longest run; shorter runs are windows with an end."""
+        bins = min(bins, int(sequences.lengths.max()))
+        if bins < 2:
+            raise InputError("no trial is longer than one bin: a recurrent network needs sequences")
+        usable = sequences.lengths > 1
+        starts, lengths = sequences.starts[usable], sequences.lengths[usable]
+        return cls(starts, np.maximum(lengths - bins, 0) + 1, lengths, bins)
+
+    def draw(self, config: RecurrentConfig, number: int) -> Int[np.ndarray, "2 step member batch"]:
+        """First bins and lengths of the windows of each step, from (seed, number) alone.
+
+        A run is drawn in proportion to its bins: one shorter than a window counts as its share of one.
+        """
+        generator = np.random.default_rng([config.seed, number])
+        shape = (config.validate_every, config.members, config.batch)
+        weight = np.where(self.lengths < self.bins, self.lengths / self.bins, self.choices)
+        edges = np.cumsum(weight)
+        run = np.searchsorted(edges, generator.uniform(0, edges[-1], shape), side="right")
+        run = np.minimum(run, len(edges) - 1)
+        offset = generator.integers(0, self.choices[run])
+        return np.stack([self.starts[run] + offset, np.minimum(self.lengths[run], self.bins)])
+
+
+@partial(jax.jit, static_argnames=("config", "bins"), donate_argnames="state")
+def _run_steps(
+    state: TrainState,
+    timeline: Timeline,
+    drawn: Int[Array, "2 step member batch"],
+    seed: Int[Array, ""],
+    *,
+    config: RecurrentConfig,
+    bins: int,
+) -> tuple[TrainState, Float[Array, " step"]]:
+    """Gradient steps between two validations, in one compiled call; returns the mean loss of the members."""
+    optimizer = _optimizer(config)
+
+    def loss(weights: dict[str, Array], windows: Array, key: Array) -> Array:
+        return _loss(weights, timeline, windows, key, config, bins)
+
+    def step(state: TrainState, windows: Array) -> tuple[TrainState, Array]:
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step), config.members)
+        value, gradient = jax.vmap(jax.value_and_grad(loss))(state.weights, jnp.swapaxes(windows, 0, 1), keys)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
+            updates, optimizer_state = jax.vmap(optimizer.update)(gradient, state.optimizer, state.weights)
+        weights = optax.apply_updates(state.weights, updates)
+        average = running_average(state.average, weights, state.step, config.average)
+        return TrainState(weights, optimizer_state, average, state.step + 1), jnp.mean(value)
+
+    return jax.lax.scan(step, state, jnp.swapaxes(drawn, 0, 1))
+
+
+def _loss(
+    weights: dict[str, Array],
+    timeline: Timeline,
+    windows: Int[Array, "2 batch"],
+    key: Key[Array, ""],
+    config: RecurrentConfig,
+    bins: int,
+) -> Array:
+    """Squared error of the mean, and negative log-likelihood of the errors under the variance, of one member."""
+    starts, lengths = windows
+    offset = jnp.arange(bins)[:, None]
+    index = jnp.minimum(starts + offset, timeline.target.shape[0] - 1)
+    inside = offset < lengths
+    hide, drop, thin = jax.random.split(key, 3)
+    kept = _visible(hide, (bins, len(starts)), len(timeline.values), config) & inside[..., None]
+    share = jnp.where(kept, timeline.share[index], 0)
+    values = [jnp.where(kept[..., i, None], v[index], 0) for i, v in enumerate(timeline.values)]
+    inputs, _ = assemble(values, share, timeline.fading)
+    inputs = _thinned(drop, inputs, config.dropout)
+    states = hidden_states(weights, inputs, jnp.zeros((len(starts), config.hidden), inputs.dtype))
+    mean, log_variance = outputs(weights, _thinned(thin, states, config.dropout))
+    error = jnp.square(mean - timeline.target[index])
+    scored = (timeline.scored[index] & inside)[..., None]
+    misfit = error + 0.5 * (log_variance + jax.lax.stop_gradient(error) * jnp.exp(-log_variance))
+    return jnp.sum(jnp.where(scored, misfit, 0)) / (jnp.maximum(jnp.sum(scored), 1) * error.shape[-1])
+
+
+def _visible(
+    key: Key[Array, ""], shape: tuple[int, int], modalities: int, config: RecurrentConfig
+) -> Bool[Array, "time trial modality"]:
+    """Bins in which each modality is left visible: some windows lose bins at random, some one burst."""
+    bins, trials = shape
+    keys = jax.random.split(key, 4)
+    lossy = jax.random.uniform(keys[0], (trials, modalities)) < config.lossy
+    burst = jax.random.bernoulli(keys[1], 0.5, (trials, modalities))
+    ends = jax.random.uniform(keys[2], (2, trials, modalities), minval=-0.2, maxval=1.2) * bins
+    time = jnp.arange(bins)[:, None, None]
+    in_burst = (time >= jnp.min(ends, 0)) & (time < jnp.max(ends, 0))
+    at_random = ~_keep(keys[3], config.lost_bins, (bins, trials, modalities))
+    return ~(lossy & jnp.where(burst, in_burst, at_random))
+
+
+def _thinned(key: Key[Array, ""], values: Float[Array, "*shape"], share: float) -> Float[Array, "*shape"]:
+    """Values of which a share is set to zero, the others scaled up to make up for it."""
+    if not share:
+        return values
+    return jnp.where(_keep(key, share, values.shape), values / (1 - share), 0)
+
+
+def _keep(key: Key[Array, ""], share: float, shape: tuple[int, ...]) -> Bool[Array, "*shape"]:
+    """True with probability ``1 - share``, to 1/256: four decisions from each random word."""
+    size = int(np.prod(shape))
+    words = jax.random.bits(quick(key), (-(-size // 4),))
+    octets = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:size].reshape(shape)
+    return octets >= jnp.uint8(min(255, round(256 * share)))
+
+
+@jax.jit
+def _validation(
+    weights: dict[str, Array], timeline: Timeline, index: Int[Array, "time run"], counted: Bool[Array, "time run"]
+) -> Array:
+    """Mean squared error of the members' mean on the held-out runs, nothing hidden."""
+    values = [v[index] for v in timeline.values]
+    inputs, _ = assemble(values, timeline.share[index], timeline.fading)
+
+    def one(weights: dict[str, Array]) -> Array:
+        hidden = weights["recurrent"].shape[1]
+        return outputs(weights, hidden_states(weights, inputs, jnp.zeros((index.shape[1], hidden), inputs.dtype)))[0]
+
+    mean = jnp.mean(jax.vmap(one)(weights), axis=0)
+    error = jnp.mean(jnp.square(mean - timeline.target[index]), axis=-1)
+    return jnp.sum(jnp.where(counted, error, 0)) / jnp.maximum(jnp.sum(counted), 1)
+
+
+def _padded(held: Sequences) -> tuple[Array, Array]:
+    """Bins of the held-out runs side by side (time, run), and which of them count."""
+    offset = np.arange(int(held.lengths.max()))[:, None]
+    index = np.minimum(held.starts + offset, len(held.target) - 1)
+    counted = (offset >= held.lead) & (offset < held.lengths) & held.scored[index]
+    return jnp.asarray(index), jnp.asarray(counted)
+
+
+def _on_device(sequences: Sequences) -> Timeline:
+    dtype = jnp.result_type(float)
+    return Timeline(
+        tuple(jnp.asarray(v, dtype) for v in sequences.values),
+        jnp.asarray(sequences.share, dtype),
+        jnp.asarray(sequences.fading, dtype),
+        jnp.asarray(sequences.target, dtype),
+        jnp.asarray(sequences.scored),
+    )
+
+
+def _optimizer(config: RecurrentConfig) -> optax.GradientTransformation:
+    return optax.flatten(optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)))
+
+
+@partial(jax.jit, static_argnames=("inputs", "dims", "config"))
+def _draw(seed: Array, *, inputs: int, dims: int, config: RecurrentConfig) -> TrainState:
+    weights = draw_weights(jax.random.key(seed), inputs, dims, config)
+    optimizer = jax.vmap(_optimizer(config).init)(weights)
+    return TrainState(weights, optimizer, jax.tree.map(jnp.copy, weights), jnp.zeros((), jnp.int32))
+
+
+def _initial(inputs: int, dims: int, config: RecurrentConfig) -> TrainState:
+    return _draw(jnp.asarray(config.seed), inputs=inputs, dims=dims, config=_shape(config))
+
+
+def _shape(config: RecurrentConfig) -> RecurrentConfig:
+    """The settings that compiled steps depend on: another seed or number of steps is to compile nothing again."""
+    return replace(config, seed=0, steps=config.validate_every, patience=1)

@@ -1,0 +1,165 @@
+r"""Weights of several decoders of one target, and the variance of what they decode together, from held-out bins.
+
+Every decoder ("expert") predicts the target in bins that none of them was fitted on. Their weights are non-negative
+and may change with what has been lost lately: each bin has a share in a few *conditions* (everything observed; this or
+that modality lost), and each condition has its own weights.
+
+.. math::
+    \hat y_t = \sum_c \phi_c(t) \sum_e w_{ce}\, p_e(t), \qquad
+    \mathrm{var}_t = \beta_0 + \sum_j \beta_j\, f_j(t), \qquad w, \beta \ge 0
+
+Reference: Breiman (1996), Stacked regressions, Machine Learning 24.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import nnls
+
+from neurodyn.errors import InputError
+
+PRIOR_DEVIATION = 0.25
+"""How far weights are expected to lie from equal ones; it decides how strongly few held-out bins are trusted."""
+
+
+def fit_stack(
+    predictions: Float[np.ndarray, "bins experts dims"],
+    target: Float[np.ndarray, "bins dims"],
+    conditions: Float[np.ndarray, "bins conditions"],
+    independent: Float[np.ndarray, " dims"],
+) -> Float[np.ndarray, "conditions experts dims"]:
+    """Non-negative weights of the experts, for each condition and target dimension.
+
+    For each dimension the weights minimise ``|y - sum_ce phi_c w_ce p_e|^2 + penalty |w - 1/experts|^2`` over
+    ``w >= 0``: with little evidence they stay at the plain average.
+
+    Parameters
+    ----------
+    predictions
+        Of each expert, in bins that it was not fitted on, minus the training mean of the target.
+    target
+        The truth there, minus the same mean.
+    conditions
+        Share of each bin in each condition; each row adds up to 1.
+    independent
+        (dims,), how many of the bins count as independent (:func:`independent_bins`). The penalty is the noise variance
+        per independent bin over the prior variance of the weights.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or there are no bins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets.stacking import fit_stack
+    >>> truth = np.sin(np.arange(1000) / 9.0)[:, None]
+    >>> noise = np.random.default_rng(0).normal(size=(1000, 1))
+    >>> experts = np.stack([truth, truth + noise], axis=1)
+    >>> fit_stack(experts, truth, np.ones((1000, 1)), np.asarray([1000.0])).round(1)[0, :, 0].tolist()
+    [1.0, 0.0]
+    """
+    bins, experts, dims = predictions.shape
+    if bins == 0 or target.shape != (bins, dims) or len(conditions) != bins:
+        raise InputError(
+            "expected predictions (bins, experts, dims), target (bins, dims) and conditions (bins, n) of the same "
+            f"bins, got {predictions.shape}, {target.shape} and {conditions.shape}"
+        )
+    equal = np.full(conditions.shape[1] * experts, 1.0 / experts)
+    weights = [
+        _weights(
+            (conditions[:, :, None] * predictions[:, None, :, d]).reshape(bins, -1), target[:, d], equal, independent[d]
+        )
+        for d in range(dims)
+    ]
+    return np.stack(weights, axis=1).reshape(conditions.shape[1], experts, dims)
+
+
+def independent_bins(
+    errors: Float[np.ndarray, "trials time dims"], counted: Bool[np.ndarray, "trials time"]
+) -> Float[np.ndarray, " dims"]:
+    r"""How many independent bins errors that last are worth: ``n / (1 + 2 sum_k r_k)``.
+
+    ``r_k`` is the autocorrelation at a lag of k bins, about zero and not about the mean, since an error that never
+    changes is one sample; the sum ends where it first falls below 0.05.
+
+    Parameters
+    ----------
+    errors
+        Of a prediction on held-out runs.
+    counted
+        Bins that count.
+
+    Reference
+    ---------
+    Geyer (1992), Practical Markov chain Monte Carlo, Statistical Science 7.
+    """
+    masked = np.where(counted[..., None], errors, 0.0)
+    size = 2 * masked.shape[1]
+    spectrum = np.abs(np.fft.rfft(masked, size, axis=1)) ** 2
+    pairs = np.abs(np.fft.rfft(counted.astype(np.float64), size, axis=1)) ** 2
+    products = np.fft.irfft(spectrum.sum(axis=0), size, axis=0)[: masked.shape[1]]
+    count = np.fft.irfft(pairs.sum(axis=0), size)[: masked.shape[1], None]
+    covariance = products / np.maximum(np.round(count), 1)
+    correlation = covariance / np.maximum(covariance[:1], np.finfo(np.float64).tiny)
+    alike = np.cumprod(correlation > 0.05, axis=0).astype(bool)
+    lasting = 2 * np.sum(np.where(alike, correlation, 0), axis=0) - 1
+    return np.maximum(counted.sum() / np.maximum(lasting, 1), 1)
+
+
+def _weights(inputs: np.ndarray, target: np.ndarray, prior: np.ndarray, independent: float) -> np.ndarray:
+    noise = float(np.mean((target - inputs @ prior) ** 2))
+    penalty = noise * len(target) / max(independent, 1.0) / PRIOR_DEVIATION**2
+    gram = inputs.T @ inputs + max(penalty, 1e-9 * len(target)) * np.eye(inputs.shape[1])
+    towards = inputs.T @ target + penalty * prior
+    factor = cholesky(gram, lower=False)
+    return nnls(factor, solve_triangular(factor.T, towards, lower=True))[0]
+
+
+@dataclass(frozen=True)
+class VarianceModel:
+    """Variance of the decoded target as a non-negative combination of what makes it uncertain.
+
+    Parameters
+    ----------
+    constant
+        (dims,), variance where nothing is lost, in squared target units.
+    slopes
+        (features, dims), added per unit of each feature.
+    """
+
+    constant: Float[np.ndarray, " dims"]
+    slopes: Float[np.ndarray, "features dims"]
+
+    def variance(self, features: Float[np.ndarray, "*bins features dims"]) -> Float[np.ndarray, "*bins dims"]:
+        """Variance in every bin."""
+        return self.constant + np.sum(self.slopes * features, axis=-2)
+
+
+def fit_variance(
+    squares: Float[np.ndarray, "bins dims"], features: Float[np.ndarray, "bins features dims"]
+) -> VarianceModel:
+    """Fit a variance to squared errors by non-negative least squares; a tenth of the mean square stays constant.
+
+    Large variances have noisy squares: the rows are weighted by the inverse of a first fit's variance, once.
+
+    Parameters
+    ----------
+    squares
+        Squared errors of held-out bins.
+    features
+        What the variance may depend on, per target dimension; not negative.
+    """
+    constants, slopes = [], []
+    for d in range(squares.shape[1]):
+        least = 0.1 * float(squares[:, d].mean())
+        inputs = np.concatenate([np.ones((len(squares), 1)), features[:, :, d]], axis=1)
+        found = nnls(inputs, squares[:, d])[0]
+        weight = 1 / np.maximum(inputs @ found, least)
+        found = nnls(inputs * weight[:, None], squares[:, d] * weight)[0]
+        constants.append(max(found[0], least))
+        slopes.append(found[1:])
+    return VarianceModel(np.asarray(constants), np.stack(slopes, axis=1))

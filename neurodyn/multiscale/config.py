@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from neurodyn.errors import InputError
 from neurodyn.multiscale.likelihoods import likelihood
+from neurodyn.recurrent.config import RecurrentConfig
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ class DecoderConfig:
     model: ModelConfig
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    recurrent: RecurrentConfig | None = None
 
 
 def _positive(name: str, value: int | float) -> None:

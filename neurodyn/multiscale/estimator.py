@@ -21,17 +21,23 @@ from neurodyn.multiscale.config import (
     ObjectiveConfig,
     TrainingConfig,
 )
-from neurodyn.multiscale.fitted import Fitted, Readout, fit_readouts
+from neurodyn.multiscale.fitted import Fitted, Readout
 from neurodyn.multiscale.fitting import Trained, Training, fit_parameters, prepare
 from neurodyn.multiscale.inference import Network, expected_observations, look_ahead
+from neurodyn.multiscale.readouts import fit_readouts
 from neurodyn.multiscale.storage import load_fitted, provenance, save_fitted
 from neurodyn.multiscale.together import check_equal_shapes, faster_together, fit_together, groups_of
+from neurodyn.recurrent import InputScaling, RecurrentConfig, fit_members, sequences_of
+from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.training import Bar
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from neurodyn.realtime.decoder import RealtimeDecoder
+
+STEPS_PER_EPOCH = 100
+"""Most steps of the recurrent read-out for each epoch that ``training`` allows: one setting bounds both trainings."""
 
 SMOOTHNESS = {"poisson": 250.0, "gaussian": 5.0}
 """Default weight of the divergence between consecutive outputs (spec: 250 for spikes, 5 to 10 for the field)."""
@@ -51,6 +57,8 @@ class MultiscaleDecoder:
     memory: shortest and longest starting time constant of the latent modes, seconds.
     traces: time constants, seconds, of the fading memory of the observations that the target is read out from beside
         the latent states (see :mod:`neurodyn.multiscale.traces`); () for the states alone, as in the paper.
+    recurrent: settings of the gated recurrent network that decodes the target beside them; None leaves it out. Its
+        steps are bounded by 30 for each epoch of ``training``.
     objective, training: weights of the loss and course of the training.
     progress: whether a fit shows a progress bar.
     fitted_: what a fit found; None before.
@@ -68,6 +76,7 @@ class MultiscaleDecoder:
     linear_path: bool = True
     memory: tuple[float, float] = (0.1, 10.0)
     traces: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+    recurrent: RecurrentConfig | None = field(default_factory=RecurrentConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     progress: bool = True
@@ -88,6 +97,7 @@ class MultiscaleDecoder:
             fusion=(128,),
             linear_path=False,
             traces=(),
+            recurrent=None,
             objective=ObjectiveConfig(target=0.0, dropout=0.1, score_hidden=False),
             training=TrainingConfig(epochs=epochs, batch=32, average=0.0, patience=epochs, seed=seed),
         )
@@ -110,7 +120,7 @@ class MultiscaleDecoder:
         run = self._prepare(batch)
         progress = Bar(f"fit {'+'.join(batch.names)}") if self.progress else None
         path = None if checkpoint is None else Path(checkpoint)
-        return self._fitted_on(batch, run, fit_parameters(run, checkpoint=path, progress=progress))
+        return self._fitted_on(batch, run, fit_parameters(run, checkpoint=path, progress=progress), path)
 
     def fit_many(
         self,
@@ -202,11 +212,9 @@ class MultiscaleDecoder:
         distribution is Gaussian. NaN beyond a trial's end.
         """
         fitted, readout = self._fitted(), self._readout(smoothed)
-        stacked = batch.stacked()
-        estimates = fitted.estimate(batch, smooth=smoothed)
-        target = readout.predict(estimates)
-        deviation = np.broadcast_to(np.sqrt(readout.variance(estimates)), target.shape)
-        return labelled_target(batch, stacked, target, deviation, fitted.target_names)
+        evidence = fitted.evidence(batch, smooth=smoothed)
+        target = readout.predict(evidence)
+        return labelled_target(batch, batch.stacked(), target, np.sqrt(readout.variance(evidence)), fitted.target_names)
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
         """How well the batch is decoded, over all its scored bins.
@@ -278,7 +286,7 @@ class MultiscaleDecoder:
         memory = (model.memory[0] * fitted.width, model.memory[1] * fitted.width)
         return MultiscaleDecoder(
             model.latent, model.own, model.embedding, row.encoder, row.decoder, model.fusion, model.skip, memory,
-            tuple(bins * fitted.width for bins in model.traces),
+            tuple(bins * fitted.width for bins in model.traces), fitted.config.recurrent,
             fitted.config.objective, fitted.config.training, fitted_=fitted,
         )  # fmt: skip
 
@@ -303,10 +311,13 @@ class MultiscaleDecoder:
         check_usable(batch)
         return prepare(batch, Scaling.fit(batch), self._config(batch))
 
-    def _fitted_on(self, batch: MultimodalBatch, run: Training, trained: Trained) -> "MultiscaleDecoder":
+    def _fitted_on(
+        self, batch: MultimodalBatch, run: Training, trained: Trained, checkpoint: Path | None
+    ) -> "MultiscaleDecoder":
         """A copy with the trained model and its read-outs of the target."""
         network = Network(trained.graph, trained.outcome.parameters, trained.constants)
-        filtered, smoothed = fit_readouts(network, batch)
+        recurrent = self._recurrent_network(batch, run, checkpoint)
+        filtered, smoothed = fit_readouts(network, recurrent, run.scaling, batch, run.held_out, seed=self.training.seed)
         fitted = Fitted(
             config=run.config,
             network=network,
@@ -320,8 +331,25 @@ class MultiscaleDecoder:
             status=trained.outcome.status,
             provenance=provenance(batch),
             target_units=batch.target_units,
+            recurrent=recurrent,
         )
         return replace(self, fitted_=fitted)
+
+    def _recurrent_network(
+        self, batch: MultimodalBatch, run: Training, checkpoint: Path | None
+    ) -> RecurrentNetwork | None:
+        """The recurrent read-out, trained on the same bins as the model and stopped by the held-out ones."""
+        config = run.config.recurrent
+        if config is None or batch.n_dims == 0:
+            return None
+        scaling = InputScaling.fit(batch)
+        sequences = sequences_of(batch, scaling, run.scaling.target_mean, run.scaling.target_scale)
+        inner, held = (sequences.runs_of(part) for part in (run.trained_on, run.held_out))
+        path = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.recurrent")
+        progress = Bar(f"fit recurrent {'+'.join(batch.names)}") if self.progress else None
+        return RecurrentNetwork(
+            fit_members(inner, held, config, checkpoint=path, progress=progress).parameters, scaling
+        )
 
     def _config(self, batch: MultimodalBatch) -> DecoderConfig:
         rows = tuple(
@@ -346,7 +374,15 @@ class MultiscaleDecoder:
             skip=self.linear_path,
             traces=tuple(seconds / batch.width for seconds in self.traces),
         )
-        return DecoderConfig(model, self.objective, self.training)
+        return DecoderConfig(model, self.objective, self.training, self.recurrent_config())
+
+    def recurrent_config(self) -> RecurrentConfig | None:
+        """The settings of the recurrent read-out for this training's epochs and seed."""
+        if self.recurrent is None:
+            return None
+        steps = min(self.recurrent.steps, STEPS_PER_EPOCH * self.training.epochs)
+        every = min(self.recurrent.validate_every, steps)
+        return replace(self.recurrent, steps=steps, validate_every=every, seed=self.training.seed)
 
     def _fitted(self) -> Fitted:
         if self.fitted_ is None:
@@ -397,7 +433,8 @@ def _fit_group(
         trained = [fit_parameters(runs[0], checkpoint=files[0], progress=progress)]
     else:
         trained = fit_together(runs, _labels(tasks), checkpoints=files, progress=progress)
-    return [d._fitted_on(b, run, one) for (d, b), run, one in zip(tasks, runs, trained, strict=True)]
+    found = zip(tasks, runs, trained, files, strict=True)
+    return [d._fitted_on(b, run, one, file) for (d, b), run, one, file in found]
 
 
 def _bits(rates: np.ndarray, stacked: Stacked, name: str, ahead: int) -> float:

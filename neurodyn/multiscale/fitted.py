@@ -1,4 +1,4 @@
-"""A trained model with everything needed to decode with it: network, target read-out, names and units."""
+"""A trained model with everything needed to decode with it: network, read-outs of the target, names and units."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,46 +6,116 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.binning.batch import Modality, MultimodalBatch
+from neurodyn.binning.batch import Modality, MultimodalBatch, Stacked
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
-from neurodyn.multiscale.inference import Estimates, Network, estimate, estimate_both, readout_variance
-from neurodyn.targets.linear import LinearTarget, average_targets, fit_ridge, time_blocks
+from neurodyn.multiscale.inference import Estimates, Network, estimate, estimate_both
+from neurodyn.recurrent import Network as RecurrentNetwork
+from neurodyn.recurrent import Predicted, predict
+from neurodyn.targets import LinearTarget, VarianceModel, conditions, loss_memory
 from neurodyn.training import History
-
-RIDGE_BLOCKS = 10
-"""Blocks of training time among which the penalty of the target read-out is chosen."""
 
 PREDICTED_BINS = 2**14
 """Bins per trial that the target is read out in at once."""
 
 
 @dataclass(frozen=True)
-class Readout:
-    """Linear map from the model's states and the traces of its observations to the target, and how uncertain it is.
+class Evidence:
+    """What the target is read out from, in every bin of a batch (trial x time x ...).
 
-    Arguments
-    ---------
-    linear: fitted on the training bins; its residual covariance comes from held-out blocks of them.
-    usual_variance: mean over the training bins of ``diag(W' P W)``, the part of the residual variance that the
-        latent's own uncertainty explains; a bin with more uncertainty than that gets a wider interval.
+    Parameters
+    ----------
+    estimates
+        States and traces; the first ``n_states`` features are the states.
+    recurrent
+        Prediction of the recurrent network in target units, or None.
+    memory
+        Memory of what was lost (:func:`neurodyn.targets.loss_memory`).
+    modalities
+        How many there are.
     """
 
-    linear: LinearTarget
-    usual_variance: Float[np.ndarray, " dim"]
+    estimates: Estimates
+    recurrent: Predicted | None
+    memory: Float[np.ndarray, "trial time memory"]
+    modalities: int
 
-    def predict(self, estimates: Estimates) -> Float[np.ndarray, "trial time dim"]:
-        """Target in every bin; a stretch of bins at a time, since features are wide and in double precision."""
-        bins = range(0, estimates.latent.shape[1], PREDICTED_BINS)
-        return np.concatenate(
-            [self.linear.predict(estimates.bins(first, first + PREDICTED_BINS).features) for first in bins], axis=1
-        )
 
-    def variance(self, estimates: Estimates) -> np.ndarray:
-        """Predictive variance of the target for each bin (... x dim), in squared target units."""
-        excess = np.asarray(estimates.spread) - self.usual_variance
-        return np.diag(self.linear.residual_covariance) + np.maximum(excess, 0)
+@dataclass(frozen=True)
+class Readout:
+    """The target from several experts: ridge on the states, ridge on the traces, and the recurrent network.
+
+    Parameters
+    ----------
+    experts
+        Linear maps in the order of the features: the states first, then the traces. Models of format 2 have one map,
+        of all of them.
+    stack
+        (conditions, experts, dims), weights of the experts, the recurrent network last if there is one; one row of
+        conditions holds everywhere.
+    centre
+        (dims,), mean of the target in training, which weights do not touch.
+    usual_variance
+        (dims,), mean over the training bins of ``diag(W' P W)``, W the weights on the states: what exceeds it makes a
+        bin less certain than usual.
+    variance_model
+        From the features that :meth:`variance_features` lists to the variance.
+    """
+
+    experts: tuple[LinearTarget, ...]
+    stack: Float[np.ndarray, "conditions experts dims"]
+    centre: Float[np.ndarray, " dims"]
+    usual_variance: Float[np.ndarray, " dims"]
+    variance_model: VarianceModel
+
+    @classmethod
+    def of_one(cls, linear: LinearTarget, usual_variance: Float[np.ndarray, " dims"]) -> "Readout":
+        """A single linear map, whose residual variance grows by what the states are less certain of than usual."""
+        dims = len(linear.intercept)
+        variance = VarianceModel(np.diag(linear.residual_covariance).copy(), np.ones((1, dims)))
+        return cls((linear,), np.ones((1, 1, dims)), np.zeros(dims), usual_variance, variance)
+
+    def weights(self, states: int) -> Float[np.ndarray, "states dims"]:
+        """Weights on the states of the expert that reads them, whose variance ``diag(W' P W)`` is followed."""
+        return self.experts[0].weights[:states]
+
+    def predictions(self, evidence: Evidence) -> Float[np.ndarray, "trial time expert dim"]:
+        """What each expert decodes, minus the centre; a stretch of bins at a time, since features are wide."""
+        parts = []
+        for first in range(0, evidence.memory.shape[1], PREDICTED_BINS):
+            features = evidence.estimates.bins(first, first + PREDICTED_BINS).features
+            edges = np.cumsum([0, *(len(e.weights) for e in self.experts)])
+            linear = [e.predict(features[..., a:b]) for e, a, b in zip(self.experts, edges, edges[1:], strict=False)]
+            parts.append(np.stack(linear, axis=2) - self.centre)
+        found = np.concatenate(parts, axis=1)
+        if evidence.recurrent is None:
+            return found
+        return np.concatenate([found, (evidence.recurrent.mean - self.centre)[:, :, None]], axis=2)
+
+    def predict(self, evidence: Evidence) -> Float[np.ndarray, "trial time dim"]:
+        """Target in every bin: the experts with the weights of what has been lost lately."""
+        predictions = self.predictions(evidence)
+        if len(self.stack) == 1:
+            return self.centre + np.einsum("ed,bted->btd", self.stack[0], predictions)
+        shares = conditions(evidence.memory, evidence.modalities)
+        return self.centre + np.einsum("btc,ced,bted->btd", shares, self.stack, predictions)
+
+    def variance(self, evidence: Evidence) -> Float[np.ndarray, "trial time dim"]:
+        """Predictive variance of the target in every bin, in squared target units."""
+        features = variance_features(evidence, self.usual_variance)
+        return self.variance_model.variance(features[:, :, : len(self.variance_model.slopes)])
+
+
+def variance_features(
+    evidence: Evidence, usual_variance: Float[np.ndarray, " dims"]
+) -> Float[np.ndarray, "trial time feature dim"]:
+    """What the variance of the target depends on: the states' excess variance, the recurrent network's own, losses."""
+    shape = (*evidence.memory.shape[:2], len(usual_variance))
+    excess = np.maximum(np.asarray(evidence.estimates.spread, np.float64) - usual_variance, 0)
+    own = np.zeros(shape) if evidence.recurrent is None else evidence.recurrent.variance
+    losses = np.broadcast_to(evidence.memory[..., None], (*evidence.memory.shape, shape[-1]))
+    return np.concatenate([np.broadcast_to(excess, shape)[:, :, None], own[:, :, None], losses], axis=2)
 
 
 @dataclass(frozen=True)
@@ -64,6 +134,7 @@ class Fitted:
     status: str
     provenance: dict[str, Any]
     target_units: tuple[str, ...] = ()
+    recurrent: RecurrentNetwork | None = None
 
     def check(self, batch: MultimodalBatch) -> None:
         """Refuse a batch the model was not trained for.
@@ -91,33 +162,49 @@ class Fitted:
             if row.unit and found.unit and found.unit != row.unit:
                 raise InputError(f"modality '{row.name}' was fitted in {row.unit}, the batch is in {found.unit}")
 
+    def checked(self, batch: MultimodalBatch) -> MultimodalBatch:
+        """The batch with the modalities of the model in their order, if it is one that the model was trained for.
+
+        Raises
+        ------
+        InputError
+            As :meth:`check`.
+        """
+        self.check(batch)
+        return batch.with_modalities([m.name for m in self.modalities])
+
     def estimate(self, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
         """Every state in every bin of every trial (see :mod:`neurodyn.multiscale.inference`)."""
-        self.check(batch)
-        batch = batch.with_modalities([m.name for m in self.modalities])
-        filtered, smoothed = (None if r is None else r.linear.weights for r in (self.filtered, self.smoothed))
+        batch = self.checked(batch)
+        states = sum(self.config.model.states)
+        filtered, smoothed = (None if r is None else r.weights(states) for r in (self.filtered, self.smoothed))
         if smooth:
             return estimate_both(self.network, batch, filtered, smoothed)[1]
         return estimate(self.network, batch, filtered)
 
-
-def fit_readouts(network: Network, batch: MultimodalBatch) -> tuple[Readout | None, Readout | None]:
-    """Ridge regressions from filtered and from smoothed latents to the target, on the batch's scored bins."""
-    if batch.n_dims == 0:
-        return None, None
-    filtered, smoothed = estimate_both(network, batch)
-    return _fit_readout(batch, filtered), _fit_readout(batch, smoothed)
+    def evidence(self, batch: MultimodalBatch, *, smooth: bool) -> Evidence:
+        """What the target of every bin of a batch is read out from."""
+        batch = self.checked(batch)
+        return evidence_of(self.estimate(batch, smooth=smooth), self.recurrent, self.scaling, batch, batch.stacked())
 
 
-def _fit_readout(batch: MultimodalBatch, states: Estimates) -> Readout:
-    stacked = batch.stacked()
-    scored = stacked.scored()
-    blocks = np.zeros(scored.shape, int)
-    blocks[stacked.valid] = time_blocks(batch.lengths, RIDGE_BLOCKS)
-    target = np.asarray(stacked.target[scored], np.float64)
-    parts = [part for part in (states.states, np.asarray(states.traces, np.float64)) if part.shape[-1]]
-    linear = average_targets([fit_ridge(part[scored], target, blocks[scored]) for part in parts])
-    return Readout(linear, np.asarray(readout_variance(states.usual, linear.weights)))
+def evidence_of(
+    estimates: Estimates,
+    recurrent: RecurrentNetwork | None,
+    scaling: Scaling,
+    batch: MultimodalBatch,
+    stacked: Stacked,
+) -> Evidence:
+    """States, the recurrent network's prediction in target units, and what was lost, side by side."""
+    observed = tuple(stacked.observed[name] for name in batch.names)
+    seen = [np.asarray(mask.any(axis=-1)) for mask in observed]
+    memory = loss_memory(seen, [m.clock for m in batch.modalities])
+    predicted = None
+    if recurrent is not None:
+        found = predict(recurrent, tuple(stacked.observations[name] for name in batch.names), observed)
+        scale = np.asarray(scaling.target_scale, np.float64)
+        predicted = Predicted(scaling.target_mean + scale * found.mean, scale**2 * found.variance)
+    return Evidence(estimates, predicted, memory, len(observed))
 
 
 def _shortened(names: tuple[str, ...]) -> str:

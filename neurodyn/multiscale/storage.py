@@ -34,12 +34,16 @@ from neurodyn.multiscale.config import (
 from neurodyn.multiscale.fitted import Fitted, Readout
 from neurodyn.multiscale.fitting import build_model, split_model
 from neurodyn.multiscale.inference import Network
-from neurodyn.targets.linear import LinearTarget
+from neurodyn.recurrent import InputScaling, RecurrentConfig
+from neurodyn.recurrent import Network as RecurrentNetwork
+from neurodyn.recurrent.network import draw_weights
+from neurodyn.targets import LinearTarget, VarianceModel
+from neurodyn.targets.losses import TIMES
 from neurodyn.training import History, load_arrays, load_settings, save_checkpoint
 from neurodyn.versions import versions
 
 FORMAT = "neurodyn-model"
-VERSION = 2
+VERSION = 3
 SETTINGS = "model.json"
 
 _Settings = dict[str, Any]
@@ -82,6 +86,7 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
         "status": fitted.status,
         "provenance": fitted.provenance,
         "dtype": str(np.dtype(jnp.result_type(float))),
+        "readout": "stacked" if fitted.filtered is not None and len(fitted.filtered.stack) > 1 else "single",
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +176,13 @@ def _from_1(settings: _Settings) -> _Settings:
     return {**settings, "version": 2, "target_units": [], "sha256": ""}
 
 
-MIGRATIONS: dict[int, Callable[[_Settings], _Settings]] = {1: _from_1}
+def _from_2(settings: _Settings) -> _Settings:
+    """Version 2 read the target out with one linear map, and had no recurrent network."""
+    config = {**settings["config"], "recurrent": None}
+    return {**settings, "version": 3, "config": config, "readout": "single"}
+
+
+MIGRATIONS: dict[int, Callable[[_Settings], _Settings]] = {1: _from_1, 2: _from_2}
 """From each older version of the settings to the next."""
 
 
@@ -188,13 +199,14 @@ def _blank(settings: _Settings) -> Fitted:
         tuple(m.name for m in modalities if m.likelihood == "poisson"),
     )
     graph, parameters, constants = split_model(build_model(config, scaling))
-    states, past = sum(config.model.states), config.model.n_traces
-    filtered = _blank_readout(states + past, dims) if dims else None
-    smoothed = _blank_readout(states + 2 * past, dims) if dims else None
+    past = config.model.n_traces
+    blank = _blank_single if settings["readout"] == "single" else _blank_stacked
+    filtered, smoothed = (blank(config, traces, len(modalities)) if dims else None for traces in (past, 2 * past))
+    recurrent = _blank_recurrent(config.recurrent, modalities, dims) if dims and config.recurrent else None
     return Fitted(
         config, Network(graph, parameters, constants), scaling, modalities, tuple(settings["target_names"]),
         settings["width_seconds"], filtered, smoothed, History(**settings["history"]),
-        settings["status"], settings["provenance"], tuple(settings["target_units"]),
+        settings["status"], settings["provenance"], tuple(settings["target_units"]), recurrent,
     )  # fmt: skip
 
 
@@ -233,10 +245,33 @@ def _arrays(fitted: Fitted) -> dict[str, Any]:
             "target_scale": scaling.target_scale,
         },
         "readout": {
-            name: {**vars(readout.linear), "usual_variance": readout.usual_variance}
+            name: _readout_arrays(readout)
             for name, readout in (("filtered", fitted.filtered), ("smoothed", fitted.smoothed))
             if readout is not None
         },
+    } | ({} if fitted.recurrent is None else {"recurrent": _recurrent_arrays(fitted.recurrent)})
+
+
+def _readout_arrays(readout: Readout) -> dict[str, Any]:
+    """One linear map as format 2 wrote it, or all experts with their weights."""
+    if len(readout.stack) == 1:
+        return {**vars(readout.experts[0]), "usual_variance": readout.usual_variance}
+    return {
+        "experts": {str(i): dict(vars(expert)) for i, expert in enumerate(readout.experts)},
+        "stack": readout.stack,
+        "centre": readout.centre,
+        "usual_variance": readout.usual_variance,
+        "variance": dict(vars(readout.variance_model)),
+    }
+
+
+def _recurrent_arrays(network: RecurrentNetwork) -> dict[str, Any]:
+    scaling = network.scaling
+    return {
+        "weights": dict(network.weights),
+        "centre": {str(i): a for i, a in enumerate(scaling.centre)},
+        "scale": {str(i): a for i, a in enumerate(scaling.scale)},
+        "fading": scaling.fading,
     }
 
 
@@ -251,17 +286,53 @@ def _with_arrays(blank: Fitted, arrays: dict[str, Any]) -> Fitted:
         scaling=replace(blank.scaling, **arrays["scaling"]),
         filtered=readouts.get("filtered"),
         smoothed=readouts.get("smoothed"),
+        recurrent=None if blank.recurrent is None else _recurrent(blank.recurrent, arrays["recurrent"]),
     )
 
 
-def _readout(arrays: dict[str, np.ndarray]) -> Readout:
-    linear = {name: value for name, value in arrays.items() if name != "usual_variance"}
-    return Readout(LinearTarget(**linear), arrays["usual_variance"])
+def _recurrent(blank: RecurrentNetwork, arrays: dict[str, Any]) -> RecurrentNetwork:
+    centre, scale = (tuple(arrays[name][str(i)] for i in range(len(arrays[name]))) for name in ("centre", "scale"))
+    scaling = InputScaling(blank.scaling.counts, centre, scale, arrays["fading"])
+    return RecurrentNetwork(dict(arrays["weights"]), scaling)
 
 
-def _blank_readout(features: int, dims: int) -> Readout:
-    linear = LinearTarget(np.zeros((features, dims)), np.zeros(dims), np.zeros(dims), np.zeros((dims, dims)))
-    return Readout(linear, np.zeros(dims))
+def _readout(arrays: dict[str, Any]) -> Readout:
+    if "experts" not in arrays:
+        linear = {name: value for name, value in arrays.items() if name != "usual_variance"}
+        return Readout.of_one(LinearTarget(**linear), arrays["usual_variance"])
+    experts = tuple(LinearTarget(**arrays["experts"][str(i)]) for i in range(len(arrays["experts"])))
+    variance = VarianceModel(**arrays["variance"])
+    return Readout(experts, arrays["stack"], arrays["centre"], arrays["usual_variance"], variance)
+
+
+def _blank_linear(features: int, dims: int) -> LinearTarget:
+    return LinearTarget(np.zeros((features, dims)), np.zeros(dims), np.zeros(dims), np.zeros((dims, dims)))
+
+
+def _blank_single(config: DecoderConfig, traces: int, modalities: int) -> Readout:
+    dims = config.model.target
+    return Readout.of_one(_blank_linear(sum(config.model.states) + traces, dims), np.zeros(dims))
+
+
+def _blank_stacked(config: DecoderConfig, traces: int, modalities: int) -> Readout:
+    dims = config.model.target
+    experts = tuple(_blank_linear(n, dims) for n in (sum(config.model.states), traces) if n)
+    count = len(experts) + (config.recurrent is not None)
+    memories = len(TIMES) * (modalities + (modalities > 1))
+    variance = VarianceModel(np.zeros(dims), np.zeros((2 + memories, dims)))
+    return Readout(experts, np.zeros((modalities + 1, count, dims)), np.zeros(dims), np.zeros(dims), variance)
+
+
+def _blank_recurrent(config: RecurrentConfig, modalities: tuple[Modality, ...], dims: int) -> RecurrentNetwork:
+    channels = [m.n_channels for m in modalities]
+    scaling = InputScaling(
+        tuple(m.likelihood == "poisson" for m in modalities),
+        tuple(np.zeros(n, np.float32) for n in channels),
+        tuple(np.ones(n, np.float32) for n in channels),
+        np.ones(len(modalities), np.float32),
+    )
+    shapes = jax.eval_shape(lambda key: draw_weights(key, scaling.n_inputs, dims, config), jax.random.key(0))
+    return RecurrentNetwork({name: np.zeros(a.shape, a.dtype) for name, a in shapes.items()}, scaling)
 
 
 def _config(settings: dict[str, Any]) -> DecoderConfig:
@@ -272,6 +343,7 @@ def _config(settings: dict[str, Any]) -> DecoderConfig:
         ModelConfig(**{**model, "modalities": rows}),
         ObjectiveConfig(**_tuples(settings["objective"])),
         TrainingConfig(**_tuples(settings["training"])),
+        None if settings["recurrent"] is None else RecurrentConfig(**settings["recurrent"]),
     )
 
 

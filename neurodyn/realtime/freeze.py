@@ -38,6 +38,7 @@ def freeze(fitted: "Fitted") -> Frozen:
         emissions = [np.asarray(own.emission, np.float64) for own in dynamics.modalities]
         arrays |= _network("fusion", model.fusion.network, reads=_block_diagonal(emissions))
     arrays |= _readout(fitted)
+    arrays |= _recurrent(fitted)
     if fitted.config.model.traces:
         arrays["decays"] = np.asarray(model.decays())
     return Frozen.pack(_settings(fitted), arrays, np.asarray(dynamics.backbone.transition).dtype)
@@ -141,15 +142,43 @@ def _dynamics(prefix: str, parameters: Any) -> dict[str, np.ndarray]:
 
 
 def _readout(fitted: "Fitted") -> dict[str, np.ndarray]:
-    """Weights (dim, feature) on what stands in the runner's state: the offset is the weight of its first one."""
+    """Weights (expert x dim, feature) on what stands in the runner's state; its first one has the offset as weight."""
     readout, states = fitted.filtered, fitted.config.model.states
     features = sum(states) + fitted.config.model.n_traces
-    weights = np.zeros((features, 0)) if readout is None else readout.linear.weights
-    dims = weights.shape[1]
-    offset = np.zeros(0) if readout is None else readout.linear.intercept
-    parts = np.split(weights, [states[0], sum(states)])
-    return {
-        "readout/weights": np.vstack([parts[0], offset[None], parts[1], np.zeros((1, dims)), parts[2]]).T,
-        "readout/residual": np.zeros(0) if readout is None else np.diag(readout.linear.residual_covariance),
-        "readout/usual": np.zeros(0) if readout is None else readout.usual_variance,
+    if readout is None:
+        nothing = np.zeros(0)
+        return {
+            "readout/weights": np.zeros((0, features + 2)), "readout/residual": nothing, "readout/usual": nothing,
+        }  # fmt: skip
+    rows, first = [], 0
+    for expert in readout.experts:
+        weights = np.zeros((features, len(expert.intercept)))
+        weights[first : first + len(expert.weights)] = expert.weights
+        parts, no = np.split(weights, [states[0], sum(states)]), np.zeros((1, len(expert.intercept)))
+        rows.append(np.vstack([parts[0], expert.intercept[None], parts[1], no, parts[2]]).T)
+        first += len(expert.weights)
+    model = readout.variance_model
+    arrays = {"readout/weights": np.vstack(rows), "readout/usual": readout.usual_variance}
+    if len(readout.stack) == 1:
+        return arrays | {"readout/residual": model.constant}
+    return arrays | {
+        "readout/stack": readout.stack,
+        "readout/centre": readout.centre,
+        "readout/constant": model.constant,
+        "readout/slopes": model.slopes,
     }
+
+
+def _recurrent(fitted: "Fitted") -> dict[str, np.ndarray]:
+    """The recurrent network's weights, the outputs of each member in one matrix."""
+    if fitted.recurrent is None:
+        return {}
+    weights, scaling = fitted.recurrent.weights, fitted.recurrent.scaling
+    arrays = {name: weights[name] for name in ("embed", "input", "recurrent", "bias", "gated_bias")}
+    arrays["output"] = np.concatenate([weights["mean"], weights["spread"]], axis=1)
+    arrays["output_bias"] = np.concatenate([weights["mean_bias"], weights["spread_bias"]], axis=1)
+    for i, (centre, scale) in enumerate(zip(scaling.centre, scaling.scale, strict=True)):
+        arrays |= {f"centre/{i}": centre, f"inverse_scale/{i}": 1 / np.asarray(scale, np.float64)}
+    arrays |= {"fading": scaling.fading, "target_mean": fitted.scaling.target_mean}
+    arrays["target_scale"] = fitted.scaling.target_scale
+    return {f"recurrent/{name}": array for name, array in arrays.items()}

@@ -41,6 +41,16 @@ error in a covariance fades, within the filter's memory of at most some thousand
 """
 PRIOR = 0.05
 """Weight of a trace's mean, as in neurodyn.multiscale.traces."""
+TIMES = (2.0, 6.0, 18.0, 54.0)
+"""Time constants of the memory of lost samples, bins, as in neurodyn.targets.losses."""
+WEIGHED = 2
+"""Which of them the weights of the experts follow, as there."""
+LIMIT = 8.0
+"""Most deviations from its mean that an input of the recurrent network may have, as in neurodyn.recurrent.inputs."""
+NEVER = 1e9
+"""Bins since the last sample of a modality that has had none."""
+LOG_VARIANCE = (-8.0, 4.0)
+"""Bounds of the recurrent network's log variance, as in neurodyn.recurrent.network."""
 MAX_INFLATION = 2.0
 """Most that inputs are scaled up to make up for missing channels, as in neurodyn.multiscale.modality_encoder."""
 
@@ -547,6 +557,153 @@ class Traces:
         np.divide(self._memory[: len(self._prior)], self._divisor, out=self._features)
 
 
+class Losses:
+    """What was lost lately, as a fading memory (neurodyn.targets.losses), for the weights and the variance.
+
+    Parameters
+    ----------
+    clocks
+        Bins from one sample to the next, of each modality.
+    since, memory
+        Where the bins since the last sample (modalities,) and the memory live: time constants of each modality, then of
+        all at once if there are several.
+    """
+
+    def __init__(self, clocks: list[int], since: np.ndarray, memory: np.ndarray) -> None:
+        self._clocks = np.asarray(clocks, since.dtype)
+        self._since, self._memory = since, memory
+        self._rows = memory.reshape(-1, len(TIMES))
+        self._decay = np.exp(-1 / np.asarray(TIMES)).astype(memory.dtype)
+        self._gain = 1 - self._decay
+        self._lost = np.empty((len(self._rows), 1), memory.dtype)
+        self._follows = self._rows[: len(clocks), WEIGHED]
+        self._shares = np.empty(len(clocks) + 1, memory.dtype)
+
+    def step(self, seen: list[bool]) -> None:
+        """Take in which modalities had a sample in this bin."""
+        since, lost, count = self._since, self._lost, len(self._clocks)
+        since += 1
+        since[seen] = 0
+        np.greater_equal(since, self._clocks, out=lost[:count, 0], casting="unsafe")
+        if len(lost) > count:
+            lost[count] = lost[:count].min()
+        self._rows *= self._decay
+        self._rows += lost * self._gain
+
+    def conditions(self) -> np.ndarray:
+        """Share of this bin in "everything observed" and in "this modality lost"."""
+        worst, total = self._follows.max(), self._follows.sum()
+        self._shares[0] = 1 - worst
+        np.multiply(self._follows, worst / total if total > 0 else 0.0, out=self._shares[1:])
+        return self._shares
+
+
+class Recurrent:
+    """The gated recurrent network that decodes beside the linear read-outs (neurodyn.recurrent), all members at once.
+
+    Sigmoids are ``(1 + tanh(x / 2)) / 2``: the halves stand in the weights of reset and update gate.
+
+    Parameters
+    ----------
+    arrays
+        ``embed`` (member, embedding, input), ``input`` and ``recurrent`` (member, 3 hidden, ...), ``bias``,
+        ``gated_bias``, ``output`` (member, 2 dims, hidden), ``output_bias``; ``centre/i`` and ``inverse_scale/i`` of
+        each modality's channels, ``fading``, ``target_mean`` and ``target_scale``.
+    counts
+        Whether each modality is counts.
+    state, since
+        Where the members' states (member x hidden) and the bins since each modality's last sample live.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], counts: list[bool], state: np.ndarray, since: np.ndarray
+    ) -> None:
+        recurrent, dtype = arrays["recurrent"], arrays["recurrent"].dtype
+        members, _, hidden = recurrent.shape
+        halves = np.repeat(np.asarray([0.5, 0.5, 1.0], dtype), hidden)
+        self._embed = arrays["embed"].reshape(-1, arrays["embed"].shape[-1])
+        self._input = [np.ascontiguousarray(halves[:, None] * w) for w in arrays["input"]]
+        self._recurrent = [np.ascontiguousarray(halves[:, None] * w) for w in recurrent]
+        self._bias, self._gated_bias = halves * arrays["bias"], arrays["gated_bias"]
+        self._output, self._output_bias = list(arrays["output"]), arrays["output_bias"]
+        self._centre, self._shrink = numbered(arrays, "centre"), numbered(arrays, "inverse_scale")
+        self._counts, self._fading, self._since = counts, arrays["fading"], since
+        self._mean, self._scale = arrays["target_mean"], arrays["target_scale"]
+        self.hidden, self.state = hidden, state.reshape(members, hidden)
+        self._inputs = np.zeros(self._embed.shape[1], dtype)
+        edges = np.cumsum([0, *(len(c) for c in self._centre)])
+        self._values = [self._inputs[a:b] for a, b in pairwise(edges)]
+        self._share = self._inputs[edges[-1] : edges[-1] + len(counts)]
+        self._age = self._inputs[edges[-1] + len(counts) :]
+        self._embedded = np.empty(len(self._embed), dtype)
+        self._parts = self._embedded.reshape(members, -1)
+        self._drive, self._back = (np.empty((members, 3 * hidden), dtype) for _ in range(2))
+        self._found = np.empty((members, self._output_bias.shape[1]), dtype)
+
+    def forget(self) -> None:
+        """A new bin, in which nothing has been seen yet."""
+        self._inputs[:] = 0
+
+    def add(self, number: int, values: np.ndarray, observed: np.ndarray, count: int) -> None:
+        """Take in a bin of one modality, in the unit of the recording."""
+        inputs = self._values[number]
+        if self._counts[number]:
+            np.sqrt(np.maximum(values, 0), out=inputs)
+            inputs -= self._centre[number]
+        else:
+            np.subtract(values, self._centre[number], out=inputs)
+        inputs *= self._shrink[number]
+        np.maximum(inputs, -LIMIT, out=inputs)
+        np.minimum(inputs, LIMIT, out=inputs)
+        if count < len(inputs):
+            inputs[~observed] = 0
+        self._share[number] = count / len(inputs)
+
+    def step(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the target, from the inputs as they stand."""
+        hidden, state, drive, back = self.hidden, self.state, self._drive, self._back
+        np.divide(self._since, self._fading, out=self._age)
+        np.negative(self._age, out=self._age)
+        np.exp(self._age, out=self._age)
+        np.subtract(1, self._age, out=self._age)
+        np.dot(self._embed, self._inputs, out=self._embedded)
+        for member, (weights, feedback) in enumerate(zip(self._input, self._recurrent, strict=True)):
+            np.dot(weights, self._parts[member], out=drive[member])
+            np.dot(feedback, state[member], out=back[member])
+        drive += self._bias
+        gates = drive[:, : 2 * hidden]
+        gates += back[:, : 2 * hidden]
+        np.tanh(gates, out=gates)
+        gates += 1
+        gates *= 0.5
+        new, fed_back = drive[:, 2 * hidden :], back[:, 2 * hidden :]
+        fed_back += self._gated_bias
+        fed_back *= gates[:, :hidden]
+        new += fed_back
+        np.tanh(new, out=new)
+        state -= new
+        state *= gates[:, hidden:]
+        state += new
+        return self.last
+
+    @property
+    def last(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the target in the last bin, from the states as they stand."""
+        for member, weights in enumerate(self._output):
+            np.dot(weights, self.state[member], out=self._found[member])
+        return self._mixture()
+
+    def _mixture(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean of the members, and their mean variance plus the variance of their means, in target units."""
+        found = self._found + self._output_bias
+        means, logs = found[:, : len(self._mean)], found[:, len(self._mean) :]
+        variances = np.exp(np.minimum(np.maximum(logs, LOG_VARIANCE[0]), LOG_VARIANCE[1]))
+        mean = means.sum(axis=0) / len(means)
+        means = means - mean
+        variance = (variances + means * means).sum(axis=0) / len(means)
+        return self._mean + self._scale * mean, self._scale * self._scale * variance
+
+
 # The decoder --------------------------------------------------------------------------------------------------
 
 
@@ -638,9 +795,8 @@ class Runner:
         self._weights = arrays["readout/weights"]
         means = self._build_state(settings["states"], settings["traces"])
         self._build_filters(means, capacity, same)
+        self._build_readout()
         self._rehearsal = {m.name: np.zeros(m.channels, self.dtype) for m in self.modalities}
-        self._least = NORMAL_95**2 * np.asarray(arrays["readout/residual"], np.float64)
-        self._offset = self._least - NORMAL_95**2 * np.asarray(arrays["readout/usual"], np.float64)
         self.reset()
 
     def _build_state(self, states: list[int], scales: int) -> list[np.ndarray]:
@@ -652,15 +808,24 @@ class Runner:
         channels = [m.channels for m in self.modalities]
         traces = scales * sum(channels)
         starts = [0, *(1 + np.cumsum(states[:-1])).tolist()]
-        past = sum(states) + 2
-        self.state = np.zeros(past + 3 * traces, self.dtype)
+        past, count = sum(states) + 2, len(self.modalities)
+        memories = len(TIMES) * (count + (count > 1)) if "readout/stack" in self.frozen.arrays else 0
+        shape = (
+            self.frozen.arrays["recurrent/recurrent"].shape
+            if "recurrent/recurrent" in self.frozen.arrays
+            else (0, 0, 0)
+        )
+        ends = np.cumsum([past + 3 * traces, count, memories, shape[0] * shape[2]])
+        self.state = np.zeros(ends[-1], self.dtype)
+        self._since, self._memory, self._hidden = (self.state[a:b] for a, b in pairwise(ends))
         self._ones = np.asarray([states[0], past - 1])
         self._features = self.state[: past + traces]
         self._own = self.state[states[0] + 1 : past]
         self._traces = None
         if traces:
             decays = self.frozen.arrays["decays"]
-            self._traces = Traces(decays, channels, self._features[past:], self.state[past + traces :])
+            kept = self.state[past + traces : past + 3 * traces]
+            self._traces = Traces(decays, channels, self._features[past:], kept)
         return [self.state[a : a + n] for a, n in zip(starts, states, strict=True)]
 
     def _build_filters(self, means: list[np.ndarray], capacity: int, same: float | None) -> None:
@@ -668,7 +833,7 @@ class Runner:
         arrays, filters, first = self.frozen.arrays, [], 0
         for prefix, mean in zip(["backbone", *(f"{i}/dynamics" for i in range(len(means) - 1))], means, strict=True):
             own = under(arrays, prefix)
-            readout = self._weights[:, first : first + len(mean)]
+            readout = self._weights[: self._dims, first : first + len(mean)]
             filters.append(Filter(own, GainTable(own, readout, self.dtype, capacity=capacity, same=same), mean))
             first += len(mean) + (first == 0)
         self.filters, self.backbone = filters, filters[0]
@@ -680,6 +845,35 @@ class Runner:
         first_stage.output = self.backbone.embedding
         count = len(self.modalities)
         self._decoders = [numbered(arrays, f"{i}/decoder") for i in range(count)]
+
+    @property
+    def _dims(self) -> int:
+        return len(self.frozen.settings["target_names"])
+
+    def _build_readout(self) -> None:
+        """Weights of the experts, the variance of what they decode, and the recurrent network.
+
+        Decoders exported before there were several experts have one linear map: its residual variance, and what the
+        states' variance exceeds the usual one by.
+        """
+        arrays, dims = self.frozen.arrays, self._dims
+        self._usual = NORMAL_95**2 * np.asarray(arrays["readout/usual"], np.float64)
+        self._stack = self._losses = self._recurrent = None
+        if "readout/stack" not in arrays:
+            self._constant = NORMAL_95**2 * np.asarray(arrays["readout/residual"], np.float64)
+            self._excess = np.ones(dims)
+            return
+        self._stack = arrays["readout/stack"].reshape(len(arrays["readout/stack"]), -1)
+        self._centre = arrays["readout/centre"]
+        self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
+        slopes = np.asarray(arrays["readout/slopes"], np.float64)
+        # The states' excess comes times 1.96^2 out of the tables of gains.
+        self._excess, self._own, self._slopes = slopes[0], NORMAL_95**2 * slopes[1], NORMAL_95**2 * slopes[2:].T
+        clocks = [row["clock"] for row in self.frozen.settings["modalities"]]
+        self._losses = Losses(clocks, self._since, self._memory)
+        if "recurrent/recurrent" in arrays:
+            own = under(arrays, "recurrent")
+            self._recurrent = Recurrent(own, [m.counts for m in self.modalities], self._hidden, self._since)
 
     @property
     def dtype(self) -> np.dtype:
@@ -698,6 +892,7 @@ class Runner:
         """Forget everything seen: the next bin is the first of a session. The tables of gains are kept."""
         self.state[:] = 0
         self.state[self._ones] = 1
+        self._since[:] = NEVER
         for part in self.filters:
             part.reset()
 
@@ -739,7 +934,7 @@ class Runner:
         begin = 0.0 if clock is None else clock()
         with np.errstate(over="ignore"):
             seen = self._take_in(self._arrays(observations))
-            target, half = self._target([part.spread() for part in self.filters])
+            target, half = self._target([part.spread() for part in self.filters], self._decode_recurrently())
         latent, covariance = self.backbone.mean.copy(), self.backbone.covariance
         rates = Rates(self._rates, latent)
         lower, upper = target - half, target + half
@@ -750,7 +945,10 @@ class Runner:
     def _take_in(self, arrays: list[np.ndarray | None]) -> tuple[str, ...]:
         """Encoders, filters, fusion, backbone and traces of one bin; returns the modalities seen."""
         seen: list[str] = []
-        traces = self._traces
+        flags = [False] * len(arrays)
+        traces, recurrent = self._traces, self._recurrent
+        if recurrent is not None:
+            recurrent.forget()
         if traces is not None:
             traces.fade()
         for i, (row, values) in enumerate(zip(self.modalities, arrays, strict=True)):
@@ -761,6 +959,9 @@ class Runner:
                     traces.add(i, scaled, observed)
             if count:
                 seen.append(row.name)
+                flags[i] = True
+                if recurrent is not None and values is not None:
+                    recurrent.add(i, values, observed, count)
                 row.embed(count)
             if row.filter is not None:
                 row.filter.step(count > 0)
@@ -769,16 +970,42 @@ class Runner:
         if self._fusion is not None:
             self._fusion()
         self.backbone.step(self._fusion is not None or bool(seen))
+        if self._losses is not None:
+            self._losses.step(flags)
         return tuple(seen)
 
-    def _target(self, spreads: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Decoded target, and half the width of its interval, from the features as they stand."""
-        square = self._offset + spreads[0]
+    def _decode_recurrently(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The recurrent network's mean and variance of the target in this bin, if there is one."""
+        return None if self._recurrent is None else self._recurrent.step()
+
+    def _target(
+        self, spreads: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Decoded target, and half the width of its interval, from the features as they stand.
+
+        Parameters
+        ----------
+        spreads
+            Share of each state in the squared half width.
+        own
+            Mean and variance by the recurrent network.
+        """
+        square = spreads[0] - self._usual
         for spread in spreads[1:]:
             square += spread
-        np.maximum(square, self._least, out=square)
-        half = np.sqrt(square, out=square)
-        return np.dot(self._weights, self._features), half
+        np.maximum(square, 0, out=square)
+        square *= self._excess
+        square += self._constant
+        linear = np.dot(self._weights, self._features)
+        if self._stack is None or self._losses is None:
+            return linear, np.sqrt(square, out=square)
+        square += self._slopes @ self._memory
+        experts = linear.reshape(-1, self._dims) - self._centre
+        if own is not None:
+            square += self._own * own[1]
+            experts = np.concatenate([experts, (own[0] - self._centre)[None]])
+        weights = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
+        return self._centre + (weights * experts).sum(axis=0), np.sqrt(square, out=square)
 
     def _arrays(self, observations: Mapping[str, Any]) -> list[np.ndarray | None]:
         """The observations in the order of the modality table, checked; None where missing."""
@@ -814,7 +1041,7 @@ class Runner:
                 part.mean[:] = mean
             self._fade(bins)
             spreads = [p.table.spread_of(c) for p, (_, c) in zip(self.filters, beliefs, strict=True)]
-            target, half = self._target(spreads)
+            target, half = self._target(spreads, self._recurrent_ahead(bins))
         finally:
             self.state[:] = kept
         mean, covariance = beliefs[0][0].copy(), beliefs[0][1]
@@ -832,6 +1059,17 @@ class Runner:
             for _ in range(bins):
                 self._traces.fade()
             self._traces.average()
+
+    def _recurrent_ahead(self, bins: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The recurrent network's decoding after so many bins without observations, and the memory of their loss."""
+        found = None if self._recurrent is None else self._recurrent.last
+        for _ in range(bins):
+            if self._losses is not None:
+                self._losses.step([False] * len(self.modalities))
+            if self._recurrent is not None:
+                self._recurrent.forget()
+                found = self._recurrent.step()
+        return found
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything the next step depends on, copied."""

@@ -4,11 +4,16 @@ import jax
 import numpy as np
 
 from neurodyn.binning import MultimodalBatch, Scaling
+from neurodyn.binning.folds import validation_split
 from neurodyn.multiscale.config import DecoderConfig, ModalityConfig, ModelConfig
-from neurodyn.multiscale.fitted import Fitted, fit_readouts
+from neurodyn.multiscale.fitted import Fitted
 from neurodyn.multiscale.fitting import build_model, split_model
 from neurodyn.multiscale.inference import Network
+from neurodyn.multiscale.readouts import fit_readouts
 from neurodyn.realtime.runner import Frozen
+from neurodyn.recurrent import InputScaling, RecurrentConfig
+from neurodyn.recurrent import Network as RecurrentNetwork
+from neurodyn.recurrent.network import draw_weights
 from neurodyn.training import History
 
 
@@ -16,14 +21,26 @@ def untrained(batch: MultimodalBatch, **sizes) -> Fitted:
     """A fitted model but for the fit: weights and dynamics are random, scaling and read-outs those of the batch."""
     widths = {name: sizes.pop(name, (6, 5)) for name in ("encoder", "decoder")}
     rows = tuple(ModalityConfig(m.name, m.n_channels, m.likelihood, **widths) for m in batch.modalities)
-    config = DecoderConfig(ModelConfig(rows, **{"target": batch.n_dims, "memory": (1.0, 50.0), **sizes}))
+    settings = RecurrentConfig(hidden=7, members=3, embedding=5) if sizes.pop("recurrent", True) else None
+    model = ModelConfig(rows, **{"target": batch.n_dims, "memory": (1.0, 50.0), **sizes})
+    config = DecoderConfig(model, recurrent=settings)
     scaling = Scaling.fit(batch)
     graph, parameters, constants = split_model(build_model(config, scaling))
     network = Network(graph, _shaken(parameters), constants)
+    recurrent = None if settings is None else untrained_recurrent(batch, settings)
+    held = validation_split(batch, 0.3, 10.0)[1]
+    readouts = fit_readouts(network, recurrent, scaling, batch, held)
     return Fitted(
-        config, network, scaling, batch.modalities, batch.target_names, batch.width,
-        *fit_readouts(network, batch), History(), "", {},
+        config, network, scaling, batch.modalities, batch.target_names, batch.width, *readouts, History(), "", {},
+        recurrent=recurrent,
     )  # fmt: skip
+
+
+def untrained_recurrent(batch: MultimodalBatch, config: RecurrentConfig) -> RecurrentNetwork:
+    """A recurrent read-out with random weights in every place."""
+    scaling = InputScaling.fit(batch)
+    weights = draw_weights(jax.random.key(1), scaling.n_inputs, batch.n_dims, config)
+    return RecurrentNetwork(jax.tree.map(np.asarray, _shaken(weights)), scaling)
 
 
 def _shaken(parameters):

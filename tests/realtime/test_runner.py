@@ -11,21 +11,50 @@ import scipy.linalg
 from oracles.frozen_decoder import random_bins, random_frozen, untrained
 
 import neurodyn.realtime.runner
+from neurodyn.binning import MultimodalBatch
 from neurodyn.errors import InputError
+from neurodyn.multiscale.fitted import variance_features
 from neurodyn.realtime import Frozen, RealtimeDecoder, Runner
 from neurodyn.realtime.freeze import export, freeze
+from neurodyn.targets import conditions
 
 SHAPES = {
     "as published": {"latent": 4, "own": 4, "embedding": 4, "fusion": (6,), "skip": False},
     "own sizes": {"latent": 5, "own": 3, "embedding": 2, "fusion": (6, 7), "traces": (2.0, 30.0)},
+    "no recurrent network": {"latent": 3, "own": 3, "embedding": 3, "traces": (4.0,), "recurrent": False},
     "linear": {"latent": 3, "own": 4, "embedding": 5, "fusion": (), "encoder": (), "decoder": ()},
 }
 
 
+def as_batch(fitted, given):
+    """The bins as one trial of a batch."""
+    rows = {
+        m.name: [np.full(m.n_channels, np.nan) if b[m.name] is None else b[m.name] for b in given]
+        for m in fitted.modalities
+    }
+    return MultimodalBatch.from_arrays(
+        {name: np.asarray(values)[None] for name, values in rows.items()},
+        width=fitted.width,
+        likelihoods={m.name: m.likelihood for m in fitted.modalities},
+        channels={m.name: m.channels for m in fitted.modalities},
+        clocks={m.name: m.clock for m in fitted.modalities},
+        target=np.arange(2.0 * len(given)).reshape(1, -1, 2)[:, :, :1].repeat(len(fitted.target_names), 2),
+        target_names=fitted.target_names,
+    )
+
+
 def model_steps(fitted, given):
-    """Latent, its covariance, target, its variance and the states' share of it, by the model's own step."""
+    """Latent, its covariance, target, its variance and the states' share of it.
+
+    States, traces and covariances come from the model's own step; the recurrent network's prediction from the whole
+    sequence at once; experts are added up here by the definition.
+    """
     model = fitted.network.model()
     dynamics, readout = model.freeze(), fitted.filtered
+    evidence = fitted.evidence(as_batch(fitted, given), smooth=False)
+    shares = conditions(evidence.memory, len(fitted.modalities))[0]
+    features = variance_features(evidence, readout.usual_variance)[0]
+    position = iter(range(len(given)))
     state, step = model.initial_state(dynamics), jax.jit(lambda s, v, o: model.step(dynamics, s, v, o))
     for bin_ in given:
         values, observed = {}, {}
@@ -35,11 +64,16 @@ def model_steps(fitted, given):
             values[row.name] = np.where(observed[row.name], full, 0).astype(jax.numpy.result_type(float))
         state, output = step(state, values, observed)
         latent = output.states[0]
-        features = np.concatenate([*(s.mean for s in output.states), output.traces])
-        target = features @ readout.linear.weights + readout.linear.intercept
+        t = next(position)
+        parts = [np.concatenate([s.mean for s in output.states]), np.asarray(output.traces)]
+        decoded = [part @ e.weights + e.intercept for part, e in zip(parts, readout.experts, strict=False)]
+        decoded += [] if evidence.recurrent is None else [evidence.recurrent.mean[0, t]]
+        weights = np.tensordot(shares[t], readout.stack, 1)
+        target = readout.centre + sum(w * (d - readout.centre) for w, d in zip(weights, decoded, strict=True))
         # In double precision: the usual variance, which is near it, is taken away from it.
-        spread = block_variance([np.asarray(s.covariance, float) for s in output.states], readout.linear.weights)
-        variance = np.diag(readout.linear.residual_covariance) + np.maximum(spread - readout.usual_variance, 0)
+        spread = block_variance([np.asarray(s.covariance, float) for s in output.states], readout.experts[0].weights)
+        explained = np.concatenate([np.maximum(spread - readout.usual_variance, 0)[None], features[t, 1:]])
+        variance = readout.variance_model.constant + np.sum(readout.variance_model.slopes * explained, axis=0)
         yield np.asarray(latent.mean), np.asarray(latent.covariance), target, variance, spread
 
 

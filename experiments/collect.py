@@ -76,13 +76,18 @@ def rows_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     rows = []
     for run in runs:
         for method in run.methods:
-            for estimate in ESTIMATES:
+            for estimate in estimates_of(run, method):
                 for metric in METRICS:
                     score = run.score(method, estimate, metric)
                     numbers = {"mean": score["mean"], **score["per_dimension"]}
                     key = {"run": run.name, "method": method, "estimate": estimate, "metric": metric}
                     rows += [{**key, "dimension": name, "value": f"{value:.4f}"} for name, value in numbers.items()]
     return rows
+
+
+def estimates_of(run: Run, method: str) -> tuple[str, ...]:
+    """The estimates that a method has: a causal one has no smoothed estimate."""
+    return tuple(estimate for estimate in ESTIMATES if estimate in run.summary["methods"][method])
 
 
 def markdown(runs: Sequence[Run], *, metric: str, title: str) -> str:
@@ -117,7 +122,7 @@ _LABELS = {"correlation": "correlation", "r2": "R²"}
 def _cell(run: Run, method: str, metric: str) -> str:
     if method not in run.methods:
         return ""
-    return " / ".join(f"{run.score(method, estimate, metric)['mean']:.3f}" for estimate in ESTIMATES)
+    return " / ".join(f"{run.score(method, estimate, metric)['mean']:.3f}" for estimate in estimates_of(run, method))
 
 
 def _facts(run: Run) -> str:

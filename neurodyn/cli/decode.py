@@ -8,7 +8,7 @@ from pathlib import Path
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, time_folds, to_bins
 from neurodyn.cli.options import PARSERS, DecodeOptions, argument, merge, read_config
 from neurodyn.cli.reading import read
-from neurodyn.cli.study import MULTIMODAL, RIDGE, Study, run_study
+from neurodyn.cli.study import GRU, MULTIMODAL, RIDGE, Study, run_study
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation import Method
 from neurodyn.recording import Recording
@@ -129,7 +129,7 @@ def chosen_modalities(recording: Recording, options: DecodeOptions) -> list[Spik
     result: list[Spikes | Field] = []
     for kind, source in sources:
         name = kind if kinds.count(kind) == 1 else source
-        if name in (MULTIMODAL, RIDGE):
+        if name in (MULTIMODAL, GRU, RIDGE):
             raise InputError(f"a modality cannot be called '{name}', which is the name of a method: rename the series")
         if kind == "spikes":
             result.append(Spikes(name, source))
@@ -140,7 +140,7 @@ def chosen_modalities(recording: Recording, options: DecodeOptions) -> list[Spik
 
 def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, ...]:
     """All modalities together, each alone, and the yardstick on all of them."""
-    from neurodyn.baselines import CausalRidge
+    from neurodyn.baselines import CausalGru, CausalRidge
     from neurodyn.multiscale import MultiscaleDecoder
 
     model = MultiscaleDecoder(progress=False)
@@ -149,14 +149,22 @@ def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, 
     training = replace(model.training, seed=options.seed)
     if options.epochs is not None:
         training = replace(training, epochs=options.epochs)
-    return comparison(batch.names, replace(model, training=training), CausalRidge())
+    return comparison(batch.names, replace(model, training=training), CausalGru(progress=False), CausalRidge())
 
 
-def comparison(names: Sequence[str], model, ridge) -> tuple[Method, ...]:
-    """The methods of a study, the slowest first; the richest model is the one that is streamed."""
+def comparison(names: Sequence[str], model, gru, ridge) -> tuple[Method, ...]:
+    """The methods of a study, the slowest first; the richest model is the one that is streamed.
+
+    The network that stands beside the model trains for as many steps as the model's own at most, from the same seed.
+    """
+    from neurodyn.recurrent import RecurrentConfig
+
+    bound = model.recurrent_config() or RecurrentConfig()
+    course = replace(bound, members=1)
     single = tuple(Method(name, model, (name,), stream=len(names) == 1) for name in names)
     together = (Method(MULTIMODAL, model, tuple(names), stream=True),) if len(names) > 1 else ()
-    return (*together, *single, Method(RIDGE, ridge, tuple(names)))
+    yardsticks = (Method(GRU, replace(gru, config=course), tuple(names)), Method(RIDGE, ridge, tuple(names)))
+    return (*together, *single, *yardsticks)
 
 
 def _source(recording: Recording, name: str) -> tuple[str, str]:

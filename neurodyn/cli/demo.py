@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = None) -> Study:
     """Simulated trials, folds of them and the methods; nothing is fitted."""
-    from neurodyn.baselines import CausalRidge, ExponentialFilters
+    from neurodyn.baselines import CausalGru, CausalRidge, ExponentialFilters
     from neurodyn.multiscale import MultiscaleDecoder, TrainingConfig
     from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
@@ -96,7 +96,9 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         title="Simulated recording of a stochastic Lorenz attractor",
         batch=batch,
         folds=tuple(trial_folds(batch, folds, seed=seed)),
-        methods=comparison(batch.names, model, CausalRidge(ExponentialFilters(sizes.trace_seconds))),
+        methods=comparison(
+            batch.names, model, CausalGru(progress=False), CausalRidge(ExponentialFilters(sizes.trace_seconds))
+        ),
         seed=seed,
         jobs=jobs,
         settings={

@@ -21,7 +21,7 @@ from neurodyn.evaluation import CrossValidation, FoldResult, Method, check_folds
 from neurodyn.report import finding, render_page, score_rows, study_pictures, summary_of
 from neurodyn.report.page import ScoreTable
 
-MULTIMODAL, RIDGE = "multimodal", "ridge"
+MULTIMODAL, GRU, RIDGE = "multimodal", "gru", "ridge"
 
 _METRICS = {"r2": "R²", "correlation": "Correlation"}
 _WIDTH_OFF_SCREEN = 120

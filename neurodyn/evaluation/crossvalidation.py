@@ -51,7 +51,10 @@ class Decoder(Protocol):
         ...
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
-        """Return ``target`` and ``deviation`` (trial x time x dim) in the unit of the target."""
+        """Return ``target`` and ``deviation`` (trial x time x dim) in the unit of the target.
+
+        A decoder without smoothed estimates says so by an attribute ``smooths`` that is False.
+        """
         ...
 
 
@@ -123,7 +126,8 @@ class Decoded:
     scored
         (bins,) False where the true target is not known.
     true, filtered, deviation, smoothed
-        (bins, dims) in the unit of the target; ``deviation`` is the standard error of ``filtered``.
+        (bins, dims) in the unit of the target; ``deviation`` is the standard error of ``filtered``, and ``smoothed`` is
+        None for a causal method.
     """
 
     time: Float[np.ndarray, " bins"]
@@ -132,7 +136,7 @@ class Decoded:
     true: Float[np.ndarray, "bins dims"]
     filtered: Float[np.ndarray, "bins dims"]
     deviation: Float[np.ndarray, "bins dims"]
-    smoothed: Float[np.ndarray, "bins dims"]
+    smoothed: Float[np.ndarray, "bins dims"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +148,7 @@ class FoldResult:
     method, fold
         Name, and number from 0.
     filtered, smoothed
-        Scores on held-out data.
+        Scores on held-out data; ``smoothed`` is None for a method that has no such estimate.
     decoded
         What was decoded.
     fit_seconds
@@ -160,7 +164,7 @@ class FoldResult:
     method: str
     fold: int
     filtered: Score
-    smoothed: Score
+    smoothed: Score | None
     decoded: Decoded
     fit_seconds: float
     learning: LearningCurve | None = None
@@ -196,18 +200,21 @@ class CrossValidation:
         return tuple(result for result in self.results if result.method == method)
 
     def scores(self, method: str, *, smoothed: bool = False) -> tuple[Score, ...]:
-        """Return the score of each fold of one method."""
-        return tuple(result.smoothed if smoothed else result.filtered for result in self.of(method))
+        """Return the score of each fold of one method; none if smoothed ones are asked for and it has none."""
+        found = (result.smoothed if smoothed else result.filtered for result in self.of(method))
+        return tuple(one for one in found if one is not None)
 
     def summary(self) -> dict[str, Any]:
-        """Summarise as plain numbers: ``<method>.<filtered|smoothed>.<correlation|r2>``, see ``summarise``."""
-        return {
-            method: {
-                "filtered": summarise(self.scores(method)),
-                "smoothed": summarise(self.scores(method, smoothed=True)),
-            }
-            for method in self.methods
-        }
+        """Summarise as plain numbers: ``<method>.<filtered|smoothed>.<correlation|r2>``, see ``summarise``.
+
+        A method without smoothed estimates has no such key.
+        """
+        found: dict[str, Any] = {}
+        for method in self.methods:
+            found[method] = {"filtered": summarise(self.scores(method))}
+            if smoothed := self.scores(method, smoothed=True):
+                found[method]["smoothed"] = summarise(smoothed)
+        return found
 
     def online(self) -> tuple[OnlineCheck, ...]:
         """Return what was streamed, one per fold of each method that was."""
@@ -336,7 +343,7 @@ def judge(
         method.name,
         number,
         score(true, decoded.filtered[scored], names),
-        score(true, decoded.smoothed[scored], names),
+        None if decoded.smoothed is None else score(true, decoded.smoothed[scored], names),
         decoded,
         seconds,
         learning,
@@ -349,7 +356,8 @@ def decode(fitted: Decoder, batch: MultimodalBatch) -> Decoded:
     """Decode the trials of a batch, filtered and smoothed, and lay them end to end without their context."""
     stacked = batch.stacked()
     kept = stacked.valid & ~stacked.context
-    filtered, smoothed = fitted.predict(batch), fitted.predict(batch, smoothed=True)
+    filtered = fitted.predict(batch)
+    smoothed = fitted.predict(batch, smoothed=True) if getattr(fitted, "smooths", True) else None
     return Decoded(
         time=stacked.time[kept],
         trial=np.nonzero(kept)[0].astype(np.int64),
@@ -357,7 +365,7 @@ def decode(fitted: Decoder, batch: MultimodalBatch) -> Decoded:
         true=stacked.target[kept].astype(np.float64),
         filtered=filtered["target"].to_numpy()[kept],
         deviation=filtered["deviation"].to_numpy()[kept],
-        smoothed=smoothed["target"].to_numpy()[kept],
+        smoothed=None if smoothed is None else smoothed["target"].to_numpy()[kept],
     )
 
 

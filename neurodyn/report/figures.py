@@ -105,6 +105,7 @@ def _scores(result: CrossValidation, yardstick: str) -> Picture:
         table = {
             m: np.asarray([getattr(s, metric).mean() for s in result.scores(m, smoothed=smoothed)])
             for m in result.methods
+            if result.scores(m, smoothed=smoothed)
         }
         plotting.plot_scores(table, yardstick=yardstick, label=label, ax=ax)
         ax.set_title("smoothed" if smoothed else "filtered (live)", fontsize=10)

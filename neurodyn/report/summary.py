@@ -57,23 +57,24 @@ def sizes_of(batch: MultimodalBatch) -> dict[str, Any]:
     }
 
 
-def finding(result: CrossValidation, *, yardstick: str = "ridge") -> str:
+YARDSTICKS = {"gru": "a causal GRU", "ridge": "causal ridge regression"}
+"""Methods that are not ours, as the finding calls them."""
+
+
+def finding(result: CrossValidation) -> str:
     """Say in one sentence how well the first method decodes live, and what the others reach.
 
     Parameters
     ----------
     result
         All methods on all folds.
-    yardstick
-        Method that is not one of ours.
     """
     hero, *others = result.methods
     means = {m: float(np.mean([s.r2.mean() for s in result.scores(m)])) for m in result.methods}
     dims = ", ".join(result.dims)
     sentence = f"Live (causal) decoding of {dims} from {_described(hero)} reaches a held-out R² of {means[hero]:.2f}"
-    parts = [f"{means[m]:.2f} from {m} alone" for m in others if m != yardstick]
-    if yardstick in others:
-        parts.append(f"{means[yardstick]:.2f} by causal ridge regression")
+    parts = [f"{means[m]:.2f} from {m} alone" for m in others if m not in YARDSTICKS]
+    parts += [f"{means[m]:.2f} by {what}" for m, what in YARDSTICKS.items() if m in others]
     return f"{sentence}, against {_joined(parts)}." if parts else f"{sentence}."
 
 

@@ -54,7 +54,10 @@ def score_rows(result: CrossValidation, metric: str) -> tuple[ScoreRow, ...]:
         table = {
             method: np.stack([getattr(score, metric) for score in result.scores(method, smoothed=smoothed)])
             for method in result.methods
+            if result.scores(method, smoothed=smoothed)
         }
+        if not table:
+            continue
         top = max(values.mean() for values in table.values())
         for method, values in table.items():
             estimate = "smoothed" if smoothed else "filtered"

@@ -1,0 +1,166 @@
+"""A causal recurrent network on the binned observations: what a student writes in twenty lines, made strong.
+
+One gated recurrent unit reads all modalities side by side, zero where a sample is missing, with the share of channels
+observed and the age of the last sample. It is trained with dropout, hidden samples, clipped gradients and early
+stopping on blocks of time kept out (:mod:`neurodyn.recurrent`, which the multiscale decoder uses too).
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
+from neurodyn.binning.folds import validation_split
+from neurodyn.binning.scaling import Scaling
+from neurodyn.errors import InputError
+from neurodyn.evaluation.labelled import labelled_target
+from neurodyn.evaluation.metrics import Score, score
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from neurodyn.recurrent import Network, RecurrentConfig
+    from neurodyn.training import History
+
+VALIDATION = 0.15
+"""Share of the training bins that decides when to stop."""
+PIECES = 5
+"""Blocks of time they come from."""
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    network: "Network"
+    scaling: Scaling
+    modalities: tuple[Modality, ...]
+    dims: tuple[str, ...]
+    width: float
+    history: "History"
+
+
+@dataclass(frozen=True)
+class CausalGru:
+    """Gated recurrent network from the observations to the target.
+
+    Parameters
+    ----------
+    config
+        Sizes and course of the training; None: one member of 128 units.
+    progress
+        Whether a fit shows a progress bar.
+    fitted_
+        What a fit found; None before.
+
+    Reference
+    ---------
+    Cho et al. (2014), Learning phrase representations using RNN encoder-decoder, EMNLP.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzConfig(trials=12, seconds=1.0), seed=0)
+    >>> from neurodyn.recurrent import RecurrentConfig
+    >>> gru = nd.baselines.CausalGru(RecurrentConfig(hidden=8, members=1, steps=20), progress=False).fit(batch)
+    >>> gru.predict(batch)["target"].dims
+    ('trial', 'time', 'dim')
+    """
+
+    smooths: ClassVar[bool] = False
+    config: "RecurrentConfig | None" = None
+    progress: bool = True
+    fitted_: _Fitted | None = field(default=None, repr=False)
+
+    def fit(self, batch: MultimodalBatch) -> "CausalGru":
+        """Train on a batch; returns a fitted copy.
+
+        Raises
+        ------
+        InputError
+            If there is no target, or a channel is never observed.
+        NumericalError
+            If the loss stops being finite before anything could be kept.
+        """
+        from neurodyn.recurrent import InputScaling, Network, RecurrentConfig, fit_members, sequences_of
+        from neurodyn.training import Bar
+
+        check_usable(batch)
+        if batch.n_dims == 0:
+            raise InputError("the batch has no target to fit: name one when binning")
+        config = RecurrentConfig(members=1) if self.config is None else self.config
+        scaling, inputs = Scaling.fit(batch), InputScaling.fit(batch)
+        seconds = max(10.0, VALIDATION * batch.n_bins * batch.width / PIECES)
+        inner, held = validation_split(batch, VALIDATION, seconds)
+        sequences = sequences_of(batch, inputs, scaling.target_mean, scaling.target_scale)
+        bar = Bar(f"fit gru {'+'.join(batch.names)}") if self.progress else None
+        outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, progress=bar)
+        fitted = _Fitted(
+            Network(outcome.parameters, inputs), scaling, batch.modalities, batch.target_names, batch.width,
+            outcome.history,
+        )  # fmt: skip
+        return replace(self, fitted_=fitted)
+
+    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
+        """Target decoded in every bin of every trial, from the observations up to the end of the bin.
+
+        Parameters
+        ----------
+        batch
+            Data with the modalities and channels that the network was fitted on.
+        smoothed
+            Not offered: the network knows the past only.
+
+        Returns
+        -------
+        Dataset with ``target`` and ``deviation`` (trial x time x dim) in the unit of the target, NaN beyond a trial's
+        end.
+
+        Raises
+        ------
+        InputError
+            If not fitted, the modalities differ, or a smoothed estimate is asked for.
+        """
+        from neurodyn.recurrent import predict
+
+        if smoothed:
+            raise InputError("a causal network has no smoothed estimate: leave smoothed=True out")
+        fitted = self._checked(batch)
+        batch = batch.with_modalities([m.name for m in fitted.modalities])
+        stacked = batch.stacked()
+        values, observed = (tuple(d[n] for n in batch.names) for d in (stacked.observations, stacked.observed))
+        found = predict(fitted.network, values, observed)
+        scale = np.asarray(fitted.scaling.target_scale, np.float64)
+        target = fitted.scaling.target_mean + scale * found.mean
+        return labelled_target(batch, stacked, target, scale * np.sqrt(found.variance), fitted.dims)
+
+    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
+        """Correlation and R2 over the scored bins of a batch, per target dimension.
+
+        Raises
+        ------
+        InputError
+            As :meth:`predict`, or if a metric is not defined on these data.
+        """
+        predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
+        stacked = batch.stacked()
+        scored = stacked.scored()
+        return score(stacked.target[scored], predicted[scored], self._require().dims)
+
+    def _require(self) -> _Fitted:
+        if self.fitted_ is None:
+            raise InputError("this CausalGru is not fitted: use the one that fit(batch) returns")
+        return self.fitted_
+
+    def _checked(self, batch: MultimodalBatch) -> _Fitted:
+        fitted = self._require()
+        for row in fitted.modalities:
+            found = batch.modality(row.name)
+            if found.channels != row.channels:
+                raise InputError(
+                    f"modality '{row.name}' was fitted with {row.n_channels} channels "
+                    f"({', '.join(row.channels[:3])}, ...), the batch has {found.n_channels} "
+                    f"({', '.join(found.channels[:3])}, ...): give the same"
+                )
+        if not np.isclose(batch.width, fitted.width):
+            raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
+        return fitted

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 BLOCK = 8
 """Triangles up to this size are inverted row by row; larger ones from their blocks."""
@@ -112,3 +112,10 @@ def _invert_rows(lower: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"
         row = (eye[i] - known) / lower[..., i, i, None]
         inverse = jnp.concatenate([inverse, row[..., None, :]], axis=-2)
     return inverse
+
+
+def masked_mean(values: Float[Array, "*shape"], mask: Bool[Array, "*shape"]) -> Float[Array, ""]:
+    """Mean over the entries where the mask is True; zero if there is none."""
+    count = jnp.sum(mask.astype(values.dtype))
+    total = jnp.sum(jnp.where(mask, values, jnp.zeros_like(values)))
+    return total / jnp.maximum(count, jnp.ones_like(count))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from neurodyn.kernels.linalg import masked_mean
 from neurodyn.multiscale.config import ModelConfig, ObjectiveConfig
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
 from neurodyn.multiscale.model import Dropout, Latents, MultiscaleModel, Observations
@@ -137,10 +138,3 @@ def _target_error(
         return jnp.zeros((), latent.dtype)
     error = jnp.square(model.readout(latent) - batch.target)
     return masked_mean(error, jnp.broadcast_to(batch.scored[..., None], error.shape))
-
-
-def masked_mean(values: Float[Array, "*shape"], mask: Bool[Array, "*shape"]) -> Float[Array, ""]:
-    """Mean over the entries where the mask is True; zero if there is none."""
-    count = jnp.sum(mask.astype(values.dtype))
-    total = jnp.sum(jnp.where(mask, values, jnp.zeros_like(values)))
-    return total / jnp.maximum(count, jnp.ones_like(count))

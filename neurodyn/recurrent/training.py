@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.errors import InputError
+from neurodyn.kernels.linalg import masked_mean
 from neurodyn.kernels.noise import quick
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import Sequences
@@ -178,7 +179,7 @@ def _loss(
     error = jnp.square(mean - timeline.target[index])
     scored = (timeline.scored[index] & inside)[..., None]
     misfit = error + 0.5 * (log_variance + jax.lax.stop_gradient(error) * jnp.exp(-log_variance))
-    return jnp.sum(jnp.where(scored, misfit, 0)) / (jnp.maximum(jnp.sum(scored), 1) * error.shape[-1])
+    return masked_mean(misfit, jnp.broadcast_to(scored, misfit.shape))
 
 
 def _visible(
@@ -190,7 +191,7 @@ def _visible(
     lossy = jax.random.uniform(keys[0], (trials, modalities)) < config.lossy
     burst = jax.random.bernoulli(keys[1], 0.5, (trials, modalities))
     ends = jax.random.uniform(keys[2], (2, trials, modalities), minval=-0.2, maxval=1.2) * bins
-    time = jnp.arange(bins)[:, None, None]
+    time = jnp.arange(bins, dtype=ends.dtype)[:, None, None]
     in_burst = (time >= jnp.min(ends, 0)) & (time < jnp.max(ends, 0))
     at_random = ~_keep(keys[3], config.lost_bins, (bins, trials, modalities))
     return ~(lossy & jnp.where(burst, in_burst, at_random))
@@ -225,7 +226,7 @@ def _validation(
 
     mean = jnp.mean(jax.vmap(one)(weights), axis=0)
     error = jnp.mean(jnp.square(mean - timeline.target[index]), axis=-1)
-    return jnp.sum(jnp.where(counted, error, 0)) / jnp.maximum(jnp.sum(counted), 1)
+    return masked_mean(error, counted)
 
 
 def _padded(held: Sequences) -> tuple[Array, Array]:

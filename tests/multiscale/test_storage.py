@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import MappingProxyType
 
 import h5py
@@ -12,8 +13,13 @@ import xarray as xr
 
 from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder, storage
+from neurodyn.multiscale.fitted import Readout
+from neurodyn.realtime import RealtimeDecoder
+from neurodyn.targets import average_targets
 from neurodyn.training import save_checkpoint
 from neurodyn.versions import versions
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.fixture
@@ -30,14 +36,14 @@ def change(saved, **settings):
 def test_a_directory_says_what_it_holds(saved, spikes_decoder):
     settings = json.loads((saved / "model.json").read_text())
     assert sorted(os.listdir(saved)) == sorted(["model.json", settings["arrays"]])
-    assert (settings["format"], settings["version"]) == ("neurodyn-model", 2)
+    assert (settings["format"], settings["version"]) == ("neurodyn-model", 3)
     assert settings["modalities"][0]["channels"] == list(spikes_decoder.fitted_.modalities[0].channels)
     assert settings["provenance"]["versions"] == versions()
     assert settings["width_seconds"] == spikes_decoder.fitted_.width
 
 
 def test_units_come_back(spikes_decoder, lorenz_batch, tmp_path):
-    fitted = spikes_decoder.fitted_
+    fitted = single_map(spikes_decoder.fitted_)
     rows = tuple(replace(row, unit="spikes per bin") for row in fitted.modalities)
     named = replace(spikes_decoder, fitted_=replace(fitted, modalities=rows, target_units=("m", "m", "")))
     named.save(tmp_path / "model")
@@ -59,11 +65,11 @@ def test_another_rate_is_refused(spikes_decoder, lorenz_batch):
 
 def test_the_first_version_is_brought_up_to_date(spikes_decoder, lorenz_batch, tmp_path):
     """As version 1 wrote it: one HDF5 file, no units, no checksum, no version among the settings."""
-    fitted = spikes_decoder.fitted_
+    fitted = single_map(spikes_decoder.fitted_)
     rows = [{k: v for k, v in asdict(row).items() if k != "unit"} for row in fitted.modalities]
     settings = {
         "kind": "multiscale",
-        "config": asdict(fitted.config),
+        "config": {k: v for k, v in asdict(fitted.config).items() if k != "recurrent"},
         "modalities": rows,
         "target_names": list(fitted.target_names),
         "width_seconds": fitted.width,
@@ -75,24 +81,52 @@ def test_the_first_version_is_brought_up_to_date(spikes_decoder, lorenz_batch, t
     save_checkpoint(tmp_path / "old.h5", storage._arrays(fitted), settings)
     loaded = MultiscaleDecoder.load(tmp_path / "old.h5")
     assert loaded.fitted_.target_units == ()
-    xr.testing.assert_identical(loaded.predict(lorenz_batch[1]), spikes_decoder.predict(lorenz_batch[1]))
+    expected = replace(spikes_decoder, fitted_=fitted)
+    xr.testing.assert_identical(loaded.predict(lorenz_batch[1]), expected.predict(lorenz_batch[1]))
+
+
+def single_map(fitted):
+    """The model as it was when the target was read out by one linear map of states and traces."""
+    parts = {}
+    for name in ("filtered", "smoothed"):
+        readout = getattr(fitted, name)
+        parts[name] = Readout.of_one(average_targets(readout.experts), readout.usual_variance)
+    return replace(fitted, **parts, recurrent=None, config=replace(fitted.config, recurrent=None))
+
+
+def test_a_model_of_the_second_version_decodes_as_it_did(lorenz_batch, float32):
+    model = MultiscaleDecoder.load(FIXTURES / "format_2" / "model")
+    with np.load(FIXTURES / "format_2" / "expected.npz") as expected:
+        found = model.predict(lorenz_batch[1])
+        np.testing.assert_allclose(found["target"], expected["filtered"], atol=1e-4)
+        np.testing.assert_allclose(found["deviation"], expected["deviation"], rtol=1e-3)
+        np.testing.assert_allclose(
+            model.predict(lorenz_batch[1], smoothed=True)["target"], expected["smoothed"], atol=1e-4
+        )
+        test, names = lorenz_batch[1], lorenz_batch[1].names
+        for live in (model.realtime(), RealtimeDecoder.load(FIXTURES / "format_2" / "decoder.npz")):
+            for t in range(30):
+                bins = {n: np.where(test.observed[n][t], test.observations[n][t], np.nan) for n in names}
+                out = live.step(bins, 0.01 * t)
+                np.testing.assert_allclose(out.target, expected["live"][t], atol=1e-4)
+                np.testing.assert_allclose(out.upper, expected["upper"][t], atol=1e-3)
 
 
 def test_every_older_version_has_its_migration(monkeypatch, saved):
     """A version after the present one, to see that the steps are taken one after the other."""
     assert set(storage.MIGRATIONS) == set(range(1, storage.VERSION))
-    steps = {**storage.MIGRATIONS, 2: lambda s: {**s, "version": 3, "status": "seen by the step from 2"}}
-    monkeypatch.setattr(storage, "VERSION", 3)
+    steps = {**storage.MIGRATIONS, 3: lambda s: {**s, "version": 4, "status": "seen by the step from 3"}}
+    monkeypatch.setattr(storage, "VERSION", 4)
     monkeypatch.setattr(storage, "MIGRATIONS", MappingProxyType(steps))
-    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 2"
-    change(saved, version=1)
-    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 2"
+    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 3"
+    first = {**json.loads((saved / "model.json").read_text()), "version": 1}
+    assert storage._migrated(first, saved)["status"] == "seen by the step from 3"
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"version": 99}, "version 99, this neurodyn reads up to 2: update"),
+        ({"version": 99}, "version 99, this neurodyn reads up to 3: update"),
         ({"version": None}, "does not say which version"),
         ({"kind": "other"}, "holds no multiscale model"),
         ({"arrays": "../../etc/passwd"}, "no file of arrays in its own directory"),

@@ -4,6 +4,7 @@ import numpy as np
 
 from neurodyn.binning import MultimodalBatch
 from neurodyn.multiscale import MultiscaleDecoder, ObjectiveConfig, TrainingConfig
+from neurodyn.recurrent import RecurrentConfig
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
 
@@ -16,6 +17,7 @@ def small_decoder(*, epochs: int = 2, seed: int = 0, **training) -> MultiscaleDe
         decoder=(8,),
         fusion=(8,),
         memory=(0.02, 0.5),
+        recurrent=RecurrentConfig(hidden=6, members=2, window=25, batch=8, validate_every=20, steps=40),
         objective=ObjectiveConfig(horizons=(0, 1), latent_smoothness=1.0),
         training=TrainingConfig(epochs=epochs, seed=seed, **settings),
         progress=False,

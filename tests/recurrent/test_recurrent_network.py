@@ -1,0 +1,143 @@
+"""The recurrent read-out: what it sees, that pieces equal the whole, and that it learns what it should."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neurodyn.binning import MultimodalBatch
+from neurodyn.errors import InputError
+from neurodyn.recurrent import InputScaling, Network, RecurrentConfig, fit_members, predict, sequences_of
+from neurodyn.recurrent import prediction as prediction_module
+from neurodyn.recurrent.network import ages, draw_weights
+from neurodyn.recurrent.training import Windows
+
+SMALL = RecurrentConfig(hidden=12, members=2, window=40, batch=8, steps=300, validate_every=50, learning_rate=1e-2)
+
+
+def delayed_product(seed: int = 0, trials: int = 30, bins: int = 60) -> MultimodalBatch:
+    """Target: product of a field's two channels one bin ago, which no linear map of the field is."""
+    rng = np.random.default_rng(seed)
+    field = rng.normal(size=(trials, bins, 2))
+    target = np.zeros((trials, bins, 1))
+    target[:, 1:, 0] = np.sign(field[:, :-1, 0]) * np.sign(field[:, :-1, 1])
+    counts = rng.poisson(1.0, (trials, bins, 3)).astype(float)
+    return MultimodalBatch.from_arrays(
+        {"spikes": counts, "field": field},
+        width=0.01,
+        likelihoods={"spikes": "poisson", "field": "gaussian"},
+        target=target,
+    )
+
+
+def untrained(batch: MultimodalBatch, config: RecurrentConfig = SMALL) -> Network:
+    scaling = InputScaling.fit(batch)
+    weights = draw_weights(jax.random.key(0), scaling.n_inputs, batch.n_dims, config)
+    return Network(jax.tree.map(np.asarray, weights), scaling)
+
+
+def observations(batch: MultimodalBatch):
+    stacked = batch.stacked()
+    return tuple(tuple(d[n] for n in batch.names) for d in (stacked.observations, stacked.observed))
+
+
+def test_age_counts_bins_since_the_last_sample():
+    seen = np.asarray([False, False, True, False, False, True])
+    age, since = ages(jnp.asarray(seen), jnp.asarray(4.0))
+    np.testing.assert_allclose(age, 1 - np.exp(-np.asarray([np.inf, np.inf, 0, 1, 2, 0]) / 4), atol=1e-15)
+    assert float(since) == 0
+    age, since = ages(jnp.asarray(seen[:2]), jnp.asarray(4.0), jnp.asarray(3.0))
+    np.testing.assert_allclose(age, 1 - np.exp(-np.asarray([4.0, 5.0]) / 4), atol=1e-15)
+    assert float(since) == 5
+
+
+def test_inputs_are_standardised_and_zero_where_missing():
+    batch = delayed_product()
+    counts = np.asarray(batch.observations["spikes"], np.float64)
+    scaling = InputScaling.fit(batch)
+    roots = np.sqrt(counts)
+    np.testing.assert_allclose(scaling.centre[0], roots.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(scaling.scale[0], roots.std(0), rtol=1e-5)
+    observed = np.ones((1, 3), bool)
+    observed[0, 1] = False
+    values = np.asarray([[1e9, np.nan, 0.0]], np.float32)
+    found = scaling.apply(0, np.nan_to_num(values), observed)
+    assert found[0, 0] == 8.0  # an absurd sample is held within the limit
+    assert found[0, 1] == 0.0
+
+
+def test_stretches_equal_the_whole(monkeypatch):
+    batch = delayed_product(trials=3, bins=150)
+    observed = {n: o.copy() for n, o in batch.observed.items()}
+    observed["field"][20:90] = False
+    batch = replace(
+        batch, observed=observed, observations={n: np.where(observed[n], v, 0) for n, v in batch.observations.items()}
+    )
+    network = untrained(batch)
+    whole = predict(network, *observations(batch))
+    monkeypatch.setattr(prediction_module, "STRETCH", 32)
+    pieces = predict(network, *observations(batch))
+    np.testing.assert_allclose(pieces.mean, whole.mean, atol=1e-12)
+    np.testing.assert_allclose(pieces.variance, whole.variance, atol=1e-12)
+
+
+def test_a_prediction_knows_the_past_only():
+    batch = delayed_product(trials=2)
+    network, (values, observed) = untrained(batch), observations(batch)
+    before = predict(network, values, observed)
+    changed = tuple(v.copy() for v in values)
+    for array in changed:
+        array[:, 30:] += 1
+    after = predict(network, changed, observed)
+    np.testing.assert_array_equal(before.mean[:, :30], after.mean[:, :30])
+    assert np.abs(before.mean[:, 30:] - after.mean[:, 30:]).max() > 1e-3
+
+
+def test_the_variance_is_that_of_the_mixture_of_members():
+    batch = delayed_product(trials=2)
+    network, (values, observed) = untrained(batch), observations(batch)
+    one = [Network({k: w[m : m + 1] for k, w in network.weights.items()}, network.scaling) for m in range(2)]
+    members = [predict(n, values, observed) for n in one]
+    both = predict(network, values, observed)
+    means = np.stack([m.mean for m in members])
+    np.testing.assert_allclose(both.mean, means.mean(0), atol=1e-12)
+    expected = np.mean([m.variance for m in members], axis=0) + means.var(0)
+    np.testing.assert_allclose(both.variance, expected, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_it_learns_what_no_linear_decoder_can(float32):
+    batch = delayed_product(trials=60)
+    scaling = InputScaling.fit(batch)
+    sequences = sequences_of(batch, scaling, np.zeros(1, np.float32), np.ones(1, np.float32))
+    inner, held = batch.with_trials(np.arange(48)), batch.with_trials(np.arange(48, 60))
+    config = replace(SMALL, steps=900, dropout=0.0, lossy=0.0, hidden=24)
+    outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config)
+    network = Network(outcome.parameters, scaling)
+    fresh = delayed_product(seed=9)
+    found = predict(network, *observations(fresh))
+    truth = fresh.stacked().target
+    assert 1 - np.mean((found.mean - truth)[:, 1:] ** 2) / np.var(truth[:, 1:]) > 0.6
+    again = fit_members(sequences.runs_of(inner), sequences.runs_of(held), replace(config, steps=50))
+    assert again.history.loss[0] == outcome.history.loss[0]  # the seed decides
+
+
+def test_windows_reach_every_bin_and_stay_inside_runs():
+    batch = delayed_product(trials=3, bins=50).with_runs([0, 60, 100], [50, 20, 50], [0, 0, 0])
+    sequences = sequences_of(batch, InputScaling.fit(batch), np.zeros(1, np.float32), np.ones(1, np.float32))
+    windows = Windows.of(sequences, 30)
+    starts, lengths = windows.draw(replace(SMALL, window=30), 0).reshape(2, -1)
+    runs = [(0, 50), (60, 80), (100, 150)]
+    for start, length in zip(starts, lengths, strict=True):
+        assert any(a <= start and start + length <= b for a, b in runs)
+    assert set(lengths) == {20, 30}
+    covered = {b for s, n in zip(starts, lengths, strict=True) for b in range(s, s + n)}
+    assert covered == {b for first, past in runs for b in range(first, past)}
+
+
+@pytest.mark.parametrize("field", ["hidden", "members", "steps", "dropout", "clip"])
+def test_settings_that_make_no_sense_are_refused(field):
+    with pytest.raises(InputError, match=field):
+        RecurrentConfig(**{field: type(getattr(SMALL, field))(-1)})

@@ -1,0 +1,108 @@
+"""Weights of experts and the variance of their mixture, where the right answer is known."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from neurodyn.errors import InputError
+from neurodyn.targets import conditions, fit_stack, fit_variance, independent_bins, loss_memory, lost_bins
+from neurodyn.targets.losses import TIMES
+from neurodyn.targets.stacking import PRIOR_DEVIATION
+
+
+def experts(seed=0, bins=4000):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(bins, 2))
+    good, poor = truth + 0.3 * rng.normal(size=truth.shape), truth + 2.0 * rng.normal(size=truth.shape)
+    return truth, np.stack([good, poor], axis=1)
+
+
+def test_weights_minimise_the_penalised_error():
+    truth, predictions = experts(bins=300)
+    shares = np.random.default_rng(1).dirichlet([1, 1], 300)
+    independent = np.asarray([40.0, 300.0])
+    found = fit_stack(predictions, truth, shares, independent)
+    for d in range(2):
+        inputs = (shares[:, :, None] * predictions[:, None, :, d]).reshape(300, -1)
+        noise = np.mean((truth[:, d] - inputs @ np.full(4, 0.5)) ** 2)
+        penalty = noise * 300 / independent[d] / PRIOR_DEVIATION**2
+
+        def cost(w, inputs=inputs, penalty=penalty, d=d):
+            return np.sum((truth[:, d] - inputs @ w) ** 2) + penalty * np.sum((w - 0.5) ** 2)
+
+        best = minimize(cost, np.full(4, 0.5), bounds=[(0, None)] * 4, tol=1e-12).x
+        np.testing.assert_allclose(found[..., d].ravel(), best, atol=1e-4)
+
+
+def test_much_evidence_picks_the_better_expert_and_little_keeps_the_average():
+    truth, predictions = experts()
+    sure = fit_stack(predictions, truth, np.ones((4000, 1)), np.full(2, 4000.0))[0]
+    assert (sure[0] > 0.9).all()
+    assert (sure[1] < 0.1).all()
+    unsure = fit_stack(predictions, truth, np.ones((4000, 1)), np.full(2, 1.0))[0]
+    np.testing.assert_allclose(unsure, 0.5, atol=0.1)
+
+
+def test_what_an_expert_loses_in_a_gap_lowers_its_weight_there():
+    truth, predictions = experts()
+    lost = np.arange(4000) % 100 < 30
+    predictions[lost, 0] = np.random.default_rng(2).normal(size=(lost.sum(), 2)) * 3
+    shares = np.stack([~lost, lost], axis=1).astype(float)
+    weights = fit_stack(predictions, truth, shares, np.full(2, 4000.0))
+    assert (weights[0, 0] > 0.85).all()  # 0.92 without the pull to equal weights
+    assert (weights[1, 0] < 0.1).all()
+
+
+def test_no_bins_are_refused():
+    truth, predictions = experts(bins=10)
+    with pytest.raises(InputError, match="conditions"):
+        fit_stack(predictions[:0], truth[:0], np.ones((0, 1)), np.ones(2))
+
+
+def test_independent_bins_of_an_autoregressive_error():
+    rng, decay = np.random.default_rng(3), 0.9
+    noise = rng.normal(size=(40, 5000, 1))
+    error = np.zeros_like(noise)
+    for t in range(1, 5000):
+        error[:, t] = decay * error[:, t - 1] + noise[:, t]
+    counted = np.ones((40, 5000), bool)
+    # n (1 - a) / (1 + a) of a first-order process
+    expected = 40 * 5000 * (1 - decay) / (1 + decay)
+    assert abs(independent_bins(error, counted)[0] / expected - 1) < 0.1
+    assert independent_bins(np.ones((1, 100, 1)), np.ones((1, 100), bool))[0] < 2
+
+
+def test_the_variance_is_found():
+    rng = np.random.default_rng(4)
+    features = rng.exponential(size=(50_000, 3, 1))
+    variance = 0.5 + features[:, 1] + 2 * features[:, 2]
+    model = fit_variance(variance * rng.chisquare(1, variance.shape), features)
+    np.testing.assert_allclose(model.constant, 0.5, rtol=0.15)
+    np.testing.assert_allclose(model.slopes[:, 0], [0, 1, 2], atol=0.15)
+    np.testing.assert_allclose(model.variance(features[:5]), model.constant + features[:5, :, 0] @ model.slopes)
+
+
+def test_losses_by_a_loop():
+    rng = np.random.default_rng(5)
+    seen = [rng.random((2, 80)) < 0.7, rng.random((2, 80)) < 0.2]
+    clocks = [1, 4]
+    memory = loss_memory(seen, clocks)
+    assert memory.shape == (2, 80, 3 * len(TIMES))
+    for trial in range(2):
+        since, held = [1e9, 1e9], np.zeros((3, len(TIMES)))
+        for t in range(80):
+            since = [0 if s[trial, t] else n + 1 for s, n in zip(seen, since, strict=True)]
+            lost = [n >= c for n, c in zip(since, clocks, strict=True)]
+            assert lost == [bool(lost_bins(s, c)[trial, t]) for s, c in zip(seen, clocks, strict=True)]
+            decay = np.exp(-1 / np.asarray(TIMES))
+            held = decay * held + (1 - decay) * np.asarray([*lost, all(lost)], float)[:, None]
+            np.testing.assert_allclose(memory[trial, t], held.ravel(), atol=1e-12)
+
+
+def test_conditions_add_up_to_one_and_name_the_lost_modality():
+    seen = [np.ones((1, 400), bool), np.ones((1, 400), bool)]
+    seen[1][0, 100:] = False
+    shares = conditions(loss_memory(seen, [1, 1]), 2)[0]
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(shares[50], [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(shares[-1], [0, 0, 1], atol=1e-6)

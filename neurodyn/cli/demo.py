@@ -30,6 +30,8 @@ class DemoSizes:
         Shortest and longest starting time constant of the latent modes, seconds.
     epochs
         Passes over the training trials.
+    hidden, steps
+        Units of each member of the recurrent read-out, and most steps of its training.
     trace_seconds
         Time constants of the yardstick's filters, and of the fading memory that the model reads out beside its states:
         the attractor turns in less than a second.
@@ -46,6 +48,8 @@ class DemoSizes:
     fusion: tuple[int, ...] = (64,)
     memory: tuple[float, float] = (0.02, 1.0)
     epochs: int = 40
+    hidden: int = 64
+    steps: int = 600
     trace_seconds: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -77,6 +81,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
     """Simulated trials, folds of them and the methods; nothing is fitted."""
     from neurodyn.baselines import CausalGru, CausalRidge, ExponentialFilters
     from neurodyn.multiscale import MultiscaleDecoder, TrainingConfig
+    from neurodyn.recurrent import RecurrentConfig
     from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
     settings = LorenzSettings(sizes.trials, sizes.seconds, field_clock=sizes.field_clock, missing=sizes.missing)
@@ -89,6 +94,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         fusion=sizes.fusion,
         memory=sizes.memory,
         traces=sizes.trace_seconds,
+        recurrent=RecurrentConfig(hidden=sizes.hidden, steps=sizes.steps),
         training=TrainingConfig(epochs=sizes.epochs, seed=seed),
         progress=False,
     )

@@ -140,7 +140,7 @@ class TrainingConfig:
     parallel: recursion of logarithmic depth over time, in training and after; None: on accelerators only.
     """
 
-    epochs: int = 50
+    epochs: int = 20
     batch: int = 16
     segment: float = 10.0
     learning_rate: tuple[float, float] = (1e-3, 1e-2)

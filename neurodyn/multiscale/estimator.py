@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from neurodyn.realtime.decoder import RealtimeDecoder
 
-STEPS_PER_EPOCH = 100
+STEPS_PER_EPOCH = 75
 """Most steps of the recurrent read-out for each epoch that ``training`` allows: one setting bounds both trainings."""
 
 SMOOTHNESS = {"poisson": 250.0, "gaussian": 5.0}
@@ -58,7 +58,7 @@ class MultiscaleDecoder:
     traces: time constants, seconds, of the fading memory of the observations that the target is read out from beside
         the latent states (see :mod:`neurodyn.multiscale.traces`); () for the states alone, as in the paper.
     recurrent: settings of the gated recurrent network that decodes the target beside them; None leaves it out. Its
-        steps are bounded by 30 for each epoch of ``training``.
+        steps are bounded by 75 for each epoch of ``training``.
     objective, training: weights of the loss and course of the training.
     progress: whether a fit shows a progress bar.
     fitted_: what a fit found; None before.

@@ -20,8 +20,10 @@ from scipy.optimize import nnls
 
 from neurodyn.errors import InputError
 
-PRIOR_DEVIATION = 0.25
+PRIOR_DEVIATION = 0.5
 """How far weights are expected to lie from equal ones; it decides how strongly few held-out bins are trusted."""
+ROUNDS = 3
+"""Times that the noise is taken anew from the errors that the weights leave."""
 
 
 def fit_stack(
@@ -45,7 +47,7 @@ def fit_stack(
         Share of each bin in each condition; each row adds up to 1.
     independent
         (dims,), how many of the bins count as independent (:func:`independent_bins`). The penalty is the noise variance
-        per independent bin over the prior variance of the weights.
+        per independent bin over the prior variance of the weights; the noise is what the weights leave.
 
     Raises
     ------
@@ -111,12 +113,14 @@ def independent_bins(
 
 
 def _weights(inputs: np.ndarray, target: np.ndarray, prior: np.ndarray, independent: float) -> np.ndarray:
-    noise = float(np.mean((target - inputs @ prior) ** 2))
-    penalty = noise * len(target) / max(independent, 1.0) / PRIOR_DEVIATION**2
-    gram = inputs.T @ inputs + max(penalty, 1e-9 * len(target)) * np.eye(inputs.shape[1])
-    towards = inputs.T @ target + penalty * prior
-    factor = cholesky(gram, lower=False)
-    return nnls(factor, solve_triangular(factor.T, towards, lower=True))[0]
+    products, along, size = inputs.T @ inputs, inputs.T @ target, float(target @ target)
+    weights = prior
+    for _ in range(ROUNDS):
+        noise = max(size - 2 * along @ weights + weights @ products @ weights, 1e-9 * size) / len(target)
+        penalty = noise * len(target) / max(independent, 1.0) / PRIOR_DEVIATION**2
+        factor = cholesky(products + penalty * np.eye(len(prior)), lower=False)
+        weights = nnls(factor, solve_triangular(factor.T, along + penalty * prior, lower=True))[0]
+    return weights
 
 
 @dataclass(frozen=True)

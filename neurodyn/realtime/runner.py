@@ -622,10 +622,9 @@ class Recurrent:
         members, _, hidden = recurrent.shape
         halves = np.repeat(np.asarray([0.5, 0.5, 1.0], dtype), hidden)
         self._embed = arrays["embed"].reshape(-1, arrays["embed"].shape[-1])
-        self._input = [np.ascontiguousarray(halves[:, None] * w) for w in arrays["input"]]
-        self._recurrent = [np.ascontiguousarray(halves[:, None] * w) for w in recurrent]
+        self._input, self._recurrent = halves[:, None] * arrays["input"], halves[:, None] * recurrent
         self._bias, self._gated_bias = halves * arrays["bias"], arrays["gated_bias"]
-        self._output, self._output_bias = list(arrays["output"]), arrays["output_bias"]
+        self._output, self._output_bias = arrays["output"], arrays["output_bias"]
         self._centre, self._shrink = numbered(arrays, "centre"), numbered(arrays, "inverse_scale")
         self._counts, self._fading, self._since = counts, arrays["fading"], since
         self._mean, self._scale = arrays["target_mean"], arrays["target_scale"]
@@ -636,9 +635,9 @@ class Recurrent:
         self._share = self._inputs[edges[-1] : edges[-1] + len(counts)]
         self._age = self._inputs[edges[-1] + len(counts) :]
         self._embedded = np.empty(len(self._embed), dtype)
-        self._parts = self._embedded.reshape(members, -1)
-        self._drive, self._back = (np.empty((members, 3 * hidden), dtype) for _ in range(2))
-        self._found = np.empty((members, self._output_bias.shape[1]), dtype)
+        self._parts, self._column = self._embedded.reshape(members, -1, 1), self.state[:, :, None]
+        self._drives, self._backs = (np.empty((members, 3 * hidden, 1), dtype) for _ in range(2))
+        self._founds = np.empty((*self._output_bias.shape, 1), dtype)
 
     def forget(self) -> None:
         """A new bin, in which nothing has been seen yet."""
@@ -661,15 +660,14 @@ class Recurrent:
 
     def step(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the target, from the inputs as they stand."""
-        hidden, state, drive, back = self.hidden, self.state, self._drive, self._back
+        hidden, state, drive, back = self.hidden, self.state, self._drives[..., 0], self._backs[..., 0]
         np.divide(self._since, self._fading, out=self._age)
         np.negative(self._age, out=self._age)
         np.exp(self._age, out=self._age)
         np.subtract(1, self._age, out=self._age)
         np.dot(self._embed, self._inputs, out=self._embedded)
-        for member, (weights, feedback) in enumerate(zip(self._input, self._recurrent, strict=True)):
-            np.dot(weights, self._parts[member], out=drive[member])
-            np.dot(feedback, state[member], out=back[member])
+        np.matmul(self._input, self._parts, out=self._drives)
+        np.matmul(self._recurrent, self._column, out=self._backs)
         drive += self._bias
         gates = drive[:, : 2 * hidden]
         gates += back[:, : 2 * hidden]
@@ -689,13 +687,12 @@ class Recurrent:
     @property
     def last(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the target in the last bin, from the states as they stand."""
-        for member, weights in enumerate(self._output):
-            np.dot(weights, self.state[member], out=self._found[member])
+        np.matmul(self._output, self._column, out=self._founds)
         return self._mixture()
 
     def _mixture(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean of the members, and their mean variance plus the variance of their means, in target units."""
-        found = self._found + self._output_bias
+        found = self._founds[..., 0] + self._output_bias
         means, logs = found[:, : len(self._mean)], found[:, len(self._mean) :]
         variances = np.exp(np.minimum(np.maximum(logs, LOG_VARIANCE[0]), LOG_VARIANCE[1]))
         mean = means.sum(axis=0) / len(means)

@@ -1,0 +1,70 @@
+"""The recordings in bins, and what is taken away from them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import neurodyn as nd
+from neurodyn.binning import MultimodalBatch
+from neurodyn.cli.decode import build_study
+from neurodyn.cli.options import merge, read_config
+
+OPTIONS = Path(__file__).parents[1] / "recordings"
+FILES = {
+    "r1838": "r1838_hpc_mec_openfield.nwb",
+    "r050": "r050_ca1_tmaze.nwb",
+    "m1_emg_wrist": "m1_emg_wrist.mat",
+}
+GONE = 60.0
+"""Seconds for which a modality is gone, and for which it then is there again."""
+LOST = 0.4
+"""Share of bins lost at random."""
+
+
+def load(name: str, folder: Path) -> MultimodalBatch:
+    """One recording in bins."""
+    if name == "m1_emg_wrist":
+        return _binned_matlab(folder / FILES[name])
+    options = merge(read_config(OPTIONS / f"{name}.yaml"), {})
+    return build_study(nd.read_nwb(folder / FILES[name]), options).batch
+
+
+def _binned_matlab(path: Path) -> MultimodalBatch:
+    """The wrist task: rates of 96 channels in hertz, six EMG and the cursor, in bins of 50 ms."""
+    import scipy.io
+
+    data = scipy.io.loadmat(path, struct_as_record=False, squeeze_me=True)["train_data"]
+    width = 0.05
+    counts = np.round(np.asarray(data.spikeratedata, np.float64) * width)
+    return MultimodalBatch.from_arrays(
+        {"spikes": counts[None], "emg": np.asarray(data.emgdatabin, np.float64)[None]},
+        width=width,
+        likelihoods={"spikes": "poisson", "emg": "gaussian"},
+        target=np.asarray(data.cursorposbin, np.float64)[None],
+        target_names=("x", "y"),
+    )
+
+
+def losses(batch: MultimodalBatch, seed: int) -> dict[str, MultimodalBatch]:
+    """The test part as it is, with bins lost at random, and without each modality in every other minute."""
+    generator = np.random.default_rng(seed)
+    at_random = {name: generator.random(len(batch.time)) < LOST for name in batch.names}
+    found = {"complete": batch, f"{LOST:.0%} lost": _without(batch, at_random)}
+    for name in batch.names:
+        found[f"{name} gone"] = _without(batch, {name: _every_other_minute(batch)})
+    return found
+
+
+def _every_other_minute(batch: MultimodalBatch) -> np.ndarray:
+    length, gone = round(GONE / batch.width), np.zeros(len(batch.time), bool)
+    for start, bins in zip(batch.starts, batch.lengths, strict=True):
+        for first in range(int(start), int(start + bins), 2 * length):
+            gone[first : min(first + length, start + bins)] = True
+    return gone
+
+
+def _without(batch: MultimodalBatch, lost: dict[str, np.ndarray]) -> MultimodalBatch:
+    observed = {n: o & ~lost[n][:, None] if n in lost else o for n, o in batch.observed.items()}
+    values = {n: np.where(observed[n], v, np.float32(0)) for n, v in batch.observations.items()}
+    return replace(batch, observed=observed, observations=values)

@@ -1,0 +1,192 @@
+"""Does any simpler causal method decode better than the multiscale decoder, and what do lost samples cost?"""
+
+import csv
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.command import arguments, configuration, fill_readme
+from experiments.decoders.data import FILES, load, losses
+from neurodyn.binning import time_folds
+from neurodyn.evaluation.crossvalidation import WORKER_ENVIRONMENT
+from neurodyn.evaluation.metrics import correlation, r2
+
+FOLDER = Path(__file__).parent
+METHODS = ("multiscale", "gru", "ridge")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fit: a method on a fold of a recording."""
+
+    recording: str
+    seed: int
+    fold: int
+    method: str
+    folds: int
+    epochs: int | None
+
+    @property
+    def name(self) -> str:
+        """Of the file with its scores."""
+        return f"{self.recording}-seed{self.seed}-fold{self.fold + 1}-{self.method}.json"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Fit what has not been fitted yet, two fits at a time, and put the scores together."""
+    given = arguments(__doc__, FOLDER, argv)
+    if "NEURODYN_DATA" not in os.environ:
+        print("skipped: set NEURODYN_DATA to the folder that holds the recordings (see README.md)", file=sys.stderr)
+        return
+    data, config = Path(os.environ["NEURODYN_DATA"]), configuration(FOLDER, smoke=given.smoke)
+    parts = given.out / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    tasks = [
+        Task(recording, seed, fold, method, config["folds"], config["epochs"])
+        for seed in config["seeds"]
+        for recording in _there(config["recordings"], data)
+        for fold in range(config["folds"])
+        for method in METHODS
+    ]
+    _work([task for task in tasks if not (parts / task.name).exists()], data, parts, config["jobs"])
+    write(tasks, parts, given.out, given.readme)
+
+
+def _there(names: Sequence[str], data: Path) -> list[str]:
+    for name in names:
+        if not (data / FILES[name]).is_file():
+            print(f"left out: {name}, since {FILES[name]} is not in {data}", file=sys.stderr)
+    return [name for name in names if (data / FILES[name]).is_file()]
+
+
+def _work(tasks: Sequence[Task], data: Path, parts: Path, jobs: int) -> None:
+    if jobs == 1:
+        for task in tasks:
+            fit(task, data, parts)
+        return
+    os.environ.update(WORKER_ENVIRONMENT)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(parts / ".programs")
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for future in [pool.submit(fit, task, data, parts) for task in tasks]:
+            future.result()
+
+
+def fit(task: Task, data: Path, parts: Path) -> None:
+    """Fit one method on one fold, score it on the test part and its losses, and write the scores down."""
+    batch = load(task.recording, data)
+    fold = time_folds(batch, task.folds, gap=2.0, lead_in=10.0)[task.fold]
+    begin = time.perf_counter()
+    fitted = decoder(task).fit(fold.train)
+    seconds = time.perf_counter() - begin
+    scores: dict[str, Any] = {"fit_seconds": seconds, "dims": list(batch.target_names), "conditions": {}}
+    for condition, test in losses(fold.test, task.seed).items():
+        stacked = test.stacked()
+        scored, found = stacked.scored(), fitted.predict(test)
+        true, decoded = np.asarray(stacked.target[scored], np.float64), found["target"].to_numpy()[scored]
+        deviation = found["deviation"].to_numpy()[scored]
+        scores["conditions"][condition] = {
+            "r2": r2(true, decoded).tolist(),
+            "correlation": correlation(true, decoded).tolist(),
+            "coverage": float(np.mean(np.abs(true - decoded) <= 1.959964 * deviation)),
+        }
+    (parts / task.name).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    complete = np.mean(scores["conditions"]["complete"]["r2"])
+    print(f"{task.name.removesuffix('.json')}: R2 {complete:.3f}, {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def decoder(task: Task) -> Any:
+    """The method with its defaults, and with the seed of the task."""
+    from neurodyn.baselines import CausalGru, CausalRidge
+    from neurodyn.multiscale import MultiscaleDecoder
+
+    model = MultiscaleDecoder(progress=False)
+    training = replace(model.training, seed=task.seed)
+    if task.epochs is not None:
+        training = replace(training, epochs=task.epochs)
+    model = replace(model, training=training)
+    course = model.recurrent_config()
+    assert course is not None
+    gru = CausalGru(replace(course, members=1), progress=False)
+    return {"multiscale": model, "gru": gru, "ridge": CausalRidge(smoothed=False)}[task.method]
+
+
+def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) -> None:
+    """Write table.csv (every number), table.md and figure.png."""
+    found = {task: json.loads((parts / task.name).read_text(encoding="utf-8")) for task in tasks}
+    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["recording", "seed", "fold", "method", "condition", "metric", "value"])
+        for task, scores in found.items():
+            key = [task.recording, task.seed, task.fold + 1, task.method]
+            writer.writerow([*key, "", "fit_seconds", f"{scores['fit_seconds']:.1f}"])
+            for condition, row in scores["conditions"].items():
+                for metric in ("r2", "correlation"):
+                    writer.writerow([*key, condition, metric, f"{np.mean(row[metric]):.4f}"])
+                writer.writerow([*key, condition, "coverage of 95 %", f"{row['coverage']:.4f}"])
+    table = markdown(found)
+    (out / "table.md").write_text(table, encoding="utf-8")
+    fill_readme(readme, table)
+    save_figure(found, out / "figure.png")
+
+
+def markdown(found: dict[Task, Any]) -> str:
+    """R2 per fold of the complete data, then the means with losses, for each recording."""
+    lines = []
+    for recording in dict.fromkeys(task.recording for task in found):
+        tasks = [task for task in found if task.recording == recording]
+        conditions = list(found[tasks[0]]["conditions"])
+        folds = max(task.folds for task in tasks)
+        lines += [f"**{recording}**: filtered R²", ""]
+        head = [*(f"fold {k + 1}" for k in range(folds)), "mean", *conditions[1:], "coverage of 95 %", "s per fit"]
+        lines += [f"| method | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
+        for method in METHODS:
+            own = [task for task in tasks if task.method == method]
+            cells = [_mean([t for t in own if t.fold == k], found, "complete") for k in range(folds)]
+            cells += [_mean(own, found, condition) for condition in conditions]
+            coverage = np.mean([found[t]["conditions"]["complete"]["coverage"] for t in own])
+            seconds = np.mean([found[t]["fit_seconds"] for t in own])
+            lines.append(f"| {method} | {' | '.join(cells)} | {coverage:.1%} | {seconds:.0f} |")
+        lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def _mean(tasks: Sequence[Task], found: dict[Task, Any], condition: str) -> str:
+    return f"{np.mean([np.mean(found[t]['conditions'][condition]['r2']) for t in tasks]):.3f}"
+
+
+def save_figure(found: dict[Task, Any], path: Path) -> None:
+    """One panel per recording: R2 of each fold, by condition."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    recordings = list(dict.fromkeys(task.recording for task in found))
+    figure = Figure(figsize=(4.6 * len(recordings), 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    for recording, ax in zip(recordings, figure.subplots(1, len(recordings), squeeze=False)[0], strict=True):
+        tasks = [task for task in found if task.recording == recording]
+        conditions = list(found[tasks[0]]["conditions"])
+        for shift, method in enumerate(METHODS):
+            own = [task for task in tasks if task.method == method]
+            values = [[np.mean(found[t]["conditions"][c]["r2"]) for t in own] for c in conditions]
+            places = np.arange(len(conditions)) + 0.22 * (shift - 1)
+            ax.plot(places, np.mean(values, axis=1), "o", color=f"C{shift}", label=method)
+            for place, row in zip(places, values, strict=True):
+                ax.plot([place] * len(row), row, ".", color=f"C{shift}", alpha=0.4)
+        ax.set_xticks(range(len(conditions)), conditions, rotation=20)
+        ax.set_title(recording)
+        ax.set_ylabel("filtered R²")
+    figure.axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ second on one thread then takes a minute on two. Work that comes in independent 
 thread of Python for each part, which never wait for each other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
@@ -54,6 +54,29 @@ def side_by_side(function: Callable[[Item], Result], items: Iterable[Item]) -> l
             return [function(item) for item in items]
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(function, items))
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, the next one made in a thread of its own while one is worked on; meanwhile with one BLAS thread.
+
+    Where BLAS has one thread only, nothing runs beside the caller.
+
+    Parameters
+    ----------
+    items
+        Made one after the other; an item must not change when the next one is made.
+    """
+    workers = blas_threads()
+    with one_blas_thread():
+        if workers < 2:
+            yield from items
+            return
+        with ThreadPoolExecutor(1) as pool:
+            maker, end = iter(items), object()
+            coming = pool.submit(next, maker, end)
+            while (item := coming.result()) is not end:
+                coming = pool.submit(next, maker, end)
+                yield item  # pyright: ignore[reportReturnType]  (not the end)
 
 
 @cache

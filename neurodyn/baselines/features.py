@@ -15,8 +15,8 @@ from scipy.signal import lfilter
 from neurodyn.errors import InputError
 
 
-_STRETCH = 128
-"""Bins filtered at once: their sums in double precision stay in the processor's cache."""
+_SUMS = 2**17
+"""Sums in double precision made at once, about: what stays in the processor's cache."""
 
 _FEW = 64
 """With fewer series than these, SciPy filters each of them faster than NumPy takes a step of all of them."""
@@ -139,8 +139,9 @@ class ExponentialFilters:
         mask = observed[:, :, :1] if shared else observed
         weight = state.weight if shared else np.broadcast_to(state.weight, state.total.shape)
         total, prior = state.total, (self.strength / (1.0 - decays))[:, None]
-        for first in range(0, bins, _STRETCH):
-            cut = slice(first, first + _STRETCH)
+        stretch = max(8, _SUMS // total.size)
+        for first in range(0, bins, stretch):
+            cut = slice(first, first + stretch)
             sums, total = _decaying_sums(np.where(observed[:, cut], values[:, cut], 0.0), decays, total)
             weights, weight = _decaying_sums(mask[:, cut].astype(np.float64), decays, weight)
             # Long after the last sample both sums underflow together; nothing is known then.
@@ -221,9 +222,8 @@ def _decaying_sums(
             start = decay * before[:, None, k]
             sums[:, :, k] = np.asarray(lfilter([1.0], [1.0, -decay], samples, axis=1, zi=start)[0])
     else:
-        state, fading = before.copy(), decays[:, None]
+        state, fading = before, decays[:, None]
         for t in range(bins):
-            state *= fading
+            state = np.multiply(state, fading, out=sums[:, t])
             state += samples[:, t, None]
-            sums[:, t] = state
     return sums, sums[:, -1].copy()

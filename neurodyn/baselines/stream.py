@@ -18,8 +18,11 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.targets.linear import time_blocks
 from neurodyn.targets.rows import Rows
 
-PIECE_BYTES = 2**25
-"""Size of the features of a piece in single precision, about."""
+PIECE_BYTES = 2**23
+"""Size of the features of a piece in single precision, about: what a processor's cache holds."""
+
+KEPT_BYTES = 2**28
+"""Rows that take no more than these are made once and kept for the passes to come."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,25 @@ class TrainingRows:
         lengths = scored.sum(1)
         self._groups = np.full(scored.shape, -1, np.int32)
         self._groups[scored] = time_blocks(lengths[lengths > 0], blocks)
+        self._kept: list[Rows] | None = None
 
     def __call__(self) -> Iterator[Rows]:
         """One pass over the rows."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept, size = [], 0
+        for rows in self._made():
+            size += rows.features.nbytes
+            if size <= KEPT_BYTES:
+                kept.append(rows)
+            else:
+                kept.clear()
+            yield rows
+        if size <= KEPT_BYTES:
+            self._kept = kept
+
+    def _made(self) -> Iterator[Rows]:
         for piece, features in self._features:
             groups = self._groups[piece.trials, piece.first : piece.last].ravel()
             target = cut_out(self._batch, self._batch.target, piece)

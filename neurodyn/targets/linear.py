@@ -14,7 +14,7 @@ from neurodyn.errors import InputError
 from neurodyn.targets.gram import Solution, choose
 from neurodyn.targets.rows import Stream, Summary, group_rows, in_blocks, standardised, summarise
 from neurodyn.targets.subspace import fit_in_subspace
-from neurodyn.threads import one_blas_thread
+from neurodyn.threads import one_ahead
 
 DEFAULT_PENALTIES = tuple(float(p) for p in np.logspace(-6, 2, 25))
 """Penalties tried by default, relative to the unit variance of a standardised feature."""
@@ -227,13 +227,12 @@ def _group_grams(stream: Stream, summary: Summary) -> Float[np.ndarray, "groups 
     """Gram matrix of ``[x, 1, y]`` of every group, block after block."""
     columns = summary.layout.n_features + 1 + len(summary.layout.target_centre)
     grams = np.zeros((len(summary.groups), columns, columns))
-    with one_blas_thread():
-        for block in stream():
-            x, y = standardised(block, summary.layout, np.float64)
-            z = np.concatenate([x, np.ones((len(x), 1)), y], axis=1)
-            for g, rows in group_rows(block.groups, summary.groups):
-                some = z[rows]
-                grams[g] += some.T @ some
+    for block in one_ahead(stream()):
+        x, y = standardised(block, summary.layout, np.float64)
+        z = np.concatenate([x, np.ones((len(x), 1)), y], axis=1)
+        for g, rows in group_rows(block.groups, summary.groups):
+            some = z[rows]
+            grams[g] += some.T @ some
     return grams
 
 

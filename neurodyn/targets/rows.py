@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from neurodyn.errors import InputError
+from neurodyn.threads import one_ahead
 
 _DEAD = 1e-12  # a deviation below this share of the mean is rounding error
 _BLOCK_BYTES = 2**24  # of one temporary array in double precision
@@ -19,7 +20,8 @@ class Rows(NamedTuple):
     Attributes
     ----------
     features
-        (rows, features), float32 or float64; never written to, and not read after the next block has been asked for.
+        (rows, features), float32 or float64; never written to. The next block is made while this one is worked on: its array is
+        another one.
     target
         (rows, dims).
     groups
@@ -83,10 +85,10 @@ def summarise(stream: Stream) -> Summary:
     Raises
     ------
     InputError
-        If shapes disagree, a value is not finite, a target dimension is constant, or there are fewer than two groups.
+        If there are no rows, shapes disagree, a value is not finite, a target dimension is constant, or there are fewer than two groups.
     """
     features, target, labels, ranges = _Moments(), _Moments(), set(), []
-    for block in stream():
+    for block in one_ahead(stream()):
         _check_block(block, features, target)
         if not len(block.groups):
             continue
@@ -94,6 +96,8 @@ def summarise(stream: Stream) -> Summary:
         target.add(block.target)
         labels.update(np.unique(block.groups).tolist())
         ranges += [block.target.min(0), block.target.max(0)]
+    if not features.count:
+        raise InputError("there are no rows to fit on: the blocks brought none")
     if not (np.isfinite(features.mean).all() and np.isfinite(target.mean).all()):
         raise InputError("features and target must be finite: leave out the bins where one is missing")
     if len(labels) < 2:
@@ -107,9 +111,8 @@ def summarise(stream: Stream) -> Summary:
 
 def standardised(block: Rows, layout: Layout, dtype: np.dtype | type) -> tuple[np.ndarray, np.ndarray]:
     """Features and target of a block without centre and scale; a constant column becomes exact zeros."""
-    features = block.features - layout.feature_centre.astype(dtype)
-    features = features.astype(dtype, copy=False)
-    features /= layout.feature_scale.astype(dtype)
+    features = np.subtract(block.features, layout.feature_centre.astype(dtype), dtype=dtype)
+    features *= (1.0 / layout.feature_scale).astype(dtype)
     return features, (block.target.astype(np.float64) - layout.target_centre) / layout.target_scale
 
 

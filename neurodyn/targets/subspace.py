@@ -7,13 +7,14 @@ targets have few dimensions, and their weights lie close to a space of a few hun
    Gram matrices give the ridge solutions of every round of cross-validation at every penalty exactly (`gram`), and
    since ``|Q v| = |v|``, with the penalty of the full problem.
 2. Of each round, ``C`` the covariance of its features and ``c`` that with the target, the residual of the normal
-   equations is ``r = c - (C + penalty) Q v``.  The residuals at the chosen penalties and those next to them are the
-   directions in which the solutions are wrong; the strongest ones of all rounds and dimensions join ``Q``.
+   equations is ``r = c - (C + penalty) Q v``.  The residuals at the chosen penalties, and at those whose held-out error
+   is close, are the directions in which the solutions are wrong; the strongest ones of all rounds and dimensions join
+   ``Q``.
 3. One pass over the rows brings ``X_g' X_g q`` of every new direction and group g; everything else follows from
    these, the sums and the products with the target.
 4. What a solution's regularised error is above the smallest possible one is ``r' inv(C + penalty) r``, at most
-   ``|r|^2 / penalty``.  Stop when that bound is below `TOLERANCE` of the held-out error in every round and dimension,
-   and no penalty has changed.
+   ``|r|^2 / penalty``.  Stop when that bound is below `TOLERANCE` of the held-out error in every round and dimension (a
+   hundred times that at penalties that are merely close) and no penalty has changed.
 
 All rounds, dimensions and penalties share the directions, so a few passes are enough where conjugate gradients would
 take as many for each of them.
@@ -33,15 +34,22 @@ from jaxtyping import Float
 
 from neurodyn.targets.gram import Choice, Solution, choose
 from neurodyn.targets.rows import Stream, Summary, group_rows, standardised
+from neurodyn.threads import one_ahead
 
 TOLERANCE = 1e-4
 """Largest share of the held-out error by which the regularised error may lie above the smallest possible one."""
 
-DIRECTIONS = 64
+DIRECTIONS = 96
 """Directions that join the subspace in one pass over the rows."""
 
 MOST_DIRECTIONS = 1024
 """Directions at which the search ends."""
+
+_CLOSE, _LOOSE, _CONTENDERS = 1.05, 100.0, 8
+"""Penalties are contenders up to this multiple of the smallest held-out error; their tolerance is this much larger; how
+many there are at most."""
+
+_TINY = np.finfo(np.float64).tiny
 
 
 class _Totals(NamedTuple):
@@ -90,14 +98,14 @@ class _Subspace:
         result[:, m + 1 :, m + 1 :] = totals.yy
         return result
 
-    def second_moments(self, left_out: int | None, weights: Float[np.ndarray, "directions _"]) -> np.ndarray:
-        """``sum of X_g' X_g Q v`` over all groups but one, or over all."""
-        result, first = np.zeros((len(self.basis), weights.shape[1])), 0
+    def second_moments(self, weights: Float[np.ndarray, "rounds directions _"]) -> np.ndarray:
+        """``sum of X_g' X_g Q v`` over the groups of each round: all but one each, and in the last round all."""
+        rounds, _, columns = weights.shape
+        result, first = np.zeros((rounds, len(self.basis), columns)), 0
         for image in self.images:
-            rows = weights[first : first + image.shape[2]].astype(image.dtype)
-            groups = [g for g in range(len(image)) if g != left_out]
-            for g in groups:
-                result += image[g] @ rows
+            part = weights[:, first : first + image.shape[2]].astype(image.dtype)
+            result += np.einsum("fm,rmc->rfc", image.sum(0), part, optimize=True)
+            result[:-1] -= image @ part[:-1]
             first += image.shape[2]
         return result
 
@@ -166,31 +174,30 @@ def _residuals(
 ) -> tuple[Float[np.ndarray, "features _"], float]:
     """Residuals of the normal equations of every round, each in units of the error it stands for, and the bound.
 
-    Those at penalties next to the chosen ones are there because the choice itself must be right; at half weight.
+    Those at other penalties whose held-out error is close are there because the choice itself must be right.
     """
-    columns, worst, order = [], 0.0, np.argsort(penalties)
-    m = space.basis.shape[1]
-    for left_out in [*range(len(totals.n)), None]:
-        rows = totals.round(left_out)
-        mean = rows.x / rows.n
-        target = rows.xy / rows.n - np.outer(mean, rows.y / rows.n)
-        if choice is None:
-            columns.append(target)
-            continue
-        maps = choice.maps[-1 if left_out is None else left_out]
-        for step in (0, -1, 1):
-            near = order[np.clip(np.argsort(order)[choice.best] + step, 0, len(order) - 1)]
-            if step and np.array_equal(near, choice.best):
-                continue
-            weights = -maps[near, :m, np.arange(len(near))].T
-            full = space.basis @ weights
-            penalty = np.asarray(penalties)[near]
-            error = np.maximum(choice.errors[near, np.arange(len(near))], np.finfo(np.float64).tiny)
-            residual = target - space.second_moments(left_out, weights) / rows.n + np.outer(mean, mean @ full)
-            residual = (residual - penalty * full) / np.sqrt(penalty * error)
-            columns.append(residual if step == 0 else residual / 2)
-            if step == 0:
-                worst = max(worst, float(np.max(np.sum(residual**2, axis=0))))
+    rounds = [totals.round(left_out) for left_out in [*range(len(totals.n)), None]]
+    n, mean = np.array([r.n for r in rounds]), np.stack([r.x / r.n for r in rounds])
+    products = np.stack([r.xy / r.n for r in rounds]) - mean[:, :, None] * np.stack([r.y / r.n for r in rounds])[:, None]
+    if choice is None:
+        return np.concatenate(list(products), axis=1), np.inf
+    columns, worst, ranks = [], 0.0, np.argsort(choice.errors, axis=0)
+    dims = np.arange(len(choice.best))
+    for rank, near in enumerate(ranks[:_CONTENDERS]):
+        error = np.maximum(choice.errors[near, dims], _TINY)
+        close = error <= _CLOSE * choice.errors[choice.best, dims]
+        if rank and not close.any():
+            break
+        weights = -np.stack([m[near, : space.basis.shape[1], dims].T for m in choice.maps])
+        full, penalty = space.basis @ weights, np.asarray(penalties)[near]
+        residual = products - space.second_moments(weights) / n[:, None, None] - penalty * full
+        residual += mean[:, :, None] * np.einsum("rf,rfd->rd", mean, full)[:, None]
+        # A contender only has to be known well enough to be told from the best one.
+        residual /= np.sqrt(penalty * error) * (1.0 if rank == 0 else np.sqrt(_LOOSE))
+        if rank:
+            residual = residual[:, :, close]
+        columns += list(residual)
+        worst = max(worst, float(np.max(np.sum(residual**2, axis=1))))
     return np.concatenate(columns, axis=1), worst
 
 
@@ -212,7 +219,7 @@ def _totals(stream: Stream, summary: Summary) -> tuple[_Totals, np.dtype]:
     dims, features, dtype = len(layout.target_centre), layout.n_features, np.dtype(np.float32)
     n, x, y = np.zeros(groups), np.zeros((groups, features)), np.zeros((groups, dims))
     xy, yy = np.zeros((groups, features, dims)), np.zeros((groups, dims, dims))
-    for block in stream():
+    for block in one_ahead(stream()):
         dtype = np.result_type(dtype, block.features.dtype)
         rows, target = standardised(block, layout, dtype)
         for g, cut in group_rows(block.groups, summary.groups):
@@ -232,7 +239,7 @@ def _images(
     """``X_g' X_g q`` of every direction and group, in one pass."""
     result = np.zeros((len(summary.groups), *directions.shape), dtype)
     directions = directions.astype(dtype)
-    for block in stream():
+    for block in one_ahead(stream()):
         rows, _ = standardised(block, summary.layout, dtype)
         for g, cut in group_rows(block.groups, summary.groups):
             result[g] += rows[cut].T @ (rows[cut] @ directions)

@@ -14,7 +14,6 @@ from scipy.signal import lfilter
 
 from neurodyn.errors import InputError
 
-
 _SUMS = 2**17
 """Sums in double precision made at once, about: what stays in the processor's cache."""
 
@@ -51,7 +50,7 @@ class StreamedHistory(History, Protocol):
         observed: Bool[np.ndarray, "trials time channels"],
         width: float,
     ) -> tuple[Any, Float[np.ndarray, "trials time features"]]:
-        """State after the next stretch of time, and its features: those of ``history``; the state given stays as it is."""
+        """State after the next stretch of time, and its features; the state given is not changed."""
         ...
 
 

@@ -113,7 +113,9 @@ class Features:
         """Scaled values and mask of every modality; nothing is observed beyond the end of a trial."""
         result = []
         for name in self._batch.names:
-            values, seen = (cut_out(self._batch, a[name], piece) for a in (self._batch.observations, self._batch.observed))
+            values, seen = (
+                cut_out(self._batch, a[name], piece) for a in (self._batch.observations, self._batch.observed)
+            )
             values = (values - self._scaling.mean[name]) / self._scaling.scale[name]
             result.append((np.where(seen, values, np.float32(0)), seen))
         return result
@@ -225,8 +227,6 @@ class _Whole:
     def start(self, trials: int, channels: int, bins: int) -> None:
         """No state."""
 
-    def advance(
-        self, state: None, values: np.ndarray, observed: np.ndarray, width: float
-    ) -> tuple[None, np.ndarray]:
+    def advance(self, state: None, values: np.ndarray, observed: np.ndarray, width: float) -> tuple[None, np.ndarray]:
         """Features of a whole trial."""
         return None, self._of.history(values, observed, width)

@@ -1,7 +1,7 @@
 """Linear read-out of a target from features, its penalty chosen inside the data it is fitted on.
 
-Rows are bins; they may come block by block, and no step needs all of them at once (`rows`).  Few features are fitted from
-the Gram matrices of the groups of rows (`gram`), many in a growing subspace of them (`subspace`).
+Rows are bins; they may come block by block, and no step needs all of them at once (`rows`).  Few features are fitted
+from the Gram matrices of the groups of rows (`gram`), many in a growing subspace of them (`subspace`).
 """
 
 from collections.abc import Sequence

@@ -20,8 +20,8 @@ class Rows(NamedTuple):
     Attributes
     ----------
     features
-        (rows, features), float32 or float64; never written to. The next block is made while this one is worked on: its array is
-        another one.
+        (rows, features), float32 or float64; never written to. The next block is made while this one is
+        worked on, so it must be another array.
     target
         (rows, dims).
     groups
@@ -85,7 +85,8 @@ def summarise(stream: Stream) -> Summary:
     Raises
     ------
     InputError
-        If there are no rows, shapes disagree, a value is not finite, a target dimension is constant, or there are fewer than two groups.
+        If there are no rows, shapes disagree, a value is not finite, a target dimension is constant, or there are fewer
+        than two groups.
     """
     features, target, labels, ranges = _Moments(), _Moments(), set(), []
     for block in one_ahead(stream()):

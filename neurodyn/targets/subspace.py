@@ -21,8 +21,7 @@ take as many for each of them.
 
 Reference
 ---------
-Saad (2011), Numerical Methods for Large Eigenvalue Problems, chapter 6 (block Krylov subspaces); Bai & Su (2005), SIAM J.
-Matrix Anal. Appl. 26(3), projections for a second-moment problem.
+Saad (2011), Numerical Methods for Large Eigenvalue Problems, 2nd edition, chapter 6 (block Krylov subspaces).
 """
 
 import warnings
@@ -178,7 +177,9 @@ def _residuals(
     """
     rounds = [totals.round(left_out) for left_out in [*range(len(totals.n)), None]]
     n, mean = np.array([r.n for r in rounds]), np.stack([r.x / r.n for r in rounds])
-    products = np.stack([r.xy / r.n for r in rounds]) - mean[:, :, None] * np.stack([r.y / r.n for r in rounds])[:, None]
+    products = (
+        np.stack([r.xy / r.n for r in rounds]) - mean[:, :, None] * np.stack([r.y / r.n for r in rounds])[:, None]
+    )
     if choice is None:
         return np.concatenate(list(products), axis=1), np.inf
     columns, worst, ranks = [], 0.0, np.argsort(choice.errors, axis=0)

@@ -1,9 +1,9 @@
 """How many threads BLAS may use where its own would only wait for each other.
 
 BLAS splits every product and every step of an eigendecomposition among its threads and lets them spin until the last
-one is done. On a machine that does other work one of them is always waiting for a processor: a decomposition that takes a
-second on one thread then takes a minute on two. Work that comes in independent parts is shared out here instead, one
-thread of Python for each part, which never wait for each other.
+one is done. On a machine that does other work one of them is always waiting for a processor: a decomposition that takes
+a second on one thread then takes a minute on two. Work that comes in independent parts is shared out here instead, one
+thread of Python for each part, and these never wait for each other.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -189,7 +189,7 @@ def targets(found: Sequence[Measurement]) -> dict[str, str]:
 
 
 def growth(rows: Sequence[Measurement], along: str, other: str) -> float | None:
-    """Power of a size that seconds grow with, from its smallest to its largest value at most sizes; None if one only."""
+    """Power of a size that seconds grow with, from its smallest value to its largest; None where it has one only."""
     series: dict[Any, dict[float, float]] = {}
     for row in rows:
         series.setdefault(row.sizes[other], {})[float(row.sizes[along])] = row.seconds

@@ -8,8 +8,10 @@ thread of Python for each part, and these never wait for each other.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -18,13 +20,39 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Context in which NumPy and SciPy use one BLAS thread; what was set before holds again afterwards."""
-    return _controller().limit(limits=1, user_api="blas")
+@dataclass
+class _Hold:
+    """How many callers hold BLAS to one thread now, what it was allowed before, and how that comes back."""
+
+    callers: int = 0
+    allowed: int = 1
+    limit: Any = None
+
+
+_HOLD, _LOCK = _Hold(), Lock()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Context in which NumPy and SciPy use one BLAS thread; when the last one ends, what was set before holds again."""
+    with _LOCK:
+        if not _HOLD.callers:
+            _HOLD.allowed = blas_threads()
+            _HOLD.limit = _controller().limit(limits=1, user_api="blas")
+        _HOLD.callers += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _HOLD.callers -= 1
+            if not _HOLD.callers:
+                _HOLD.limit.restore_original_limits()
 
 
 def blas_threads() -> int:
-    """Threads that BLAS would use now, at least 1: what the user or the environment allows."""
+    """Threads that the user or the environment allows BLAS, at least 1, also where it is held to one here."""
+    if _HOLD.callers:
+        return _HOLD.allowed
     return max([1, *(row["num_threads"] for row in _controller().info() if row["user_api"] == "blas")])
 
 

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401  (its BLAS is there before any number of threads is set)
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from neurodyn.threads import blas_threads, one_ahead, one_blas_thread, side_by_side
@@ -26,7 +27,11 @@ def test_one_thread_inside_and_the_old_number_outside(threads):
     assert blas_threads() == threads
     with one_blas_thread():
         assert set(numbers()) == {1}
-        assert blas_threads() == 1
+        assert blas_threads() == threads  # what the user allows
+        with one_blas_thread():
+            assert set(numbers()) == {1}
+        assert set(numbers()) == {1}
+    assert max(numbers()) == threads
     assert blas_threads() == threads
 
 
@@ -72,3 +77,29 @@ def test_what_a_maker_raises_arrives(threads):
     with pytest.raises(KeyError, match="lost"):
         list(one_ahead(maker()))
     assert blas_threads() == threads
+
+
+def test_two_threads_that_hold_blas_in_turn_leave_it_as_it_was():
+    """The second one enters before the first one leaves: the number before both comes back."""
+    before, inside = numbers(), []
+    entered, left = threading.Event(), threading.Event()
+
+    def first():
+        with one_blas_thread():
+            entered.set()
+            left.wait(30)
+
+    def second():
+        entered.wait(30)
+        with one_blas_thread():
+            left.set()
+            one.join(30)
+            inside.extend(numbers())
+
+    one, two = threading.Thread(target=first), threading.Thread(target=second)
+    one.start()
+    two.start()
+    one.join(60)
+    two.join(60)
+    assert set(inside) == {1}
+    assert numbers() == before

@@ -13,6 +13,7 @@ from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
 from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge_stream
+from neurodyn.threads import one_ahead
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -121,7 +122,9 @@ class CausalRidge:
             raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
         stacked = without_observations(batch)
         decoded = np.zeros((*stacked.valid.shape, len(target.intercept)))
-        for piece, features in Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed):
+        for piece, features in one_ahead(
+            Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed)
+        ):
             decoded[piece.trials, piece.first : piece.last] = target.predict(features)
         deviation = np.sqrt(np.diag(target.residual_covariance))
         return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape))

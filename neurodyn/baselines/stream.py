@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from neurodyn.baselines.features import History, StreamedHistory
 from neurodyn.binning.batch import MultimodalBatch, Stacked
@@ -104,8 +104,8 @@ class Features:
             state, states = self._start(trials.stop - trials.start), []
             for piece in reversed(cuts):
                 states.append(state)
-                # Padding is not observed, so a reversed trial that starts with it starts like any other.
-                state = self._advance(state, _reversed(self._observations(piece)))[0] if piece.first else None
+                if piece.first:  # padding is not observed: a reversed trial that starts with it starts like any other
+                    state = self._advance(state, _reversed(self._observations(piece)))[0]
             self._later[trials.start] = states[::-1]
         return self._later[trials.start]
 
@@ -189,7 +189,7 @@ def cut_out(
     starts, lengths = batch.starts[piece.trials], batch.lengths[piece.trials]
     if len(starts) == 1:
         return array[None, int(starts[0]) + piece.first : int(starts[0]) + piece.last]
-    step: Int[np.ndarray, " time"] = np.arange(piece.first, piece.last)
+    step = np.arange(piece.first, piece.last)
     inside = step < lengths[:, None]
     return np.where(inside[..., None], array[np.where(inside, starts[:, None] + step, 0)], array.dtype.type(0))
 

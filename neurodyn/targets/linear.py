@@ -14,7 +14,7 @@ from neurodyn.errors import InputError
 from neurodyn.targets.gram import Solution, choose
 from neurodyn.targets.rows import Stream, Summary, group_rows, in_blocks, standardised, summarise
 from neurodyn.targets.subspace import fit_in_subspace
-from neurodyn.threads import one_ahead
+from neurodyn.threads import one_ahead, one_blas_thread
 
 DEFAULT_PENALTIES = tuple(float(p) for p in np.logspace(-6, 2, 25))
 """Penalties tried by default, relative to the unit variance of a standardised feature."""
@@ -144,11 +144,12 @@ def fit_ridge_stream(stream: Stream, *, penalties: tuple[float, ...] = DEFAULT_P
     """
     if not penalties or not all(np.isfinite(p) and p > 0 for p in penalties):
         raise InputError(f"penalties must be positive, got {penalties}")
-    summary = summarise(stream)
-    if summary.layout.n_features > EXACT_FEATURES:
-        return _in_user_units(fit_in_subspace(stream, summary, penalties), summary)
-    grams = _group_grams(stream, summary)
-    return _in_user_units(choose(grams, summary.layout.n_features, penalties).solution, summary)
+    with one_blas_thread():  # between the passes there are many small products
+        summary = summarise(stream)
+        if summary.layout.n_features > EXACT_FEATURES:
+            return _in_user_units(fit_in_subspace(stream, summary, penalties), summary)
+        grams = _group_grams(stream, summary)
+        return _in_user_units(choose(grams, summary.layout.n_features, penalties).solution, summary)
 
 
 def average_targets(parts: Sequence[LinearTarget]) -> LinearTarget:

@@ -177,9 +177,8 @@ def _residuals(
     """
     rounds = [totals.round(left_out) for left_out in [*range(len(totals.n)), None]]
     n, mean = np.array([r.n for r in rounds]), np.stack([r.x / r.n for r in rounds])
-    products = (
-        np.stack([r.xy / r.n for r in rounds]) - mean[:, :, None] * np.stack([r.y / r.n for r in rounds])[:, None]
-    )
+    level = np.stack([r.y / r.n for r in rounds])
+    products = np.stack([r.xy / r.n for r in rounds]) - mean[:, :, None] * level[:, None]
     if choice is None:
         return np.concatenate(list(products), axis=1), np.inf
     columns, worst, ranks = [], 0.0, np.argsort(choice.errors, axis=0)

@@ -1,16 +1,82 @@
 """Histories of observations that a linear read-out can use: filters and lags over observed samples only.
 
 Arrays are (trial, time, channel).  Values are deviations from the channel's mean: 0 means "nothing known".
-Everything here is causal; the future comes in by running the same functions on reversed time.
+Everything here is causal; the future comes in by running the same functions on reversed time.  A long recording is
+taken a stretch of time at a time: ``advance`` brings the features of the next one, the same to the last bit.
 """
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.signal import lfilter
 
 from neurodyn.errors import InputError
+
+_SUMS = 2**17
+"""Sums in double precision made at once, about: what stays in the processor's cache."""
+
+_FEW = 64
+"""With fewer series than these, SciPy filters each of them faster than NumPy takes a step of all of them."""
+
+
+@runtime_checkable
+class History(Protocol):
+    """What turns the observations up to a bin into features of that bin."""
+
+    def history(
+        self,
+        values: Float[np.ndarray, "trials time channels"],
+        observed: Bool[np.ndarray, "trials time channels"],
+        width: float,
+    ) -> Float[np.ndarray, "trials time features"]:
+        """Causal features of every bin."""
+        ...
+
+
+@runtime_checkable
+class StreamedHistory(History, Protocol):
+    """A history that can be made a stretch of time at a time."""
+
+    def start(self, trials: int, channels: int, bins: int) -> Any:
+        """State before the first bin of trials of at most so many bins."""
+        ...
+
+    def advance(
+        self,
+        state: Any,
+        values: Float[np.ndarray, "trials time channels"],
+        observed: Bool[np.ndarray, "trials time channels"],
+        width: float,
+    ) -> tuple[Any, Float[np.ndarray, "trials time features"]]:
+        """State after the next stretch of time, and its features; the state given is not changed."""
+        ...
+
+
+class FilterState(NamedTuple):
+    """Where exponential filters stand.
+
+    Attributes
+    ----------
+    newest
+        (trials, channels), newest sample of each channel.
+    total
+        (trials, filters, channels), decayed sums of the samples.
+    weight
+        (trials, filters, channels), decayed sums of the mask; one column as long as all channels share theirs.
+    """
+
+    newest: Float[np.ndarray, "trials channels"]
+    total: Float[np.ndarray, "trials filters channels"]
+    weight: Float[np.ndarray, "trials filters _"]
+
+
+class LagState(NamedTuple):
+    """Where lags stand: the samples held in the bins before, the oldest first, and how many lags there are."""
+
+    before: Float[np.ndarray, "trials time channels"]
+    lags: int
 
 
 @dataclass(frozen=True)
@@ -45,8 +111,43 @@ class ExponentialFilters:
         width: float,
     ) -> Float[np.ndarray, "trials time features"]:
         """Features of every bin from the samples up to and including it; bins are ``width`` seconds wide."""
-        filtered = [_weighted_mean(values, observed, np.exp(-width / s), self.strength) for s in self.seconds]
-        return np.concatenate([hold(values, observed), *filtered], axis=2)
+        state = self.start(values.shape[0], values.shape[2], values.shape[1])
+        return self.advance(state, values, observed, width)[1]
+
+    def start(self, trials: int, channels: int, bins: int) -> FilterState:
+        """State before the first bin: nothing observed yet."""
+        filters = len(self.seconds)
+        return FilterState(
+            np.zeros((trials, channels)), np.zeros((trials, filters, channels)), np.zeros((trials, filters, 1))
+        )
+
+    def advance(
+        self,
+        state: FilterState,
+        values: Float[np.ndarray, "trials time channels"],
+        observed: Bool[np.ndarray, "trials time channels"],
+        width: float,
+    ) -> tuple[FilterState, Float[np.ndarray, "trials time features"]]:
+        """State after the next stretch of time, and its features: those of ``history``."""
+        trials, bins, channels = values.shape
+        decays = np.exp(-width / np.asarray(self.seconds))
+        features = np.empty((trials, bins, 1 + len(decays), channels), values.dtype)
+        features[:, :, 0] = held = hold(values, observed, state.newest)
+        # Where whole bins are missing or none, one series of weights serves all channels.
+        shared = state.weight.shape[2] == 1 and bool((observed == observed[:, :, :1]).all())
+        mask = observed[:, :, :1] if shared else observed
+        weight = state.weight if shared else np.broadcast_to(state.weight, state.total.shape)
+        total, prior = state.total, (self.strength / (1.0 - decays))[:, None]
+        stretch = max(8, _SUMS // total.size)
+        for first in range(0, bins, stretch):
+            cut = slice(first, first + stretch)
+            sums, total = _decaying_sums(np.where(observed[:, cut], values[:, cut], 0.0), decays, total)
+            weights, weight = _decaying_sums(mask[:, cut].astype(np.float64), decays, weight)
+            # Long after the last sample both sums underflow together; nothing is known then.
+            weights = np.maximum(weights + prior, np.finfo(np.float64).tiny)
+            np.divide(sums, weights, out=features[:, cut, 1:], casting="same_kind")
+        newest = held[:, -1].astype(np.float64) if bins else state.newest
+        return FilterState(newest, total, weight), features.reshape(trials, bins, -1)
 
 
 @dataclass(frozen=True)
@@ -72,31 +173,56 @@ class Lags:
         width: float,
     ) -> Float[np.ndarray, "trials time features"]:
         """Features of every bin from the samples up to and including it; before the trial they are 0."""
-        held = hold(values, observed)
-        return np.concatenate([_delayed(held, k) for k in range(min(self.bins, values.shape[1]))], axis=2)
+        state = self.start(values.shape[0], values.shape[2], values.shape[1])
+        return self.advance(state, values, observed, width)[1]
+
+    def start(self, trials: int, channels: int, bins: int) -> LagState:
+        """State before the first bin; no trial has more lags than bins."""
+        lags = min(self.bins, bins)
+        return LagState(np.zeros((trials, max(lags, 1), channels)), lags)
+
+    def advance(
+        self,
+        state: LagState,
+        values: Float[np.ndarray, "trials time channels"],
+        observed: Bool[np.ndarray, "trials time channels"],
+        width: float,
+    ) -> tuple[LagState, Float[np.ndarray, "trials time features"]]:
+        """State after the next stretch of time, and its features: those of ``history``."""
+        before, bins = state.before, values.shape[1]
+        held = np.concatenate([before, hold(values, observed, before[:, -1])], axis=1, dtype=values.dtype)
+        newest = before.shape[1]
+        features = [held[:, newest - k : newest - k + bins] for k in range(state.lags)]
+        return LagState(held[:, bins:].astype(np.float64), state.lags), np.concatenate(features, axis=2)
 
 
 def hold(
-    values: Float[np.ndarray, "trials time channels"], observed: Bool[np.ndarray, "trials time channels"]
+    values: Float[np.ndarray, "trials time channels"],
+    observed: Bool[np.ndarray, "trials time channels"],
+    before: Float[np.ndarray, "trials channels"] | None = None,
 ) -> Float[np.ndarray, "trials time channels"]:
-    """Newest observed sample of each channel; 0 before the first."""
+    """Newest observed sample of each channel; that of the bins ``before``, or 0, until the first."""
+    if observed.all():
+        return values
     time = np.arange(values.shape[1])[None, :, None]
     newest = np.maximum.accumulate(np.where(observed, time, -1), axis=1)
-    return np.where(newest >= 0, np.take_along_axis(values, np.maximum(newest, 0), axis=1), 0)
+    earlier = values.dtype.type(0) if before is None else before[:, None].astype(values.dtype)
+    return np.where(newest >= 0, np.take_along_axis(values, np.maximum(newest, 0), axis=1), earlier)
 
 
-def _weighted_mean(values: np.ndarray, observed: np.ndarray, decay: float, strength: float) -> np.ndarray:
-    weight = _decaying_sum(observed.astype(np.float64), decay) + strength / (1.0 - decay)
-    total = _decaying_sum(np.where(observed, values, 0.0), decay)
-    # Long after the last sample both sums underflow together; nothing is known then.
-    return (total / np.maximum(weight, np.finfo(np.float64).tiny)).astype(values.dtype)
-
-
-def _decaying_sum(samples: np.ndarray, decay: float) -> np.ndarray:
-    return np.asarray(lfilter([1.0], [1.0, -decay], samples, axis=1))
-
-
-def _delayed(values: np.ndarray, bins: int) -> np.ndarray:
-    padded = np.zeros_like(values)
-    padded[:, bins:] = values[:, : values.shape[1] - bins]
-    return padded
+def _decaying_sums(
+    samples: np.ndarray, decays: np.ndarray, before: np.ndarray
+) -> tuple[Float[np.ndarray, "trials time filters channels"], Float[np.ndarray, "trials filters channels"]]:
+    """``s[t] = decay s[t - 1] + x[t]`` for every decay, and where it ends; either way the same to the last bit."""
+    trials, bins, channels = samples.shape
+    sums = np.empty((trials, bins, len(decays), channels))
+    if trials * channels < _FEW:
+        for k, decay in enumerate(decays):
+            start = decay * before[:, None, k]
+            sums[:, :, k] = np.asarray(lfilter([1.0], [1.0, -decay], samples, axis=1, zi=start)[0])
+    else:
+        state, fading = before, decays[:, None]
+        for t in range(bins):
+            state = np.multiply(state, fading, out=sums[:, t])
+            state += samples[:, t, None]
+    return sums, sums[:, -1].copy()

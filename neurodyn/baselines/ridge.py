@@ -1,35 +1,22 @@
 """Causal ridge regression: the yardstick every model is shown beside, on the same features and folds."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
 
-from neurodyn.baselines.features import ExponentialFilters
-from neurodyn.binning.batch import MultimodalBatch, Stacked
+from neurodyn.baselines.features import ExponentialFilters, History
+from neurodyn.baselines.stream import Features, without_observations
+from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
-from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge, time_blocks
+from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge_stream
+from neurodyn.threads import one_ahead
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-@runtime_checkable
-class History(Protocol):
-    """What turns the observations up to a bin into features of that bin."""
-
-    def history(
-        self,
-        values: Float[np.ndarray, "trials time channels"],
-        observed: Bool[np.ndarray, "trials time channels"],
-        width: float,
-    ) -> Float[np.ndarray, "trials time features"]:
-        """Causal features of every bin."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -47,6 +34,10 @@ class CausalRidge:
     The filtered prediction of a bin uses samples up to the end of that bin.  The smoothed one also uses the
     same features on reversed time, up to the end of the trial.  Features start anew in every trial, at the
     first of its context bins; context bins are neither fitted nor scored.
+
+    Features are made a stretch of time at a time, so that memory grows with the observations and not with the features,
+    and more features than `neurodyn.targets.linear.EXACT_FEATURES` are fitted in a growing subspace, in a time that is
+    linear in units and in bins.
 
     Parameters
     ----------
@@ -100,13 +91,8 @@ class CausalRidge:
             raise InputError("the batch has no target to fit: name one when binning")
         batch = self._prepared(batch)
         scaling = Scaling.fit(batch)
-        stacked = batch.stacked()
-        past = self._past(batch, stacked, scaling)
-        filtered = self._fit(past, stacked)
-        smoothed = None
-        if self.smoothed:
-            both = np.concatenate([past, self._future(batch, stacked, scaling)], axis=2)
-            smoothed = self._fit(both, stacked)
+        filtered = self._fit(batch, scaling, future=False)
+        smoothed = self._fit(batch, scaling, future=True) if self.smoothed else None
         self._fitted = _Fitted(_names(batch), batch.target_names, scaling, filtered, smoothed)
         return self
 
@@ -131,17 +117,16 @@ class CausalRidge:
             If not fitted, the modalities differ, or the smoothed read-out was left out.
         """
         fitted = self._checked(batch)
-        batch = self._prepared(batch)
-        stacked = batch.stacked()
-        features = self._past(batch, stacked, fitted.scaling)
-        target = fitted.filtered
-        if smoothed:
-            if fitted.smoothed is None:
-                raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
-            future = self._future(batch, stacked, fitted.scaling)
-            features, target = np.concatenate([features, future], axis=2), fitted.smoothed
+        target = fitted.smoothed if smoothed else fitted.filtered
+        if target is None:
+            raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
+        stacked = without_observations(batch)
+        decoded = np.zeros((*stacked.valid.shape, len(target.intercept)))
+        for piece, features in one_ahead(
+            Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed)
+        ):
+            decoded[piece.trials, piece.first : piece.last] = target.predict(features)
         deviation = np.sqrt(np.diag(target.residual_covariance))
-        decoded = target.predict(features)
         return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape))
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
@@ -164,7 +149,7 @@ class CausalRidge:
             As ``predict``, or if a metric is not defined on these data.
         """
         predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
-        stacked = batch.stacked()
+        stacked = without_observations(batch)
         scored = stacked.scored()
         return score(stacked.target[scored], predicted[scored], batch.target_names)
 
@@ -178,35 +163,14 @@ class CausalRidge:
         """The fitted read-out from past and future, None if it was left out."""
         return self._require().smoothed
 
-    def _fit(self, features: np.ndarray, stacked: Stacked) -> LinearTarget:
-        scored = stacked.scored()
-        lengths = scored.sum(1)
-        groups = time_blocks(lengths[lengths > 0], self.blocks)
-        return fit_ridge(features[scored], stacked.target[scored], groups, penalties=self.penalties)
+    def _fit(self, batch: MultimodalBatch, scaling: Scaling, *, future: bool) -> LinearTarget:
+        features = Features(batch, self.features, scaling, future=future)
+        return fit_ridge_stream(features.rows(self.blocks), penalties=self.penalties)
 
     def _prepared(self, batch: MultimodalBatch) -> MultimodalBatch:
         counts = {m.name for m in batch.modalities if m.likelihood == "poisson" and self.root_counts}
         observations = {n: np.sqrt(a) if n in counts else a for n, a in batch.observations.items()}
         return replace(batch, observations=observations)
-
-    def _past(self, batch: MultimodalBatch, stacked: Stacked, scaling: Scaling) -> np.ndarray:
-        return self._history(batch, stacked, scaling, slice(None))
-
-    def _future(self, batch: MultimodalBatch, stacked: Stacked, scaling: Scaling) -> np.ndarray:
-        # Padding is not observed, so a reversed trial that starts with it starts like any other.
-        return self._history(batch, stacked, scaling, slice(None, None, -1))
-
-    def _history(
-        self, batch: MultimodalBatch, stacked: Stacked, scaling: Scaling, order: slice
-    ) -> Float[np.ndarray, "trials time features"]:
-        features = []
-        for name in _names(batch):
-            values = (stacked.observations[name] - scaling.mean[name]) / scaling.scale[name]
-            seen = stacked.observed[name]
-            values = np.where(seen, values, np.float32(0))
-            history = self.features.history(values[:, order], seen[:, order], batch.width)
-            features.append(history[:, order])
-        return np.concatenate(features, axis=2)
 
     def _require(self) -> _Fitted:
         if self._fitted is None:

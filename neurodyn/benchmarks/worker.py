@@ -1,4 +1,4 @@
-"""Benchmarks that need a process of their own: the time to a first step, the memory of a long recording.
+"""Benchmarks that need a process of their own: the time to a first step, the memory of a long recording or a fit.
 
 ``python -m neurodyn.benchmarks.worker NAME SIZES`` with sizes as JSON; what was measured goes to standard output.
 """
@@ -38,12 +38,23 @@ def long_recording(sizes: dict[str, int]) -> dict[str, float]:
     return {"seconds": seconds, "peak": _peak_bytes(), "before": before, "data": data}
 
 
+def scale(sizes: dict[str, Any]) -> dict[str, float]:
+    """Fit one method to a recording of these sizes."""
+    from neurodyn.benchmarks.scale import Sizes, fit
+
+    return {**fit(sizes["method"], Sizes(sizes["units"], sizes["bins"])), "peak": _peak_bytes()}
+
+
 def _peak_bytes() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    try:
+        with open("/proc/self/status") as lines:  # what getrusage says may be the peak of the process that started this
+            return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
-WORKERS: dict[str, Any] = {"first-step": first_step, "long-recording": long_recording}
+WORKERS: dict[str, Any] = {"first-step": first_step, "long-recording": long_recording, "scale": scale}
 
 if __name__ == "__main__":
     start_quickly()

@@ -8,6 +8,9 @@ from jaxtyping import Bool, Float, Float32
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.errors import InputError, unknown_name
 
+_CHANNELS = 64
+"""Channels whose statistics are taken at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -49,9 +52,10 @@ class Scaling:
         inside = batch.in_trials()
         if not inside.any():
             raise InputError("scaling needs trials with bins after their context, got none")
+        kept = slice(None) if inside.all() else inside  # a mask copies
         mean, scale = {}, {}
         for name in batch.names:
-            mean[name], scale[name] = _moments(batch.observations[name][inside], batch.observed[name][inside])
+            mean[name], scale[name] = _moments(batch.observations[name][kept], batch.observed[name][kept])
         seen = np.broadcast_to(batch.target_observed[:, None], batch.target.shape)
         target_mean, target_scale = _moments(batch.target[inside], seen[inside])
         counts = tuple(m.name for m in batch.modalities if m.likelihood == "poisson")
@@ -107,9 +111,14 @@ def _moments(
 ) -> tuple[Float32[np.ndarray, " channels"], Float32[np.ndarray, " channels"]]:
     """Mean and standard deviation of the observed entries per channel, summed in double precision."""
     count = np.maximum(observed.sum(axis=0), 1)
-    mean = np.where(observed, values, 0.0).sum(axis=0, dtype=np.float64) / count
-    centred = np.where(observed, values - mean, 0.0)
-    scale = np.sqrt((centred**2).sum(axis=0) / count)
+    mean, scale = np.zeros((2, values.shape[1]))
+    # A few channels at a time: the copies in double precision would be several times the data.
+    edges = np.linspace(0, values.shape[1], 1 + max(1, -(-values.shape[1] // _CHANNELS))).astype(int)
+    for cut in map(slice, edges[:-1], edges[1:]):
+        part, seen = values[:, cut], observed[:, cut]
+        mean[cut] = np.where(seen, part, 0.0).sum(axis=0, dtype=np.float64) / count[cut]
+        centred = np.where(seen, part - mean[cut], 0.0)
+        scale[cut] = np.sqrt((centred**2).sum(axis=0) / count[cut])
     # Rounding leaves a constant channel with a spread of some 1e-16 of its level, which would blow up.
     dead = scale <= 1e-7 * np.abs(mean)
     return mean.astype(np.float32), np.where(dead, 1.0, scale).astype(np.float32)

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Complex, Float, Int
-from threadpoolctl import threadpool_limits
 
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.problem import Layout, Problem, Step, VectorStep, make_problem
+from neurodyn.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -348,7 +348,7 @@ def _threaded(function: Callable[[np.ndarray], Any], matrices: np.ndarray) -> tu
     With threads of its own, BLAS would have those here wait for each other.
     """
     workers = max(1, min(os.cpu_count() or 1, len(matrices)))
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
         parts = list(pool.map(function, np.array_split(matrices, workers)))
     parts = [part if isinstance(part, tuple) else (part,) for part in parts]
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))

@@ -16,8 +16,8 @@ from neurodyn.recurrent import Predicted, predict
 from neurodyn.targets import LinearTarget, VarianceModel, conditions, loss_memory
 from neurodyn.training import History
 
-PREDICTED_BINS = 2**14
-"""Bins per trial that the target is read out in at once."""
+PREDICTED = 2**23
+"""Numbers of features that the target is read out from at once."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,13 @@ class Readout:
 
     def predictions(self, evidence: Evidence) -> Float[np.ndarray, "trial time expert dim"]:
         """What each expert decodes, minus the centre; a stretch of bins at a time, since features are wide."""
-        parts = []
-        for first in range(0, evidence.memory.shape[1], PREDICTED_BINS):
-            features = evidence.estimates.bins(first, first + PREDICTED_BINS).features
-            edges = np.cumsum([0, *(len(e.weights) for e in self.experts)])
-            linear = [e.predict(features[..., a:b]) for e, a, b in zip(self.experts, edges, edges[1:], strict=False)]
+        estimates, parts = evidence.estimates, []
+        trials, bins = evidence.memory.shape[:2]
+        length = max(1, PREDICTED // (trials * (estimates.traces.shape[-1] + 1)))
+        for first in range(0, bins, length):
+            stretch = estimates.bins(first, first + length)
+            features = (stretch.features,) if len(self.experts) == 1 else (stretch.states, stretch.traces)
+            linear = [expert.predict(part) for expert, part in zip(self.experts, features, strict=True)]
             parts.append(np.stack(linear, axis=2) - self.centre)
         found = np.concatenate(parts, axis=1)
         if evidence.recurrent is None:

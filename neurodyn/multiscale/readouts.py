@@ -5,6 +5,7 @@
 3. Their weights, and the variance of what they decode together, are fitted there (:mod:`neurodyn.targets.stacking`).
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -18,9 +19,10 @@ from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.targets import (
     DEFAULT_PENALTIES,
     LinearTarget,
+    Rows,
     VarianceModel,
     conditions,
-    fit_ridge,
+    fit_ridge_stream,
     fit_stack,
     fit_variance,
     independent_bins,
@@ -29,6 +31,8 @@ from neurodyn.targets import (
 
 RIDGE_BLOCKS = 10
 """Blocks of training time among which the penalty of a linear expert is chosen."""
+BLOCK = 2**22
+"""Numbers of features that are worked on at once."""
 LONGEST_LOSS = 5.0
 """Longest simulated gap, seconds."""
 
@@ -148,8 +152,18 @@ def _linear_experts(
 def _ridge(
     features: np.ndarray, stacked: Stacked, rows: np.ndarray, groups: np.ndarray, penalties=DEFAULT_PENALTIES
 ) -> LinearTarget:
-    target = np.asarray(stacked.target[rows], np.float64)
-    return fit_ridge(np.asarray(features[rows], np.float64), target, groups[rows].astype(int), penalties=penalties)
+    """Ridge regression on the chosen bins; traces of many units would not fit into memory in double precision."""
+    length = max(1, BLOCK // features.shape[-1])
+
+    def blocks() -> Iterator[Rows]:
+        for trial, chosen in enumerate(rows):
+            for first in range(0, len(chosen), length):
+                kept = np.flatnonzero(chosen[first : first + length]) + first
+                if len(kept):
+                    target = np.asarray(stacked.target[trial, kept], np.float64)
+                    yield Rows(features[trial, kept], target, groups[trial, kept].astype(int))
+
+    return fit_ridge_stream(blocks, penalties=penalties)
 
 
 def _weighed(

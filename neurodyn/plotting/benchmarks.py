@@ -1,4 +1,4 @@
-"""How time grows with size."""
+"""How time, and memory where it was measured, grows with size."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,11 @@ from typing import Any
 from neurodyn.errors import import_extra
 from neurodyn.plotting.style import axes, quiet
 
+MEMORY = "peak memory, GB"
+"""Note of a measurement that is drawn below its seconds."""
 
-def plot_growth(measurements: Sequence[Any], *, along: str = "", ax: Any = None) -> Any:
+
+def plot_growth(measurements: Sequence[Any], *, along: str = "", what: str = "seconds", ax: Any = None) -> Any:
     """Draw seconds against a size, one line per thing measured, both axes logarithmic.
 
     Parameters
@@ -18,6 +21,8 @@ def plot_growth(measurements: Sequence[Any], *, along: str = "", ax: Any = None)
         are drawn that differ in nothing but the size on the axis.
     along
         Name of the size on the horizontal axis; if empty, the one that takes most values.
+    what
+        ``"seconds"``, or the name of a note that is a number, drawn of the measurements that have it.
     ax
         Axes; new ones if None.
 
@@ -28,17 +33,17 @@ def plot_growth(measurements: Sequence[Any], *, along: str = "", ax: Any = None)
     ax = quiet(axes(ax))
     along = along or max(_sizes(measurements), key=lambda size: len(_longest(measurements, size)))
     for name in dict.fromkeys(row.name for row in measurements):
-        rows = _longest([row for row in measurements if row.name == name], along)
+        rows = _longest([row for row in measurements if row.name == name], along, what)
         if rows:
             ax.loglog(*zip(*sorted(rows.items()), strict=True), marker="o", label=name)
     ax.set_xlabel(along)
-    ax.set_ylabel("seconds")
+    ax.set_ylabel(what)
     ax.legend(frameon=False, fontsize=9)
     return ax
 
 
 def save_growth(report: Any, path: Path) -> None:
-    """Write a picture with one panel per size that something was measured at several values of.
+    """Write a picture with one panel per size that something was measured at several values of, and a row of memory.
 
     Parameters
     ----------
@@ -49,10 +54,13 @@ def save_growth(report: Any, path: Path) -> None:
     """
     backend, module = import_extra("matplotlib.backends.backend_agg", "plot"), import_extra("matplotlib.figure", "plot")
     sizes = growing_sizes(report.measurements) or [""]
-    figure = module.Figure(figsize=(4.2 * len(sizes), 3.4), layout="constrained")
+    shown = ["seconds", *([MEMORY] if any(MEMORY in row.notes for row in report.measurements) else [])]
+    figure = module.Figure(figsize=(4.2 * len(sizes), 3.4 * len(shown)), layout="constrained")
     backend.FigureCanvasAgg(figure)
-    for size, ax in zip(sizes, figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0], strict=True):
-        plot_growth(report.measurements, along=size, ax=ax)
+    panels = figure.subplots(len(shown), len(sizes), squeeze=False, sharey="row")
+    for what, row in zip(shown, panels, strict=True):
+        for size, ax in zip(sizes, row, strict=True):
+            plot_growth(report.measurements, along=size, what=what, ax=ax)
     figure.suptitle(f"bench {report.name}")
     figure.savefig(path, dpi=120)
 
@@ -69,11 +77,12 @@ def _sizes(measurements: Sequence[Any]) -> list[str]:
     return list(dict.fromkeys(k for row in measurements for k, v in row.sizes.items() if not isinstance(v, str)))
 
 
-def _longest(measurements: Sequence[Any], along: str) -> dict[Any, float]:
-    """Seconds by one size, of the measurements whose other sizes are those that it was varied at most."""
+def _longest(measurements: Sequence[Any], along: str, what: str = "seconds") -> dict[Any, float]:
+    """What was measured by one size, where the other sizes are those that it was varied at most at."""
     series: dict[Any, dict[Any, float]] = {}
     for row in measurements:
-        if along in row.sizes:
+        if along in row.sizes and (what == "seconds" or what in row.notes):
             others = tuple(sorted((k, v) for k, v in row.sizes.items() if k != along))
-            series.setdefault((row.name, others), {})[row.sizes[along]] = row.seconds
+            value = row.seconds if what == "seconds" else row.notes[what]
+            series.setdefault((row.name, others), {})[row.sizes[along]] = value
     return max(series.values(), key=len, default={})

@@ -1,13 +1,7 @@
 """Linear read-out of a target from features, its penalty chosen inside the data it is fitted on.
 
-Rows are bins.  Everything cross-validation needs from a block of rows is its Gram matrix, so choosing the
-penalty costs one pass over the rows and then only (features x features) algebra:
-
-1. For block g and rows ``z = [x, 1, y]`` keep ``G_g = sum z z'``.  All other blocks have ``G - G_g``.
-2. The means, covariances and therefore the ridge solution of any set of blocks follow from its summed Gram
-   matrix; one eigendecomposition serves all penalties.
-3. With ``M = [-W; -b; I]`` the residual of a row is ``z' M``, so the summed outer products of a block's
-   held-out residuals are ``M' G_g M``.
+Rows are bins; they may come block by block, and no step needs all of them at once (`rows`).  Few features are fitted
+from the Gram matrices of the groups of rows (`gram`), many in a growing subspace of them (`subspace`).
 """
 
 from collections.abc import Sequence
@@ -17,11 +11,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from neurodyn.errors import InputError
+from neurodyn.targets.gram import Solution, choose
+from neurodyn.targets.rows import Stream, Summary, group_rows, in_blocks, standardised, summarise
+from neurodyn.targets.subspace import fit_in_subspace
+from neurodyn.threads import one_ahead, one_blas_thread
 
 DEFAULT_PENALTIES = tuple(float(p) for p in np.logspace(-6, 2, 25))
 """Penalties tried by default, relative to the unit variance of a standardised feature."""
 
-_DEAD = 1e-12  # a deviation below this share of the mean is rounding error
+EXACT_FEATURES = 1024
+"""With more features than these the regression is solved in a growing subspace instead of by Gram matrices."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +67,6 @@ class LinearTarget:
         return np.asarray(features, np.float64) @ self.weights + self.intercept
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where features, the constant and target lie in a Gram matrix; centre and scale taken out beforehand."""
-
-    n_features: int
-    feature_centre: Float[np.ndarray, " features"]
-    feature_scale: Float[np.ndarray, " features"]
-    target_centre: Float[np.ndarray, " dims"]
-    target_scale: Float[np.ndarray, " dims"]
-
-
 def fit_ridge(
     features: Float[np.ndarray, "..."],
     target: Float[np.ndarray, "..."],
@@ -108,7 +96,7 @@ def fit_ridge(
 
     Returns
     -------
-    LinearTarget fitted on all rows; computed in float64.
+    LinearTarget fitted on all rows; computed in float64 up to `EXACT_FEATURES` features, see `fit_ridge_stream`.
 
     Raises
     ------
@@ -120,16 +108,48 @@ def fit_ridge(
     ---------
     Hoerl & Kennard (1970), Technometrics 12(1).
     """
-    _check(features, target, groups, penalties)
-    layout = _layout(features, target)
-    grams = _group_grams(features, target, groups, layout)
-    total = grams.sum(0)
-    held_out = [_maps(total - gram, layout.n_features, penalties) for gram in grams]
-    errors = np.stack([_squared_errors(m, gram) for m, gram in zip(held_out, grams, strict=True)])
-    best = np.argmin(errors.sum(0), axis=0)
-    scatter = np.stack([_scatter(m, gram, best) for m, gram in zip(held_out, grams, strict=True)]).sum(0)
-    final = _pick(_maps(total, layout.n_features, penalties), best)
-    return _in_user_units(final, np.asarray(penalties)[best], scatter / len(features), layout)
+    _check(features, target, groups)
+    return fit_ridge_stream(lambda: in_blocks(features, target, groups), penalties=penalties)
+
+
+def fit_ridge_stream(stream: Stream, *, penalties: tuple[float, ...] = DEFAULT_PENALTIES) -> LinearTarget:
+    """`fit_ridge` on rows that come block by block, because all features together would not fit into memory.
+
+    Up to `EXACT_FEATURES` features this takes two passes over the rows and keeps one Gram matrix per group.  With
+    more, whose Gram matrices would neither fit into memory nor be decomposed in time, the same regression is solved in
+    a growing subspace of the features (`neurodyn.targets.subspace`): one pass over the rows per step, some ten in all.
+    Time is then linear in rows and in features.
+
+    Parameters
+    ----------
+    stream
+        Called once per pass; brings blocks of (features, target, groups), the same rows in the same order each time:
+        a function that makes features of a stretch of time at a time, float32 or float64.
+    penalties
+        Positive values to choose from.
+
+    Returns
+    -------
+    LinearTarget fitted on all rows.
+
+    Raises
+    ------
+    InputError
+        As `fit_ridge`.
+
+    Warns
+    -----
+    UserWarning
+        If the growing subspace ends before the solution is found to `neurodyn.targets.subspace.TOLERANCE`.
+    """
+    if not penalties or not all(np.isfinite(p) and p > 0 for p in penalties):
+        raise InputError(f"penalties must be positive, got {penalties}")
+    with one_blas_thread():  # between the passes there are many small products
+        summary = summarise(stream)
+        if summary.layout.n_features > EXACT_FEATURES:
+            return _in_user_units(fit_in_subspace(stream, summary, penalties), summary)
+        grams = _group_grams(stream, summary)
+        return _in_user_units(choose(grams, summary.layout.n_features, penalties).solution, summary)
 
 
 def average_targets(parts: Sequence[LinearTarget]) -> LinearTarget:
@@ -191,7 +211,7 @@ def time_blocks(lengths: Int[np.ndarray, "..."], n_blocks: int) -> Int[np.ndarra
     return np.searchsorted(cuts, np.arange(total), side="right")
 
 
-def _check(features: np.ndarray, target: np.ndarray, groups: np.ndarray, penalties: tuple[float, ...]) -> None:
+def _check(features: np.ndarray, target: np.ndarray, groups: np.ndarray) -> None:
     if features.ndim != 2 or target.ndim != 2 or groups.ndim != 1:
         raise InputError(
             "expected features (bins, features), target (bins, dims) and groups (bins,), got shapes "
@@ -202,77 +222,24 @@ def _check(features: np.ndarray, target: np.ndarray, groups: np.ndarray, penalti
             "features, target and groups must have one row per bin, got "
             f"{len(features)}, {len(target)} and {len(groups)} rows"
         )
-    if not (np.isfinite(features).all() and np.isfinite(target).all()):
-        raise InputError("features and target must be finite: leave out the bins where one is missing")
-    if len(np.unique(groups)) < 2:
-        raise InputError("choosing the penalty needs at least two groups of bins: give more data or more blocks")
-    constant = np.flatnonzero(np.ptp(target, axis=0) == 0)
-    if len(constant):
-        raise InputError(f"target dimension {constant[0]} is constant: there is nothing to decode")
-    if not penalties or not all(np.isfinite(p) and p > 0 for p in penalties):
-        raise InputError(f"penalties must be positive, got {penalties}")
 
 
-def _layout(features: np.ndarray, target: np.ndarray) -> _Layout:
-    """Centre and scale of all rows, taken out first only to keep the Gram matrices free of cancellation."""
-    centre, scale = _centre_scale(np.asarray(features, np.float64))
-    return _Layout(features.shape[1], centre, scale, *_centre_scale(np.asarray(target, np.float64)))
-
-
-def _centre_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    centre, scale = rows.mean(0), rows.std(0)
-    dead = scale <= _DEAD * np.abs(centre)
-    # A constant column then standardises to exact zeros.
-    return np.where(dead, rows[0], centre), np.where(dead, 1.0, scale)
-
-
-def _group_grams(
-    features: np.ndarray, target: np.ndarray, groups: np.ndarray, layout: _Layout
-) -> Float[np.ndarray, "groups columns columns"]:
-    """Gram matrix of ``[x, 1, y]`` of every group."""
-    grams = []
-    for group in np.unique(groups):
-        rows = groups == group
-        x = (features[rows].astype(np.float64) - layout.feature_centre) / layout.feature_scale
-        y = (target[rows].astype(np.float64) - layout.target_centre) / layout.target_scale
+def _group_grams(stream: Stream, summary: Summary) -> Float[np.ndarray, "groups columns columns"]:
+    """Gram matrix of ``[x, 1, y]`` of every group, block after block."""
+    columns = summary.layout.n_features + 1 + len(summary.layout.target_centre)
+    grams = np.zeros((len(summary.groups), columns, columns))
+    for block in one_ahead(stream()):
+        x, y = standardised(block, summary.layout, np.float64)
         z = np.concatenate([x, np.ones((len(x), 1)), y], axis=1)
-        grams.append(z.T @ z)
-    return np.stack(grams)
+        for g, rows in group_rows(block.groups, summary.groups):
+            some = z[rows]
+            grams[g] += some.T @ some
+    return grams
 
 
-def _maps(
-    gram: np.ndarray, n_features: int, penalties: tuple[float, ...]
-) -> Float[np.ndarray, "penalties columns dims"]:
-    """Residual maps ``M = [-W; -b; I]`` of the ridge fit on a Gram matrix, for every penalty."""
-    f = n_features
-    means = gram[f] / gram[f, f]
-    covariance = gram / gram[f, f] - np.outer(means, means)
-    values, vectors = np.linalg.eigh(covariance[:f, :f])
-    # Rounding can make the smallest eigenvalues of a singular matrix slightly negative.
-    shrunk = 1.0 / (np.maximum(values, 0.0) + np.asarray(penalties)[:, None])
-    weights = vectors @ (shrunk[:, :, None] * (vectors.T @ covariance[:f, f + 1 :]))
-    intercept = means[f + 1 :] - np.einsum("f,pfd->pd", means[:f], weights)
-    identity = np.broadcast_to(np.eye(weights.shape[2]), (len(penalties), weights.shape[2], weights.shape[2]))
-    return np.concatenate([-weights, -intercept[:, None], identity], axis=1)
-
-
-def _squared_errors(maps: np.ndarray, gram: np.ndarray) -> Float[np.ndarray, "penalties dims"]:
-    return np.einsum("pcd,pcd->pd", maps, gram @ maps)
-
-
-def _pick(maps: np.ndarray, best: np.ndarray) -> Float[np.ndarray, "columns dims"]:
-    """One map, each target dimension at its own penalty."""
-    return np.take_along_axis(maps, best[None, None, :], axis=0)[0]
-
-
-def _scatter(maps: np.ndarray, gram: np.ndarray, best: np.ndarray) -> Float[np.ndarray, "dims dims"]:
-    chosen = _pick(maps, best)
-    return chosen.T @ gram @ chosen
-
-
-def _in_user_units(chosen: np.ndarray, penalty: np.ndarray, scatter: np.ndarray, layout: _Layout) -> LinearTarget:
-    f, scale = layout.n_features, layout.target_scale
-    weights = -chosen[:f] / layout.feature_scale[:, None] * scale
-    intercept = layout.target_centre - chosen[f] * scale - layout.feature_centre @ weights
-    covariance = scatter * np.outer(scale, scale)
-    return LinearTarget(weights, intercept, penalty, (covariance + covariance.T) / 2)
+def _in_user_units(found: Solution, summary: Summary) -> LinearTarget:
+    layout = summary.layout
+    weights = found.weights / layout.feature_scale[:, None] * layout.target_scale
+    intercept = layout.target_centre + found.intercept * layout.target_scale - layout.feature_centre @ weights
+    covariance = found.covariance * np.outer(layout.target_scale, layout.target_scale)
+    return LinearTarget(weights, intercept, found.penalty, (covariance + covariance.T) / 2)

@@ -1,5 +1,7 @@
 """Oracles: the sums written out in loops; the future changed at will."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,39 @@ def test_settings_are_checked():
         ExponentialFilters(strength=-0.1)
     with pytest.raises(InputError, match="lag"):
         Lags(0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("missing", ["nothing", "whole bins", "anything"])
+@pytest.mark.parametrize("channels", [3, 90])  # SciPy filters few series, NumPy steps many
+@pytest.mark.parametrize("features", [ExponentialFilters(), Lags(7)])
+def test_stretches_of_time_give_the_features_of_the_whole(features, channels, missing, dtype):
+    """To the last bit, wherever the cuts are, also where a mask starts to differ between channels."""
+    values, observed = case(trials=2, time=60, channels=channels)
+    if missing == "nothing":
+        observed = np.ones_like(observed)
+    if missing == "whole bins":
+        observed = np.broadcast_to(observed[:, :, :1], observed.shape).copy()
+        observed[:, 45, 1] = ~observed[:, 45, 1]
+    values = np.where(observed, values, 0).astype(dtype)
+    whole = features.history(values, observed, WIDTH)
+    assert whole.dtype == dtype
+    edges = [0, 1, 2, 30, 31, 50, 60]
+    state, parts = features.start(2, channels, 60), []
+    for a, b in itertools.pairwise(edges):
+        kept = [part.copy() for part in state if isinstance(part, np.ndarray)]
+        later, part = features.advance(state, values[:, a:b], observed[:, a:b], WIDTH)
+        for before, now in zip(kept, [part for part in state if isinstance(part, np.ndarray)], strict=True):
+            np.testing.assert_array_equal(before, now)
+        parts.append(part)
+        state = later
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
+def test_many_channels_are_filtered_as_few_are():
+    """Either way of summing gives the same bits."""
+    values, observed = case(trials=1, time=50, channels=100)
+    together = ExponentialFilters().history(values, observed, WIDTH).reshape(1, 50, 6, 100)
+    for c in (0, 57, 99):
+        alone = ExponentialFilters().history(values[:, :, [c]], observed[:, :, [c]], WIDTH)
+        np.testing.assert_array_equal(together[..., c], alone)

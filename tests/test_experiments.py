@@ -57,14 +57,27 @@ def check_results(out: Path, *, runs: list[str], methods: set[str]) -> None:
 def test_lorenz(tmp_path):
     result = smoke("lorenz", tmp_path)
     assert result.returncode == 0, result.stderr
-    check_results(tmp_path, runs=["seed 0"], methods={"multimodal", "spikes", "field", "ridge"})
+    check_results(tmp_path, runs=["seed 0"], methods={"multimodal", "spikes", "field", "gru", "ridge"})
 
 
 @pytest.mark.slow
 def test_recordings_on_stand_ins(tmp_path, stand_ins):
     result = smoke("recordings", tmp_path / "out", NEURODYN_DATA=str(stand_ins))
     assert result.returncode == 0, result.stderr
-    check_results(tmp_path / "out", runs=["r1838", "r050"], methods={"spikes", "field", "ridge"})
+    check_results(tmp_path / "out", runs=["r1838", "r050"], methods={"spikes", "field", "gru", "ridge"})
+
+
+@pytest.mark.slow
+def test_decoders_on_a_stand_in(tmp_path, stand_ins):
+    result = smoke("decoders", tmp_path / "out", NEURODYN_DATA=str(stand_ins))
+    assert result.returncode == 0, result.stderr
+    with (tmp_path / "out" / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["method"] for row in rows} == {"multiscale", "gru", "ridge"}
+    assert {row["condition"] for row in rows} == {"", "complete", "40% lost", "spikes gone"}
+    assert "**r050**" in (tmp_path / "out" / "table.md").read_text()
+    assert (tmp_path / "out" / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert not (tmp_path / "out" / "parts" / ".programs").exists()
 
 
 def test_recordings_say_why_they_are_skipped(tmp_path):
@@ -115,7 +128,7 @@ def test_an_experiment_has_its_parts(name):
 
 
 def test_every_experiment_has_a_smoke_test_here():
-    assert set(EXPERIMENTS) == {"lorenz", "recordings", *LEAVE}
+    assert set(EXPERIMENTS) == {"decoders", "lorenz", "recordings", *LEAVE}
 
 
 @pytest.mark.parametrize("name", ["r1838", "r050"])

@@ -18,7 +18,7 @@ from experiments.command import arguments, configuration, fill_readme
 from experiments.decoders.data import FILES, load, losses
 from neurodyn.binning import time_folds
 from neurodyn.evaluation.crossvalidation import WORKER_ENVIRONMENT
-from neurodyn.evaluation.metrics import correlation, r2
+from neurodyn.evaluation.metrics import r2
 
 FOLDER = Path(__file__).parent
 METHODS = ("multiscale", "gru", "ridge")
@@ -95,7 +95,6 @@ def fit(task: Task, data: Path, parts: Path) -> None:
         deviation = found["deviation"].to_numpy()[scored]
         scores["conditions"][condition] = {
             "r2": r2(true, decoded).tolist(),
-            "correlation": correlation(true, decoded).tolist(),
             "coverage": float(np.mean(np.abs(true - decoded) <= 1.959964 * deviation)),
         }
     (parts / task.name).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
@@ -129,8 +128,7 @@ def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) ->
             key = [task.recording, task.seed, task.fold + 1, task.method]
             writer.writerow([*key, "", "fit_seconds", f"{scores['fit_seconds']:.1f}"])
             for condition, row in scores["conditions"].items():
-                for metric in ("r2", "correlation"):
-                    writer.writerow([*key, condition, metric, f"{np.mean(row[metric]):.4f}"])
+                writer.writerow([*key, condition, "r2", f"{np.mean(row['r2']):.4f}"])
                 writer.writerow([*key, condition, "coverage of 95 %", f"{row['coverage']:.4f}"])
     table = markdown(found)
     (out / "table.md").write_text(table, encoding="utf-8")

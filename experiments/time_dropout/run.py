@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def both_kinds(study: Study) -> Study:
     """The study with the multimodal decoder trained in both ways, and the yardstick."""
-    multimodal, *_, ridge = study.methods
+    multimodal, *_, ridge = study.methods  # without the GRU, which has no such masks
     model = multimodal.decoder
     assert isinstance(model, MultiscaleDecoder)
     own = replace(model, objective=replace(model.objective, time_dropout_per_trial=True))

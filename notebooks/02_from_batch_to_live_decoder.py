@@ -27,7 +27,6 @@ import numpy as np
 import neurodyn as nd
 from neurodyn.evaluation.crossvalidation import learning_curve
 from neurodyn.multiscale import TrainingConfig
-from neurodyn.recurrent import RecurrentConfig
 from neurodyn.plotting import (
     method_colour,
     plot_counts,
@@ -38,6 +37,7 @@ from neurodyn.plotting import (
     plot_scores,
     plot_trajectory,
 )
+from neurodyn.recurrent import RecurrentConfig
 from neurodyn.simulation import LorenzSettings
 
 SMOKE = os.environ.get("NEURODYN_SMOKE") == "1"  # a small run, for the tests

@@ -165,7 +165,7 @@ def test_the_best_path_of_a_long_sequence_in_single_precision(float32):
     """Every step costs seven nats and tells the states apart by a tenth of one, which a float32 of 10^6 cannot hold."""
     count = 1000
     tilt = np.where(np.arange(count) % 2 == 0, 1.05, 0.95) / count
-    hmm = HiddenMarkovModel([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], np.stack([tilt, tilt[::-1]]))
+    hmm = HiddenMarkovModel([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], np.stack([tilt, tilt[::-1]]), "tilted", 100)
     symbols = sample(hmm, 1, 150_000, seed=1).symbols
     log_transitions, log_emissions = np.log(hmm.transitions), np.log(hmm.emissions)
     best, came_from = np.log(hmm.initial) + log_emissions[:, symbols[0, 0]], []

@@ -335,7 +335,7 @@ def test_three_million_steps_in_single_precision_and_em():
     stationary = np.real(vectors[:, np.argmax(values.real)])
     stationary /= stationary.sum()
     shares, count = np.array([0.7, 0.2, 0.1]), 3_000_000
-    hmm = HiddenMarkovModel(stationary, transitions, np.tile(shares, (3, 1)))
+    hmm = HiddenMarkovModel(stationary, transitions, np.tile(shares, (3, 1)), "blind", 100)
     symbols = np.random.default_rng(0).choice(3, (1, count), p=shares).astype(np.int32)
     seen = np.bincount(symbols[0], minlength=3)
     counts, steps = jax.jit(expected_counts)(log_chain(hmm), jnp.asarray(symbols.T))

@@ -15,11 +15,12 @@ def exact(terms):
 
 
 @pytest.mark.usefixtures("float32")
-@pytest.mark.parametrize("kind", ["like", "spread", "signs"])
+@pytest.mark.parametrize("kind", ["like", "same", "spread", "signs"])
 def test_a_long_sum_is_rounded_once(kind):
     rng = np.random.default_rng(0)
     terms = {
         "like": rng.uniform(0.1, 1, 20_000),
+        "same": np.full(300_000, 0.413),  # every step is rounded the same way
         "spread": rng.lognormal(0, 8, 20_000),
         "signs": rng.permutation(np.concatenate([rng.normal(size=10_000) * 1e6, np.full(10_000, 1e-3)])),
     }[kind].astype(np.float32)

@@ -168,12 +168,10 @@ def test_the_best_path_of_a_long_sequence_in_single_precision(float32):
     hmm = HiddenMarkovModel([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], np.stack([tilt, tilt[::-1]]), "tilted", 100)
     symbols = sample(hmm, 1, 150_000, seed=1).symbols
     log_transitions, log_emissions = np.log(hmm.transitions), np.log(hmm.emissions)
-    best, came_from = np.log(hmm.initial) + log_emissions[:, symbols[0, 0]], []
+    best = np.log(hmm.initial) + log_emissions[:, symbols[0, 0]]
     for symbol in symbols[0, 1:]:
-        paths = best[:, None] + log_transitions
-        came_from.append(paths.argmax(axis=0))
-        best = paths.max(axis=0) + log_emissions[:, symbol]
-    path = [int(best.argmax())]
-    for before in reversed(came_from):
-        path.append(int(before[path[-1]]))
-    assert (viterbi(hmm, symbols)[0] != path[::-1]).mean() < 1e-3
+        best = (best[:, None] + log_transitions).max(axis=0) + log_emissions[:, symbol]
+    # Paths are often equally probable here: the path found has to be as probable as the best, whichever it is.
+    found = viterbi(hmm, symbols)[0]
+    score = np.log(0.5) + log_emissions[found, symbols[0]].sum() + log_transitions[found[:-1], found[1:]].sum()
+    assert score == pytest.approx(best.max(), abs=0.01)

@@ -117,11 +117,21 @@ class Problem:
         return self.inputs if self.input_axis is None else jax.tree.map(lambda leaf: leaf[chosen], self.inputs)
 
     def input_rows(self) -> Float[np.ndarray, "points entries"] | None:
-        """The input of every point as a row of numbers, in double precision; None if one input serves all."""
-        if self.input_axis is None:
+        """The input of every point as a row of numbers, in double precision; None if one input, or none, serves all."""
+        leaves = jax.tree.leaves(self.inputs)
+        if self.input_axis is None or not leaves:
             return None
-        leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(self.inputs)]
-        return np.concatenate([leaf.reshape(len(self.vectors), -1) for leaf in leaves], axis=1)
+        return np.concatenate([_numbers(leaf) for leaf in leaves], axis=1)
+
+
+def _numbers(leaf: Array) -> Float[np.ndarray, "points entries"]:
+    """An array with a row of real numbers per point, whatever it holds."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    rows = np.asarray(leaf).reshape(len(leaf), -1)
+    if np.iscomplexobj(rows):
+        rows = np.concatenate([rows.real, rows.imag], axis=1)
+    return rows.astype(np.float64)
 
 
 def make_problem(step: Step, states: Any, inputs: Any, input_axis: int | None) -> Problem:

@@ -21,7 +21,7 @@ from neurodyn.markov.model import HiddenMarkovModel
 from neurodyn.markov.sampling import check_symbols, is_ragged
 
 BLOCK = 256
-"""Steps that are added up without compensation: rounding takes less than a millionth of their sum."""
+"""Steps that are added up without compensation: rounding takes about a millionth of their sum."""
 
 
 def log_likelihood(hmm: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any]) -> Float[np.ndarray, " trials"]:

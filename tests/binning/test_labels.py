@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodyn.binning import Modality, MultimodalBatch
@@ -20,6 +20,7 @@ def lists_of_labels(draw):
     return tuple(wanted), tuple(given)
 
 
+@settings(deadline=None)
 @given(lists_of_labels())
 def test_every_label_is_found_where_it_stands(lists):
     wanted, there = lists
@@ -27,6 +28,7 @@ def test_every_label_is_found_where_it_stands(lists):
     assert tuple(there[place] for place in places) == wanted
 
 
+@settings(deadline=None)
 @given(lists_of_labels(), st.data())
 def test_a_batch_is_aligned_column_by_column(lists, data):
     wanted, there = lists

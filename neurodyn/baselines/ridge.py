@@ -7,7 +7,7 @@ import numpy as np
 
 from neurodyn.baselines.features import ExponentialFilters, History
 from neurodyn.baselines.stream import Features, without_observations
-from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Fitted:
-    modalities: tuple[str, ...]
+    modalities: tuple[Modality, ...]
     dims: tuple[str, ...]
     scaling: Scaling
     filtered: LinearTarget
@@ -93,7 +93,7 @@ class CausalRidge:
         scaling = Scaling.fit(batch)
         filtered = self._fit(batch, scaling, future=False)
         smoothed = self._fit(batch, scaling, future=True) if self.smoothed else None
-        self._fitted = _Fitted(_names(batch), batch.target_names, scaling, filtered, smoothed)
+        self._fitted = _Fitted(batch.modalities, batch.target_names, scaling, filtered, smoothed)
         return self
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
@@ -102,7 +102,7 @@ class CausalRidge:
         Parameters
         ----------
         batch
-            Data with the modalities and channels the estimator was fitted on.
+            Data with the modalities and channels the estimator was fitted on, matched by label.
         smoothed
             Use the whole trial instead of the past alone.
 
@@ -114,9 +114,10 @@ class CausalRidge:
         Raises
         ------
         InputError
-            If not fitted, the modalities differ, or the smoothed read-out was left out.
+            If not fitted, a modality or channel is not there, or the smoothed read-out was left out.
         """
-        fitted = self._checked(batch)
+        fitted = self._require()
+        batch = batch.aligned_to(fitted.modalities)
         target = fitted.smoothed if smoothed else fitted.filtered
         if target is None:
             raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
@@ -127,7 +128,7 @@ class CausalRidge:
         ):
             decoded[piece.trials, piece.first : piece.last] = target.predict(features)
         deviation = np.sqrt(np.diag(target.residual_covariance))
-        return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape))
+        return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape), fitted.dims)
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
         """Correlation and R2 over the scored bins of a batch, per target dimension.
@@ -148,6 +149,7 @@ class CausalRidge:
         InputError
             As ``predict``, or if a metric is not defined on these data.
         """
+        batch = batch.aligned_to(self._require().modalities, self._require().dims)
         predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
         stacked = without_observations(batch)
         scored = stacked.scored()
@@ -176,18 +178,6 @@ class CausalRidge:
         if self._fitted is None:
             raise InputError("this CausalRidge is not fitted: call fit(batch) first")
         return self._fitted
-
-    def _checked(self, batch: MultimodalBatch) -> _Fitted:
-        fitted = self._require()
-        if _names(batch) != fitted.modalities:
-            raise InputError(f"fitted on the modalities {fitted.modalities}, got {_names(batch)}: give the same")
-        if batch.target_names != fitted.dims:
-            raise InputError(f"fitted on the target {fitted.dims}, got {batch.target_names}: give the same")
-        for name in fitted.modalities:
-            expected, got = len(fitted.scaling.mean[name]), batch.observations[name].shape[1]
-            if expected != got:
-                raise InputError(f"modality '{name}' was fitted with {expected} channels, got {got}")
-        return fitted
 
 
 def _names(batch: MultimodalBatch) -> tuple[str, ...]:

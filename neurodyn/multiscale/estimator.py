@@ -192,6 +192,7 @@ class MultiscaleDecoder:
         fitted = self._fitted()
         if ahead and smoothed:
             raise InputError("a smoothed estimate knows the whole trial: predict ahead from the filtered one")
+        batch = fitted.aligned(batch)
         stacked = batch.stacked()
         latent = fitted.estimate(batch, smooth=smoothed).latent
         if ahead:
@@ -212,6 +213,7 @@ class MultiscaleDecoder:
         distribution is Gaussian. NaN beyond a trial's end.
         """
         fitted, readout = self._fitted(), self._readout(smoothed)
+        batch = fitted.aligned(batch)
         evidence = fitted.evidence(batch, smooth=smoothed)
         target = readout.predict(evidence)
         return labelled_target(batch, batch.stacked(), target, np.sqrt(readout.variance(evidence)), fitted.target_names)
@@ -227,6 +229,7 @@ class MultiscaleDecoder:
         import xarray as xr
 
         fitted = self._fitted()
+        batch = fitted.aligned(batch, target=True)
         stacked = batch.stacked()
         variables: dict = {}
         if fitted.target_names:
@@ -273,7 +276,9 @@ class MultiscaleDecoder:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder":
-        """Read a model that :meth:`save` wrote, on whatever device is there; older formats are brought up to date.
+        """Read a model that :meth:`save` wrote, on whatever device and in whatever precision.
+
+        Older formats are brought up to date.
 
         Raises
         ------

@@ -164,20 +164,21 @@ class Fitted:
             if row.unit and found.unit and found.unit != row.unit:
                 raise InputError(f"modality '{row.name}' was fitted in {row.unit}, the batch is in {found.unit}")
 
-    def checked(self, batch: MultimodalBatch) -> MultimodalBatch:
-        """The batch with the modalities of the model in their order, if it is one that the model was trained for.
+    def aligned(self, batch: MultimodalBatch, *, target: bool = False) -> MultimodalBatch:
+        """The batch with the model's channels, and its target too if asked, in the model's order, by label; checked.
 
         Raises
         ------
         InputError
-            As :meth:`check`.
+            If a label of the model is not in the batch, or as in `check`.
         """
-        self.check(batch)
-        return batch.with_modalities([m.name for m in self.modalities])
+        aligned = batch.aligned_to(self.modalities, self.target_names if target else ())
+        self.check(aligned)
+        return aligned
 
     def estimate(self, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
         """Every state in every bin of every trial (see :mod:`neurodyn.multiscale.inference`)."""
-        batch = self.checked(batch)
+        batch = self.aligned(batch)
         states = sum(self.config.model.states)
         filtered, smoothed = (None if r is None else r.weights(states) for r in (self.filtered, self.smoothed))
         if smooth:
@@ -186,7 +187,7 @@ class Fitted:
 
     def evidence(self, batch: MultimodalBatch, *, smooth: bool) -> Evidence:
         """What the target of every bin of a batch is read out from."""
-        batch = self.checked(batch)
+        batch = self.aligned(batch)
         return evidence_of(self.estimate(batch, smooth=smooth), self.recurrent, self.scaling, batch, batch.stacked())
 
 

@@ -39,7 +39,7 @@ from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent.network import draw_weights
 from neurodyn.targets import LinearTarget, VarianceModel
 from neurodyn.targets.losses import TIMES
-from neurodyn.training import History, load_arrays, load_settings, save_checkpoint
+from neurodyn.training import History, in_this_precision, load_arrays, load_settings, save_checkpoint
 from neurodyn.versions import versions
 
 FORMAT = "neurodyn-model"
@@ -108,7 +108,7 @@ def may_hold_model(folder: Path) -> bool:
 
 
 def load_fitted(path: str | os.PathLike[str]) -> Fitted:
-    """Read a fitted model.
+    """Read a fitted model, in the precision that JAX computes in here, whichever it was saved in.
 
     Raises
     ------
@@ -277,8 +277,9 @@ def _recurrent_arrays(network: RecurrentNetwork) -> dict[str, Any]:
 
 def _with_arrays(blank: Fitted, arrays: dict[str, Any]) -> Fitted:
     network = blank.network
-    nnx.replace_by_pure_dict(network.parameters, jax.tree.map(jnp.asarray, arrays["parameters"]))
-    nnx.replace_by_pure_dict(network.constants, jax.tree.map(jnp.asarray, arrays["constants"]))
+    # A network of single precision fed with double, or the other way round, would not compile.
+    nnx.replace_by_pure_dict(network.parameters, in_this_precision(arrays["parameters"]))
+    nnx.replace_by_pure_dict(network.constants, in_this_precision(arrays["constants"]))
     readouts = {name: _readout(found) for name, found in arrays["readout"].items()}
     return replace(
         blank,

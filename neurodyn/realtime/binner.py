@@ -11,6 +11,7 @@ from jaxtyping import Num
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.buffers import FARTHEST, FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput, in_order
 from neurodyn.realtime.events import Event, EventLog, Kind
+from neurodyn.realtime.labels import Matcher, in_order_of, labels_in
 
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
 
@@ -115,6 +116,7 @@ class StreamingBinner:
         }
         self.waited_for = dict.fromkeys(self._buffers, 0)
         self._missing = dict.fromkeys(self._buffers, False)
+        self._matchers = {one.name: Matcher(one.name, one.labels, self._say) for one in inputs}
         self._index = 0
         self._now: float | None = None
         self._fresh: list[Event] = []
@@ -122,7 +124,13 @@ class StreamingBinner:
     # Data in ----------------------------------------------------------------------------------------------------
 
     def push_spikes(
-        self, name: str, times: Num[np.ndarray, "..."], units: Num[np.ndarray, "..."], *, until: float | None = None
+        self,
+        name: str,
+        times: Num[np.ndarray, "..."],
+        units: Num[np.ndarray, "..."],
+        *,
+        until: float | None = None,
+        labels: tuple[str, ...] | None = None,
     ) -> None:
         """Take in spikes; bad ones are left out and in the log.
 
@@ -136,16 +144,24 @@ class StreamingBinner:
             (n,), number of each spike's unit.
         until
             Time up to which the source says it has sent everything, seconds; None for the time of the latest spike.
+        labels
+            Of the source's units, number by number: they are matched by label, and units that the model does not know
+            are left out. None for a source that has no labels: its numbers are the model's, which is in the log.
 
         Raises
         ------
         InputError
-            If there is no spiking modality of that name.
+            If there is no spiking modality of that name, or the labels lack one of the model's.
         """
         buffer = self._find(name, self._spikes)
         if times.ndim != 1 or times.shape != units.shape:
             self._say(Kind.BAD_INPUT, name, f"spikes need one time and unit each, got {times.shape}, {units.shape}")
             return
+        rows = self._matchers[name].rows(labels_in(units) if labels is None else labels)
+        if rows is not None:
+            times, units, unknown = in_order_of(rows, times, units)
+            if unknown:
+                self._say(Kind.BAD_INPUT, name, f"{unknown} spikes of no unit among the {len(rows)} of their stream")
         ordered = in_order(times) and units.dtype.kind in "iu"
         # A negative number is a large one without its sign: one comparison for both ends.
         if not ordered or np.count_nonzero(units.astype(np.int64).view(np.uint64) >= buffer.source.units):
@@ -164,7 +180,14 @@ class StreamingBinner:
             self._say(Kind.BAD_INPUT, source.name, text)
         return times[good], units[good]
 
-    def push_samples(self, name: str, values: Num[np.ndarray, "..."], times: Num[np.ndarray, "..."]) -> None:
+    def push_samples(
+        self,
+        name: str,
+        values: Num[np.ndarray, "..."],
+        times: Num[np.ndarray, "..."],
+        *,
+        labels: tuple[str, ...] | None = None,
+    ) -> None:
         """Take in a chunk of samples of any size; bad ones are left out and in the log.
 
         Parameters
@@ -175,13 +198,22 @@ class StreamingBinner:
             (n, channels); NaN is missing.
         times
             (n,), of each sample, seconds.
+        labels
+            Of the channels that come: as in `push_spikes`.
 
         Raises
         ------
         InputError
-            If there is no sampled modality of that name.
+            If there is no sampled modality of that name, or the labels lack one of the model's.
         """
         buffer = self._find(name, self._fields)
+        labels = labels_in(values) if labels is None else labels
+        places = self._matchers[name].places(labels)
+        if labels is not None and values.shape[1:] != (len(labels),):
+            self._say(Kind.BAD_INPUT, name, f"samples of {len(labels)} labelled channels came as {values.shape}")
+            return
+        if places is not None:
+            values = values[:, places]
         if times.ndim != 1 or values.shape != (len(times), buffer.source.channels):
             text = f"samples need {buffer.source.channels} channels and a time each, got {values.shape}, {times.shape}"
             self._say(Kind.BAD_INPUT, name, text)

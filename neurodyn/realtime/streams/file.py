@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.realtime.labels import labelled
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
 from neurodyn.recording import Recording, SpikeTrains
@@ -64,12 +65,13 @@ class _Track:
     kind: Kind
     times: Float64[np.ndarray, " samples"]
     values: Shaped[np.ndarray, "samples *channels"]
+    labels: tuple[str, ...]
 
     def between(self, start: float, stop: float, offset: float) -> Chunk:
         """What lies in ``start <= time < stop``; spikes are complete up to the end."""
         first, last = np.searchsorted(self.times, [start, stop])
         until = stop + offset if self.kind is Kind.SPIKES else None
-        return Chunk(self.name, self.times[first:last] + offset, self.values[first:last], self.kind, until)
+        return Chunk(self.name, self.times[first:last] + offset, self.values[first:last], self.kind, until, self.labels)
 
 
 class FileReplay:
@@ -124,7 +126,10 @@ class FileReplay:
 
     def first_chunks(self) -> list[Chunk]:
         """One empty chunk per stream: what will come, before it does."""
-        return [Chunk(track.name, track.times[:0], track.values[:0], track.kind) for track in self._tracks]
+        return [
+            Chunk(track.name, track.times[:0], track.values[:0], track.kind, labels=track.labels)
+            for track in self._tracks
+        ]
 
     def read(self, timeout: float) -> list[Chunk]:
         """Return what is due by now; the first read starts the clock.
@@ -223,7 +228,8 @@ def _tracks(recording: Recording, names: Mapping[str, str]) -> list[_Track]:
             tracks.append(_spike_track(name, recording.spikes[item]))
         elif item in recording.fields:
             signal = recording.fields[item]
-            tracks.append(_Track(name, Kind.SAMPLES, np.asarray(signal.times, np.float64), np.asarray(signal.values)))
+            times, values = np.asarray(signal.times, np.float64), np.asarray(signal.values)
+            tracks.append(_Track(name, Kind.SAMPLES, times, labelled(values, signal.channels), signal.channels))
         else:
             raise unknown_name("units or field", item, {*recording.spikes, *recording.fields})
     tracks = [track for track in tracks if len(track.times)]
@@ -236,4 +242,4 @@ def _spike_track(name: str, trains: SpikeTrains) -> _Track:
     times = np.concatenate([np.zeros(0), *trains.times])
     units = np.repeat(np.arange(trains.n_units, dtype=np.int32), [train.size for train in trains.times])
     order = np.argsort(times, kind="stable")
-    return _Track(name, Kind.SPIKES, times[order], units[order])
+    return _Track(name, Kind.SPIKES, times[order], labelled(units[order], trains.units), trains.units)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.pace import Pace
 from neurodyn.realtime.streams.protocol import Chunk, Kind
@@ -30,8 +31,8 @@ class RedisSource:
     """All streams whose key is ``prefix:modality``, those that appear later included.
 
     An entry has ``ts`` (uint64 nanoseconds of the monotonic clock, 8 bytes) and ``samples`` (raw bytes). What we write
-    also says its ``format`` and the time of every sample in ``times``; an entry without (from a BRAND node) is one
-    sample of ``dtype``, its channels all there is, its time ``ts``.
+    also says its ``format``, the time of every sample in ``times``, and its ``labels`` where they are known; an entry
+    without (from a BRAND node) is one sample of ``dtype``, its channels all there is, its time ``ts``.
 
     Parameters
     ----------
@@ -119,12 +120,13 @@ class RedisSource:
             times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
             values = flat if kind is Kind.SPIKES else flat.reshape(len(times), -1)
             until = None if described.get("until") is None else float(described["until"])
+            labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"Redis stream '{key.decode()}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
                 f"got {sorted(field.decode() for field in fields)}"
             ) from error
-        return Chunk(name, times, values, kind, until)
+        return Chunk(name, times, values, kind, until, labels)
 
 
 class RedisSink:
@@ -168,7 +170,9 @@ class RedisSink:
 def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
     values = np.ascontiguousarray(chunk.values, chunk.values.dtype.newbyteorder("<"))
     last = float(chunk.times[-1]) if chunk.until is None else chunk.until
+    labels = {} if chunk.labels is None else {"labels": to_bytes(chunk.labels)}
     return {
+        **labels,
         "ts": _nanoseconds(last),
         "sync": json.dumps({chunk.name: last}),
         "samples": values.tobytes(),

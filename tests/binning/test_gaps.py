@@ -158,7 +158,7 @@ def test_a_bin_does_not_close_before_the_last_tick_in_it():
     numbers, binner = live(case, True)
     expected = [case.values[case.places // case.width == k, 0].mean() for k in range(12)]
     np.testing.assert_allclose(numbers[:, 0], expected, rtol=1e-6)
-    assert not binner.log.counts()
+    assert not {Kind.GAP, Kind.CARRIED, Kind.DROPPED} & set(binner.log.counts())
 
 
 def test_an_uneven_clock_in_phase_with_the_bins_lacks_nothing_live():

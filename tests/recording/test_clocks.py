@@ -98,7 +98,7 @@ def test_regular_stamps_are_described_as_regular_and_gaps_counted():
     )
     lfp, pos = describe(recording)
     assert (lfp.rate, lfp.regular, lfp.gaps) == (1000.0, True, 0)
-    assert (pos.rate, pos.regular, pos.gaps) == (50.0, True, 1)
+    assert (pos.rate, pos.regular, pos.gaps) == (50.0, False, 1)
 
 
 # What is made of them ---------------------------------------------------------------------------------------------

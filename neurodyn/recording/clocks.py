@@ -1,8 +1,8 @@
 """What the stamps of samples say of the clock that took them: its rate, its gaps, and how even it is.
 
-A step is a gap if it is longer than one and a half periods (and half of what stamps were rounded to).  The rate is the
-slope of the straight lines, all of one slope, that fit best through the stretches between gaps: stamps that were rounded,
-to milliseconds or to single precision, tell it far better than their median step does.
+A step is a gap if it is longer than one and a half periods (and half of what stamps were rounded to).  The period is
+the slope of the straight lines, all of one slope, that fit the stretches between gaps best: stamps that were rounded, to
+milliseconds or to single precision, tell it far better than their median step does.
 
     minimise over period and offsets:   sum over stretches s, samples i of   (stamp[s, i] - offset[s] - period i)^2
 """
@@ -151,7 +151,9 @@ def _lost_packets(steps: Float64[np.ndarray, " steps"], gap: Bool[np.ndarray, " 
     return bool(_quantile(off, 0.95) < 0.1 and counts.sum() <= MOST_LOST * len(steps))
 
 
-def _stretches(gap: Bool[np.ndarray, " steps"]) -> tuple[Int64[np.ndarray, " stretches"], Int64[np.ndarray, " stretches"]]:
+def _stretches(
+    gap: Bool[np.ndarray, " steps"],
+) -> tuple[Int64[np.ndarray, " stretches"], Int64[np.ndarray, " stretches"]]:
     """First sample of each stretch between gaps, and number of its samples."""
     first = np.concatenate([[0], np.flatnonzero(gap) + 1])
     return first, np.diff(first, append=len(gap) + 1)

@@ -2,10 +2,10 @@
 
     t lies before the edge e   if and only if   t < cut(e) = e - max(10 ns, |e| 2^-50)
 
-A recorded time is a tick of some clock and an edge is a multiple of some width; both are rounded to double precision on
-different ways, so that a spike ON an edge can come out a hair before it. A time as near as this is taken to lie on the
-edge, and belongs to what begins there. Ten nanoseconds are 3,000 times less than a tick at 30 kHz and 80 times more than
-the rounding of times of a million seconds; later than a few months the rounding itself (4 to 8 steps of double
+A recorded time is a tick of some clock and an edge is a multiple of some width; both are rounded to double precision
+on different ways, so that a spike ON an edge can come out a hair before it. A time as near as this is taken to lie on
+the edge, and belongs to what begins there. Ten nanoseconds are 3,000 times less than a tick at 30 kHz and 80 times more
+than the rounding of times of a million seconds; later than a few months the rounding itself (4 to 8 steps of double
 precision) takes over. Spikes, samples, intervals, folds and targets, offline and live, are all compared through this
 module: two things that carry one time land in one bin.
 """
@@ -53,7 +53,7 @@ def cut(edges: float | np.ndarray) -> float | np.ndarray:
 
 
 def bin_of(times: Float64[np.ndarray, " times"], start: float, width: float) -> Int64[np.ndarray, " times"]:
-    """Number k of the bin from ``start + k width`` to ``start + (k + 1) width`` that each time lies in; may be negative.
+    """Number of the bin that each time lies in; bin k is ``[start + k width, start + (k + 1) width)``, k of any sign.
 
     Parameters
     ----------

@@ -145,7 +145,9 @@ def test_long_pauses_cost_nothing_and_change_nothing(monkeypatch):
 
 def test_work_is_bounded(monkeypatch):
     monkeypatch.setattr(targets_module, "MOST_STEPS", 100)
-    recording = Recording("r", behaviour={"position": Signal("position", np.zeros((200, 2)) + K[:200, None], rate=10.0)})
+    recording = Recording(
+        "r", behaviour={"position": Signal("position", np.zeros((200, 2)) + K[:200, None], rate=10.0)}
+    )
     with pytest.raises(InputError, match="would need 200 steps of an even clock"):
         make_targets(recording, ("position",), np.array([1.0]))
 

@@ -1,5 +1,4 @@
-"""Times on edges against integer arithmetic on the ticks of a recorder: spikes, samples, events, intervals, folds, targets,
-offline and live."""
+"""Times on edges against integer arithmetic on ticks: spikes, samples, events, intervals, folds, targets; also live."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -31,7 +30,7 @@ HOURS = 1_000_000
 
 @dataclass(frozen=True)
 class Clock:
-    """Ticks of a recorder per second and per bin, the tick of the first bin, and how its software makes seconds of ticks."""
+    """Ticks of a recorder per second and per bin, the tick of the first bin, and how seconds are made of ticks."""
 
     rate: int
     per_bin: int
@@ -136,7 +135,7 @@ def test_whole_bins_between_ticks(clock, bins, more):
 
 
 def test_bins_too_narrow_for_double_precision_are_refused():
-    with pytest.raises(InputError, match="bins of 1e-06 s cannot be told apart at 1.7e\\+09 s"):
+    with pytest.raises(InputError, match=r"bins of 1e-06 s cannot be told apart at 1.7e\+09 s"):
         TimeGrid(1.7e9, 1e-6, 10)
 
 
@@ -173,7 +172,7 @@ def test_spikes_offline_and_live_equal_integer_division(clock, bins, seed):
 @settings(deadline=None, max_examples=200)
 @given(clocks(), st.integers(1, 60), st.integers(1, 12), SEEDS)
 def test_samples_offline_and_live_lie_in_the_bins_of_integer_division(clock, bins, every, seed):
-    """A field with a sample every few ticks, from its rate, from its stamps, and live: value = tick, mean = mean tick."""
+    """A field with a sample every few ticks, from its rate, its stamps, and live: value = tick, mean = mean tick."""
     rng = np.random.default_rng(seed)
     every = min(every, clock.per_bin)
     offset = int(rng.integers(0, every))
@@ -218,7 +217,9 @@ def test_a_spike_and_a_sample_of_one_time_land_in_one_bin(clock, seed):
         {},
         {"trials": Intervals("trials", clock.seconds(bounds[:, 0]), clock.seconds(bounds[:, 1]))},
     )
-    batch = to_bins(recording, width=clock.width, modalities=[Spikes(), Field("lfp", bands=None)], target=(), interval="trials")
+    batch = to_bins(
+        recording, width=clock.width, modalities=[Spikes(), Field("lfp", bands=None)], target=(), interval="trials"
+    )
     np.testing.assert_array_equal(batch.lengths, [7, 12, 17])
     bins = np.concatenate([np.arange(a, b) for a, b in bounds // clock.per_bin])
     inside = ticks[fired & (times >= 0)]
@@ -297,7 +298,7 @@ def test_folds_keep_their_distance_in_whole_bins(clock, gap, n):
 @settings(deadline=None, max_examples=60)
 @given(clocks(), SEEDS)
 def test_targets_at_the_end_of_bins_take_the_sample_of_that_time(clock, seed):
-    """Bins end at ticks where the behaviour was sampled; a long gap hides the ends inside it and not the one at its rim."""
+    """Bins end where the behaviour was sampled; a long gap hides the ends inside it and not the one at its rim."""
     rng = np.random.default_rng(seed)
     bins = 40
     ticks = clock.per_bin * np.arange(0, bins + 1)

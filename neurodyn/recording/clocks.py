@@ -1,8 +1,8 @@
 """What the stamps of samples say of the clock that took them: its rate, its gaps, and how even it is.
 
-A step is a gap if it is longer than one and a half periods (and half of what stamps were rounded to).  The period is
-the slope of the straight lines, all of one slope, that fit the stretches between gaps best: stamps that were rounded, to
-milliseconds or to single precision, tell it far better than their median step does.
+A step is a gap if it is longer than one and a half periods (and half of what stamps were rounded to). The period is
+the slope of the straight lines, all of one slope, that fit the stretches between gaps best: of stamps that were
+rounded, to milliseconds or to single precision, a line knows far more than the median step.
 
     minimise over period and offsets:   sum over stretches s, samples i of   (stamp[s, i] - offset[s] - period i)^2
 """

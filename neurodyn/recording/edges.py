@@ -29,7 +29,8 @@ def slack(edges: float | np.ndarray) -> float | np.ndarray:
     """Seconds around each edge in which a recorded time lies on it; edges in seconds, of any shape."""
     if isinstance(edges, np.ndarray):
         return np.maximum(NEAR, np.abs(np.where(np.isfinite(edges), edges, 0.0).astype(np.float64)) * _ROUNDING)
-    return max(NEAR, abs(edges) * _ROUNDING) if math.isfinite(edges) else NEAR
+    near = abs(edges) * _ROUNDING
+    return near if NEAR < near < math.inf else NEAR
 
 
 @overload
@@ -49,7 +50,10 @@ def cut(edges: float | np.ndarray) -> float | np.ndarray:
     float or np.ndarray
         Seconds: compare recorded times with these, ``time < cut(edge)`` and ``time >= cut(edge)``.
     """
-    return edges - slack(edges)
+    if isinstance(edges, np.ndarray):
+        return edges - slack(edges)
+    near = abs(edges) * _ROUNDING  # written out: this is called several times for every bin of a live session
+    return edges - (near if NEAR < near < math.inf else NEAR)
 
 
 def bin_of(times: Float64[np.ndarray, " times"], start: float, width: float) -> Int64[np.ndarray, " times"]:

@@ -1,4 +1,4 @@
-"""A sample that was lost is one gap, however it shows: as NaN, as a longer step of stamps, or as a packet that never came."""
+"""A lost sample is one gap, however it shows: as NaN, as a longer step of stamps, or as a packet that never came."""
 
 from dataclasses import dataclass
 

@@ -14,6 +14,7 @@ from neurodyn.binning.grid import TimeGrid, count_spikes
 from neurodyn.binning.targets import TargetOptions, make_targets, target_sources, target_units
 from neurodyn.errors import InputError
 from neurodyn.recording import Recording, Signal
+from neurodyn.recording.edges import number_of, slack, whole_bins
 
 _Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
 
@@ -215,7 +216,8 @@ def _span_of(recording: Recording, modality: Spikes | Field, width: float) -> tu
     trains = recording.spike_trains(modality.source)
     if not trains.n_spikes:
         raise InputError(f"modality '{modality.name}' has no spikes in recording '{recording.name}'")
-    return float(np.floor(trains.start / width) * width), float((np.floor(trains.stop / width) + 1) * width)
+    first, last = number_of(trains.start, 0.0, width), number_of(trains.stop, 0.0, width)
+    return first * width, (last + 1) * width
 
 
 def _signal_span(signal: Signal) -> tuple[float, float]:
@@ -242,7 +244,7 @@ def _grids(
     spans = _spans(recording, interval)
     if not any(start < support[1] and stop > support[0] for start, stop in spans):
         raise InputError(f"the interval {interval!r} lies outside the recorded {_seconds(support)}")
-    long_enough = [span for span in spans if span[1] - span[0] >= width * (1 - 1e-6)]
+    long_enough = [span for span in spans if whole_bins(*span, width) >= 1]
     # The longest is refused with its numbers when not one fits.
     kept = long_enough or [max(spans, key=lambda span: span[1] - span[0])]
     return [TimeGrid.covering(start, stop, width) for start, stop in kept]
@@ -263,7 +265,7 @@ def _spans(recording: Recording, interval: str | tuple[float, float]) -> list[tu
         raise InputError(f"interval '{interval}' has no rows in recording '{recording.name}'")
     spans = sorted(zip(table.starts.tolist(), table.stops.tolist(), strict=True))
     for one, two in pairwise(spans):
-        if two[0] < one[1] - 1e-9:
+        if two[0] < one[1] - slack(one[1]):
             raise InputError(
                 f"intervals of '{interval}' overlap ({_seconds(one)} and {_seconds(two)}): name the "
                 "label of those to use, or give start and stop"

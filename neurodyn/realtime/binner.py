@@ -1,5 +1,6 @@
 """From samples and spikes that arrive when they like to bins, one after the other."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,7 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.buffers import FARTHEST, FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput, in_order
 from neurodyn.realtime.events import Event, EventLog, Kind
 from neurodyn.realtime.labels import Matcher, in_order_of, labels_in
+from neurodyn.recording.edges import cut, number_of, slack
 
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
 
@@ -248,9 +250,10 @@ class StreamingBinner:
         """Count what comes after the end of its bin and is still in time."""
         if self._now is None or np.isnan(self._grid.start):
             return
-        begin = self._grid.edge(self._index)
-        ended = begin + np.floor((self._now - begin) / self._grid.width) * self._grid.width
+        start, width = self._grid.start, self._grid.width
+        ended = cut(start + math.floor((self._now - start) / width) * width)
         if not (ordered and times[0] >= ended):
+            begin = cut(self._grid.edge(self._index))
             self.waited_for[name] += int(((times >= begin) & (times < ended)).sum())
 
     def _begin(self) -> None:
@@ -258,7 +261,12 @@ class StreamingBinner:
         if np.isnan(self._grid.start):
             first = min(buffer.first for buffer in self._buffers.values())
             if np.isfinite(first):
-                self._grid.start = float(np.ceil(first / self._grid.width - 1e-6) * self._grid.width)
+                self._grid.start = self._first_edge(first)
+
+    def _first_edge(self, time: float) -> float:
+        """First multiple of the width at or after a time, seconds."""
+        edge = number_of(time, 0.0, self._grid.width) * self._grid.width
+        return edge if time < edge + slack(edge) else edge + self._grid.width
 
     @property
     def end(self) -> float:
@@ -290,7 +298,7 @@ class StreamingBinner:
         return bins
 
     def _due(self, now: float) -> bool:
-        stop = self._grid.edge(self._index + 1) - 1e-6 * self._grid.width
+        stop = cut(self._grid.edge(self._index + 1))
         return now >= stop + self.patience or all(b.reached >= stop for b in self._buffers.values())
 
     def _waiting(self, before: float) -> bool:

@@ -12,6 +12,8 @@ FEWEST_SPIKES = 20
 """Below this many spikes in all, a rate says nothing."""
 MOST_APART = 20.0
 """Spikes over a time this many times longer, or shorter, than any signal have another unit of time."""
+MOST_GROUPED = 5.0
+"""Samples whose usual step is this many times shorter than the mean one were stamped in groups."""
 MOST_CHANNELS = 10
 """Channels per sample from which on axes were most likely swapped."""
 
@@ -37,6 +39,7 @@ def doubts(recording: Recording) -> list[str]:
     found = [_rate_doubt(trains) for trains in recording.spikes.values()]
     found += [_span_doubt(trains, signals) for trains in recording.spikes.values()]
     found += [_axes_doubt(signal) for signal in signals]
+    found += [_stamps_doubt(signal) for signal in signals]
     return [doubt for doubt in found if doubt]
 
 
@@ -67,6 +70,19 @@ def _span_doubt(trains: SpikeTrains, signals: list[Signal]) -> str:
     if 1 / MOST_APART <= spiking / longest <= MOST_APART:
         return ""
     return f"spikes of '{trains.name}' cover {spiking:.4g} s, the longest signal {longest:.4g} s: one is not in seconds"
+
+
+def _stamps_doubt(signal: Signal) -> str:
+    if signal.timestamps is None or signal.clock.even:
+        return ""
+    usual = float(np.median(np.diff(signal.timestamps)))
+    if usual * MOST_GROUPED > signal.clock.period:
+        return ""
+    return (
+        f"samples of '{signal.name}' are stamped in groups (most steps are {usual:.2g} s or less, the mean is "
+        f"{signal.clock.period:.2g} s): are these the times of arrival? They are taken for samples at "
+        f"{signal.typical_rate:.4g} Hz; give a rate if the clock was even"
+    )
 
 
 def _axes_doubt(signal: Signal) -> str:

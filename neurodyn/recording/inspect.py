@@ -36,9 +36,10 @@ class ItemSummary:
     start, stop
         First and last time in seconds; NaN if the item is empty.
     rate
-        Sampling rate in Hz, from the median step of timestamps; None for spikes and intervals.
+        Sampling rate in Hz, of timestamps the one that fits best; None for spikes and intervals.
     regular
-        Whether samples come at a fixed rate; None for spikes and intervals.
+        Whether samples come at a fixed rate without a gap, as far as their stamps are precise; None for spikes and
+        intervals.
     firing_rates
         Lowest, median and highest mean rate of a unit in Hz, over the time from the first spike of all to the
         last; None for signals and intervals.
@@ -48,6 +49,8 @@ class ItemSummary:
         Unit of the values, empty if there is none.
     notes
         Names of the channels, labels of the intervals, or what is known of the units, shortened.
+    gaps
+        Number of gaps in timestamps that come at a fixed rate otherwise; None for others.
     """
 
     name: str
@@ -62,6 +65,7 @@ class ItemSummary:
     missing: float | None = None
     unit: str = ""
     notes: str = ""
+    gaps: int | None = None
 
 
 def describe(recording: Recording) -> list[ItemSummary]:
@@ -123,7 +127,8 @@ def _signal(signal: Signal, kind: Kind) -> ItemSummary:
         start=signal.start if signal.n_samples else float("nan"),
         stop=signal.stop if signal.n_samples else float("nan"),
         rate=signal.typical_rate,
-        regular=signal.rate is not None,
+        regular=signal.clock.regular and not signal.clock.gaps,
+        gaps=signal.clock.gaps if signal.clock.regular else None,
         missing=_missing(signal),
         unit=signal.unit,
         notes=_shortened(signal.channels),

@@ -6,6 +6,7 @@ are sorted or names are unique.  NaN in a signal's values means missing.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +14,8 @@ from jaxtyping import Float, Float64, Int, Shaped
 from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording.clocks import Clock, fit_clock
+from neurodyn.recording.edges import cut
 from neurodyn.recording.lazy import LazyArray
 
 _Item = TypeVar("_Item")
@@ -99,10 +102,16 @@ class Signal:
 
     @property
     def typical_rate(self) -> float:
-        """Samples per second: the rate, or one over the median step of timestamps (NaN below two samples)."""
-        if self.rate is not None:
-            return self.rate
-        return float(1.0 / np.median(np.diff(self.times))) if self.n_samples > 1 else float("nan")
+        """Samples per second: the rate, or what fits the timestamps between gaps best (NaN below two samples)."""
+        return self.clock.rate
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Rate, gaps and evenness of the sampling (see `neurodyn.recording.clocks`)."""
+        if self.timestamps is not None:
+            return fit_clock(self.timestamps)
+        assert self.rate is not None
+        return Clock(self.rate, True, True, 0, 1.5 / self.rate, 0.0)
 
     def index_of(self, times: Float[np.ndarray, " times"]) -> Int[np.ndarray, " times"]:
         """Index of the first sample at or after each time (seconds), as ``np.searchsorted(self.times, times)``."""
@@ -138,9 +147,12 @@ class Signal:
         return replace(self, values=values, channels=chosen)
 
     def between(self, start: float, stop: float) -> "Signal":
-        """Return the samples with ``start <= time < stop`` (seconds), on the same clock."""
+        """Return the samples with ``start <= time < stop`` (seconds), on the same clock.
+
+        A sample on a bound, up to rounding, belongs to what begins there (`neurodyn.recording.edges`).
+        """
         _check_span(start, stop)
-        first, last = (int(index) for index in self.index_of(np.array([start, stop])))
+        first, last = (int(index) for index in self.index_of(cut(np.array([start, stop], np.float64))))
         kept = self.values.rows(first, last) if isinstance(self.values, LazyArray) else self.values[first:last]
         if self.timestamps is not None:
             return replace(self, values=kept, timestamps=self.timestamps[first:last])
@@ -228,9 +240,12 @@ class SpikeTrains:
         return SpikeTrains(self.name, tuple(self.times[row] for row in rows), chosen, attributes)
 
     def between(self, start: float, stop: float) -> "SpikeTrains":
-        """Return the spikes with ``start <= time < stop`` (seconds); units without any stay, empty."""
+        """Return the spikes with ``start <= time < stop`` (seconds); units without any stay, empty.
+
+        A spike on a bound, up to rounding, belongs to what begins there (`neurodyn.recording.edges`).
+        """
         _check_span(start, stop)
-        bounds = [np.searchsorted(train, [start, stop]) for train in self.times]
+        bounds = [np.searchsorted(train, cut(np.array([start, stop], np.float64))) for train in self.times]
         kept = tuple(train[first:last] for train, (first, last) in zip(self.times, bounds, strict=True))
         return replace(self, times=kept)
 
@@ -296,9 +311,15 @@ class Intervals:
         return Intervals(self.name, self.starts[rows], self.stops[rows], (label,) * rows.size)
 
     def between(self, start: float, stop: float) -> "Intervals":
-        """Return what lies between two times in seconds: intervals over the bounds are cut there."""
+        """Return what lies between two times in seconds: intervals over the bounds are cut there.
+
+        An interval without duration, an event, is inside if ``start <= time < stop``; one that only touches a bound, up
+        to rounding (`neurodyn.recording.edges`), is not.
+        """
         _check_span(start, stop)
-        inside = (self.starts < stop) & (self.stops > start)
+        event = self.starts == self.stops
+        after = np.where(event, self.starts >= cut(float(start)), cut(self.stops) > start)
+        inside = (self.starts < cut(float(stop))) & after
         labels = tuple(label for label, keep in zip(self.labels, inside, strict=True) if keep)
         starts, stops = (np.clip(bound[inside], start, stop) for bound in (self.starts, self.stops))
         return Intervals(self.name, starts, stops, labels)

@@ -550,6 +550,21 @@ class TestInputs:
         assert rates == {"field": pytest.approx(FIELD_RATE)}
         assert {chunk.name for chunk in chunks} == {"spikes", "field"}
 
+    def test_stamps_in_groups_tell_no_rate(self):
+        """Twelve samples of 256 Hz that all carry the time at which their packet came."""
+        k = np.arange(48)
+        chunk = Chunk("field", k // 12 * 12 / 256 + k % 12 * 1e-5, np.zeros((48, 1)))
+
+        class Packets:
+            def read(self, timeout: float) -> list[Chunk]:
+                return [chunk]
+
+            def close(self) -> None:
+                pass
+
+        with pytest.raises(InputError, match=r"stamps of 'field' are too uneven to tell its rate.*--rate field=HZ"):
+            learn_rates(Packets(), ["field"], timeout=5.0)
+
     @pytest.mark.parametrize(
         ("name", "message"),
         [("fild", "did you mean 'field'.*--rate fild=HZ"), ("spikes", "no samples of 'spikes' in 0 s")],

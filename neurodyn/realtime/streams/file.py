@@ -16,6 +16,7 @@ from neurodyn.realtime.labels import labelled
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
 from neurodyn.recording import Recording, SpikeTrains
+from neurodyn.recording.edges import cut
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class _Track:
 
     def between(self, start: float, stop: float, offset: float) -> Chunk:
         """What lies in ``start <= time < stop``; spikes are complete up to the end."""
-        first, last = np.searchsorted(self.times, [start, stop])
+        first, last = np.searchsorted(self.times, [cut(start), cut(stop)])
         until = stop + offset if self.kind is Kind.SPIKES else None
         return Chunk(self.name, self.times[first:last] + offset, self.values[first:last], self.kind, until, self.labels)
 
@@ -142,7 +143,7 @@ class FileReplay:
         if self._begun is None:
             self._begun = self._clock()
         first, chunk = self._position, self._options.chunk
-        if self._start + first * chunk > self._stop:
+        if self._over(self._start + first * chunk):
             raise EndOfStream
         due = self._due(timeout)
         if due <= first:
@@ -154,6 +155,10 @@ class FileReplay:
         offset = self._begun - self._start if self._live else 0.0
         chunks = [track.between(start, stop, offset) for track in self._tracks]
         return [chunk for chunk in chunks if len(chunk.times) or chunk.until is not None]
+
+    def _over(self, moment: float) -> bool:
+        """Whether nothing is left to play: the last sample is played, one on a stop that was asked for is not."""
+        return cut(moment) > self._stop if self._options.stop is None else moment >= cut(self._stop)
 
     def close(self) -> None:
         """Do nothing: the file has been read."""

@@ -13,7 +13,18 @@ from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, 
 from neurodyn.binning.grid import TimeGrid, count_spikes
 from neurodyn.binning.targets import TargetOptions, make_targets, target_sources, target_units
 from neurodyn.errors import InputError
-from neurodyn.recording import Recording, Signal
+from neurodyn.recording import (
+    Recording,
+    Signal,
+    SpikeTrains,
+    TimeSupport,
+    invalid_times,
+    spike_supports,
+    without_invalid_times,
+)
+
+EDGE = 1e-6
+"""Share of a bin by which it may stand out of the time recorded: its edges are rounded."""
 
 _Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
 
@@ -86,6 +97,10 @@ def to_bins(
 ) -> MultimodalBatch:
     """Bin a recording: counts, causal features and targets on one clock.
 
+    Time that was not recorded is missing, never zero: a bin that does not lie wholly in the support of a unit
+    (`neurodyn.recording.spike_supports`) is not observed for that unit, and a bin that touches an invalid time of the
+    recording is not observed at all, its target included.
+
     Parameters
     ----------
     recording
@@ -119,6 +134,7 @@ def to_bins(
         raise InputError("to_bins needs at least one modality, got none: give Spikes() or Field()")
     if not (math.isfinite(width) and width > 0):
         raise InputError(f"the bin width must be positive seconds, got {width}")
+    recording = without_invalid_times(recording)
     targets = (target,) if isinstance(target, str) else tuple(target)
     clocks = [_clock(modality, width) for modality in modalities]
     grids = _grids(recording, _support(recording, modalities, targets, width), width, interval)
@@ -130,6 +146,8 @@ def to_bins(
         rows.append(Modality(modality.name, likelihood, channels, clock, _unit(recording, modality)))
     time = np.concatenate([grid.ends for grid in grids])
     values, known, names = _targets(recording, targets, time, target_options)
+    if not (valid := _valid(recording, grids, 1)).all():
+        known, values = known & valid, np.where((known & valid)[:, None], values, 0.0)
     lengths = np.asarray([grid.bins for grid in grids])
     batch = MultimodalBatch(
         observations=observations,
@@ -209,13 +227,36 @@ def _support(
 
 
 def _span_of(recording: Recording, modality: Spikes | Field, width: float) -> tuple[float, float]:
-    """Time that a modality covers: of spikes, from the bin of the first to the bin of the last."""
+    """Time that a modality covers: of spikes, the whole bins in their support, or the bins from the first to the last.
+
+    Raises
+    ------
+    InputError
+        For units without a spike, or that were never recorded.
+    """
     if isinstance(modality, Field):
         return _signal_span(_field_signal(recording, modality))
-    trains = recording.spike_trains(modality.source)
-    if not trains.n_spikes:
+    trains = _chosen(recording, modality)
+    group = recording.spike_trains(modality.source)
+    if not group.n_spikes:
         raise InputError(f"modality '{modality.name}' has no spikes in recording '{recording.name}'")
-    return float(np.floor(trains.start / width) * width), float((np.floor(trains.stop / width) + 1) * width)
+    low, high = float(np.floor(group.start / width) * width), float((np.floor(group.stop / width) + 1) * width)
+    bounds = [(one.starts[0], one.stops[-1]) for one in trains.unit_supports if len(one)]
+    if not bounds:
+        raise InputError(
+            f"modality '{modality.name}' has units that were never recorded: the time support of each is empty"
+        )
+    start, stop = min(bound[0] for bound in bounds), max(bound[1] for bound in bounds)
+    return (
+        float(np.ceil(start / width - 1e-6) * width) if np.isfinite(start) else low,
+        float(np.floor(stop / width + 1e-6) * width) if np.isfinite(stop) else high,
+    )
+
+
+def _chosen(recording: Recording, modality: Spikes) -> SpikeTrains:
+    """The units that a modality asks for."""
+    trains = recording.spike_trains(modality.source)
+    return trains if modality.units is None else trains.select(modality.units)
 
 
 def _signal_span(signal: Signal) -> tuple[float, float]:
@@ -276,11 +317,13 @@ def _binned(
 ) -> tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"], tuple[str, ...]]:
     """Values, mask and channel names of one modality on all grids."""
     if isinstance(modality, Spikes):
-        trains = recording.spike_trains(modality.source)
-        trains = trains if modality.units is None else trains.select(modality.units)
+        trains = _chosen(recording, modality)
         starts, stops = _windows(grids, 1)
         counts = count_spikes(trains.times, starts, stops)
-        return counts, np.ones(counts.shape, np.bool_), trains.units
+        mask = _in_support(spike_supports(recording, trains, grids[0].width), starts, stops, grids[0].width)
+        if not mask.all():
+            counts[~mask] = 0
+        return counts, mask, trains.units
     signal = _field_signal(recording, modality)
     starts, stops = _windows(grids, clock)
     if modality.power is None:
@@ -288,7 +331,30 @@ def _binned(
     else:
         values, observed = bin_band_power(signal, modality.power, starts, stops)
         channels = modality.power.names(signal.channels)
+    if not (valid := _valid(recording, grids, clock)).all():
+        values[~valid], observed[~valid] = 0.0, False
     return (*_spread(values, observed, grids, clock), channels)
+
+
+def _in_support(
+    supports: Sequence[TimeSupport],
+    starts: Float[np.ndarray, " bins"],
+    stops: Float[np.ndarray, " bins"],
+    width: float,
+) -> Bool[np.ndarray, "bins units"]:
+    """Bins that lie wholly in the support of each unit."""
+    mask = np.ones((len(starts), len(supports)), np.bool_)
+    for support in set(supports):
+        inside = support.covers(starts, stops, EDGE * width)
+        if not inside.all():
+            mask[np.ix_(~inside, [one is support for one in supports])] = False
+    return mask
+
+
+def _valid(recording: Recording, grids: Sequence[TimeGrid], clock: int) -> Bool[np.ndarray, " windows"]:
+    """Windows that no invalid time of the recording touches."""
+    starts, stops = _windows(grids, clock)
+    return invalid_times(recording).gaps().covers(starts, stops, EDGE * grids[0].width)
 
 
 def _windows(

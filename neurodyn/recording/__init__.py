@@ -12,7 +12,16 @@ from neurodyn.recording.nwb import read_nwb
 from neurodyn.recording.nwb_export import write_results
 from neurodyn.recording.nwb_write import write_nwb
 from neurodyn.recording.pynapple import recording_from_pynapple
+from neurodyn.recording.recorded import (
+    invalid_times,
+    recorded_span,
+    silent_ends,
+    spike_supports,
+    with_support,
+    without_invalid_times,
+)
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 __all__ = [
     "ImplausibleWarning",
@@ -25,17 +34,24 @@ __all__ = [
     "Recording",
     "Signal",
     "SpikeTrains",
+    "TimeSupport",
     "describe",
     "differences",
     "doubts",
+    "invalid_times",
     "read_hdf5",
     "read_matlab",
     "read_nwb",
     "read_recording",
+    "recorded_span",
     "recording_from_arrays",
     "recording_from_pynapple",
     "signal_from_xarray",
     "signal_to_xarray",
+    "silent_ends",
+    "spike_supports",
+    "with_support",
+    "without_invalid_times",
     "write_hdf5",
     "write_matlab",
     "write_nwb",

@@ -12,6 +12,8 @@ FEWEST_SPIKES = 20
 """Below this many spikes in all, a rate says nothing."""
 MOST_APART = 20.0
 """Spikes over a time this many times longer, or shorter, than any signal have another unit of time."""
+MOST_OUTSIDE = 0.01
+"""Share of the spikes that may lie outside of the time in which units were recorded."""
 MOST_CHANNELS = 10
 """Channels per sample from which on axes were most likely swapped."""
 
@@ -36,6 +38,7 @@ def doubts(recording: Recording) -> list[str]:
     signals = [*recording.fields.values(), *recording.behaviour.values()]
     found = [_rate_doubt(trains) for trains in recording.spikes.values()]
     found += [_span_doubt(trains, signals) for trains in recording.spikes.values()]
+    found += [_support_doubt(trains) for trains in recording.spikes.values()]
     found += [_axes_doubt(signal) for signal in signals]
     return [doubt for doubt in found if doubt]
 
@@ -67,6 +70,19 @@ def _span_doubt(trains: SpikeTrains, signals: list[Signal]) -> str:
     if 1 / MOST_APART <= spiking / longest <= MOST_APART:
         return ""
     return f"spikes of '{trains.name}' cover {spiking:.4g} s, the longest signal {longest:.4g} s: one is not in seconds"
+
+
+def _support_doubt(trains: SpikeTrains) -> str:
+    if trains.support is None or trains.n_spikes < FEWEST_SPIKES:
+        return ""
+    inside = sum(support.count(train) for support, train in zip(trains.unit_supports, trains.times, strict=True))
+    outside = trains.n_spikes - inside
+    if outside <= MOST_OUTSIDE * trains.n_spikes:
+        return ""
+    return (
+        f"{outside} of {trains.n_spikes} spikes of '{trains.name}' lie outside of the time support and are not counted:"
+        " are its times in seconds?"
+    )
 
 
 def _axes_doubt(signal: Signal) -> str:

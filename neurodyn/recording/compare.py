@@ -10,7 +10,7 @@ from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrai
 
 
 def differences(one: Recording, two: Recording) -> list[str]:
-    """Say in words what differs: items, names, units, clocks and every number.
+    """Say in words what differs: items, names, units, clocks, time supports and every number.
 
     NaN equals NaN, and single and double precision of the same number are equal.  The order of items does not count
     (NWB sorts them), that of units and channels does; the recordings' own names do not count.
@@ -69,6 +69,9 @@ def _trains(one: SpikeTrains, two: SpikeTrains) -> Iterator[str]:
     elif not all(np.array_equal(a, b) for a, b in zip(one.times, two.times, strict=True)):
         yield "spike times differ"
     yield from _attributes(one.attributes, two.attributes)
+    supports = zip(one.unit_supports, two.unit_supports, strict=False)
+    if one.n_units == two.n_units and not all(a.same_as(b) for a, b in supports):
+        yield "time supports differ"
 
 
 def _attributes(one: Mapping[str, np.ndarray], two: Mapping[str, np.ndarray]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.guard import check_dataset, check_is_dataset, numbers, one_line, open_hdf5
 from neurodyn.recording.lazy import BLOCK_VALUES, LazyArray
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 FORMAT = "neurodyn-recording"
-VERSION = 1
+VERSION = 2
 CHUNK_VALUES = 2**15
 """Values in a chunk: 256 KiB in double precision, what compresses well and is read fast in part."""
 LAZY_BYTES = 2**30
@@ -135,6 +137,8 @@ def _write_spikes(group: Any, trains: SpikeTrains) -> None:
     _write_array(group, "times", np.concatenate([np.zeros(0), *trains.times]))
     _write_array(group, "ends", np.cumsum([train.size for train in trains.times], dtype=np.int64))
     _write_texts(group, "units", trains.units)
+    if trains.support is not None:
+        _write_support(group.create_group("support"), trains)
     attributes = group.create_group("attributes", track_order=True)
     for name, values in trains.attributes.items():
         child = _child(attributes, name)
@@ -144,6 +148,15 @@ def _write_spikes(group: Any, trains: SpikeTrains) -> None:
             _write_array(child, "values", values)
         else:
             raise InputError(f"attribute '{name}' of spikes '{trains.name}' is neither numbers nor text: leave it out")
+
+
+def _write_support(group: Any, trains: SpikeTrains) -> None:
+    """Stretches of all units end to end, or once for all of them."""
+    parts = [trains.support] if isinstance(trains.support, TimeSupport) else trains.unit_supports
+    _write_array(group, "starts", np.concatenate([np.zeros(0), *(part.starts for part in parts)]))
+    _write_array(group, "stops", np.concatenate([np.zeros(0), *(part.stops for part in parts)]))
+    if isinstance(trains.support, tuple):
+        _write_array(group, "ends", np.cumsum([len(part) for part in parts], dtype=np.int64))
 
 
 def _write_array(group: Any, name: str, values: np.ndarray) -> None:
@@ -359,12 +372,7 @@ def _number(group: Any, name: str, path: Path) -> float:
 def _read_spikes(name: str, group: Any, path: Path) -> SpikeTrains:
     flat = numbers(_member(group, "times", path), path)
     ends = numbers(_member(group, "ends", path), path, kinds="iu")
-    if (
-        flat.ndim != 1
-        or ends.ndim != 1
-        or (np.diff(ends, prepend=0) < 0).any()
-        or (ends.size and ends[-1] != flat.size)
-    ):
+    if not _divides(ends, flat):
         raise InputError(f"spikes '{name}' in '{path}': 'ends' does not divide the {flat.size} times among units")
     times = tuple(np.split(flat, ends[:-1])) if ends.size else ()
     attributes = _named_groups(_group(group, "attributes", path), path)
@@ -373,7 +381,30 @@ def _read_spikes(name: str, group: Any, path: Path) -> SpikeTrains:
         times,
         _texts(_member(group, "units", path), path),
         {key: _attribute(_member(child, "values", path), path) for key, child in attributes.items()},
+        _read_support(name, group, path),
     )
+
+
+def _read_support(name: str, group: Any, path: Path) -> TimeSupport | tuple[TimeSupport, ...] | None:
+    if "support" not in group:  # as in version 1
+        return None
+    group = _group(group, "support", path)
+    starts, stops = (numbers(_member(group, bound, path), path) for bound in ("starts", "stops"))
+    if "ends" not in group:
+        return TimeSupport(starts, stops)
+    ends = numbers(group["ends"], path, kinds="iu")
+    if starts.shape != stops.shape or not _divides(ends, starts):
+        raise InputError(
+            f"spikes '{name}' in '{path}': the {starts.size} stretches of its support do not go with 'ends'"
+        )
+    return tuple(TimeSupport(starts[first:last], stops[first:last]) for first, last in pairwise([0, *ends.tolist()]))
+
+
+def _divides(ends: np.ndarray, flat: np.ndarray) -> bool:
+    """Whether a list of ends divides a list of numbers into parts."""
+    if not ends.ndim == flat.ndim == 1 or (np.diff(ends, prepend=0) < 0).any():
+        return False
+    return not ends.size or int(ends[-1]) == flat.size
 
 
 def _attribute(dataset: Any, path: Path) -> np.ndarray:

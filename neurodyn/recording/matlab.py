@@ -19,6 +19,7 @@ from neurodyn.recording.hdf5 import FORMAT, KINDS, VERSION, leave_out, written_a
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.matlab_file import cell_array, load_variables
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 _Tree = Mapping[str, Any]
 
@@ -197,7 +198,18 @@ def _spikes(name: str, row: _Tree) -> SpikeTrains:
         key, values = _text(entry.get("name"), "attribute name"), entry.get("values")
         is_text = isinstance(values, np.ndarray) and values.dtype == object
         attributes[key] = np.array(_texts(values, key), dtype=str) if is_text else _vector(values, key)
-    return SpikeTrains(name, times, _texts(row.get("units"), f"units of '{name}'"), attributes)
+    units = _texts(row.get("units"), f"units of '{name}'")
+    return SpikeTrains(name, times, units, attributes, _support(row.get("support"), f"support of '{name}'"))
+
+
+def _support(value: Any, what: str) -> TimeSupport | tuple[TimeSupport, ...] | None:
+    """Starts and stops for all units, or a cell of them per unit; nothing where nothing is stated, as in version 1."""
+    if value is None or (isinstance(value, np.ndarray) and value.size == 0):
+        return None
+    if isinstance(value, list) or value.dtype == object:
+        cells = value if isinstance(value, list) else _cells(value, what)
+        return tuple(TimeSupport.of(_matrix(cell, what, columns=2)) for cell in cells)
+    return TimeSupport.of(_matrix(value, what))
 
 
 def _signal(name: str, row: _Tree) -> Signal:
@@ -230,8 +242,17 @@ def _spikes_row(trains: SpikeTrains) -> dict[str, Any]:
         "name": trains.name,
         "times": cell_array([train[:, None] for train in trains.times], (trains.n_units, 1)),
         "units": _cellstr(trains.units),
+        "support": _support_rows(trains),
         "attributes": _struct_array(attributes, ("name", "values")),
     }
+
+
+def _support_rows(trains: SpikeTrains) -> np.ndarray:
+    """A stretch without length stands for never: MATLAB's empty matrix is what is not stated."""
+    rows = [one.rows if len(one) else np.zeros((1, 2)) for one in trains.unit_supports]
+    if isinstance(trains.support, tuple):
+        return cell_array(rows, (trains.n_units, 1))
+    return np.zeros((0, 0)) if trains.support is None else rows[0]
 
 
 def _signal_row(signal: Signal) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from neurodyn.recording.guard import check_dataset, one_line, open_hdf5
 from neurodyn.recording.hdf5 import leave_out, stays_in_file
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import EVERYTHING, TimeSupport, shared
 
 # Columns in which labs write the names of electrodes and of intervals, in order of preference.
 _ELECTRODE_NAMES = ("channel_name", "label", "electrode_name", "name")
@@ -32,7 +33,9 @@ def read_nwb(path: str | Path, *, skip: Collection[str] = (), lazy: bool | None 
 
     The units table becomes ``spikes["spikes"]``; electrical series, also inside LFP or FilteredEphys, are
     fields; spatial series and plain time series are behaviour; epochs, trials and other tables of intervals
-    are intervals.  Values are ``data * conversion * channel_conversion + offset``.  A series goes by its
+    are intervals.  The units' ``obs_intervals`` are their time support; a table ``invalid_times`` is kept among the
+    intervals and taken out of everything where the recording is used (`neurodyn.recording.without_invalid_times`).
+    Values are ``data * conversion * channel_conversion + offset``.  A series goes by its
     own name; where two share one, the names of their containers stand before it (``probe/lfp``).
 
     Parameters
@@ -271,7 +274,18 @@ def _read_units(name: str, table: Any) -> SpikeTrains:
     stops = np.asarray(table["spike_times"].data[:], dtype=np.int64)
     times = tuple(np.split(flat, stops[:-1])) if stops.size else ()
     attributes = dict(_attributes(table))
-    return SpikeTrains(name, times, _unit_names(table, attributes), attributes)
+    return SpikeTrains(name, times, _unit_names(table, attributes), attributes, _obs_intervals(table))
+
+
+def _obs_intervals(table: Any) -> tuple[TimeSupport, ...] | None:
+    """When each unit was observed; without bounds where its row is empty, None where the file does not say."""
+    if "obs_intervals" not in table.colnames:
+        return None
+    column = table["obs_intervals"]
+    rows = np.asarray(column.target.data[:], dtype=np.float64).reshape(-1, 2)
+    stops = np.asarray(column.data[:], dtype=np.int64)
+    parts = np.split(rows, stops[:-1]) if stops.size else []
+    return shared(TimeSupport.of(part) if len(part) else EVERYTHING for part in parts)
 
 
 def _unit_names(table: Any, attributes: dict[str, np.ndarray]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from neurodyn.recording.hdf5 import written_atomically
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.nwb import NOTES
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import EVERYTHING, TimeSupport
 
 VOLTS = {"V": 1.0, "volts": 1.0, "volt": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "μV": 1e-6, "nV": 1e-9}
 """Volts in one of each unit: the only unit that NWB lets an electrical series have is the volt."""
@@ -81,8 +82,9 @@ def _add_units(file: Any, trains: SpikeTrains) -> None:
     main = trains.name == "spikes"
     table = misc.Units(name="units" if main else trains.name, description="sorted units")
     numbered = all(unit.isascii() and unit.isdecimal() and unit == str(int(unit)) for unit in trains.units)
-    for index, times in enumerate(trains.times):
-        table.add_unit(spike_times=times, id=int(trains.units[index]) if numbered else index)
+    for index, (times, support) in enumerate(zip(trains.times, trains.unit_supports, strict=True)):
+        observed = {} if trains.support is None else {"obs_intervals": _obs_intervals(support)}
+        table.add_unit(spike_times=times, id=int(trains.units[index]) if numbered else index, **observed)
     if not numbered:
         table.add_column(name="unit_name", description="name of the unit", data=list(trains.units))
     for name, values in trains.attributes.items():
@@ -94,6 +96,13 @@ def _add_units(file: Any, trains: SpikeTrains) -> None:
         file.units = table
     else:
         _module(file, "ecephys").add(table)
+
+
+def _obs_intervals(support: TimeSupport) -> np.ndarray:
+    """Rows for a unit: none where nothing is stated, one without length where it was never recorded."""
+    if support.same_as(EVERYTHING):
+        return np.zeros((0, 2))
+    return support.rows if len(support) else np.zeros((1, 2))
 
 
 # --- signals --------------------------------------------------------------------------------------
@@ -220,7 +229,7 @@ def _add_intervals(file: Any, table: Intervals) -> None:
     made.add_column(name="label", description="name of the interval")
     for start, stop, label in rows:
         made.add_interval(start_time=start, stop_time=stop, label=label)
-    if table.name == "trials":
-        file.trials = made
+    if table.name in ("trials", "invalid_times"):
+        setattr(file, table.name, made)
     else:
         file.add_time_intervals(made)

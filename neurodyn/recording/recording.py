@@ -4,7 +4,7 @@ Every container is frozen and checked when it is made, so code further on never 
 are sorted or names are unique.  NaN in a signal's values means missing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.lazy import LazyArray
+from neurodyn.recording.support import EVERYTHING, TimeSupport, shared
 
 _Item = TypeVar("_Item")
 
@@ -162,6 +163,10 @@ class SpikeTrains:
         One unique label per unit.
     attributes
         What else is known of each unit (``quality``, ``location``...): one array over units per name.
+    support
+        When the units were recorded: one support for all, or one per unit; None if that is not known, then they were
+        as far as the recording goes (`neurodyn.recording.spike_supports`).  Outside of it spikes are missing, not
+        absent; spikes that lie there all the same are kept and not counted.
 
     Raises
     ------
@@ -173,6 +178,7 @@ class SpikeTrains:
     times: tuple[Float[np.ndarray, " _"], ...]
     units: tuple[str, ...]
     attributes: Mapping[str, Shaped[np.ndarray, " units"]] = field(default_factory=dict)
+    support: TimeSupport | Sequence[TimeSupport] | None = None
 
     def __post_init__(self) -> None:
         units = _unique_names(self.units, len(self.times), f"spikes '{self.name}'", "unit")
@@ -187,7 +193,9 @@ class SpikeTrains:
                     f"attribute '{attribute}' of spikes '{self.name}' has {values.size} values"
                     f" for {len(times)} units: give one per unit"
                 )
-        for field_name, value in (("times", times), ("units", units), ("attributes", attributes)):
+        support = _common_support(self.support, len(times), self.name)
+        parts = (("times", times), ("units", units), ("attributes", attributes), ("support", support))
+        for field_name, value in parts:
             object.__setattr__(self, field_name, value)
 
     @property
@@ -210,6 +218,13 @@ class SpikeTrains:
         """Time of the last spike in seconds (NaN if there is none)."""
         return float(max((train[-1] for train in self.times if train.size), default=np.nan))
 
+    @property
+    def unit_supports(self) -> tuple[TimeSupport, ...]:
+        """When each unit was recorded, as far as that is stated: without bounds where it is not."""
+        if isinstance(self.support, tuple):
+            return self.support
+        return (self.support if isinstance(self.support, TimeSupport) else EVERYTHING,) * self.n_units
+
     def select(self, units: Iterable[str]) -> "SpikeTrains":
         """Return the named units, in the order given.
 
@@ -225,14 +240,21 @@ class SpikeTrains:
                 raise unknown_name("unit", unit, self.units)
         rows = np.array([position[unit] for unit in chosen], dtype=int)
         attributes = {name: values[rows] for name, values in self.attributes.items()}
-        return SpikeTrains(self.name, tuple(self.times[row] for row in rows), chosen, attributes)
+        support = tuple(self.unit_supports[row] for row in rows)
+        return SpikeTrains(self.name, tuple(self.times[row] for row in rows), chosen, attributes, support)
 
     def between(self, start: float, stop: float) -> "SpikeTrains":
-        """Return the spikes with ``start <= time < stop`` (seconds); units without any stay, empty."""
+        """Return the spikes with ``start <= time < stop`` (seconds); units without any stay, empty.
+
+        A stated support is cut at the two times.
+        """
         _check_span(start, stop)
         bounds = [np.searchsorted(train, [start, stop]) for train in self.times]
         kept = tuple(train[first:last] for train, (first, last) in zip(self.times, bounds, strict=True))
-        return replace(self, times=kept)
+        if self.support is None:
+            return replace(self, times=kept)
+        cut = {one: one.between(start, stop) for one in set(self.unit_supports)}
+        return replace(self, times=kept, support=tuple(cut[one] for one in self.unit_supports))
 
 
 @dataclass(frozen=True, eq=False)
@@ -463,6 +485,24 @@ def _seconds(values: ArrayLike, owner: str) -> np.ndarray:
     if array.dtype.kind not in "iuf" and array.size:
         raise InputError(f"{owner} needs numbers of seconds as times, got {array.dtype}")
     return array.astype(np.float64, copy=False) if array.size else np.zeros(array.shape)
+
+
+def _common_support(
+    support: TimeSupport | Sequence[TimeSupport] | None, units: int, owner: str
+) -> TimeSupport | tuple[TimeSupport, ...] | None:
+    """One support if all units have the same, None if it has no bounds at all."""
+    if isinstance(support, TimeSupport):
+        support = (support,) * units
+    stated = tuple(support or ())
+    if stated and (len(stated) != units or not all(isinstance(one, TimeSupport) for one in stated)):
+        raise InputError(
+            f"spikes '{owner}' need one TimeSupport for all units or one for each of {units}, got {len(stated)}:"
+            " make them with TimeSupport.of(rows)"
+        )
+    stated = shared(stated)
+    if not stated or all(one.same_as(EVERYTHING) for one in stated):
+        return None
+    return stated[0] if len(set(stated)) == 1 else stated
 
 
 def _normalise_clock(signal: Signal) -> None:

@@ -242,15 +242,15 @@ def _span_of(recording: Recording, modality: Spikes | Field, width: float) -> tu
         raise InputError(f"modality '{modality.name}' has no spikes in recording '{recording.name}'")
     low, high = float(np.floor(group.start / width) * width), float((np.floor(group.stop / width) + 1) * width)
     bounds = [(one.starts[0], one.stops[-1]) for one in trains.unit_supports if len(one)]
-    if not bounds:
+    start, stop = min((bound[0] for bound in bounds), default=0.0), max((bound[1] for bound in bounds), default=0.0)
+    start = float(np.ceil(start / width - EDGE) * width) if np.isfinite(start) else low
+    stop = float(np.floor(stop / width + EDGE) * width) if np.isfinite(stop) else high
+    if start >= stop:
         raise InputError(
-            f"modality '{modality.name}' has units that were never recorded: the time support of each is empty"
+            f"the units of modality '{modality.name}' were never recorded for a whole bin of {width:g} s: see their"
+            " time support"
         )
-    start, stop = min(bound[0] for bound in bounds), max(bound[1] for bound in bounds)
-    return (
-        float(np.ceil(start / width - 1e-6) * width) if np.isfinite(start) else low,
-        float(np.floor(stop / width + 1e-6) * width) if np.isfinite(stop) else high,
-    )
+    return start, stop
 
 
 def _chosen(recording: Recording, modality: Spikes) -> SpikeTrains:

@@ -22,9 +22,7 @@ from neurodyn.recording import (
     spike_supports,
     without_invalid_times,
 )
-
-EDGE = 1e-6
-"""Share of a bin by which it may stand out of the time recorded: its edges are rounded."""
+from neurodyn.recording.edges import first_edge, number_of, slack, whole_bins
 
 _Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
 
@@ -240,11 +238,11 @@ def _span_of(recording: Recording, modality: Spikes | Field, width: float) -> tu
     group = recording.spike_trains(modality.source)
     if not group.n_spikes:
         raise InputError(f"modality '{modality.name}' has no spikes in recording '{recording.name}'")
-    low, high = float(np.floor(group.start / width) * width), float((np.floor(group.stop / width) + 1) * width)
-    bounds = [(one.starts[0], one.stops[-1]) for one in trains.unit_supports if len(one)]
+    first, last = number_of(group.start, 0.0, width), number_of(group.stop, 0.0, width) + 1
+    bounds = [(float(one.starts[0]), float(one.stops[-1])) for one in trains.unit_supports if len(one)]
     start, stop = min((bound[0] for bound in bounds), default=0.0), max((bound[1] for bound in bounds), default=0.0)
-    start = float(np.ceil(start / width - EDGE) * width) if np.isfinite(start) else low
-    stop = float(np.floor(stop / width + EDGE) * width) if np.isfinite(stop) else high
+    start = first_edge(start, width) if math.isfinite(start) else first * width
+    stop = number_of(stop, 0.0, width) * width if math.isfinite(stop) else last * width
     if start >= stop:
         raise InputError(
             f"the units of modality '{modality.name}' were never recorded for a whole bin of {width:g} s: see their"
@@ -283,7 +281,7 @@ def _grids(
     spans = _spans(recording, interval)
     if not any(start < support[1] and stop > support[0] for start, stop in spans):
         raise InputError(f"the interval {interval!r} lies outside the recorded {_seconds(support)}")
-    long_enough = [span for span in spans if span[1] - span[0] >= width * (1 - 1e-6)]
+    long_enough = [span for span in spans if whole_bins(*span, width) >= 1]
     # The longest is refused with its numbers when not one fits.
     kept = long_enough or [max(spans, key=lambda span: span[1] - span[0])]
     return [TimeGrid.covering(start, stop, width) for start, stop in kept]
@@ -304,7 +302,7 @@ def _spans(recording: Recording, interval: str | tuple[float, float]) -> list[tu
         raise InputError(f"interval '{interval}' has no rows in recording '{recording.name}'")
     spans = sorted(zip(table.starts.tolist(), table.stops.tolist(), strict=True))
     for one, two in pairwise(spans):
-        if two[0] < one[1] - 1e-9:
+        if two[0] < one[1] - slack(one[1]):
             raise InputError(
                 f"intervals of '{interval}' overlap ({_seconds(one)} and {_seconds(two)}): name the "
                 "label of those to use, or give start and stop"
@@ -320,7 +318,7 @@ def _binned(
         trains = _chosen(recording, modality)
         starts, stops = _windows(grids, 1)
         counts = count_spikes(trains.times, starts, stops)
-        mask = _in_support(spike_supports(recording, trains, grids[0].width), starts, stops, grids[0].width)
+        mask = _in_support(spike_supports(recording, trains, grids[0].width), starts, stops)
         if not mask.all():
             counts[~mask] = 0
         return counts, mask, trains.units
@@ -340,12 +338,11 @@ def _in_support(
     supports: Sequence[TimeSupport],
     starts: Float[np.ndarray, " bins"],
     stops: Float[np.ndarray, " bins"],
-    width: float,
 ) -> Bool[np.ndarray, "bins units"]:
     """Bins that lie wholly in the support of each unit."""
     mask = np.ones((len(starts), len(supports)), np.bool_)
     for support in set(supports):
-        inside = support.covers(starts, stops, EDGE * width)
+        inside = support.covers(starts, stops)
         if not inside.all():
             mask[np.ix_(~inside, [one is support for one in supports])] = False
     return mask
@@ -354,7 +351,7 @@ def _in_support(
 def _valid(recording: Recording, grids: Sequence[TimeGrid], clock: int) -> Bool[np.ndarray, " windows"]:
     """Windows that no invalid time of the recording touches."""
     starts, stops = _windows(grids, clock)
-    return invalid_times(recording).gaps().covers(starts, stops, EDGE * grids[0].width)
+    return invalid_times(recording).gaps().covers(starts, stops)
 
 
 def _windows(

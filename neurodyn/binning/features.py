@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from neurodyn.errors import InputError
 from neurodyn.recording import Signal
+from neurodyn.recording.edges import cut
 from neurodyn.recording.lazy import BLOCK_VALUES
 
 # Delta, theta (two, for rats run at its upper end), beta, low and high gamma; in Hz.
@@ -190,9 +191,7 @@ class _Part:
 
 def _parts(signal: Signal, starts: _Edges, stops: _Edges) -> list[_Part]:
     """Bins in parts that need few enough samples to be held in memory."""
-    # A sample on an edge belongs to the bin that begins there, however the two were rounded.
-    slack = 1e-6 / signal.typical_rate
-    first, past = signal.index_of(starts - slack), signal.index_of(stops - slack)
+    first, past = signal.index_of(cut(starts)), signal.index_of(cut(stops))
     whole = (past > first) & ~_in_gap(signal, starts, stops)
     rows, parts, begin = _rows_at_once(signal), [], 0
     in_order = not (first[1:] < past[:-1]).any()

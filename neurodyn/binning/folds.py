@@ -8,6 +8,7 @@ from jaxtyping import Bool, Int64
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.errors import InputError
+from neurodyn.recording.edges import cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +152,9 @@ def _time_fold(
 def _near(batch: MultimodalBatch, test_runs: Int64[np.ndarray, "runs 2"], gap: float) -> Bool[np.ndarray, " bins"]:
     """Bins less than `gap` seconds before or after one of the runs, in recorded time."""
     near = np.zeros(len(batch.time), np.bool_)
-    slack = 1e-6 * batch.width
     for first, past in test_runs:
         begin, end = batch.time[first] - batch.width, batch.time[past - 1]
-        near |= (batch.time > begin - gap + slack) & (batch.time - batch.width < end + gap - slack)
+        near |= (cut(batch.time) > begin - gap) & (batch.time - batch.width < cut(float(end + gap)))
     return near
 
 

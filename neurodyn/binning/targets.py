@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Float64
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording import Recording, Signal
+from neurodyn.recording.edges import slack
 
 _METRES = {"": 1.0, "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0,
            "cm": 0.01, "centimeters": 0.01, "mm": 0.001, "millimeters": 0.001}  # fmt: skip
@@ -75,8 +76,10 @@ class Track:
         """Values at other times (linear in between), and where they are known."""
         columns = [np.interp(times, self.times, column) for column in self.values.T]
         step = self.times[1] - self.times[0]
-        inside = (times >= self.times[0] - step) & (times <= self.times[-1] + step)
-        known = np.interp(times, self.times, self.valid.astype(np.float64)) > 1 - 1e-9
+        near = slack(np.asarray(times, np.float64))
+        inside = (times >= self.times[0] - step - near) & (times <= self.times[-1] + step + near)
+        # A time on a valid step, up to rounding, takes nothing from the step beside it.
+        known = np.interp(times, self.times, self.valid.astype(np.float64)) >= 1 - np.minimum(near / step, 1e-3)
         observed = inside & known
         return np.where(observed[:, None], np.stack(columns, axis=1), 0.0), observed
 
@@ -285,7 +288,7 @@ def _regular(
         raise InputError(f"behaviour series '{signal.name}' has {seen.sum()} samples that are not NaN")
     times, known = signal.times[seen], values[seen].astype(np.float64)
     period = 1.0 / signal.typical_rate
-    steps = max(2, int((times[-1] - times[0]) / period + 1e-6) + 1)
+    steps = max(2, round((times[-1] - times[0]) / period) + 1)
     clock = times[0] + period * np.arange(steps)
     columns = [np.interp(clock, times, column) for column in known.T]
     return Track(clock, np.stack(columns, axis=1), ~_in_long_gap(clock, times, options.max_gap, period), names)
@@ -298,7 +301,7 @@ def _in_long_gap(
     after = np.clip(np.searchsorted(times, clock), 1, len(times) - 1)
     apart = times[after] - times[after - 1]
     nearest = np.minimum(np.abs(times[after] - clock), np.abs(clock - times[after - 1]))
-    return (apart > max(max_gap + period, 1.5 * period) + 1e-9) & (nearest > 0.5 * period)
+    return (apart > max(max_gap + period, 1.5 * period) + slack(clock)) & (nearest > 0.5 * period)
 
 
 def _smoothed(track: Track, options: TargetOptions) -> Track:

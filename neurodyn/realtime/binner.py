@@ -1,5 +1,6 @@
 """From samples and spikes that arrive when they like to bins, one after the other."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from jaxtyping import Num
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.buffers import FARTHEST, FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput, in_order
 from neurodyn.realtime.events import Event, EventLog, Kind
+from neurodyn.recording.edges import cut, first_edge
 
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
 
@@ -216,8 +218,8 @@ class StreamingBinner:
         """Count what comes after the end of its bin and is still in time."""
         if self._now is None or np.isnan(self._grid.start):
             return
-        begin = self._grid.edge(self._index)
-        ended = begin + np.floor((self._now - begin) / self._grid.width) * self._grid.width
+        begin, width = cut(self._grid.edge(self._index)), self._grid.width
+        ended = cut(self._grid.start + math.floor((self._now - self._grid.start) / width) * width)
         if not (ordered and times[0] >= ended):
             self.waited_for[name] += int(((times >= begin) & (times < ended)).sum())
 
@@ -226,7 +228,7 @@ class StreamingBinner:
         if np.isnan(self._grid.start):
             first = min(buffer.first for buffer in self._buffers.values())
             if np.isfinite(first):
-                self._grid.start = float(np.ceil(first / self._grid.width - 1e-6) * self._grid.width)
+                self._grid.start = first_edge(first, self._grid.width)
 
     @property
     def end(self) -> float:
@@ -258,7 +260,7 @@ class StreamingBinner:
         return bins
 
     def _due(self, now: float) -> bool:
-        stop = self._grid.edge(self._index + 1) - 1e-6 * self._grid.width
+        stop = cut(self._grid.edge(self._index + 1))
         return now >= stop + self.patience or all(b.reached >= stop for b in self._buffers.values())
 
     def _waiting(self, before: float) -> bool:

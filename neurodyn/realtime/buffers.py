@@ -16,6 +16,7 @@ from jaxtyping import Float, Num
 from neurodyn.binning import BandPower, features
 from neurodyn.errors import InputError
 from neurodyn.realtime.events import Kind
+from neurodyn.recording.edges import bin_of, cut, number_of
 
 Say = Callable[[Kind, str, str], None]
 """Takes the kind of an event, the modality, and what happened."""
@@ -304,7 +305,7 @@ class SpikeBuffer:
 
     def close(self, index: int) -> np.ndarray | None:
         """Counts of a bin, or None if the source is missing."""
-        start, stop = self._grid.edge(index), self._grid.edge(index + 1)
+        start, stop = cut(self._grid.edge(index)), cut(self._grid.edge(index + 1))
         times, units = self._before(stop)
         self._past.add(times, units)
         self._closed = stop
@@ -333,7 +334,7 @@ class SpikeBuffer:
             self._say(Kind.DROPPED, self.source.name, f"{future.sum()} spikes from before the clock was set back")
         self._times, self._units = self._times[~future], self._units[~future]
         self.reached, self._latest = min(self.reached, now), min(self._latest, now)
-        self._closed = self._grid.edge(index)
+        self._closed = cut(self._grid.edge(index))
 
 
 class FieldBuffer:
@@ -459,8 +460,7 @@ class FieldBuffer:
 
     def _filter(self, stop: float) -> None:
         """Run the samples before a time through the filters, and add them to their windows."""
-        # A sample on an edge belongs to the bin that begins there, however the two were rounded.
-        count = int(self._times.searchsorted(stop - 1e-6 * self._period))
+        count = int(self._times.searchsorted(cut(stop)))
         times, values = self._times[:count], self._values[:count]
         self._times, self._values = self._times[count:], self._values[count:]
         self._past.add(times)
@@ -511,18 +511,14 @@ class FieldBuffer:
 
     def _add(self, times: np.ndarray, level: np.ndarray) -> None:
         """Add samples to the sums of their windows."""
-        first, last = self._window(times[0]), self._window(times[-1])
-        if first == last:
+        start, width = self._grid.start, self._grid.width
+        first = number_of(float(times[0]), start, width) // self.every
+        if first == number_of(float(times[-1]), start, width) // self.every:
             self._sum(first, level)
             return
-        since = times + 1e-6 * self._period - self._grid.start
-        numbers = np.floor(since / (self.every * self._grid.width)).astype(np.int64)
+        numbers = bin_of(times, start, width) // self.every
         for number in np.unique(numbers).tolist():
             self._sum(number, level[numbers == number])
-
-    def _window(self, time: float) -> int:
-        """Number of the window that a time, seconds, lies in."""
-        return math.floor((time + 1e-6 * self._period - self._grid.start) / (self.every * self._grid.width))
 
     def _sum(self, number: int, level: np.ndarray) -> None:
         """Add samples to one window; those before the first bin belong to none."""

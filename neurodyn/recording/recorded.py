@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from neurodyn.errors import unknown_name
+from neurodyn.recording.edges import cut, slack
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.recording import Recording, Signal, SpikeTrains
 from neurodyn.recording.support import TimeSupport, shared
@@ -145,7 +146,7 @@ def _default_span(recording: Recording, trains: SpikeTrains, width: float) -> tu
         return start, stop
     low, high = silent_ends(recording, group)
     # A bin that ends with the first spike is not the bin of it; the others are whole however they lie around it.
-    first, last = group.start - width * (1 - 2e-6), group.stop + width
+    first, last = group.start - width + 4 * slack(group.start), group.stop + width
     return (
         first if np.isfinite(low) else min(start, first),
         last if np.isfinite(high) else max(stop, last),
@@ -162,9 +163,7 @@ def _masked(signal: Signal, invalid: TimeSupport) -> Signal:
     """A signal whose samples in some stretches are missing."""
     if not signal.n_samples:
         return signal
-    # A sample on an edge lies in the stretch that begins there, however the two were rounded.
-    slack = 1e-6 / signal.typical_rate if signal.n_samples > 1 else 0.0
-    first, last = (signal.index_of(bound - slack) for bound in (invalid.starts, invalid.stops))
+    first, last = (signal.index_of(cut(bound)) for bound in (invalid.starts, invalid.stops))
     runs = [(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True) if a < b]
     if not runs:
         return signal

@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64, Int, Shaped
 from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording.edges import cut
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.support import EVERYTHING, TimeSupport, shared
 
@@ -139,9 +140,9 @@ class Signal:
         return replace(self, values=values, channels=chosen)
 
     def between(self, start: float, stop: float) -> "Signal":
-        """Return the samples with ``start <= time < stop`` (seconds), on the same clock."""
+        """Return the samples with ``start <= time < stop`` (seconds, see `neurodyn.recording.edges`), on the same clock."""
         _check_span(start, stop)
-        first, last = (int(index) for index in self.index_of(np.array([start, stop])))
+        first, last = (int(index) for index in self.index_of(cut(np.array([start, stop], np.float64))))
         kept = self.values.rows(first, last) if isinstance(self.values, LazyArray) else self.values[first:last]
         if self.timestamps is not None:
             return replace(self, values=kept, timestamps=self.timestamps[first:last])
@@ -244,17 +245,17 @@ class SpikeTrains:
         return SpikeTrains(self.name, tuple(self.times[row] for row in rows), chosen, attributes, support)
 
     def between(self, start: float, stop: float) -> "SpikeTrains":
-        """Return the spikes with ``start <= time < stop`` (seconds); units without any stay, empty.
+        """Return the spikes with ``start <= time < stop`` (seconds, see `neurodyn.recording.edges`); no unit is left out.
 
         A stated support is cut at the two times.
         """
         _check_span(start, stop)
-        bounds = [np.searchsorted(train, [start, stop]) for train in self.times]
+        bounds = [np.searchsorted(train, cut(np.array([start, stop], np.float64))) for train in self.times]
         kept = tuple(train[first:last] for train, (first, last) in zip(self.times, bounds, strict=True))
         if self.support is None:
             return replace(self, times=kept)
-        cut = {one: one.between(start, stop) for one in set(self.unit_supports)}
-        return replace(self, times=kept, support=tuple(cut[one] for one in self.unit_supports))
+        parts = {one: one.between(start, stop) for one in set(self.unit_supports)}
+        return replace(self, times=kept, support=tuple(parts[one] for one in self.unit_supports))
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,9 +319,15 @@ class Intervals:
         return Intervals(self.name, self.starts[rows], self.stops[rows], (label,) * rows.size)
 
     def between(self, start: float, stop: float) -> "Intervals":
-        """Return what lies between two times in seconds: intervals over the bounds are cut there."""
+        """Return what lies between two times in seconds: intervals over the bounds are cut there.
+
+        An interval without duration, an event, is inside if ``start <= time < stop``; one that only touches a bound, up
+        to rounding (`neurodyn.recording.edges`), is not.
+        """
         _check_span(start, stop)
-        inside = (self.starts < stop) & (self.stops > start)
+        event = self.starts == self.stops
+        after = np.where(event, self.starts >= cut(float(start)), cut(self.stops) > start)
+        inside = (self.starts < cut(float(stop))) & after
         labels = tuple(label for label, keep in zip(self.labels, inside, strict=True) if keep)
         starts, stops = (np.clip(bound[inside], start, stop) for bound in (self.starts, self.stops))
         return Intervals(self.name, starts, stops, labels)

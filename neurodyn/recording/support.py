@@ -8,9 +8,7 @@ from jaxtyping import Bool, Float, Float64
 from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError
-
-TOUCHING = 1e-9
-"""Seconds between two stretches that are one: the end of one and the start of the next were rounded apart."""
+from neurodyn.recording.edges import cut, slack
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,25 +116,25 @@ class TimeSupport:
         return TimeSupport(starts[kept], stops[kept])
 
     def covers(
-        self, starts: Float[np.ndarray, " bins"], stops: Float[np.ndarray, " bins"], slack: float = 0.0
+        self, starts: Float[np.ndarray, " bins"], stops: Float[np.ndarray, " bins"]
     ) -> Bool[np.ndarray, " bins"]:
         """Whether a bin ``[start, stop)`` lies wholly inside one stretch; a bin that is partly covered does not.
+
+        Bounds and edges that are equal up to rounding are equal (`neurodyn.recording.edges`).
 
         Parameters
         ----------
         starts, stops
             Of each bin in seconds.
-        slack
-            Seconds by which a bin may stand out, because its edges were rounded.
         """
         if not len(self):
             return np.zeros(np.shape(starts), np.bool_)
-        last = np.searchsorted(self.starts, starts + slack, side="right") - 1
-        return (last >= 0) & (stops - slack <= self.stops[np.maximum(last, 0)])
+        last = np.searchsorted(cut(self.starts), starts, side="right") - 1
+        return (last >= 0) & (cut(stops) <= self.stops[np.maximum(last, 0)])
 
     def count(self, times: Float[np.ndarray, " _"]) -> int:
         """Number of sorted times (seconds) that lie inside."""
-        return int((np.searchsorted(times, self.stops) - np.searchsorted(times, self.starts)).sum())
+        return int((np.searchsorted(times, cut(self.stops)) - np.searchsorted(times, cut(self.starts))).sum())
 
 
 def shared(supports: Iterable[TimeSupport]) -> tuple[TimeSupport, ...]:
@@ -153,7 +151,7 @@ def _joined(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if not len(starts):
         return starts, stops
     reached = np.maximum.accumulate(stops)
-    apart = starts[1:] > reached[:-1] + TOUCHING
+    apart = starts[1:] > reached[:-1] + slack(reached[:-1])
     return starts[np.append(True, apart)], reached[np.append(apart, True)]
 
 

@@ -80,7 +80,7 @@ def test_bins_that_are_partly_covered_are_not_inside(support, tenths, width):
     starts = np.array(sorted(tenths), dtype=np.int64)
     stretches = np.round(support.rows * 10).astype(int).tolist()
     expected = [any(a <= begin and begin + width <= b for a, b in stretches) for begin in starts.tolist()]
-    found = support.covers(starts * 0.1, starts * 0.1 + width * 0.1, 1e-6)
+    found = support.covers(starts * 0.1, starts * 0.1 + width * 0.1)
     assert found.tolist() == expected
     times = starts * 0.1 + 0.05
     assert support.count(times) == sum(any(a <= t < b for a, b in support.rows) for t in times)
@@ -144,7 +144,7 @@ def test_a_recording_reaches_from_its_first_to_its_last_source():
 def test_spikes_alone_were_recorded_in_the_bins_from_the_first_to_the_last():
     found = spike_supports(Recording("r", {"spikes": trains()}), trains(), width=0.5)
     starts = np.arange(0, 12, 0.5)
-    inside = found[0].covers(starts, starts + 0.5, 1e-6 * 0.5)
+    inside = found[0].covers(starts, starts + 0.5)
     assert starts[inside].min() == 1.0  # not the bin that ends with the first spike
     assert starts[inside].max() == 9.0
 

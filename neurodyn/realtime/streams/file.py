@@ -15,6 +15,7 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
 from neurodyn.recording import Recording, SpikeTrains
+from neurodyn.recording.edges import cut
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class _Track:
 
     def between(self, start: float, stop: float, offset: float) -> Chunk:
         """What lies in ``start <= time < stop``; spikes are complete up to the end."""
-        first, last = np.searchsorted(self.times, [start, stop])
+        first, last = np.searchsorted(self.times, [cut(start), cut(stop)])
         until = stop + offset if self.kind is Kind.SPIKES else None
         return Chunk(self.name, self.times[first:last] + offset, self.values[first:last], self.kind, until)
 

@@ -124,7 +124,13 @@ class StreamingBinner:
     # Data in ----------------------------------------------------------------------------------------------------
 
     def push_spikes(
-        self, name: str, times: Num[np.ndarray, "..."], units: Num[np.ndarray, "..."], *, until: float | None = None
+        self,
+        name: str,
+        times: Num[np.ndarray, "..."],
+        units: Num[np.ndarray, "..."],
+        *,
+        until: float | None = None,
+        unrecorded: Sequence[tuple[int, float, float]] = (),
     ) -> None:
         """Take in spikes; bad ones are left out and in the log.
 
@@ -138,6 +144,9 @@ class StreamingBinner:
             (n,), number of each spike's unit.
         until
             Time up to which the source says it has sent everything, seconds; None for the time of the latest spike.
+        unrecorded
+            Stretches in which a unit was not recorded: its number (-1 for all units), start and stop in seconds. A bin
+            that touches one is NaN for that unit, and the modality is missing if it is for all.
 
         Raises
         ------
@@ -156,7 +165,21 @@ class StreamingBinner:
         until = float(until) if until is not None and abs(until) < FARTHEST else None
         self._count_late(name, times, ordered)
         buffer.push(times.astype(np.float64), units.astype(np.int64), until, self._now, ordered=ordered)
+        if len(unrecorded):
+            self._pause(buffer, unrecorded)
         self._begin()
+
+    def _pause(self, buffer: SpikeBuffer, stretches: Sequence[tuple[int, float, float]]) -> None:
+        """Tell a buffer of stretches that were not recorded; those that make no sense are in the log."""
+        good = [
+            (unit, start, stop)
+            for unit, start, stop in stretches
+            if -1 <= unit < buffer.source.units and -FARTHEST < start < stop < FARTHEST
+        ]
+        if len(good) < len(stretches):
+            text = f"{len(stretches) - len(good)} stretches not recorded have no such unit, or no finite begin and end"
+            self._say(Kind.BAD_INPUT, buffer.source.name, text)
+        buffer.pause(good)
 
     def _good_spikes(self, source: SpikeInput, times: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those that are spikes."""

@@ -276,7 +276,9 @@ class Service:
             chunk = as_spikes(chunk)
         try:
             if chunk.kind is Kind.SPIKES:
-                binner.push_spikes(chunk.name, chunk.times, chunk.values, until=chunk.until)
+                binner.push_spikes(
+                    chunk.name, chunk.times, chunk.values, until=chunk.until, unrecorded=chunk.unrecorded
+                )
             else:
                 binner.push_samples(chunk.name, chunk.values, chunk.times)
         except InputError as error:

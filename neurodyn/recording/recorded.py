@@ -75,16 +75,17 @@ def spike_supports(recording: Recording, trains: SpikeTrains, width: float = 0.0
 
 
 def silent_ends(recording: Recording, trains: SpikeTrains) -> tuple[float, float]:
-    """Bounds in seconds outside of which a group that states no support was not recorded; infinite where it was.
+    """Bounds in seconds outside of which a group that states none was not recorded; infinite where it was.
 
     See `spike_supports`: finite only where the silence from there to the end of the recording cannot be one.
     """
     low, high = -np.inf, np.inf
-    if trains.n_spikes >= FEWEST_SPIKES and trains.stop > trains.start:
-        start, stop = recorded_span(recording)
-        rate = trains.n_spikes / (trains.stop - trains.start)
-        low = trains.start if (trains.start - start) * rate > IMPLAUSIBLE else low
-        high = trains.stop if (stop - trains.stop) * rate > IMPLAUSIBLE else high
+    if trains.n_spikes < FEWEST_SPIKES or trains.stop == trains.start or _is_bounded(trains):
+        return low, high
+    start, stop = recorded_span(recording)
+    rate = trains.n_spikes / (trains.stop - trains.start)
+    low = trains.start if (trains.start - start) * rate > IMPLAUSIBLE else low
+    high = trains.stop if (stop - trains.stop) * rate > IMPLAUSIBLE else high
     return low, high
 
 
@@ -137,8 +138,7 @@ def with_support(
 
 def _default_span(recording: Recording, trains: SpikeTrains, width: float) -> tuple[float, float]:
     """Bounds of units that state none, in seconds."""
-    bounds = [bound for one in set(trains.unit_supports) for bound in (*one.starts[:1], *one.stops[-1:])]
-    if np.isfinite(bounds).all():
+    if _is_bounded(trains):
         return -np.inf, np.inf
     group = recording.spikes.get(trains.name, trains)  # of a selection the whole group tells when it was recorded
     start, stop = recorded_span(recording)
@@ -151,6 +151,12 @@ def _default_span(recording: Recording, trains: SpikeTrains, width: float) -> tu
         first if np.isfinite(low) else min(start, first),
         last if np.isfinite(high) else max(stop, last),
     )
+
+
+def _is_bounded(trains: SpikeTrains) -> bool:
+    """Whether all units state when they were recorded, from the first time to the last."""
+    stated = set(trains.unit_supports)
+    return all(np.isfinite([*one.starts[:1], *one.stops[-1:]]).all() for one in stated)
 
 
 def _outside(trains: SpikeTrains, gone: TimeSupport) -> SpikeTrains:

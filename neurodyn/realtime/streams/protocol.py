@@ -35,6 +35,9 @@ class Chunk:
     until
         Seconds up to which the source has now sent everything, where it says so: the silence of neurons is told from
         that of a broken cable at once. None for the time of the last sample or spike.
+    unrecorded
+        Of spikes: stretches in which a unit was not recorded, so that bins that touch one are missing and not zero: row
+        of the unit (-1 for all units), start and stop in seconds.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class Chunk:
     values: Shaped[np.ndarray, "samples *channels"]
     kind: Kind = Kind.SAMPLES
     until: float | None = None
+    unrecorded: tuple[tuple[int, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         axes = 2 if self.kind is Kind.SAMPLES else 1

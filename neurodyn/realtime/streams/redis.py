@@ -13,6 +13,7 @@ from neurodyn.errors import InputError, import_extra
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.pace import Pace
 from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.wire import unrecorded_of
 
 SEARCH_EVERY = 0.5
 """Seconds between looks for keys that have appeared."""
@@ -119,12 +120,13 @@ class RedisSource:
             times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
             values = flat if kind is Kind.SPIKES else flat.reshape(len(times), -1)
             until = None if described.get("until") is None else float(described["until"])
+            unrecorded = unrecorded_of(described)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"Redis stream '{key.decode()}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
                 f"got {sorted(field.decode() for field in fields)}"
             ) from error
-        return Chunk(name, times, values, kind, until)
+        return Chunk(name, times, values, kind, until, unrecorded=unrecorded)
 
 
 class RedisSink:
@@ -168,12 +170,15 @@ class RedisSink:
 def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
     values = np.ascontiguousarray(chunk.values, chunk.values.dtype.newbyteorder("<"))
     last = float(chunk.times[-1]) if chunk.until is None else chunk.until
+    described = {"kind": chunk.kind.value, "dtype": chunk.values.dtype.name, "until": chunk.until}
+    if chunk.unrecorded:
+        described["unrecorded"] = chunk.unrecorded
     return {
         "ts": _nanoseconds(last),
         "sync": json.dumps({chunk.name: last}),
         "samples": values.tobytes(),
         "times": chunk.times.astype("<f8").tobytes(),
-        "format": json.dumps({"kind": chunk.kind.value, "dtype": chunk.values.dtype.name, "until": chunk.until}),
+        "format": json.dumps(described),
     }
 
 

@@ -7,7 +7,9 @@ from enum import Enum
 import numpy as np
 
 from neurodyn.recording.lazy import BLOCK_VALUES
+from neurodyn.recording.recorded import invalid_times, spike_supports
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 _MOST_NAMES = 6
 
@@ -40,14 +42,15 @@ class ItemSummary:
     regular
         Whether samples come at a fixed rate; None for spikes and intervals.
     firing_rates
-        Lowest, median and highest mean rate of a unit in Hz, over the time from the first spike of all to the
-        last; None for signals and intervals.
+        Lowest, median and highest mean rate of a unit in Hz, over the time in which it was recorded
+        (`neurodyn.recording.spike_supports`); None for signals and intervals, and if no unit was recorded.
     missing
         Fraction of values that are NaN; None for spikes and intervals.
     unit
         Unit of the values, empty if there is none.
     notes
-        Names of the channels, labels of the intervals, or what is known of the units, shortened.
+        Names of the channels, labels of the intervals, or what is known of the units, shortened; of units first for
+        how long they were recorded, if the file states that.
     """
 
     name: str
@@ -78,14 +81,18 @@ def describe(recording: Recording) -> list[ItemSummary]:
         One per item, in the recording's order.
     """
     return [
-        *(_spikes(item) for item in recording.spikes.values()),
+        *(_spikes(item, recording) for item in recording.spikes.values()),
         *(_signal(item, Kind.FIELD) for item in recording.fields.values()),
         *(_signal(item, Kind.BEHAVIOUR) for item in recording.behaviour.values()),
         *(_intervals(item) for item in recording.intervals.values()),
     ]
 
 
-def _spikes(trains: SpikeTrains) -> ItemSummary:
+def _spikes(trains: SpikeTrains, recording: Recording) -> ItemSummary:
+    supports = spike_supports(recording, trains)
+    notes = [_attribute_notes(name, values) for name, values in trains.attributes.items()]
+    if stated := trains.support is not None or len(invalid_times(recording)) > 0:
+        notes.insert(0, _recorded(supports))
     return ItemSummary(
         name=trains.name,
         kind=Kind.SPIKES,
@@ -93,16 +100,25 @@ def _spikes(trains: SpikeTrains) -> ItemSummary:
         samples=trains.n_spikes,
         start=trains.start,
         stop=trains.stop,
-        firing_rates=_firing_rates(trains),
-        notes="; ".join(_attribute_notes(name, values) for name, values in trains.attributes.items()),
+        firing_rates=_firing_rates(trains, supports, stated),
+        notes="; ".join(notes),
     )
 
 
-def _firing_rates(trains: SpikeTrains) -> tuple[float, float, float] | None:
-    span = trains.stop - trains.start
-    if not span > 0:
+def _recorded(supports: Sequence[TimeSupport]) -> str:
+    seconds = [one.seconds for one in supports]
+    low, high = min(seconds, default=0.0), max(seconds, default=0.0)
+    return f"recorded {low:.6g} s" if low == high else f"recorded {low:.6g} to {high:.6g} s"
+
+
+def _firing_rates(
+    trains: SpikeTrains, supports: Sequence[TimeSupport], stated: bool
+) -> tuple[float, float, float] | None:
+    """Of the units that were recorded; spikes that lie outside of what is stated are not counted."""
+    pairs = [(train, one) for train, one in zip(trains.times, supports, strict=True) if one.seconds > 0]
+    if not pairs or not trains.n_spikes:
         return None
-    rates = np.array([train.size for train in trains.times]) / span
+    rates = np.array([(one.count(train) if stated else train.size) / one.seconds for train, one in pairs])
     return float(rates.min()), float(np.median(rates)), float(rates.max())
 
 

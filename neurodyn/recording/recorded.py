@@ -146,7 +146,7 @@ def _default_span(recording: Recording, trains: SpikeTrains, width: float) -> tu
         return start, stop
     low, high = silent_ends(recording, group)
     # A bin that ends with the first spike is not the bin of it; the others are whole however they lie around it.
-    first, last = group.start - width + 4 * slack(group.start), group.stop + width
+    first, last = group.start - max(width - 4 * slack(group.start), 0.0), group.stop + width
     return (
         first if np.isfinite(low) else min(start, first),
         last if np.isfinite(high) else max(stop, last),

@@ -1,7 +1,8 @@
 """Causal features of sampled signals: no sample at or after the end of a bin influences its value.
 
 A bin that lacks samples, because they are NaN or were never taken, is missing; filters bridge short gaps with
-the last value before them and start afresh after long ones, so that nothing missing poisons later bins.
+the last value before them and start afresh after long ones, so that nothing missing poisons later bins. A gap in the
+timestamps is as many NaN as the clock ticked in it: both give the same numbers and masks.
 Signals are gone through in blocks, with the state of the filters carried from one to the next: a signal that lies
 in a file need not fit into memory, and the features do not depend on where a block ends.
 """
@@ -88,7 +89,7 @@ def bin_raw(signal: Signal, starts: _Edges, stops: _Edges) -> _Binned:
         (bins, channels); missing values are 0.
     """
     means, observed = [], []
-    for part in _parts(signal, starts, stops):
+    for part in _parts(signal, _gaps(signal), starts, stops):
         values = signal.read(part.first, part.last)
         mean, seen = _bin_means(values, ~np.isnan(values), part)
         means.append(mean)
@@ -121,15 +122,16 @@ def bin_band_power(signal: Signal, power: BandPower, starts: _Edges, stops: _Edg
         When a band reaches the Nyquist frequency, or the sampling is too irregular for filters.
     """
     _check_nyquist(signal, power)
-    breaks = _breaks(signal)
+    _check_even(signal)
+    gaps = _gaps(signal)
     filters = [PowerFilter(power, band, signal.typical_rate, signal.n_channels) for band in power.bands]
     rows, values, observed = _rows_at_once(signal), [], []
     done = 0
-    for part in _parts(signal, starts, stops):
+    for part in _parts(signal, gaps, starts, stops):
         # What lies before the bins is filtered too, if only to bring the filters into their state.
         for begin in range(done, part.first, rows):
-            _push(filters, signal, breaks, begin, min(begin + rows, part.first))
-        filtered = _push(filters, signal, breaks, part.first, part.last)
+            _push(filters, signal, gaps, begin, min(begin + rows, part.first))
+        filtered = _push(filters, signal, gaps, part.first, part.last)
         done = part.last
         means, seen = zip(*(_bin_means(level, known, part) for level, known in filtered), strict=True)
         mean, whole = np.stack(means, axis=2), np.stack(seen, axis=2)
@@ -149,23 +151,87 @@ def _check_nyquist(signal: Signal, power: BandPower) -> None:
             )
 
 
-def _breaks(signal: Signal) -> Int[np.ndarray, " breaks"]:
-    """Samples that follow a gap in the timestamps.
+def _check_even(signal: Signal) -> None:
+    """Refuse a signal that filters would see wrong frequencies of.
 
     Raises
     ------
     InputError
-        When one step in a hundred is off by more than a fifth: a filter would see wrong frequencies.
+        When one step in a hundred is off by more than a fifth, and not only because the stamps were rounded.
     """
-    if signal.timestamps is None:
-        return np.zeros(0, np.int64)
-    step = np.diff(signal.times) * signal.typical_rate
-    gap = step > 1.5
-    if (np.abs(step[~gap] - 1) > 0.2).mean() > 0.01:
+    clock = signal.clock
+    if signal.timestamps is None or clock.regular:
+        return
+    step = np.diff(signal.timestamps)
+    off = float((np.abs(step[step <= clock.longest] * clock.rate - 1) > 0.2).mean())
+    if off > 0.01 or not clock.even:
         raise InputError(
-            f"field '{signal.name}' is sampled too irregularly for band powers: resample it to a fixed rate"
+            f"field '{signal.name}' is sampled too irregularly for band powers: of its steps between samples {off:.0%} "
+            f"are further than a fifth from the mean {clock.period:.3g} s: resample it to a fixed rate"
         )
-    return np.flatnonzero(gap) + 1
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """Gaps of a signal's clock: samples that it ticked for and that were never stored.
+
+    Parameters
+    ----------
+    after
+        Number of the stored sample that follows each gap.
+    lost
+        Samples lost up to the end of each gap, in all.
+    first, last
+        Time of the first and the last sample lost in each, seconds. What was not recorded before the first sample
+        and after the last is a gap without begin, and one without end.
+    """
+
+    after: Int[np.ndarray, " gaps"]
+    lost: Int[np.ndarray, " gaps"]
+    first: Float64[np.ndarray, " gaps_and_two"]
+    last: Float64[np.ndarray, " gaps_and_two"]
+
+    def number(self, sample: int) -> int:
+        """Number of a stored sample on a clock without gaps."""
+        before = int(np.searchsorted(self.after, sample, side="right"))
+        return sample + (int(self.lost[before - 1]) if before else 0)
+
+
+def _gaps(signal: Signal) -> _Gaps:
+    """Gaps in the timestamps of a signal; NaN are in its values, and found there."""
+    clock = signal.clock
+    early = min(clock.jitter, 0.5 * clock.period)
+    ends = signal.start - clock.period + early, signal.stop + clock.period + early
+    after, lost = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    first = last = np.zeros(0)
+    if signal.timestamps is not None:
+        step = np.diff(signal.timestamps)
+        after = np.flatnonzero(step > clock.longest) + 1
+        step = step[after - 1]
+        lost = ticks(step, clock.rate) - 1
+        tick = step / (lost + 1)
+        # A stamp that came early by its jitter stands for a tick on the edge after it.
+        first = signal.timestamps[after - 1] + tick + early
+        last = signal.timestamps[after] - tick + early
+    return _Gaps(
+        after,
+        np.cumsum(lost),
+        np.concatenate([[-np.inf], first, [ends[1]]]),
+        np.concatenate([[ends[0]], last, [np.inf]]),
+    )
+
+
+def ticks(steps: Float[np.ndarray, " steps"], rate: float) -> Int[np.ndarray, " steps"]:
+    """Ticks of a clock from each sample to the next, 1 where nothing was lost between them.
+
+    Parameters
+    ----------
+    steps
+        Seconds.
+    rate
+        Of the clock, Hz.
+    """
+    return np.maximum(np.rint(steps * rate), 1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -189,10 +255,10 @@ class _Part:
     whole: Bool[np.ndarray, " bins"]
 
 
-def _parts(signal: Signal, starts: _Edges, stops: _Edges) -> list[_Part]:
+def _parts(signal: Signal, gaps: _Gaps, starts: _Edges, stops: _Edges) -> list[_Part]:
     """Bins in parts that need few enough samples to be held in memory."""
     first, past = signal.index_of(cut(starts)), signal.index_of(cut(stops))
-    whole = (past > first) & ~_in_gap(signal, starts, stops)
+    whole = (past > first) & ~_in_gap(gaps, starts, stops)
     rows, parts, begin = _rows_at_once(signal), [], 0
     in_order = not (first[1:] < past[:-1]).any()
     while begin < len(first):
@@ -210,14 +276,14 @@ def _rows_at_once(signal: Signal) -> int:
 
 
 def _push(
-    filters: "list[PowerFilter]", signal: Signal, breaks: Int[np.ndarray, " breaks"], first: int, last: int
+    filters: "list[PowerFilter]", signal: Signal, gaps: _Gaps, first: int, last: int
 ) -> list[tuple[_Values, _Mask]]:
     """Read samples and run them through the filter of every band."""
     values = signal.read(first, last)
-    inside = breaks[(breaks >= first) & (breaks < last)] - first
+    inside = gaps.after[slice(*np.searchsorted(gaps.after, [first, last]))] - first
     edges = [0, *inside.tolist(), last - first]
-    pieces = [(slice(a, b), a in inside) for a, b in pairwise(edges) if b > a]
-    return [one.push(values, first, pieces) for one in filters]
+    pieces = [(slice(a, b), gaps.number(first + a)) for a, b in pairwise(edges) if b > a]
+    return [one.push(values, pieces) for one in filters]
 
 
 class PowerFilter:
@@ -242,28 +308,25 @@ class PowerFilter:
         self._filter = np.zeros((len(self._sos), 2, channels))
         self._total, self._weight = np.zeros((1, channels)), np.zeros((1, channels))
 
-    def push(self, values: _Values, first: int, pieces: Sequence[tuple[slice, bool]]) -> tuple[_Values, _Mask]:
+    def push(self, values: _Values, pieces: Sequence[tuple[slice, int]]) -> tuple[_Values, _Mask]:
         """Power of every sample of a block, and where it is known.
 
         Parameters
         ----------
         values
             Samples x channels, following those of the last call.
-        first
-            Number of the block's first sample.
         pieces
-            Stretches of the block without a gap in the clock, and whether a gap comes before each.
+            Stretches of the block without a gap in the clock, and the number of the first sample of each: it counts
+            all ticks of the clock, those that no sample came of included.
         """
         level, known = np.zeros(values.shape), np.zeros(values.shape, np.bool_)
         missing = np.isnan(values)
-        for piece, after_gap in pieces:
-            if after_gap:
-                self._last_seen[:] = -1
+        for piece, number in pieces:
             for columns in self._alike(missing[piece]):
                 gaps = missing[piece, columns[0]]
                 for run in _stretches(gaps, self._longest):
                     power, seen = self._run(
-                        values[piece][run][:, columns], gaps[run], columns, first + piece.start + run.start
+                        values[piece][run][:, columns], gaps[run], columns, number + run.start
                     )
                     rows = slice(piece.start + run.start, piece.start + run.stop)
                     level[rows, columns], known[rows, columns] = power, seen
@@ -355,20 +418,7 @@ def _bin_sums(values: _Values, first: np.ndarray, past: np.ndarray) -> Float64[n
     return np.where((past > first)[:, None], sums, 0.0)
 
 
-def _in_gap(signal: Signal, starts: _Edges, stops: _Edges) -> Bool[np.ndarray, " bins"]:
-    """Bins that reach into a gap of the timestamps, or beyond the first or last sample."""
-    period = 1.0 / signal.typical_rate
-    before, after = _around_gaps(signal, period)
-    gap_starts = np.concatenate([[-np.inf], before + period, [signal.stop + period]])
-    gap_stops = np.concatenate([[signal.start], after, [np.inf]])
-    # Half a period of tolerance: a clock that jitters, or is out of phase with the bins, lacks nothing.
-    follows = np.searchsorted(gap_stops, starts + 0.5 * period, side="right")
-    return gap_starts[follows] < stops - 0.5 * period
-
-
-def _around_gaps(signal: Signal, period: float) -> tuple[np.ndarray, np.ndarray]:
-    """Times of the last sample before and the first sample after each gap of the timestamps."""
-    if signal.timestamps is None:
-        return np.zeros(0), np.zeros(0)
-    jump = np.flatnonzero(np.diff(signal.timestamps) > 1.5 * period)
-    return signal.timestamps[jump], signal.timestamps[jump + 1]
+def _in_gap(gaps: _Gaps, starts: _Edges, stops: _Edges) -> Bool[np.ndarray, " bins"]:
+    """Bins in which a sample was lost, or that lie before the first or after the last."""
+    follows = np.searchsorted(gaps.last, cut(starts))
+    return gaps.first[follows] < cut(stops)

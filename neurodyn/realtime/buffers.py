@@ -27,6 +27,8 @@ MAX_PAUSES = 2**17
 """Most stretches not recorded that are kept; older ones are forgotten."""
 MAX_WAITING = 2**24
 """Most numbers that wait in a buffer: 128 MB."""
+FORGET = 0.999
+"""What a sample leaves of the largest jitter seen before it."""
 FARTHEST = 1e11
 """Seconds from 0, 3,000 years: times beyond are no times, and the bins could not be told apart in double precision."""
 
@@ -394,7 +396,8 @@ class FieldBuffer:
             if power is None
             else [features.PowerFilter(power, band, source.rate, source.channels) for band in power.bands]
         )
-        self._gaps: list[tuple[float, float]] = []
+        self._gaps: list[tuple[float, float]] = []  # first and last tick without a sample
+        self._early = 0.0  # by how much stamps have come before or after their tick of late, seconds
         self._open: dict[int, tuple[np.ndarray, int]] = {}
 
     @property
@@ -415,12 +418,31 @@ class FieldBuffer:
             if shift:
                 part = part + shift
             if ordered and self._follows(part, before):
+                self._learn(part, before)
                 self._wait(part, values[piece])
             else:
                 self._take(part, values[piece])
             self._bound()
             if len(self._times):
-                self.reached = max(self.reached, float(self._times[-1]) + 1.5 * self._period)
+                self.reached = max(self.reached, self._next(float(self._times[-1])))
+
+    def _next(self, time: float) -> float:
+        """Time that the sample after one at this time cannot come before."""
+        return time + self._period + self._early
+
+    def _learn(self, times: np.ndarray, before: float) -> None:
+        """Follow how evenly stamps come: one that is early stands for a tick on the edge after it, as offline."""
+        self._early *= FORGET ** len(times)
+        if len(times) > 1:
+            steps = times[1:] - times[:-1]
+            self._deviate(float(steps.min()))
+            self._deviate(float(steps.max()))
+        self._deviate(float(times[0]) - before)
+
+    def _deviate(self, step: float) -> None:
+        away = abs(step - self._period)
+        if self._early < away <= 0.5 * self._period:
+            self._early = away
 
     def _follows(self, times: np.ndarray, before: float) -> bool:
         """Whether samples in order come after a time and one after the other, none of them twice."""
@@ -476,7 +498,7 @@ class FieldBuffer:
         last, inside = divmod(index + 1, self.every)
         own, late = None, []
         for number in sorted(self._open):
-            if number >= last or self._last + 1.5 * self._period < self._edge(number + 1):
+            if number >= last or self._next(self._last) < cut(self._edge(number + 1)):
                 continue
             feature = self._feature(number)
             if number == last - 1 and inside == 0:
@@ -508,31 +530,28 @@ class FieldBuffer:
 
     def _filter_around_gaps(self, times: np.ndarray, values: np.ndarray) -> None:
         steps = np.diff(times, prepend=self._last)
-        for lost in np.flatnonzero(steps > 1.5 * self._period):
-            self._gap(float(times[lost - 1]) if lost else self._last, float(times[lost]))
-        numbers = self._number + np.cumsum(self._counted(steps))
+        counts = features.ticks(np.where(np.isfinite(steps), steps, self._period), self.source.rate)
+        for late in np.flatnonzero((counts > 1) | ~np.isfinite(steps)).tolist():
+            self._gap(float(times[late - 1]) if late else self._last, float(times[late]), int(counts[late]) - 1)
+        numbers = self._number + np.cumsum(counts)
         for a, b in pairwise([0, *(np.flatnonzero(np.diff(numbers) > 1) + 1).tolist(), len(times)]):
             self._add(times[a:b], self._level(values[a:b], int(numbers[a])))
         self._number = int(numbers[-1])
 
-    def _counted(self, steps: np.ndarray) -> np.ndarray:
-        """Samples from each to the next, those lost between them included."""
-        finite = np.where(np.isfinite(steps), steps, self._period)
-        return np.maximum(np.round(finite * self.source.rate), 1).astype(np.int64)
-
-    def _gap(self, before: float, after: float) -> None:
+    def _gap(self, before: float, after: float, lost: int) -> None:
+        """Remember the ticks between two samples of which none came, and say so."""
+        tick = (after - before) / (lost + 1) if math.isfinite(before) else self._period
         self._gaps = [gap for gap in self._gaps if gap[1] > before - MEMORY][-1000:]
-        self._gaps.append((before + self._period, after))
-        if np.isfinite(before):
-            lost = round((after - before) * self.source.rate) - 1
+        self._gaps.append((before + tick + self._early, after - tick + self._early))
+        if math.isfinite(before):
             self._say(Kind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
 
     def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n features"]:
         """The samples, or their power in each band (channel by channel); NaN where unknown."""
         if not self._filters:
             return values
-        whole = [(slice(0, len(values)), False)]
-        parts = [one.push(values, first, whole) for one in self._filters]
+        whole = [(slice(0, len(values)), first)]
+        parts = [one.push(values, whole) for one in self._filters]
         levels = [np.where(known, level, np.nan) for level, known in parts]
         return np.stack(levels, axis=2).reshape(len(values), -1)
 
@@ -559,9 +578,8 @@ class FieldBuffer:
     def _feature(self, number: int) -> np.ndarray | None:
         """Finish a window: mean of its samples, NaN where one is lacking; None if nothing is left of it."""
         total, count = self._open.pop(number)
-        # Half a period of tolerance: a clock that jitters, or is out of phase with the bins, lacks nothing.
-        start, stop = self._edge(number) + 0.5 * self._period, self._edge(number + 1) - 0.5 * self._period
-        if any(start < after and before < stop for before, after in self._gaps):
+        start, stop = cut(self._edge(number)), cut(self._edge(number + 1))
+        if any(start <= last and first < stop for first, last in self._gaps):
             return None
         mean = total / count
         if self._filters:

@@ -6,6 +6,7 @@ are sorted or names are unique.  NaN in a signal's values means missing.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float, Float64, Int, Shaped
 from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording.clocks import Clock, fit_clock
 from neurodyn.recording.edges import cut
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.support import EVERYTHING, TimeSupport, shared
@@ -101,10 +103,16 @@ class Signal:
 
     @property
     def typical_rate(self) -> float:
-        """Samples per second: the rate, or one over the median step of timestamps (NaN below two samples)."""
-        if self.rate is not None:
-            return self.rate
-        return float(1.0 / np.median(np.diff(self.times))) if self.n_samples > 1 else float("nan")
+        """Samples per second: the rate, or what fits the timestamps between gaps best (NaN below two samples)."""
+        return self.clock.rate
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Rate, gaps and evenness of the sampling (see `neurodyn.recording.clocks`)."""
+        if self.timestamps is not None:
+            return fit_clock(self.timestamps)
+        assert self.rate is not None
+        return Clock(self.rate, True, True, 0, 1.5 / self.rate, 0.0)
 
     def index_of(self, times: Float[np.ndarray, " times"]) -> Int[np.ndarray, " times"]:
         """Index of the first sample at or after each time (seconds), as ``np.searchsorted(self.times, times)``."""

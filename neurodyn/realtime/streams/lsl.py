@@ -47,9 +47,9 @@ class LslSource:
     """All streams called ``name`` or ``name:modality``, those that appear later included.
 
     Spikes are a stream of type ``spikes``: irregular, one channel that holds the unit's row, or -1 to say that up to
-    this time there are no more, or a smaller number for a bound of a stretch that was not recorded (`UNRECORDED`). Every
-    other stream is of samples. A stream that stops is waited for; one that comes back, also under a new identity, is
-    read again.
+    this time there are no more, or a smaller number for a bound of a stretch that was not recorded (`UNRECORDED`).
+    Every other stream is of samples. A stream that stops is waited for; one that comes back, also under a new
+    identity, is read again.
 
     Parameters
     ----------

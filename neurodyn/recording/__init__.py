@@ -4,11 +4,9 @@ from neurodyn.recording.arrays import recording_from_arrays, signal_from_xarray,
 from neurodyn.recording.checks import ImplausibleWarning, doubts
 from neurodyn.recording.compare import differences
 from neurodyn.recording.counts import BinnedCounts
-from neurodyn.recording.files import read_recording, write_recording
+from neurodyn.recording.files import read_recording, read_variables, write_recording
 from neurodyn.recording.hdf5 import read_hdf5, write_hdf5
 from neurodyn.recording.inspect import ItemSummary, Kind, describe
-from neurodyn.recording.lazy import LazyArray
-from neurodyn.recording.left_out import Repeated, Unusable
 from neurodyn.recording.layout import (
     CountsLayout,
     IntervalsLayout,
@@ -18,6 +16,8 @@ from neurodyn.recording.layout import (
     layout_text,
     read_layout,
 )
+from neurodyn.recording.lazy import LazyArray
+from neurodyn.recording.left_out import Repeated, Unusable
 from neurodyn.recording.matlab import read_matlab, write_matlab
 from neurodyn.recording.nwb import read_nwb
 from neurodyn.recording.nwb_export import write_results
@@ -56,6 +56,7 @@ __all__ = [
     "read_matlab",
     "read_nwb",
     "read_recording",
+    "read_variables",
     "recording_from_arrays",
     "recording_from_pynapple",
     "signal_from_xarray",

@@ -150,10 +150,14 @@ class _Described:
         """Trials one after the other, with a gap between them."""
         pieces = [piece for piece in self._in_trials if piece.times is None]
         if not pieces:
-            raise InputError("the layout has nothing that says how long trials are: describe a signal or counts in trials")
+            raise InputError(
+                "the layout has nothing that says how long trials are: describe a signal or counts in trials"
+            )
         numbers = {len(piece.values) for piece in pieces}
         if len(numbers) != 1:
-            raise InputError(f"the layout has items with {' and '.join(map(str, sorted(numbers)))} trials: they must agree")
+            raise InputError(
+                f"the layout has items with {' and '.join(map(str, sorted(numbers)))} trials: they must agree"
+            )
         grid = max(piece.period for piece in pieces)
         lengths = np.array([[len(values) * piece.period for values in piece.values] for piece in pieces])
         durations = lengths.max(axis=0)
@@ -181,9 +185,7 @@ class _Described:
         rows = self._find(self._layout.trials)
         rows = [rows] if isinstance(rows, Mapping) else rows
         if not (isinstance(rows, list) and len(rows) == trials and all(isinstance(row, Mapping) for row in rows)):
-            raise InputError(
-                f"'{self._layout.trials}' must be an array of {trials} structs, it is a {shape_of(rows)}"
-            )
+            raise InputError(f"'{self._layout.trials}' must be an array of {trials} structs, it is a {shape_of(rows)}")
         columns = {}
         for name in rows[0]:
             values = [row.get(name) for row in rows]
@@ -200,7 +202,8 @@ class _Described:
         if self._layout.trials and row.variable.startswith(self._layout.trials + "."):
             times, units, attributes = self._trial_spikes(row, found)
         elif isinstance(found, Many):
-            times = [_times_of(value, f"{row.variable} [{label}]") for label, value in zip(found.labels, found.values, strict=True)]  # fmt: skip
+            parts = zip(found.labels, found.values, strict=True)
+            times = [_times_of(value, f"{row.variable} [{label}]") for label, value in parts]
             units, attributes = self._unit_names(row, found.labels), {}
         elif isinstance(found, np.ndarray) and found.dtype == object:
             times, units, attributes = self._cell_spikes(row, found)
@@ -256,7 +259,9 @@ class _Described:
             raise InputError(f"'{row.variable}' must have a cell array of units for each of the {starts.size} trials")
         sizes = {group.size for group in groups}
         if len(sizes) != 1:
-            raise InputError(f"'{row.variable}' has between {min(sizes)} and {max(sizes)} units per trial: they must agree")
+            raise InputError(
+                f"'{row.variable}' has between {min(sizes)} and {max(sizes)} units per trial: they must agree"
+            )
         rate = self._number(row.rate, "rate") if row.time_unit == "samples" else None
         per_second = TIME_UNITS[row.time_unit] or rate or 1.0
         parts: list[list[np.ndarray]] = [[] for _ in range(sizes.pop())]
@@ -426,7 +431,9 @@ class _Described:
         joined = [_side_by_side(trial, paths) for trial in zip(*parts, strict=True)]
         widths = {piece.shape[1] for piece in joined}
         if len(widths) != 1:
-            raise InputError(f"'{paths[0]}' has between {min(widths)} and {max(widths)} channels per trial: they must agree")
+            raise InputError(
+                f"'{paths[0]}' has between {min(widths)} and {max(widths)} channels per trial: they must agree"
+            )
         times = None
         if time:
             times, period = self._trial_times(joined, time, time_unit)
@@ -513,7 +520,9 @@ def _missing(rows: int, columns: int, what: str) -> np.ndarray:
 def _split(value: Any, axes: str, what: str) -> Any:
     """A matrix (samples x channels), or a list of them, one per trial."""
     if isinstance(value, Many):
-        return [_turned(part, axes, f"{what} [{label}]") for label, part in zip(value.labels, value.values, strict=True)]
+        return [
+            _turned(part, axes, f"{what} [{label}]") for label, part in zip(value.labels, value.values, strict=True)
+        ]
     if isinstance(value, np.ndarray) and value.dtype == object and value.size:
         return [_turned(part, axes, f"{what}{{{row + 1}}}") for row, part in enumerate(value.ravel(order="F"))]
     names = axes.split()
@@ -534,7 +543,9 @@ def _turned(value: Any, axes: str, what: str) -> np.ndarray:
 def _trials_of(value: Any, axes: list[str], what: str) -> list[np.ndarray]:
     """Trials of an array with an axis of them."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf" or value.ndim != len(axes):
-        raise InputError(f"'{what}' must be an array of numbers with the axes {' x '.join(axes)}, it is a {shape_of(value)}")
+        raise InputError(
+            f"'{what}' must be an array of numbers with the axes {' x '.join(axes)}, it is a {shape_of(value)}"
+        )
     order = [axes.index(name) for name in ("trial", "time", "channel") if name in axes]
     turned = value.transpose(order)
     return list(turned if turned.ndim == 3 else turned[:, :, None])
@@ -564,9 +575,9 @@ def _times_of(value: Any, what: str) -> np.ndarray:
         )
     if isinstance(value, np.ndarray) and value.size and min(value.shape) != 1 and value.dtype.kind in "biuf":
         raise InputError(
-            f"'{what}' is a {shape_of(value)}, where a vector of spike times is expected: if it holds counts or rates in "
-            f"bins, describe it under  counts:  as  {{variable: {what}, width: 0.05}}; if a column of it holds the times,"
-            f" say  {what}(:,1)"
+            f"'{what}' is a {shape_of(value)}, where a vector of spike times is expected: if it holds counts or rates "
+            f"in bins, describe it under  counts:  as  {{variable: {what}, width: 0.05}}; if a column of it holds the"
+            f" times, say  {what}(:,1)"
         )
     return vector(value, what).astype(np.float64)
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.checks import warn_of_doubts
@@ -12,7 +13,8 @@ from neurodyn.recording.guard import open_hdf5
 from neurodyn.recording.hdf5 import is_recording, read_hdf5, write_hdf5
 from neurodyn.recording.layout import Layout
 from neurodyn.recording.left_out import Repeated
-from neurodyn.recording.matlab import read_matlab, write_matlab
+from neurodyn.recording.matlab import is_ours, read_matlab, write_matlab
+from neurodyn.recording.matlab_file import load_variables
 from neurodyn.recording.nwb import is_nwb_1, read_nwb
 from neurodyn.recording.nwb_write import write_nwb
 from neurodyn.recording.recording import Recording
@@ -70,6 +72,21 @@ def read_recording(
     if layout is not None:
         raise InputError(f"'{path}' is no MATLAB file: a layout is for those")
     return warn_of_doubts(reader(path, **ways))
+
+
+def read_variables(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Variables of a file whose format does not say what is what, and that needs a layout; None for any other.
+
+    Raises
+    ------
+    InputError
+        If the file is of no known format, or damaged.
+    """
+    path = Path(path)
+    if _reader(path) is not read_matlab:
+        return None
+    variables = load_variables(path)
+    return None if is_ours(variables) else variables
 
 
 def write_recording(recording: Recording, path: str | os.PathLike[str]) -> Path:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError
-from neurodyn.recording.guard import check_dataset, check_is_dataset, numbers, one_line, open_hdf5
 from neurodyn.recording.counts import BinnedCounts
+from neurodyn.recording.guard import check_dataset, check_is_dataset, numbers, one_line, open_hdf5
 from neurodyn.recording.lazy import BLOCK_VALUES, LazyArray
 from neurodyn.recording.left_out import KINDS, Choices, Repeated, build_items, kept_rows
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains

@@ -15,7 +15,7 @@ AXES = ("trial", "time", "channel")
 STAMPS = ("start", "middle", "end")
 """Moments of a bin that its time can be."""
 DEFAULT_GAP = 2.0
-"""Seconds left between trials that have no times of their own: longer than targets are smoothed and gaps are bridged."""
+"""Seconds between trials that have no times of their own: longer than targets are smoothed and gaps are bridged."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class SignalLayout:
     axes
         Names of the axes in order, of trial, time and channel.
     binned
-        Whether there is one value per bin of the counts.  Fields then belong to the middle of their bin and behaviour to
-        its end, so that what is decoded in a bin is the behaviour of its own row.  Without a clock of its own, such a
-        signal has that of the counts.
+        Whether there is one value per bin of the counts.  Fields then belong to the middle of their bin and behaviour
+        to its end, so that what is decoded in a bin is the behaviour of its own row.  Without a clock of its own, such
+        a signal has that of the counts.
     stamp
         Which moment of a bin its time is: start, middle or end.
     """
@@ -214,9 +214,7 @@ class Layout:
     def spike_times(self) -> SpikesLayout | None:
         """Where spike times lie, however that was said."""
         if isinstance(self.spikes, str):
-            return (
-                SpikesLayout(self.spikes, channels=self.channels, unsorted=self.unsorted) if self.spikes else None
-            )
+            return SpikesLayout(self.spikes, channels=self.channels, unsorted=self.unsorted) if self.spikes else None
         return self.spikes
 
 

@@ -22,6 +22,7 @@ from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.left_out import Choices, Repeated, build_items
 from neurodyn.recording.matlab_file import cell_array, load_variables
 from neurodyn.recording.names import file_name
+from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
 from neurodyn.recording.values import cells as _cells
 from neurodyn.recording.values import in_memory as _in_memory
 from neurodyn.recording.values import matrix as _matrix
@@ -29,7 +30,6 @@ from neurodyn.recording.values import number as _number
 from neurodyn.recording.values import text as _text
 from neurodyn.recording.values import texts as _texts
 from neurodyn.recording.values import vector as _vector
-from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
 
 _Tree = Mapping[str, Any]
 

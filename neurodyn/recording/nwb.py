@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from neurodyn.errors import InputError, import_extra
-from neurodyn.recording.guard import check_dataset, one_line, open_hdf5
 from neurodyn.recording.checks import ImplausibleWarning
 from neurodyn.recording.counts import BinnedCounts
+from neurodyn.recording.guard import check_dataset, one_line, open_hdf5
 from neurodyn.recording.hdf5 import chosen_intervals, chosen_units, stays_in_file
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.left_out import Choices, Repeated, build_items
@@ -430,7 +430,9 @@ def _read_intervals(name: str, table: Any, choices: Choices) -> Intervals:
     starts = np.asarray(table["start_time"][:], dtype=np.float64)
     stops = np.asarray(table["stop_time"][:], dtype=np.float64)
     column, labels = _interval_labels(table)
-    columns = {key: values for key, values in _attributes(table).items() if key not in ("start_time", "stop_time", column)}
+    columns = {
+        key: values for key, values in _attributes(table).items() if key not in ("start_time", "stop_time", column)
+    }
     return chosen_intervals(name, starts, stops, labels, columns, choices)
 
 

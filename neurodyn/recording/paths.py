@@ -99,7 +99,7 @@ def _step(value: Any, token: re.Match[str], before: str) -> Any:
 
 
 def _each(many: Many, step: Callable[[Any, str], Any]) -> Many:
-    """The same for each value; an empty one (a cell where nothing was put) is left out, many in many are put in a row."""
+    """The same for each value; an empty one (a cell that nothing was put in) is left out, many in many make a row."""
     labels, values = [], []
     for label, item in zip(many.labels, many.values, strict=True):
         if item is None or (isinstance(item, np.ndarray | list) and np.size(item) == 0):
@@ -168,5 +168,7 @@ def _slice(text: str, size: int, before: str) -> slice:
     first = int(found.group("first"))
     last = int(found.group("last") or first)
     if not 1 <= first <= last <= size:
-        raise InputError(f"'{before}' has {size} elements there, index {text.strip()} is not among them (counted from 1)")
+        raise InputError(
+            f"'{before}' has {size} elements there, index {text.strip()} is not among them (counted from 1)"
+        )
     return slice(first - 1, last)

@@ -289,7 +289,9 @@ class Intervals:
         columns = {name: np.asarray(values) for name, values in self.columns.items()}
         for name, values in columns.items():
             if values.shape != starts.shape:
-                raise InputError(f"column '{name}' of intervals '{self.name}' has {values.size} values for {starts.size}")
+                raise InputError(
+                    f"column '{name}' of intervals '{self.name}' has {values.size} values for {starts.size}"
+                )
         for attribute, value in (("starts", starts), ("stops", stops), ("labels", labels), ("columns", columns)):
             object.__setattr__(self, attribute, value)
 
@@ -322,8 +324,8 @@ class Intervals:
         Parameters
         ----------
         expression
-            Comparisons of columns with values, joined by ``and``, ``or`` and ``not``; ``in ('a', 'b')``.  Every interval
-            has the columns ``label``, ``start`` and ``stop`` (seconds) besides its own.
+            Comparisons of columns with values, joined by ``and``, ``or`` and ``not``; ``in ('a', 'b')``.  Every
+            interval has the columns ``label``, ``start`` and ``stop`` (seconds) besides its own.
 
         Raises
         ------
@@ -333,16 +335,16 @@ class Intervals:
         own = {"label": np.array(self.labels, dtype=str), "start": self.starts, "stop": self.stops}
         chosen = np.flatnonzero(rows_where(expression, {**own, **self.columns}, len(self)))
         if not chosen.size:
-            raise InputError(f"the condition '{expression}' holds for none of the {len(self)} intervals of '{self.name}'")
+            raise InputError(
+                f"the condition '{expression}' holds for none of the {len(self)} intervals of '{self.name}'"
+            )
         return self.rows(chosen)
 
     def between(self, start: float, stop: float) -> "Intervals":
         """Return what lies between two times in seconds: intervals over the bounds are cut there."""
         _check_span(start, stop)
         inside = self.rows(np.flatnonzero((self.starts < stop) & (self.stops > start)))
-        return replace(
-            inside, starts=np.clip(inside.starts, start, stop), stops=np.clip(inside.stops, start, stop)
-        )
+        return replace(inside, starts=np.clip(inside.starts, start, stop), stops=np.clip(inside.stops, start, stop))
 
 
 @dataclass(frozen=True, eq=False)

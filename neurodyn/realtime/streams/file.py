@@ -14,7 +14,7 @@ from jaxtyping import Float64, Shaped
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
-from neurodyn.recording import Recording, SpikeTrains
+from neurodyn.recording import BinnedCounts, Recording, SpikeTrains
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def stream_names(recording: Recording) -> dict[str, str]:
     As ``neurodyn decode`` calls modalities: 'spikes' or 'field' for the only one of its kind, else the item's own name.
     """
     names = {}
-    for kind, items in (("spikes", recording.spikes), ("field", recording.fields)):
+    for kind, items in (("spikes", {**recording.spikes, **recording.counts}), ("field", recording.fields)):
         names |= {item: kind if len(items) == 1 else item for item in items}
     return names
 
@@ -221,11 +221,14 @@ def _tracks(recording: Recording, names: Mapping[str, str]) -> list[_Track]:
     for item, name in names.items():
         if item in recording.spikes:
             tracks.append(_spike_track(name, recording.spikes[item]))
+        elif item in recording.counts:
+            tracks.append(_counts_track(name, recording.counts[item]))
         elif item in recording.fields:
             signal = recording.fields[item]
             tracks.append(_Track(name, Kind.SAMPLES, np.asarray(signal.times, np.float64), np.asarray(signal.values)))
         else:
-            raise unknown_name("units or field", item, {*recording.spikes, *recording.fields})
+            recording.check_usable(item)
+            raise unknown_name("units or field", item, {*recording.spikes, *recording.counts, *recording.fields})
     tracks = [track for track in tracks if len(track.times)]
     if not tracks:
         raise InputError(f"recording '{recording.name}' has no spikes and no field to play")
@@ -237,3 +240,23 @@ def _spike_track(name: str, trains: SpikeTrains) -> _Track:
     units = np.repeat(np.arange(trains.n_units, dtype=np.int32), [train.size for train in trains.times])
     order = np.argsort(times, kind="stable")
     return _Track(name, Kind.SPIKES, times[order], units[order])
+
+
+def _counts_track(name: str, counts: BinnedCounts) -> _Track:
+    """Counts as spikes in the middle of their bins, so that bins of their width count them again.
+
+    Raises
+    ------
+    InputError
+        If bins are missing: a stream of spikes cannot say so, and none would be taken for silence.
+    """
+    if missing := int(np.isnan(counts.values).any(axis=1).sum()):
+        raise InputError(
+            f"'{counts.name}' has {missing:,} bins that were not recorded, which a stream of spikes cannot say:"
+            " leave it out with  --skip, or convert a part without such bins"
+        )
+    number = counts.values.astype(np.int64)
+    middles = counts.start + (np.arange(counts.n_bins) + 0.5) * counts.width
+    times = np.repeat(middles, number.sum(axis=1))
+    units = np.repeat(np.tile(np.arange(counts.n_units, dtype=np.int32), counts.n_bins), number.ravel())
+    return _Track(name, Kind.SPIKES, times, units)

@@ -89,8 +89,13 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     widths = list(least)
     numbers = [index for index, column in enumerate(columns) if column.least is None]
     names = [index for index, column in enumerate(columns) if column.least is not None]
-    for index in (*numbers, *names):
-        widths[index] += max(0, min(wanted[index] - widths[index], width - sum(widths)))
+    # Names get a quarter of the screen at first, so that what is said of them is not squeezed into nothing.
+    for index, most in (
+        *((i, width) for i in numbers),
+        *((i, width // 4) for i in names),
+        *((i, width) for i in names),
+    ):
+        widths[index] += max(0, min(min(wanted[index], most) - widths[index], width - sum(widths)))
     return widths
 
 

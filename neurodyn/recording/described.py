@@ -52,7 +52,7 @@ def described_recording(name: str, variables: Mapping[str, Any], layout: Layout,
     InputError
         If the layout does not fit the variables, or an item cannot be used.
     """
-    items, unusable = build_items(_Described(variables, layout, choices).makers(), choices)
+    items, unusable = build_items(_Described(variables, layout, choices).makers(), choices, hint=False)
     return Recording(name, unusable=unusable, **items)
 
 

@@ -119,7 +119,7 @@ class Unusable:
 
 
 def build_items(
-    makers: Mapping[str, Mapping[str, Callable[[], Any]]], choices: Choices
+    makers: Mapping[str, Mapping[str, Callable[[], Any]]], choices: Choices, *, hint: bool = True
 ) -> tuple[dict[str, dict[str, Any]], tuple[Unusable, ...]]:
     """Make every item that is not left out.
 
@@ -129,6 +129,8 @@ def build_items(
         By kind and name.
     choices
         What to leave out, and whether an item that cannot be used is an error.
+    hint
+        Whether the error names the way to leave the item out.
 
     Returns
     -------
@@ -155,7 +157,8 @@ def build_items(
                 items[kind][name] = make()
             except InputError as error:
                 if choices.strict:
-                    raise InputError(f"{error}; or leave it out:  --skip {_quoted(name)}") from error
+                    way = f"; or leave it out:  --skip {_quoted(name)}" if hint else ""
+                    raise InputError(f"{error}{way}") from error
                 unusable.append(Unusable(kind, name, str(error)))
     return items, tuple(unusable)
 

@@ -1,4 +1,4 @@
-"""Values of variables as what they have to be: matrices, vectors, numbers, text; or an error that says what they are."""
+"""Values of variables as what they have to be: matrices, vectors, numbers, text; or an error says what they are."""
 
 from math import prod
 from typing import Any

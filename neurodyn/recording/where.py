@@ -66,9 +66,9 @@ def _truth(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         result = parts[0]
         for part in parts[1:]:
             result = combine(result, part)
-        return result
+        return np.asarray(result)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return np.logical_not(_truth(node.operand, columns))
+        return np.asarray(np.logical_not(_truth(node.operand, columns)))
     if isinstance(node, ast.Compare):
         return _comparison(node, columns)
     value = _value(node, columns)
@@ -93,7 +93,7 @@ def _comparison(node: ast.Compare, columns: Mapping[str, np.ndarray]) -> np.ndar
         else:
             raise InputError("a condition compares with ==, !=, <, <=, >, >=, in and not in")
         result, left = np.logical_and(result, step), right
-    return result
+    return np.asarray(result)
 
 
 def _contained(left: ast.expr, right: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -105,7 +105,7 @@ def _contained(left: ast.expr, right: ast.expr, columns: Mapping[str, np.ndarray
         two = _value(item, columns)
         _check_comparable(one, two, left, item)
         found = np.logical_or(found, np.equal(one, two))
-    return found
+    return np.asarray(found)
 
 
 def _check_comparable(one: np.ndarray, two: np.ndarray, left: ast.expr, right: ast.expr) -> None:
@@ -123,7 +123,7 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         value = _value(node.operand, columns)
         if value.dtype.kind not in "iuf":
             raise InputError(f"'{ast.unparse(node)}' in the condition: only numbers have a sign")
-        return -value
+        return np.asarray(-value)
     if isinstance(node, ast.Name):
         if node.id not in columns:
             raise unknown_name("column in the condition", node.id, columns)

@@ -9,11 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
+from neurodyn.binning.counts import on_recorded_edges, rebin_counts
 from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, bin_raw
 from neurodyn.binning.grid import TimeGrid, count_spikes
 from neurodyn.binning.targets import TargetOptions, make_targets, target_sources, target_units
 from neurodyn.errors import InputError
 from neurodyn.recording import (
+    BinnedCounts,
+    Intervals,
     Recording,
     Signal,
     SpikeTrains,
@@ -31,12 +34,15 @@ _Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
 class Spikes:
     """Counts of spikes per unit and bin; Poisson.
 
+    From spike times, or from counts that were recorded in bins: then the bins of the batch have their width or a
+    multiple of it, and begin where they do.
+
     Parameters
     ----------
     name
         What the modality is called in the batch.
     source
-        Name of the spike trains in the recording.
+        Name of the spike trains, or of the counts, in the recording.
     units
         Labels of the units to use, in order; None for all.
     """
@@ -90,7 +96,7 @@ def to_bins(
     width: float,
     modalities: Sequence[Spikes | Field] = (Spikes(),),
     target: str | Sequence[str] = ("position",),
-    interval: str | tuple[float, float] | None = None,
+    interval: str | tuple[float, float] | Intervals | None = None,
     target_options: TargetOptions | None = None,
 ) -> MultimodalBatch:
     """Bin a recording: counts, causal features and targets on one clock.
@@ -112,7 +118,8 @@ def to_bins(
         END of each bin.
     interval
         Which part: None for all the time that every source covers; the name of a table of intervals, where
-        each row becomes a trial; the label of intervals in a table, likewise; or (start, stop) in seconds.
+        each row becomes a trial; the label of intervals in a table, likewise; intervals themselves, such as
+        ``recording.find_intervals("trials").where("is_good")``; or (start, stop) in seconds.
         Rows shorter than a bin have nothing to bin and are left out. Only whole bins are made.
     target_options
         Smoothing and gaps of the target.
@@ -136,6 +143,9 @@ def to_bins(
     targets = (target,) if isinstance(target, str) else tuple(target)
     clocks = [_clock(modality, width) for modality in modalities]
     grids = _grids(recording, _support(recording, modalities, targets, width), width, interval)
+    for counts in (_counts(recording, modality) for modality in modalities):
+        if counts is not None:
+            grids = on_recorded_edges(grids, counts)
     observations, observed, rows = {}, {}, []
     for modality, clock in zip(modalities, clocks, strict=True):
         values, mask, channels = _binned(recording, modality, grids, clock)
@@ -163,6 +173,14 @@ def to_bins(
     )
     check_usable(batch)
     return batch
+
+
+def _counts(recording: Recording, modality: Spikes | Field) -> BinnedCounts | None:
+    """Counts that were recorded in bins, if the modality is made from such, of the units asked for."""
+    if isinstance(modality, Field) or modality.source not in recording.counts:
+        return None
+    counts = recording.counts[modality.source]
+    return counts if modality.units is None else counts.select(modality.units)
 
 
 def _unit(recording: Recording, modality: Spikes | Field) -> str:
@@ -234,6 +252,9 @@ def _span_of(recording: Recording, modality: Spikes | Field, width: float) -> tu
     """
     if isinstance(modality, Field):
         return _signal_span(_field_signal(recording, modality))
+    counts = _counts(recording, modality)
+    if counts is not None:
+        return counts.start, counts.stop
     trains = _chosen(recording, modality)
     group = recording.spike_trains(modality.source)
     if not group.n_spikes:
@@ -273,21 +294,25 @@ def _grids(
     recording: Recording,
     support: tuple[float, float],
     width: float,
-    interval: str | tuple[float, float] | None,
+    interval: str | tuple[float, float] | Intervals | None,
 ) -> list[TimeGrid]:
     """One grid per trial, in order of time."""
     if interval is None:
         return [TimeGrid.covering(*support, width)]
     spans = _spans(recording, interval)
     if not any(start < support[1] and stop > support[0] for start, stop in spans):
-        raise InputError(f"the interval {interval!r} lies outside the recorded {_seconds(support)}")
+        raise InputError(f"the interval {_called(interval)} lies outside the recorded {_seconds(support)}")
     long_enough = [span for span in spans if whole_bins(*span, width) >= 1]
     # The longest is refused with its numbers when not one fits.
     kept = long_enough or [max(spans, key=lambda span: span[1] - span[0])]
     return [TimeGrid.covering(start, stop, width) for start, stop in kept]
 
 
-def _spans(recording: Recording, interval: str | tuple[float, float]) -> list[tuple[float, float]]:
+def _called(interval: str | tuple[float, float] | Intervals) -> str:
+    return f"'{interval.name}'" if isinstance(interval, Intervals) else repr(interval)
+
+
+def _spans(recording: Recording, interval: str | tuple[float, float] | Intervals) -> list[tuple[float, float]]:
     """Start and stop of each trial in order of time.
 
     Raises
@@ -295,16 +320,16 @@ def _spans(recording: Recording, interval: str | tuple[float, float]) -> list[tu
     InputError
         For an unknown name, or intervals that overlap: their bins would be counted twice.
     """
-    if not isinstance(interval, str):
+    if isinstance(interval, tuple):
         return [(float(interval[0]), float(interval[1]))]
-    table = recording.find_intervals(interval)
+    table = recording.find_intervals(interval) if isinstance(interval, str) else interval
     if not len(table):
-        raise InputError(f"interval '{interval}' has no rows in recording '{recording.name}'")
+        raise InputError(f"interval {_called(interval)} has no rows in recording '{recording.name}'")
     spans = sorted(zip(table.starts.tolist(), table.stops.tolist(), strict=True))
     for one, two in pairwise(spans):
         if two[0] < one[1] - slack(one[1]):
             raise InputError(
-                f"intervals of '{interval}' overlap ({_seconds(one)} and {_seconds(two)}): name the "
+                f"intervals of {_called(interval)} overlap ({_seconds(one)} and {_seconds(two)}): name the "
                 "label of those to use, or give start and stop"
             )
     return spans
@@ -314,6 +339,8 @@ def _binned(
     recording: Recording, modality: Spikes | Field, grids: Sequence[TimeGrid], clock: int
 ) -> tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"], tuple[str, ...]]:
     """Values, mask and channel names of one modality on all grids."""
+    if (counts := _counts(recording, modality)) is not None:
+        return (*rebin_counts(counts, grids), counts.units)
     if isinstance(modality, Spikes):
         trains = _chosen(recording, modality)
         starts, stops = _windows(grids, 1)

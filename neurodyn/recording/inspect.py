@@ -6,6 +6,7 @@ from enum import Enum
 
 import numpy as np
 
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.lazy import BLOCK_VALUES
 from neurodyn.recording.recorded import invalid_times, spike_supports
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
@@ -21,6 +22,7 @@ class Kind(Enum):
     FIELD = "field"
     BEHAVIOUR = "behaviour"
     INTERVALS = "intervals"
+    COUNTS = "counts"
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class ItemSummary:
     members
         Number of units, channels or intervals.
     samples
-        Number of spikes of all units or of samples per channel; None for intervals.
+        Number of spikes of all units, of samples per channel or of bins; None for intervals.
     start, stop
         First and last time in seconds; NaN if the item is empty.
     rate
-        Sampling rate in Hz, from the median step of timestamps; None for spikes and intervals.
+        Sampling rate in Hz, from the median step of timestamps, or bins per second; None for spikes and intervals.
     regular
         Whether samples come at a fixed rate; None for spikes and intervals.
     firing_rates
@@ -68,7 +70,7 @@ class ItemSummary:
 
 
 def describe(recording: Recording) -> list[ItemSummary]:
-    """Summarise each item of a recording: spikes, fields, behaviour, then intervals.
+    """Summarise each item of a recording: spikes, counts in bins, fields, behaviour, then intervals.
 
     Parameters
     ----------
@@ -82,6 +84,7 @@ def describe(recording: Recording) -> list[ItemSummary]:
     """
     return [
         *(_spikes(item, recording) for item in recording.spikes.values()),
+        *(_counts(item) for item in recording.counts.values()),
         *(_signal(item, Kind.FIELD) for item in recording.fields.values()),
         *(_signal(item, Kind.BEHAVIOUR) for item in recording.behaviour.values()),
         *(_intervals(item) for item in recording.intervals.values()),
@@ -102,6 +105,23 @@ def _spikes(trains: SpikeTrains, recording: Recording) -> ItemSummary:
         stop=trains.stop,
         firing_rates=_firing_rates(trains, supports, stated),
         notes="; ".join(notes),
+    )
+
+
+def _counts(counts: BinnedCounts) -> ItemSummary:
+    missing = float(np.isnan(counts.values).mean()) if counts.values.size else None
+    return ItemSummary(
+        name=counts.name,
+        kind=Kind.COUNTS,
+        members=counts.n_units,
+        samples=counts.n_bins,
+        start=counts.start,
+        stop=counts.stop,
+        rate=1 / counts.width,
+        regular=True,
+        missing=missing,
+        unit="spikes per bin",
+        notes=_shortened(counts.units),
     )
 
 
@@ -163,7 +183,14 @@ def _intervals(intervals: Intervals) -> ItemSummary:
         samples=None,
         start=float(intervals.starts.min(initial=np.inf)) if len(intervals) else float("nan"),
         stop=float(intervals.stops.max(initial=-np.inf)) if len(intervals) else float("nan"),
-        notes=_shortened(tuple(dict.fromkeys(intervals.labels))),
+        notes="; ".join(
+            part
+            for part in (
+                _shortened(tuple(dict.fromkeys(intervals.labels))),
+                *(_attribute_notes(name, values) for name, values in intervals.columns.items()),
+            )
+            if part
+        ),
     )
 
 

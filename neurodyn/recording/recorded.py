@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from neurodyn.errors import unknown_name
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.edges import cut, slack
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.recording import Recording, Signal, SpikeTrains
@@ -29,11 +30,12 @@ def invalid_times(recording: Recording) -> TimeSupport:
 
 
 def recorded_span(recording: Recording) -> tuple[float, float]:
-    """First and last time of all sources in seconds: spikes, samples with the period they stand for, stated supports.
+    """First and last time of all sources in seconds; NaN if there is nothing.
 
-    NaN if there is nothing.
+    Spikes, bins of counts, samples with the period they stand for, and stated supports.
     """
     bounds = [bound for signal in _signals(recording) if signal.n_samples for bound in _span(signal)]
+    bounds += [bound for counts in recording.counts.values() if counts.n_bins for bound in (counts.start, counts.stop)]
     for trains in recording.spikes.values():
         bounds += [trains.start, trains.stop] if trains.n_spikes else []
         if trains.support is not None:
@@ -92,7 +94,8 @@ def silent_ends(recording: Recording, trains: SpikeTrains) -> tuple[float, float
 def without_invalid_times(recording: Recording) -> Recording:
     """Return the recording with its invalid times missing everywhere.
 
-    Samples in them are NaN and units are not recorded there; the same recording if there are none.
+    Samples in them and bins of counts that touch them are NaN, and units are not recorded there; the same recording if
+    there are none.
     """
     invalid = invalid_times(recording)
     if not len(invalid):
@@ -100,6 +103,7 @@ def without_invalid_times(recording: Recording) -> Recording:
     return replace(
         recording,
         spikes={name: _outside(trains, invalid) for name, trains in recording.spikes.items()},
+        counts={name: _uncounted(counts, invalid) for name, counts in recording.counts.items()},
         fields={name: _masked(signal, invalid) for name, signal in recording.fields.items()},
         behaviour={name: _masked(signal, invalid) for name, signal in recording.behaviour.items()},
     )
@@ -163,6 +167,13 @@ def _outside(trains: SpikeTrains, gone: TimeSupport) -> SpikeTrains:
     """Units that were not recorded in some stretches."""
     done = {one: one.without(gone) for one in set(trains.unit_supports)}
     return replace(trains, support=tuple(done[one] for one in trains.unit_supports))
+
+
+def _uncounted(counts: BinnedCounts, invalid: TimeSupport) -> BinnedCounts:
+    """Counts whose bins are missing if they touch some stretches."""
+    edges = counts.start + counts.width * np.arange(counts.n_bins + 1)
+    whole = invalid.gaps().covers(edges[:-1], edges[1:])
+    return replace(counts, values=np.where(whole[:, None], counts.values, np.nan))
 
 
 def _masked(signal: Signal, invalid: TimeSupport) -> Signal:

@@ -15,9 +15,14 @@ from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.clocks import Clock, fit_clock
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.edges import cut
 from neurodyn.recording.lazy import LazyArray
+from neurodyn.recording.left_out import Unusable
+from neurodyn.recording.names import texts as _texts
+from neurodyn.recording.names import unique_names as _unique_names
 from neurodyn.recording.support import EVERYTHING, TimeSupport, shared
+from neurodyn.recording.where import rows_where
 
 _Item = TypeVar("_Item")
 
@@ -278,6 +283,8 @@ class Intervals:
         Bounds in seconds, one per interval, ``start <= stop``.
     labels
         One label per interval; left out, they are the row numbers ``0, 1, ...``.
+    columns
+        What else is known of each interval (``response``, ``contrast``...): one array over intervals per name.
 
     Raises
     ------
@@ -289,6 +296,7 @@ class Intervals:
     starts: Float[np.ndarray, " intervals"]
     stops: Float[np.ndarray, " intervals"]
     labels: tuple[str, ...] = ()
+    columns: Mapping[str, Shaped[np.ndarray, " intervals"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         starts, stops = (_seconds(bound, f"intervals '{self.name}'") for bound in (self.starts, self.stops))
@@ -306,8 +314,16 @@ class Intervals:
             raise InputError(
                 f"interval {row} ('{labels[row]}') of '{self.name}' is {starts[row]} to {stops[row]} s,"
                 " expected finite bounds with start <= stop"
+                f" ({wrong.size} of {starts.size} {'are' if wrong.size > 1 else 'is'} not):"
+                f" leave rows out by their number:  --skip '{self.name}[{row}]'"
             )
-        for attribute, value in (("starts", starts), ("stops", stops), ("labels", labels)):
+        columns = {name: np.asarray(values) for name, values in self.columns.items()}
+        for name, values in columns.items():
+            if values.shape != starts.shape:
+                raise InputError(
+                    f"column '{name}' of intervals '{self.name}' has {values.size} values for {starts.size}"
+                )
+        for attribute, value in (("starts", starts), ("stops", stops), ("labels", labels), ("columns", columns)):
             object.__setattr__(self, attribute, value)
 
     def __len__(self) -> int:
@@ -324,7 +340,36 @@ class Intervals:
         rows = np.array([row for row, own in enumerate(self.labels) if own == label], dtype=int)
         if rows.size == 0:
             raise unknown_name("interval", label, set(self.labels))
-        return Intervals(self.name, self.starts[rows], self.stops[rows], (label,) * rows.size)
+        return self.rows(rows)
+
+    def rows(self, rows: Int[np.ndarray, " chosen"]) -> "Intervals":
+        """Return the intervals at the given positions, in that order."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Intervals(
+            self.name, self.starts[rows], self.stops[rows], tuple(self.labels[row] for row in rows), columns
+        )
+
+    def where(self, expression: str) -> "Intervals":
+        """Return the intervals for which a condition holds, such as ``is_good and response == 'hit'``.
+
+        Parameters
+        ----------
+        expression
+            Comparisons of columns with values, joined by ``and``, ``or`` and ``not``; ``in ('a', 'b')``.  Every
+            interval has the columns ``label``, ``start`` and ``stop`` (seconds) besides its own.
+
+        Raises
+        ------
+        InputError
+            If it cannot be understood, names a column that is not there, or holds for no interval.
+        """
+        own = {"label": np.array(self.labels, dtype=str), "start": self.starts, "stop": self.stops}
+        chosen = np.flatnonzero(rows_where(expression, {**own, **self.columns}, len(self)))
+        if not chosen.size:
+            raise InputError(
+                f"the condition '{expression}' holds for none of the {len(self)} intervals of '{self.name}'"
+            )
+        return self.rows(chosen)
 
     def between(self, start: float, stop: float) -> "Intervals":
         """Return what lies between two times in seconds: intervals over the bounds are cut there.
@@ -335,10 +380,8 @@ class Intervals:
         _check_span(start, stop)
         event = self.starts == self.stops
         after = np.where(event, self.starts >= cut(float(start)), cut(self.stops) > start)
-        inside = (self.starts < cut(float(stop))) & after
-        labels = tuple(label for label, keep in zip(self.labels, inside, strict=True) if keep)
-        starts, stops = (np.clip(bound[inside], start, stop) for bound in (self.starts, self.stops))
-        return Intervals(self.name, starts, stops, labels)
+        inside = self.rows(np.flatnonzero((self.starts < cut(float(stop))) & after))
+        return replace(inside, starts=np.clip(inside.starts, start, stop), stops=np.clip(inside.stops, start, stop))
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,6 +400,12 @@ class Recording:
         Position, speed, head direction and other signals to decode.
     intervals
         Epochs, trials.
+    counts
+        Groups of units of which only counts in bins are known.
+    unusable
+        Items of the file that cannot be used, and why; asking for one of them is an error that says so.
+    unread
+        How many items of which type the file has besides, that are not read.
 
     Raises
     ------
@@ -369,9 +418,12 @@ class Recording:
     fields: Mapping[str, Signal] = field(default_factory=dict)
     behaviour: Mapping[str, Signal] = field(default_factory=dict)
     intervals: Mapping[str, Intervals] = field(default_factory=dict)
+    counts: Mapping[str, BinnedCounts] = field(default_factory=dict)
+    unusable: tuple[Unusable, ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for kind in (self.spikes, self.fields, self.behaviour, self.intervals):
+        for kind in (self.spikes, self.fields, self.behaviour, self.intervals, self.counts):
             for key, item in kind.items():
                 if key != item.name:
                     raise InputError(f"'{item.name}' is filed under '{key}' in recording '{self.name}'")
@@ -394,12 +446,34 @@ class Recording:
         InputError
             If the recording has no units, or none under that name.
         """
+        self.check_usable(name, "spikes")
         if not self.spikes:
             raise InputError(
                 f"recording '{self.name}' has no units table, so there are no spikes to decode from:"
                 " leave spikes out, or choose another recording"
             )
         return _pick(self.spikes, "spikes", name, self.name)
+
+    def check_usable(self, name: str | None, *kinds: str) -> None:
+        """Refuse an item of the file that cannot be used, with the reason.
+
+        Parameters
+        ----------
+        name
+            Of the item; None for the only one of its kind.
+        kinds
+            Of items, as in `left_out.KINDS`; none given: any.
+
+        Raises
+        ------
+        InputError
+            If it is one of those.
+        """
+        there = {key for kind in kinds for key in getattr(self, kind)}
+        for item in self.unusable:
+            asked = item.name == name or (name is None and not there)
+            if asked and (not kinds or item.kind in kinds):
+                raise InputError(f"'{item.name}' of recording '{self.name}' cannot be used: {item.reason}")
 
     def field(self, name: str | None = None) -> Signal:
         """Return a field potential by name, or the only one.
@@ -409,6 +483,7 @@ class Recording:
         InputError
             If there is none, none under that name, or several and no name was given.
         """
+        self.check_usable(name, "fields")
         return _pick(self.fields, "field", name, self.name)
 
     def behaviour_signal(self, name: str | None = None) -> Signal:
@@ -419,6 +494,7 @@ class Recording:
         InputError
             If there is none, none under that name, or several and no name was given.
         """
+        self.check_usable(name, "behaviour")
         return _pick(self.behaviour, "behaviour", name, self.name)
 
     def find_intervals(self, name: str) -> Intervals:
@@ -431,6 +507,7 @@ class Recording:
         """
         if name in self.intervals:
             return self.intervals[name]
+        self.check_usable(name, "intervals")
         holders = [table for table in self.intervals.values() if name in table.labels]
         if len(holders) > 1:
             tables = ", ".join(table.name for table in holders)
@@ -448,13 +525,17 @@ class Recording:
             fields={name: item.between(start, stop) for name, item in self.fields.items()},
             behaviour={name: item.between(start, stop) for name, item in self.behaviour.items()},
             intervals={name: item.between(start, stop) for name, item in self.intervals.items()},
+            counts={name: item.between(start, stop) for name, item in self.counts.items()},
+            unusable=self.unusable,
+            unread=self.unread,
         )
 
-    def _timed(self) -> list[Signal | SpikeTrains]:
+    def _timed(self) -> list[Signal | SpikeTrains | BinnedCounts]:
         signals = [*self.fields.values(), *self.behaviour.values()]
         return [
             *(trains for trains in self.spikes.values() if trains.n_spikes),
             *(signal for signal in signals if signal.n_samples),
+            *(counts for counts in self.counts.values() if counts.n_bins),
         ]
 
 
@@ -468,26 +549,6 @@ def _pick(items: Mapping[str, _Item], kind: str, name: str | None, recording: st
     if name not in items:
         raise unknown_name(kind, name, items)
     return items[name]
-
-
-def _unique_names(names: Iterable[str], expected: int, owner: str, kind: str) -> tuple[str, ...]:
-    names = _texts(names, owner, kind)
-    if len(names) != expected:
-        raise InputError(f"{owner} has {expected} {kind}s and {len(names)} {kind} names: give one per {kind}")
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InputError(f"{owner} has two {kind}s called '{name}': names must be unique")
-        seen.add(name)
-    return names
-
-
-def _texts(names: Iterable[str], owner: str, kind: str) -> tuple[str, ...]:
-    names = tuple(names)
-    for name in names:
-        if not isinstance(name, str):
-            raise InputError(f"{kind} names of {owner} must be text, got {name!r}")
-    return tuple(str(name) for name in names)  # NumPy's own kind of text becomes Python's
 
 
 def _seconds(values: ArrayLike, owner: str) -> np.ndarray:
@@ -576,12 +637,17 @@ def _normalise_timestamps(signal: Signal) -> None:
         )
     if not np.isfinite(timestamps).all():
         raise InputError(f"signal '{signal.name}' has timestamps that are not finite")
-    wrong = np.flatnonzero(np.diff(timestamps) <= 0)
+    steps = np.diff(timestamps)
+    wrong = np.flatnonzero(steps <= 0)
     if wrong.size:
-        row = wrong[0]
+        row, repeats = wrong[0], int((steps == 0).sum())
+        back = wrong.size - repeats
+        found = [f"{repeats:,} repeat the time before"] * (repeats > 0) + [f"{back:,} go back in time"] * (back > 0)
         raise InputError(
             f"timestamps of signal '{signal.name}' must increase strictly:"
             f" sample {row + 1} at {timestamps[row + 1]} s follows {timestamps[row]} s"
+            f" (of {timestamps.size:,} samples {' and '.join(found)})"
+            + ("" if back else ": take them with  --repeated mean, first or drop")
         )
     object.__setattr__(signal, "timestamps", timestamps)
     if timestamps.size:

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from jaxtyping import Float64, Shaped
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
-from neurodyn.recording import Recording, SpikeTrains, silent_ends, without_invalid_times
+from neurodyn.recording import BinnedCounts, Recording, SpikeTrains, TimeSupport, silent_ends, without_invalid_times
 from neurodyn.recording.edges import cut
+from neurodyn.recording.support import shared
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,11 @@ class _Pauses:
 
     Parameters
     ----------
-    trains
-        The units; what they do not state is not a pause.
+    supports
+        When each unit was recorded; what is not stated is not a pause.
     """
 
-    def __init__(self, trains: SpikeTrains) -> None:
-        supports = trains.unit_supports
+    def __init__(self, supports: Sequence[TimeSupport]) -> None:
         alike = len(set(supports)) == 1
         rows = [(-1, supports[0].gaps())] if alike else [(row, one.gaps()) for row, one in enumerate(supports)]
         units = np.repeat([row for row, _ in rows], [len(gaps) for _, gaps in rows])
@@ -262,7 +262,7 @@ def stream_names(recording: Recording) -> dict[str, str]:
     As ``neurodyn decode`` calls modalities: 'spikes' or 'field' for the only one of its kind, else the item's own name.
     """
     names = {}
-    for kind, items in (("spikes", recording.spikes), ("field", recording.fields)):
+    for kind, items in (("spikes", {**recording.spikes, **recording.counts}), ("field", recording.fields)):
         names |= {item: kind if len(items) == 1 else item for item in items}
     return names
 
@@ -272,11 +272,14 @@ def _tracks(recording: Recording, names: Mapping[str, str]) -> list[_Track]:
     for item, name in names.items():
         if item in recording.spikes:
             tracks.append(_spike_track(name, recording, recording.spikes[item]))
+        elif item in recording.counts:
+            tracks.append(_counts_track(name, recording.counts[item]))
         elif item in recording.fields:
             signal = recording.fields[item]
             tracks.append(_Track(name, Kind.SAMPLES, np.asarray(signal.times, np.float64), np.asarray(signal.values)))
         else:
-            raise unknown_name("units or field", item, {*recording.spikes, *recording.fields})
+            recording.check_usable(item)
+            raise unknown_name("units or field", item, {*recording.spikes, *recording.counts, *recording.fields})
     tracks = [track for track in tracks if len(track.times)]
     if not tracks:
         raise InputError(f"recording '{recording.name}' has no spikes and no field to play")
@@ -287,5 +290,16 @@ def _spike_track(name: str, recording: Recording, trains: SpikeTrains) -> _Track
     times = np.concatenate([np.zeros(0), *trains.times])
     units = np.repeat(np.arange(trains.n_units, dtype=np.int32), [train.size for train in trains.times])
     order = np.argsort(times, kind="stable")
-    pauses = None if trains.support is None else _Pauses(trains)
+    pauses = None if trains.support is None else _Pauses(trains.unit_supports)
     return _Track(name, Kind.SPIKES, times[order], units[order], pauses, silent_ends(recording, trains))
+
+
+def _counts_track(name: str, counts: BinnedCounts) -> _Track:
+    """Counts as spikes in the middle of their bins, so that bins of their width count them again."""
+    missing = np.isnan(counts.values)
+    number = np.where(missing, 0, counts.values).astype(np.int64)
+    begins = counts.start + counts.width * np.arange(counts.n_bins + 1)
+    times = np.repeat(begins[:-1] + 0.5 * counts.width, number.sum(axis=1))
+    units = np.repeat(np.tile(np.arange(counts.n_units, dtype=np.int32), counts.n_bins), number.ravel())
+    known = [TimeSupport(begins[:-1][~column], begins[1:][~column]) for column in missing.T]
+    return _Track(name, Kind.SPIKES, times, units, _Pauses(shared(known)) if missing.any() else None)

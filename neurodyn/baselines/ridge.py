@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from neurodyn.baselines.features import ExponentialFilters
-from neurodyn.binning.batch import MultimodalBatch, Stacked
+from neurodyn.binning.batch import Modality, MultimodalBatch, Stacked
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
@@ -34,7 +34,7 @@ class History(Protocol):
 
 @dataclass(frozen=True)
 class _Fitted:
-    modalities: tuple[str, ...]
+    modalities: tuple[Modality, ...]
     dims: tuple[str, ...]
     scaling: Scaling
     filtered: LinearTarget
@@ -107,7 +107,7 @@ class CausalRidge:
         if self.smoothed:
             both = np.concatenate([past, self._future(batch, stacked, scaling)], axis=2)
             smoothed = self._fit(both, stacked)
-        self._fitted = _Fitted(_names(batch), batch.target_names, scaling, filtered, smoothed)
+        self._fitted = _Fitted(batch.modalities, batch.target_names, scaling, filtered, smoothed)
         return self
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
@@ -116,7 +116,7 @@ class CausalRidge:
         Parameters
         ----------
         batch
-            Data with the modalities and channels the estimator was fitted on.
+            Data with the modalities and channels the estimator was fitted on, matched by label.
         smoothed
             Use the whole trial instead of the past alone.
 
@@ -128,10 +128,10 @@ class CausalRidge:
         Raises
         ------
         InputError
-            If not fitted, the modalities differ, or the smoothed read-out was left out.
+            If not fitted, a modality or channel is not there, or the smoothed read-out was left out.
         """
-        fitted = self._checked(batch)
-        batch = self._prepared(batch)
+        fitted = self._require()
+        batch = self._prepared(batch.aligned_to(fitted.modalities))
         stacked = batch.stacked()
         features = self._past(batch, stacked, fitted.scaling)
         target = fitted.filtered
@@ -142,7 +142,7 @@ class CausalRidge:
             features, target = np.concatenate([features, future], axis=2), fitted.smoothed
         deviation = np.sqrt(np.diag(target.residual_covariance))
         decoded = target.predict(features)
-        return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape))
+        return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape), fitted.dims)
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
         """Correlation and R2 over the scored bins of a batch, per target dimension.
@@ -163,6 +163,7 @@ class CausalRidge:
         InputError
             As ``predict``, or if a metric is not defined on these data.
         """
+        batch = batch.aligned_to(self._require().modalities, self._require().dims)
         predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
         stacked = batch.stacked()
         scored = stacked.scored()
@@ -212,18 +213,6 @@ class CausalRidge:
         if self._fitted is None:
             raise InputError("this CausalRidge is not fitted: call fit(batch) first")
         return self._fitted
-
-    def _checked(self, batch: MultimodalBatch) -> _Fitted:
-        fitted = self._require()
-        if _names(batch) != fitted.modalities:
-            raise InputError(f"fitted on the modalities {fitted.modalities}, got {_names(batch)}: give the same")
-        if batch.target_names != fitted.dims:
-            raise InputError(f"fitted on the target {fitted.dims}, got {batch.target_names}: give the same")
-        for name in fitted.modalities:
-            expected, got = len(fitted.scaling.mean[name]), batch.observations[name].shape[1]
-            if expected != got:
-                raise InputError(f"modality '{name}' was fitted with {expected} channels, got {got}")
-        return fitted
 
 
 def _names(batch: MultimodalBatch) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from neurodyn.binning.labels import places_of
 from neurodyn.errors import InputError, unknown_name
 
 LIKELIHOODS = ("poisson", "gaussian")
@@ -294,6 +295,56 @@ class MultimodalBatch:
             observed={name: self.observed[name] for name in names},
             modalities=modalities,
         )
+
+    def aligned_to(self, modalities: Sequence[Modality], target_names: Sequence[str] = ()) -> "MultimodalBatch":
+        """Batch with the modalities, channels and target of a model in the model's order, matched by label.
+
+        Parameters
+        ----------
+        modalities
+            Of the model; the batch may have more of them, and more channels in each.
+        target_names
+            Of the model's target; () leaves the target as it is.
+
+        Returns
+        -------
+        MultimodalBatch
+            This batch itself where nothing has to be moved.
+
+        Raises
+        ------
+        InputError
+            If a modality, a channel or a dimension of the target is not there; the message has both lists.
+        """
+        batch = self
+        if tuple(row.name for row in modalities) != self.names:
+            batch = self.with_modalities([row.name for row in modalities])
+        for row in modalities:
+            batch = batch._with_channels(row)
+        return batch._with_target(tuple(target_names)) if target_names else batch
+
+    def _with_channels(self, row: Modality) -> "MultimodalBatch":
+        """Batch with the channels of one modality as another table has them."""
+        own = self.modality(row.name)
+        if own.channels == row.channels:
+            return self
+        places = places_of(row.channels, own.channels, what=f"modality '{row.name}'", other="the batch")
+        return replace(
+            self,
+            observations={**self.observations, row.name: self.observations[row.name][:, places]},
+            observed={**self.observed, row.name: self.observed[row.name][:, places]},
+            modalities=tuple(
+                replace(one, channels=row.channels) if one.name == row.name else one for one in self.modalities
+            ),
+        )
+
+    def _with_target(self, names: tuple[str, ...]) -> "MultimodalBatch":
+        """Batch with these dimensions of the target, in this order."""
+        if names == self.target_names:
+            return self
+        places = places_of(names, self.target_names, what="the target", other="the batch", kind="dimensions")
+        units = tuple(self.target_units[place] for place in places) if self.target_units else ()
+        return replace(self, target=self.target[:, places], target_names=names, target_units=units)
 
     def with_trials(self, indices: Any) -> "MultimodalBatch":
         """Batch with some of the trials only, in the order given; the timeline is shared."""

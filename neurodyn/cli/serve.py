@@ -20,11 +20,13 @@ from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, RealtimeDecoder
 from neurodyn.realtime.clock import DataClock, LiveClock, ReplayClock
 from neurodyn.realtime.garbage import only_when_swept
-from neurodyn.realtime.inputs import learn_rates, modalities_of, sampled
+from neurodyn.realtime.inputs import labels_of, learn_rates, modalities_of, sampled
+from neurodyn.realtime.labels import check_streams
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.service import REHEARSE, Service, ServiceOptions, make_service
 from neurodyn.realtime.streams import Address, MergedSource, Source, open_sink, open_source, parse_address
 from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.streams.pace import announced
 from neurodyn.realtime.web import WebPage
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
@@ -152,6 +154,10 @@ def _session(
         if unknown:
             console.print(f"neurodyn serve: waiting for {', '.join(unknown)}", markup=False, highlight=False)
         learned, first = learn_rates(source, unknown, timeout=LEARN_SECONDS)
+        check_streams(
+            [(row.name, labels_of(row)) for row in modalities],
+            [(chunk.name, chunk.labels) for chunk in (*announced(source), *first)],
+        )
         service = make_service(
             decoder, modalities, _once_more(source, connect), sinks, clock_of(arguments.sources), monitor,
             rates=rates | learned,

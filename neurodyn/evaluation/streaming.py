@@ -1,6 +1,7 @@
 """Stream held-out trials through a real-time decoder, and compare what it says with the offline result."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -95,7 +96,8 @@ def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -
     live
         The decoder.
     batch
-        What it sees, context bins included; a bin in which a modality has no observed channel is given as None.
+        What it sees, context bins included, its channels matched by label to those of the decoder (where that says
+        ``channel_names``); a bin in which a modality has no observed channel is given as None.
     max_bins
         Stop after so many bins; None for all.
 
@@ -108,6 +110,10 @@ def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -
     InputError
         If ``max_bins`` is not positive.
     """
+    names: Mapping[str, tuple[str, ...]] = getattr(live, "channel_names", {})
+    batch = batch.aligned_to(
+        [replace(batch.modality(name), channels=own) for name, own in names.items()] or batch.modalities
+    )
     bins, resets = trial_bins(batch, max_bins)
     estimates = []
     for bin_, first in zip(bins.tolist(), resets.tolist(), strict=True):
@@ -141,7 +147,9 @@ def check_online(decoder: Streamable, batch: MultimodalBatch, *, max_bins: int |
     valid = batch.stacked().valid
     count = len(streamed.microseconds)
     latent = decoder.transform(batch)["latent"].to_numpy()[valid][:count]
-    target = decoder.predict(batch)["target"].to_numpy()[valid][:count]
+    predicted = decoder.predict(batch)["target"]
+    target = predicted.to_numpy()[valid][:count]
+    batch = batch.aligned_to(batch.modalities, tuple(predicted["dim"].to_numpy().tolist()))
     spread = batch.target[batch.in_trials() & batch.target_observed].std(axis=0)
     return OnlineCheck(
         count,

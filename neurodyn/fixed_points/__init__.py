@@ -12,6 +12,7 @@ from neurodyn.fixed_points.continuation import (
 from neurodyn.fixed_points.linearise import Linearisation, LineariseConfig, Stability, linearise
 from neurodyn.fixed_points.modes import Modes, modes
 from neurodyn.fixed_points.points import FixedPoints, Status
+from neurodyn.fixed_points.problem import PrecisionWarning
 from neurodyn.fixed_points.projection import Axes, principal_axes
 from neurodyn.fixed_points.rays import Rays, find_rays
 from neurodyn.fixed_points.search import SearchConfig, find, find_more, sample_starts
@@ -27,6 +28,7 @@ __all__ = [
     "Linearisation",
     "LineariseConfig",
     "Modes",
+    "PrecisionWarning",
     "Rays",
     "SearchConfig",
     "Stability",

@@ -57,3 +57,12 @@ def outliers(
     """Whether the nearest start is more than ``factor`` times the spread of the starts away."""
     limit = factor * spread(starts)
     return np.array([np.linalg.norm(starts - vector, axis=1).min() > limit for vector in vectors], np.bool_)
+
+
+def far_outside(
+    vectors: Float[np.ndarray, "points size"], reference: Float[np.ndarray, "starts size"], least: float
+) -> Bool[np.ndarray, " points"]:
+    """Whether a unit leaves the range of all units of the reference by more than that is wide, and than ``least``."""
+    low, high = float(reference.min()), float(reference.max())
+    margin = max(high - low, least) or 1.0
+    return ((vectors < low - margin) | (vectors > high + margin)).any(axis=1)

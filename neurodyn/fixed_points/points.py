@@ -32,6 +32,8 @@ class Status(Enum):
 class FixedPoints:
     """Distinct points, fixed ones first, then slow ones, then every start that came to neither.
 
+    With one input per start a point is a state with its input: one state under two inputs is two points.
+
     Parameters
     ----------
     layout
@@ -61,6 +63,8 @@ class FixedPoints:
         Whether the step was seen to be positively homogeneous, F(c h) = c F(h).
     tolerance
         On the residual.
+    inputs
+        (points, entries) the input of each point as a row of numbers, with one input per start; None if all have one.
     """
 
     layout: Layout
@@ -76,6 +80,7 @@ class FixedPoints:
     point_of: Int[np.ndarray, " starts"]
     homogeneous: bool
     tolerance: float
+    inputs: Float[np.ndarray, "points entries"] | None = None
 
     def __len__(self) -> int:
         return len(self.status)
@@ -112,7 +117,8 @@ class FixedPoints:
         names = ("vectors", "residual", "speed", "iterations", "starts", "source", "outlier", "ray")
         parts = {name: getattr(self, name)[chosen] for name in names}
         status = tuple(status for status, keep in zip(self.status, chosen, strict=True) if keep)
-        return replace(self, status=status, point_of=new[self.point_of], **parts)
+        inputs = None if self.inputs is None else self.inputs[chosen]
+        return replace(self, status=status, point_of=new[self.point_of], inputs=inputs, **parts)
 
     def table(self) -> str:
         """One line per point, and a last line that counts the starts by how they ended."""
@@ -138,8 +144,9 @@ class FixedPoints:
         import xarray as xr
 
         columns = {name: ("point", getattr(self, name)) for name in _COLUMNS}
+        inputs = {} if self.inputs is None else {"input": (("point", "entry"), self.inputs)}
         return xr.Dataset(
-            {"state": (("point", "unit"), self.vectors), **columns, "point_of": ("start", self.point_of)},
+            {"state": (("point", "unit"), self.vectors), **inputs, **columns, "point_of": ("start", self.point_of)},
             coords={
                 "point": np.arange(len(self)),
                 "unit": list(self.layout.names),
@@ -153,6 +160,8 @@ class FixedPoints:
         with h5py.File(path, "w") as file:
             for name in (*_COLUMNS, "vectors", "point_of"):
                 file[name] = getattr(self, name)
+            if self.inputs is not None:
+                file["inputs"] = self.inputs
             first = self.layout.states(np.zeros(self.layout.size))
             file.attrs["state"] = json.dumps(_skeleton(first))
             file.attrs["status"] = json.dumps([status.value for status in self.status])
@@ -170,6 +179,7 @@ class FixedPoints:
         try:
             with h5py.File(path, "r") as file:
                 arrays: Any = {name: np.array(file[name]) for name in (*_COLUMNS, "vectors", "point_of")}
+                inputs = np.array(file["inputs"]) if "inputs" in file else None
                 attributes: Any = dict(file.attrs)
         except (OSError, KeyError) as error:
             raise InputError(f"cannot read fixed points from {path}: {error}") from error
@@ -180,6 +190,7 @@ class FixedPoints:
             status=status,
             homogeneous=bool(attributes["homogeneous"]),
             tolerance=float(attributes["tolerance"]),
+            inputs=inputs,
             **arrays,
         )
 

@@ -1,5 +1,6 @@
 """A user's step function as a map of vectors, checked before any work starts."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from neurodyn.errors import InputError
 
@@ -19,6 +20,10 @@ PROBES = 8
 """Starts at which the derivative is held against a finite difference, and homogeneity is tested."""
 SCALES = (0.5, 4.0)
 """Powers of two: a product with them is exact."""
+
+
+class PrecisionWarning(UserWarning):
+    """What was given in double precision is computed in single precision."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,13 @@ class Problem:
         """Inputs of some of the points."""
         return self.inputs if self.input_axis is None else jax.tree.map(lambda leaf: leaf[chosen], self.inputs)
 
+    def input_rows(self) -> Float[np.ndarray, "points entries"] | None:
+        """The input of every point as a row of numbers, in double precision; None if one input serves all."""
+        if self.input_axis is None:
+            return None
+        leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(self.inputs)]
+        return np.concatenate([leaf.reshape(len(self.vectors), -1) for leaf in leaves], axis=1)
+
 
 def make_problem(step: Step, states: Any, inputs: Any, input_axis: int | None) -> Problem:
     """Check a step, states (points x ...) and inputs, and return them as a problem on vectors.
@@ -121,7 +133,13 @@ def make_problem(step: Step, states: Any, inputs: Any, input_axis: int | None) -
         If the states are empty, not floating-point, of several types, ragged or not finite; if the step fails on the
         input given, cannot be traced, changes the structure, shape or type of the state; if inputs do not fit the
         points; or if the derivative of the step is not its slope.
+
+    Warns
+    -----
+    PrecisionWarning
+        If the states are float64 and JAX computes in float32.
     """
+    _announce_precision(states)
     states = jax.tree.map(jnp.asarray, states)
     count = _check_states(states)
     inputs = jax.tree.map(jnp.asarray, inputs)
@@ -132,6 +150,17 @@ def make_problem(step: Step, states: Any, inputs: Any, input_axis: int | None) -
     problem = Problem(VectorStep(_hashable(step), layout), layout.vectors(states), inputs, input_axis)
     _check_slope(problem)
     return problem
+
+
+def _announce_precision(states: Any) -> None:
+    """JAX turns float64 into float32 without a word unless x64 is on; results are then good to 1e-6, not to 1e-12."""
+    wide = any(getattr(leaf, "dtype", None) == np.float64 for leaf in jax.tree.leaves(states))
+    if wide and jnp.result_type(float) != np.float64:
+        text = (
+            "starts are float64, but JAX computes in float32 here: for double precision call "
+            "jax.config.update('jax_enable_x64', True) first, else convert the starts to float32"
+        )
+        warnings.warn(text, PrecisionWarning, stacklevel=4)
 
 
 def is_homogeneous(problem: Problem) -> bool:
@@ -253,26 +282,38 @@ def _check_slope(problem: Problem) -> None:
     """
     points, inputs = _probed(problem, 1.0)
     along = np.random.default_rng(0).choice([-1.0, 1.0], points.shape).astype(points.dtype)
-    size = 1 + np.abs(points).max(axis=1, keepdims=True)
-    precision = np.finfo(points.dtype).eps
-    fine, coarse = precision ** (1 / 3) * size, 0.1 * size
+    size = np.abs(np.asarray(points)).max(axis=1, keepdims=True)
+    typical = float(np.median(np.abs(problem.vectors).max(axis=1)))
     try:
         after = lambda shift: np.asarray(_after(problem.step, problem.input_axis, points + shift, inputs))  # noqa: E731
         slope = np.asarray(_slopes(problem.step, problem.input_axis, points, jnp.asarray(along), inputs))
     except (TypeError, ValueError, NotImplementedError) as error:
         raise InputError(f"step cannot be differentiated: {_first_line(error)}") from error
-    ahead, here, behind = after(fine * along), after(0 * fine), after(-fine * along)
-    differences = np.stack([ahead - here, here - behind, (ahead - behind) / 2]) / fine
-    noise = precision * (1 + np.abs(ahead).max(axis=1, keepdims=True)) / fine  # of a difference, from rounding
-    scale = np.maximum(np.abs(slope), np.abs(differences).max(axis=0)).max(axis=1, keepdims=True)
-    wrong = (np.abs(slope - differences).min(axis=0) > 0.5 * scale + 10 * noise).any(axis=1)
-    if (slope == 0).all() and (differences == 0).all():
-        wrong = (after(coarse * along) != after(-coarse * along)).any(axis=1)
+    # A map may live on any scale: a step that is long next to the states says nothing about their slope, and one that
+    # is short next to what is rounded inside of the map says nothing either.
+    wrong = _not_the_slope(after, slope, along, np.maximum(size, typical or 1.0))
+    if 2 * wrong.sum() > len(points):
+        wrong &= _not_the_slope(after, slope, along, 1 + size)
     if 2 * wrong.sum() > len(points):
         raise InputError(
             "step is not differentiable: its derivative differs from a finite difference at "
             f"{wrong.sum()} of {len(points)} starts: is something in it rounded, compared or cut off from gradients?"
         )
+
+
+def _not_the_slope(
+    after: Callable[[Any], np.ndarray], slope: np.ndarray, along: np.ndarray, size: np.ndarray
+) -> Bool[np.ndarray, " probes"]:
+    """Where a derivative differs from finite differences, with steps in proportion to ``size``."""
+    precision = np.finfo(slope.dtype).eps
+    fine, coarse = precision ** (1 / 3) * size, 0.1 * (1 + size)
+    ahead, here, behind = after(fine * along), after(0 * fine), after(-fine * along)
+    differences = np.stack([ahead - here, here - behind, (ahead - behind) / 2]) / fine
+    noise = precision * (size + np.abs(ahead).max(axis=1, keepdims=True)) / fine  # of a difference, from rounding
+    scale = np.maximum(np.abs(slope), np.abs(differences).max(axis=0)).max(axis=1, keepdims=True)
+    if (slope == 0).all() and (differences == 0).all():
+        return (after(coarse * along) != after(-coarse * along)).any(axis=1)
+    return np.asarray((np.abs(slope - differences).min(axis=0) > 0.5 * scale + 10 * noise).any(axis=1))
 
 
 @partial(jax.jit, static_argnums=(0, 1))

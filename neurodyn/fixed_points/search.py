@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from neurodyn.errors import InputError
-from neurodyn.fixed_points.merge import groups, near, outliers, spread, to_length_one
+from neurodyn.fixed_points.merge import far_outside, groups, near, outliers, spread, to_length_one
 from neurodyn.fixed_points.points import FixedPoints, Status
 from neurodyn.fixed_points.problem import Problem, Step, is_homogeneous, make_problem
 from neurodyn.fixed_points.solver import Descent, Known, Limits, descend, residuals
@@ -104,9 +104,10 @@ def find(
     Returns
     -------
     FixedPoints
-        Distinct points with status, residual, speed, iterations, and the number of starts that came to each. Of a
-        positively homogeneous step (a network of rectifiers without bias or input) the origin is always one of them,
-        and each other fixed point stands for a ray.
+        Distinct points with status, residual, speed, iterations, and the number of starts that came to each. With one
+        input per start, points of different inputs are different points, wherever they are. Of a positively
+        homogeneous step (a network of rectifiers without bias or input) the origin is always one of them, under every
+        input, and each other fixed point stands for a ray.
 
     Raises
     ------
@@ -125,6 +126,7 @@ def find_more(
     inputs: Any = None,
     *,
     radius: float | None = None,
+    keep_far: bool = False,
     input_axis: int | None = None,
     config: SearchConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -132,7 +134,8 @@ def find_more(
     """Look for fixed points that a search has missed, by deflating the ones it has found.
 
     The residual is multiplied by ``prod_k (1 + (radius / |h - h_k|)^2)``, which keeps every start away from the points
-    h_k that are known.
+    h_k that are known; with one input per start, from those of its own input. Starts that find nothing new near by are
+    driven far away, where a cell whose gates saturate stands still to within rounding: such phantoms are left out.
 
     Parameters
     ----------
@@ -141,6 +144,9 @@ def find_more(
     radius
         How far a known point is felt, in units of the state (Euclidean); None: a quarter of the median distance of the
         starts from their mean. Much more drives starts away from everything.
+    keep_far
+        Keep the points far outside of the starts too: those of which a unit leaves the range of all units of the starts
+        and the known points by more than that range is wide, and by more than twice the ``radius`` where that is given.
     step, starts, inputs, input_axis, config, progress
         As in `find`.
 
@@ -157,16 +163,14 @@ def find_more(
     problem = make_problem(step, starts, inputs, input_axis)
     if problem.step.layout.names != found.layout.names:
         raise InputError(f"starts have {problem.vectors.shape[1]} units, the points found {found.vectors.shape[1]}")
-    known = found.fixed.vectors.astype(problem.vectors.dtype)
+    known = found.fixed
     width = spread(problem.vectors) / 4 if radius is None else radius
-    deflated = Known(jnp.asarray(known), jnp.asarray(width, problem.vectors.dtype))
-    result = _search(problem, deflated, config, found.homogeneous, progress)
-    vectors, merge = result.vectors, config.merge_distance(config.limits(problem.vectors, homogeneous=False))
-    if found.homogeneous:
-        vectors, known = to_length_one(vectors), to_length_one(known)
-    new = np.array([status is Status.FIXED for status in result.status])
-    for point in known:
-        new &= ~near(vectors, point, merge)
+    result = _search(problem, _deflated(problem, known, width), config, found.homogeneous, progress)
+    merge = config.merge_distance(config.limits(problem.vectors, homogeneous=False))
+    new = np.array([status is Status.FIXED for status in result.status]) & ~_among(result, known, merge)
+    if not (keep_far or found.homogeneous):  # the length of a ray's vector says nothing
+        reference = np.concatenate([problem.vectors, known.vectors])
+        new &= ~far_outside(result.vectors, reference, 0.0 if radius is None else 2 * radius)
     return result.where(new)
 
 
@@ -213,6 +217,38 @@ def sample_starts(states: Any, count: int, *, noise: float, seed: int, between: 
     return jax.tree.map(draw, states)
 
 
+def _deflated(problem: Problem, known: FixedPoints, width: float) -> Known:
+    """The known points, felt by the starts that have the same input."""
+    dtype, rows = problem.vectors.dtype, problem.input_rows()
+    if known.inputs is None or rows is None:
+        radius = np.asarray(width, dtype)
+    elif known.inputs.shape[1] != rows.shape[1]:
+        raise InputError(f"inputs have {rows.shape[1]} numbers per start, those of the points {known.inputs.shape[1]}")
+    else:
+        ours, theirs = np.split(_numbered(np.concatenate([rows, known.inputs])), [len(rows)])
+        radius = np.where(ours[:, None] == theirs, width, 0).astype(dtype)
+    return Known(jnp.asarray(known.vectors.astype(dtype)), jnp.asarray(radius))
+
+
+def _among(result: FixedPoints, known: FixedPoints, merge: float) -> Bool[np.ndarray, " points"]:
+    """Whether each point is one of the known ones."""
+    vectors, others = result.vectors, known.vectors
+    if known.homogeneous:
+        vectors, others = to_length_one(vectors), to_length_one(others)
+    found = np.zeros(len(result), np.bool_)
+    for number, point in enumerate(others):
+        same = near(vectors, point, merge)
+        if known.inputs is not None and result.inputs is not None:
+            same &= (result.inputs == known.inputs[number]).all(axis=1)
+        found |= same
+    return found
+
+
+def _numbered(rows: Float[np.ndarray, "points entries"]) -> Int[np.ndarray, " points"]:
+    """A number for each row, equal rows having one number."""
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+
+
 def _nothing(problem: Problem) -> Known:
     dtype = problem.vectors.dtype
     return Known(jnp.zeros((0, problem.vectors.shape[1]), dtype), jnp.ones((), dtype))
@@ -225,14 +261,19 @@ def _search(
     most = (config.iterations, config.slow_iterations)
     go = partial(descend, known=known, limits=limits, iterations=most)
     descent = go(problem, damping=config.damping, progress=progress)
-    descent, begun = _second_try(problem, limits, descent, partial(go, damping=config.damping * SECOND_TRY))
+    again = known.of(np.flatnonzero(~limits.fixed(descent.vectors, descent.residual)))
+    go = partial(go, known=again, damping=config.damping * SECOND_TRY)
+    descent, begun = _second_try(problem, limits, descent, go)
     ended = replace(problem, vectors=descent.vectors, inputs=problem.inputs_of(begun))
     speed = np.sum(residuals(ended, ended.vectors) ** 2, axis=1) / 2
-    if homogeneous:  # the origin, whether a start came to it or not
-        descent, speed = Descent(*(np.append(p, np.zeros_like(p[:1]), axis=0) for p in descent)), np.append(speed, 0)
-        begun = np.append(begun, len(problem.vectors) - 1)
+    rows = problem.input_rows()
+    kind = np.zeros(len(problem.vectors), np.int64) if rows is None else _numbered(rows)
+    if homogeneous:  # the origin under every input, whether a start came to it or not
+        last = len(kind) - 1 - np.unique(kind[::-1], return_index=True)[1]
+        descent = Descent(*(np.append(p, np.zeros((len(last), *p.shape[1:]), p.dtype), axis=0) for p in descent))
+        speed, begun = np.append(speed, np.zeros(len(last))), np.append(begun, last)
     status = _status(descent, limits)
-    members = _members(descent, status, limits, config.merge_distance(limits), homogeneous)
+    members = _members(descent, status, kind[begun], limits, config.merge_distance(limits), homogeneous)
     best = np.array([group[0] for group in members])
     point_of = np.empty(len(status), np.int64)
     for number, group in enumerate(members):
@@ -253,6 +294,7 @@ def _search(
         point_of=point_of,
         homogeneous=homogeneous,
         tolerance=limits.tolerance,
+        inputs=None if rows is None else rows[begun[best]],
     )
 
 
@@ -289,15 +331,38 @@ def _status(descent: Descent, limits: Limits) -> list[Status]:
 
 
 def _members(
-    descent: Descent, status: list[Status], limits: Limits, merge: float, homogeneous: bool
+    descent: Descent,
+    status: list[Status],
+    inputs: Int[np.ndarray, " ends"],
+    limits: Limits,
+    merge: float,
+    homogeneous: bool,
 ) -> list[Int[np.ndarray, " members"]]:
-    """Starts that came to one point, for every point: fixed ones, slow ones, then each of the others alone."""
+    """Ends that are one point, for every point: fixed ones, slow ones, then each of the others alone.
+
+    ``inputs`` is the number of each end's input: ends of different inputs are never one point.
+    """
     order = np.argsort(descent.residual, kind="stable")
     of = {kind: order[[status[i] is kind for i in order]] for kind in Status}
+
+    def apart(chosen: np.ndarray, together: Callable[[np.ndarray], list[np.ndarray]]) -> list[np.ndarray]:
+        found = [group for part in _by_input(chosen, inputs) for group in together(part)]
+        place = {int(end): number for number, end in enumerate(order)}
+        return sorted(found, key=lambda group: place[int(group[0])])
+
     members, fixed = [], of[Status.FIXED]
     if homogeneous:
         origin = limits.at_origin(descent.vectors[fixed])
-        members, fixed = [fixed[origin]], fixed[~origin]
-    members += groups(descent.vectors, fixed, merge, rays=homogeneous)
-    members += groups(descent.vectors, of[Status.SLOW], 10 * merge)
+        members, fixed = _by_input(fixed[origin], inputs), fixed[~origin]
+    members += apart(fixed, lambda part: groups(descent.vectors, part, merge, rays=homogeneous))
+    members += apart(of[Status.SLOW], lambda part: groups(descent.vectors, part, 10 * merge))
     return members + [np.array([i]) for kind in (Status.UNCONVERGED, Status.DIVERGED) for i in of[kind]]
+
+
+def _by_input(chosen: Int[np.ndarray, " chosen"], inputs: Int[np.ndarray, " ends"]) -> list[np.ndarray]:
+    """Ends in parts of one input each, their order kept."""
+    if not len(chosen):
+        return []
+    kinds = inputs[chosen]
+    by_kind = np.argsort(kinds, kind="stable")
+    return np.split(chosen[by_kind], np.flatnonzero(np.diff(kinds[by_kind])) + 1)

@@ -52,10 +52,17 @@ class Candidate(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Points that are deflated: the residual is multiplied by ``prod_k (1 + (radius / |h - h_k|)^2)``."""
+    """Points that are deflated: the residual is multiplied by ``prod_k (1 + (radius / |h - h_k|)^2)``.
+
+    The radius is one for all, or one per start and point: 0 where the point is one of another input than the start's.
+    """
 
     vectors: Float[Array, "known size"]
-    radius: Float[Array, ""]
+    radius: Float[Array, "*starts_known"]
+
+    def of(self, chosen: np.ndarray) -> "Known":
+        """What some of the starts keep away from."""
+        return self if self.radius.ndim == 0 else Known(self.vectors, self.radius[chosen])
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,8 @@ class Descent(NamedTuple):
 
 def deflation(vector: Float[Array, " size"], known: Known) -> Float[Array, ""]:
     """Factor that grows without bound near known points and is 1 far away (Farrell et al., 2015)."""
-    distance = jnp.sum((vector - known.vectors) ** 2, axis=1)
+    # A start may stand on a point that is none of its input: no division by zero, not in the derivative either.
+    distance = jnp.where(known.radius > 0, jnp.sum((vector - known.vectors) ** 2, axis=1), 1)
     return jnp.prod(1 + known.radius**2 / distance)
 
 
@@ -152,7 +160,8 @@ def _damping(damping: Array, gain: Array, accepted: Array) -> Array:
 def _improve_batch(
     step: VectorStep, full: bool, input_axis: int | None, now: Candidate, inputs: Any, known: Known
 ) -> Candidate:
-    return jax.vmap(partial(_improve, step, full), in_axes=(0, input_axis, None))(now, inputs, known)
+    each = Known(None, 0 if known.radius.ndim else None)  # pyright: ignore[reportArgumentType]  (axes, not arrays)
+    return jax.vmap(partial(_improve, step, full), in_axes=(0, input_axis, each))(now, inputs, known)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -234,7 +243,7 @@ def _iterate(problem: Problem, full: bool, now: Candidate, active: np.ndarray, k
     def improve(batch: np.ndarray) -> Candidate:
         given = problem.inputs_of(batch)
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
-            after = _improve_batch(problem.step, full, problem.input_axis, _chosen(now, batch), given, known)
+            after = _improve_batch(problem.step, full, problem.input_axis, _chosen(now, batch), given, known.of(batch))
             return jax.device_get(after)
 
     parts = batches(active, problem.vectors.shape[1])

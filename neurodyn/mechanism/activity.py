@@ -25,7 +25,8 @@ class RecordConfig:
     burn_in
         Steps from the empty state that are thrown away.
     level
-        Standard deviation of the input noise, 1 in training.
+        Standard deviation of the input noise, 1 in training. Every claim that lets the network run anew, or another
+        network beside it, does so at this level.
     """
 
     trials: int = 192
@@ -46,11 +47,14 @@ class Activity:
         (trial, time, inputs).
     logits
         (trial, time, symbol).
+    level
+        Standard deviation of the noise; what runs anew to be held against the recording runs at it too.
     """
 
     states: Float[np.ndarray, "trials time hidden"]
     inputs: Float[np.ndarray, "trials time inputs"]
     logits: Float[np.ndarray, "trials time symbols"]
+    level: float = 1.0
 
     @property
     def likeliest(self) -> Int[np.ndarray, "trials time"]:
@@ -100,8 +104,8 @@ def record(network: Network, config: RecordConfig | None = None, *, seed: int) -
     states, logits = run(network, jnp.zeros((config.trials, network.hidden)), noise)
     if not bool(jnp.isfinite(states).all()):
         raise InputError("the network's activity under noise does not stay finite: nothing can be said about it")
-    kept = (np.moveaxis(np.asarray(part[config.burn_in :]), 0, 1) for part in (states, noise, logits))
-    return Activity(*kept)
+    states, noise, logits = (np.moveaxis(np.asarray(part[config.burn_in :]), 0, 1) for part in (states, noise, logits))
+    return Activity(states, noise, logits, config.level)
 
 
 def draw_noise(

@@ -82,13 +82,16 @@ class Outcomes:
 def settled_starts(
     network: Network, activity: Activity, source: int, *, runs: int, horizon: int, settled: int, seed: int
 ) -> Starts | None:
-    """Draw starts where a symbol has been the likeliest for a while; None if there are fewer than ``runs / 4``."""
+    """Draw starts where a symbol has been the likeliest for a while, and noise of the recording's level.
+
+    None if there are fewer starts than ``runs / 4``.
+    """
     rng = np.random.default_rng([seed, source])
     trial, time = np.nonzero(activity.settled(settled) == source)
     if 4 * len(trial) < runs:
         return None
     chosen = rng.choice(len(trial), size=runs, replace=len(trial) < runs)
-    noise = draw_noise(network, horizon, runs, 1.0, jax.random.fold_in(jax.random.key(seed), source))
+    noise = draw_noise(network, horizon, runs, activity.level, jax.random.fold_in(jax.random.key(seed), source))
     return Starts(source, jnp.asarray(activity.states[trial[chosen], time[chosen]]), noise)
 
 

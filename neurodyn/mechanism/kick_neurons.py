@@ -173,7 +173,7 @@ def examine(
     *,
     kicks: Sequence[Kick] | None = None,
     untrained: Network | None = None,
-    untrained_level: float = 1.0,
+    untrained_level: float | None = None,
     seed: int,
 ) -> Finding:
     """Find the kick neurons, silence them, and compare with random sets and with the untrained network.
@@ -192,14 +192,16 @@ def examine(
     untrained
         The same network before training; without it the claim stays undecided at best.
     untrained_level
-        Noise of the untrained network's recording.
+        Noise of the untrained network's recording; that of ``activity`` if None.
     seed
         Of starts, noise and controls; the judgement uses fresh ones.
     """
     config, network = config or KickConfig(), network_of(emulator)
     found = tuple(find(network, activity, config, seed=seed) if kicks is None else kicks)
     ablations = tuple(ablate(network, activity, kick, config, seed=seed + 1) for kick in found)
-    false = _found_untrained(untrained, activity, config, untrained_level, seed)
+    false = _found_untrained(
+        untrained, activity, config, activity.level if untrained_level is None else untrained_level, seed
+    )
     estimate, control, criteria = _judged(found, ablations, config)
     return Finding(
         6, "kick_neurons", CLAIM, estimate, control, (*criteria, Criterion(false, most=0.0)),

@@ -99,9 +99,7 @@ def measure(emulator: Any, activity: Activity, config: ResidencyConfig | None = 
     trial, time, anywhere = _chosen(activity, config, rng)
     starts = jnp.asarray(activity.states[trial, time])
     symbols = jnp.asarray(activity.likeliest[trial, time])
-    waits, slopes = _draw(
-        network, starts, symbols, jax.random.key(seed), config.draws, config.horizon, config.slope_steps
-    )
+    waits, slopes = _draw(network, starts, symbols, jax.random.key(seed), config, activity.level)
     waits = np.asarray(waits)
     mean = waits.mean(axis=1)
     band = np.where(mean < config.transition_below, 0, np.where(mean <= config.cluster_above, 1, 2))
@@ -202,17 +200,16 @@ def _draw(
     starts: Float[Array, "states hidden"],
     symbols: Int[Array, " states"],
     key: Key[Array, ""],
-    draws: int,
-    horizon: int,
-    slope_steps: int,
+    config: ResidencyConfig,
+    level: float,
 ) -> tuple[Int[Array, "states draws"], Float[Array, " states"]]:
     """Steps to the first change of the likeliest symbol, and sign changes of the slope, one draw after the other."""
     waits, slopes = [], []
-    for number in range(draws):
-        noise = draw_noise(network, horizon, len(starts), 1.0, jax.random.fold_in(key, number))
+    for number in range(config.draws):
+        noise = draw_noise(network, config.horizon, len(starts), level, jax.random.fold_in(key, number))
         wait, slope = _one_draw(network, starts, symbols, noise)
         waits.append(wait)
-        slopes.append(slope[: slope_steps - 1].sum(axis=0))
+        slopes.append(slope[: config.slope_steps - 1].sum(axis=0))
     return jnp.stack(waits, axis=1), jnp.stack(slopes).mean(axis=0)
 
 

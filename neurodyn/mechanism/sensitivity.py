@@ -107,7 +107,7 @@ def _replays(
     votes = np.zeros((*distance.shape, network.symbols))
     for draw in range(config.draws):
         key = jax.random.fold_in(jax.random.key(seed), draw)
-        fresh = np.asarray(draw_noise(network, config.steps, len(trial), 1.0, key))
+        fresh = np.asarray(draw_noise(network, config.steps, len(trial), activity.level, key))
         for place, mixture in enumerate(config.mixtures):
             noise = jnp.asarray((1 - mixture**2) ** 0.5 * recorded + mixture * fresh)
             reached, logits = (np.moveaxis(np.asarray(part), 0, 1) for part in run(network, starts, noise))

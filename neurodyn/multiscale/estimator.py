@@ -182,6 +182,7 @@ class MultiscaleDecoder:
         fitted = self._fitted()
         if ahead and smoothed:
             raise InputError("a smoothed estimate knows the whole trial: predict ahead from the filtered one")
+        batch = fitted.aligned(batch)
         stacked = batch.stacked()
         latent = fitted.estimate(batch, smooth=smoothed).latent
         if ahead:
@@ -202,6 +203,7 @@ class MultiscaleDecoder:
         distribution is Gaussian. NaN beyond a trial's end.
         """
         fitted, readout = self._fitted(), self._readout(smoothed)
+        batch = fitted.aligned(batch)
         stacked = batch.stacked()
         estimates = fitted.estimate(batch, smooth=smoothed)
         target = readout.predict(estimates)
@@ -219,6 +221,7 @@ class MultiscaleDecoder:
         import xarray as xr
 
         fitted = self._fitted()
+        batch = fitted.aligned(batch, target=True)
         stacked = batch.stacked()
         variables: dict = {}
         if fitted.target_names:

@@ -91,10 +91,21 @@ class Fitted:
             if row.unit and found.unit and found.unit != row.unit:
                 raise InputError(f"modality '{row.name}' was fitted in {row.unit}, the batch is in {found.unit}")
 
+    def aligned(self, batch: MultimodalBatch, *, target: bool = False) -> MultimodalBatch:
+        """The batch with the model's channels, and its target too if asked, in the model's order, by label; checked.
+
+        Raises
+        ------
+        InputError
+            If a label of the model is not in the batch, or as in `check`.
+        """
+        aligned = batch.aligned_to(self.modalities, self.target_names if target else ())
+        self.check(aligned)
+        return aligned
+
     def estimate(self, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
         """Every state in every bin of every trial (see :mod:`neurodyn.multiscale.inference`)."""
-        self.check(batch)
-        batch = batch.with_modalities([m.name for m in self.modalities])
+        batch = self.aligned(batch)
         filtered, smoothed = (None if r is None else r.linear.weights for r in (self.filtered, self.smoothed))
         if smooth:
             return estimate_both(self.network, batch, filtered, smoothed)[1]

@@ -12,10 +12,12 @@ from jaxtyping import Num
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.buffers import FARTHEST, FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput, in_order
 from neurodyn.realtime.events import Event, EventLog, Kind
+from neurodyn.realtime.labels import Matcher, in_order_of, labels_in
 from neurodyn.recording.edges import cut, first_edge
 
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
 
+NOT_A_UNIT = -2
 KEPT = 1000
 """Events that wait for the next bin; more are in the log only."""
 
@@ -117,6 +119,7 @@ class StreamingBinner:
         }
         self.waited_for = dict.fromkeys(self._buffers, 0)
         self._missing = dict.fromkeys(self._buffers, False)
+        self._matchers = {one.name: Matcher(one.name, one.labels, self._say) for one in inputs}
         self._index = 0
         self._now: float | None = None
         self._fresh: list[Event] = []
@@ -130,6 +133,7 @@ class StreamingBinner:
         units: Num[np.ndarray, "..."],
         *,
         until: float | None = None,
+        labels: tuple[str, ...] | None = None,
         unrecorded: Sequence[tuple[int, float, float]] = (),
     ) -> None:
         """Take in spikes; bad ones are left out and in the log.
@@ -144,6 +148,9 @@ class StreamingBinner:
             (n,), number of each spike's unit.
         until
             Time up to which the source says it has sent everything, seconds; None for the time of the latest spike.
+        labels
+            Of the source's units, number by number: they are matched by label, and units that the model does not know
+            are left out. None for a source that has no labels: its numbers are the model's, which is in the log.
         unrecorded
             Stretches in which a unit was not recorded: its number (-1 for all units), start and stop in seconds. A bin
             that touches one is NaN for that unit, and the modality is missing if it is for all.
@@ -151,12 +158,18 @@ class StreamingBinner:
         Raises
         ------
         InputError
-            If there is no spiking modality of that name.
+            If there is no spiking modality of that name, or the labels lack one of the model's.
         """
         buffer = self._find(name, self._spikes)
         if times.ndim != 1 or times.shape != units.shape:
             self._say(Kind.BAD_INPUT, name, f"spikes need one time and unit each, got {times.shape}, {units.shape}")
             return
+        rows = self._matchers[name].rows(labels_in(units) if labels is None else labels)
+        if rows is not None:
+            times, units, unknown = in_order_of(rows, times, units)
+            unrecorded = _in_order_of(rows, unrecorded)
+            if unknown:
+                self._say(Kind.BAD_INPUT, name, f"{unknown} spikes of no unit among the {len(rows)} of their stream")
         ordered = in_order(times) and units.dtype.kind in "iu"
         # A negative number is a large one without its sign: one comparison for both ends.
         if not ordered or np.count_nonzero(units.astype(np.int64).view(np.uint64) >= buffer.source.units):
@@ -189,7 +202,14 @@ class StreamingBinner:
             self._say(Kind.BAD_INPUT, source.name, text)
         return times[good], units[good]
 
-    def push_samples(self, name: str, values: Num[np.ndarray, "..."], times: Num[np.ndarray, "..."]) -> None:
+    def push_samples(
+        self,
+        name: str,
+        values: Num[np.ndarray, "..."],
+        times: Num[np.ndarray, "..."],
+        *,
+        labels: tuple[str, ...] | None = None,
+    ) -> None:
         """Take in a chunk of samples of any size; bad ones are left out and in the log.
 
         Parameters
@@ -200,13 +220,22 @@ class StreamingBinner:
             (n, channels); NaN is missing.
         times
             (n,), of each sample, seconds.
+        labels
+            Of the channels that come: as in `push_spikes`.
 
         Raises
         ------
         InputError
-            If there is no sampled modality of that name.
+            If there is no sampled modality of that name, or the labels lack one of the model's.
         """
         buffer = self._find(name, self._fields)
+        labels = labels_in(values) if labels is None else labels
+        places = self._matchers[name].places(labels)
+        if labels is not None and values.shape[1:] != (len(labels),):
+            self._say(Kind.BAD_INPUT, name, f"samples of {len(labels)} labelled channels came as {values.shape}")
+            return
+        if places is not None:
+            values = values[:, places]
         if times.ndim != 1 or values.shape != (len(times), buffer.source.channels):
             text = f"samples need {buffer.source.channels} channels and a time each, got {values.shape}, {times.shape}"
             self._say(Kind.BAD_INPUT, name, text)
@@ -335,3 +364,13 @@ def _check(inputs: Sequence[SpikeInput | FieldInput], width: float, patience: fl
             slower < width * (1 - 1e-6) or abs(round(slower / width) * width - slower) > 1e-6 * width
         ):
             raise InputError(f"'{one.name}': its width of {slower:g} s must be a multiple of the bins' {width:g} s")
+
+
+def _in_order_of(rows: np.ndarray, stretches: Sequence[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+    """Stretches with the model's numbers of their units; those of units that the model does not know are left out."""
+    found = []
+    for unit, start, stop in stretches:
+        row = int(rows[unit]) if 0 <= unit < len(rows) else unit if unit == -1 else NOT_A_UNIT
+        if unit == -1 or row != -1:
+            found.append((row, start, stop))
+    return found

@@ -45,18 +45,22 @@ class SpikeInput:
         How many there are; spikes come with unit numbers 0 to units - 1.
     silence
         Seconds without a word after which the source counts as missing; before, no spikes are zero counts.
+    labels
+        One per unit, which a source with labels is matched by; () if they are not known.
 
     Raises
     ------
     InputError
-        If there are no units, or the silence is negative.
+        If there are no units, not one label each, or the silence is negative.
     """
 
     name: str
     units: int
     silence: float = 1.0
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_labels(self.name, self.labels, self.units)
         if self.units < 1 or not self.silence >= 0:
             raise InputError(f"'{self.name}' needs units >= 1 and silence >= 0 s, got {self.units}, {self.silence}")
 
@@ -78,11 +82,13 @@ class FieldInput:
     width
         Seconds per feature if that is slower than the bins (a multiple of their width): it then comes in the last bin
         of its window. None for one per bin.
+    labels
+        One per channel of the raw samples, which a source with labels is matched by; () if they are not known.
 
     Raises
     ------
     InputError
-        If there are no channels, the rate is not positive, or a band reaches the Nyquist frequency.
+        If there are no channels, not one label each, the rate is not positive, or a band reaches the Nyquist frequency.
     """
 
     name: str
@@ -90,8 +96,10 @@ class FieldInput:
     rate: float
     power: BandPower | None = None
     width: float | None = None
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_labels(self.name, self.labels, self.channels)
         if self.channels < 1 or not 0 < self.rate < np.inf:
             raise InputError(f"'{self.name}' needs channels >= 1 and a rate > 0 Hz, got {self.channels}, {self.rate}")
         for low, high in () if self.power is None else self.power.bands:
@@ -120,6 +128,11 @@ class Grid:
     def edge(self, index: int) -> float:
         """Begin of a bin, seconds."""
         return self.start + self.width * index
+
+
+def _check_labels(name: str, labels: tuple[str, ...], count: int) -> None:
+    if labels and len(labels) != count:
+        raise InputError(f"'{name}' needs a label for each of its {count} channels, or none, got {len(labels)}")
 
 
 def in_order(times: Num[np.ndarray, " n"]) -> bool:

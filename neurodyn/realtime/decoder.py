@@ -71,6 +71,11 @@ class RealtimeDecoder:
         return {m.name: m.channels for m in self._runner.modalities}
 
     @property
+    def channel_names(self) -> dict[str, tuple[str, ...]]:
+        """Labels of the channels of each modality, in the order in which `step` takes their values."""
+        return {name: tuple(labels) for name, labels in self._runner.frozen.settings["channel_names"].items()}
+
+    @property
     def target_names(self) -> tuple[str, ...]:
         """Names of the target's dimensions."""
         return tuple(self._runner.frozen.settings["target_names"])
@@ -264,7 +269,8 @@ def _frozen(model: "Fitted | Frozen") -> Frozen:
 
 def _same_sizes(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     for key, name in (
-        ("modalities", "modalities"), ("states", "sizes of the states"), ("traces", "traces"),
+        ("modalities", "modalities"), ("channel_names", "order or choice of channels"),
+        ("states", "sizes of the states"), ("traces", "traces"),
         ("target_names", "target"), ("width_seconds", "bin width"),
     ):  # fmt: skip
         if own[key] != other[key]:

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     RETURNED = "returned"  # a missing modality is back
     CLOCK_JUMP = "clock jump"
     OVERFLOW = "overflow"  # more waiting than memory allows
+    BY_POSITION = "by position"  # a stream without labels: its units or channels are taken in the order they come in
+    LEFT_OUT = "left out"  # units or channels that the model does not know
     BAD_INPUT = "bad input"  # wrong shape, unknown unit or modality
     NOT_FINITE = "not finite"
     MISSED_DEADLINE = "missed deadline"  # the first of several in a row

@@ -117,29 +117,35 @@ def as_spikes(chunk: Chunk) -> Chunk:
     rows, units = np.nonzero(counts)
     repeats = counts[rows, units]
     until = float(chunk.times[-1]) if len(chunk.times) else None
-    return Chunk(chunk.name, np.repeat(chunk.times[rows], repeats), np.repeat(units, repeats), Kind.SPIKES, until)
+    times = np.repeat(chunk.times[rows], repeats)
+    return Chunk(chunk.name, times, np.repeat(units, repeats), Kind.SPIKES, until, chunk.labels)
+
+
+def labels_of(row: Modality) -> tuple[str, ...]:
+    """Labels that a stream of a modality has: its units, or the channels of the raw signal."""
+    return row.channels if row.likelihood == "poisson" else _bands(row)[0]
 
 
 def _input(row: Modality, width: float, rates: Mapping[str, float]) -> SpikeInput | FieldInput:
     if row.likelihood == "poisson":
-        return SpikeInput(row.name, row.n_channels)
+        return SpikeInput(row.name, row.n_channels, labels=row.channels)
     if row.name not in rates:
         raise InputError(f"the rate of '{row.name}' is not known: say  --rate {row.name}=HZ")
     channels, power = _bands(row)
-    return FieldInput(row.name, channels, rates[row.name], power, row.clock * width if row.clock > 1 else None)
+    slower = row.clock * width if row.clock > 1 else None
+    return FieldInput(row.name, len(channels), rates[row.name], power, slower, channels)
 
 
-def _bands(row: Modality) -> tuple[int, BandPower | None]:
-    """Channels of the raw signal and the band powers made of them, None if the features are the signal itself."""
+def _bands(row: Modality) -> tuple[tuple[str, ...], BandPower | None]:
+    """Labels of the raw signal's channels, and the band powers made of them: None if the features are the signal."""
     found = [_BAND.match(channel) for channel in row.channels]
     names = [match["channel"] for match in found if match is not None]
     if len(names) < row.n_channels:
-        return row.n_channels, None
+        return row.channels, None
     bands = [(float(match["low"]), float(match["high"])) for match in found if match and match["channel"] == names[0]]
     power = BandPower(tuple(bands))
-    if power.names(list(dict.fromkeys(names))) != row.channels:
-        return row.n_channels, None
-    return row.n_channels // len(bands), power
+    channels = tuple(dict.fromkeys(names))
+    return (row.channels, None) if power.names(channels) != row.channels else (channels, power)
 
 
 def _rate(name: str, parts: list[np.ndarray], chunks: Sequence[Chunk], timeout: float) -> float:

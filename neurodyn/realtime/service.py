@@ -121,6 +121,7 @@ class Service:
         self.log = monitor.log
         self._source: Source | None = None
         self._waiting: list[Chunk] = []
+        self._refused: dict[str, str] = {}  # why, of the streams whose last chunk was
         self._next_attempt = -math.inf
         self._lost = ""
         self._ended = False
@@ -277,12 +278,23 @@ class Service:
         try:
             if chunk.kind is Kind.SPIKES:
                 binner.push_spikes(
-                    chunk.name, chunk.times, chunk.values, until=chunk.until, unrecorded=chunk.unrecorded
+                    chunk.name,
+                    chunk.times,
+                    chunk.values,
+                    until=chunk.until,
+                    labels=chunk.labels,
+                    unrecorded=chunk.unrecorded,
                 )
             else:
-                binner.push_samples(chunk.name, chunk.values, chunk.times)
+                binner.push_samples(chunk.name, chunk.values, chunk.times, labels=chunk.labels)
         except InputError as error:
-            self._record(EventKind.BAD_INPUT, str(error), chunk.name)
+            # Chunk after chunk of a stream is refused for one reason: saying so once is enough.
+            if self._refused.get(chunk.name) != str(error):
+                self._record(EventKind.BAD_INPUT, str(error), chunk.name)
+            self._refused[chunk.name] = str(error)
+        else:
+            if self._refused:
+                self._refused.pop(chunk.name, None)
 
     # -------------------------------------------------------------------------------------------------- decode
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from neurodyn.baselines import CausalRidge, ExponentialFilters, Lags
 from neurodyn.binning import Field, Spikes, to_bins
@@ -186,10 +187,10 @@ def test_refusals(batch):
     assert ridge.smoothed_ is None
     with pytest.raises(InputError, match="smoothed read-out was not fitted"):
         ridge.predict(batch, smoothed=True)
-    with pytest.raises(InputError, match="fitted on the modalities"):
+    with pytest.raises(InputError, match="unknown modality 'field'"):
         ridge.predict(batch.with_modalities(("spikes",)))
     fewer = simulate_lorenz(LorenzSettings(n_trials=5, seconds=0.5, spike_channels=3), seed=0)
-    with pytest.raises(InputError, match="10 channels, got 3"):
+    with pytest.raises(InputError, match=r"'spikes' was fitted on 10 channels .*the batch has 3"):
         ridge.predict(fewer)
 
 
@@ -197,8 +198,32 @@ def test_a_batch_without_target_is_refused(batch):
     bare = replace(batch, target=batch.target[:, :0], target_names=())
     with pytest.raises(InputError, match="no target"):
         CausalRidge().fit(bare)
-    with pytest.raises(InputError, match="fitted on the target"):
-        CausalRidge().fit(batch).predict(bare)
+    fitted = CausalRidge().fit(batch)
+    assert fitted.predict(bare)["dim"].to_numpy().tolist() == list(batch.target_names)  # decoding needs none
+    with pytest.raises(InputError, match="the target was fitted on"):
+        fitted.score(bare)
+
+
+def test_channels_and_target_go_by_label(batch):
+    random = np.random.default_rng(0)
+    moved = {}
+    for row in batch.modalities:
+        order = random.permutation(row.n_channels)
+        names = tuple(row.channels[i] for i in order)
+        moved[row.name] = (batch.observations[row.name][:, order], batch.observed[row.name][:, order], names)
+    dims = random.permutation(batch.n_dims)
+    other = replace(
+        batch,
+        observations={name: values for name, (values, _, _) in moved.items()},
+        observed={name: mask for name, (_, mask, _) in moved.items()},
+        modalities=tuple(replace(row, channels=moved[row.name][2]) for row in reversed(batch.modalities)),
+        target=batch.target[:, dims],
+        target_names=tuple(batch.target_names[i] for i in dims),
+    )
+    ridge = CausalRidge().fit(batch)
+    for smoothed in (False, True):
+        xr.testing.assert_identical(ridge.predict(other, smoothed=smoothed), ridge.predict(batch, smoothed=smoothed))
+    np.testing.assert_array_equal(ridge.score(other).r2, ridge.score(batch).r2)
 
 
 def held_out_r2(batch, names):

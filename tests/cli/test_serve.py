@@ -24,6 +24,7 @@ from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.wire import ESTIMATE, unpack
 from neurodyn.realtime.streams.zmq import ZmqSink, ZmqSource
 from neurodyn.realtime.writers import SinkWriter
+from neurodyn.recording import Recording, write_recording
 from neurodyn.simulation import write_nwb
 
 zmq = pytest.importorskip("zmq")
@@ -248,3 +249,14 @@ def test_a_killed_decoder_goes_on_from_its_snapshot(model, port, tmp_path):
     both = [estimate for estimate in whole if round(1e3 * estimate.time) in times]
     got = {round(1e3 * estimate.time): estimate for estimate in rig.decoded}
     assert largest_difference([got[round(1e3 * e.time)] for e in both], both, end - 5.005, end - 1.005) < 0.5
+
+
+def test_a_recording_without_a_unit_of_the_model_is_refused_before_anything_is_decoded(model, tmp_path, capfd):
+    played = recording(2.0)
+    fewer = played.spikes["spikes"].select(["spikes0", "spikes1", "spikes3"])
+    path, decoded = tmp_path / "session.h5", tmp_path / "decoded.jsonl"
+    write_recording(Recording("other", {"spikes": fewer}, played.fields), path)
+    message = r"fitted on 4 channels \(spikes0, .*\), the stream has 3 \(spikes0, spikes1, spikes3\): it lacks spikes2"
+    with pytest.raises(InputError, match=message):
+        command("serve", model, "--from", f"file://{path}?speed=inf", "--to", f"file://{decoded}")
+    assert not decoded.exists() or not decoded.read_text()

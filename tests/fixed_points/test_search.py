@@ -6,10 +6,23 @@ import numpy as np
 import pytest
 from flax import nnx
 from oracles import known_maps as systems
+from scipy.optimize import brentq
 
 from neurodyn.errors import InputError
-from neurodyn.fixed_points import FixedPoints, SearchConfig, Status, find, find_more, find_rays, sample_starts, solver
-from neurodyn.fixed_points.merge import groups, outliers
+from neurodyn.fixed_points import (
+    FixedPoints,
+    PrecisionWarning,
+    SearchConfig,
+    Stability,
+    Status,
+    find,
+    find_more,
+    find_rays,
+    linearise,
+    sample_starts,
+    solver,
+)
+from neurodyn.fixed_points.merge import far_outside, groups, outliers
 from neurodyn.fixed_points.problem import make_problem
 from neurodyn.fixed_points.search import _second_try
 from neurodyn.fixed_points.solver import SMALLEST_BATCH, Descent, Limits, batches
@@ -151,6 +164,53 @@ def test_every_start_has_its_own_input():
     found = find(lambda h, b: 0.5 * h + b, systems.cloud(9, 3), offsets, input_axis=0)
     np.testing.assert_allclose(found.vectors[found.point_of], 2 * np.asarray(offsets), atol=1e-11)
     np.testing.assert_allclose(found.vectors, 2 * np.asarray(offsets)[found.source], atol=1e-11)
+
+
+def gain_step(h, x):
+    """Every unit for itself: h -> h/2 + tanh(x h)/2. Below x = 1 it rests at 0, above also where tanh(x h) = h."""
+    return 0.5 * h + 0.5 * jnp.tanh(x[0] * h)
+
+
+def test_a_state_that_rests_under_two_inputs_is_two_points():
+    inputs = jnp.asarray(np.repeat([[0.5], [2.0]], 60, axis=0))
+    found = find(gain_step, 0.3 * systems.cloud(120, 1), inputs, input_axis=0)
+    height = brentq(lambda h: np.tanh(2 * h) - h, 0.5, 1.0)
+    expected = {(0.5, 0.0), (2.0, 0.0), (2.0, height), (2.0, -height)}
+    given = np.asarray(inputs)[found.source].ravel()
+    points = list(zip(given, found.vectors.ravel(), strict=True))
+    assert set(found.status) == {Status.FIXED}
+    for x, state in expected:
+        assert sum(x == a and abs(state - b) < 1e-10 for a, b in points) == 1 or (x, state) == (2.0, 0.0)
+    assert len(points) <= len(expected)
+    np.testing.assert_array_equal(found.inputs.ravel(), given)
+    np.testing.assert_array_equal(np.asarray(inputs).ravel(), given[found.point_of])
+    origin = np.abs(found.vectors).max(axis=1) < 1e-8
+    slopes = 0.5 + 0.5 * given[origin]  # of the step at 0
+    linear = linearise(gain_step, found.states, inputs[found.source], input_axis=0, dt=1.0)
+    stable = [linear.stability[i] is Stability.ATTRACTOR for i in np.flatnonzero(origin)]
+    assert stable == (slopes < 1).tolist()
+
+
+def test_both_classes_of_an_origin_are_kept():
+    """The origin attracts at 0.5 and repels at 2, in all five units: starts beside it come to it under either input."""
+    inputs = jnp.asarray(np.repeat([[0.5], [2.0]], 40, axis=0))
+    found = find(gain_step, 0.05 * systems.cloud(80, 5), inputs, input_axis=0)
+    origin = np.flatnonzero(np.abs(found.vectors).max(axis=1) < 1e-8)
+    linear = linearise(gain_step, found.states, inputs[found.source], input_axis=0, dt=1.0)
+    kinds = {float(found.inputs[i, 0]): linear.stability[i] for i in origin}
+    assert kinds == {0.5: Stability.ATTRACTOR, 2.0: Stability.REPELLER}
+    assert found.starts[origin].sum() > 40
+
+
+def test_slow_points_and_the_origins_of_homogeneous_maps_are_told_apart_by_input():
+    inputs = jnp.asarray(np.repeat([-0.01, -0.02], 30))
+    ghosts = find(systems.saddle_node, systems.cloud(60, 2), inputs, input_axis=0).slow
+    assert sorted(set(ghosts.inputs.ravel().tolist())) == [-0.02, -0.01]
+    gains = jnp.asarray(np.repeat([0.5, 0.9], 10))
+    rays = find(lambda h, gain: gain * jnp.maximum(h, 0), systems.cloud(20, 3), gains, input_axis=0)
+    assert rays.homogeneous
+    assert sorted(rays.fixed.inputs.ravel().tolist()) == [0.5, 0.9]
+    assert rays.starts.sum() == 20
 
 
 CELLS = {
@@ -301,6 +361,39 @@ def test_deflation_finds_what_is_left():
         assert min(np.abs(point - known).max() for known in ([0, 0], [-(0.7**0.5), 0])) < 1e-10
 
 
+def test_deflation_keeps_away_from_the_points_of_its_own_input_alone():
+    starts = 0.05 * systems.cloud(40, 1)
+    first = find(gain_step, starts[:20], jnp.full((20, 1), 0.5), input_axis=0)  # the origin, under 0.5
+    np.testing.assert_allclose(first.vectors, [[0]], atol=1e-10)
+    both = jnp.asarray(np.repeat([[0.5], [0.4]], 20, axis=0))
+    more = find_more(gain_step, first, starts, both, input_axis=0)
+    np.testing.assert_allclose(more.vectors, [[0]], atol=1e-10)  # under 0.4 it is a new one
+    np.testing.assert_array_equal(more.inputs, [[0.4]])
+    with pytest.raises(InputError, match="inputs have 2 numbers per start, those of the points 1"):
+        find_more(gain_step, first, starts[:20], jnp.full((20, 2), 0.5), input_axis=0)
+
+
+def test_points_far_outside_of_the_starts_are_left_out_unless_asked_for():
+    """h rests at 0 and at 30; a wide deflation of the one drives starts beside it to the other."""
+
+    def step(h, _):
+        return h + h * (30 - h) / 100
+
+    starts = systems.cloud(60, 1)
+    assert float(jnp.abs(starts).max()) < 5
+    first = find(step, starts)
+    np.testing.assert_allclose(first.fixed.vectors, [[0]], atol=1e-9)
+    far = find_more(step, first, starts, radius=10.0, keep_far=True)
+    np.testing.assert_allclose(far.vectors, [[30]], rtol=1e-9)
+    assert len(find_more(step, first, starts, radius=10.0)) == 0
+    wide = find_more(step, first, 8 * starts, radius=10.0)  # with starts that go so far it is not outside of them
+    np.testing.assert_allclose(wide.vectors, [[30]], rtol=1e-9)
+    vectors = np.array([[2.9, 0.0], [3.1, 0.0], [0.0, -3.1], [4.1, 0.0]])
+    unit = np.array([[-1.0, 0.0], [1.0, 0.5]])
+    assert far_outside(vectors, unit, 0.0).tolist() == [False, True, True, True]
+    assert far_outside(vectors, unit, 3.0).tolist() == [False, False, False, True]
+
+
 def test_deflating_everything_leaves_nothing():
     found = find(systems.pitchfork, systems.cloud(100, 2, scale=2.0), 0.7)
     assert len(find_more(systems.pitchfork, found, systems.cloud(50, 2, seed=1), 0.7)) == 0
@@ -362,6 +455,27 @@ def test_progress_counts_to_the_end():
     find(systems.pitchfork, systems.cloud(30, 2), 0.7, progress=lambda done, count: seen.append((done, count)))
     assert seen[-1] == (30, 30)
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_map_of_states_of_any_size_is_differentiable(size, precision, request):
+    if precision == "float32":
+        request.getfixturevalue("float32")
+    starts = size * systems.cloud(20, 2)
+    unit = jnp.asarray(size, starts.dtype)
+    make_problem(lambda h, _: unit * jnp.tanh(1.5 * h / unit), starts, None, None)
+    with pytest.raises(InputError, match="not differentiable"):
+        make_problem(lambda h, _: jax.lax.stop_gradient(0.9 * h), starts, None, None)
+
+
+@pytest.mark.usefixtures("float32")
+def test_double_precision_that_is_not_to_be_had_is_announced():
+    starts = np.random.default_rng(0).normal(size=(5, 2))
+    with pytest.warns(PrecisionWarning, match=r"starts are float64, but JAX computes in float32"):
+        found = find(systems.pitchfork, starts, jnp.float32(0.7))
+    assert found.vectors.dtype == np.float32
+    find(systems.pitchfork, starts.astype(np.float32), jnp.float32(0.7))  # warnings are errors here
 
 
 def test_a_start_on_a_kink_is_no_bad_input():

@@ -30,6 +30,7 @@ from neurodyn.mechanism import (
     Verdict,
     collapse,
     find_kick_neurons,
+    hazards,
     intervention,
     kick_neurons,
     phase,
@@ -40,6 +41,7 @@ from neurodyn.mechanism import (
     sensitivity,
     subspaces,
 )
+from neurodyn.mechanism import activity as activity_module
 from neurodyn.mechanism.hazards import Outcomes
 
 RECORDING = RecordConfig(trials=48, steps=80, burn_in=20)
@@ -381,3 +383,40 @@ def test_one_pair_leaves_nothing_to_compare(on_the_ring):
     finding = subspaces.examine(on_the_ring[1], SUBSPACES, seed=0)
     assert finding.verdict is Verdict.UNDECIDED
     assert "nothing to compare" in finding.notes[0]
+
+
+# The level of the noise ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [0.25, 1.0, 4.0])
+def test_every_run_of_a_claim_has_the_level_of_the_recording(monkeypatch, level):
+    """Every noise that is drawn anywhere is seen here: none of it may have another standard deviation."""
+    drawn = []
+    draw = activity_module.draw_noise
+
+    def watched(network, steps, trials, given, key):
+        drawn.append(float(given))
+        return draw(network, steps, trials, given, key)
+
+    for module in (activity_module, collapse, hazards, residency, sensitivity):
+        monkeypatch.setattr(module, "draw_noise", watched)
+    network = linear(
+        np.zeros((3, 3)), np.eye(2, 3)
+    )  # a state is its last input, and the likeliest symbol its larger part
+    activity = record(network, RecordConfig(trials=24, steps=40, burn_in=5, level=level), seed=0)
+    assert activity.level == level
+    assert activity.states.std() == pytest.approx(level, rel=0.1)
+    bands = residency.measure(network, activity, RESIDENCY, seed=0)
+    sensitivity.examine(network, activity, bands, seed=0)
+    collapse.examine(network, activity, COLLAPSE, seed=0)
+    config = dataclasses.replace(KICKS, settled=1, permutations=10, random_sets=5, runs=32)
+    found = find_kick_neurons(network, activity, config, seed=0)
+    kick_neurons.examine(network, activity, config, kicks=found, untrained=network, seed=0)
+    starts = hazards.settled_starts(network, activity, 0, runs=16, horizon=50, settled=1, seed=0)
+    assert np.asarray(starts.noise).std() == pytest.approx(level, rel=0.1)
+    assert len(drawn) > 10
+    assert set(drawn) == {level}
+    other = activity_module.record(network, RecordConfig(trials=24, steps=40, burn_in=5), seed=0)
+    drawn.clear()
+    kick_neurons.examine(network, other, config, kicks=(), untrained=network, untrained_level=level, seed=0)
+    assert drawn[0] == level

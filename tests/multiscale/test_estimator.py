@@ -11,6 +11,7 @@ from oracles.small_decoder import fit_small, small_decoder
 
 from neurodyn.binning import MultimodalBatch
 from neurodyn.errors import InputError
+from neurodyn.evaluation import check_online
 from neurodyn.evaluation.metrics import correlation, r2
 from neurodyn.multiscale import MultiscaleDecoder, TrainingConfig, fitting, inference
 from neurodyn.training import save_checkpoint
@@ -344,6 +345,37 @@ def test_other_channels_modalities_or_bins_are_refused(decoder, lorenz_batch):
         decoder.transform(batch.with_modalities(["spikes"]))
     with pytest.raises(InputError, match=r"fitted on 0.01 s bins, the batch has 0.05 s bins"):
         decoder.score(replace(batch, width=0.05, time=5 * batch.time))
+
+
+def test_channels_modalities_and_target_go_by_label(decoder, lorenz_batch):
+    """Other orders, and channels the model was not fitted on in between: every result is that of the fitted order."""
+    batch, random = lorenz_batch[1], np.random.default_rng(0)
+    observations, observed, rows = {}, {}, []
+    for row in reversed(batch.modalities):
+        extra = random.poisson(1.0, (len(batch.time), 2)).astype(np.float32)
+        order = random.permutation(row.n_channels + 2)
+        observations[row.name] = np.concatenate([batch.observations[row.name], extra], axis=1)[:, order]
+        seen = np.concatenate([batch.observed[row.name], np.ones(extra.shape, bool)], axis=1)
+        observed[row.name] = seen[:, order]
+        rows.append(replace(row, channels=tuple(np.array([*row.channels, "new 1", "new 2"])[order].tolist())))
+    dims = [2, 0, 1]
+    moved = replace(
+        batch, observations=observations, observed=observed, modalities=tuple(rows), target=batch.target[:, dims],
+        target_names=tuple(batch.target_names[i] for i in dims),
+    )  # fmt: skip
+    for smoothed in (False, True):
+        xr.testing.assert_identical(
+            decoder.transform(moved, smoothed=smoothed), decoder.transform(batch, smoothed=smoothed)
+        )
+        xr.testing.assert_identical(
+            decoder.predict(moved, smoothed=smoothed), decoder.predict(batch, smoothed=smoothed)
+        )
+        xr.testing.assert_identical(decoder.score(moved, smoothed=smoothed), decoder.score(batch, smoothed=smoothed))
+    one, other = (check_online(decoder, b, max_bins=60) for b in (moved, batch))
+    assert (one.latent_difference, one.target_difference) == (other.latent_difference, other.target_difference)
+    assert one.latent_difference < 1e-10
+    with pytest.raises(InputError, match=r"the target was fitted on 3 dimensions \(.*\), the batch has 3 \(.*other"):
+        decoder.score(replace(batch, target_names=(*batch.target_names[:2], "other")))
 
 
 def test_smoothing_the_future_is_refused(decoder, lorenz_batch):

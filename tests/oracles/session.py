@@ -71,12 +71,16 @@ class Faulty:
 
 
 def recording(seconds: float, seed: int = 0) -> Recording:
-    """Four units and three field channels from the first to the last moment, on a clock that begins at 0."""
+    """Four units and three field channels from the first to the last moment, on a clock that begins at 0.
+
+    They are called as the small decoder's: a session finds them by their labels.
+    """
     random = np.random.default_rng(seed)
     spikes = tuple(np.sort(random.uniform(0, seconds, random.poisson(30 * seconds))) for _ in range(4))
     steps = random.normal(size=(round(seconds * FIELD_RATE), 3))
-    field = Signal("lfp", np.cumsum(steps, 0) * 0.1 % 3 - 1.5, rate=FIELD_RATE)
-    return Recording("made", {"spikes": SpikeTrains("spikes", spikes, ("a", "b", "c", "d"))}, {"lfp": field})
+    channels, units = (tuple(f"{name}{i}" for i in range(n)) for name, n in (("field", 3), ("spikes", 4)))
+    field = Signal("lfp", np.cumsum(steps, 0) * 0.1 % 3 - 1.5, rate=FIELD_RATE, channels=channels)
+    return Recording("made", {"spikes": SpikeTrains("spikes", spikes, units)}, {"lfp": field})
 
 
 class Session:

@@ -16,12 +16,13 @@ def samples(name: str = "field", start: float = 1.0, n: int = 5, channels: int =
     """Samples at 1 kHz that no other chunk has, one of them missing."""
     values = start + np.arange(n * channels, dtype=float).reshape(n, channels)
     values[0, -1] = np.nan
-    return Chunk(name, start + np.arange(n) / 1000, values)
+    return Chunk(name, start + np.arange(n) / 1000, values, labels=tuple("αbcdefgh"[:channels]))
 
 
 def spikes(name: str = "spikes", start: float = 1.0, units: tuple[int, ...] = (2, 0, 2)) -> Chunk:
     """A spike per millisecond, and then nothing up to ten."""
-    return Chunk(name, start + np.arange(len(units)) / 1000, np.array(units, np.int32), Kind.SPIKES, start + 0.01)
+    times = start + np.arange(len(units)) / 1000
+    return Chunk(name, times, np.array(units, np.int32), Kind.SPIKES, start + 0.01, ("3", "7", "15"))
 
 
 def paused(name: str = "spikes", start: float = 1.0) -> Chunk:
@@ -66,7 +67,7 @@ def joined(chunks: list[Chunk], name: str) -> Chunk:
     assert own, f"nothing of '{name}' has come"
     times, values = (np.concatenate([getattr(chunk, part) for chunk in own]) for part in ("times", "values"))
     pauses = tuple(pause for chunk in own for pause in chunk.unrecorded)
-    return Chunk(name, times, values, own[0].kind, own[-1].until, unrecorded=pauses)
+    return Chunk(name, times, values, own[0].kind, own[-1].until, own[0].labels, unrecorded=pauses)
 
 
 def count(name: str, n: int) -> Callable[[list[Chunk]], bool]:
@@ -76,7 +77,7 @@ def count(name: str, n: int) -> Callable[[list[Chunk]], bool]:
 
 def same(got: Chunk, sent: Chunk) -> None:
     """Assert that a chunk has arrived as it was sent."""
-    assert (got.name, got.kind, got.until) == (sent.name, sent.kind, sent.until)
+    assert (got.name, got.kind, got.until, got.labels) == (sent.name, sent.kind, sent.until, sent.labels)
     assert sorted(got.unrecorded) == sorted(sent.unrecorded)
     np.testing.assert_array_equal(got.times, sent.times)
     np.testing.assert_array_equal(got.values, sent.values)

@@ -106,6 +106,18 @@ def test_a_unit_that_is_missing_does_not_take_the_others_along():
     assert found[1, 2] == 1
 
 
+def test_pauses_follow_the_labels_of_their_units():
+    """The model's units b and a, played a stream of a, x and b in which x and b were not recorded for a bin each."""
+    binner = StreamingBinner([SpikeInput("spikes", 2, labels=("b", "a"))], WIDTH, start=0.0)
+    pauses = [(1, 0.0, 0.01), (2, 0.01, 0.02), (-1, 0.02, 0.03), (7, 0.03, 0.04)]
+    times, units = np.array([0.005]), np.array([0])
+    binner.push_spikes("spikes", times, units, until=0.05, labels=("a", "x", "b"), unrecorded=pauses)
+    found = rows(binner.ready(0.05), "spikes", 2)
+    expected = np.array([[0, 1], [np.nan, 0], [np.nan, np.nan], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(found, expected)
+    assert [event.kind for event in binner.log].count(Kind.BAD_INPUT) == 1  # of a unit that the stream does not have
+
+
 @pytest.mark.parametrize("wrong", [(3, 0.0, 1.0), (-2, 0.0, 1.0), (0, 1.0, 0.0), (0, np.nan, 1.0), (0, 0.0, np.inf)])
 def test_pauses_that_make_no_sense_are_in_the_log_and_nowhere_else(wrong):
     binner = StreamingBinner([SpikeInput("spikes", 3)], WIDTH, start=0.0)

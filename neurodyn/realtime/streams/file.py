@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.realtime.labels import labelled
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
 from neurodyn.recording import BinnedCounts, Recording, SpikeTrains, TimeSupport, silent_ends, without_invalid_times
@@ -64,7 +65,7 @@ class _Track:
 
     Parameters
     ----------
-    name, kind, times, values
+    name, kind, times, values, labels
         As of a `Chunk`.
     pauses
         Of spikes, when units were not recorded.
@@ -76,6 +77,7 @@ class _Track:
     kind: Kind
     times: Float64[np.ndarray, " samples"]
     values: Shaped[np.ndarray, "samples *channels"]
+    labels: tuple[str, ...]
     pauses: "_Pauses | None" = None
     silent: tuple[float, float] = (-math.inf, math.inf)
 
@@ -89,6 +91,7 @@ class _Track:
             self.values[first:last],
             self.kind,
             stop + offset if known else None,
+            self.labels,
             unrecorded=() if self.pauses is None else self.pauses.between(start, stop, offset),
         )
 
@@ -175,7 +178,10 @@ class FileReplay:
 
     def first_chunks(self) -> list[Chunk]:
         """One empty chunk per stream: what will come, before it does."""
-        return [Chunk(track.name, track.times[:0], track.values[:0], track.kind) for track in self._tracks]
+        return [
+            Chunk(track.name, track.times[:0], track.values[:0], track.kind, labels=track.labels)
+            for track in self._tracks
+        ]
 
     def read(self, timeout: float) -> list[Chunk]:
         """Return what is due by now; the first read starts the clock.
@@ -276,7 +282,8 @@ def _tracks(recording: Recording, names: Mapping[str, str]) -> list[_Track]:
             tracks.append(_counts_track(name, recording.counts[item]))
         elif item in recording.fields:
             signal = recording.fields[item]
-            tracks.append(_Track(name, Kind.SAMPLES, np.asarray(signal.times, np.float64), np.asarray(signal.values)))
+            times, values = np.asarray(signal.times, np.float64), np.asarray(signal.values)
+            tracks.append(_Track(name, Kind.SAMPLES, times, labelled(values, signal.channels), signal.channels))
         else:
             recording.check_usable(item)
             raise unknown_name("units or field", item, {*recording.spikes, *recording.counts, *recording.fields})
@@ -291,7 +298,15 @@ def _spike_track(name: str, recording: Recording, trains: SpikeTrains) -> _Track
     units = np.repeat(np.arange(trains.n_units, dtype=np.int32), [train.size for train in trains.times])
     order = np.argsort(times, kind="stable")
     pauses = None if trains.support is None else _Pauses(trains.unit_supports)
-    return _Track(name, Kind.SPIKES, times[order], units[order], pauses, silent_ends(recording, trains))
+    return _Track(
+        name,
+        Kind.SPIKES,
+        times[order],
+        labelled(units[order], trains.units),
+        trains.units,
+        pauses,
+        silent_ends(recording, trains),
+    )
 
 
 def _counts_track(name: str, counts: BinnedCounts) -> _Track:
@@ -302,4 +317,5 @@ def _counts_track(name: str, counts: BinnedCounts) -> _Track:
     times = np.repeat(begins[:-1] + 0.5 * counts.width, number.sum(axis=1))
     units = np.repeat(np.tile(np.arange(counts.n_units, dtype=np.int32), counts.n_bins), number.ravel())
     known = [TimeSupport(begins[:-1][~column], begins[1:][~column]) for column in missing.T]
-    return _Track(name, Kind.SPIKES, times, units, _Pauses(shared(known)) if missing.any() else None)
+    pauses = _Pauses(shared(known)) if missing.any() else None
+    return _Track(name, Kind.SPIKES, times, labelled(units, counts.units), counts.units, pauses)

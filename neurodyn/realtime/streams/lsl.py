@@ -21,6 +21,10 @@ UNRECORDED = -2
 both are less by 2 (r + 1)."""
 BUFFER_SECONDS = 60
 """Seconds of data a reader may be behind before liblsl drops the oldest."""
+DESCRIBED_WITHIN = 1.0
+"""Seconds that a stream that has appeared is given to describe itself; its labels are in that."""
+CHANNELS, UNITS = "channels", "units"
+"""Parts of a description (as XDF has it) with the labels of channels; of spikes, whose only channel is the unit."""
 DECODED = "decoded"
 """Type of a stream of estimates; a source does not read those."""
 
@@ -71,6 +75,7 @@ class LslSource:
         self._names: dict[str, str] = {}
         self._offset: dict[str, float] = {}
         self._begun: dict[str, dict[int, float]] = {}  # begins of stretches not recorded, whose ends have not come
+        self._labels: dict[str, tuple[str, ...] | None] = {}
         self._pace = Pace()
         self._next_search = 0.0
 
@@ -115,7 +120,23 @@ class LslSource:
         self._offset[identity] = 0.0 if local else inlet.time_correction(timeout=1.0)
         self._kinds[identity] = Kind.SPIKES if info.type() == Kind.SPIKES.value else Kind.SAMPLES
         self._names[identity] = info.name().removeprefix(self._prefix)
+        self._labels[identity] = self._read_labels(inlet)
         self._inlets[identity] = inlet
+
+    def _read_labels(self, inlet: Any) -> tuple[str, ...] | None:
+        """Labels of the channels, or of the units, in the stream's description; None if it has none."""
+        try:
+            description = inlet.info(timeout=DESCRIBED_WITHIN).desc()
+        except (self._pylsl.util.TimeoutError, self._pylsl.util.LostError):
+            return None
+        for group, one in ((UNITS, "unit"), (CHANNELS, "channel")):
+            labels, child = [], description.child(group).child(one)
+            while not child.empty():
+                labels.append(child.child_value("label"))
+                child = child.next_sibling(one)
+            if labels and all(labels):
+                return tuple(labels)
+        return None
 
     def _pull(self, identity: str, timeout: float) -> Chunk | None:
         inlet = self._inlets[identity]
@@ -127,15 +148,15 @@ class LslSource:
         if not len(stamps):
             return None
         times = np.asarray(stamps, np.float64) + self._offset[identity]
-        name = self._names[identity]
+        name, labels = self._names[identity], self._labels[identity]
         if self._kinds[identity] is Kind.SAMPLES:
-            return Chunk(name, times, np.asarray(values))
+            return Chunk(name, times, np.asarray(values), labels=labels)
         units = np.asarray(values)[:, 0]
         fired, marks = units >= 0, units <= UNRECORDED
         begun = self._begun.setdefault(identity, {})
         unrecorded = _stretches(units[marks], times[marks], begun) if marks.any() else ()
         until = float(times.max())
-        return Chunk(name, times[fired], units[fired], Kind.SPIKES, until, unrecorded=unrecorded)
+        return Chunk(name, times[fired], units[fired], Kind.SPIKES, until, labels, unrecorded=unrecorded)
 
 
 class LslSink:
@@ -159,7 +180,7 @@ class LslSink:
         spikes = chunk.kind is Kind.SPIKES
         channels = 1 if spikes else chunk.values.shape[1]
         form = self._pylsl.cf_int32 if spikes else self._pylsl.cf_double64
-        self._outlet(chunk.name, chunk.kind.value, channels, form)
+        self._outlet(chunk.name, chunk.kind.value, channels, form, chunk.labels)
 
     def wait(self, timeout: float) -> bool:
         """Wait until every outlet has a reader, at most ``timeout`` seconds; whether they have."""
@@ -181,10 +202,14 @@ class LslSink:
         """Close the outlets."""
         self._outlets.clear()
 
-    def _outlet(self, name: str, kind: str, channels: int, form: int) -> Any:
+    def _outlet(self, name: str, kind: str, channels: int, form: int, labels: tuple[str, ...] | None = None) -> Any:
         if name not in self._outlets:
             # No source id: a reader is to take a restarted outlet for the new stream that it is.
             info = self._pylsl.StreamInfo(f"{self._name}:{name}", kind, channels, 0.0, form, "")
+            group, one = (UNITS, "unit") if kind == Kind.SPIKES.value else (CHANNELS, "channel")
+            part = info.desc().append_child(group) if labels else None
+            for label in labels or ():
+                part.append_child(one).append_child_value("label", label)
             self._outlets[name] = self._pylsl.StreamOutlet(info, 0, BUFFER_SECONDS)
         return self._outlets[name]
 

@@ -45,6 +45,10 @@ class MergedSource:
         self._pace = Pace()
         self._bad: InputError | None = None
 
+    def first_chunks(self) -> list[Chunk]:
+        """One empty chunk per stream, of those sources that know ahead what will come."""
+        return [chunk for source in self._sources.values() for chunk in announced(source)]
+
     def read(self, timeout: float) -> list[Chunk]:
         """Wait for the fastest source, then take what the others have.
 
@@ -84,3 +88,9 @@ class MergedSource:
         except InputError as error:
             self._bad = error
         return []
+
+
+def announced(source: Source) -> list[Chunk]:
+    """Empty chunks with the names and labels of what a source will give, where it knows that ahead (a file does)."""
+    first = getattr(source, "first_chunks", None)
+    return [] if first is None else first()

@@ -35,6 +35,9 @@ class Chunk:
     until
         Seconds up to which the source has now sent everything, where it says so: the silence of neurons is told from
         that of a broken cable at once. None for the time of the last sample or spike.
+    labels
+        Of the channels, or of the units row by row, where the source knows them: a model finds its own by label. None
+        for a source that does not know them; the order then has to be the model's.
     unrecorded
         Of spikes: stretches in which a unit was not recorded, so that bins that touch one are missing and not zero: row
         of the unit (-1 for all units), start and stop in seconds.
@@ -50,6 +53,7 @@ class Chunk:
     values: Shaped[np.ndarray, "samples *channels"]
     kind: Kind = Kind.SAMPLES
     until: float | None = None
+    labels: tuple[str, ...] | None = None
     unrecorded: tuple[tuple[int, float, float], ...] = ()
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.pace import Pace
 from neurodyn.realtime.streams.protocol import Chunk, Kind
@@ -31,8 +32,8 @@ class RedisSource:
     """All streams whose key is ``prefix:modality``, those that appear later included.
 
     An entry has ``ts`` (uint64 nanoseconds of the monotonic clock, 8 bytes) and ``samples`` (raw bytes). What we write
-    also says its ``format`` and the time of every sample in ``times``; an entry without (from a BRAND node) is one
-    sample of ``dtype``, its channels all there is, its time ``ts``.
+    also says its ``format``, the time of every sample in ``times``, and its ``labels`` where they are known; an entry
+    without (from a BRAND node) is one sample of ``dtype``, its channels all there is, its time ``ts``.
 
     Parameters
     ----------
@@ -121,12 +122,13 @@ class RedisSource:
             values = flat if kind is Kind.SPIKES else flat.reshape(len(times), -1)
             until = None if described.get("until") is None else float(described["until"])
             unrecorded = unrecorded_of(described)
+            labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"Redis stream '{key.decode()}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
                 f"got {sorted(field.decode() for field in fields)}"
             ) from error
-        return Chunk(name, times, values, kind, until, unrecorded=unrecorded)
+        return Chunk(name, times, values, kind, until, labels, unrecorded)
 
 
 class RedisSink:
@@ -173,7 +175,9 @@ def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
     described = {"kind": chunk.kind.value, "dtype": chunk.values.dtype.name, "until": chunk.until}
     if chunk.unrecorded:
         described["unrecorded"] = chunk.unrecorded
+    labels = {} if chunk.labels is None else {"labels": to_bytes(chunk.labels)}
     return {
+        **labels,
         "ts": _nanoseconds(last),
         "sync": json.dumps({chunk.name: last}),
         "samples": values.tobytes(),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError
+from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, Kind
 
@@ -40,7 +41,10 @@ def encode(item: LiveEstimate | Chunk, *, rates: bool = False) -> list[bytes]:
         header = {"name": item.name, "kind": item.kind.value, "until": item.until}
         if item.unrecorded:
             header["unrecorded"] = item.unrecorded
-        return _pack(f"{item.kind.value}/{item.name}".encode(), header, {"times": item.times, "values": item.values})
+        arrays = {"times": item.times, "values": item.values}
+        if item.labels is not None:
+            arrays["labels"] = np.frombuffer(to_bytes(item.labels), np.uint8)
+        return _pack(f"{item.kind.value}/{item.name}".encode(), header, arrays)
     header = {"time": item.time, "seen": list(item.seen), "microseconds": item.microseconds}
     return _pack(ESTIMATE, header, estimate_arrays(item, rates=rates))
 
@@ -56,15 +60,9 @@ def decode_chunk(parts: Sequence[bytes]) -> Chunk:
     header, arrays = unpack(parts)
     try:
         times, values = arrays["times"].astype(np.float64, copy=False), arrays["values"]
-        until = header.get("until")
-        return Chunk(
-            str(header["name"]),
-            times,
-            values,
-            Kind(header["kind"]),
-            None if until is None else float(until),
-            unrecorded=unrecorded_of(header),
-        )
+        until = None if header.get("until") is None else float(header["until"])
+        labels = from_bytes(arrays["labels"].tobytes()) if "labels" in arrays else None
+        return Chunk(str(header["name"]), times, values, Kind(header["kind"]), until, labels, unrecorded_of(header))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"expected a message with times and values of spikes or samples, got {header}") from error
 

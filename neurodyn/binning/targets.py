@@ -6,6 +6,7 @@ target is the truth a decoder is fitted to and scored on, never its input.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy
@@ -51,12 +52,12 @@ class TargetOptions:
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """Target dimensions on a regular clock of their own.
+    """Target dimensions on a regular clock of their own, which stands still in long pauses of the recording.
 
     Parameters
     ----------
     times
-        (steps,) seconds, regular.
+        (steps,) seconds, multiples of the first step.
     values
         (steps, dims).
     valid
@@ -295,10 +296,44 @@ def _regular(
         raise InputError(f"behaviour series '{signal.name}' has {seen.sum()} samples that are not NaN")
     times, known = signal.times[seen], values[seen].astype(np.float64)
     period = 1.0 / signal.typical_rate
-    steps = max(2, round((times[-1] - times[0]) / period) + 1)
-    clock = times[0] + period * np.arange(steps)
+    clock = _clock(signal.name, times, period, options)
     columns = [np.interp(clock, times, column) for column in known.T]
     return Track(clock, np.stack(columns, axis=1), ~_in_long_gap(clock, times, options.max_gap, period), names)
+
+
+MOST_STEPS = 2**27
+"""Most steps of the clock of a target: 1 GiB for each of its dimensions."""
+_TRUNCATE = 4.0
+"""Standard deviations at which the Gaussian ends."""
+
+
+def _clock(
+    name: str, times: Float64[np.ndarray, " samples"], period: float, options: TargetOptions
+) -> Float64[np.ndarray, " steps"]:
+    """Multiples of the period from the first sample to the last, without those deep inside pauses of the recording.
+
+    No value is known in a pause, and what lies further from its ends than the smoothing reaches changes none: the work
+    grows with the samples and not with the hours between them.
+
+    Raises
+    ------
+    InputError
+        When the stamps are so irregular that the clock would have more than `MOST_STEPS` steps.
+    """
+    reach = options.max_gap + (_TRUNCATE + 1) * options.smoothing + 2 * period
+    pauses = np.flatnonzero(np.diff(times) > 2 * reach + 2 * period)
+    since = times - times[0]
+    first = np.concatenate([[0], np.floor((since[pauses + 1] - reach) / period)]).astype(np.int64)
+    past = np.concatenate([np.ceil((since[pauses] + reach) / period), [max(1, round(since[-1] / period)) + 1]])
+    past = past.astype(np.int64)
+    total = int((past - first).sum())
+    if total > MOST_STEPS:
+        raise InputError(
+            f"behaviour series '{name}' has {len(times):,} samples at {1 / period:.4g} Hz that would need {total:,} steps "
+            "of an even clock: its stamps are too irregular; resample it, or stamp samples with the time they were taken"
+        )
+    steps = [np.arange(a, b) for a, b in zip(first.tolist(), past.tolist(), strict=True)]
+    return times[0] + period * np.concatenate(steps)
 
 
 def _in_long_gap(
@@ -317,7 +352,8 @@ def _smoothed(track: Track, options: TargetOptions) -> Track:
         return track
     steps = options.smoothing / (track.times[1] - track.times[0])
     weight = track.valid.astype(np.float64)
-    total = scipy.ndimage.gaussian_filter1d(track.values * weight[:, None], steps, axis=0, mode="constant")
-    share = scipy.ndimage.gaussian_filter1d(weight, steps, mode="constant")
+    options_of_filter: dict[str, Any] = {"mode": "constant", "truncate": _TRUNCATE}
+    total = scipy.ndimage.gaussian_filter1d(track.values * weight[:, None], steps, axis=0, **options_of_filter)
+    share = scipy.ndimage.gaussian_filter1d(weight, steps, **options_of_filter)
     values = np.where(track.valid[:, None], total / np.where(share > 0, share, 1.0)[:, None], track.values)
     return Track(track.times, values, track.valid, track.names)

@@ -205,7 +205,8 @@ def _rate(item: ItemSummary) -> str:
         return f"{low:.2g} to {high:.2g}"
     if item.rate is None:
         return ""
-    return f"{item.rate:.6g}" if item.regular else f"{item.rate:.4g} irregular"
+    gaps = f", {item.gaps:,} gap{'s' * (item.gaps > 1)}" if item.gaps else ""
+    return (f"{item.rate:.6g}" if item.regular else f"{item.rate:.4g} irregular") + gaps
 
 
 def _time(item: ItemSummary) -> str:

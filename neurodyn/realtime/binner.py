@@ -18,6 +18,7 @@ from neurodyn.recording.edges import cut, first_edge
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
 
 NOT_A_UNIT = -2
+"""Number of a unit that nobody has; -1 stands for all units."""
 KEPT = 1000
 """Events that wait for the next bin; more are in the log only."""
 

@@ -12,6 +12,8 @@ from neurodyn.errors import InputError, NeurodynError, unknown_name
 from neurodyn.realtime.binner import FieldInput, SpikeInput
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Source
+from neurodyn.recording.checks import MOST_GROUPED
+from neurodyn.recording.clocks import fit_clock
 
 _BAND = re.compile(r"^(?P<channel>.*) (?P<low>[\d.e+-]+)-(?P<high>[\d.e+-]+) Hz$")
 ENOUGH = 20
@@ -81,14 +83,14 @@ def learn_rates(
     Returns
     -------
     rates
-        Per name: one over the median step between samples.
+        Per name: the one that fits the stamps best (`neurodyn.recording.clocks`).
     chunks
         What was read meanwhile, not to be lost.
 
     Raises
     ------
     InputError
-        If a stream stays silent.
+        If a stream stays silent, or its stamps are too uneven to tell.
     """
     times: dict[str, list[np.ndarray]] = {name: [] for name in names}
     chunks: list[Chunk] = []
@@ -151,7 +153,14 @@ def _bands(row: Modality) -> tuple[tuple[str, ...], BandPower | None]:
 def _rate(name: str, parts: list[np.ndarray], chunks: Sequence[Chunk], timeout: float) -> float:
     times = np.unique(np.concatenate([np.zeros(0), *parts]))
     if len(times) >= ENOUGH:
-        return float(1.0 / np.median(np.diff(times)))
+        clock, usual = fit_clock(times), float(np.median(np.diff(times)))
+        # Uneven by jitter is even enough in the mean; groups of stamps tell when packets came and nothing of the rate.
+        if not clock.even and usual * MOST_GROUPED < clock.period:
+            raise InputError(
+                f"the stamps of '{name}' are too uneven to tell its rate (most steps are {usual:.2g} s or less, the mean "
+                f"is {clock.period:.2g} s): say  --rate {name}=HZ"
+            )
+        return clock.rate
     heard = {chunk.name for chunk in chunks}
     if heard and name not in heard:
         error = unknown_name("stream", name, heard)

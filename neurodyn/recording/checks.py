@@ -14,6 +14,8 @@ MOST_APART = 20.0
 """Spikes over a time this many times longer, or shorter, than any signal have another unit of time."""
 MOST_OUTSIDE = 0.01
 """Share of the spikes that may lie outside of the time in which units were recorded."""
+MOST_GROUPED = 5.0
+"""Samples whose usual step is this many times shorter than the mean one were stamped in groups."""
 MOST_CHANNELS = 10
 """Channels per sample from which on axes were most likely swapped."""
 
@@ -40,6 +42,7 @@ def doubts(recording: Recording) -> list[str]:
     found += [_span_doubt(trains, signals) for trains in recording.spikes.values()]
     found += [_support_doubt(trains) for trains in recording.spikes.values()]
     found += [_axes_doubt(signal) for signal in signals]
+    found += [_stamps_doubt(signal) for signal in signals]
     return [doubt for doubt in found if doubt]
 
 
@@ -82,6 +85,19 @@ def _support_doubt(trains: SpikeTrains) -> str:
     return (
         f"{outside} of {trains.n_spikes} spikes of '{trains.name}' lie outside of the time support and are not counted:"
         " are its times in seconds?"
+    )
+
+
+def _stamps_doubt(signal: Signal) -> str:
+    if signal.timestamps is None or signal.clock.even:
+        return ""
+    usual = float(np.median(np.diff(signal.timestamps)))
+    if usual * MOST_GROUPED > signal.clock.period:
+        return ""
+    return (
+        f"samples of '{signal.name}' are stamped in groups (most steps are {usual:.2g} s or less, the mean is "
+        f"{signal.clock.period:.2g} s): are these the times of arrival? They are taken for samples at "
+        f"{signal.typical_rate:.4g} Hz; give a rate if the clock was even"
     )
 
 

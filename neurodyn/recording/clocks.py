@@ -94,7 +94,7 @@ def _even(
     # Rounded stamps lie up to half their precision from the line. Any would, if they were as coarse as the steps.
     regular = spread <= max(rounding, 0.6 * blur if blur < period else 0.0)
     if regular:
-        period = _roundest(period, rounding + 0.05 * spread, int(_stretches(gap)[1].max()))
+        period = _roundest(period, 0.25 * rounding + 0.05 * spread, float(stamps[-1] - stamps[0]))
     near = steps[~gap]
     longest = max(1.5 * period, float(near.max()))
     return Clock(1.0 / period, True, regular, int(gap.sum()), longest, _quantile(np.abs(near - period), 0.99))
@@ -171,13 +171,13 @@ def _line(stamps: Float64[np.ndarray, " samples"], gap: Bool[np.ndarray, " steps
     return period, float(np.abs(since, out=since).max())
 
 
-def _roundest(period: float, drift: float, samples: int) -> float:
+def _roundest(period: float, drift: float, seconds: float) -> float:
     """Period of the rate of fewest digits that fits as well: 1000 Hz, and not 1000.0000003.
 
-    Over half of so many samples the two may drift apart by so many seconds.
+    From the middle to the ends of so many seconds the two may drift apart by `drift` seconds.
     """
     for digits in range(1, 16):
         rounded = 1.0 / float(f"{1.0 / period:.{digits}g}")
-        if 0.5 * samples * abs(rounded - period) <= drift:
+        if 0.5 * seconds * abs(rounded / period - 1.0) <= drift:
             return rounded
     return period

@@ -40,9 +40,10 @@ class ItemSummary:
     start, stop
         First and last time in seconds; NaN if the item is empty.
     rate
-        Sampling rate in Hz, from the median step of timestamps, or bins per second; None for spikes and intervals.
+        Sampling rate in Hz, of timestamps the one that fits best, or bins per second; None for spikes and intervals.
     regular
-        Whether samples come at a fixed rate; None for spikes and intervals.
+        Whether samples come at a fixed rate between gaps, as far as the stamps are precise; None for spikes and
+        intervals.
     firing_rates
         Lowest, median and highest mean rate of a unit in Hz, over the time in which it was recorded
         (`neurodyn.recording.spike_supports`); None for signals and intervals, and if no unit was recorded.
@@ -53,6 +54,8 @@ class ItemSummary:
     notes
         Names of the channels, labels of the intervals, or what is known of the units, shortened; of units first for
         how long they were recorded, if the file states that.
+    gaps
+        Number of gaps in the timestamps; None for spikes and intervals.
     """
 
     name: str
@@ -67,6 +70,7 @@ class ItemSummary:
     missing: float | None = None
     unit: str = ""
     notes: str = ""
+    gaps: int | None = None
 
 
 def describe(recording: Recording) -> list[ItemSummary]:
@@ -159,7 +163,8 @@ def _signal(signal: Signal, kind: Kind) -> ItemSummary:
         start=signal.start if signal.n_samples else float("nan"),
         stop=signal.stop if signal.n_samples else float("nan"),
         rate=signal.typical_rate,
-        regular=signal.rate is not None,
+        regular=signal.clock.regular,
+        gaps=signal.clock.gaps,
         missing=_missing(signal),
         unit=signal.unit,
         notes=_shortened(signal.channels),

@@ -25,7 +25,8 @@ from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.left_out import Choices, build_items
 from neurodyn.recording.paths import Many, resolve, shape_of
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
-from neurodyn.recording.values import in_memory, labels, matrix, number, vector
+from neurodyn.recording.support import TimeSupport
+from neurodyn.recording.values import in_memory, labels, matrix, number, support, vector
 
 TRIALS = "trials"
 """Name of the table of trials that a layout gives rise to."""
@@ -215,7 +216,17 @@ class _Described:
             units, attributes = self._unit_names(row, ("0",)), {}
         rate = self._number(row.rate, "rate") if row.time_unit == "samples" else None
         seconds = [_in_seconds(train, row.time_unit, rate, row.variable) for train in times]
-        return chosen_units(row.name, seconds, units, attributes, self._choices)
+        return chosen_units(row.name, seconds, units, attributes, self._choices, self._support(row))
+
+    def _support(self, row: SpikesLayout) -> TimeSupport | tuple[TimeSupport, ...] | None:
+        """When units were recorded: what the layout says, or the trials where spikes come in those."""
+        if row.support:
+            rate = self._number(row.rate, "rate") if row.time_unit == "samples" else None
+            per_second = TIME_UNITS[row.time_unit] or rate or 1.0
+            return support(self._find(row.support), row.support, per_second)
+        if self._layout.trials and row.variable.startswith(self._layout.trials + "."):
+            return TimeSupport(self._placed.starts, self._placed.starts + self._placed.durations)
+        return None
 
     def _unit_names(self, row: SpikesLayout, given: Sequence[str]) -> tuple[str, ...]:
         names = labels(self._find(row.channels), row.channels) if row.channels else tuple(given)

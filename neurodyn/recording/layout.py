@@ -87,6 +87,10 @@ class SpikesLayout:
         Path of a list of channel names, one per row of a cell array, or of unit names; rows are numbered without it.
     unsorted
         Whether the first column of a channels x units cell array (what sorting left over) is kept.
+    support
+        Path of the time in which units were recorded, in the unit of the times: a matrix of starts and stops (n x 2)
+        for all units, or a cell array of one per unit with spikes.  Spikes in trials were recorded in the trials
+        without it.
     """
 
     variable: str
@@ -96,6 +100,7 @@ class SpikesLayout:
     rate: float | str | None = None
     channels: str = ""
     unsorted: bool = True
+    support: str = ""
 
 
 @dataclass(frozen=True)
@@ -351,7 +356,7 @@ _CHECKS: dict[type, dict[str, tuple[Callable[[Any], bool], str]]] = {
     },
     SpikesLayout: {
         "variable": _TEXT, "name": _TEXT, "cluster": _TEXT, "time_unit": _one_of(*TIME_UNITS), "rate": _RATE,
-        "channels": _TEXT, "unsorted": _TRUTH,
+        "channels": _TEXT, "unsorted": _TRUTH, "support": _TEXT,
     },
     CountsLayout: {
         "variable": _PATHS, "name": _TEXT, "width": _RATE, "time": _TEXT, "time_unit": _one_of("s", "ms", "us"),

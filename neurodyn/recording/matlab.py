@@ -23,11 +23,11 @@ from neurodyn.recording.left_out import Choices, Repeated, build_items
 from neurodyn.recording.matlab_file import cell_array, load_variables
 from neurodyn.recording.names import file_name
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
-from neurodyn.recording.support import TimeSupport
 from neurodyn.recording.values import cells as _cells
 from neurodyn.recording.values import in_memory as _in_memory
 from neurodyn.recording.values import matrix as _matrix
 from neurodyn.recording.values import number as _number
+from neurodyn.recording.values import support as _support
 from neurodyn.recording.values import text as _text
 from neurodyn.recording.values import texts as _texts
 from neurodyn.recording.values import vector as _vector
@@ -163,16 +163,6 @@ def _columns(value: Any, what: str) -> dict[str, np.ndarray]:
         is_text = isinstance(values, np.ndarray) and values.dtype == object
         columns[key] = np.array(_texts(values, key), dtype=str) if is_text else _vector(values, key)
     return columns
-
-
-def _support(value: Any, what: str) -> TimeSupport | tuple[TimeSupport, ...] | None:
-    """Starts and stops for all units, or a cell of them per unit; nothing where nothing is stated, as in version 1."""
-    if value is None or (isinstance(value, np.ndarray) and value.size == 0):
-        return None
-    if isinstance(value, list) or value.dtype == object:
-        cells = value if isinstance(value, list) else _cells(value, what)
-        return tuple(TimeSupport.of(_matrix(cell, what, columns=2)) for cell in cells)
-    return TimeSupport.of(_matrix(value, what))
 
 
 def _counts(name: str, row: _Tree, choices: Choices) -> BinnedCounts:

@@ -8,6 +8,7 @@ import numpy as np
 from neurodyn.errors import InputError
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.paths import Many, shape_of
+from neurodyn.recording.support import TimeSupport
 
 
 def in_memory(value: Any) -> Any:
@@ -100,6 +101,32 @@ def texts(value: Any, what: str) -> tuple[str, ...]:
         return (value,)
     items = value if isinstance(value, list) else cells(value, what)
     return tuple(text(item, what) for item in items)
+
+
+def support(value: Any, what: str, per_second: float = 1.0) -> TimeSupport | tuple[TimeSupport, ...] | None:
+    """Time support from starts and stops for all units, or a cell array of them per unit; None if there is nothing.
+
+    Parameters
+    ----------
+    value
+        Matrix of (stretches x 2), or cells with one per unit; an empty matrix states nothing.
+    what
+        What to call it in messages.
+    per_second
+        Units of the numbers in a second.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    value = in_memory(value)
+    if value is None or (isinstance(value, np.ndarray) and value.size == 0):
+        return None
+    if isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype == object):
+        rows = value if isinstance(value, list) else cells(value, what)
+        return tuple(TimeSupport.of(matrix(row, what, columns=2) / per_second) for row in rows)
+    return TimeSupport.of(matrix(value, what) / per_second)
 
 
 def labels(value: Any, what: str) -> tuple[str, ...]:

@@ -371,7 +371,8 @@ def _in_support(
     for support in set(supports):
         inside = support.covers(starts, stops)
         if not inside.all():
-            mask[np.ix_(~inside, [one is support for one in supports])] = False
+            units = np.array([one is support for one in supports])
+            mask[np.ix_(~inside, units)] = False
     return mask
 
 

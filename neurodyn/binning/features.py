@@ -325,9 +325,7 @@ class PowerFilter:
             for columns in self._alike(missing[piece]):
                 gaps = missing[piece, columns[0]]
                 for run in _stretches(gaps, self._longest):
-                    power, seen = self._run(
-                        values[piece][run][:, columns], gaps[run], columns, number + run.start
-                    )
+                    power, seen = self._run(values[piece][run][:, columns], gaps[run], columns, number + run.start)
                     rows = slice(piece.start + run.start, piece.start + run.stop)
                     level[rows, columns], known[rows, columns] = power, seen
         return level, known

@@ -151,7 +151,9 @@ def _lost_packets(steps: Float64[np.ndarray, " steps"], gap: Bool[np.ndarray, " 
     return bool(_quantile(off, 0.95) < 0.1 and counts.sum() <= MOST_LOST * len(steps))
 
 
-def _stretches(gap: Bool[np.ndarray, " steps"]) -> tuple[Int64[np.ndarray, " stretches"], Int64[np.ndarray, " stretches"]]:
+def _stretches(
+    gap: Bool[np.ndarray, " steps"],
+) -> tuple[Int64[np.ndarray, " stretches"], Int64[np.ndarray, " stretches"]]:
     """First sample of each stretch between gaps, and number of its samples."""
     first = np.concatenate([[0], np.flatnonzero(gap) + 1])
     return first, np.diff(first, append=len(gap) + 1)

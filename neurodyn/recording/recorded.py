@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from neurodyn.errors import unknown_name
 from neurodyn.recording.counts import BinnedCounts
@@ -109,9 +109,7 @@ def without_invalid_times(recording: Recording) -> Recording:
     )
 
 
-def with_support(
-    recording: Recording, support: TimeSupport | Float[np.ndarray, "stretches 2"] | str, names: Iterable[str] = ()
-) -> Recording:
+def with_support(recording: Recording, support: TimeSupport | ArrayLike | str, names: Iterable[str] = ()) -> Recording:
     """Return the recording with its units recorded in a support only, besides what they say themselves.
 
     Parameters
@@ -119,7 +117,7 @@ def with_support(
     recording
         For example one in pieces, whose file does not say when it was paused.
     support
-        Stretches in seconds, or the name of a table of intervals or a label in one (`Recording.find_intervals`).
+        Stretches in seconds, also as an array of (stretches, 2), or the name of a table of intervals or a label in one (`Recording.find_intervals`).
     names
         Groups of units; all of them by default.
 

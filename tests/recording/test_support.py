@@ -202,6 +202,22 @@ def test_a_support_in_another_unit_of_time_is_doubted():
     assert doubts(Recording("r", {"spikes": whole})) == []
 
 
+def test_a_pause_that_nothing_tells_is_doubted():
+    """20 Hz each of four units, none of them from 60 s to 140 s: once said, it is no longer doubted."""
+    rng = np.random.default_rng(0)
+    times = tuple(np.sort(rng.uniform(0, 200, 4000)) for _ in range(4))
+    times = tuple(train[(train < 60) | (train >= 140)] for train in times)
+    last, first = max(train[train < 60][-1] for train in times), min(train[train > 60][0] for train in times)
+    recording = Recording("r", {"spikes": SpikeTrains("spikes", times, ("a", "b", "c", "d"))})
+    (doubt,) = doubts(recording)
+    assert f"no unit of 'spikes' fires from {last:.6g} to {first:.6g} s" in doubt
+    assert doubts(with_support(recording, [[0.0, 60.0], [140.0, 200.0]])) == []
+    invalid = Intervals("invalid_times", np.array([61.0]), np.array([139.0]))
+    assert doubts(Recording("r", recording.spikes, intervals={"invalid_times": invalid})) == []
+    one = SpikeTrains("spikes", (*times, np.arange(50.0, 150.0, 5.0)), ("a", "b", "c", "d", "e"))
+    assert doubts(Recording("r", {"spikes": one})) == []  # somebody fires
+
+
 # Through files ------------------------------------------------------------------------------------------------
 
 stated = st.one_of(st.just(None), supports, st.lists(st.one_of(supports, st.just(EVERYTHING)), min_size=3, max_size=3))

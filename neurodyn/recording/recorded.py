@@ -117,7 +117,8 @@ def with_support(recording: Recording, support: TimeSupport | ArrayLike | str, n
     recording
         For example one in pieces, whose file does not say when it was paused.
     support
-        Stretches in seconds, also as an array of (stretches, 2), or the name of a table of intervals or a label in one (`Recording.find_intervals`).
+        Stretches in seconds, also as an array of (stretches, 2), or the name of a table of intervals or a label in
+        one (`Recording.find_intervals`).
     names
         Groups of units; all of them by default.
 

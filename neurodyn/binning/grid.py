@@ -18,7 +18,7 @@ from neurodyn.recording.edges import cut, slack, whole_bins
 class TimeGrid:
     """Bins of equal width: bin k covers ``[start + k width, start + (k + 1) width)``.
 
-    A recorded time that lies on an edge up to rounding belongs to the bin that begins there (`neurodyn.recording.edges`).
+    A recorded time on an edge, up to rounding, belongs to the bin that begins there (`neurodyn.recording.edges`).
 
     Parameters
     ----------

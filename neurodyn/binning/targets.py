@@ -329,8 +329,8 @@ def _clock(
     total = int((past - first).sum())
     if total > MOST_STEPS:
         raise InputError(
-            f"behaviour series '{name}' has {len(times):,} samples at {1 / period:.4g} Hz that would need {total:,} steps "
-            "of an even clock: its stamps are too irregular; resample it, or stamp samples with the time they were taken"
+            f"behaviour series '{name}' has {len(times):,} samples at {1 / period:.4g} Hz that would need {total:,} "
+            "steps of an even clock: its stamps are too irregular; resample it to a fixed rate"
         )
     steps = [np.arange(a, b) for a, b in zip(first.tolist(), past.tolist(), strict=True)]
     return times[0] + period * np.concatenate(steps)

@@ -205,8 +205,9 @@ def _rate(item: ItemSummary) -> str:
         return f"{low:.2g} to {high:.2g}"
     if item.rate is None:
         return ""
-    gaps = f", {item.gaps:,} gap{'s' * (item.gaps > 1)}" if item.gaps else ""
-    return (f"{item.rate:.6g}" if item.regular else f"{item.rate:.4g} irregular") + gaps
+    if item.gaps:
+        return f"{item.rate:.6g}, {item.gaps:,} gap{'s' * (item.gaps > 1)}"
+    return f"{item.rate:.6g}" if item.regular else f"{item.rate:.4g} irregular"
 
 
 def _time(item: ItemSummary) -> str:

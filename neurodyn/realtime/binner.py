@@ -271,9 +271,10 @@ class StreamingBinner:
         """Count what comes after the end of its bin and is still in time."""
         if self._now is None or np.isnan(self._grid.start):
             return
-        begin, width = cut(self._grid.edge(self._index)), self._grid.width
-        ended = cut(self._grid.start + math.floor((self._now - self._grid.start) / width) * width)
+        start, width = self._grid.start, self._grid.width
+        ended = cut(start + math.floor((self._now - start) / width) * width)
         if not (ordered and times[0] >= ended):
+            begin = cut(self._grid.edge(self._index))
             self.waited_for[name] += int(((times >= begin) & (times < ended)).sum())
 
     def _begin(self) -> None:

@@ -431,7 +431,6 @@ class FieldBuffer:
             if shift:
                 part = part + shift
             if ordered and self._follows(part, before):
-                self._learn(part, before)
                 self._wait(part, values[piece])
             else:
                 self._take(part, values[piece])
@@ -443,26 +442,28 @@ class FieldBuffer:
         """Time that the sample after one at this time cannot come before."""
         return time + self._period + self._early
 
-    def _learn(self, times: np.ndarray, before: float) -> None:
+    def _learn(self, samples: int, *steps: float) -> None:
         """Follow how evenly stamps come: one that is early stands for a tick on the edge after it, as offline."""
-        self._early *= FORGET ** len(times)
-        if len(times) > 1:
-            steps = times[1:] - times[:-1]
-            self._deviate(float(steps.min()))
-            self._deviate(float(steps.max()))
-        self._deviate(float(times[0]) - before)
-
-    def _deviate(self, step: float) -> None:
-        away = abs(step - self._period)
-        if self._early < away <= 0.5 * self._period:
-            self._early = away
+        self._early *= FORGET**samples
+        for step in steps:
+            away = abs(step - self._period)
+            if self._early < away <= 0.5 * self._period:
+                self._early = away
 
     def _follows(self, times: np.ndarray, before: float) -> bool:
         """Whether samples in order come after a time and one after the other, none of them twice."""
-        half = 0.5 * self._period
+        half, first = 0.5 * self._period, float(times[0]) - before
         # Stricter than the limit for samples that come again: what is near it is looked at more closely.
-        apart = np.count_nonzero(times[1:] - times[:-1] > half) == len(times) - 1
-        return bool(apart and times[0] > before + 1.5 * half)
+        if not first > 1.5 * half:
+            return False
+        if len(times) == 1:
+            self._learn(1, first)
+            return True
+        steps = times[1:] - times[:-1]
+        shortest = float(np.minimum.reduce(steps))
+        if shortest > half:
+            self._learn(len(times), first, shortest, float(np.maximum.reduce(steps)))
+        return shortest > half
 
     def _wait(self, times: np.ndarray, values: np.ndarray) -> None:
         if len(self._times):
@@ -572,7 +573,7 @@ class FieldBuffer:
         """Add samples to the sums of their windows."""
         start, width = self._grid.start, self._grid.width
         first = number_of(float(times[0]), start, width) // self.every
-        if first == number_of(float(times[-1]), start, width) // self.every:
+        if times[-1] < cut(self._edge(first + 1)):
             self._sum(first, level)
             return
         numbers = bin_of(times, start, width) // self.every

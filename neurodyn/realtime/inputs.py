@@ -157,8 +157,8 @@ def _rate(name: str, parts: list[np.ndarray], chunks: Sequence[Chunk], timeout: 
         # Uneven by jitter is even enough in the mean; groups of stamps tell when packets came and nothing of the rate.
         if not clock.even and usual * MOST_GROUPED < clock.period:
             raise InputError(
-                f"the stamps of '{name}' are too uneven to tell its rate (most steps are {usual:.2g} s or less, the mean "
-                f"is {clock.period:.2g} s): say  --rate {name}=HZ"
+                f"the stamps of '{name}' are too uneven to tell its rate (most steps are {usual:.2g} s or less, the "
+                f"mean is {clock.period:.2g} s): say  --rate {name}=HZ"
             )
         return clock.rate
     heard = {chunk.name for chunk in chunks}

@@ -1,8 +1,8 @@
 """What the stamps of samples say of the clock that took them: its rate, its gaps, and how even it is.
 
-A step is a gap if it is longer than one and a half periods (and half of what stamps were rounded to).  The rate is the
-slope of the straight lines, all of one slope, that fit best through the stretches between gaps: stamps that were rounded,
-to milliseconds or to single precision, tell it far better than their median step does.
+A step is a gap if it is longer than one and a half periods (and half of what stamps were rounded to). The period is
+the slope of the straight lines, all of one slope, that fit the stretches between gaps best: of stamps that were
+rounded, to milliseconds or to single precision, a line knows far more than the median step.
 
     minimise over period and offsets:   sum over stretches s, samples i of   (stamp[s, i] - offset[s] - period i)^2
 """
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from neurodyn.recording.edges import slack
 
 FEWEST = 10
-"""Steps between neighbours from which on stamps tell a clock with gaps from one that is uneven."""
+"""Steps from which on it can be told whether stamps differ from a line by no more than they were rounded."""
 MOST_GAPS = 0.02
 """Share of steps that are gaps up to which stamps are those of a clock with gaps, however long these are."""
 MOST_LOST = 20
@@ -75,7 +75,7 @@ def fit_clock(stamps: Float[np.ndarray, " samples"]) -> Clock:
     if gap.mean() > MOST_GAPS:
         whole = np.zeros(len(steps), np.bool_)
         # Steps of one and of two quanta: a clock whose stamps were rounded to more than half its period.
-        if len(steps) >= FEWEST and _line(stamps, whole)[1] <= 0.6 * blur <= mean:
+        if len(steps) >= FEWEST and _line(stamps, whole)[1] <= blur <= mean:
             gap = whole
         elif not _lost_packets(steps, gap):
             return _uneven(steps, mean)
@@ -91,8 +91,8 @@ def _even(
     """Clock of stretches of one rate."""
     period, spread = _line(stamps, gap)
     rounding = slack(float(np.abs(stamps[[0, -1]]).max()))
-    # Rounded stamps lie up to half their precision from the line. Any would, if they were as coarse as the steps.
-    regular = spread <= max(rounding, 0.6 * blur if blur < period else 0.0)
+    # Any stamps would lie that near to a line if they were as coarse as the steps, or few.
+    regular = spread <= max(rounding, blur if blur < period and len(steps) >= FEWEST else 0.0)
     if regular:
         period = _roundest(period, 0.25 * rounding + 0.05 * spread, float(stamps[-1] - stamps[0]))
     near = steps[~gap]
@@ -144,7 +144,7 @@ def _gaps(steps: Float64[np.ndarray, " steps"], blur: float) -> Bool[np.ndarray,
 def _lost_packets(steps: Float64[np.ndarray, " steps"], gap: Bool[np.ndarray, " steps"]) -> bool:
     """Whether frequent gaps are those of an even clock: multiples of its period, not too many of them lost."""
     near = steps[~gap]
-    if len(near) < FEWEST:
+    if len(near) < 2:
         return False
     counts = steps / near.mean()
     off = np.abs(counts - np.rint(counts))

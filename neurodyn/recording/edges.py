@@ -2,10 +2,10 @@
 
     t lies before the edge e   if and only if   t < cut(e) = e - max(10 ns, |e| 2^-50)
 
-A recorded time is a tick of some clock and an edge is a multiple of some width; both are rounded to double precision on
-different ways, so that a spike ON an edge can come out a hair before it. A time as near as this is taken to lie on the
-edge, and belongs to what begins there. Ten nanoseconds are 3,000 times less than a tick at 30 kHz and 80 times more than
-the rounding of times of a million seconds; later than a few months the rounding itself (4 to 8 steps of double
+A recorded time is a tick of some clock and an edge is a multiple of some width; both are rounded to double precision
+on different ways, so that a spike ON an edge can come out a hair before it. A time as near as this is taken to lie on
+the edge, and belongs to what begins there. Ten nanoseconds are 3,000 times less than a tick at 30 kHz and 80 times more
+than the rounding of times of a million seconds; later than a few months the rounding itself (4 to 8 steps of double
 precision) takes over. Spikes, samples, intervals, folds and targets, offline and live, are all compared through this
 module: two things that carry one time land in one bin.
 """
@@ -29,7 +29,8 @@ def slack(edges: float | np.ndarray) -> float | np.ndarray:
     """Seconds around each edge in which a recorded time lies on it; edges in seconds, of any shape."""
     if isinstance(edges, np.ndarray):
         return np.maximum(NEAR, np.abs(np.where(np.isfinite(edges), edges, 0.0).astype(np.float64)) * _ROUNDING)
-    return max(NEAR, abs(edges) * _ROUNDING) if math.isfinite(edges) else NEAR
+    near = abs(edges) * _ROUNDING
+    return near if NEAR < near < math.inf else NEAR
 
 
 @overload
@@ -49,11 +50,14 @@ def cut(edges: float | np.ndarray) -> float | np.ndarray:
     float or np.ndarray
         Seconds: compare recorded times with these, ``time < cut(edge)`` and ``time >= cut(edge)``.
     """
-    return edges - slack(edges)
+    if isinstance(edges, np.ndarray):
+        return edges - slack(edges)
+    near = abs(edges) * _ROUNDING  # written out: this is called several times for every bin of a live session
+    return edges - (near if NEAR < near < math.inf else NEAR)
 
 
 def bin_of(times: Float64[np.ndarray, " times"], start: float, width: float) -> Int64[np.ndarray, " times"]:
-    """Number k of the bin from ``start + k width`` to ``start + (k + 1) width`` that each time lies in; may be negative.
+    """Number of the bin that each time lies in; bin k is ``[start + k width, start + (k + 1) width)``, k of any sign.
 
     Parameters
     ----------

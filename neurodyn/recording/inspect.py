@@ -42,7 +42,7 @@ class ItemSummary:
     rate
         Sampling rate in Hz, of timestamps the one that fits best, or bins per second; None for spikes and intervals.
     regular
-        Whether samples come at a fixed rate between gaps, as far as the stamps are precise; None for spikes and
+        Whether samples come at a fixed rate without a gap, as far as their stamps are precise; None for spikes and
         intervals.
     firing_rates
         Lowest, median and highest mean rate of a unit in Hz, over the time in which it was recorded
@@ -55,7 +55,7 @@ class ItemSummary:
         Names of the channels, labels of the intervals, or what is known of the units, shortened; of units first for
         how long they were recorded, if the file states that.
     gaps
-        Number of gaps in the timestamps; None for spikes and intervals.
+        Number of gaps in timestamps that come at a fixed rate otherwise; None for others.
     """
 
     name: str
@@ -163,8 +163,8 @@ def _signal(signal: Signal, kind: Kind) -> ItemSummary:
         start=signal.start if signal.n_samples else float("nan"),
         stop=signal.stop if signal.n_samples else float("nan"),
         rate=signal.typical_rate,
-        regular=signal.clock.regular,
-        gaps=signal.clock.gaps,
+        regular=signal.clock.regular and not signal.clock.gaps,
+        gaps=signal.clock.gaps if signal.clock.regular else None,
         missing=_missing(signal),
         unit=signal.unit,
         notes=_shortened(signal.channels),

@@ -153,7 +153,10 @@ class Signal:
         return replace(self, values=values, channels=chosen)
 
     def between(self, start: float, stop: float) -> "Signal":
-        """Return the samples with ``start <= time < stop`` (seconds, see `neurodyn.recording.edges`), on the same clock."""
+        """Return the samples with ``start <= time < stop`` (seconds), on the same clock.
+
+        A sample on a bound, up to rounding, belongs to what begins there (`neurodyn.recording.edges`).
+        """
         _check_span(start, stop)
         first, last = (int(index) for index in self.index_of(cut(np.array([start, stop], np.float64))))
         kept = self.values.rows(first, last) if isinstance(self.values, LazyArray) else self.values[first:last]
@@ -258,9 +261,10 @@ class SpikeTrains:
         return SpikeTrains(self.name, tuple(self.times[row] for row in rows), chosen, attributes, support)
 
     def between(self, start: float, stop: float) -> "SpikeTrains":
-        """Return the spikes with ``start <= time < stop`` (seconds, see `neurodyn.recording.edges`); no unit is left out.
+        """Return the spikes with ``start <= time < stop`` (seconds); units without any stay, empty.
 
-        A stated support is cut at the two times.
+        A spike on a bound, up to rounding, belongs to what begins there (`neurodyn.recording.edges`).  A
+        stated support is cut at the two times.
         """
         _check_span(start, stop)
         bounds = [np.searchsorted(train, cut(np.array([start, stop], np.float64))) for train in self.times]

@@ -98,7 +98,7 @@ def test_regular_stamps_are_described_as_regular_and_gaps_counted():
     )
     lfp, pos = describe(recording)
     assert (lfp.rate, lfp.regular, lfp.gaps) == (1000.0, True, 0)
-    assert (pos.rate, pos.regular, pos.gaps) == (50.0, True, 1)
+    assert (pos.rate, pos.regular, pos.gaps) == (50.0, False, 1)
 
 
 # What is made of them ---------------------------------------------------------------------------------------------
@@ -145,7 +145,9 @@ def test_long_pauses_cost_nothing_and_change_nothing(monkeypatch):
 
 def test_work_is_bounded(monkeypatch):
     monkeypatch.setattr(targets_module, "MOST_STEPS", 100)
-    recording = Recording("r", behaviour={"position": Signal("position", np.zeros((200, 2)) + K[:200, None], rate=10.0)})
+    recording = Recording(
+        "r", behaviour={"position": Signal("position", np.zeros((200, 2)) + K[:200, None], rate=10.0)}
+    )
     with pytest.raises(InputError, match="would need 200 steps of an even clock"):
         make_targets(recording, ("position",), np.array([1.0]))
 

@@ -1,5 +1,4 @@
-"""Times on edges against integer arithmetic on the ticks of a recorder: spikes, samples, events, intervals, folds, targets,
-offline and live."""
+"""Times on edges against integer arithmetic on ticks: spikes, samples, events, intervals, folds, targets; also live."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -31,7 +30,7 @@ HOURS = 1_000_000
 
 @dataclass(frozen=True)
 class Clock:
-    """Ticks of a recorder per second and per bin, the tick of the first bin, and how its software makes seconds of ticks."""
+    """Ticks of a recorder per second and per bin, the tick of the first bin, and how seconds are made of ticks."""
 
     rate: int
     per_bin: int
@@ -136,7 +135,7 @@ def test_whole_bins_between_ticks(clock, bins, more):
 
 
 def test_bins_too_narrow_for_double_precision_are_refused():
-    with pytest.raises(InputError, match="bins of 1e-06 s cannot be told apart at 1.7e\\+09 s"):
+    with pytest.raises(InputError, match=r"bins of 1e-06 s cannot be told apart at 1.7e\+09 s"):
         TimeGrid(1.7e9, 1e-6, 10)
 
 
@@ -173,7 +172,7 @@ def test_spikes_offline_and_live_equal_integer_division(clock, bins, seed):
 @settings(deadline=None, max_examples=200)
 @given(clocks(), st.integers(1, 60), st.integers(1, 12), SEEDS)
 def test_samples_offline_and_live_lie_in_the_bins_of_integer_division(clock, bins, every, seed):
-    """A field with a sample every few ticks, from its rate, from its stamps, and live: value = tick, mean = mean tick."""
+    """A field with a sample every few ticks, from its rate, its stamps, and live: value = tick, mean = mean tick."""
     rng = np.random.default_rng(seed)
     every = min(every, clock.per_bin)
     offset = int(rng.integers(0, every))
@@ -245,7 +244,8 @@ def test_spikes_alone_are_covered_from_the_bin_of_the_first_to_that_of_the_last(
     binner = StreamingBinner([SpikeInput("spikes", 1, silence=1e9)], clock.width)
     binner.push_spikes("spikes", train, np.zeros(3, np.int64))
     rows = binner.ready(float(batch.time[-1]))
-    assert [row.observations["spikes"][0] for row in rows] == [1, 0, 0, 0, 1, 0, 0, 1]
+    live = [np.asarray(row.observations["spikes"]).tolist() for row in rows]
+    assert live == [[1], [0], [0], [0], [1], [0], [0], [1]]
     np.testing.assert_allclose([row.time for row in rows], batch.time, rtol=1e-15)
 
 
@@ -277,7 +277,7 @@ def test_parts_of_a_recording_hold_the_ticks_of_their_half_open_interval(clock, 
     expected = ticks[(ticks >= low) & (ticks < high)]
     np.testing.assert_array_equal(recording.spikes["spikes"].times[0], times[expected])
     for name in ("stamped", "regular"):
-        np.testing.assert_array_equal(recording.fields[name].values[:, 0], expected)
+        np.testing.assert_array_equal(recording.fields[name].read(0, 300)[:, 0], expected)
     assert [int(label) for label in recording.intervals["events"].labels] == expected.tolist()
     assert [int(label) for label in recording.intervals["pieces"].labels] == ticks[low:high].tolist()
 
@@ -299,7 +299,7 @@ def test_folds_keep_their_distance_in_whole_bins(clock, gap, n):
 @settings(deadline=None, max_examples=60)
 @given(clocks(), SEEDS)
 def test_targets_at_the_end_of_bins_take_the_sample_of_that_time(clock, seed):
-    """Bins end at ticks where the behaviour was sampled; a long gap hides the ends inside it and not the one at its rim."""
+    """Bins end where the behaviour was sampled; a long gap hides the ends inside it and not the one at its rim."""
     rng = np.random.default_rng(seed)
     bins = 40
     ticks = clock.per_bin * np.arange(0, bins + 1)

@@ -194,7 +194,7 @@ class FileReplay:
         if self._begun is None:
             self._begun = self._clock()
         first, chunk = self._position, self._options.chunk
-        if self._start + first * chunk > self._stop:
+        if self._over(self._start + first * chunk):
             raise EndOfStream
         due = self._due(timeout)
         if due <= first:
@@ -206,6 +206,10 @@ class FileReplay:
         offset = self._begun - self._start if self._live else 0.0
         chunks = [track.between(start, stop, offset) for track in self._tracks]
         return [chunk for chunk in chunks if len(chunk.times) or chunk.until is not None]
+
+    def _over(self, moment: float) -> bool:
+        """Whether nothing is left to play: the last sample is played, one on a stop that was asked for is not."""
+        return cut(moment) > self._stop if self._options.stop is None else moment >= cut(self._stop)
 
     def close(self) -> None:
         """Do nothing: the file has been read."""

@@ -11,7 +11,7 @@ from recording.make_nwb import write_nwb
 from neurodyn.errors import InputError
 from neurodyn.realtime.streams import EndOfStream, open_source, parse_address
 from neurodyn.realtime.streams.file import FileReplay, JsonLinesSink, ReplayOptions, stream_names
-from neurodyn.recording import read_nwb
+from neurodyn.recording import Recording, Signal, SpikeTrains, read_nwb
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +140,23 @@ def test_estimates_are_lines_of_json(tmp_path):
     }
     with pytest.raises(InputError, match="cannot write"):
         JsonLinesSink(tmp_path / "no" / "folder.jsonl")
+
+
+@pytest.mark.parametrize("start", [0.0, 3600.3, 1e6])
+@pytest.mark.parametrize("samples_per_chunk", [1, 3, 7])
+def test_samples_on_the_edges_of_chunks_are_played_once_and_the_last_is_too(start, samples_per_chunk):
+    """Every sample and spike is a tick, and chunks are a whole number of ticks."""
+    ticks = np.arange(20 * samples_per_chunk + 1)
+    times = start + ticks / 1000.0
+    recording = Recording(
+        "r",
+        {"spikes": SpikeTrains("spikes", (times,), ("a",))},
+        {"lfp": Signal("lfp", ticks[:, None].astype(float), rate=1000.0, start=start)},
+    )
+    replay = FileReplay(recording, ReplayOptions(speed=math.inf, chunk=samples_per_chunk / 1000.0))
+    chunks = drain(replay, lambda _: False)
+    np.testing.assert_array_equal(joined(chunks, "field").values[:, 0], ticks)
+    np.testing.assert_array_equal(joined(chunks, "spikes").times, times)
+    # A chunk holds the ticks of its own, none of its neighbour's.
+    sizes = [len(chunk.times) for chunk in chunks if chunk.name == "spikes"]
+    assert sizes[:20] == [samples_per_chunk] * 20

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from neurodyn.emulation.config import EmulationConfig
 from neurodyn.emulation.network import initial_parameters
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.training import History, load_arrays, load_settings, save_checkpoint
+from neurodyn.training import History, in_this_precision, load_arrays, load_settings, save_checkpoint
 from neurodyn.versions import versions
 
 FILE_NAME = "emulator.h5"
@@ -119,7 +118,7 @@ def save_fitted(directory: Path, fitted: Fitted) -> None:
 
 
 def load_fitted(directory: Path) -> Fitted:
-    """Read a fitted network.
+    """Read a fitted network, in the precision that JAX computes in here, whichever it was saved in.
 
     Raises
     ------
@@ -133,7 +132,7 @@ def load_fitted(directory: Path) -> Fitted:
         raise InputError(f"{directory / FILE_NAME} holds no network that emulates an HMM")
     config, hmm = EmulationConfig.from_dict(settings["config"]), HiddenMarkovModel.from_dict(settings["hmm"])
     blank = initial_parameters(config.network, hmm.symbols, jax.random.key(0))
-    parameters = jax.tree.map(jnp.asarray, load_arrays(directory / FILE_NAME, blank))
+    parameters = in_this_precision(load_arrays(directory / FILE_NAME, blank))
     return Fitted(
         config, hmm, parameters, History(**settings["history"]), settings["status"], read_snapshots(directory),
         settings["identity"],

@@ -65,4 +65,4 @@ def far_outside(
     """Whether a unit leaves the range of all units of the reference by more than that is wide, and than ``least``."""
     low, high = float(reference.min()), float(reference.max())
     margin = max(high - low, least) or 1.0
-    return ((vectors < low - margin) | (vectors > high + margin)).any(axis=1)
+    return np.any((vectors < low - margin) | (vectors > high + margin), axis=1)

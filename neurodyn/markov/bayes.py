@@ -1,5 +1,6 @@
 """All models that sequences leave possible: the posterior over the parameters, by Hamiltonian Monte Carlo."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +108,7 @@ class Posterior:
 
 
 def fit_bayesian(
-    symbols: ArrayLike,
+    symbols: ArrayLike | Sequence[Any],
     states: int,
     *,
     symbol_count: int,
@@ -124,7 +125,7 @@ def fit_bayesian(
     Parameters
     ----------
     symbols
-        (trials, time), -1 where missing.
+        (trials, time), -1 where missing; or a list of sequences of any lengths.
     states, symbol_count
         Numbers of states and of symbols of the model.
     seed

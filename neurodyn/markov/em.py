@@ -1,7 +1,8 @@
 """The model under which sequences are most probable, by expectation maximisation from several starts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float, Int32
 from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, NumericalError
-from neurodyn.markov.inference import expected_counts, log_chain
+from neurodyn.markov.inference import along_time, expected_counts, log_chain
 from neurodyn.markov.model import HiddenMarkovModel
 from neurodyn.markov.sampling import check_symbols
 from neurodyn.training.progress import Progress, Silent
@@ -81,7 +82,7 @@ class EmFit:
 
 
 def fit_em(
-    symbols: ArrayLike,
+    symbols: ArrayLike | Sequence[Any],
     states: int,
     *,
     symbol_count: int,
@@ -94,7 +95,7 @@ def fit_em(
     Parameters
     ----------
     symbols
-        (trials, time), -1 where missing.
+        (trials, time), -1 where missing; or a list of sequences of any lengths.
     states, symbol_count
         Numbers of states and of symbols of the model.
     seed
@@ -134,7 +135,7 @@ def fit_em(
     return EmFit(best.hmm, float(best.log_likelihood[-1]), status or best.status, tuple(ranked))
 
 
-def run_em(start: HiddenMarkovModel, symbols: ArrayLike, *, config: EmConfig | None = None) -> EmRun:
+def run_em(start: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any], *, config: EmConfig | None = None) -> EmRun:
     r"""Climb from one start.
 
     Each step replaces every probability by its expected share, given the symbols and the model before the step:
@@ -168,8 +169,9 @@ def random_model(states: int, symbols: int, steps: int, rng: np.random.Generator
 
 def _run(hmm: HiddenMarkovModel, symbols: Symbols, config: EmConfig, progress: Progress, number: int) -> EmRun:
     time_first, seen, curve = jnp.asarray(symbols.T), int((symbols >= 0).sum()), []
+    ends = jnp.asarray(symbols.shape[1] - np.argmax(symbols[:, ::-1] >= 0, axis=1))
     for iteration in range(config.iterations + 1):
-        counts, total = _expectation(hmm, time_first)
+        counts, total = _expectation(hmm, time_first, ends)
         curve.append(total)
         if iteration and _converged(curve, seen * config.tolerance, len(symbols)):
             return EmRun(hmm, np.array(curve), "converged")
@@ -193,10 +195,10 @@ def _converged(curve: list[float], enough: float, trials: int) -> bool:
     return gain < enough
 
 
-def _expectation(hmm: HiddenMarkovModel, symbols: Array) -> tuple[dict[str, np.ndarray], float]:
-    """Expected counts over all trials; they are summed in double precision whatever JAX computes in."""
-    counts, log_probability = _expected_counts(log_chain(hmm), symbols)
-    total = np.asarray(log_probability, np.float64)
+def _expectation(hmm: HiddenMarkovModel, symbols: Array, ends: Array) -> tuple[dict[str, np.ndarray], float]:
+    """Expected counts over all trials; sums over time are compensated, those over trials in double precision."""
+    counts, log_probability = _expected_counts(log_chain(hmm), symbols, ends)
+    total = along_time(log_probability)
     if not np.isfinite(total).all():
         raise InputError(
             f"the start cannot emit trial {np.flatnonzero(~np.isfinite(total))[0]}: give it no zeros there"
@@ -223,7 +225,7 @@ def _shares(counts: Float[np.ndarray, "*rows n"], before: Float[np.ndarray, "*ro
     return np.where(total > 0, counts / np.where(total > 0, total, 1), before)
 
 
-def _checked(symbols: ArrayLike, states: int, symbol_count: int) -> Symbols:
+def _checked(symbols: ArrayLike | Sequence[Any], states: int, symbol_count: int) -> Symbols:
     if states < 1 or symbol_count < 1:
         raise InputError(f"a model needs at least one state and one symbol, got {states} and {symbol_count}")
     checked = check_symbols(symbols, symbol_count)

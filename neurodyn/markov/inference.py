@@ -4,7 +4,8 @@ Symbols are (trials, time) with -1 where none was seen; trials of different leng
 which changes nothing about the steps before.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,31 +15,38 @@ from jaxtyping import Array, Float, Int, Int32
 from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError
-from neurodyn.kernels import discrete
+from neurodyn.kernels import discrete, sums
 from neurodyn.kernels.discrete import LogChain
 from neurodyn.markov.model import HiddenMarkovModel
-from neurodyn.markov.sampling import check_symbols
+from neurodyn.markov.sampling import check_symbols, is_ragged
+
+BLOCK = 256
+"""Steps that are added up without compensation: rounding takes less than a millionth of their sum."""
 
 
-def log_likelihood(hmm: HiddenMarkovModel, symbols: ArrayLike) -> Float[np.ndarray, " trials"]:
+def log_likelihood(hmm: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any]) -> Float[np.ndarray, " trials"]:
     """``log P(symbols)`` of each trial; minus infinity if the model cannot emit it.
+
+    The steps of a trial are added up in double precision, whatever JAX computes in.
 
     Parameters
     ----------
     hmm
         The model.
     symbols
-        (trials, time) or (time,), -1 where missing.
+        (trials, time) or (time,), -1 where missing; or a list of sequences of any lengths, which are filled up with -1.
 
     Raises
     ------
     InputError
         If a symbol is out of range.
     """
-    return np.asarray(_log_likelihood(log_chain(hmm), _time_first(hmm, symbols)))
+    return along_time(_filter(log_chain(hmm), _time_first(hmm, symbols))[1])
 
 
-def filter_states(hmm: HiddenMarkovModel, symbols: ArrayLike) -> Float[np.ndarray, "trials time states"]:
+def filter_states(
+    hmm: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any]
+) -> Float[np.ndarray, "trials time states"]:
     """``P(state at t | symbols up to t)``; arguments as ``log_likelihood``.
 
     Raises
@@ -51,7 +59,9 @@ def filter_states(hmm: HiddenMarkovModel, symbols: ArrayLike) -> Float[np.ndarra
     return _trials_first(jnp.exp(log_filtered))
 
 
-def smooth_states(hmm: HiddenMarkovModel, symbols: ArrayLike) -> Float[np.ndarray, "trials time states"]:
+def smooth_states(
+    hmm: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any]
+) -> Float[np.ndarray, "trials time states"]:
     """``P(state at t | all symbols of the trial)``; arguments as ``log_likelihood``.
 
     Raises
@@ -64,8 +74,11 @@ def smooth_states(hmm: HiddenMarkovModel, symbols: ArrayLike) -> Float[np.ndarra
     return _trials_first(smoothed)
 
 
-def viterbi(hmm: HiddenMarkovModel, symbols: ArrayLike) -> Int32[np.ndarray, "trials time"]:
+def viterbi(hmm: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any]) -> Int32[np.ndarray, "trials time"]:
     """States of the most probable path of each trial; arguments as ``log_likelihood``.
+
+    The path of a sequence in a list ends with the sequence, and stays in its last state where others are longer. In an
+    array every step has its part in the path, also those at the end at which nothing was seen.
 
     Raises
     ------
@@ -78,7 +91,13 @@ def viterbi(hmm: HiddenMarkovModel, symbols: ArrayLike) -> Int32[np.ndarray, "tr
     """
     chain, symbol = log_chain(hmm), _time_first(hmm, symbols)
     _check_possible(_filter(chain, symbol)[1])
-    return _trials_first(_viterbi(chain, symbol))
+    lengths = [len(one) for one in symbols] if is_ragged(symbols) else [len(symbol)] * symbol.shape[1]
+    return _trials_first(_viterbi(chain, symbol, jnp.asarray(lengths)))
+
+
+def along_time(log_probability: Float[Array, "time trials"]) -> Float[np.ndarray, " trials"]:
+    """Log-likelihood of each trial from those of its steps: a float32 could not even hold the sum of a long one."""
+    return np.asarray(log_probability).sum(axis=0, dtype=np.float64)
 
 
 def log_chain(hmm: HiddenMarkovModel) -> LogChain:
@@ -124,31 +143,51 @@ class Counts(NamedTuple):
     emissions: Float[Array, "trials states symbols"]
 
 
-def expected_counts(chain: LogChain, symbols: Int[Array, "time trials"]) -> tuple[Counts, Float[Array, " trials"]]:
-    """Everything that a step of expectation maximisation needs, and the log-likelihood of each trial."""
+def expected_counts(
+    chain: LogChain, symbols: Int[Array, "time trials"], ends: Int[Array, " trials"] | None = None
+) -> tuple[Counts, Float[Array, "time trials"]]:
+    """Everything that a step of expectation maximisation needs, and the log-likelihood of each step of each trial.
+
+    Sums along time are compensated (`neurodyn.kernels.sums`).
+
+    Parameters
+    ----------
+    chain, symbols
+        Model and trials side by side.
+    ends
+        Steps of each trial; transitions past its end, which nobody saw anything of, are not counted. None for all.
+    """
     log_filtered, log_probability = filter_trials(chain, symbols)
     smoothed, messages = smooth_trials(chain, symbols, log_filtered)
 
-    def add(pairs: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, None]:
-        filtered, message, symbol = inputs
+    def add(pairs: sums.Sum, inputs: tuple[Array, Array, Array, Array]) -> tuple[sums.Sum, None]:
+        filtered, message, symbol, step = inputs
         evidence = discrete.symbol_evidence(chain.emissions, symbol)
-        return pairs + discrete.pair_posterior(filtered, message, evidence, chain.transitions), None
+        pair = discrete.pair_posterior(filtered, message, evidence, chain.transitions)
+        if ends is not None:
+            pair = jnp.where((step < ends)[:, None, None], pair, jnp.zeros_like(pair))
+        return sums.add(pairs, pair), None
 
-    none = jnp.zeros((*smoothed.shape[1:], smoothed.shape[-1]), smoothed.dtype)
-    pairs = lax.scan(add, none, (log_filtered[:-1], messages[1:], symbols[1:]))[0]
-    # one_hot gives a missing symbol, -1, a row of zeros: it is counted nowhere.
-    seen = jax.nn.one_hot(symbols, chain.emissions.shape[1], dtype=smoothed.dtype)
-    emitted = jnp.einsum("tks,tky->ksy", smoothed, seen)
-    return Counts(smoothed[0], pairs, emitted), log_probability.sum(axis=0)
+    none = sums.nothing(jnp.zeros((*smoothed.shape[1:], smoothed.shape[-1]), smoothed.dtype))
+    steps = jnp.arange(1, len(symbols))
+    pairs = lax.scan(add, none, (log_filtered[:-1], messages[1:], symbols[1:], steps))[0].value()
+    return Counts(smoothed[0], pairs, _emitted(smoothed, symbols, chain.emissions.shape[1])), log_probability
+
+
+def _emitted(
+    smoothed: Float[Array, "time trials states"], symbols: Int[Array, "time trials"], count: int
+) -> Float[Array, "trials states symbols"]:
+    """Expected numbers of emissions: products of blocks, which are fast, and a compensated sum over the blocks."""
+    # one_hot gives a missing symbol, -1, a row of zeros: it is counted nowhere, and neither is the end that is added.
+    added = ((0, -len(symbols) % BLOCK), (0, 0))
+    seen = jax.nn.one_hot(jnp.pad(symbols, added, constant_values=-1), count, dtype=smoothed.dtype)
+    blocks = (-1, BLOCK, symbols.shape[1])
+    smoothed = jnp.pad(smoothed, (*added, (0, 0))).reshape(*blocks, smoothed.shape[-1])
+    return sums.along_first(jnp.einsum("btks,btky->bksy", smoothed, seen.reshape(*blocks, count)))
 
 
 def _start(chain: LogChain, symbols: Array) -> Array:
     return jnp.broadcast_to(chain.initial, (symbols.shape[1], len(chain.initial)))
-
-
-@jax.jit
-def _log_likelihood(chain: LogChain, symbols: Array) -> Array:
-    return filter_trials(chain, symbols)[1].sum(axis=0)
 
 
 _filter = jax.jit(filter_trials)
@@ -161,23 +200,29 @@ def _smooth(chain: LogChain, symbols: Array) -> tuple[Array, Array]:
 
 
 @jax.jit
-def _viterbi(chain: LogChain, symbols: Array) -> Array:
-    def forward(log_best: Array, symbol: Array) -> tuple[Array, Array]:
+def _viterbi(chain: LogChain, symbols: Array, ends: Array) -> Array:
+    def forward(log_best: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        symbol, step = inputs
         evidence = discrete.symbol_evidence(chain.emissions, symbol)
-        return discrete.extend_best(log_best, evidence, chain.transitions)
+        further, came_from = discrete.extend_best(log_best, evidence, chain.transitions)
+        # Only differences between states matter, and in a sum of millions of steps a float32 would lose them.
+        further = further - further.max(axis=-1, keepdims=True)
+        inside = (step < ends)[:, None]
+        stay = jnp.arange(log_best.shape[-1], dtype=came_from.dtype)
+        return jnp.where(inside, further, log_best), jnp.where(inside, came_from, stay)
 
     def backward(state: Array, came_from: Array) -> tuple[Array, Array]:
         before = jnp.take_along_axis(came_from, state[:, None], axis=1)[:, 0]
         return before, before
 
     first = _start(chain, symbols) + discrete.symbol_evidence(chain.emissions, symbols[0])
-    log_best, came_from = lax.scan(forward, first, symbols[1:])
+    log_best, came_from = lax.scan(forward, first, (symbols[1:], jnp.arange(1, len(symbols))))
     end = log_best.argmax(axis=-1).astype(jnp.int32)
     earlier = lax.scan(backward, end, came_from, reverse=True)[1]
     return jnp.concatenate([earlier, end[None]])
 
 
-def _time_first(hmm: HiddenMarkovModel, symbols: ArrayLike) -> Array:
+def _time_first(hmm: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any]) -> Array:
     return jnp.asarray(check_symbols(symbols, hmm.symbols).T)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from neurodyn.errors import InputError
 from neurodyn.markov.model import HiddenMarkovModel
+from neurodyn.markov.sampling import MISSING
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def count_trials(symbols: Int[np.ndarray, "trials time"], counting: Counting) ->
     InputError
         If a symbol is missing or out of range, or a trial has a single step.
     """
+    if symbols.min() == MISSING:
+        raise InputError("symbols are counted in trials of one length without missing ones (-1): cut or split trials")
     if symbols.min() < 0 or symbols.max() >= counting.symbols:
         raise InputError(f"symbols must be from 0 to {counting.symbols - 1}, got {symbols.min()} to {symbols.max()}")
     if symbols.shape[1] < 2:

@@ -268,7 +268,9 @@ class MultiscaleDecoder:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder":
-        """Read a model that :meth:`save` wrote, on whatever device is there; older formats are brought up to date.
+        """Read a model that :meth:`save` wrote, on whatever device and in whatever precision.
+
+        Older formats are brought up to date.
 
         Raises
         ------

@@ -35,7 +35,7 @@ from neurodyn.multiscale.fitted import Fitted, Readout
 from neurodyn.multiscale.fitting import build_model, split_model
 from neurodyn.multiscale.inference import Network
 from neurodyn.targets.linear import LinearTarget
-from neurodyn.training import History, load_arrays, load_settings, save_checkpoint
+from neurodyn.training import History, in_this_precision, load_arrays, load_settings, save_checkpoint
 from neurodyn.versions import versions
 
 FORMAT = "neurodyn-model"
@@ -103,7 +103,7 @@ def may_hold_model(folder: Path) -> bool:
 
 
 def load_fitted(path: str | os.PathLike[str]) -> Fitted:
-    """Read a fitted model.
+    """Read a fitted model, in the precision that JAX computes in here, whichever it was saved in.
 
     Raises
     ------
@@ -242,8 +242,9 @@ def _arrays(fitted: Fitted) -> dict[str, Any]:
 
 def _with_arrays(blank: Fitted, arrays: dict[str, Any]) -> Fitted:
     network = blank.network
-    nnx.replace_by_pure_dict(network.parameters, jax.tree.map(jnp.asarray, arrays["parameters"]))
-    nnx.replace_by_pure_dict(network.constants, jax.tree.map(jnp.asarray, arrays["constants"]))
+    # A network of single precision fed with double, or the other way round, would not compile.
+    nnx.replace_by_pure_dict(network.parameters, in_this_precision(arrays["parameters"]))
+    nnx.replace_by_pure_dict(network.constants, in_this_precision(arrays["constants"]))
     readouts = {name: _readout(found) for name, found in arrays["readout"].items()}
     return replace(
         blank,

@@ -171,7 +171,10 @@ def from_bytes(data: bytes) -> Labels:
     ValueError
         If it holds no list of texts.
     """
-    found = json.loads(data)
+    try:
+        found = json.loads(data)
+    except RecursionError as error:  # thousands of brackets
+        raise ValueError("labels must be a list of texts") from error
     if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
         raise ValueError(f"labels must be a list of texts, got {data[:60]!r}")
     return tuple(found)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import h5py
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from neurodyn.errors import InputError
@@ -81,6 +82,16 @@ def load_arrays(path: str | os.PathLike[str], like: Tree) -> Tree:
                 raise InputError(f"{path}: array '{key}' has shape {value.shape}, this model needs {np.shape(leaf)}")
             leaves.append(value)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def in_this_precision(tree: Tree) -> Tree:
+    """Arrays on the device, real ones in the precision that JAX computes in here, whichever they were saved in."""
+
+    def placed(leaf: Any) -> Any:
+        real = jnp.issubdtype(np.asarray(leaf).dtype, jnp.floating)
+        return jnp.asarray(leaf, jnp.result_type(float)) if real else jnp.asarray(leaf)
+
+    return jax.tree.map(placed, tree)
 
 
 def _open(path: str | os.PathLike[str]) -> h5py.File:

@@ -192,7 +192,7 @@ def resume(config: LoopConfig, state: Any, best: Any) -> tuple[Any, Any, History
     Raises
     ------
     InputError
-        If it belongs to a run with other settings.
+        If it belongs to a run with other settings, or in another precision: it could not be gone on with exactly.
     """
     assert config.checkpoint is not None
     settings = load_settings(config.checkpoint)
@@ -200,4 +200,11 @@ def resume(config: LoopConfig, state: Any, best: Any) -> tuple[Any, Any, History
     if settings.get("identity") != json.loads(json.dumps(config.identity)):
         raise InputError(f"{config.checkpoint} belongs to a run with other settings: choose another file or delete it")
     arrays = load_arrays(config.checkpoint, {"state": state, "best": best})
+    for saved, ours in zip(jax.tree.leaves(arrays["state"]), jax.tree.leaves(state), strict=True):
+        wanted = np.asarray(ours).dtype
+        if np.issubdtype(wanted, np.floating) and saved.dtype != wanted:
+            raise InputError(
+                f"{config.checkpoint} was written by a run in {saved.dtype}, this one computes in {wanted}: set "
+                "jax_enable_x64 as it was, or choose another file"
+            )
     return jax.tree.map(jax.numpy.asarray, arrays["state"]), arrays["best"], History(**settings["history"])

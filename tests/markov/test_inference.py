@@ -133,7 +133,8 @@ def test_single_precision_is_close_over_a_thousand_steps(float32):
     hmm = linear_chain(3)
     symbols = sample(hmm, 4, 1000, seed=5).symbols
     single = log_likelihood(hmm, symbols)
-    assert single.dtype == np.float32
+    assert filter_states(hmm, symbols).dtype == np.float32
+    assert single.dtype == np.float64  # sums of many steps
     reference = [hmmlearn_of(hmm).score(row[:, None]) for row in symbols]
     np.testing.assert_allclose(single, reference, rtol=2e-6)
     smoothed = [hmmlearn_of(hmm).predict_proba(row[:, None]) for row in symbols]
@@ -158,3 +159,21 @@ def test_bad_symbols_are_refused(symbols, message):
 def test_one_sequence_is_one_trial():
     row = sample(linear_chain(2), 1, 9, seed=0).symbols
     close(log_likelihood(linear_chain(2), row[0]), log_likelihood(linear_chain(2), row))
+
+
+def test_the_best_path_of_a_long_sequence_in_single_precision(float32):
+    """Every step costs seven nats and tells the states apart by a tenth of one, which a float32 of 10^6 cannot hold."""
+    count = 1000
+    tilt = np.where(np.arange(count) % 2 == 0, 1.05, 0.95) / count
+    hmm = HiddenMarkovModel([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], np.stack([tilt, tilt[::-1]]), "tilted", 100)
+    symbols = sample(hmm, 1, 150_000, seed=1).symbols
+    log_transitions, log_emissions = np.log(hmm.transitions), np.log(hmm.emissions)
+    best, came_from = np.log(hmm.initial) + log_emissions[:, symbols[0, 0]], []
+    for symbol in symbols[0, 1:]:
+        paths = best[:, None] + log_transitions
+        came_from.append(paths.argmax(axis=0))
+        best = paths.max(axis=0) + log_emissions[:, symbol]
+    path = [int(best.argmax())]
+    for before in reversed(came_from):
+        path.append(int(before[path[-1]]))
+    assert (viterbi(hmm, symbols)[0] != path[::-1]).mean() < 1e-3

@@ -19,17 +19,23 @@ from neurodyn.markov import (
     HiddenMarkovModel,
     align_states,
     bayes,
+    check_symbols,
     cycle,
+    filter_states,
     fit_bayesian,
     fit_em,
     linear_chain,
     log_likelihood,
+    pad_sequences,
     run_em,
     sample,
+    smooth_states,
     state_order,
+    viterbi,
 )
 from neurodyn.markov.alignment import reordered
-from neurodyn.markov.inference import expected_counts, log_chain
+from neurodyn.markov.inference import along_time, expected_counts, log_chain
+from neurodyn.markov.statistics import Counting, count_trials
 
 CLEAR = HiddenMarkovModel(
     [0.6, 0.4], [[0.9, 0.1], [0.2, 0.8]], [[0.8, 0.15, 0.05], [0.05, 0.25, 0.7]], "clear", trial_steps=20
@@ -215,3 +221,128 @@ def test_posterior_holds_the_model_and_reads_in_arviz():
     assert data.posterior["transitions"].dims == ("chain", "draw", "state", "next_state")
     assert data.posterior["emissions"].sizes["symbol"] == 3
     np.testing.assert_allclose(table["transitions"].sel(metric="mean"), posterior.mean().transitions, atol=1e-3)
+
+
+# Sequences of unequal length ------------------------------------------------------------------------------------
+
+
+def unequal(lengths=(15, 4, 1, 9), seed=0):
+    drawn = sample(CLEAR, len(lengths), max(lengths), seed=seed).symbols
+    return [row[:length] for row, length in zip(drawn, lengths, strict=True)]
+
+
+@pytest.mark.parametrize("form", [list, tuple, lambda rows: [row.tolist() for row in rows], pad_sequences])
+def test_em_on_sequences_of_unequal_length_equals_hmmlearn(form):
+    rows = unequal() * 3
+    start = random_hmm(3, states=2, symbols=3)
+    other = CategoricalHMM(2, n_features=3, init_params="", n_iter=5, tol=-np.inf, implementation="log")
+    other.startprob_, other.transmat_, other.emissionprob_ = (np.array(a) for a in arrays(start))
+    other.fit(np.concatenate(rows)[:, None], [len(row) for row in rows])
+    ours = run_em(start, form(rows), config=EmConfig(iterations=5, tolerance=1e-300))
+    for mine, theirs in zip(arrays(ours.hmm), (other.startprob_, other.transmat_, other.emissionprob_), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-9)
+    np.testing.assert_allclose(ours.log_likelihood[:5], other.monitor_.history, rtol=1e-11)
+
+
+def test_every_function_takes_sequences_of_unequal_length():
+    rows, objects = unequal(), np.empty(4, object)
+    objects[:] = rows
+    for given in (rows, objects):
+        np.testing.assert_allclose(
+            log_likelihood(CLEAR, given), [log_likelihood(CLEAR, row)[0] for row in rows], rtol=1e-12
+        )
+        for infer in (filter_states, smooth_states, viterbi):
+            for got, row in zip(infer(CLEAR, given), rows, strict=True):
+                np.testing.assert_allclose(got[: len(row)], infer(CLEAR, row)[0], atol=1e-12)
+    config = EmConfig(restarts=1, iterations=2)
+    fit = fit_em(rows, 2, symbol_count=3, seed=0, config=config)
+    assert fit.log_likelihood == fit_em(pad_sequences(rows), 2, symbol_count=3, seed=0, config=config).log_likelihood
+    small = BayesConfig(chains=1, draws=2, warmup=2, em=config)
+    assert fit_bayesian(rows, 2, symbol_count=3, seed=0, config=small).log_likelihood.shape == (1, 2)
+
+
+def test_sequences_are_filled_up_at_their_end():
+    np.testing.assert_array_equal(
+        pad_sequences([[1, 2], [0], np.array([2, 1, 0])]), [[1, 2, -1], [0, -1, -1], [2, 1, 0]]
+    )
+    np.testing.assert_array_equal(check_symbols([[1], [0, 1]], 2), [[1, -1], [0, 1]])
+    np.testing.assert_array_equal(check_symbols([0, 1], 2), [[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[0, 1], []], r"sequence 1 must be a row of at least one integer symbol, got shape \(0,\)"),
+        ([[0, 1], [0.5]], "sequence 1 .* of float64"),
+        ([[0, 1], 1], r"sequence 1 .*got shape \(\)"),
+        ([[0, 1], [[1], [2, 3]]], "sequence 1 must be"),
+        ([[0, 1], [5]], "trial 1 has 5 at step 0"),
+    ],
+)
+def test_sequences_that_cannot_be_used_are_named(rows, message):
+    with pytest.raises(InputError, match=message):
+        log_likelihood(CLEAR, rows)
+
+
+def test_no_sequence_is_refused():
+    with pytest.raises(InputError, match="at least one sequence of symbols, got none"):
+        pad_sequences([])
+    with pytest.raises(InputError, match="trials of one length without missing ones"):
+        count_trials(pad_sequences(unequal()), Counting(3, 2, 4))
+
+
+# Long sequences in single precision -----------------------------------------------------------------------------
+
+
+def forward_backward(hmm, symbols):
+    """Log-likelihood and expected transitions and emissions of one sequence, scaled, in float64 with a loop."""
+    initial, transitions, emissions = arrays(hmm)
+    alpha, scale = np.empty((len(symbols), hmm.states)), np.empty(len(symbols))
+    for t, symbol in enumerate(symbols):
+        ahead = (initial if t == 0 else alpha[t - 1] @ transitions) * emissions[:, symbol]
+        scale[t] = ahead.sum()
+        alpha[t] = ahead / scale[t]
+    pairs, emitted, beta = np.zeros((hmm.states, hmm.states)), np.zeros(emissions.shape), np.ones(hmm.states)
+    emitted[:, symbols[-1]] += alpha[-1]
+    for t in range(len(symbols) - 2, -1, -1):
+        weight = emissions[:, symbols[t + 1]] * beta / scale[t + 1]
+        pair = alpha[t][:, None] * transitions * weight
+        beta = transitions @ weight
+        pairs += pair
+        emitted[:, symbols[t]] += pair.sum(axis=1)
+    return np.log(scale).sum(), pairs, emitted
+
+
+@pytest.mark.usefixtures("float32")
+def test_a_long_sequence_in_single_precision_against_a_loop_in_double():
+    hmm = cycle()
+    symbols = sample(hmm, 1, 50_000, seed=0).symbols
+    expected, pairs, emitted = forward_backward(hmm, symbols[0])
+    counts, steps = expected_counts(log_chain(hmm), jnp.asarray(symbols.T))
+    assert counts.transitions.dtype == np.float32
+    np.testing.assert_allclose(counts.transitions[0], pairs, rtol=2e-6, atol=1e-3)
+    np.testing.assert_allclose(counts.emissions[0], emitted, rtol=2e-6, atol=1e-3)
+    assert along_time(steps)[0] == pytest.approx(expected, abs=0.01)
+    assert log_likelihood(hmm, symbols)[0] == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float32")
+def test_three_million_steps_in_single_precision_and_em():
+    """Symbols that say nothing of the state: what is expected is known in closed form from the stationary state."""
+    transitions = np.array([[0.95, 0.04, 0.01], [0.05, 0.9, 0.05], [0.02, 0.08, 0.9]])
+    values, vectors = np.linalg.eig(transitions.T)
+    stationary = np.real(vectors[:, np.argmax(values.real)])
+    stationary /= stationary.sum()
+    shares, count = np.array([0.7, 0.2, 0.1]), 3_000_000
+    hmm = HiddenMarkovModel(stationary, transitions, np.tile(shares, (3, 1)), "blind", 100)
+    symbols = np.random.default_rng(0).choice(3, (1, count), p=shares).astype(np.int32)
+    seen = np.bincount(symbols[0], minlength=3)
+    counts, steps = jax.jit(expected_counts)(log_chain(hmm), jnp.asarray(symbols.T))
+    np.testing.assert_allclose(counts.transitions[0], (count - 1) * stationary[:, None] * transitions, rtol=2e-5)
+    np.testing.assert_allclose(counts.emissions[0], stationary[:, None] * seen, rtol=2e-5)
+    np.testing.assert_allclose(along_time(steps)[0], seen @ np.log(shares), rtol=0, atol=0.3)
+    after = run_em(hmm, symbols, config=EmConfig(iterations=1))
+    np.testing.assert_allclose(after.hmm.transitions, transitions, rtol=2e-5)
+    np.testing.assert_allclose(after.hmm.emissions, np.tile(seen / count, (3, 1)), rtol=2e-5)
+    np.testing.assert_allclose(after.log_likelihood[0], seen @ np.log(shares), rtol=0, atol=0.3)

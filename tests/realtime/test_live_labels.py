@@ -197,6 +197,6 @@ def test_labels_travel_with_arrays_and_messages():
     assert labels_in(np.asarray(values).copy()) == labels
     assert labels_in(np.arange(3)) is None
     assert from_bytes(to_bytes(labels)) == labels
-    for bad in (b"{}", b"[1]", b"no", b"\xff"):
+    for bad in (b"{}", b"[1]", b"no", b"\xff", b"[" * 100_000):
         with pytest.raises(ValueError, match=r".*"):
             from_bytes(bad)

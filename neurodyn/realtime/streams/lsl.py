@@ -207,9 +207,10 @@ class LslSink:
             # No source id: a reader is to take a restarted outlet for the new stream that it is.
             info = self._pylsl.StreamInfo(f"{self._name}:{name}", kind, channels, 0.0, form, "")
             group, one = (UNITS, "unit") if kind == Kind.SPIKES.value else (CHANNELS, "channel")
-            part = info.desc().append_child(group) if labels else None
-            for label in labels or ():
-                part.append_child(one).append_child_value("label", label)
+            if labels:
+                part = info.desc().append_child(group)
+                for label in labels:
+                    part.append_child(one).append_child_value("label", label)
             self._outlets[name] = self._pylsl.StreamOutlet(info, 0, BUFFER_SECONDS)
         return self._outlets[name]
 

@@ -7,7 +7,7 @@ import pytest
 from oracles.streams import count, drain, estimate, joined, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.streams.wire import ESTIMATE, encode, unpack
+from neurodyn.realtime.streams.wire import ESTIMATE, _pack, decode_chunk, encode, unpack
 from neurodyn.realtime.streams.zmq import ZmqSink, ZmqSource
 
 zmq = pytest.importorskip("zmq")
@@ -107,3 +107,16 @@ def test_writing_does_not_wait_for_a_reader_that_sleeps(sink, source):
 def test_a_port_that_is_taken_is_told(sink):
     with pytest.raises(InputError, match=r"cannot use tcp://127\.0\.0\.1"):
         ZmqSink(sink.endpoint)
+
+
+@pytest.mark.parametrize("labels", [None, b"[1, 2, 3]", b"{}", b"\xff", b'["x", "y", "z"]'])
+def test_labels_in_a_message_are_texts_or_it_is_refused(labels):
+    arrays = {"times": samples().times, "values": samples().values}
+    if labels is not None:
+        arrays["labels"] = np.frombuffer(labels, np.uint8)
+    message = _pack(b"samples/field", {"name": "field", "kind": "samples", "until": None}, arrays)
+    if labels in (None, b'["x", "y", "z"]'):
+        assert decode_chunk(message).labels == (None if labels is None else ("x", "y", "z"))
+    else:
+        with pytest.raises(InputError, match="expected a message with times and values"):
+            decode_chunk(message)

@@ -17,7 +17,9 @@ from neurodyn.recording.edges import slack
 FEWEST = 10
 """Steps from which on it can be told whether stamps differ from a line by no more than they were rounded."""
 MOST_GAPS = 0.02
-"""Share of steps that are gaps up to which stamps are those of a clock with gaps, however long these are."""
+"""Share of steps that are gaps up to which the other steps need not be alike."""
+LONG = 1.0
+"""Seconds: many pauses shorter than this that take most of the time are those between packets, not those of a clock."""
 MOST_LOST = 20
 """Samples lost per sample taken up to which frequent gaps can be losses of single packets."""
 _LOOKED_AT = 2**18
@@ -72,13 +74,12 @@ def fit_clock(stamps: Float[np.ndarray, " samples"]) -> Clock:
     steps, blur = np.diff(stamps), _precision(stamps)
     gap = _gaps(steps, blur)
     mean = float((stamps[-1] - stamps[0]) / len(steps))
-    if gap.mean() > MOST_GAPS:
-        whole = np.zeros(len(steps), np.bool_)
-        # Steps of one and of two quanta: a clock whose stamps were rounded to more than half its period.
-        if len(steps) >= FEWEST and _line(stamps, whole)[1] <= blur <= mean:
-            gap = whole
-        elif not _lost_packets(steps, gap):
-            return _uneven(steps, mean)
+    whole = np.zeros(len(steps), np.bool_)
+    # Steps of one and of two quanta: a clock whose stamps were rounded to more than half its period.
+    if gap.mean() > MOST_GAPS and len(steps) >= FEWEST and _line(stamps, whole)[1] <= blur <= mean:
+        gap = whole
+    elif gap.any() and not _pieces(steps, gap):
+        return _uneven(steps, mean)
     return _even(stamps, steps, gap, blur)
 
 
@@ -139,6 +140,19 @@ def _gaps(steps: Float64[np.ndarray, " steps"], blur: float) -> Bool[np.ndarray,
     if gap.any():
         gap = steps > 1.5 * float(steps[~gap].mean()) + rounding
     return gap
+
+
+def _pieces(steps: Float64[np.ndarray, " steps"], gap: Bool[np.ndarray, " steps"]) -> bool:
+    """Whether gaps cut an even clock into pieces; otherwise samples come when they like, or are stamped in groups."""
+    if _lost_packets(steps, gap):
+        return True
+    near, pauses = steps[~gap], steps[gap]
+    if len(near) < 2:
+        return False
+    long = float(np.median(pauses)) >= LONG
+    if gap.mean() <= MOST_GAPS:
+        return long or len(pauses) < FEWEST or bool(pauses.sum() <= 0.5 * steps.sum())
+    return long and _quantile(np.abs(near / near.mean() - 1.0), 0.95) < 0.2
 
 
 def _lost_packets(steps: Float64[np.ndarray, " steps"], gap: Bool[np.ndarray, " steps"]) -> bool:

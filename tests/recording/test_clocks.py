@@ -82,6 +82,17 @@ def test_stamps_in_groups_are_no_clock_and_have_the_mean_rate(step):
     assert clock.rate == pytest.approx(256.0, rel=2e-3)
 
 
+def test_large_groups_are_groups_and_short_trials_are_pieces_of_a_clock():
+    """Packets of 100 samples at 1 kHz, stamped within 1 ms; trials of 0.3 s at 100 Hz, seconds apart."""
+    k = np.arange(20_000)
+    packets = fit_clock(k // 100 * 0.1 + k % 100 * 1e-5)
+    assert (packets.even, packets.rate) == (False, pytest.approx(1000.0, rel=6e-3))
+    begins = np.cumsum(np.random.default_rng(0).uniform(2.0, 6.0, 50))
+    trials = fit_clock((begins[:, None] + np.arange(30) / 100).ravel())
+    assert (trials.even, trials.regular, trials.gaps) == (True, True, 49)
+    assert trials.rate == pytest.approx(100.0, rel=1e-6)
+
+
 @pytest.mark.parametrize("samples", [0, 1, 2, 3])
 def test_few_stamps(samples):
     clock = fit_clock(np.array([1.0, 1.5, 2.0])[:samples])

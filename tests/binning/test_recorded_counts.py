@@ -113,5 +113,6 @@ def test_a_replay_is_counted_again():
                 rows = np.floor((chunk.times - START) / WIDTH).astype(int)
                 np.add.at(found, (rows, chunk.values), 1)
     np.testing.assert_array_equal(found, values)
-    with pytest.raises(InputError, match="1 bins that were not recorded"):
-        FileReplay(recording(missing=((10, 1),)))
+    chunks = FileReplay(recording(missing=((10, 1),)), ReplayOptions(speed=float("inf"), chunk=100.0)).read(0.0)
+    (pause,) = [pause for chunk in chunks for pause in chunk.unrecorded if pause[0] == 1 and pause[1] > START]
+    np.testing.assert_allclose(pause[1:], (START + 10 * WIDTH, START + 11 * WIDTH))

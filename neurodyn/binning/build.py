@@ -9,12 +9,23 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
+from neurodyn.binning.counts import on_recorded_edges, rebin_counts
 from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, bin_raw
 from neurodyn.binning.grid import TimeGrid, count_spikes
 from neurodyn.binning.targets import TargetOptions, make_targets, target_sources, target_units
 from neurodyn.errors import InputError
-from neurodyn.recording import Recording, Signal
-from neurodyn.recording.edges import number_of, slack, whole_bins
+from neurodyn.recording import (
+    BinnedCounts,
+    Intervals,
+    Recording,
+    Signal,
+    SpikeTrains,
+    TimeSupport,
+    invalid_times,
+    spike_supports,
+    without_invalid_times,
+)
+from neurodyn.recording.edges import first_edge, number_of, slack, whole_bins
 
 _Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
 
@@ -23,12 +34,15 @@ _Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
 class Spikes:
     """Counts of spikes per unit and bin; Poisson.
 
+    From spike times, or from counts that were recorded in bins: then the bins of the batch have their width or a
+    multiple of it, and begin where they do.
+
     Parameters
     ----------
     name
         What the modality is called in the batch.
     source
-        Name of the spike trains in the recording.
+        Name of the spike trains, or of the counts, in the recording.
     units
         Labels of the units to use, in order; None for all.
     """
@@ -82,10 +96,14 @@ def to_bins(
     width: float,
     modalities: Sequence[Spikes | Field] = (Spikes(),),
     target: str | Sequence[str] = ("position",),
-    interval: str | tuple[float, float] | None = None,
+    interval: str | tuple[float, float] | Intervals | None = None,
     target_options: TargetOptions | None = None,
 ) -> MultimodalBatch:
     """Bin a recording: counts, causal features and targets on one clock.
+
+    Time that was not recorded is missing, never zero: a bin that does not lie wholly in the support of a unit
+    (`neurodyn.recording.spike_supports`) is not observed for that unit, and a bin that touches an invalid time of the
+    recording is not observed at all, its target included.
 
     Parameters
     ----------
@@ -100,7 +118,8 @@ def to_bins(
         END of each bin.
     interval
         Which part: None for all the time that every source covers; the name of a table of intervals, where
-        each row becomes a trial; the label of intervals in a table, likewise; or (start, stop) in seconds.
+        each row becomes a trial; the label of intervals in a table, likewise; intervals themselves, such as
+        ``recording.find_intervals("trials").where("is_good")``; or (start, stop) in seconds.
         Rows shorter than a bin have nothing to bin and are left out. Only whole bins are made.
     target_options
         Smoothing and gaps of the target.
@@ -120,9 +139,13 @@ def to_bins(
         raise InputError("to_bins needs at least one modality, got none: give Spikes() or Field()")
     if not (math.isfinite(width) and width > 0):
         raise InputError(f"the bin width must be positive seconds, got {width}")
+    recording = without_invalid_times(recording)
     targets = (target,) if isinstance(target, str) else tuple(target)
     clocks = [_clock(modality, width) for modality in modalities]
     grids = _grids(recording, _support(recording, modalities, targets, width), width, interval)
+    for counts in (_counts(recording, modality) for modality in modalities):
+        if counts is not None:
+            grids = on_recorded_edges(grids, counts)
     observations, observed, rows = {}, {}, []
     for modality, clock in zip(modalities, clocks, strict=True):
         values, mask, channels = _binned(recording, modality, grids, clock)
@@ -131,6 +154,8 @@ def to_bins(
         rows.append(Modality(modality.name, likelihood, channels, clock, _unit(recording, modality)))
     time = np.concatenate([grid.ends for grid in grids])
     values, known, names = _targets(recording, targets, time, target_options)
+    if not (valid := _valid(recording, grids, 1)).all():
+        known, values = known & valid, np.where((known & valid)[:, None], values, 0.0)
     lengths = np.asarray([grid.bins for grid in grids])
     batch = MultimodalBatch(
         observations=observations,
@@ -148,6 +173,14 @@ def to_bins(
     )
     check_usable(batch)
     return batch
+
+
+def _counts(recording: Recording, modality: Spikes | Field) -> BinnedCounts | None:
+    """Counts that were recorded in bins, if the modality is made from such, of the units asked for."""
+    if isinstance(modality, Field) or modality.source not in recording.counts:
+        return None
+    counts = recording.counts[modality.source]
+    return counts if modality.units is None else counts.select(modality.units)
 
 
 def _unit(recording: Recording, modality: Spikes | Field) -> str:
@@ -210,14 +243,39 @@ def _support(
 
 
 def _span_of(recording: Recording, modality: Spikes | Field, width: float) -> tuple[float, float]:
-    """Time that a modality covers: of spikes, from the bin of the first to the bin of the last."""
+    """Time that a modality covers: of spikes, the whole bins in their support, or the bins from the first to the last.
+
+    Raises
+    ------
+    InputError
+        For units without a spike, or that were never recorded.
+    """
     if isinstance(modality, Field):
         return _signal_span(_field_signal(recording, modality))
-    trains = recording.spike_trains(modality.source)
-    if not trains.n_spikes:
+    counts = _counts(recording, modality)
+    if counts is not None:
+        return counts.start, counts.stop
+    trains = _chosen(recording, modality)
+    group = recording.spike_trains(modality.source)
+    if not group.n_spikes:
         raise InputError(f"modality '{modality.name}' has no spikes in recording '{recording.name}'")
-    first, last = number_of(trains.start, 0.0, width), number_of(trains.stop, 0.0, width)
-    return first * width, (last + 1) * width
+    first, last = number_of(group.start, 0.0, width), number_of(group.stop, 0.0, width) + 1
+    bounds = [(float(one.starts[0]), float(one.stops[-1])) for one in trains.unit_supports if len(one)]
+    start, stop = min((bound[0] for bound in bounds), default=0.0), max((bound[1] for bound in bounds), default=0.0)
+    start = first_edge(start, width) if math.isfinite(start) else first * width
+    stop = number_of(stop, 0.0, width) * width if math.isfinite(stop) else last * width
+    if start >= stop:
+        raise InputError(
+            f"the units of modality '{modality.name}' were never recorded for a whole bin of {width:g} s: see their"
+            " time support"
+        )
+    return start, stop
+
+
+def _chosen(recording: Recording, modality: Spikes) -> SpikeTrains:
+    """The units that a modality asks for."""
+    trains = recording.spike_trains(modality.source)
+    return trains if modality.units is None else trains.select(modality.units)
 
 
 def _signal_span(signal: Signal) -> tuple[float, float]:
@@ -236,21 +294,25 @@ def _grids(
     recording: Recording,
     support: tuple[float, float],
     width: float,
-    interval: str | tuple[float, float] | None,
+    interval: str | tuple[float, float] | Intervals | None,
 ) -> list[TimeGrid]:
     """One grid per trial, in order of time."""
     if interval is None:
         return [TimeGrid.covering(*support, width)]
     spans = _spans(recording, interval)
     if not any(start < support[1] and stop > support[0] for start, stop in spans):
-        raise InputError(f"the interval {interval!r} lies outside the recorded {_seconds(support)}")
+        raise InputError(f"the interval {_called(interval)} lies outside the recorded {_seconds(support)}")
     long_enough = [span for span in spans if whole_bins(*span, width) >= 1]
     # The longest is refused with its numbers when not one fits.
     kept = long_enough or [max(spans, key=lambda span: span[1] - span[0])]
     return [TimeGrid.covering(start, stop, width) for start, stop in kept]
 
 
-def _spans(recording: Recording, interval: str | tuple[float, float]) -> list[tuple[float, float]]:
+def _called(interval: str | tuple[float, float] | Intervals) -> str:
+    return f"'{interval.name}'" if isinstance(interval, Intervals) else repr(interval)
+
+
+def _spans(recording: Recording, interval: str | tuple[float, float] | Intervals) -> list[tuple[float, float]]:
     """Start and stop of each trial in order of time.
 
     Raises
@@ -258,16 +320,16 @@ def _spans(recording: Recording, interval: str | tuple[float, float]) -> list[tu
     InputError
         For an unknown name, or intervals that overlap: their bins would be counted twice.
     """
-    if not isinstance(interval, str):
+    if isinstance(interval, tuple):
         return [(float(interval[0]), float(interval[1]))]
-    table = recording.find_intervals(interval)
+    table = recording.find_intervals(interval) if isinstance(interval, str) else interval
     if not len(table):
-        raise InputError(f"interval '{interval}' has no rows in recording '{recording.name}'")
+        raise InputError(f"interval {_called(interval)} has no rows in recording '{recording.name}'")
     spans = sorted(zip(table.starts.tolist(), table.stops.tolist(), strict=True))
     for one, two in pairwise(spans):
         if two[0] < one[1] - slack(one[1]):
             raise InputError(
-                f"intervals of '{interval}' overlap ({_seconds(one)} and {_seconds(two)}): name the "
+                f"intervals of {_called(interval)} overlap ({_seconds(one)} and {_seconds(two)}): name the "
                 "label of those to use, or give start and stop"
             )
     return spans
@@ -277,12 +339,16 @@ def _binned(
     recording: Recording, modality: Spikes | Field, grids: Sequence[TimeGrid], clock: int
 ) -> tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"], tuple[str, ...]]:
     """Values, mask and channel names of one modality on all grids."""
+    if (counts := _counts(recording, modality)) is not None:
+        return (*rebin_counts(counts, grids), counts.units)
     if isinstance(modality, Spikes):
-        trains = recording.spike_trains(modality.source)
-        trains = trains if modality.units is None else trains.select(modality.units)
+        trains = _chosen(recording, modality)
         starts, stops = _windows(grids, 1)
         counts = count_spikes(trains.times, starts, stops)
-        return counts, np.ones(counts.shape, np.bool_), trains.units
+        mask = _in_support(spike_supports(recording, trains, grids[0].width), starts, stops)
+        if not mask.all():
+            counts[~mask] = 0
+        return counts, mask, trains.units
     signal = _field_signal(recording, modality)
     starts, stops = _windows(grids, clock)
     if modality.power is None:
@@ -290,7 +356,30 @@ def _binned(
     else:
         values, observed = bin_band_power(signal, modality.power, starts, stops)
         channels = modality.power.names(signal.channels)
+    if not (valid := _valid(recording, grids, clock)).all():
+        values[~valid], observed[~valid] = 0.0, False
     return (*_spread(values, observed, grids, clock), channels)
+
+
+def _in_support(
+    supports: Sequence[TimeSupport],
+    starts: Float[np.ndarray, " bins"],
+    stops: Float[np.ndarray, " bins"],
+) -> Bool[np.ndarray, "bins units"]:
+    """Bins that lie wholly in the support of each unit."""
+    mask = np.ones((len(starts), len(supports)), np.bool_)
+    for support in set(supports):
+        inside = support.covers(starts, stops)
+        if not inside.all():
+            units = np.array([one is support for one in supports])
+            mask[np.ix_(~inside, units)] = False
+    return mask
+
+
+def _valid(recording: Recording, grids: Sequence[TimeGrid], clock: int) -> Bool[np.ndarray, " windows"]:
+    """Windows that no invalid time of the recording touches."""
+    starts, stops = _windows(grids, clock)
+    return invalid_times(recording).gaps().covers(starts, stops)
 
 
 def _windows(

@@ -167,10 +167,17 @@ def _find(recording: Recording, name: str) -> tuple[Signal, _Derive]:
     """Series a target is made from, and how."""
     if name != "position" and name in recording.behaviour:
         return recording.behaviour[name], _series
+    recording.check_usable(name, "behaviour")
     if name in _DERIVED:
         finder, derive = _DERIVED[name]
         return finder(recording, name), derive
     raise unknown_name("target", name, {*_DERIVED, *recording.behaviour})
+
+
+def _have(recording: Recording) -> str:
+    """Behaviour series of a recording, and those of its file that cannot be used."""
+    broken = [f"'{item.name}' cannot be used: {item.reason}" for item in recording.unusable if item.kind == "behaviour"]
+    return "; ".join([", ".join(recording.behaviour) or "none", *broken])
 
 
 def _position_signal(recording: Recording, target: str) -> Signal:
@@ -182,7 +189,7 @@ def _position_signal(recording: Recording, target: str) -> Signal:
     for choice in (named, similar, planar):
         if len(choice) == 1:
             return choice[0]
-    have = ", ".join(table) or "none"
+    have = _have(recording)
     raise InputError(
         f"target '{target}' needs one position series, the behaviour series are: {have}; name a series as target"
     )
@@ -195,7 +202,7 @@ def _direction_signal(recording: Recording, target: str) -> Signal:
     choice = [s for s in table.values() if s.n_channels == 1 and any(w in s.name.lower() for w in words)]
     if len(choice) == 1:
         return choice[0]
-    have = ", ".join(table) or "none"
+    have = _have(recording)
     raise InputError(
         f"target '{target}' needs one series of one angle (a CompassDirection), the behaviour series are: {have}"
     )

@@ -1,18 +1,23 @@
 """``neurodyn decode FILE``: fit a decoder to a recording and show how well it decodes what was held out."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, time_folds, to_bins
 from neurodyn.cli.options import PARSERS, DecodeOptions, argument, merge, read_config
-from neurodyn.cli.reading import read
+from neurodyn.cli.reading import FILE_HELP, add_reading_options, read
 from neurodyn.cli.study import GRU, MULTIMODAL, RIDGE, Study, run_study
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation import Method
-from neurodyn.recording import Recording
+from neurodyn.recording import Intervals, Recording
 
+MOST_SAMPLES_RAW = 2.0
+"""Samples of a field per bin up to which it is taken as it is: there are no oscillations to see in so few."""
 MODEL = "model"
 """Folder of the saved model, below that of the study."""
 
@@ -30,15 +35,20 @@ _HELP = {
     "epochs": ("N", "most passes over the training data (the model's default)"),
     "seed": ("N", "of everything random (0)"),
     "jobs": ("N", "fits at a time (one per core)"),
+    "where": ("CONDITION", "rows of the interval's table, like \"is_good and response == 'hit'\" (all)"),
 }
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("decode", help="fit a real-time decoder to a recording and report how well it does")
-    parser.add_argument("file", metavar="FILE", type=Path, help="NWB, HDF5 or MATLAB file")
+    parser.add_argument("file", metavar="FILE", type=Path, help=FILE_HELP)
+    add_reading_options(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file with any of the options below")
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as JSON, nothing else, on standard output"
+    )
     parser.add_argument(
         "--save-model", action="store_true", help="also fit to the whole recording, for neurodyn serve: DIR/model"
     )
@@ -54,13 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
     options = merge(config, vars(arguments))
     if not options.target:
         raise InputError("there is no target to decode: name one or more with --target, for example position")
-    study = build_study(read(arguments.file), options)
+    recording = read(arguments.file, skip=options.skip, layout=options.layout, repeated=options.repeated)
+    study = build_study(recording, options)
     place = arguments.out / MODEL
     if arguments.save_model:
         _check_place(place)
-    run_study(study, arguments.out)
+    summary = run_study(study, arguments.out, console=Console(quiet=True) if arguments.json else None)
     if arguments.save_model:
         save_model(study, place)
+    if arguments.json:
+        print(json.dumps(summary, indent=2, allow_nan=False))
+    elif arguments.save_model:
         print(f"model: {place}")
     return 0
 
@@ -92,12 +106,13 @@ def build_study(recording: Recording, options: DecodeOptions) -> Study:
     InputError
         For everything about the recording or the options that makes decoding impossible.
     """
+    modalities = chosen_modalities(recording, options)
     batch = to_bins(
         recording,
         width=options.width,
-        modalities=chosen_modalities(recording, options),
+        modalities=modalities,
         target=options.target,
-        interval=options.interval,
+        interval=chosen_interval(recording, options),
     )
     folds = time_folds(batch, options.folds, gap=options.gap, lead_in=options.lead_in)
     return Study(
@@ -107,7 +122,7 @@ def build_study(recording: Recording, options: DecodeOptions) -> Study:
         methods=methods_of(batch, options),
         seed=options.seed,
         jobs=options.jobs,
-        settings=_settings(options),
+        settings=_settings(options, modalities),
     )
 
 
@@ -116,16 +131,11 @@ def chosen_modalities(recording: Recording, options: DecodeOptions) -> list[Spik
 
     A modality is called 'spikes' or 'field' when it is the only one of its kind, else by the name it has in the file.
     """
-    asked = options.modalities or (("spikes", "field") if recording.fields else ("spikes",))
-    if options.modalities is None and recording.fields and not recording.spikes:
-        raise InputError(
-            f"recording '{recording.name}' has no units: to decode from the field alone say  --modalities field"
-        )
+    asked = options.modalities or _all_there_is(recording)
     sources = [_source(recording, name) for name in asked]
     if len(set(sources)) < len(sources):
         raise InputError(f"modalities name the same data twice: {', '.join(asked)}")
     kinds = [kind for kind, _ in sources]
-    bands = DEFAULT_BANDS if options.bands is None else options.bands or None
     result: list[Spikes | Field] = []
     for kind, source in sources:
         name = kind if kinds.count(kind) == 1 else source
@@ -134,8 +144,63 @@ def chosen_modalities(recording: Recording, options: DecodeOptions) -> list[Spik
         if kind == "spikes":
             result.append(Spikes(name, source))
         else:
-            result.append(Field(name, source, bands=bands, width=options.field_width))
+            result.append(Field(name, source, bands=_bands(recording, source, options), width=options.field_width))
     return result
+
+
+def chosen_interval(recording: Recording, options: DecodeOptions) -> str | tuple[float, float] | Intervals | None:
+    """Which part of the recording: rows of a table where there is a condition for them.
+
+    Raises
+    ------
+    InputError
+        If the condition has no table, or holds for none of its rows.
+    """
+    if options.where is None:
+        return options.interval
+    if isinstance(options.interval, tuple):
+        raise InputError("--where chooses rows of a table of intervals: name the table with --interval, not seconds")
+    return recording.find_intervals(options.interval or "trials").where(options.where)
+
+
+def _all_there_is(recording: Recording) -> tuple[str, ...]:
+    """Spikes, and the field where there is one; what is not clear is left to the user.
+
+    Raises
+    ------
+    InputError
+        If there are no spikes, or more than one field.
+    """
+    groups, fields = [*recording.spikes, *recording.counts], list(recording.fields)
+    if not groups:
+        recording.check_usable(None, "spikes", "counts")
+    if not groups and not fields:
+        recording.check_usable(None, "fields")
+        there = [*recording.behaviour, *recording.intervals, *(f"{n} {kind}" for kind, n in recording.unread.items())]
+        raise InputError(
+            f"recording '{recording.name}' has neither spikes nor a field potential to decode from; it has "
+            f"{', '.join(there) or 'nothing that is read'}"
+        )
+    if not groups:
+        raise InputError(
+            f"recording '{recording.name}' has no units: to decode from the field alone say  --modalities "
+            f"{'field' if len(fields) == 1 else ','.join(fields)}"
+        )
+    spikes = ("spikes",) if len(groups) == 1 or "spikes" in groups else ()
+    if len(fields) > 1 or not spikes:
+        several = "field" if spikes else "group of units"
+        raise InputError(
+            f"recording '{recording.name}' has more than one {several} ({', '.join(fields if spikes else groups)}): "
+            f"choose with  --modalities, for example  --modalities {','.join((*(spikes or groups[:1]), *fields[:1]))}"
+        )
+    return (*spikes, "field") if fields else spikes
+
+
+def _bands(recording: Recording, source: str, options: DecodeOptions) -> tuple[tuple[float, float], ...] | None:
+    """Bands of a field; unless asked for, the signal itself where it has only a sample or two per bin."""
+    if options.bands is None and recording.field(source).typical_rate * options.width <= MOST_SAMPLES_RAW:
+        return None
+    return DEFAULT_BANDS if options.bands is None else options.bands or None
 
 
 def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, ...]:
@@ -171,25 +236,35 @@ def _source(recording: Recording, name: str) -> tuple[str, str]:
     """Kind of a modality and the name of its data in the recording."""
     if name in recording.fields:
         return "field", name
-    if name in recording.spikes:
+    if name in recording.spikes or name in recording.counts:
         return "spikes", name
+    recording.check_usable(name)
     if name == "field":
+        if len(recording.fields) > 1:
+            raise InputError(
+                f"recording '{recording.name}' has more than one field ({', '.join(recording.fields)}):"
+                f" name them in  --modalities, for example  --modalities {next(iter(recording.fields))}"
+            )
         return "field", recording.field().name
     if name == "spikes":
-        only = next(iter(recording.spikes)) if len(recording.spikes) == 1 else "spikes"
-        return "spikes", recording.spike_trains(only).name
-    raise unknown_name("modality", name, {"spikes", "field", *recording.spikes, *recording.fields})
+        groups = [*recording.spikes, *recording.counts]
+        return "spikes", groups[0] if len(groups) == 1 else recording.spike_trains("spikes").name
+    raise unknown_name("modality", name, {"spikes", "field", *recording.spikes, *recording.counts, *recording.fields})
 
 
-def _settings(options: DecodeOptions) -> dict[str, str]:
+def _settings(options: DecodeOptions, modalities: Sequence[Spikes | Field]) -> dict[str, str]:
     """Options as a reader of the report wants to see them."""
     bands = DEFAULT_BANDS if options.bands is None else options.bands
+    fields = [modality for modality in modalities if isinstance(modality, Field)]
+    if fields and all(modality.bands is None for modality in fields):
+        bands = ()
     shown = {
         "target": ", ".join(options.target),
         "bin width": f"{1e3 * options.width:g} ms",
         "field": " ".join(f"{low:g}-{high:g}" for low, high in bands) + " Hz log power" if bands else "raw",
         "field sample": "every bin" if options.field_width is None else f"{1e3 * options.field_width:g} ms",
-        "interval": _interval_text(options.interval),
+        "interval": _interval_text(options.interval or ("trials" if options.where else None))
+        + (f" where {options.where}" if options.where else ""),
         "folds": f"{options.folds} in order of time, {options.gap:g} s gaps, {options.lead_in:g} s of context",
     }
     return shown

@@ -1,51 +1,153 @@
 """``neurodyn inspect FILE``: what is in a recording, as a table."""
 
 import argparse
+import json
 import math
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from neurodyn.cli.reading import read
-from neurodyn.recording import ItemSummary, describe
+from neurodyn.cli.reading import FILE_HELP, add_reading_options, read, read_given
+from neurodyn.cli.study import write_atomically
+from neurodyn.cli.tables import Column, fitted, screen
+from neurodyn.errors import InputError
+from neurodyn.recording import ItemSummary, Layout, Recording, describe, layout_text, read_variables
+from neurodyn.recording.propose import propose_layout
+from neurodyn.recording.tree import TreeRow, tree_rows
 
-# Least width of each column, so that words stay whole in 80 columns; None: never broken.
-_COLUMNS = {
-    "item": None,
-    "kind": None,
-    "size": 9,
-    "rate (Hz)": 9,
-    "time (s)": 8,
-    "missing": None,
-    "unit": None,
-    "what": 10,
-}
-_WIDTH_OFF_SCREEN = 120
+_COLUMNS = (
+    Column("item", least=8, middle=True),
+    Column("kind", whole=True),
+    Column("size"),
+    Column("rate (Hz)"),
+    Column("time (s)"),
+    Column("missing", whole=True),
+    Column("unit", least=6, middle=True),
+    Column("what", least=10),
+)
+_TREE = (
+    Column("variable", least=20, middle=True),
+    Column("size"),
+    Column("class", whole=True),
+    Column("what", least=20),
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("inspect", help="show what is in a recording, as a table")
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="NWB, HDF5 or MATLAB file")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help=FILE_HELP)
+    add_reading_options(parser)
+    parser.add_argument("--json", action="store_true", help="print everything as JSON instead, nothing shortened")
+    parser.add_argument(
+        "--save-layout", metavar="FILE", type=Path, help="write the layout that is proposed to this file, to be edited"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one table per file; nothing is printed unless every file can be read."""
-    recordings = [read(path) for path in arguments.files]
-    console = Console()
-    if not console.is_terminal:  # a pipe or a file has no width: do not squeeze the table into 80 columns
-        console = Console(width=max(console.width, _WIDTH_OFF_SCREEN))
-    for recording in recordings:
-        console.print(summary_table(recording.name, describe(recording)))
+    if arguments.save_layout is not None and len(arguments.files) != 1:
+        raise InputError("--save-layout needs exactly one file")
+    found = [_look(path, arguments) for path in arguments.files]
+    if arguments.save_layout is not None:
+        _save_layout(found[0], arguments.save_layout)
+    if arguments.json:
+        print(json.dumps([look.to_json() for look in found], indent=2, allow_nan=False, ensure_ascii=True))
+        return 0
+    console = screen()
+    for look in found:
+        look.print(console)
         console.print()
     return 0
 
 
-def summary_table(name: str, items: list[ItemSummary]) -> Table:
+class _Look:
+    """What there is to say of a file: its recording, or its variables and a layout that is proposed."""
+
+    def __init__(
+        self,
+        path: Path,
+        recording: Recording | None,
+        tree: list[TreeRow] | None = None,
+        layout: Layout | None = None,
+    ) -> None:
+        self.path, self.recording, self.tree, self.layout = path, recording, tree, layout
+
+    def print(self, console: Console) -> None:
+        if self.tree is not None:
+            _say(console, f"{self.path.name}: its format does not say what is what")
+            console.print(_tree_table(self.path.name, self.tree, console.width))
+            if self.layout is None:
+                _say(console, "\nnothing here looks like a recording: describe it with a layout (recording/README.md)")
+                return
+            _say(
+                console, "\nproposed layout, a guess: check it, edit it, and give it to any command with  --layout FILE"
+            )
+            _say(console, "(write it to a file with  --save-layout FILE)\n")
+            _say(console, layout_text(self.layout))
+        if self.recording is not None:
+            print_recording(console, self.recording)
+
+    def to_json(self) -> dict[str, Any]:
+        content: dict[str, Any] = {"file": str(self.path)}
+        if self.recording is not None:
+            content |= recording_json(self.recording)
+        if self.tree is not None:
+            content["variables"] = [asdict(row) for row in self.tree]
+            content["proposed_layout"] = None if self.layout is None else layout_text(self.layout)
+        return content
+
+
+def _look(path: Path, arguments: argparse.Namespace) -> _Look:
+    variables = None if arguments.layout else read_variables(path)
+    if variables is None:
+        return _Look(path, read_given(path, arguments))
+    layout = propose_layout(variables)
+    recording = None
+    if layout is not None:
+        recording = read(path, skip=arguments.skip, layout=layout, repeated=arguments.repeated)
+    return _Look(path, recording, tree_rows(variables), layout)
+
+
+def _save_layout(look: _Look, path: Path) -> None:
+    if look.tree is None:
+        raise InputError(f"'{look.path}' says itself what is what: it needs no layout")
+    if look.layout is None:
+        raise InputError(f"there is nothing in '{look.path}' that looks like a recording: write the layout by hand")
+    if path.exists():
+        raise InputError(f"'{path}' is there already: choose another name")
+    write_atomically(path, layout_text(look.layout))
+
+
+def print_recording(console: Console, recording: Recording) -> None:
+    """Table of a recording, and below it what of its file cannot be used or is not read."""
+    console.print(summary_table(recording.name, describe(recording), console.width))
+    for item in recording.unusable:
+        _say(console, f"cannot be used: {item.kind} '{item.name}': {item.reason}")
+    if recording.unread:
+        _say(console, f"not read: {unread_text(recording)}")
+
+
+def unread_text(recording: Recording) -> str:
+    """How many items of which type a file has besides."""
+    return ", ".join(f"{count} {name}" for name, count in recording.unread.items())
+
+
+def recording_json(recording: Recording) -> dict[str, Any]:
+    """What is in a recording, for a program: NaN is null."""
+    return {
+        "name": recording.name,
+        "items": [_plain({**asdict(item), "kind": item.kind.value}) for item in describe(recording)],
+        "unusable": [asdict(item) for item in recording.unusable],
+        "not_read": dict(recording.unread),
+    }
+
+
+def summary_table(name: str, items: list[ItemSummary], width: int = 80) -> Table:
     """Lay a recording's items out as a table.
 
     Parameters
@@ -54,20 +156,34 @@ def summary_table(name: str, items: list[ItemSummary]) -> Table:
         Title of the table.
     items
         One per row.
+    width
+        Characters that it may have.
 
     Returns
     -------
     rich.table.Table
         For ``rich.print`` or a console.
     """
-    table = Table(title=escape(name), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for column, width in _COLUMNS.items():
-        table.add_column(column, min_width=width, no_wrap=width is None, overflow="fold")
-    for item in items:
-        table.add_row(*(escape(cell) for cell in _cells(item)))
+    table = fitted(name, _COLUMNS, [_cells(item) for item in items], width)
     if not items:
         table.caption = "nothing here that neurodyn reads"
     return table
+
+
+def _tree_table(name: str, rows: list[TreeRow], width: int) -> Table:
+    return fitted(name, _TREE, [("  " * row.depth + row.path, row.size, row.kind, row.notes) for row in rows], width)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, dict):
+        return {key: _plain(value) for key, value in item.items()}
+    if isinstance(item, list | tuple):
+        return [_plain(value) for value in item]
+    return None if isinstance(item, float) and not math.isfinite(item) else item
 
 
 def _cells(item: ItemSummary) -> tuple[str, ...]:

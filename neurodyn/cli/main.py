@@ -1,6 +1,7 @@
 """The command ``neurodyn``: one module per sub-command, errors in one line, exit code 2."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 2 for input that cannot be used."""
     if argv is None:  # in a process of its own
         start_quickly()
+        _print_any_name()
     try:
         arguments = build_parser().parse_args(argv)
         return arguments.run(arguments)
@@ -47,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("neurodyn: stopped", file=sys.stderr)
         return INTERRUPTED
+
+
+def _print_any_name() -> None:
+    """Names of files and channels that this locale cannot show are escaped; they are no reason to end with an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from neurodyn.cli.reading import WAYS
 from neurodyn.errors import InputError, unknown_name
 
 _UNITS = {"ms": 1e-3, "s": 1.0}
@@ -42,6 +43,10 @@ class DecodeOptions:
         Of everything random.
     jobs
         Fits at a time; None for one per core.
+    where
+        Condition that chooses rows of the interval's table, or of the trials; None for all.
+    layout, skip, repeated
+        How the file is read: file of its layout, items to leave out, and what becomes of repeated times.
     """
 
     target: tuple[str, ...] = ()
@@ -57,6 +62,10 @@ class DecodeOptions:
     epochs: int | None = None
     seed: int = 0
     jobs: int | None = None
+    where: str | None = None
+    layout: str | None = None
+    skip: tuple[str, ...] = ()
+    repeated: str | None = None
 
 
 def names(value: Any) -> tuple[str, ...]:
@@ -122,6 +131,20 @@ def count(value: Any) -> int:
     raise InputError(f"expected a whole number of 1 or more, got {value!r}")
 
 
+def text(value: Any) -> str:
+    """Text that is not empty."""
+    if isinstance(value, str) and value.strip():
+        return value
+    raise InputError(f"expected text, got {value!r}")
+
+
+def repeated(value: Any) -> str:
+    """Name of what becomes of repeated times."""
+    if value in WAYS:
+        return value
+    raise InputError(f"expected one of {', '.join(WAYS)}, got {value!r}")
+
+
 LARGEST_SEED = 2**31 - 2**24
 """Seeds are whole numbers of 32 bits, some are counted up from here, and there has to be room for that."""
 
@@ -147,6 +170,10 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "epochs": count,
     "seed": seed,
     "jobs": count,
+    "where": text,
+    "layout": text,
+    "skip": names,
+    "repeated": repeated,
 }
 
 

@@ -1,27 +1,65 @@
 """Read a recording for a command: any format, and what looks wrong in it said in a line each."""
 
+import argparse
 import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from neurodyn.recording import ImplausibleWarning, MatlabLayout, Recording, read_recording
+from neurodyn.recording import ImplausibleWarning, Layout, Recording, Repeated, read_layout, read_recording
+
+WAYS = tuple(way.value for way in Repeated)
+FILE_HELP = "NWB, HDF5, MATLAB, NumPy or CSV file, or a folder of Kilosort or phy"
 
 
-def read(path: Path, *, skip: Iterable[str] = (), layout: MatlabLayout | None = None) -> Recording:
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a file is read; every command that reads one has them."""
+    parser.add_argument("--layout", metavar="FILE", help="YAML file: which variables hold what")
+    parser.add_argument(
+        "--skip", metavar="NAME", action="append", help="item to leave out; 'trials[17]' is a row (repeatable)"
+    )
+    parser.add_argument(
+        "--repeated", choices=WAYS, help="what becomes of samples that repeat a time: mean, first of them, or drop all"
+    )
+
+
+def read(
+    path: Path,
+    *,
+    skip: Iterable[str] | None = (),
+    layout: Layout | Path | str | None = None,
+    repeated: str | None = None,
+    strict: bool = False,
+) -> Recording:
     """Read a recording and print each doubt about it on standard error.
+
+    Parameters
+    ----------
+    path, skip, repeated
+        As in `read_recording`.
+    layout
+        The layout, or its file.
+    strict
+        Whether one item that cannot be used is an error; else only asking for it is one.
 
     Raises
     ------
     InputError
         If it cannot be read.
     """
+    if isinstance(layout, str | Path):
+        layout = read_layout(Path(layout))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ImplausibleWarning)
-        recording = read_recording(path, skip=skip, layout=layout)
+        recording = read_recording(path, skip=skip or (), layout=layout, repeated=repeated, strict=strict)
     for warning in caught:
         if issubclass(warning.category, ImplausibleWarning):
             print(f"neurodyn: warning: {warning.message}", file=sys.stderr)
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return recording
+
+
+def read_given(path: Path, arguments: argparse.Namespace, *, strict: bool = False) -> Recording:
+    """Read a recording as the options of `add_reading_options` say."""
+    return read(path, skip=arguments.skip, layout=arguments.layout, repeated=arguments.repeated, strict=strict)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from neurodyn.cli.options import argument, width
-from neurodyn.cli.reading import read
+from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
 from neurodyn.errors import InputError, NeurodynError
 from neurodyn.realtime.streams import EndOfStream, Sink, open_sink, parse_address
 from neurodyn.realtime.streams.address import Scheme
@@ -21,7 +21,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command to the command line."""
     text = "play a recording to Lab Streaming Layer, ZeroMQ or Redis, as if it were being recorded"
     parser = subparsers.add_parser("replay", help=text, description=text)
-    parser.add_argument("file", metavar="FILE", type=Path, help="NWB, HDF5 or MATLAB file")
+    parser.add_argument("file", metavar="FILE", type=Path, help=FILE_HELP)
+    add_reading_options(parser)
     parser.add_argument(
         "--to", metavar="ADDRESS", required=True, type=argument(parse_address),
         help="lsl://name, zmq://127.0.0.1:5555 or redis://127.0.0.1:6379/prefix",
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         stop=arguments.stop,
         names=dict(arguments.stream) or None,
     )
-    replay = FileReplay(read(arguments.file), options, live=True)
+    replay = FileReplay(read_given(arguments.file, arguments), options, live=True)
     console = Console(stderr=True)
     sink = open_sink(arguments.to)
     try:

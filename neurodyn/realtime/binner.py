@@ -13,10 +13,12 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.buffers import FARTHEST, FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput, in_order
 from neurodyn.realtime.events import Event, EventLog, Kind
 from neurodyn.realtime.labels import Matcher, in_order_of, labels_in
-from neurodyn.recording.edges import cut, number_of, slack
+from neurodyn.recording.edges import cut, first_edge
 
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
 
+NOT_A_UNIT = -2
+"""Number of a unit that nobody has; -1 stands for all units."""
 KEPT = 1000
 """Events that wait for the next bin; more are in the log only."""
 
@@ -133,6 +135,7 @@ class StreamingBinner:
         *,
         until: float | None = None,
         labels: tuple[str, ...] | None = None,
+        unrecorded: Sequence[tuple[int, float, float]] = (),
     ) -> None:
         """Take in spikes; bad ones are left out and in the log.
 
@@ -149,6 +152,9 @@ class StreamingBinner:
         labels
             Of the source's units, number by number: they are matched by label, and units that the model does not know
             are left out. None for a source that has no labels: its numbers are the model's, which is in the log.
+        unrecorded
+            Stretches in which a unit was not recorded: its number (-1 for all units), start and stop in seconds. A bin
+            that touches one is NaN for that unit, and the modality is missing if it is for all.
 
         Raises
         ------
@@ -162,6 +168,7 @@ class StreamingBinner:
         rows = self._matchers[name].rows(labels_in(units) if labels is None else labels)
         if rows is not None:
             times, units, unknown = in_order_of(rows, times, units)
+            unrecorded = _in_order_of(rows, unrecorded)
             if unknown:
                 self._say(Kind.BAD_INPUT, name, f"{unknown} spikes of no unit among the {len(rows)} of their stream")
         ordered = in_order(times) and units.dtype.kind in "iu"
@@ -172,7 +179,21 @@ class StreamingBinner:
         until = float(until) if until is not None and abs(until) < FARTHEST else None
         self._count_late(name, times, ordered)
         buffer.push(times.astype(np.float64), units.astype(np.int64), until, self._now, ordered=ordered)
+        if len(unrecorded):
+            self._pause(buffer, unrecorded)
         self._begin()
+
+    def _pause(self, buffer: SpikeBuffer, stretches: Sequence[tuple[int, float, float]]) -> None:
+        """Tell a buffer of stretches that were not recorded; those that make no sense are in the log."""
+        good = [
+            (unit, start, stop)
+            for unit, start, stop in stretches
+            if -1 <= unit < buffer.source.units and -FARTHEST < start < stop < FARTHEST
+        ]
+        if len(good) < len(stretches):
+            text = f"{len(stretches) - len(good)} stretches not recorded have no such unit, or no finite begin and end"
+            self._say(Kind.BAD_INPUT, buffer.source.name, text)
+        buffer.pause(good)
 
     def _good_spikes(self, source: SpikeInput, times: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those that are spikes."""
@@ -261,12 +282,7 @@ class StreamingBinner:
         if np.isnan(self._grid.start):
             first = min(buffer.first for buffer in self._buffers.values())
             if np.isfinite(first):
-                self._grid.start = self._first_edge(first)
-
-    def _first_edge(self, time: float) -> float:
-        """First multiple of the width at or after a time, seconds."""
-        edge = number_of(time, 0.0, self._grid.width) * self._grid.width
-        return edge if time < edge + slack(edge) else edge + self._grid.width
+                self._grid.start = first_edge(first, self._grid.width)
 
     @property
     def end(self) -> float:
@@ -350,3 +366,13 @@ def _check(inputs: Sequence[SpikeInput | FieldInput], width: float, patience: fl
             slower < width * (1 - 1e-6) or abs(round(slower / width) * width - slower) > 1e-6 * width
         ):
             raise InputError(f"'{one.name}': its width of {slower:g} s must be a multiple of the bins' {width:g} s")
+
+
+def _in_order_of(rows: np.ndarray, stretches: Sequence[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+    """Stretches with the model's numbers of their units; those of units that the model does not know are left out."""
+    found = []
+    for unit, start, stop in stretches:
+        row = int(rows[unit]) if 0 <= unit < len(rows) else unit if unit == -1 else NOT_A_UNIT
+        if unit == -1 or row != -1:
+            found.append((row, start, stop))
+    return found

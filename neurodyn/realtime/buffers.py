@@ -6,12 +6,12 @@ Times are seconds on the clock of the bins; a source whose own clock jumped is m
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 
 from neurodyn.binning import BandPower, features
 from neurodyn.errors import InputError
@@ -23,6 +23,8 @@ Say = Callable[[Kind, str, str], None]
 
 MEMORY = 2.0
 """Seconds of past data that repeated data are recognised by."""
+MAX_PAUSES = 2**17
+"""Most stretches not recorded that are kept; older ones are forgotten."""
 MAX_WAITING = 2**24
 """Most numbers that wait in a buffer: 128 MB."""
 FORGET = 0.999
@@ -191,6 +193,11 @@ class SourceClock:
         self._name, self._max_jump, self._say = name, max_jump, say
         self._offset = 0.0
 
+    @property
+    def offset(self) -> float:
+        """What is added to the times that come, seconds."""
+        return self._offset
+
     def pieces(self, times: Float[np.ndarray, " n"], *, ordered: bool = False) -> list[slice]:
         """Stretches of a chunk between jumps inside it; ``ordered`` if the times are known to be `in_order`."""
         if ordered and times[-1] - times[0] <= self._max_jump:
@@ -242,6 +249,7 @@ class SpikeBuffer:
         self._sorted = True  # whether what waits is in order of time
         self._past = Recent(grid.width)  # times and units that were handed out
         self._carried = np.zeros(source.units, np.float32)
+        self._pauses: list[tuple[int, float, float]] = []  # stretches that were not recorded
         self._closed = -np.inf
 
     @property
@@ -256,6 +264,12 @@ class SpikeBuffer:
         for piece in self._clock.pieces(times, ordered=ordered) or [slice(0, 0)]:
             told = until if piece.stop == len(times) else None
             self._take(times[piece], units[piece], told, now, ordered)
+
+    def pause(self, stretches: Sequence[tuple[int, float, float]]) -> None:
+        """Take in stretches in which units were not recorded: number of the unit, -1 for all, start and stop."""
+        shift = self._clock.offset
+        self._pauses += [(unit, start + shift, stop + shift) for unit, start, stop in stretches]
+        del self._pauses[:-MAX_PAUSES]
 
     def _take(
         self, times: np.ndarray, units: np.ndarray, until: float | None, now: float | None, ordered: bool
@@ -324,11 +338,23 @@ class SpikeBuffer:
         times, units = self._before(stop)
         self._past.add(times, units)
         self._closed = stop
-        if stop - self.reached > self.source.silence:
+        unrecorded = self._unrecorded(index) if self._pauses else None
+        if stop - self.reached > self.source.silence or (unrecorded is not None and unrecorded.all()):
             return None
         counts = self._carried + np.bincount(units[times >= start], minlength=self.source.units)
         self._carried[:] = 0
+        if unrecorded is not None:
+            counts[unrecorded] = np.nan
         return counts.astype(np.float32)
+
+    def _unrecorded(self, index: int) -> Bool[np.ndarray, " units"]:
+        """Units that were not recorded in the whole of a bin: the same that are missing offline."""
+        start, stop = self._grid.edge(index), self._grid.edge(index + 1)
+        units = [unit for unit, begin, end in self._pauses if begin < cut(stop) and cut(end) > start]
+        self._pauses = [pause for pause in self._pauses if cut(pause[2]) > stop]
+        found = np.full(self.source.units, -1 in units)
+        found[[unit for unit in units if unit >= 0]] = True
+        return found
 
     def _before(self, stop: float) -> tuple[np.ndarray, np.ndarray]:
         """Take out the spikes before a time, seconds."""
@@ -350,6 +376,7 @@ class SpikeBuffer:
         self._times, self._units = self._times[~future], self._units[~future]
         self.reached, self._latest = min(self.reached, now), min(self._latest, now)
         self._closed = cut(self._grid.edge(index))
+        self._pauses.clear()
 
 
 class FieldBuffer:

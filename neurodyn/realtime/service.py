@@ -277,7 +277,14 @@ class Service:
             chunk = as_spikes(chunk)
         try:
             if chunk.kind is Kind.SPIKES:
-                binner.push_spikes(chunk.name, chunk.times, chunk.values, until=chunk.until, labels=chunk.labels)
+                binner.push_spikes(
+                    chunk.name,
+                    chunk.times,
+                    chunk.values,
+                    until=chunk.until,
+                    labels=chunk.labels,
+                    unrecorded=chunk.unrecorded,
+                )
             else:
                 binner.push_samples(chunk.name, chunk.values, chunk.times, labels=chunk.labels)
         except InputError as error:

@@ -3,39 +3,80 @@
 from neurodyn.recording.arrays import recording_from_arrays, signal_from_xarray, signal_to_xarray
 from neurodyn.recording.checks import ImplausibleWarning, doubts
 from neurodyn.recording.compare import differences
-from neurodyn.recording.files import read_recording, write_recording
+from neurodyn.recording.counts import BinnedCounts
+from neurodyn.recording.files import read_recording, read_variables, write_recording
 from neurodyn.recording.hdf5 import read_hdf5, write_hdf5
 from neurodyn.recording.inspect import ItemSummary, Kind, describe
+from neurodyn.recording.layout import (
+    CountsLayout,
+    IntervalsLayout,
+    Layout,
+    SignalLayout,
+    SpikesLayout,
+    layout_text,
+    read_layout,
+)
 from neurodyn.recording.lazy import LazyArray
-from neurodyn.recording.matlab import MatlabLayout, MatlabSignal, read_matlab, write_matlab
+from neurodyn.recording.left_out import Repeated, Unusable
+from neurodyn.recording.matlab import read_matlab, write_matlab
 from neurodyn.recording.nwb import read_nwb
 from neurodyn.recording.nwb_export import write_results
 from neurodyn.recording.nwb_write import write_nwb
 from neurodyn.recording.pynapple import recording_from_pynapple
+from neurodyn.recording.recorded import (
+    invalid_times,
+    recorded_span,
+    silent_ends,
+    spike_supports,
+    with_support,
+    without_invalid_times,
+)
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
+
+MatlabLayout, MatlabSignal = Layout, SignalLayout
+"""Names that layouts had while they were for MATLAB files only."""
 
 __all__ = [
+    "BinnedCounts",
+    "CountsLayout",
     "ImplausibleWarning",
     "Intervals",
+    "IntervalsLayout",
     "ItemSummary",
     "Kind",
+    "Layout",
     "LazyArray",
     "MatlabLayout",
     "MatlabSignal",
     "Recording",
+    "Repeated",
     "Signal",
+    "SignalLayout",
     "SpikeTrains",
+    "SpikesLayout",
+    "TimeSupport",
+    "Unusable",
     "describe",
     "differences",
     "doubts",
+    "invalid_times",
+    "layout_text",
     "read_hdf5",
+    "read_layout",
     "read_matlab",
     "read_nwb",
     "read_recording",
+    "read_variables",
+    "recorded_span",
     "recording_from_arrays",
     "recording_from_pynapple",
     "signal_from_xarray",
     "signal_to_xarray",
+    "silent_ends",
+    "spike_supports",
+    "with_support",
+    "without_invalid_times",
     "write_hdf5",
     "write_matlab",
     "write_nwb",

@@ -1,6 +1,7 @@
 """Recordings from plain arrays and from xarray, and signals as xarray."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.checks import warn_of_doubts
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import EVERYTHING, TimeSupport
 
 
 def recording_from_arrays(
@@ -21,6 +23,7 @@ def recording_from_arrays(
     timestamps: Mapping[str, ArrayLike] | None = None,
     units: Mapping[str, str] | None = None,
     intervals: Mapping[str, ArrayLike] | None = None,
+    support: ArrayLike | Mapping[str, ArrayLike] | None = None,
 ) -> Recording:
     """Recording from arrays; NaN is missing.
 
@@ -37,7 +40,10 @@ def recording_from_arrays(
     units
         Unit of the values by the signal's name.
     intervals
-        (rows, 2) starts and stops in seconds by name.
+        (rows, 2) starts and stops in seconds by name; those of ``invalid_times`` were not recorded.
+    support
+        (stretches, 2) starts and stops in seconds of the time in which the units were recorded, for all of them or by
+        label; a unit that is left out was recorded as far as the recording goes.
 
     Returns
     -------
@@ -62,6 +68,7 @@ def recording_from_arrays(
         return Signal(key, array, timestamps=at, rate=rate, unit=(units or {}).get(key, ""))
 
     trains = _trains(spikes)
+    trains = replace(trains, support=_support(support, trains.units))
     return warn_of_doubts(
         Recording(
             name,
@@ -140,6 +147,17 @@ def _labels(array: Any, dim: str) -> tuple[str, ...]:
 def _trains(spikes: Mapping[str, ArrayLike] | Sequence[ArrayLike]) -> SpikeTrains:
     table = dict(spikes) if isinstance(spikes, Mapping) else {str(i): train for i, train in enumerate(spikes)}
     return SpikeTrains("spikes", tuple(np.asarray(train) for train in table.values()), tuple(table))
+
+
+def _support(
+    support: ArrayLike | Mapping[str, ArrayLike] | None, units: Sequence[str]
+) -> TimeSupport | list[TimeSupport] | None:
+    if support is None or not isinstance(support, Mapping):
+        return None if support is None else TimeSupport.of(support)
+    for unit in support:
+        if unit not in units:
+            raise unknown_name("unit with a support", unit, units)
+    return [TimeSupport.of(support[unit]) if unit in support else EVERYTHING for unit in units]
 
 
 def _rows(name: str, values: ArrayLike) -> Intervals:

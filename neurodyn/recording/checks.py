@@ -1,10 +1,13 @@
 """What looks wrong in a recording although it can be used: units of time, swapped axes, clocks that do not meet."""
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
+from neurodyn.recording.recorded import invalid_times
 from neurodyn.recording.recording import Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 LOW_HZ, HIGH_HZ = 0.01, 500.0
 """A group of sorted units whose median rate lies outside was most likely not recorded in seconds."""
@@ -12,6 +15,10 @@ FEWEST_SPIKES = 20
 """Below this many spikes in all, a rate says nothing."""
 MOST_APART = 20.0
 """Spikes over a time this many times longer, or shorter, than any signal have another unit of time."""
+PAUSE_SECONDS, PAUSE_SPIKES = 10.0, 1000
+"""A silence of all units of so many seconds, in which so many spikes were to be expected, is most likely a pause."""
+MOST_OUTSIDE = 0.01
+"""Share of the spikes that may lie outside of the time in which units were recorded."""
 MOST_GROUPED = 5.0
 """Samples whose usual step is this many times shorter than the mean one were stamped in groups."""
 MOST_CHANNELS = 10
@@ -38,6 +45,8 @@ def doubts(recording: Recording) -> list[str]:
     signals = [*recording.fields.values(), *recording.behaviour.values()]
     found = [_rate_doubt(trains) for trains in recording.spikes.values()]
     found += [_span_doubt(trains, signals) for trains in recording.spikes.values()]
+    found += [_support_doubt(trains) for trains in recording.spikes.values()]
+    found += [_pause_doubt(trains, invalid_times(recording)) for trains in recording.spikes.values()]
     found += [_axes_doubt(signal) for signal in signals]
     found += [_stamps_doubt(signal) for signal in signals]
     return [doubt for doubt in found if doubt]
@@ -72,6 +81,19 @@ def _span_doubt(trains: SpikeTrains, signals: list[Signal]) -> str:
     return f"spikes of '{trains.name}' cover {spiking:.4g} s, the longest signal {longest:.4g} s: one is not in seconds"
 
 
+def _support_doubt(trains: SpikeTrains) -> str:
+    if trains.support is None or trains.n_spikes < FEWEST_SPIKES:
+        return ""
+    inside = sum(support.count(train) for support, train in zip(trains.unit_supports, trains.times, strict=True))
+    outside = trains.n_spikes - inside
+    if outside <= MOST_OUTSIDE * trains.n_spikes:
+        return ""
+    return (
+        f"{outside} of {trains.n_spikes} spikes of '{trains.name}' lie outside of the time support and are not counted:"
+        " are its times in seconds?"
+    )
+
+
 def _stamps_doubt(signal: Signal) -> str:
     if signal.timestamps is None or signal.clock.even:
         return ""
@@ -83,6 +105,38 @@ def _stamps_doubt(signal: Signal) -> str:
         f"{signal.clock.period:.2g} s): are these the times of arrival? They are taken for samples at "
         f"{signal.typical_rate:.4g} Hz; give a rate if the clock was even"
     )
+
+
+def _pause_doubt(trains: SpikeTrains, invalid: TimeSupport) -> str:
+    """The first silence of all units together that can hardly be one, where nothing says that it was a pause."""
+    spikes, span = trains.n_spikes, trains.stop - trains.start
+    if trains.support is not None or spikes < PAUSE_SPIKES or not span > 0:
+        return ""
+    longest = max(PAUSE_SECONDS, PAUSE_SPIKES * span / spikes)
+    for start, stop in _silences(trains, longest):
+        if TimeSupport.of([[start, stop]]).without(invalid).seconds > longest:
+            expected = spikes * (stop - start) / span
+            return (
+                f"no unit of '{trains.name}' fires from {start:.6g} to {stop:.6g} s, where {expected:,.0f} spikes were"
+                " to be expected: if nothing was recorded there, say so with a time support (with_support)"
+            )
+    return ""
+
+
+def _silences(trains: SpikeTrains, longest: float) -> Iterator[tuple[float, float]]:
+    """Last spike before and first spike after each silence of all units that is longer than so many seconds."""
+    cell = 0.5 * longest  # a longer silence leaves a whole cell empty
+    fired = np.zeros(int((trains.stop - trains.start) / cell) + 1, np.bool_)
+    for train in trains.times:
+        fired[((train - trains.start) / cell).astype(np.int64)] = True
+    empty = np.flatnonzero(~fired)
+    for first in empty[np.diff(empty, prepend=-2) > 1]:
+        moment = trains.start + (first + 0.5) * cell
+        place = [(train, int(np.searchsorted(train, moment))) for train in trains.times]
+        before = max(train[index - 1] for train, index in place if index)
+        after = min(train[index] for train, index in place if index < train.size)
+        if after - before > longest:
+            yield float(before), float(after)
 
 
 def _axes_doubt(signal: Signal) -> str:

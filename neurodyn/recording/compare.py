@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.lazy import BLOCK_VALUES
+from neurodyn.recording.left_out import KINDS
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
 
 
 def differences(one: Recording, two: Recording) -> list[str]:
-    """Say in words what differs: items, names, units, clocks and every number.
+    """Say in words what differs: items, names, units, clocks, time supports and every number.
 
     NaN equals NaN, and single and double precision of the same number are equal.  The order of items does not count
     (NWB sorts them), that of units and channels does; the recordings' own names do not count.
@@ -26,7 +28,7 @@ def differences(one: Recording, two: Recording) -> list[str]:
         Empty if they are equal.
     """
     found: list[str] = []
-    for kind in ("spikes", "fields", "behaviour", "intervals"):
+    for kind in KINDS:
         left, right = getattr(one, kind), getattr(two, kind)
         if set(left) != set(right):
             found.append(f"{kind}: {', '.join(left) or 'none'} against {', '.join(right) or 'none'}")
@@ -41,6 +43,8 @@ def _item(one: Any, two: Any) -> Iterator[str]:
         yield from _signals(one, two)
     elif isinstance(one, SpikeTrains):
         yield from _trains(one, two)
+    elif isinstance(one, BinnedCounts):
+        yield from _counts(one, two)
     else:
         yield from _intervals(one, two)
 
@@ -69,11 +73,24 @@ def _trains(one: SpikeTrains, two: SpikeTrains) -> Iterator[str]:
     elif not all(np.array_equal(a, b) for a, b in zip(one.times, two.times, strict=True)):
         yield "spike times differ"
     yield from _attributes(one.attributes, two.attributes)
+    supports = zip(one.unit_supports, two.unit_supports, strict=False)
+    if one.n_units == two.n_units and not all(a.same_as(b) for a, b in supports):
+        yield "time supports differ"
+
+
+def _counts(one: BinnedCounts, two: BinnedCounts) -> Iterator[str]:
+    for what in ("units", "width", "start"):
+        left, right = getattr(one, what), getattr(two, what)
+        if left != right:
+            yield f"{what} {left!r} against {right!r}"
+    if not np.array_equal(one.values, two.values, equal_nan=True):
+        yield "counts differ"
+    yield from _attributes(one.attributes, two.attributes)
 
 
 def _attributes(one: Mapping[str, np.ndarray], two: Mapping[str, np.ndarray]) -> Iterator[str]:
     if set(one) != set(two):
-        yield f"attributes {sorted(one)} against {sorted(two)}"
+        yield f"attributes or columns {sorted(one)} against {sorted(two)}"
         return
     for name, values in one.items():
         if not _equal(values, two[name]):
@@ -85,6 +102,7 @@ def _intervals(one: Intervals, two: Intervals) -> Iterator[str]:
         yield f"labels {one.labels} against {two.labels}"
     if not (_equal(one.starts, two.starts) and _equal(one.stops, two.stops)):
         yield "bounds differ"
+    yield from _attributes(one.columns, two.columns)
 
 
 def _equal(one: np.ndarray | None, two: np.ndarray | None) -> bool:

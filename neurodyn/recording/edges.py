@@ -85,3 +85,9 @@ def whole_bins(start: float, stop: float, width: float) -> int:
     """Bins of a width that fit between two times, all in seconds; one that is short by rounding only is whole."""
     # The time at the end of the last bin may lie a hair before its edge, as any recorded time.
     return math.floor((stop - start + slack(max(abs(start), abs(stop)))) / width)
+
+
+def first_edge(time: float, width: float) -> float:
+    """First multiple of the width at or after a time, in seconds."""
+    number = number_of(time, 0.0, width)
+    return (number if time < number * width + slack(number * width) else number + 1) * width

@@ -4,14 +4,18 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.checks import warn_of_doubts
 from neurodyn.recording.compare import differences
 from neurodyn.recording.guard import open_hdf5
 from neurodyn.recording.hdf5 import is_recording, read_hdf5, write_hdf5
-from neurodyn.recording.matlab import MatlabLayout, read_matlab, write_matlab
-from neurodyn.recording.nwb import read_nwb
+from neurodyn.recording.layout import Layout
+from neurodyn.recording.left_out import Repeated
+from neurodyn.recording.matlab import is_ours, read_matlab, write_matlab
+from neurodyn.recording.matlab_file import load_variables
+from neurodyn.recording.nwb import is_nwb_1, read_nwb
 from neurodyn.recording.nwb_write import write_nwb
 from neurodyn.recording.recording import Recording
 
@@ -28,7 +32,9 @@ def read_recording(
     *,
     skip: Iterable[str] = (),
     lazy: bool | None = None,
-    layout: MatlabLayout | None = None,
+    layout: Layout | None = None,
+    repeated: Repeated | str | None = None,
+    strict: bool = True,
 ) -> Recording:
     """Read a recording of any format: NWB, HDF5, MATLAB 5 or 7.3, told apart by what is in the file.
 
@@ -37,11 +43,16 @@ def read_recording(
     path
         The file.
     skip
-        Names of items to leave out.
+        Names of items to leave out; ``trials[17]`` is a row of intervals, ``spikes[7]`` the unit labelled 7.
     lazy
         Whether fields stay in the file until they are needed; None: if they have more than 1 GiB.
     layout
-        Of a MATLAB file that has a layout of its own.
+        Of a file that has a layout of its own.
+    repeated
+        What becomes of samples that repeat a time: ``"mean"``, ``"first"`` or ``"drop"``; None: they are refused.
+    strict
+        Whether one item that cannot be used is an error.  Else it is among `Recording.unusable`, with the reason, and
+        only asking for it is an error.
 
     Returns
     -------
@@ -55,11 +66,27 @@ def read_recording(
     """
     path = Path(path)
     reader = _reader(path)
+    ways = {"skip": tuple(skip), "lazy": lazy, "repeated": repeated, "strict": strict}
     if reader is read_matlab:
-        return warn_of_doubts(read_matlab(path, layout, skip=skip, lazy=lazy))
+        return warn_of_doubts(read_matlab(path, layout, **ways))
     if layout is not None:
         raise InputError(f"'{path}' is no MATLAB file: a layout is for those")
-    return warn_of_doubts(reader(path, skip=tuple(skip), lazy=lazy))
+    return warn_of_doubts(reader(path, **ways))
+
+
+def read_variables(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Variables of a file whose format does not say what is what, and that needs a layout; None for any other.
+
+    Raises
+    ------
+    InputError
+        If the file is of no known format, or damaged.
+    """
+    path = Path(path)
+    if _reader(path) is not read_matlab:
+        return None
+    variables = load_variables(path)
+    return None if is_ours(variables) else variables
 
 
 def write_recording(recording: Recording, path: str | os.PathLike[str]) -> Path:
@@ -108,7 +135,7 @@ def _reader(path: Path) -> Callable[..., Recording]:
             return read_matlab
         raise InputError(f"'{path}' is no recording that neurodyn reads: expected NWB, HDF5 or MATLAB 5 or 7.3")
     with open_hdf5(path) as file:
-        if "nwb_version" in file.attrs:
+        if "nwb_version" in file.attrs or is_nwb_1(file):
             return read_nwb
         if is_recording(file):
             return read_hdf5

@@ -1,25 +1,30 @@
 """Recordings as HDF5: a documented, versioned schema, chunked, compressed and with checksums (README.md)."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurodyn.errors import InputError, unknown_name
+from neurodyn.errors import InputError
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.guard import check_dataset, check_is_dataset, numbers, one_line, open_hdf5
 from neurodyn.recording.lazy import BLOCK_VALUES, LazyArray
+from neurodyn.recording.left_out import KINDS, Choices, Repeated, build_items, kept_rows
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 FORMAT = "neurodyn-recording"
-VERSION = 1
+VERSION = 2
+"""1 had neither counts in bins nor columns of intervals nor supports."""
 CHUNK_VALUES = 2**15
 """Values in a chunk: 256 KiB in double precision, what compresses well and is read fast in part."""
 LAZY_BYTES = 2**30
 """Fields of more bytes than this stay in the file unless asked for otherwise."""
-KINDS = ("spikes", "fields", "behaviour", "intervals")
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -106,15 +111,21 @@ def _key(name: str) -> str:
     return name or "%"
 
 
-def _write_item(group: Any, item: Signal | SpikeTrains | Intervals) -> None:
+def _write_item(group: Any, item: Signal | SpikeTrains | Intervals | BinnedCounts) -> None:
     if isinstance(item, Signal):
         _write_signal(group, item)
     elif isinstance(item, SpikeTrains):
         _write_spikes(group, item)
+    elif isinstance(item, BinnedCounts):
+        group.attrs["width"], group.attrs["start"] = np.float64(item.width), np.float64(item.start)
+        _write_array(group, "values", item.values)
+        _write_texts(group, "units", item.units)
+        _write_columns(group, "attributes", item.attributes, f"counts '{item.name}'")
     else:
         _write_array(group, "starts", item.starts)
         _write_array(group, "stops", item.stops)
         _write_texts(group, "labels", item.labels)
+        _write_columns(group, "columns", item.columns, f"intervals '{item.name}'")
 
 
 def _write_signal(group: Any, signal: Signal) -> None:
@@ -135,15 +146,31 @@ def _write_spikes(group: Any, trains: SpikeTrains) -> None:
     _write_array(group, "times", np.concatenate([np.zeros(0), *trains.times]))
     _write_array(group, "ends", np.cumsum([train.size for train in trains.times], dtype=np.int64))
     _write_texts(group, "units", trains.units)
-    attributes = group.create_group("attributes", track_order=True)
-    for name, values in trains.attributes.items():
-        child = _child(attributes, name)
+    if trains.support is not None:
+        _write_support(group.create_group("support"), trains)
+    _write_columns(group, "attributes", trains.attributes, f"spikes '{trains.name}'")
+
+
+def _write_columns(parent: Any, key: str, columns: Mapping[str, np.ndarray], owner: str) -> None:
+    """Columns of numbers or text, one per name, in a group of their own."""
+    group = parent.create_group(key, track_order=True)
+    for name, values in columns.items():
+        child = _child(group, name)
         if values.dtype.kind == "U":
             _write_texts(child, "values", values.tolist())
         elif values.dtype.kind in "biuf":
             _write_array(child, "values", values)
         else:
-            raise InputError(f"attribute '{name}' of spikes '{trains.name}' is neither numbers nor text: leave it out")
+            raise InputError(f"attribute '{name}' of {owner} is neither numbers nor text: leave it out")
+
+
+def _write_support(group: Any, trains: SpikeTrains) -> None:
+    """Stretches of all units end to end, or once for all of them."""
+    parts = [trains.support] if isinstance(trains.support, TimeSupport) else trains.unit_supports
+    _write_array(group, "starts", np.concatenate([np.zeros(0), *(part.starts for part in parts)]))
+    _write_array(group, "stops", np.concatenate([np.zeros(0), *(part.stops for part in parts)]))
+    if isinstance(trains.support, tuple):
+        _write_array(group, "ends", np.cumsum([len(part) for part in parts], dtype=np.int64))
 
 
 def _write_array(group: Any, name: str, values: np.ndarray) -> None:
@@ -193,17 +220,22 @@ def _layout(shape: tuple[int, ...]) -> dict[str, Any]:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def read_hdf5(path: str | os.PathLike[str], *, skip: Iterable[str] = (), lazy: bool | None = None) -> Recording:
+def read_hdf5(
+    path: str | os.PathLike[str],
+    *,
+    skip: Iterable[str] = (),
+    lazy: bool | None = None,
+    repeated: Repeated | str | None = None,
+    strict: bool = True,
+) -> Recording:
     """Read a recording that `write_hdf5` wrote.
 
     Parameters
     ----------
     path
         The file.
-    skip
-        Names of items to leave out.
-    lazy
-        Whether the values of fields stay in the file until they are needed; None: if they have more than 1 GiB.
+    skip, lazy, repeated, strict
+        What to leave out and how, see `left_out.Choices`.
 
     Returns
     -------
@@ -216,18 +248,18 @@ def read_hdf5(path: str | os.PathLike[str], *, skip: Iterable[str] = (), lazy: b
         If the file is missing, damaged, of another format or a later version, points to other files, declares more
         than it holds, or has an item that cannot be used.
     """
-    path = Path(path)
+    path, choices = Path(path), Choices.of(skip, repeated, strict, lazy)
     with open_hdf5(path) as file:
         _check_head(file, path)
-        parts = {kind: _named_groups(_group(file, kind, path), path) for kind in KINDS}
-        leave_out(skip, *parts.values())
-        return Recording(
-            name=_text(file, "name", path),
-            spikes={name: _read_spikes(name, group, path) for name, group in parts["spikes"].items()},
-            fields={name: _read_signal(name, group, path, lazy) for name, group in parts["fields"].items()},
-            behaviour={name: _read_signal(name, group, path, False) for name, group in parts["behaviour"].items()},
-            intervals={name: _read_intervals(name, group, path) for name, group in parts["intervals"].items()},
-        )
+        # Counts came with version 2.
+        kinds = [kind for kind in KINDS if kind != "counts" or kind in file]
+        parts = {kind: _named_groups(_group(file, kind, path), path) for kind in kinds}
+        makers = {
+            kind: {name: partial(_READERS[kind], name, group, path, choices) for name, group in groups.items()}
+            for kind, groups in parts.items()
+        }
+        items, unusable = build_items(makers, choices)
+        return Recording(name=_text(file, "name", path), unusable=unusable, **items)
 
 
 def is_recording(file: Any) -> bool:
@@ -241,22 +273,6 @@ def _fixed_text(owner: Any, name: str) -> bytes | None:
         return None
     value = owner.attrs[name]
     return value.item() if isinstance(value, np.generic) else value.encode() if isinstance(value, str) else None
-
-
-def leave_out(skip: Iterable[str], *kinds: dict[str, Any]) -> None:
-    """Remove named items from tables of items.
-
-    Raises
-    ------
-    InputError
-        If there is no item of a name.
-    """
-    known = {name for kind in kinds for name in kind}
-    for name in skip:
-        if name not in known:
-            raise unknown_name("item to skip", name, known)
-        for kind in kinds:
-            kind.pop(name, None)
 
 
 def stays_in_file(samples: int, channels: int, lazy: bool | None) -> bool:
@@ -328,17 +344,27 @@ def _member(group: Any, name: str, path: Path) -> Any:
     return group[name]
 
 
-def _read_signal(name: str, group: Any, path: Path, lazy: bool | None) -> Signal:
-    values = _member(group, "values", path)
-    check_is_dataset(values, path)
+def _read_field(name: str, group: Any, path: Path, choices: Choices) -> Signal:
+    return _read_signal(name, group, path, choices, choices.lazy)
+
+
+def _read_behaviour(name: str, group: Any, path: Path, choices: Choices) -> Signal:
+    return _read_signal(name, group, path, choices, False)
+
+
+def _read_signal(name: str, group: Any, path: Path, choices: Choices, lazy: bool | None) -> Signal:
+    dataset = _member(group, "values", path)
+    check_is_dataset(dataset, path)
     channels = _texts(_member(group, "channels", path), path)
+    values = _values(dataset, path, lazy)
     clock: Mapping[str, Any]
     if "timestamps" in group:
-        clock = {"timestamps": numbers(group["timestamps"], path)}
+        values, times = choices.signal_times(name, values, numbers(group["timestamps"], path))
+        clock = {"timestamps": times}
     else:
         clock = {"rate": _number(group, "rate", path), "start": _number(group, "start", path)}
     unit = _text(group, "unit", path)
-    return Signal(name, _values(values, path, lazy), channels=channels, unit=unit, **clock)
+    return Signal(name, values, channels=channels, unit=unit, **clock)
 
 
 def _values(dataset: Any, path: Path, lazy: bool | None) -> np.ndarray | LazyArray:
@@ -356,24 +382,77 @@ def _number(group: Any, name: str, path: Path) -> float:
     return float(value)
 
 
-def _read_spikes(name: str, group: Any, path: Path) -> SpikeTrains:
+def _read_spikes(name: str, group: Any, path: Path, choices: Choices) -> SpikeTrains:
     flat = numbers(_member(group, "times", path), path)
     ends = numbers(_member(group, "ends", path), path, kinds="iu")
-    if (
-        flat.ndim != 1
-        or ends.ndim != 1
-        or (np.diff(ends, prepend=0) < 0).any()
-        or (ends.size and ends[-1] != flat.size)
-    ):
+    if not _divides(ends, flat):
         raise InputError(f"spikes '{name}' in '{path}': 'ends' does not divide the {flat.size} times among units")
     times = tuple(np.split(flat, ends[:-1])) if ends.size else ()
-    attributes = _named_groups(_group(group, "attributes", path), path)
-    return SpikeTrains(
-        name,
-        times,
-        _texts(_member(group, "units", path), path),
-        {key: _attribute(_member(child, "values", path), path) for key, child in attributes.items()},
-    )
+    units, support = _texts(_member(group, "units", path), path), _read_support(name, group, path)
+    return chosen_units(name, times, units, _columns(group, path), choices, support)
+
+
+def chosen_units(
+    name: str,
+    times: Sequence[np.ndarray],
+    units: Sequence[str],
+    attributes: Mapping[str, np.ndarray],
+    choices: Choices,
+    support: TimeSupport | Sequence[TimeSupport] | None = None,
+) -> SpikeTrains:
+    """Spike trains of the units that are not left out; the others may be such as no spike train can be."""
+    members = choices.members(name)
+    if not members or len(units) != len(times):
+        return SpikeTrains(name, tuple(times), tuple(units), attributes, support)
+    rows = kept_rows(name, units, members, "unit")
+    kept = {key: values[rows] for key, values in attributes.items()}
+    own = support if support is None or isinstance(support, TimeSupport) else tuple(support[row] for row in rows)
+    return SpikeTrains(name, tuple(times[row] for row in rows), tuple(units[row] for row in rows), kept, own)
+
+
+def chosen_intervals(
+    name: str,
+    starts: np.ndarray,
+    stops: np.ndarray,
+    labels: Sequence[str],
+    columns: Mapping[str, np.ndarray],
+    choices: Choices,
+) -> Intervals:
+    """Intervals of the rows, by their numbers, that are not left out; the others may be such as no interval can be."""
+    members = choices.members(name)
+    if not members or starts.shape != stops.shape or starts.ndim != 1:
+        return Intervals(name, starts, stops, tuple(labels), columns)
+    rows = kept_rows(name, [str(row) for row in range(starts.size)], members, "row")
+    labels = labels or [str(row) for row in range(starts.size)]
+    kept = {key: values[rows] for key, values in columns.items()}
+    return Intervals(name, starts[rows], stops[rows], tuple(labels[row] for row in rows), kept)
+
+
+def _columns(group: Any, path: Path, key: str = "attributes") -> dict[str, np.ndarray]:
+    found = _named_groups(_group(group, key, path), path)
+    return {name: _attribute(_member(child, "values", path), path) for name, child in found.items()}
+
+
+def _read_support(name: str, group: Any, path: Path) -> TimeSupport | tuple[TimeSupport, ...] | None:
+    if "support" not in group:  # as in version 1
+        return None
+    group = _group(group, "support", path)
+    starts, stops = (numbers(_member(group, bound, path), path) for bound in ("starts", "stops"))
+    if "ends" not in group:
+        return TimeSupport(starts, stops)
+    ends = numbers(group["ends"], path, kinds="iu")
+    if starts.shape != stops.shape or not _divides(ends, starts):
+        raise InputError(
+            f"spikes '{name}' in '{path}': the {starts.size} stretches of its support do not go with 'ends'"
+        )
+    return tuple(TimeSupport(starts[first:last], stops[first:last]) for first, last in pairwise([0, *ends.tolist()]))
+
+
+def _divides(ends: np.ndarray, flat: np.ndarray) -> bool:
+    """Whether a list of ends divides a list of numbers into parts."""
+    if not ends.ndim == flat.ndim == 1 or (np.diff(ends, prepend=0) < 0).any():
+        return False
+    return not ends.size or int(ends[-1]) == flat.size
 
 
 def _attribute(dataset: Any, path: Path) -> np.ndarray:
@@ -381,6 +460,25 @@ def _attribute(dataset: Any, path: Path) -> np.ndarray:
     return np.array(_texts(dataset, path), dtype=str) if dataset.dtype.kind == "S" else numbers(dataset, path)
 
 
-def _read_intervals(name: str, group: Any, path: Path) -> Intervals:
+def _read_counts(name: str, group: Any, path: Path, choices: Choices) -> BinnedCounts:
+    width, start = (_number(group, what, path) for what in ("width", "start"))
+    units = _texts(_member(group, "units", path), path)
+    values = numbers(_member(group, "values", path), path)
+    return BinnedCounts(name, values, width, start, units, _columns(group, path))
+
+
+def _read_intervals(name: str, group: Any, path: Path, choices: Choices) -> Intervals:
     starts, stops = (numbers(_member(group, bound, path), path) for bound in ("starts", "stops"))
-    return Intervals(name, starts, stops, _texts(_member(group, "labels", path), path))
+    labels = _texts(_member(group, "labels", path), path)
+    # Columns came with version 2.
+    columns = _columns(group, path, "columns") if "columns" in group else {}
+    return chosen_intervals(name, starts, stops, labels, columns, choices)
+
+
+_READERS = {
+    "spikes": _read_spikes,
+    "counts": _read_counts,
+    "fields": _read_field,
+    "behaviour": _read_behaviour,
+    "intervals": _read_intervals,
+}

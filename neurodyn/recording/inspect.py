@@ -6,8 +6,11 @@ from enum import Enum
 
 import numpy as np
 
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.lazy import BLOCK_VALUES
+from neurodyn.recording.recorded import invalid_times, spike_supports
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 _MOST_NAMES = 6
 
@@ -19,6 +22,7 @@ class Kind(Enum):
     FIELD = "field"
     BEHAVIOUR = "behaviour"
     INTERVALS = "intervals"
+    COUNTS = "counts"
 
 
 @dataclass(frozen=True)
@@ -32,23 +36,24 @@ class ItemSummary:
     members
         Number of units, channels or intervals.
     samples
-        Number of spikes of all units or of samples per channel; None for intervals.
+        Number of spikes of all units, of samples per channel or of bins; None for intervals.
     start, stop
         First and last time in seconds; NaN if the item is empty.
     rate
-        Sampling rate in Hz, of timestamps the one that fits best; None for spikes and intervals.
+        Sampling rate in Hz, of timestamps the one that fits best, or bins per second; None for spikes and intervals.
     regular
         Whether samples come at a fixed rate without a gap, as far as their stamps are precise; None for spikes and
         intervals.
     firing_rates
-        Lowest, median and highest mean rate of a unit in Hz, over the time from the first spike of all to the
-        last; None for signals and intervals.
+        Lowest, median and highest mean rate of a unit in Hz, over the time in which it was recorded
+        (`neurodyn.recording.spike_supports`); None for signals and intervals, and if no unit was recorded.
     missing
         Fraction of values that are NaN; None for spikes and intervals.
     unit
         Unit of the values, empty if there is none.
     notes
-        Names of the channels, labels of the intervals, or what is known of the units, shortened.
+        Names of the channels, labels of the intervals, or what is known of the units, shortened; of units first for
+        how long they were recorded, if the file states that.
     gaps
         Number of gaps in timestamps that come at a fixed rate otherwise; None for others.
     """
@@ -69,7 +74,7 @@ class ItemSummary:
 
 
 def describe(recording: Recording) -> list[ItemSummary]:
-    """Summarise each item of a recording: spikes, fields, behaviour, then intervals.
+    """Summarise each item of a recording: spikes, counts in bins, fields, behaviour, then intervals.
 
     Parameters
     ----------
@@ -82,14 +87,19 @@ def describe(recording: Recording) -> list[ItemSummary]:
         One per item, in the recording's order.
     """
     return [
-        *(_spikes(item) for item in recording.spikes.values()),
+        *(_spikes(item, recording) for item in recording.spikes.values()),
+        *(_counts(item) for item in recording.counts.values()),
         *(_signal(item, Kind.FIELD) for item in recording.fields.values()),
         *(_signal(item, Kind.BEHAVIOUR) for item in recording.behaviour.values()),
         *(_intervals(item) for item in recording.intervals.values()),
     ]
 
 
-def _spikes(trains: SpikeTrains) -> ItemSummary:
+def _spikes(trains: SpikeTrains, recording: Recording) -> ItemSummary:
+    supports = spike_supports(recording, trains)
+    notes = [_attribute_notes(name, values) for name, values in trains.attributes.items()]
+    if stated := trains.support is not None or len(invalid_times(recording)) > 0:
+        notes.insert(0, _recorded(supports))
     return ItemSummary(
         name=trains.name,
         kind=Kind.SPIKES,
@@ -97,16 +107,42 @@ def _spikes(trains: SpikeTrains) -> ItemSummary:
         samples=trains.n_spikes,
         start=trains.start,
         stop=trains.stop,
-        firing_rates=_firing_rates(trains),
-        notes="; ".join(_attribute_notes(name, values) for name, values in trains.attributes.items()),
+        firing_rates=_firing_rates(trains, supports, stated),
+        notes="; ".join(notes),
     )
 
 
-def _firing_rates(trains: SpikeTrains) -> tuple[float, float, float] | None:
-    span = trains.stop - trains.start
-    if not span > 0:
+def _counts(counts: BinnedCounts) -> ItemSummary:
+    missing = float(np.isnan(counts.values).mean()) if counts.values.size else None
+    return ItemSummary(
+        name=counts.name,
+        kind=Kind.COUNTS,
+        members=counts.n_units,
+        samples=counts.n_bins,
+        start=counts.start,
+        stop=counts.stop,
+        rate=1 / counts.width,
+        regular=True,
+        missing=missing,
+        unit="spikes per bin",
+        notes=_shortened(counts.units),
+    )
+
+
+def _recorded(supports: Sequence[TimeSupport]) -> str:
+    seconds = [one.seconds for one in supports]
+    low, high = min(seconds, default=0.0), max(seconds, default=0.0)
+    return f"recorded {low:.6g} s" if low == high else f"recorded {low:.6g} to {high:.6g} s"
+
+
+def _firing_rates(
+    trains: SpikeTrains, supports: Sequence[TimeSupport], stated: bool
+) -> tuple[float, float, float] | None:
+    """Of the units that were recorded; spikes that lie outside of what is stated are not counted."""
+    pairs = [(train, one) for train, one in zip(trains.times, supports, strict=True) if one.seconds > 0]
+    if not pairs or not trains.n_spikes:
         return None
-    rates = np.array([train.size for train in trains.times]) / span
+    rates = np.array([(one.count(train) if stated else train.size) / one.seconds for train, one in pairs])
     return float(rates.min()), float(np.median(rates)), float(rates.max())
 
 
@@ -152,7 +188,14 @@ def _intervals(intervals: Intervals) -> ItemSummary:
         samples=None,
         start=float(intervals.starts.min(initial=np.inf)) if len(intervals) else float("nan"),
         stop=float(intervals.stops.max(initial=-np.inf)) if len(intervals) else float("nan"),
-        notes=_shortened(tuple(dict.fromkeys(intervals.labels))),
+        notes="; ".join(
+            part
+            for part in (
+                _shortened(tuple(dict.fromkeys(intervals.labels))),
+                *(_attribute_notes(name, values) for name, values in intervals.columns.items()),
+            )
+            if part
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Samples that stay in their HDF5 file until they are asked for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -41,6 +42,8 @@ class LazyArray:
         Channels of the dataset to give, in order; None for all.
     transposed
         Whether channels come first in the file, as MATLAB writes it.
+    missing
+        Samples of the dataset that are NaN whatever the file says: first and last (not included) of each run.
     """
 
     path: Path
@@ -52,6 +55,7 @@ class LazyArray:
     first: int = 0
     columns: tuple[int, ...] | None = None
     transposed: bool = False
+    missing: tuple[tuple[int, int], ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -99,6 +103,8 @@ class LazyArray:
             values = values[:, list(self.columns)]
         if np.isinf(values).any():
             raise InputError(f"'{self.dataset}' in '{self.path}' holds infinite values: mark missing samples with NaN")
+        for begin, end in self.missing:
+            values[max(begin - self.first - first, 0) : max(end - self.first - first, 0)] = np.nan
         return values
 
     def rows(self, first: int, last: int) -> "LazyArray":
@@ -109,6 +115,11 @@ class LazyArray:
         """The array of some channels, still in the file."""
         chosen = columns if self.columns is None else tuple(self.columns[column] for column in columns)
         return replace(self, columns=chosen)
+
+    def without(self, runs: Iterable[tuple[int, int]]) -> "LazyArray":
+        """The array with some samples missing, first and last (not included) of each run, still in the file."""
+        more = tuple((self.first + begin, self.first + end) for begin, end in runs)
+        return replace(self, missing=self.missing + more)
 
     def _stored(self, first: int, last: int) -> np.ndarray:
         import h5py

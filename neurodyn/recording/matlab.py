@@ -1,91 +1,48 @@
 """Recordings in MATLAB files, version 5 (``save -v6``, ``-v7``) and 7.3: our own layout, or one that is described.
 
-Our own layout is a set of struct arrays (README.md).  Files of others are read with a `MatlabLayout` that says which
-variable holds what.
+Our own layout is a set of struct arrays (README.md).  Files of others are read with a `Layout` that says which variable
+holds what.
 """
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import prod
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurodyn.errors import InputError, unknown_name
+from neurodyn.errors import InputError
+from neurodyn.recording.counts import BinnedCounts
+from neurodyn.recording.described import described_recording
 from neurodyn.recording.guard import one_line
-from neurodyn.recording.hdf5 import FORMAT, KINDS, VERSION, leave_out, written_atomically
+from neurodyn.recording.hdf5 import FORMAT, VERSION, chosen_intervals, chosen_units, written_atomically
+from neurodyn.recording.layout import Layout
 from neurodyn.recording.lazy import LazyArray
+from neurodyn.recording.left_out import Choices, Repeated, build_items
 from neurodyn.recording.matlab_file import cell_array, load_variables
+from neurodyn.recording.names import file_name
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.values import cells as _cells
+from neurodyn.recording.values import in_memory as _in_memory
+from neurodyn.recording.values import matrix as _matrix
+from neurodyn.recording.values import number as _number
+from neurodyn.recording.values import support as _support
+from neurodyn.recording.values import text as _text
+from neurodyn.recording.values import texts as _texts
+from neurodyn.recording.values import vector as _vector
 
 _Tree = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class MatlabSignal:
-    """Where a signal lies in a MATLAB file.
-
-    Parameters
-    ----------
-    variable
-        Numeric matrix, samples x channels (or the other way round: `channels_first`).
-    name
-        What to call the signal; the variable's name if empty.
-    time
-        Variable with the time of each sample in seconds; empty if there is a rate.
-    rate
-        Samples per second (Hz): a number, or the name of a variable; None if there are times.
-    start
-        Time of the first sample in seconds, with a rate.
-    unit
-        Of the values.
-    channels
-        Names of the channels, or the name of a variable with a cell array of them.
-    channels_first
-        Whether the matrix is channels x samples.
-    """
-
-    variable: str
-    name: str = ""
-    time: str = ""
-    rate: float | str | None = None
-    start: float = 0.0
-    unit: str = ""
-    channels: tuple[str, ...] | str = ()
-    channels_first: bool = False
-
-
-@dataclass(frozen=True)
-class MatlabLayout:
-    """Which variables of a MATLAB file hold what.
-
-    Parameters
-    ----------
-    spikes
-        Cell array of spike times in seconds: a vector per unit, or channels x units of each; empty for none.
-    channels
-        Variable with a cell array of channel names, one per row of `spikes`; rows are numbered without it.
-    unsorted
-        Whether the first column of a channels x units cell array (what sorting left over) is kept.
-    fields, behaviour
-        Signals.
-    """
-
-    spikes: str = ""
-    channels: str = ""
-    unsorted: bool = True
-    fields: tuple[MatlabSignal, ...] = ()
-    behaviour: tuple[MatlabSignal, ...] = field(default_factory=tuple)
-
-
 def read_matlab(
     path: str | os.PathLike[str],
-    layout: MatlabLayout | None = None,
+    layout: Layout | None = None,
     *,
     skip: Iterable[str] = (),
     lazy: bool | None = None,
+    repeated: Repeated | str | None = None,
+    strict: bool = True,
 ) -> Recording:
     """Read a recording from a MATLAB file of version 5 or 7.3.
 
@@ -95,11 +52,8 @@ def read_matlab(
         The file.
     layout
         Which variables hold what; None for a file in our own layout.
-    skip
-        Names of items to leave out.
-    lazy
-        Whether the values of fields in a file of version 7.3 stay there until they are needed; None: if they have
-        more than 1 GiB.
+    skip, lazy, repeated, strict
+        What to leave out and how, see `left_out.Choices`; only of version 7.3 do fields stay in the file.
 
     Returns
     -------
@@ -112,17 +66,17 @@ def read_matlab(
         If the file is missing, damaged or of another kind, has another layout than the one given, or an item that
         cannot be used.
     """
-    path = Path(path)
+    path, choices = Path(path), Choices.of(skip, repeated, strict, lazy)
     variables = load_variables(path, lazy=lazy)
-    if layout is None and not _is_ours(variables):
+    if layout is not None:
+        return described_recording(file_name(path), variables, layout, choices)
+    if not is_ours(variables):
         raise InputError(
             f"'{path}' is a MATLAB file with the variables {', '.join(sorted(variables)) or 'none'}: say which of them "
-            "hold what with a layout (neurodyn convert --layout FILE)"
+            "hold what with a layout (--layout FILE); neurodyn inspect  shows what is in it and proposes one"
         )
-    parts = _our_parts(variables, path) if layout is None else _parts(variables, layout)
-    leave_out(skip, *parts.values())
-    name = variables["name"] if layout is None else path.stem
-    return Recording(_text(name, "name"), **{kind: {k: make() for k, make in parts[kind].items()} for kind in KINDS})
+    items, unusable = build_items(_our_parts(variables, path, choices), choices)
+    return Recording(_text(variables["name"], "name"), unusable=unusable, **items)
 
 
 def write_matlab(recording: Recording, path: str | os.PathLike[str]) -> Path:
@@ -142,6 +96,8 @@ def write_matlab(recording: Recording, path: str | os.PathLike[str]) -> Path:
         "behaviour": [_signal_row(item) for item in recording.behaviour.values()],
         "intervals": [_intervals_row(item) for item in recording.intervals.values()],
     }
+    if recording.counts:
+        tables["counts"] = [_counts_row(item) for item in recording.counts.values()]
     variables = {"format": FORMAT, "version": float(VERSION), "name": recording.name}
     variables |= {kind: _struct_array(rows) for kind, rows in tables.items()}
     with written_atomically(path) as temporary:
@@ -158,25 +114,27 @@ def write_matlab(recording: Recording, path: str | os.PathLike[str]) -> Path:
 # --- our own layout -------------------------------------------------------------------------------
 
 
-def _is_ours(variables: _Tree) -> bool:
+def is_ours(variables: _Tree) -> bool:
+    """Whether variables are those that `write_matlab` writes."""
     return isinstance(found := variables.get("format"), str) and found == FORMAT
 
 
-def _our_parts(variables: _Tree, path: Path) -> dict[str, dict[str, Any]]:
+def _our_parts(variables: _Tree, path: Path, choices: Choices) -> dict[str, dict[str, Any]]:
     version = _number(variables.get("version"), "version")
     if not 1 <= version <= VERSION:
         raise InputError(f"'{path}' has version {version:g} of the format, this neurodyn reads up to {VERSION}")
     if "name" not in variables:
         raise InputError(f"'{path}' has no variable 'name': it is damaged")
-    makers = {"spikes": _spikes, "fields": _signal, "behaviour": _behaviour, "intervals": _intervals}
+    makers = {"spikes": _spikes, "counts": _counts, "fields": _signal, "behaviour": _behaviour, "intervals": _intervals}
     parts: dict[str, dict[str, Any]] = {}
     for kind, make in makers.items():
         parts[kind] = {}
-        for row in _rows(variables.get(kind), kind):
+        # Counts came with version 2.
+        for row in [] if kind == "counts" and kind not in variables else _rows(variables.get(kind), kind):
             name = _text(row.get("name"), f"{kind}.name")
             if name in parts[kind]:
                 raise InputError(f"'{path}' has two {kind} called '{name}'")
-            parts[kind][name] = lambda make=make, name=name, row=row: make(name, row)
+            parts[kind][name] = partial(make, name, row, choices)
     return parts
 
 
@@ -190,48 +148,89 @@ def _rows(value: Any, what: str) -> list[_Tree]:
     raise InputError(f"'{what}' must be a struct array, got {type(value).__name__}: the file is damaged")
 
 
-def _spikes(name: str, row: _Tree) -> SpikeTrains:
+def _spikes(name: str, row: _Tree, choices: Choices) -> SpikeTrains:
     times = tuple(_vector(train, f"spikes '{name}'") for train in _cells(row.get("times"), f"times of '{name}'"))
-    attributes = {}
-    for entry in _rows(row.get("attributes"), f"attributes of '{name}'"):
+    units = _texts(row.get("units"), f"units of '{name}'")
+    attributes = _columns(row.get("attributes"), f"attributes of '{name}'")
+    support = _support(row.get("support"), f"support of '{name}'")
+    return chosen_units(name, times, units, attributes, choices, support)
+
+
+def _columns(value: Any, what: str) -> dict[str, np.ndarray]:
+    columns = {}
+    for entry in _rows(value, what):
         key, values = _text(entry.get("name"), "attribute name"), entry.get("values")
         is_text = isinstance(values, np.ndarray) and values.dtype == object
-        attributes[key] = np.array(_texts(values, key), dtype=str) if is_text else _vector(values, key)
-    return SpikeTrains(name, times, _texts(row.get("units"), f"units of '{name}'"), attributes)
+        columns[key] = np.array(_texts(values, key), dtype=str) if is_text else _vector(values, key)
+    return columns
 
 
-def _signal(name: str, row: _Tree) -> Signal:
+def _counts(name: str, row: _Tree, choices: Choices) -> BinnedCounts:
+    units = _texts(row.get("units"), f"units of '{name}'")
+    values = _matrix(row.get("values"), f"values of '{name}'", columns=len(units))
+    width, start = (_number(row.get(what), f"{what} of '{name}'") for what in ("width", "start"))
+    return BinnedCounts(name, values, width, start, units, _columns(row.get("attributes"), f"attributes of '{name}'"))
+
+
+def _signal(name: str, row: _Tree, choices: Choices) -> Signal:
     values = row.get("values")
     channels, unit = _texts(row.get("channels"), f"channels of '{name}'"), _text(row.get("unit"), f"unit of '{name}'")
     if not isinstance(values, LazyArray):
         values = _matrix(values, f"values of '{name}'", columns=len(channels))
     if "timestamps" in row and np.asarray(row.get("rate")).size == 0:
-        times = _vector(row["timestamps"], f"timestamps of '{name}'")
+        values, times = choices.signal_times(name, values, _vector(row["timestamps"], f"timestamps of '{name}'"))
         return Signal(name, values, timestamps=times, channels=channels, unit=unit)
     rate, start = (_number(row.get(what), f"{what} of '{name}'") for what in ("rate", "start"))
     return Signal(name, values, rate=rate, start=start, channels=channels, unit=unit)
 
 
-def _behaviour(name: str, row: _Tree) -> Signal:
-    return _signal(name, {**row, "values": _in_memory(row.get("values"))})
+def _behaviour(name: str, row: _Tree, choices: Choices) -> Signal:
+    return _signal(name, {**row, "values": _in_memory(row.get("values"))}, choices)
 
 
-def _intervals(name: str, row: _Tree) -> Intervals:
+def _intervals(name: str, row: _Tree, choices: Choices) -> Intervals:
     starts, stops = (_vector(row.get(what), f"{what} of '{name}'") for what in ("starts", "stops"))
-    return Intervals(name, starts, stops, _texts(row.get("labels"), f"labels of '{name}'"))
+    labels = _texts(row.get("labels"), f"labels of '{name}'")
+    # Columns came with version 2.
+    columns = _columns(row["columns"], f"columns of '{name}'") if "columns" in row else {}
+    return chosen_intervals(name, starts, stops, labels, columns, choices)
 
 
 def _spikes_row(trains: SpikeTrains) -> dict[str, Any]:
-    attributes = [
-        {"name": name, "values": _cellstr(values.tolist()) if values.dtype.kind == "U" else values[:, None]}
-        for name, values in trains.attributes.items()
-    ]
     return {
         "name": trains.name,
         "times": cell_array([train[:, None] for train in trains.times], (trains.n_units, 1)),
         "units": _cellstr(trains.units),
-        "attributes": _struct_array(attributes, ("name", "values")),
+        "support": _support_rows(trains),
+        "attributes": _columns_rows(trains.attributes),
     }
+
+
+def _columns_rows(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    rows = [
+        {"name": name, "values": _cellstr(values.tolist()) if values.dtype.kind == "U" else values[:, None]}
+        for name, values in columns.items()
+    ]
+    return _struct_array(rows, ("name", "values"))
+
+
+def _counts_row(counts: BinnedCounts) -> dict[str, Any]:
+    return {
+        "name": counts.name,
+        "values": counts.values,
+        "width": counts.width,
+        "start": counts.start,
+        "units": _cellstr(counts.units),
+        "attributes": _columns_rows(counts.attributes),
+    }
+
+
+def _support_rows(trains: SpikeTrains) -> np.ndarray:
+    """A stretch without length stands for never: MATLAB's empty matrix is what is not stated."""
+    rows = [one.rows if len(one) else np.zeros((1, 2)) for one in trains.unit_supports]
+    if isinstance(trains.support, tuple):
+        return cell_array(rows, (trains.n_units, 1))
+    return np.zeros((0, 0)) if trains.support is None else rows[0]
 
 
 def _signal_row(signal: Signal) -> dict[str, Any]:
@@ -249,7 +248,7 @@ def _signal_row(signal: Signal) -> dict[str, Any]:
 
 def _intervals_row(table: Intervals) -> dict[str, Any]:
     bounds = {"starts": table.starts[:, None], "stops": table.stops[:, None]}
-    return {"name": table.name, **bounds, "labels": _cellstr(table.labels)}
+    return {"name": table.name, **bounds, "labels": _cellstr(table.labels), "columns": _columns_rows(table.columns)}
 
 
 def _cellstr(texts: Iterable[str]) -> np.ndarray:
@@ -264,122 +263,3 @@ def _struct_array(rows: Sequence[_Tree], names: Sequence[str] = ()) -> np.ndarra
         for name in names:
             array[name][0, index] = row[name]
     return array
-
-
-# --- a described layout ---------------------------------------------------------------------------
-
-
-def _parts(variables: _Tree, layout: MatlabLayout) -> dict[str, dict[str, Any]]:
-    parts: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
-    if layout.spikes:
-        parts["spikes"]["spikes"] = lambda: _described_spikes(variables, layout)
-    for kind, rows in (("fields", layout.fields), ("behaviour", layout.behaviour)):
-        for row in rows:
-            name = row.name or row.variable
-            if name in parts[kind]:
-                raise InputError(f"the layout has two {kind} called '{name}'")
-            parts[kind][name] = lambda row=row, name=name, kind=kind: _described(variables, row, name, kind)
-    return parts
-
-
-def _described_spikes(variables: _Tree, layout: MatlabLayout) -> SpikeTrains:
-    cells = _variable(variables, layout.spikes)
-    if not (isinstance(cells, np.ndarray) and cells.dtype == object and cells.ndim == 2):
-        raise InputError(f"variable '{layout.spikes}' must be a cell array of spike times")
-    rows = cells.T if cells.shape[0] == 1 else cells
-    names = tuple(str(row) for row in range(len(rows)))
-    if layout.channels:
-        names = _texts(_variable(variables, layout.channels), layout.channels)
-    if len(names) != len(rows):
-        raise InputError(f"'{layout.spikes}' has {len(rows)} rows, '{layout.channels}' {len(names)} names")
-    first = 0 if layout.unsorted or rows.shape[1] == 1 else 1
-    times, units, channels, sorted_units = [], [], [], []
-    for name, row in zip(names, rows, strict=True):
-        for unit in range(first, rows.shape[1]):
-            train = _vector(row[unit], f"'{layout.spikes}', {name}, unit {unit}")
-            if train.size:
-                times.append(train)
-                units.append(name if rows.shape[1] == 1 else f"{name}/{unit}")
-                channels.append(name)
-                sorted_units.append(unit > 0 or rows.shape[1] == 1)
-    attributes = {"channel": np.array(channels, dtype=str), "sorted": np.array(sorted_units, dtype=bool)}
-    return SpikeTrains("spikes", tuple(times), tuple(units), attributes)
-
-
-def _described(variables: _Tree, row: MatlabSignal, name: str, kind: str) -> Signal:
-    values = _variable(variables, row.variable)
-    values = _in_memory(values) if kind == "behaviour" or row.channels_first else values
-    if not isinstance(values, LazyArray):
-        values = _matrix(values.T if row.channels_first and isinstance(values, np.ndarray) else values, row.variable)
-    channels = row.channels
-    if isinstance(channels, str):
-        channels = _texts(_variable(variables, channels), channels)
-    if row.time:
-        times = _vector(_variable(variables, row.time), row.time)
-        return Signal(name, values, timestamps=times, channels=channels, unit=row.unit)
-    rate = row.rate
-    if isinstance(rate, str):
-        rate = _number(_variable(variables, rate), rate)
-    return Signal(name, values, rate=rate, start=row.start, channels=channels, unit=row.unit)
-
-
-def _variable(variables: _Tree, name: str) -> Any:
-    """A variable by its name, or by a path of struct members with dots between."""
-    found: Any = variables
-    for part in name.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            raise unknown_name("variable", name, variables)
-        found = found[part]
-    return found
-
-
-# --- values ---------------------------------------------------------------------------------------
-
-
-def _in_memory(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, LazyArray) else value
-
-
-def _matrix(value: Any, what: str, columns: int | None = None) -> np.ndarray:
-    value = _in_memory(value)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf" or value.ndim != 2:
-        raise InputError(f"'{what}' must be a matrix of real numbers, samples x channels")
-    # MATLAB keeps no axes of an empty matrix that it was given as [].
-    return value.reshape(0, columns or 0) if value.size == 0 and value.shape[0] == 0 else value
-
-
-def _vector(value: Any, what: str) -> np.ndarray:
-    value = _in_memory(value)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf" or value.size != prod(value.shape[-2:]):
-        raise InputError(f"'{what}' must be a vector of real numbers")
-    if value.size and min(value.shape) != 1:
-        raise InputError(f"'{what}' must be a vector, got a matrix of shape {value.shape}")
-    return value.ravel() if value.size else np.zeros(0)
-
-
-def _number(value: Any, what: str) -> float:
-    value = _in_memory(value)
-    if not isinstance(value, np.ndarray) or value.size != 1 or value.dtype.kind not in "iuf":
-        raise InputError(f"'{what}' must be a number: the file is damaged, or of another layout")
-    return float(value.item())
-
-
-def _text(value: Any, what: str) -> str:
-    if isinstance(value, np.ndarray) and value.size == 0:
-        return ""
-    if not isinstance(value, str):
-        raise InputError(f"'{what}' must be text: the file is damaged, or of another layout")
-    return value
-
-
-def _cells(value: Any, what: str) -> list[Any]:
-    if isinstance(value, np.ndarray) and (value.dtype == object or value.size == 0):
-        return list(value.ravel(order="F"))
-    raise InputError(f"'{what}' must be a cell array")
-
-
-def _texts(value: Any, what: str) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    items = value if isinstance(value, list) else _cells(value, what)
-    return tuple(_text(item, what) for item in items)

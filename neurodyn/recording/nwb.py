@@ -2,8 +2,10 @@
 
 import json
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,15 @@ import numpy as np
 from jaxtyping import Shaped
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.recording.checks import ImplausibleWarning
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.guard import check_dataset, one_line, open_hdf5
-from neurodyn.recording.hdf5 import leave_out, stays_in_file
+from neurodyn.recording.hdf5 import chosen_intervals, chosen_units, stays_in_file
 from neurodyn.recording.lazy import LazyArray
+from neurodyn.recording.left_out import Choices, Repeated, build_items
+from neurodyn.recording.names import file_name
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import EVERYTHING, TimeSupport, shared
 
 # Columns in which labs write the names of electrodes and of intervals, in order of preference.
 _ELECTRODE_NAMES = ("channel_name", "label", "electrode_name", "name")
@@ -23,31 +30,41 @@ _UNIT_NAMES = ("unit_name",)
 NOTES = "neurodyn: "
 """Begins the comments of a series that we wrote and whose unit or channel names NWB has no place for; JSON follows."""
 _AXES = ("x", "y", "z")
+_LONGEST_CAUSE = 300
 
 _Path = tuple[str, ...]
 
 
-def read_nwb(path: str | Path, *, skip: Collection[str] = (), lazy: bool | None = None) -> Recording:
+def read_nwb(
+    path: str | Path,
+    *,
+    skip: Iterable[str] = (),
+    lazy: bool | None = None,
+    repeated: Repeated | str | None = None,
+    strict: bool = True,
+) -> Recording:
     """Read an NWB 2 file; the file is closed again when this returns.
 
     The units table becomes ``spikes["spikes"]``; electrical series, also inside LFP or FilteredEphys, are
     fields; spatial series and plain time series are behaviour; epochs, trials and other tables of intervals
-    are intervals.  Values are ``data * conversion * channel_conversion + offset``.  A series goes by its
+    are intervals, with their columns.  The units' ``obs_intervals`` are their time support; a table ``invalid_times``
+    is kept among the intervals and taken out of everything where the recording is used
+    (`neurodyn.recording.without_invalid_times`).  A series of an extension is read as the type it extends.  What a file
+    links to twice counts once.  Values are ``data * conversion * channel_conversion + offset``.  A series goes by its
     own name; where two share one, the names of their containers stand before it (``probe/lfp``).
 
     Parameters
     ----------
     path
         The file.
-    skip
-        Names of items to leave out, for example a damaged one that is not needed.
-    lazy
-        Whether the values of fields stay in the file until they are needed; None: if they have more than 1 GiB.
+    skip, lazy, repeated, strict
+        What to leave out and how, see `left_out.Choices`.
 
     Returns
     -------
     Recording
-        Named after the file, all times in seconds from the file's reference time.
+        Named after the file, all times in seconds from the file's reference time.  `unread` counts what is in the file
+        besides.  With an `ImplausibleWarning` for a series whose rows are as many as its electrodes.
 
     Raises
     ------
@@ -58,28 +75,45 @@ def read_nwb(path: str | Path, *, skip: Collection[str] = (), lazy: bool | None 
     MissingExtraError
         If pynwb is not installed.
     """
-    path = Path(path)
+    path, choices = Path(path), Choices.of(skip, repeated, strict, lazy)
     pynwb = import_extra("pynwb", "nwb")
     _check_is_nwb(path)
     try:
-        with _expected_warnings(), pynwb.NWBHDF5IO(path, mode="r") as io:
-            return _read_file(io.read(), path, tuple(skip), lazy)
+        with _no_warnings(), pynwb.NWBHDF5IO(path, mode="r") as io:
+            recording, doubts = _read_file(io.read(), path, choices)
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"cannot read '{path}', is it damaged? HDF5 says: {one_line(error)}") from error
     # pynwb stumbles over a damaged file with whatever error the line at hand raises.
     except Exception as error:
-        raise InputError(f"cannot read '{path}' as NWB, is it damaged? pynwb says: {one_line(error)}") from error
+        raise InputError(
+            f"cannot read '{path}' as NWB, is it damaged, or written with another version of an extension?"
+            f" pynwb says: {_cause(error)}"
+        ) from error
+    for doubt in doubts:
+        warnings.warn(f"recording '{recording.name}': {doubt}", ImplausibleWarning, stacklevel=2)
+    return recording
+
+
+def _cause(error: Exception) -> str:
+    """Cause of an error of pynwb without the dump of the file that comes before it."""
+    told = error.args[-1] if error.args and isinstance(error.args[-1], str) else one_line(error)
+    place = str(getattr(error.args[0], "path", "")) if len(error.args) > 1 else ""
+    words = " ".join(told.split())
+    words = words if len(words) <= _LONGEST_CAUSE else f"... {words[-_LONGEST_CAUSE:]}"
+    return f"{words} (at '{place[:100]}')" if place else words
 
 
 @contextmanager
-def _expected_warnings() -> Iterator[None]:
+def _no_warnings() -> Iterator[None]:
+    """Nothing that pynwb warns of reaches the user.
+
+    That the file was written by another pynwb is true of most files; that lengths do not match, `Signal` refuses; and
+    swapped axes are doubted here in words of our own.
+    """
     with warnings.catch_warnings():
-        # Written by another pynwb than the one installed: true of most files, and harmless.
-        warnings.filterwarnings("ignore", message="Ignoring .*cached namespace", category=UserWarning)
-        # Signal raises an error that says the same.
-        warnings.filterwarnings("ignore", message=".*Length of data does not match", category=UserWarning)
+        warnings.simplefilter("ignore")
         yield
 
 
@@ -90,6 +124,11 @@ def _check_is_nwb(path: Path) -> None:
     if path.is_file() and not h5py.is_hdf5(path):
         raise InputError(f"'{path}' is not an NWB file: it is not HDF5, or not readable")
     with open_hdf5(path) as file:
+        if is_nwb_1(file):
+            raise InputError(
+                f"'{path}' is NWB of version 1, which has another structure: bring it to NWB 2 first (its lab may have"
+                " published it in that form on DANDI), or export it as MATLAB and describe that with a layout"
+            )
         if "nwb_version" not in file.attrs:
             raise InputError(f"'{path}' is HDF5 but not NWB 2: it has no nwb_version")
 
@@ -100,25 +139,84 @@ def _check_is_nwb(path: Path) -> None:
                 check_dataset(item, path, whole=False)
 
 
-def _read_file(file: Any, path: Path, skip: tuple[str, ...], lazy: bool | None) -> Recording:
-    items = list(_walk(file))
-    fields = _named([item for item in items if _is_field(item[1])])
-    behaviour = _named([item for item in items if _is_behaviour(item[1])])
-    tables = _named([item for item in items if _is_type(item[1], "TimeIntervals")])
-    units = _named([item for item in items if _has_spikes(item[1])])
-    leave_out(skip, units, fields, behaviour, tables)
-    return Recording(
-        name=path.stem,
-        spikes={key: _read_units(key, table) for key, table in units.items()},
-        fields={key: _read_signal(key, series, _electrode_names(series), lazy) for key, series in fields.items()},
-        behaviour={
-            key: _read_signal(key, series, _axis_names(key, series), False) for key, series in behaviour.items()
-        },
-        intervals={key: _read_intervals(key, table) for key, table in tables.items()},
+def is_nwb_1(file: Any) -> bool:
+    """Whether an open HDF5 file is NWB of version 1: the version is a dataset there, and begins with NWB-1 or 1."""
+    import h5py
+
+    found = file.get("nwb_version") if "nwb_version" in file else file.attrs.get("nwb_version", "")
+    if isinstance(found, h5py.Dataset):
+        found = found[()] if found.shape == () and found.dtype.kind in "OS" else ""
+    text = found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
+    return text.upper().removeprefix("NWB-").removeprefix("NWB").startswith("1.")
+
+
+def _read_file(file: Any, path: Path, choices: Choices) -> tuple[Recording, list[str]]:
+    items = list(_once(_walk(file)))
+    kinds = {"spikes": _has_spikes, "counts": _is_counts, "fields": _is_field, "behaviour": _is_behaviour,
+             "intervals": lambda item: _is_type(item, "TimeIntervals")}  # fmt: skip
+    found = {kind: _named([item for item in items if belongs(item[1])]) for kind, belongs in kinds.items()}
+    makers = {
+        kind: {name: partial(_READERS[kind], name, item, choices) for name, item in group.items()}
+        for kind, group in found.items()
+    }
+    parts, unusable = build_items(makers, choices)
+    read = {id(item) for group in found.values() for item in group.values()}
+    others = [item for _, item in (*items, *_once(_elsewhere(file))) if id(item) not in read and _is_leaf(item)]
+    unread = Counter(type(item).__name__ for item in others)
+    recording = Recording(file_name(path), unusable=unusable, unread=dict(sorted(unread.items())), **parts)
+    doubts = [_axes_doubt(name, found["fields"][name]) for name in parts["fields"]]
+    return recording, [doubt for doubt in doubts if doubt]
+
+
+def _axes_doubt(name: str, series: Any) -> str:
+    rows, columns = (*np.shape(series.data), 1)[:2]
+    electrodes = len(series.electrodes.data)
+    if columns == electrodes or rows != electrodes:
+        return ""
+    return (
+        f"signal '{name}' has {rows} samples of {columns} channels, and {electrodes} electrodes:"
+        " are its axes swapped (samples x channels)?"
     )
 
 
 # --- what is where --------------------------------------------------------------------------------
+
+
+def _once(items: Iterator[tuple[_Path, Any]]) -> Iterator[tuple[_Path, Any]]:
+    """Leave out what has come already: a link gives the same object, or the same numbers on the same clock, again."""
+    seen: set[Any] = set()
+    for path, item in items:
+        marks = {id(item), *_addresses(item)}
+        if not marks & seen:
+            yield path, item
+        seen |= marks
+
+
+def _addresses(item: Any) -> set[tuple[Any, ...]]:
+    """Where in the file a series has its values, with its clock; nothing for what is no series in a file."""
+    import h5py
+
+    data, stamps = getattr(item, "data", None), getattr(item, "timestamps", None)
+    if not isinstance(data, h5py.Dataset) or not _is_type(item, "TimeSeries"):
+        return set()
+    clock = (item.rate, item.starting_time)
+    if isinstance(stamps, h5py.Dataset):
+        clock = (h5py.h5o.get_info(stamps.id).addr,)
+    elif stamps is not None:
+        return set()
+    return {(type(item).__name__, h5py.h5o.get_info(data.id).addr, *clock)}
+
+
+def _elsewhere(file: Any) -> Iterator[tuple[_Path, Any]]:
+    """What is kept where nothing is read: stimuli, results of analyses, notes."""
+    for group in (file.stimulus, file.stimulus_template, file.analysis, file.scratch):
+        for item in (group or {}).values():
+            yield from _descend((), item)
+
+
+def _is_leaf(item: Any) -> bool:
+    """Whether an item holds data itself, and is not only the container of others."""
+    return _is_type(item, "TimeSeries", "DynamicTable", "BehavioralEvents", "BehavioralEpochs") or not item.children
 
 
 def _walk(file: Any) -> Iterator[tuple[_Path, Any]]:
@@ -155,8 +253,17 @@ def _is_field(item: Any) -> bool:
 
 
 def _is_behaviour(item: Any) -> bool:
-    plain = type(item).__name__ == "TimeSeries"
-    return (plain or _is_type(item, "SpatialSeries")) and _is_sampled(item)
+    plain = _core_type(item) in ("TimeSeries", "SpatialSeries")
+    return plain and _is_sampled(item) and "counts" not in _notes(item)
+
+
+def _is_counts(item: Any) -> bool:
+    return _core_type(item) == "TimeSeries" and _is_sampled(item) and "counts" in _notes(item)
+
+
+def _core_type(item: Any) -> str:
+    """Type of NWB itself that an item has, or that its extension extends."""
+    return next((base.__name__ for base in type(item).__mro__ if base.__module__.split(".")[0] == "pynwb"), "")
 
 
 def _is_sampled(series: Any) -> bool:
@@ -191,14 +298,36 @@ def _short_names(paths: Sequence[_Path]) -> list[str]:
 # --- sampled signals ------------------------------------------------------------------------------
 
 
-def _read_signal(name: str, series: Any, channels: tuple[str, ...], lazy: bool | None) -> Signal:
+def _read_field(name: str, series: Any, choices: Choices) -> Signal:
+    return _read_signal(name, series, _electrode_names(series), choices, choices.lazy)
+
+
+def _read_behaviour(name: str, series: Any, choices: Choices) -> Signal:
+    return _read_signal(name, series, _axis_names(name, series), choices, False)
+
+
+def _read_counts(name: str, series: Any, choices: Choices) -> BinnedCounts:
+    """What `write_nwb` wrote: NWB has no type of its own for counts in bins."""
+    notes = _notes(series)["counts"]
+    try:
+        attributes = {str(key): np.asarray(values) for key, values in dict(notes["attributes"]).items()}
+        units, width, start = tuple(notes["units"]), notes["width"], notes["start"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the comments of series '{series.name}' are damaged: {one_line(error)}") from error
+    _check_size(series.data)
+    return BinnedCounts(name, np.asarray(series.data[:], np.float64), width, start, units, attributes)
+
+
+def _read_signal(name: str, series: Any, channels: tuple[str, ...], choices: Choices, lazy: bool | None) -> Signal:
     notes = _notes(series)
     values = _values(series, notes, lazy)
     channels = tuple(notes.get("channels", channels))
     matching = channels if len(channels) == values.shape[1] else ()
     unit = str(notes.get("unit", series.unit or ""))
     if series.rate is None:
-        timestamps = np.asarray(series.timestamps[:], dtype=np.float64)
+        if series.timestamps is None:
+            raise InputError(f"series '{series.name}' has neither a rate nor timestamps")
+        values, timestamps = choices.signal_times(name, values, np.asarray(series.timestamps[:], dtype=np.float64))
         return Signal(name, values, timestamps=timestamps, channels=matching, unit=unit)
     start = float(series.starting_time or 0.0)
     return Signal(name, values, rate=float(series.rate), start=start, channels=matching, unit=unit)
@@ -265,13 +394,24 @@ def _axis_names(name: str, series: Any) -> tuple[str, ...]:
 # --- units and intervals --------------------------------------------------------------------------
 
 
-def _read_units(name: str, table: Any) -> SpikeTrains:
+def _read_units(name: str, table: Any, choices: Choices) -> SpikeTrains:
     # One slice of the flat data is far faster than a read per unit.
     flat = np.asarray(table["spike_times"].target.data[:], dtype=np.float64)
     stops = np.asarray(table["spike_times"].data[:], dtype=np.int64)
     times = tuple(np.split(flat, stops[:-1])) if stops.size else ()
     attributes = dict(_attributes(table))
-    return SpikeTrains(name, times, _unit_names(table, attributes), attributes)
+    return chosen_units(name, times, _unit_names(table, attributes), attributes, choices, _obs_intervals(table))
+
+
+def _obs_intervals(table: Any) -> tuple[TimeSupport, ...] | None:
+    """When each unit was observed; without bounds where its row is empty, None where the file does not say."""
+    if "obs_intervals" not in table.colnames:
+        return None
+    column = table["obs_intervals"]
+    rows = np.asarray(column.target.data[:], dtype=np.float64).reshape(-1, 2)
+    stops = np.asarray(column.data[:], dtype=np.int64)
+    parts = np.split(rows, stops[:-1]) if stops.size else []
+    return shared(TimeSupport.of(part) if len(part) else EVERYTHING for part in parts)
 
 
 def _unit_names(table: Any, attributes: dict[str, np.ndarray]) -> tuple[str, ...]:
@@ -300,20 +440,34 @@ def _column(column: Any) -> np.ndarray:
     return values
 
 
-def _read_intervals(name: str, table: Any) -> Intervals:
+def _read_intervals(name: str, table: Any, choices: Choices) -> Intervals:
     starts = np.asarray(table["start_time"][:], dtype=np.float64)
     stops = np.asarray(table["stop_time"][:], dtype=np.float64)
-    return Intervals(name, starts, stops, _interval_labels(table))
+    column, labels = _interval_labels(table)
+    columns = {
+        key: values for key, values in _attributes(table).items() if key not in ("start_time", "stop_time", column)
+    }
+    return chosen_intervals(name, starts, stops, labels, columns, choices)
 
 
-def _interval_labels(table: Any) -> tuple[str, ...]:
+def _interval_labels(table: Any) -> tuple[str, tuple[str, ...]]:
+    """Column that labels the intervals, and the labels; nothing where there is none."""
     for column in _INTERVAL_LABELS:
         if column in table.colnames:
             labels = tuple(_label(value) for value in table[column][:])
             if any(labels):
-                return tuple(label or str(row) for row, label in enumerate(labels))
-    return ()
+                return column, tuple(label or str(row) for row, label in enumerate(labels))
+    return "", ()
 
 
 def _label(value: Any) -> str:
     return value if isinstance(value, str) else ", ".join(str(tag) for tag in np.atleast_1d(value))
+
+
+_READERS = {
+    "spikes": _read_units,
+    "counts": _read_counts,
+    "fields": _read_field,
+    "behaviour": _read_behaviour,
+    "intervals": _read_intervals,
+}

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.guard import one_line
 from neurodyn.recording.hdf5 import written_atomically
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.nwb import NOTES
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import EVERYTHING, TimeSupport
 
 VOLTS = {"V": 1.0, "volts": 1.0, "volt": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "μV": 1e-6, "nV": 1e-9}
 """Volts in one of each unit: the only unit that NWB lets an electrical series have is the volt."""
@@ -62,6 +64,8 @@ def write_nwb(recording: Recording, path: str | os.PathLike[str], *, description
             _add_fields(file, list(recording.fields.values()))
             for signal in recording.behaviour.values():
                 _add_behaviour(file, signal)
+            for counts in recording.counts.values():
+                _add_counts(file, counts)
             for table in recording.intervals.values():
                 _add_intervals(file, table)
             with pynwb.NWBHDF5IO(temporary, "w") as io:
@@ -81,19 +85,52 @@ def _add_units(file: Any, trains: SpikeTrains) -> None:
     main = trains.name == "spikes"
     table = misc.Units(name="units" if main else trains.name, description="sorted units")
     numbered = all(unit.isascii() and unit.isdecimal() and unit == str(int(unit)) for unit in trains.units)
-    for index, times in enumerate(trains.times):
-        table.add_unit(spike_times=times, id=int(trains.units[index]) if numbered else index)
+    for index, (times, support) in enumerate(zip(trains.times, trains.unit_supports, strict=True)):
+        observed = {} if trains.support is None else {"obs_intervals": _obs_intervals(support)}
+        table.add_unit(spike_times=times, id=int(trains.units[index]) if numbered else index, **observed)
     if not numbered:
         table.add_column(name="unit_name", description="name of the unit", data=list(trains.units))
-    for name, values in trains.attributes.items():
-        if values.dtype.kind not in "biufU":
-            raise InputError(f"attribute '{name}' of spikes '{trains.name}' is neither numbers nor text: leave it out")
-        data = [str(value) for value in values] if values.dtype.kind == "U" else values
-        table.add_column(name=name, description=name, data=data)
+    _add_columns(table, trains.attributes, f"spikes '{trains.name}'")
     if main:
         file.units = table
     else:
         _module(file, "ecephys").add(table)
+
+
+def _obs_intervals(support: TimeSupport) -> np.ndarray:
+    """Rows for a unit: none where nothing is stated, one without length where it was never recorded."""
+    if support.same_as(EVERYTHING):
+        return np.zeros((0, 2))
+    return support.rows if len(support) else np.zeros((1, 2))
+
+
+def _add_columns(table: Any, columns: Mapping[str, np.ndarray], owner: str) -> None:
+    for name, values in columns.items():
+        if values.dtype.kind not in "biufU":
+            raise InputError(f"attribute '{name}' of {owner} is neither numbers nor text: leave it out")
+        data = [str(value) for value in values] if values.dtype.kind == "U" else values
+        table.add_column(name=name, description=name, data=data)
+
+
+def _add_counts(file: Any, counts: BinnedCounts) -> None:
+    """Counts as a plain time series, with what NWB has no place for in its comments."""
+    pynwb, module = import_extra("pynwb", "nwb"), _module(file, "ecephys")
+    allowed = counts.name.replace("/", "_").replace(":", "_") or "_"
+    while allowed in module.data_interfaces:
+        allowed += "_"
+    notes = {
+        "units": counts.units,
+        "width": counts.width,
+        "start": counts.start,
+        "attributes": {name: values.tolist() for name, values in counts.attributes.items()},
+    }
+    comments = _comments(name=None if allowed == counts.name else counts.name, counts=notes)
+    module.add(
+        pynwb.TimeSeries(
+            name=allowed, data=counts.values, unit="spikes per bin", rate=1 / counts.width,
+            starting_time=counts.start, comments=comments,
+        )
+    )  # fmt: skip
 
 
 # --- signals --------------------------------------------------------------------------------------
@@ -214,13 +251,15 @@ def _add_intervals(file: Any, table: Intervals) -> None:
     if table.name == "epochs" and rows:
         for start, stop, label in rows:
             file.add_epoch(start_time=start, stop_time=stop, tags=[label])
+        _add_columns(file.epochs, table.columns, f"intervals '{table.name}'")
         return
     epoch = import_extra("pynwb.epoch", "nwb")
     made = epoch.TimeIntervals(name=table.name, description=f"intervals '{table.name}'")
     made.add_column(name="label", description="name of the interval")
     for start, stop, label in rows:
         made.add_interval(start_time=start, stop_time=stop, label=label)
-    if table.name == "trials":
-        file.trials = made
+    _add_columns(made, table.columns, f"intervals '{table.name}'")
+    if table.name in ("trials", "invalid_times"):
+        setattr(file, table.name, made)
     else:
         file.add_time_intervals(made)

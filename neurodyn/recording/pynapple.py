@@ -12,6 +12,7 @@ import numpy as np
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.checks import warn_of_doubts
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 
 def recording_from_pynapple(
@@ -24,7 +25,8 @@ def recording_from_pynapple(
     name
         What to call the recording.
     objects
-        TsGroup: units, with their metadata as attributes; Tsd and TsdFrame: signals; IntervalSet: intervals.
+        TsGroup: units, with their metadata as attributes and with its time support; Tsd and TsdFrame: signals;
+        IntervalSet: intervals.
     fields
         Names of the signals that are field potentials; the others are behaviour.
     units
@@ -75,7 +77,18 @@ def _spikes(name: str, group: Any, _: str) -> SpikeTrains:
     columns = [column for column in getattr(group, "metadata_columns", ()) if column != "rate"]
     attributes = {str(column): _column(group[column]) for column in columns}
     kept = {column: values for column, values in attributes.items() if values.dtype.kind in "biufU"}
-    return SpikeTrains(name, times, tuple(str(key) for key in keys), kept)
+    return SpikeTrains(name, times, tuple(str(key) for key in keys), kept, _support(group, times))
+
+
+def _support(group: Any, times: tuple[np.ndarray, ...]) -> TimeSupport | None:
+    """The group's time support; None for what pynapple makes up when it is given none: from first to last spike."""
+    stated = getattr(group, "time_support", None)
+    if stated is None:
+        return None
+    support = TimeSupport(np.asarray(stated.start, np.float64), np.asarray(stated.end, np.float64))
+    fired = [train for train in times if train.size]
+    made_up = TimeSupport(np.array([train[0] for train in fired]), np.array([train[-1] for train in fired]))
+    return None if support.same_as(made_up) else support
 
 
 def _signal(name: str, item: Any, unit: str) -> Signal:

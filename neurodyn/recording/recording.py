@@ -4,7 +4,7 @@ Every container is frozen and checked when it is made, so code further on never 
 are sorted or names are unique.  NaN in a signal's values means missing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
@@ -15,8 +15,14 @@ from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.clocks import Clock, fit_clock
+from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.edges import cut
 from neurodyn.recording.lazy import LazyArray
+from neurodyn.recording.left_out import Unusable
+from neurodyn.recording.names import texts as _texts
+from neurodyn.recording.names import unique_names as _unique_names
+from neurodyn.recording.support import EVERYTHING, TimeSupport, shared
+from neurodyn.recording.where import rows_where
 
 _Item = TypeVar("_Item")
 
@@ -174,6 +180,10 @@ class SpikeTrains:
         One unique label per unit.
     attributes
         What else is known of each unit (``quality``, ``location``...): one array over units per name.
+    support
+        When the units were recorded: one support for all, or one per unit; None if that is not known, then they were
+        as far as the recording goes (`neurodyn.recording.spike_supports`).  Outside of it spikes are missing, not
+        absent; spikes that lie there all the same are kept and not counted.
 
     Raises
     ------
@@ -185,6 +195,7 @@ class SpikeTrains:
     times: tuple[Float[np.ndarray, " _"], ...]
     units: tuple[str, ...]
     attributes: Mapping[str, Shaped[np.ndarray, " units"]] = field(default_factory=dict)
+    support: TimeSupport | Sequence[TimeSupport] | None = None
 
     def __post_init__(self) -> None:
         units = _unique_names(self.units, len(self.times), f"spikes '{self.name}'", "unit")
@@ -199,7 +210,9 @@ class SpikeTrains:
                     f"attribute '{attribute}' of spikes '{self.name}' has {values.size} values"
                     f" for {len(times)} units: give one per unit"
                 )
-        for field_name, value in (("times", times), ("units", units), ("attributes", attributes)):
+        support = _common_support(self.support, len(times), self.name)
+        parts = (("times", times), ("units", units), ("attributes", attributes), ("support", support))
+        for field_name, value in parts:
             object.__setattr__(self, field_name, value)
 
     @property
@@ -222,6 +235,13 @@ class SpikeTrains:
         """Time of the last spike in seconds (NaN if there is none)."""
         return float(max((train[-1] for train in self.times if train.size), default=np.nan))
 
+    @property
+    def unit_supports(self) -> tuple[TimeSupport, ...]:
+        """When each unit was recorded, as far as that is stated: without bounds where it is not."""
+        if isinstance(self.support, tuple):
+            return self.support
+        return (self.support if isinstance(self.support, TimeSupport) else EVERYTHING,) * self.n_units
+
     def select(self, units: Iterable[str]) -> "SpikeTrains":
         """Return the named units, in the order given.
 
@@ -237,17 +257,22 @@ class SpikeTrains:
                 raise unknown_name("unit", unit, self.units)
         rows = np.array([position[unit] for unit in chosen], dtype=int)
         attributes = {name: values[rows] for name, values in self.attributes.items()}
-        return SpikeTrains(self.name, tuple(self.times[row] for row in rows), chosen, attributes)
+        support = tuple(self.unit_supports[row] for row in rows)
+        return SpikeTrains(self.name, tuple(self.times[row] for row in rows), chosen, attributes, support)
 
     def between(self, start: float, stop: float) -> "SpikeTrains":
         """Return the spikes with ``start <= time < stop`` (seconds); units without any stay, empty.
 
-        A spike on a bound, up to rounding, belongs to what begins there (`neurodyn.recording.edges`).
+        A spike on a bound, up to rounding, belongs to what begins there (`neurodyn.recording.edges`).  A
+        stated support is cut at the two times.
         """
         _check_span(start, stop)
         bounds = [np.searchsorted(train, cut(np.array([start, stop], np.float64))) for train in self.times]
         kept = tuple(train[first:last] for train, (first, last) in zip(self.times, bounds, strict=True))
-        return replace(self, times=kept)
+        if self.support is None:
+            return replace(self, times=kept)
+        parts = {one: one.between(start, stop) for one in set(self.unit_supports)}
+        return replace(self, times=kept, support=tuple(parts[one] for one in self.unit_supports))
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +287,8 @@ class Intervals:
         Bounds in seconds, one per interval, ``start <= stop``.
     labels
         One label per interval; left out, they are the row numbers ``0, 1, ...``.
+    columns
+        What else is known of each interval (``response``, ``contrast``...): one array over intervals per name.
 
     Raises
     ------
@@ -273,6 +300,7 @@ class Intervals:
     starts: Float[np.ndarray, " intervals"]
     stops: Float[np.ndarray, " intervals"]
     labels: tuple[str, ...] = ()
+    columns: Mapping[str, Shaped[np.ndarray, " intervals"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         starts, stops = (_seconds(bound, f"intervals '{self.name}'") for bound in (self.starts, self.stops))
@@ -290,8 +318,16 @@ class Intervals:
             raise InputError(
                 f"interval {row} ('{labels[row]}') of '{self.name}' is {starts[row]} to {stops[row]} s,"
                 " expected finite bounds with start <= stop"
+                f" ({wrong.size} of {starts.size} {'are' if wrong.size > 1 else 'is'} not):"
+                f" leave rows out by their number:  --skip '{self.name}[{row}]'"
             )
-        for attribute, value in (("starts", starts), ("stops", stops), ("labels", labels)):
+        columns = {name: np.asarray(values) for name, values in self.columns.items()}
+        for name, values in columns.items():
+            if values.shape != starts.shape:
+                raise InputError(
+                    f"column '{name}' of intervals '{self.name}' has {values.size} values for {starts.size}"
+                )
+        for attribute, value in (("starts", starts), ("stops", stops), ("labels", labels), ("columns", columns)):
             object.__setattr__(self, attribute, value)
 
     def __len__(self) -> int:
@@ -308,7 +344,36 @@ class Intervals:
         rows = np.array([row for row, own in enumerate(self.labels) if own == label], dtype=int)
         if rows.size == 0:
             raise unknown_name("interval", label, set(self.labels))
-        return Intervals(self.name, self.starts[rows], self.stops[rows], (label,) * rows.size)
+        return self.rows(rows)
+
+    def rows(self, rows: Int[np.ndarray, " chosen"]) -> "Intervals":
+        """Return the intervals at the given positions, in that order."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Intervals(
+            self.name, self.starts[rows], self.stops[rows], tuple(self.labels[row] for row in rows), columns
+        )
+
+    def where(self, expression: str) -> "Intervals":
+        """Return the intervals for which a condition holds, such as ``is_good and response == 'hit'``.
+
+        Parameters
+        ----------
+        expression
+            Comparisons of columns with values, joined by ``and``, ``or`` and ``not``; ``in ('a', 'b')``.  Every
+            interval has the columns ``label``, ``start`` and ``stop`` (seconds) besides its own.
+
+        Raises
+        ------
+        InputError
+            If it cannot be understood, names a column that is not there, or holds for no interval.
+        """
+        own = {"label": np.array(self.labels, dtype=str), "start": self.starts, "stop": self.stops}
+        chosen = np.flatnonzero(rows_where(expression, {**own, **self.columns}, len(self)))
+        if not chosen.size:
+            raise InputError(
+                f"the condition '{expression}' holds for none of the {len(self)} intervals of '{self.name}'"
+            )
+        return self.rows(chosen)
 
     def between(self, start: float, stop: float) -> "Intervals":
         """Return what lies between two times in seconds: intervals over the bounds are cut there.
@@ -319,10 +384,8 @@ class Intervals:
         _check_span(start, stop)
         event = self.starts == self.stops
         after = np.where(event, self.starts >= cut(float(start)), cut(self.stops) > start)
-        inside = (self.starts < cut(float(stop))) & after
-        labels = tuple(label for label, keep in zip(self.labels, inside, strict=True) if keep)
-        starts, stops = (np.clip(bound[inside], start, stop) for bound in (self.starts, self.stops))
-        return Intervals(self.name, starts, stops, labels)
+        inside = self.rows(np.flatnonzero((self.starts < cut(float(stop))) & after))
+        return replace(inside, starts=np.clip(inside.starts, start, stop), stops=np.clip(inside.stops, start, stop))
 
 
 @dataclass(frozen=True, eq=False)
@@ -341,6 +404,12 @@ class Recording:
         Position, speed, head direction and other signals to decode.
     intervals
         Epochs, trials.
+    counts
+        Groups of units of which only counts in bins are known.
+    unusable
+        Items of the file that cannot be used, and why; asking for one of them is an error that says so.
+    unread
+        How many items of which type the file has besides, that are not read.
 
     Raises
     ------
@@ -353,9 +422,12 @@ class Recording:
     fields: Mapping[str, Signal] = field(default_factory=dict)
     behaviour: Mapping[str, Signal] = field(default_factory=dict)
     intervals: Mapping[str, Intervals] = field(default_factory=dict)
+    counts: Mapping[str, BinnedCounts] = field(default_factory=dict)
+    unusable: tuple[Unusable, ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for kind in (self.spikes, self.fields, self.behaviour, self.intervals):
+        for kind in (self.spikes, self.fields, self.behaviour, self.intervals, self.counts):
             for key, item in kind.items():
                 if key != item.name:
                     raise InputError(f"'{item.name}' is filed under '{key}' in recording '{self.name}'")
@@ -378,12 +450,34 @@ class Recording:
         InputError
             If the recording has no units, or none under that name.
         """
+        self.check_usable(name, "spikes")
         if not self.spikes:
             raise InputError(
                 f"recording '{self.name}' has no units table, so there are no spikes to decode from:"
                 " leave spikes out, or choose another recording"
             )
         return _pick(self.spikes, "spikes", name, self.name)
+
+    def check_usable(self, name: str | None, *kinds: str) -> None:
+        """Refuse an item of the file that cannot be used, with the reason.
+
+        Parameters
+        ----------
+        name
+            Of the item; None for the only one of its kind.
+        kinds
+            Of items, as in `left_out.KINDS`; none given: any.
+
+        Raises
+        ------
+        InputError
+            If it is one of those.
+        """
+        there = {key for kind in kinds for key in getattr(self, kind)}
+        for item in self.unusable:
+            asked = item.name == name or (name is None and not there)
+            if asked and (not kinds or item.kind in kinds):
+                raise InputError(f"'{item.name}' of recording '{self.name}' cannot be used: {item.reason}")
 
     def field(self, name: str | None = None) -> Signal:
         """Return a field potential by name, or the only one.
@@ -393,6 +487,7 @@ class Recording:
         InputError
             If there is none, none under that name, or several and no name was given.
         """
+        self.check_usable(name, "fields")
         return _pick(self.fields, "field", name, self.name)
 
     def behaviour_signal(self, name: str | None = None) -> Signal:
@@ -403,6 +498,7 @@ class Recording:
         InputError
             If there is none, none under that name, or several and no name was given.
         """
+        self.check_usable(name, "behaviour")
         return _pick(self.behaviour, "behaviour", name, self.name)
 
     def find_intervals(self, name: str) -> Intervals:
@@ -415,6 +511,7 @@ class Recording:
         """
         if name in self.intervals:
             return self.intervals[name]
+        self.check_usable(name, "intervals")
         holders = [table for table in self.intervals.values() if name in table.labels]
         if len(holders) > 1:
             tables = ", ".join(table.name for table in holders)
@@ -432,13 +529,17 @@ class Recording:
             fields={name: item.between(start, stop) for name, item in self.fields.items()},
             behaviour={name: item.between(start, stop) for name, item in self.behaviour.items()},
             intervals={name: item.between(start, stop) for name, item in self.intervals.items()},
+            counts={name: item.between(start, stop) for name, item in self.counts.items()},
+            unusable=self.unusable,
+            unread=self.unread,
         )
 
-    def _timed(self) -> list[Signal | SpikeTrains]:
+    def _timed(self) -> list[Signal | SpikeTrains | BinnedCounts]:
         signals = [*self.fields.values(), *self.behaviour.values()]
         return [
             *(trains for trains in self.spikes.values() if trains.n_spikes),
             *(signal for signal in signals if signal.n_samples),
+            *(counts for counts in self.counts.values() if counts.n_bins),
         ]
 
 
@@ -454,26 +555,6 @@ def _pick(items: Mapping[str, _Item], kind: str, name: str | None, recording: st
     return items[name]
 
 
-def _unique_names(names: Iterable[str], expected: int, owner: str, kind: str) -> tuple[str, ...]:
-    names = _texts(names, owner, kind)
-    if len(names) != expected:
-        raise InputError(f"{owner} has {expected} {kind}s and {len(names)} {kind} names: give one per {kind}")
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InputError(f"{owner} has two {kind}s called '{name}': names must be unique")
-        seen.add(name)
-    return names
-
-
-def _texts(names: Iterable[str], owner: str, kind: str) -> tuple[str, ...]:
-    names = tuple(names)
-    for name in names:
-        if not isinstance(name, str):
-            raise InputError(f"{kind} names of {owner} must be text, got {name!r}")
-    return tuple(str(name) for name in names)  # NumPy's own kind of text becomes Python's
-
-
 def _seconds(values: ArrayLike, owner: str) -> np.ndarray:
     """Times as an array in double precision; text, complex numbers and ragged lists are refused."""
     try:
@@ -484,6 +565,24 @@ def _seconds(values: ArrayLike, owner: str) -> np.ndarray:
     if array.dtype.kind not in "iuf" and array.size:
         raise InputError(f"{owner} needs numbers of seconds as times, got {array.dtype}")
     return array.astype(np.float64, copy=False) if array.size else np.zeros(array.shape)
+
+
+def _common_support(
+    support: TimeSupport | Sequence[TimeSupport] | None, units: int, owner: str
+) -> TimeSupport | tuple[TimeSupport, ...] | None:
+    """One support if all units have the same, None if it has no bounds at all."""
+    if isinstance(support, TimeSupport):
+        support = (support,) * units
+    stated = tuple(support or ())
+    if stated and (len(stated) != units or not all(isinstance(one, TimeSupport) for one in stated)):
+        raise InputError(
+            f"spikes '{owner}' need one TimeSupport for all units or one for each of {units}, got {len(stated)}:"
+            " make them with TimeSupport.of(rows)"
+        )
+    stated = shared(stated)
+    if not stated or all(one.same_as(EVERYTHING) for one in stated):
+        return None
+    return stated[0] if len(set(stated)) == 1 else stated
 
 
 def _normalise_clock(signal: Signal) -> None:
@@ -542,12 +641,17 @@ def _normalise_timestamps(signal: Signal) -> None:
         )
     if not np.isfinite(timestamps).all():
         raise InputError(f"signal '{signal.name}' has timestamps that are not finite")
-    wrong = np.flatnonzero(np.diff(timestamps) <= 0)
+    steps = np.diff(timestamps)
+    wrong = np.flatnonzero(steps <= 0)
     if wrong.size:
-        row = wrong[0]
+        row, repeats = wrong[0], int((steps == 0).sum())
+        back = wrong.size - repeats
+        found = [f"{repeats:,} repeat the time before"] * (repeats > 0) + [f"{back:,} go back in time"] * (back > 0)
         raise InputError(
             f"timestamps of signal '{signal.name}' must increase strictly:"
             f" sample {row + 1} at {timestamps[row + 1]} s follows {timestamps[row]} s"
+            f" (of {timestamps.size:,} samples {' and '.join(found)})"
+            + ("" if back else ": take them with  --repeated mean, first or drop")
         )
     object.__setattr__(signal, "timestamps", timestamps)
     if timestamps.size:

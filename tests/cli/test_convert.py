@@ -9,7 +9,7 @@ from recording.make_recording import everything
 from neurodyn.cli import convert
 from neurodyn.cli.main import _Parser
 from neurodyn.errors import InputError
-from neurodyn.recording import differences, read_recording, write_hdf5
+from neurodyn.recording import differences, read_layout, read_recording, write_hdf5
 
 
 def run(*words):
@@ -68,7 +68,7 @@ def test_a_layout_from_yaml(tmp_path):
 def test_layouts_that_cannot_be_used(tmp_path, text, words):
     (tmp_path / "layout.yaml").write_text(text)
     with pytest.raises(InputError, match=words):
-        convert.read_layout(tmp_path / "layout.yaml")
+        read_layout(tmp_path / "layout.yaml")
 
 
 def test_doubts_are_a_line_each(tmp_path, capsys):

@@ -25,6 +25,13 @@ def spikes(name: str = "spikes", start: float = 1.0, units: tuple[int, ...] = (2
     return Chunk(name, times, np.array(units, np.int32), Kind.SPIKES, start + 0.01, ("3", "7", "15"))
 
 
+def paused(name: str = "spikes", start: float = 1.0) -> Chunk:
+    """Two spikes, a pause of all units and one of unit 1."""
+    times, units = start + np.array([0.001, 0.009]), np.array([2, 0], np.int32)
+    pauses = ((-1, start + 0.002, start + 0.004), (1, start + 0.003, start + 0.0085))
+    return Chunk(name, times, units, Kind.SPIKES, start + 0.01, unrecorded=pauses)
+
+
 def estimate(time: float = 0.5) -> LiveEstimate:
     """An estimate whose every number says where it stands."""
     template = dict.fromkeys(LiveEstimate._fields)
@@ -59,7 +66,8 @@ def joined(chunks: list[Chunk], name: str) -> Chunk:
     own = [chunk for chunk in chunks if chunk.name == name]
     assert own, f"nothing of '{name}' has come"
     times, values = (np.concatenate([getattr(chunk, part) for chunk in own]) for part in ("times", "values"))
-    return Chunk(name, times, values, own[0].kind, own[-1].until, own[0].labels)
+    pauses = tuple(pause for chunk in own for pause in chunk.unrecorded)
+    return Chunk(name, times, values, own[0].kind, own[-1].until, own[0].labels, unrecorded=pauses)
 
 
 def count(name: str, n: int) -> Callable[[list[Chunk]], bool]:
@@ -70,5 +78,6 @@ def count(name: str, n: int) -> Callable[[list[Chunk]], bool]:
 def same(got: Chunk, sent: Chunk) -> None:
     """Assert that a chunk has arrived as it was sent."""
     assert (got.name, got.kind, got.until, got.labels) == (sent.name, sent.kind, sent.until, sent.labels)
+    assert sorted(got.unrecorded) == sorted(sent.unrecorded)
     np.testing.assert_array_equal(got.times, sent.times)
     np.testing.assert_array_equal(got.values, sent.values)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neurodyn.recording import Intervals, Recording, Signal, SpikeTrains, describe
+from neurodyn.recording import Intervals, Recording, Signal, SpikeTrains, TimeSupport, describe
 from neurodyn.recording.inspect import Kind
 
 
@@ -15,6 +15,25 @@ def test_spikes():
     assert (row.kind, row.members, row.samples, row.start, row.stop) == (Kind.SPIKES, 3, 23, 1.0, 11.0)
     assert row.firing_rates == pytest.approx((0.0, 0.3, 2.0))
     assert row.notes == "quality: good (n=2), poor (n=1); depth"
+
+
+def test_rates_are_over_the_time_recorded():
+    """Spikes outside of the support are not counted, units never recorded have no rate, and silence is time."""
+    times = (np.array([1.0, 2.0, 11.0]), np.array([3.0, 4.0]), np.array([1.0]))
+    supports = [TimeSupport.of([[0, 5], [20, 30]]), TimeSupport.of([[0, 4]]), TimeSupport()]
+    stated = SpikeTrains("spikes", times, ("a", "b", "c"), support=supports)
+    (row,) = describe(Recording("r", spikes={"spikes": stated}))
+    assert row.firing_rates == pytest.approx((2 / 15, (2 / 15 + 1 / 4) / 2, 1 / 4))
+    assert row.notes == "recorded 0 to 15 s"
+    invalid = Intervals("invalid_times", np.array([0.0]), np.array([2.5]))
+    (row, _) = describe(Recording("r", {"spikes": stated.select(["a", "b"])}, intervals={"invalid_times": invalid}))
+    assert row.firing_rates == pytest.approx((0.0, 1 / 3, 2 / 3))
+    plain = SpikeTrains("spikes", times, ("a", "b", "c"))
+    field = Signal("lfp", np.zeros((400, 1)), rate=10.0)
+    (row, _) = describe(Recording("r", {"spikes": plain}, {"lfp": field}))
+    assert row.firing_rates == pytest.approx((1 / 40, 2 / 40, 3 / 40))
+    (row,) = describe(Recording("r", {"spikes": SpikeTrains("spikes", times, ("a", "b", "c"), support=TimeSupport())}))
+    assert row.firing_rates is None
 
 
 def test_signals():

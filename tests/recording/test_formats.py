@@ -279,7 +279,7 @@ def virtual():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda f: f.attrs.__setitem__("version", VERSION + 1), "reads up to 1: update"),
+        (lambda f: f.attrs.__setitem__("version", VERSION + 1), f"reads up to {VERSION}: update"),
         (lambda f: f.attrs.__setitem__("version", "one"), "does not say which version"),
         (lambda f: f.__delitem__("behaviour"), "has no group 'behaviour'"),
         (lambda f: f["fields/lfp"].attrs.__setitem__("name", np.bytes_("raw")), "two items called 'raw'"),

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.labels import labelled
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
-from neurodyn.recording import Recording, SpikeTrains
+from neurodyn.recording import BinnedCounts, Recording, SpikeTrains, TimeSupport, silent_ends, without_invalid_times
 from neurodyn.recording.edges import cut
+from neurodyn.recording.support import shared
 
 
 @dataclass(frozen=True)
@@ -60,23 +61,73 @@ class ReplayOptions:
 
 @dataclass(frozen=True, eq=False)
 class _Track:
-    """One item of a recording, in order of time."""
+    """One item of a recording, in order of time.
+
+    Parameters
+    ----------
+    name, kind, times, values, labels
+        As of a `Chunk`.
+    pauses
+        Of spikes, when units were not recorded.
+    silent
+        Of spikes, bounds outside of which nobody knows whether there were none; seconds.
+    """
 
     name: str
     kind: Kind
     times: Float64[np.ndarray, " samples"]
     values: Shaped[np.ndarray, "samples *channels"]
     labels: tuple[str, ...]
+    pauses: "_Pauses | None" = None
+    silent: tuple[float, float] = (-math.inf, math.inf)
 
     def between(self, start: float, stop: float, offset: float) -> Chunk:
-        """What lies in ``start <= time < stop``; spikes are complete up to the end."""
+        """What lies in ``start <= time < stop``; spikes are complete up to the end where that is known."""
         first, last = np.searchsorted(self.times, [cut(start), cut(stop)])
-        until = stop + offset if self.kind is Kind.SPIKES else None
-        return Chunk(self.name, self.times[first:last] + offset, self.values[first:last], self.kind, until, self.labels)
+        known = self.kind is Kind.SPIKES and self.silent[0] < stop <= self.silent[1]
+        return Chunk(
+            self.name,
+            self.times[first:last] + offset,
+            self.values[first:last],
+            self.kind,
+            stop + offset if known else None,
+            self.labels,
+            unrecorded=() if self.pauses is None else self.pauses.between(start, stop, offset),
+        )
+
+
+class _Pauses:
+    """When the units of a recording were not recorded, to be looked up part by part.
+
+    Parameters
+    ----------
+    supports
+        When each unit was recorded; what is not stated is not a pause.
+    """
+
+    def __init__(self, supports: Sequence[TimeSupport]) -> None:
+        alike = len(set(supports)) == 1
+        rows = [(-1, supports[0].gaps())] if alike else [(row, one.gaps()) for row, one in enumerate(supports)]
+        units = np.repeat([row for row, _ in rows], [len(gaps) for _, gaps in rows])
+        starts = np.concatenate([gaps.starts for _, gaps in rows])
+        order = np.argsort(starts, kind="stable")
+        self._units, self._starts = units[order], starts[order]
+        self._stops = np.concatenate([gaps.stops for _, gaps in rows])[order]
+        self._reached = np.maximum.accumulate(self._stops)
+
+    def between(self, start: float, stop: float, offset: float) -> tuple[tuple[int, float, float], ...]:
+        """Row of the unit (-1 for all), begin and end of what lies in a part; seconds, the offset added."""
+        part = slice(self._reached.searchsorted(start, side="right"), self._starts.searchsorted(stop))
+        begins, ends = np.maximum(self._starts[part], start), np.minimum(self._stops[part], stop)
+        rows = zip(self._units[part].tolist(), (begins + offset).tolist(), (ends + offset).tolist(), strict=True)
+        return tuple((unit, begin, end) for unit, begin, end in rows if begin < end)
 
 
 class FileReplay:
     """Play a recording: every chunk comes when its last sample would have been taken.
+
+    What was not recorded is not played as silence: spikes say in which stretches units were not recorded
+    (``Chunk.unrecorded``), and samples in the recording's invalid times are NaN.
 
     Parameters
     ----------
@@ -106,7 +157,7 @@ class FileReplay:
     ) -> None:
         self._options = options or ReplayOptions()
         names = stream_names(recording) if self._options.names is None else self._options.names
-        self._tracks = _tracks(recording, names)
+        self._tracks = _tracks(without_invalid_times(recording), names)
         self._clock, self._sleep = clock, sleep
         start, stop = self._options.start, self._options.stop
         self._start = float(min(track.times[0] for track in self._tracks) if start is None else start)
@@ -221,7 +272,7 @@ def stream_names(recording: Recording) -> dict[str, str]:
     As ``neurodyn decode`` calls modalities: 'spikes' or 'field' for the only one of its kind, else the item's own name.
     """
     names = {}
-    for kind, items in (("spikes", recording.spikes), ("field", recording.fields)):
+    for kind, items in (("spikes", {**recording.spikes, **recording.counts}), ("field", recording.fields)):
         names |= {item: kind if len(items) == 1 else item for item in items}
     return names
 
@@ -230,21 +281,45 @@ def _tracks(recording: Recording, names: Mapping[str, str]) -> list[_Track]:
     tracks = []
     for item, name in names.items():
         if item in recording.spikes:
-            tracks.append(_spike_track(name, recording.spikes[item]))
+            tracks.append(_spike_track(name, recording, recording.spikes[item]))
+        elif item in recording.counts:
+            tracks.append(_counts_track(name, recording.counts[item]))
         elif item in recording.fields:
             signal = recording.fields[item]
             times, values = np.asarray(signal.times, np.float64), np.asarray(signal.values)
             tracks.append(_Track(name, Kind.SAMPLES, times, labelled(values, signal.channels), signal.channels))
         else:
-            raise unknown_name("units or field", item, {*recording.spikes, *recording.fields})
+            recording.check_usable(item)
+            raise unknown_name("units or field", item, {*recording.spikes, *recording.counts, *recording.fields})
     tracks = [track for track in tracks if len(track.times)]
     if not tracks:
         raise InputError(f"recording '{recording.name}' has no spikes and no field to play")
     return tracks
 
 
-def _spike_track(name: str, trains: SpikeTrains) -> _Track:
+def _spike_track(name: str, recording: Recording, trains: SpikeTrains) -> _Track:
     times = np.concatenate([np.zeros(0), *trains.times])
     units = np.repeat(np.arange(trains.n_units, dtype=np.int32), [train.size for train in trains.times])
     order = np.argsort(times, kind="stable")
-    return _Track(name, Kind.SPIKES, times[order], labelled(units[order], trains.units), trains.units)
+    pauses = None if trains.support is None else _Pauses(trains.unit_supports)
+    return _Track(
+        name,
+        Kind.SPIKES,
+        times[order],
+        labelled(units[order], trains.units),
+        trains.units,
+        pauses,
+        silent_ends(recording, trains),
+    )
+
+
+def _counts_track(name: str, counts: BinnedCounts) -> _Track:
+    """Counts as spikes in the middle of their bins, so that bins of their width count them again."""
+    missing = np.isnan(counts.values)
+    number = np.where(missing, 0, counts.values).astype(np.int64)
+    begins = counts.start + counts.width * np.arange(counts.n_bins + 1)
+    times = np.repeat(begins[:-1] + 0.5 * counts.width, number.sum(axis=1))
+    units = np.repeat(np.tile(np.arange(counts.n_units, dtype=np.int32), counts.n_bins), number.ravel())
+    known = [TimeSupport(begins[:-1][~column], begins[1:][~column]) for column in missing.T]
+    pauses = _Pauses(shared(known)) if missing.any() else None
+    return _Track(name, Kind.SPIKES, times, labelled(units, counts.units), counts.units, pauses)

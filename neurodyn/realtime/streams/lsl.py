@@ -16,6 +16,9 @@ SEARCH_EVERY = 0.5
 """Seconds between looks for streams that have appeared."""
 NO_SPIKE = -1
 """In a stream of spikes: nobody fired, and everything up to this time has been sent."""
+UNRECORDED = -2
+"""In a stream of spikes: begin of a stretch in which no unit was recorded, and one less its end; of the unit in row r
+both are less by 2 (r + 1)."""
 BUFFER_SECONDS = 60
 """Seconds of data a reader may be behind before liblsl drops the oldest."""
 DESCRIBED_WITHIN = 1.0
@@ -48,8 +51,9 @@ class LslSource:
     """All streams called ``name`` or ``name:modality``, those that appear later included.
 
     Spikes are a stream of type ``spikes``: irregular, one channel that holds the unit's row, or -1 to say that up to
-    this time there are no more. Every other stream is of
-    samples. A stream that stops is waited for; one that comes back, also under a new identity, is read again.
+    this time there are no more, or a smaller number for a bound of a stretch that was not recorded (`UNRECORDED`).
+    Every other stream is of samples. A stream that stops is waited for; one that comes back, also under a new
+    identity, is read again.
 
     Parameters
     ----------
@@ -70,6 +74,7 @@ class LslSource:
         self._kinds: dict[str, Kind] = {}
         self._names: dict[str, str] = {}
         self._offset: dict[str, float] = {}
+        self._begun: dict[str, dict[int, float]] = {}  # begins of stretches not recorded, whose ends have not come
         self._labels: dict[str, tuple[str, ...] | None] = {}
         self._pace = Pace()
         self._next_search = 0.0
@@ -147,8 +152,11 @@ class LslSource:
         if self._kinds[identity] is Kind.SAMPLES:
             return Chunk(name, times, np.asarray(values), labels=labels)
         units = np.asarray(values)[:, 0]
-        fired = units != NO_SPIKE
-        return Chunk(name, times[fired], units[fired], Kind.SPIKES, float(times.max()), labels)
+        fired, marks = units >= 0, units <= UNRECORDED
+        begun = self._begun.setdefault(identity, {})
+        unrecorded = _stretches(units[marks], times[marks], begun) if marks.any() else ()
+        until = float(times.max())
+        return Chunk(name, times[fired], units[fired], Kind.SPIKES, until, labels, unrecorded=unrecorded)
 
 
 class LslSink:
@@ -213,6 +221,21 @@ def _rows(chunk: Chunk) -> tuple[np.ndarray, list[float]]:
     if chunk.kind is Kind.SAMPLES:
         return np.ascontiguousarray(chunk.values, np.float64), times
     units = chunk.values.tolist()
+    for row, start, stop in chunk.unrecorded:
+        mark = UNRECORDED - 2 * (row + 1)
+        units, times = [*units, mark, mark - 1], [*times, start, stop]
     if chunk.until is not None:
         units, times = [*units, NO_SPIKE], [*times, chunk.until]
     return np.array(units, np.int32)[:, None], times
+
+
+def _stretches(marks: np.ndarray, times: np.ndarray, begun: dict[int, float]) -> tuple[tuple[int, float, float], ...]:
+    """Stretches that were not recorded, from the marks of their bounds; ``begun`` keeps those that have no end yet."""
+    found = []
+    for mark, time_ in zip((UNRECORDED - marks).tolist(), times.tolist(), strict=True):
+        row, end = mark // 2 - 1, mark % 2
+        if not end:
+            begun[row] = time_
+        elif row in begun:
+            found.append((row, begun.pop(row), time_))
+    return tuple(found)

@@ -38,6 +38,9 @@ class Chunk:
     labels
         Of the channels, or of the units row by row, where the source knows them: a model finds its own by label. None
         for a source that does not know them; the order then has to be the model's.
+    unrecorded
+        Of spikes: stretches in which a unit was not recorded, so that bins that touch one are missing and not zero: row
+        of the unit (-1 for all units), start and stop in seconds.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Chunk:
     kind: Kind = Kind.SAMPLES
     until: float | None = None
     labels: tuple[str, ...] | None = None
+    unrecorded: tuple[tuple[int, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         axes = 2 if self.kind is Kind.SAMPLES else 1

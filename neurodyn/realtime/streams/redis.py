@@ -14,6 +14,7 @@ from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.pace import Pace
 from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.wire import unrecorded_of
 
 SEARCH_EVERY = 0.5
 """Seconds between looks for keys that have appeared."""
@@ -120,13 +121,14 @@ class RedisSource:
             times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
             values = flat if kind is Kind.SPIKES else flat.reshape(len(times), -1)
             until = None if described.get("until") is None else float(described["until"])
+            unrecorded = unrecorded_of(described)
             labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"Redis stream '{key.decode()}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
                 f"got {sorted(field.decode() for field in fields)}"
             ) from error
-        return Chunk(name, times, values, kind, until, labels)
+        return Chunk(name, times, values, kind, until, labels, unrecorded)
 
 
 class RedisSink:
@@ -170,6 +172,9 @@ class RedisSink:
 def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
     values = np.ascontiguousarray(chunk.values, chunk.values.dtype.newbyteorder("<"))
     last = float(chunk.times[-1]) if chunk.until is None else chunk.until
+    described = {"kind": chunk.kind.value, "dtype": chunk.values.dtype.name, "until": chunk.until}
+    if chunk.unrecorded:
+        described["unrecorded"] = chunk.unrecorded
     labels = {} if chunk.labels is None else {"labels": to_bytes(chunk.labels)}
     return {
         **labels,
@@ -177,7 +182,7 @@ def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
         "sync": json.dumps({chunk.name: last}),
         "samples": values.tobytes(),
         "times": chunk.times.astype("<f8").tobytes(),
-        "format": json.dumps({"kind": chunk.kind.value, "dtype": chunk.values.dtype.name, "until": chunk.until}),
+        "format": json.dumps(described),
     }
 
 

@@ -6,7 +6,7 @@ Nothing is ever unpickled: a header is JSON, and an array is taken only if its t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -39,6 +39,8 @@ def encode(item: LiveEstimate | Chunk, *, rates: bool = False) -> list[bytes]:
     """Parts of a message: topic, header and arrays; those of an estimate with its rates or without."""
     if isinstance(item, Chunk):
         header = {"name": item.name, "kind": item.kind.value, "until": item.until}
+        if item.unrecorded:
+            header["unrecorded"] = item.unrecorded
         arrays = {"times": item.times, "values": item.values}
         if item.labels is not None:
             arrays["labels"] = np.frombuffer(to_bytes(item.labels), np.uint8)
@@ -60,9 +62,20 @@ def decode_chunk(parts: Sequence[bytes]) -> Chunk:
         times, values = arrays["times"].astype(np.float64, copy=False), arrays["values"]
         until = None if header.get("until") is None else float(header["until"])
         labels = from_bytes(arrays["labels"].tobytes()) if "labels" in arrays else None
-        return Chunk(str(header["name"]), times, values, Kind(header["kind"]), until, labels)
+        return Chunk(str(header["name"]), times, values, Kind(header["kind"]), until, labels, unrecorded_of(header))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"expected a message with times and values of spikes or samples, got {header}") from error
+
+
+def unrecorded_of(header: Mapping[str, Any]) -> tuple[tuple[int, float, float], ...]:
+    """Stretches that were not recorded, from the header of a chunk: row of the unit, start and stop in seconds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are some that are not three numbers.
+    """
+    return tuple((int(unit), float(start), float(stop)) for unit, start, stop in header.get("unrecorded", ()))
 
 
 def unpack(parts: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -6,7 +6,7 @@ import uuid
 
 import numpy as np
 import pytest
-from oracles.streams import LIMIT, count, drain, estimate, joined, same, samples, spikes
+from oracles.streams import LIMIT, count, drain, estimate, joined, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.streams.lsl import LslSink, LslSource, load_lsl
@@ -51,6 +51,17 @@ def test_chunks_arrive_as_they_were_sent(name, source):
     field = joined(got, "field")
     np.testing.assert_array_equal(field.times, np.concatenate([samples().times, samples(start=2.0).times]))
     np.testing.assert_array_equal(field.values, np.concatenate([samples().values, samples(start=2.0).values]))
+    sink.close()
+
+
+def test_pauses_arrive_as_they_were_sent(name, source):
+    sink = opened(name, source, paused())
+    for start in (1.0, 2.0):
+        sink.write(paused(start=start))
+    got = drain(source, count("spikes", 4))
+    found = joined(got, "spikes")
+    assert sorted(found.unrecorded) == sorted(paused().unrecorded + paused(start=2.0).unrecorded)
+    np.testing.assert_array_equal(found.times, np.concatenate([paused().times, paused(start=2.0).times]))
     sink.close()
 
 

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from oracles.streams import LIMIT, count, drain, estimate, joined, same, samples, spikes
+from oracles.streams import LIMIT, count, drain, estimate, joined, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.streams.redis import RedisSink, RedisSource
@@ -79,6 +79,11 @@ def test_chunks_arrive_as_they_were_sent(sink, source):
     same(field[0], samples())
     same(field[1], samples(start=2.0))
     same(joined(got, "spikes"), spikes())
+
+
+def test_pauses_arrive_as_they_were_sent(sink, source):
+    sink.write(paused())
+    same(joined(drain(source, count("spikes", 2)), "spikes"), paused())
 
 
 def test_only_what_comes_after_the_start_is_read_of_a_stream_that_was_there(sink, client, port):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from oracles.streams import count, drain, estimate, joined, same, samples, spikes
+from oracles.streams import count, drain, estimate, joined, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.streams.wire import ESTIMATE, _pack, decode_chunk, encode, unpack
@@ -35,6 +35,11 @@ def test_chunks_arrive_as_they_were_sent(sink, source):
     got = drain(source, lambda chunks: len(chunks) == 3)
     for one, other in zip(got, sent, strict=True):
         same(one, other)
+
+
+def test_pauses_arrive_as_they_were_sent(sink, source):
+    sink.write(paused())
+    same(joined(drain(source, count("spikes", 2)), "spikes"), paused())
 
 
 def test_nothing_to_read_is_an_empty_list(source):

@@ -1,0 +1,252 @@
+"""How commands read files as others write them: layouts, skips, conditions, what they say, tables that fit."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+import scipy.io
+from recording.make_nwb import write_nwb
+
+from neurodyn.binning import Field, Spikes
+from neurodyn.cli import decode
+from neurodyn.cli.main import build_parser, main
+from neurodyn.cli.options import DecodeOptions, merge, read_config
+from neurodyn.cli.reading import read
+from neurodyn.cli.tables import Column, fitted, screen, shortened_middle
+from neurodyn.errors import InputError
+from neurodyn.recording import BinnedCounts, Recording, Signal, read_recording
+
+RANDOM = np.random.default_rng(0)
+COUNTS = RANDOM.poisson(0.7, (2400, 5))
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """A file of binned data and its layout."""
+    content = {
+        "timeframe": 0.05 * np.arange(2400), "spikerates": COUNTS * 20.0, "emgbin": RANDOM.normal(size=(2400, 2)),
+        "cursorpos": np.cumsum(RANDOM.normal(size=(2400, 2)), axis=0),
+    }  # fmt: skip
+    scipy.io.savemat(tmp_path / "lab.mat", {"data": content})
+    (tmp_path / "lab.yaml").write_text(
+        "counts: {variable: data.spikerates, time: data.timeframe, rates: true}\n"
+        "fields:\n- {variable: data.emgbin, name: emg, binned: true}\n"
+        "behaviour:\n- {variable: data.cursorpos, name: position, binned: true}\n"
+    )
+    return tmp_path / "lab.mat"
+
+
+def study_of(path, **options):
+    chosen = merge({}, {"target": ("position",), "folds": 2, **options})
+    recording = read(path, skip=chosen.skip, layout=chosen.layout, repeated=chosen.repeated)
+    return decode.build_study(recording, chosen)
+
+
+def test_every_command_that_reads_a_recording_has_the_options():
+    parser = build_parser()
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    for name in ("inspect", "decode", "convert", "replay"):
+        options = {option for action in commands[name]._actions for option in action.option_strings}
+        assert {"--layout", "--skip", "--repeated"} <= options, name
+
+
+def test_decode_of_binned_counts(lab):
+    """Counts are Poisson, the field that has one value per bin is taken as it is, each target is of its own row."""
+    study = study_of(lab, layout=str(lab.with_suffix(".yaml")))
+    spikes, field = study.batch.modality("spikes"), study.batch.modality("field")
+    assert (spikes.likelihood, field.likelihood) == ("poisson", "gaussian")
+    assert field.channels == ("emg_0", "emg_1")
+    np.testing.assert_array_equal(study.batch.observations["spikes"], COUNTS[1:])
+    assert study.settings["field"] == "raw"
+    assert study_of(lab, layout=str(lab.with_suffix(".yaml")), width=0.1).batch.observations["spikes"].shape == (
+        1199,
+        5,
+    )
+
+
+def test_options_of_reading_stand_in_a_configuration(tmp_path):
+    (tmp_path / "c.yaml").write_text("layout: lab.yaml\nskip: [events]\nrepeated: mean\nwhere: is_good\n")
+    options = merge(read_config(tmp_path / "c.yaml"), {})
+    assert (options.layout, options.skip, options.repeated, options.where) == (
+        "lab.yaml",
+        ("events",),
+        "mean",
+        "is_good",
+    )
+    (tmp_path / "c.yaml").write_text("repeated: maybe\n")
+    with pytest.raises(InputError, match="expected one of mean, first, drop"):
+        read_config(tmp_path / "c.yaml")
+
+
+def test_inspect_shows_the_tree_and_saves_the_layout_it_proposes(lab, tmp_path, capsys):
+    assert main(["inspect", str(lab), "--save-layout", str(tmp_path / "new.yaml")]) == 0
+    out = capsys.readouterr().out
+    for words in ("data.spikerates", "2,400 x 5", "in steps of 0.05", "proposed layout", "rates: true"):
+        assert words in out
+    assert main(["convert", str(lab), str(tmp_path / "b.h5"), "--layout", str(tmp_path / "new.yaml")]) == 0
+    np.testing.assert_array_equal(read_recording(tmp_path / "b.h5").counts["spikes"].values, COUNTS)
+    capsys.readouterr()
+    assert main(["inspect", str(lab), "--save-layout", str(tmp_path / "new.yaml")]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_inspect_as_json_has_every_name(tmp_path, capsys):
+    path = write_nwb(tmp_path / "a.nwb", position_timestamps=np.r_[0.0, 0.0, np.arange(1, 40.0)], trials=2)
+    assert main(["inspect", str(path), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert {item["name"] for item in found["items"]} == {"spikes", "lfp", "trials"}
+    assert found["unusable"][0]["name"] == "position"
+    assert found["not_read"] == {}
+    assert main(["inspect", str(path), "--json", "--repeated", "mean"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert "position" in {item["name"] for item in found["items"]}
+
+
+def a_trial_file(tmp_path):
+    def add(file):
+        file.add_trial_column(name="response", description="r")
+        for k in range(8):
+            file.add_trial(start_time=5.0 * k, stop_time=5.0 * k + 4, response="hit" if k % 2 else "miss")
+
+    return write_nwb(tmp_path / "a.nwb", seconds=60.0, extra=add)
+
+
+def test_a_condition_chooses_trials(tmp_path):
+    path = a_trial_file(tmp_path)
+    study = study_of(path, where="response == 'hit'", modalities=("spikes",), gap=0.0)
+    assert study.batch.n_trials == 4
+    np.testing.assert_allclose(study.batch.time[study.batch.starts], 0.05 + np.array([5, 15, 25, 35]), atol=1e-9)
+    assert study.settings["interval"] == "trials where response == 'hit'"
+    with pytest.raises(InputError, match="unknown column in the condition 'respnse': did you mean 'response'"):
+        study_of(path, where="respnse == 'hit'")
+    with pytest.raises(InputError, match="name the table with --interval"):
+        study_of(path, where="response == 'hit'", interval=(0.0, 9.0))
+
+
+def with_fields(*names, counts=()):
+    fields = {name: Signal(name, np.zeros((200, 1)), rate=10.0) for name in names}
+    groups = {name: BinnedCounts(name, np.ones((200, 1)), 0.1) for name in counts}
+    return Recording("r", fields=fields, counts=groups, unread={"ImageSeries": 2})
+
+
+@pytest.mark.parametrize(
+    ("recording", "words"),
+    [
+        (
+            with_fields("a", "b", counts=["spikes"]),
+            r"more than one field \(a, b\): choose with  --modalities, .*spikes,a",
+        ),
+        (with_fields("a", counts=["p", "q"]), r"more than one group of units \(p, q\): choose with  --modalities"),
+        (with_fields(), "neither spikes nor a field potential to decode from; it has 2 ImageSeries"),
+        (with_fields("a"), "to decode from the field alone say  --modalities field"),
+        (with_fields("a", "b"), "to decode from the field alone say  --modalities a,b"),
+    ],
+)
+def test_what_is_not_clear_names_the_option(recording, words):
+    with pytest.raises(InputError, match=words):
+        decode.chosen_modalities(recording, DecodeOptions())
+
+
+def test_a_field_that_is_asked_for_without_its_name():
+    with pytest.raises(InputError, match="name them in  --modalities"):
+        decode.chosen_modalities(with_fields("a", "b"), DecodeOptions(modalities=("field",)))
+    spikes, field = decode.chosen_modalities(with_fields("a", counts=["p"]), DecodeOptions())
+    assert (spikes, field) == (Spikes("spikes", "p"), Field("field", "a", bands=None))
+
+
+def test_convert_of_nothing_writes_nothing(tmp_path, capsys):
+    def add(file):
+        file.add_stimulus(__import__("pynwb").TimeSeries(name="light", data=np.zeros(9), unit="V", rate=1.0))
+
+    path = write_nwb(tmp_path / "a.nwb", units=(), lfp_rate=None, position_rate=None, extra=add)
+    assert main(["convert", str(path), str(tmp_path / "b.h5")]) == 2
+    assert "has nothing to convert; it has 1 TimeSeries, which are not read" in capsys.readouterr().err
+    assert not (tmp_path / "b.h5").exists()
+
+
+def test_convert_loses_nothing_without_a_word(tmp_path, capsys):
+    path = write_nwb(tmp_path / "a.nwb", position_timestamps=np.r_[0.0, 0.0, np.arange(1, 40.0)])
+    assert main(["convert", str(path), str(tmp_path / "b.h5")]) == 2
+    assert "--skip position" in capsys.readouterr().err
+    assert main(["convert", str(path), str(tmp_path / "b.h5"), "--skip", "position", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["file"] == str(tmp_path / "b.h5")
+
+
+def test_decode_needs_only_what_it_uses(tmp_path):
+    def add(file):
+        pynwb = __import__("pynwb")
+        file.add_acquisition(pynwb.TimeSeries(name="events", data=np.ones(3), unit="x", timestamps=[1.0, 5.0, 5.0]))
+
+    path = write_nwb(tmp_path / "a.nwb", seconds=60.0, extra=add)
+    assert study_of(path).batch.target_names == ("x", "y")
+    with pytest.raises(InputError, match="'events' of recording 'a' cannot be used: .* 1 repeat"):
+        study_of(path, target=("events",))
+
+
+# Tables ----------------------------------------------------------------------------------------------------
+
+
+def printed(rows, columns, width, capsys):
+    from rich.console import Console
+
+    Console(width=width).print(fitted("t", columns, rows, width))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_numbers_are_whole_at_any_width(width, capsys):
+    columns = (Column("item", 8, middle=True), Column("size"), Column("time (s)"), Column("what", 10))
+    long = "filtered_gaze_mapping/screen_coordinates_spherical"
+    rows = [(long, "118,965,123 x 1,024", "123456.25 to 987654.75", "waveform_metric; " * 30)]
+    out = printed(rows, columns, width, capsys)
+    assert max(map(len, out.splitlines())) <= width
+    for number in ("118,965,123", "1,024", "123456.25", "987654.75"):
+        assert number in out
+    assert out.splitlines()[-1]
+    assert len(out.splitlines()) < 9
+
+
+def test_numbers_that_need_more_than_the_screen_get_it(capsys):
+    columns = (Column("item", 8), Column("size"), Column("what", 10))
+    out = printed([("a" * 50, "1234567890123456789012345", "b" * 50)], columns, 20, capsys)
+    assert "1234567890123456789012345" in fitted_text(columns)
+    assert out
+
+
+def fitted_text(columns):
+    import io
+
+    from rich.console import Console
+
+    table = fitted("t", columns, [("a" * 50, "1234567890123456789012345", "b" * 50)], 20)
+    file = io.StringIO()
+    Console(file=file, width=table.width).print(table)
+    return file.getvalue()
+
+
+def test_names_are_shortened_in_their_middle():
+    assert shortened_middle("abcdefghij", 10) == "abcdefghij"
+    assert shortened_middle("filtered_gaze/coordinates", 12) == "filte...ates"
+    assert len(shortened_middle("x" * 99, 4)) == 4
+
+
+def test_a_pipe_has_room(capsys):
+    assert screen().width >= 120
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "POSIX"])
+def test_a_file_name_of_any_bytes_in_any_locale(tmp_path, locale):
+    import os
+    import subprocess
+    import sys
+
+    source = write_nwb(tmp_path / "a.nwb", lfp_rate=None)
+    name = os.fsencode(tmp_path) + b"/t\xc3\xa4g \xff\xe9.nwb"
+    os.rename(source, name)
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
+    for words in ([b"inspect", name], [b"convert", name, os.fsencode(tmp_path / "b.h5")]):
+        command = [sys.executable, "-m", "neurodyn.cli.main", *words]
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert b"position" in done.stdout

@@ -212,7 +212,9 @@ def _elsewhere(file: Any) -> Iterator[tuple[_Path, Any]]:
 
 
 def _is_leaf(item: Any) -> bool:
-    """Whether an item holds data itself, and is not only the container of others."""
+    """Whether an item holds data itself, and is not only the container of others, which a link may leave empty."""
+    if hasattr(type(item), "__clsconf__"):
+        return False
     return _is_type(item, "TimeSeries", "DynamicTable", "BehavioralEvents", "BehavioralEpochs") or not item.children
 
 

@@ -384,7 +384,7 @@ def test_a_layout_as_text_is_the_layout():
 
 
 def test_real_binned_data_of_a_lab(real_data):
-    """The tree proposes a layout; counts, EMG and cursor are those of the file, row by row; causal ridge decodes them."""
+    """The tree proposes a layout; counts, EMG and cursor are those of the file, row by row; ridge decodes them."""
     from neurodyn.baselines import CausalRidge
 
     path = real_data / "m1_emg_wrist.mat"

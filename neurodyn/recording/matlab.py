@@ -82,8 +82,8 @@ def read_matlab(
 def needs_layout(path: Path, variables: _Tree) -> InputError:
     """Error for variables that do not say what is what, with the ways to say it."""
     return InputError(
-        f"'{path}' holds nothing but variables, with the variables {', '.join(sorted(variables)) or 'none'}: say which of"
-        " them hold what with a layout (--layout FILE);  neurodyn inspect  shows what is in it and proposes one"
+        f"'{path}' is a file with the variables {', '.join(sorted(variables)) or 'none'}: say which of them hold what"
+        " with a layout (--layout FILE);  neurodyn inspect  shows what is in it and proposes one"
     )
 
 

@@ -17,9 +17,8 @@ pytestmark = pytest.mark.usefixtures("annotations_unchecked")
 
 RANDOM = np.random.default_rng(0)
 COUNTS = RANDOM.poisson(0.5, (50, 3))
-LAYOUT = layout_of({
-    "counts": {"variable": "counts", "time": "t"}, "behaviour": [{"variable": "pos", "name": "position", "binned": True}]
-})  # fmt: skip
+POSITION = {"variable": "pos", "name": "position", "binned": True}
+LAYOUT = layout_of({"counts": {"variable": "counts", "time": "t"}, "behaviour": [POSITION]})
 
 
 def arrays():

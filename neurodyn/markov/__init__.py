@@ -8,7 +8,7 @@ from neurodyn.markov.em import EmConfig, EmFit, fit_em, run_em
 from neurodyn.markov.families import FAMILIES, cycle, fully_connected, linear_chain
 from neurodyn.markov.inference import filter_states, log_likelihood, smooth_states, viterbi
 from neurodyn.markov.model import HiddenMarkovModel
-from neurodyn.markov.sampling import MISSING, Sequences, check_symbols, sample
+from neurodyn.markov.sampling import MISSING, Sequences, check_symbols, pad_symbols, sample
 
 if TYPE_CHECKING:
     from neurodyn.markov.bayes import BayesConfig, Posterior, fit_bayesian
@@ -34,6 +34,7 @@ __all__ = [
     "fully_connected",
     "linear_chain",
     "log_likelihood",
+    "pad_symbols",
     "run_em",
     "sample",
     "smooth_states",

@@ -1,7 +1,7 @@
 """Exact inference over trials: scans of the one-step functions of ``kernels.discrete``.
 
-Symbols are (trials, time) with -1 where none was seen; trials of different lengths are filled up with -1 at their end,
-which changes nothing about the steps before.
+Symbols are (trials, time) with -1 where none was seen; trials of different lengths, given as a list, are filled up with
+-1 at their end, which changes nothing about the steps before.
 """
 
 from typing import NamedTuple

@@ -1,6 +1,8 @@
 """Sequences drawn from a hidden Markov model, all trials at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Int32
@@ -62,7 +64,8 @@ def check_symbols(symbols: ArrayLike, count: int) -> Int32[np.ndarray, "trials t
     Parameters
     ----------
     symbols
-        (trials, time) or (time,), integers from 0; ``MISSING`` (-1) where none was seen.
+        (trials, time) or (time,), integers from 0; ``MISSING`` (-1) where none was seen.  Trials of different lengths
+        are a list of sequences (`pad_symbols`).
     count
         Number of symbols there are.
 
@@ -71,7 +74,12 @@ def check_symbols(symbols: ArrayLike, count: int) -> Int32[np.ndarray, "trials t
     InputError
         If these are not integers of that shape in that range.
     """
-    array = np.asarray(symbols)
+    try:
+        array = np.asarray(pad_symbols(symbols) if _is_ragged(symbols) else symbols)  # pyright: ignore[reportArgumentType]
+    except ValueError as error:  # lists of lists of different lengths, or what pad_symbols refuses
+        if isinstance(error, InputError):
+            raise
+        raise InputError("symbols must have the shape (trials, time), or be a list of sequences of integers") from error
     if not np.issubdtype(array.dtype, np.integer):
         raise InputError(f"symbols must be integers from 0 to {count - 1}, -1 where missing; got {array.dtype}")
     array = array[None] if array.ndim == 1 else array
@@ -85,6 +93,45 @@ def check_symbols(symbols: ArrayLike, count: int) -> Int32[np.ndarray, "trials t
             f"at step {step}"
         )
     return array.astype(np.int32)
+
+
+def pad_symbols(sequences: Sequence[ArrayLike]) -> Int[np.ndarray, "trials time"]:
+    """Trials of different lengths as one array, filled up with ``MISSING`` (-1) at their ends.
+
+    What is added counts nowhere: likelihoods, posteriors of the steps before it, and fits stay as they are.
+
+    Parameters
+    ----------
+    sequences
+        One sequence of integers per trial.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one is not a sequence of integers.
+    """
+    rows = [np.asarray(sequence) for sequence in sequences]
+    for trial, row in enumerate(rows):
+        if row.ndim != 1 or (row.size and not np.issubdtype(row.dtype, np.integer)):
+            raise InputError(f"trial {trial} must be a sequence of integers, got {row.dtype} of shape {row.shape}")
+    padded = np.full((len(rows), max((row.size for row in rows), default=0)), MISSING, np.int64)
+    if not padded.size:
+        raise InputError(f"symbols must have at least one trial and one step, got shape {padded.shape}")
+    for row, values in zip(padded, rows, strict=True):
+        row[: values.size] = values
+    return padded
+
+
+def _is_ragged(symbols: ArrayLike) -> bool:
+    """Whether symbols are a list of sequences of different lengths, which no array can be."""
+    if not isinstance(symbols, list | tuple) or not all(np.ndim(row) == 1 for row in _at_most(symbols)):
+        return False
+    return len({len(row) for row in symbols}) > 1
+
+
+def _at_most(symbols: Sequence[Any]) -> Sequence[Any]:
+    """Entries to look at: of one long sequence of numbers, the first says that they are no sequences."""
+    return symbols if len(symbols) and isinstance(symbols[0], list | tuple | np.ndarray) else [0]
 
 
 def _bounds(rows: Float[np.ndarray, "states choices"]) -> Float[np.ndarray, "states fewer"]:

@@ -169,10 +169,10 @@ class _Described:
         if self._layout.trials and not self._has_trials:
             raise InputError("the layout names trials, but nothing in it comes in trials")
         if timed:
-            ends = np.cumsum([len(values) for values in timed[0].values])
-            times = timed[0].times
+            sizes = np.array([len(values) for values in timed[0].values])
+            ends, times = np.cumsum(sizes), timed[0].times
             assert times is not None
-            starts, stops = times[ends - [len(v) for v in timed[0].values]], times[ends - 1] + timed[0].period
+            starts, stops = times[ends - sizes], times[ends - 1] + timed[0].period
         else:
             starts, stops = self._placed.starts, self._placed.starts + self._placed.durations
         names = [str(row + 1) for row in range(starts.size)]
@@ -183,12 +183,12 @@ class _Described:
         if not self._layout.trials:
             return {}
         rows = self._find(self._layout.trials)
-        rows = [rows] if isinstance(rows, Mapping) else rows
+        rows: Any = [rows] if isinstance(rows, Mapping) else rows
         if not (isinstance(rows, list) and len(rows) == trials and all(isinstance(row, Mapping) for row in rows)):
             raise InputError(f"'{self._layout.trials}' must be an array of {trials} structs, it is a {shape_of(rows)}")
         columns = {}
         for name in rows[0]:
-            values = [row.get(name) for row in rows]
+            values: list[Any] = [row.get(name) for row in rows]
             if all(isinstance(value, str) for value in values):
                 columns[name] = np.array(values, dtype=str)
             elif all(isinstance(v, np.ndarray) and v.size == 1 and v.dtype.kind in "biuf" for v in values):

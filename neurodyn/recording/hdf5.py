@@ -392,7 +392,7 @@ def chosen_units(
         return SpikeTrains(name, tuple(times), tuple(units), attributes)
     rows = kept_rows(name, units, members, "unit")
     kept = {key: values[rows] for key, values in attributes.items()}
-    return SpikeTrains(name, tuple(times[row] for row in rows), tuple(units[row] for row in rows), kept)
+    return SpikeTrains(name, tuple(times[row] for row in rows), tuple(units[int(row)] for row in rows), kept)
 
 
 def chosen_intervals(
@@ -410,7 +410,7 @@ def chosen_intervals(
     rows = kept_rows(name, [str(row) for row in range(starts.size)], members, "row")
     labels = labels or [str(row) for row in range(starts.size)]
     kept = {key: values[rows] for key, values in columns.items()}
-    return Intervals(name, starts[rows], stops[rows], tuple(labels[row] for row in rows), kept)
+    return Intervals(name, starts[rows], stops[rows], tuple(labels[int(row)] for row in rows), kept)
 
 
 def _columns(group: Any, path: Path, key: str = "attributes") -> dict[str, np.ndarray]:

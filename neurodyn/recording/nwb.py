@@ -198,10 +198,17 @@ def _addresses(item: Any) -> set[tuple[Any, ...]]:
         return set()
     clock = (item.rate, item.starting_time)
     if isinstance(stamps, h5py.Dataset):
-        clock = (h5py.h5o.get_info(stamps.id).addr,)
+        clock = (_address(stamps),)
     elif stamps is not None:
         return set()
-    return {(type(item).__name__, h5py.h5o.get_info(data.id).addr, *clock)}
+    return {(type(item).__name__, _address(data), *clock)}
+
+
+def _address(dataset: Any) -> int:
+    """Where in the file a dataset lies."""
+    from h5py import h5o
+
+    return h5o.get_info(dataset.id).addr
 
 
 def _elsewhere(file: Any) -> Iterator[tuple[_Path, Any]]:

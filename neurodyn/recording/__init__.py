@@ -1,6 +1,12 @@
 """A recording in seconds, and the readers and writers that take it from and to files."""
 
-from neurodyn.recording.arrays import recording_from_arrays, signal_from_xarray, signal_to_xarray
+from neurodyn.recording.arrays import (
+    intervals_from_pandas,
+    intervals_to_pandas,
+    recording_from_arrays,
+    signal_from_xarray,
+    signal_to_xarray,
+)
 from neurodyn.recording.checks import ImplausibleWarning, doubts
 from neurodyn.recording.compare import differences
 from neurodyn.recording.counts import BinnedCounts
@@ -50,6 +56,8 @@ __all__ = [
     "describe",
     "differences",
     "doubts",
+    "intervals_from_pandas",
+    "intervals_to_pandas",
     "layout_text",
     "read_hdf5",
     "read_layout",

@@ -276,7 +276,7 @@ class _Described:
         return self._pieces(row.variable, row.axes, row.time, row.time_unit, self._width(row))
 
     def _width(self, row: CountsLayout) -> float | None:
-        return None if row.width is None else self._number(row.width, "width")
+        return None if row.width is None else self._positive(row.width, "width", row.variable)
 
     def _counts(self, row: CountsLayout) -> BinnedCounts:
         found = self._counts_pieces(row)
@@ -320,9 +320,7 @@ class _Described:
 
     def _signal_pieces(self, row: SignalLayout) -> _Pieces | np.ndarray | LazyArray:
         axes = row.axes or ("channel time" if row.channels_first else "")
-        rate = None if row.rate is None else self._number(row.rate, "rate")
-        if rate is not None and not rate > 0:
-            raise InputError(f"'{_first(row.variable)}' needs a rate above 0 Hz, got {rate}")
+        rate = None if row.rate is None else self._positive(row.rate, "rate", row.variable)
         period = None if rate is None else 1 / rate
         if row.binned and rate is None and not row.time:
             period = self._counts_width()
@@ -337,7 +335,7 @@ class _Described:
         if counts is None:
             raise InputError("a binned signal needs a rate, a time, or counts whose clock it shares")
         if counts.width is not None:
-            return self._number(counts.width, "width")
+            return self._positive(counts.width, "width", counts.variable)
         found = self._counts_pieces(counts)
         return found.period if isinstance(found, _Pieces) else self._binned(found, counts)[1]
 
@@ -370,7 +368,7 @@ class _Described:
     ) -> Signal:
         values = np.concatenate(found.values) if isinstance(found, _Pieces) else np.asarray(found)
         counts = self._layout.counts
-        clock = CountsLayout(row.variable, row.name, row.rate and 1 / self._number(row.rate, "rate"), row.time,
+        clock = CountsLayout(row.variable, row.name, row.rate and 1 / self._positive(row.rate, "rate", row.variable), row.time,
                              row.time_unit, row.start, row.stamp)  # fmt: skip
         if row.rate is None and not row.time:
             assert counts is not None
@@ -417,6 +415,12 @@ class _Described:
                 raise InputError(f"'{value}' has {len(numbers)} different values, where one number is needed")
             return numbers.pop()
         return number(found, value)
+
+    def _positive(self, value: float | str, what: str, variable: str | tuple[str, ...]) -> float:
+        found = self._number(value, what)
+        if not 1e-12 < found < 1e12:
+            raise InputError(f"'{_first(variable)}' needs a {what} above 0, got {found:g}")
+        return found
 
     def _pieces(
         self, variable: str | tuple[str, ...], axes: str, time: str, time_unit: str, period: float | None

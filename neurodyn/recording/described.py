@@ -368,8 +368,8 @@ class _Described:
     ) -> Signal:
         values = np.concatenate(found.values) if isinstance(found, _Pieces) else np.asarray(found)
         counts = self._layout.counts
-        clock = CountsLayout(row.variable, row.name, row.rate and 1 / self._positive(row.rate, "rate", row.variable), row.time,
-                             row.time_unit, row.start, row.stamp)  # fmt: skip
+        width = None if row.rate is None else 1 / self._positive(row.rate, "rate", row.variable)
+        clock = CountsLayout(row.variable, row.name, width, row.time, row.time_unit, row.start, row.stamp)
         if row.rate is None and not row.time:
             assert counts is not None
             first, width, _ = self._binned(self._counts_pieces(counts), counts)

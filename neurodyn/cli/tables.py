@@ -1,5 +1,6 @@
 """Tables that fit: columns of numbers are never shortened or broken, names are shortened in their middle."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,5 +105,8 @@ def _shortened(text: str, column: Column, size: int) -> str:
         return text
     if column.middle:
         return shortened_middle(text, size)
-    most = size * _MOST_LINES
-    return text if len(text) <= most else text[: max(0, most - len(_DOTS))].rstrip() + _DOTS
+    lines = textwrap.wrap(text, size)
+    if len(lines) <= _MOST_LINES:
+        return text
+    last = lines[_MOST_LINES - 1][: max(0, size - len(_DOTS))].rstrip()
+    return "\n".join([*lines[: _MOST_LINES - 1], last + _DOTS])

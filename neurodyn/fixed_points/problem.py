@@ -130,7 +130,7 @@ def _numbers(leaf: Array) -> Float[np.ndarray, "points entries"]:
         leaf = jax.random.key_data(leaf)
     rows = np.asarray(leaf).reshape(len(leaf), -1)
     if np.iscomplexobj(rows):
-        rows = np.concatenate([rows.real, rows.imag], axis=1)
+        rows = np.concatenate([np.real(rows), np.imag(rows)], axis=1)
     return rows.astype(np.float64)
 
 

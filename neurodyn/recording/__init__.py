@@ -1,6 +1,12 @@
 """A recording in seconds, and the readers and writers that take it from and to files."""
 
-from neurodyn.recording.arrays import recording_from_arrays, signal_from_xarray, signal_to_xarray
+from neurodyn.recording.arrays import (
+    intervals_from_pandas,
+    intervals_to_pandas,
+    recording_from_arrays,
+    signal_from_xarray,
+    signal_to_xarray,
+)
 from neurodyn.recording.checks import ImplausibleWarning, doubts
 from neurodyn.recording.compare import differences
 from neurodyn.recording.counts import BinnedCounts
@@ -60,6 +66,8 @@ __all__ = [
     "describe",
     "differences",
     "doubts",
+    "intervals_from_pandas",
+    "intervals_to_pandas",
     "invalid_times",
     "layout_text",
     "read_hdf5",

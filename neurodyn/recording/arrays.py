@@ -140,6 +140,60 @@ def signal_to_xarray(signal: Signal) -> Any:
     )
 
 
+def intervals_to_pandas(intervals: Intervals) -> Any:
+    """Intervals as a data frame with the columns start, stop (seconds) and label, and the table's own columns.
+
+    Raises
+    ------
+    InputError
+        If a column of the table has one of these three names.
+    """
+    import pandas as pd
+
+    own = {"start": intervals.starts, "stop": intervals.stops, "label": list(intervals.labels)}
+    if twice := set(own) & set(intervals.columns):
+        raise InputError(f"intervals '{intervals.name}' have columns called {', '.join(sorted(twice))}: rename them")
+    frame = pd.DataFrame({**own, **{name: values.tolist() for name, values in intervals.columns.items()}})
+    frame.attrs["name"] = intervals.name
+    return frame
+
+
+def intervals_from_pandas(
+    frame: Any, *, name: str | None = None, start: str = "start", stop: str = "stop"
+) -> Intervals:
+    """Intervals from a data frame; `intervals_to_pandas` gives it back.
+
+    Parameters
+    ----------
+    frame
+        With a column of starts and one of stops in seconds.  The column ``label`` gives the labels; every other column
+        of numbers, truth values or text is kept.
+    name
+        What to call the table; ``frame.attrs["name"]`` if None, or else ``intervals``.
+    start, stop
+        Names of the columns of bounds.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or a bound is not finite.
+    """
+    known = {str(column): frame[column] for column in frame.columns}
+    for column in (start, stop):
+        if column not in known:
+            raise unknown_name("column of starts or stops", column, known)
+    labels = tuple(str(label) for label in known["label"]) if "label" in known else ()
+    columns = {}
+    for column, values in known.items():
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf" and all(isinstance(value, str) for value in values):
+            array = np.array([str(value) for value in values], dtype=str)
+        if column not in (start, stop, "label") and array.dtype.kind in "biufU":
+            columns[column] = array
+    starts, stops = (np.asarray(known[column], np.float64) for column in (start, stop))
+    return Intervals(name or str(frame.attrs.get("name", "intervals")), starts, stops, labels, columns)
+
+
 def _labels(array: Any, dim: str) -> tuple[str, ...]:
     return tuple(str(label) for label in array.coords[dim].to_numpy()) if dim in array.coords else ()
 

@@ -170,10 +170,10 @@ class _Described:
         if self._layout.trials and not self._has_trials:
             raise InputError("the layout names trials, but nothing in it comes in trials")
         if timed:
-            ends = np.cumsum([len(values) for values in timed[0].values])
-            times = timed[0].times
+            sizes = np.array([len(values) for values in timed[0].values])
+            ends, times = np.cumsum(sizes), timed[0].times
             assert times is not None
-            starts, stops = times[ends - [len(v) for v in timed[0].values]], times[ends - 1] + timed[0].period
+            starts, stops = times[ends - sizes], times[ends - 1] + timed[0].period
         else:
             starts, stops = self._placed.starts, self._placed.starts + self._placed.durations
         names = [str(row + 1) for row in range(starts.size)]
@@ -184,12 +184,12 @@ class _Described:
         if not self._layout.trials:
             return {}
         rows = self._find(self._layout.trials)
-        rows = [rows] if isinstance(rows, Mapping) else rows
+        rows: Any = [rows] if isinstance(rows, Mapping) else rows
         if not (isinstance(rows, list) and len(rows) == trials and all(isinstance(row, Mapping) for row in rows)):
             raise InputError(f"'{self._layout.trials}' must be an array of {trials} structs, it is a {shape_of(rows)}")
         columns = {}
         for name in rows[0]:
-            values = [row.get(name) for row in rows]
+            values: list[Any] = [row.get(name) for row in rows]
             if all(isinstance(value, str) for value in values):
                 columns[name] = np.array(values, dtype=str)
             elif all(isinstance(v, np.ndarray) and v.size == 1 and v.dtype.kind in "biuf" for v in values):
@@ -287,7 +287,7 @@ class _Described:
         return self._pieces(row.variable, row.axes, row.time, row.time_unit, self._width(row))
 
     def _width(self, row: CountsLayout) -> float | None:
-        return None if row.width is None else self._number(row.width, "width")
+        return None if row.width is None else self._positive(row.width, "width", row.variable)
 
     def _counts(self, row: CountsLayout) -> BinnedCounts:
         found = self._counts_pieces(row)
@@ -331,9 +331,7 @@ class _Described:
 
     def _signal_pieces(self, row: SignalLayout) -> _Pieces | np.ndarray | LazyArray:
         axes = row.axes or ("channel time" if row.channels_first else "")
-        rate = None if row.rate is None else self._number(row.rate, "rate")
-        if rate is not None and not rate > 0:
-            raise InputError(f"'{_first(row.variable)}' needs a rate above 0 Hz, got {rate}")
+        rate = None if row.rate is None else self._positive(row.rate, "rate", row.variable)
         period = None if rate is None else 1 / rate
         if row.binned and rate is None and not row.time:
             period = self._counts_width()
@@ -348,7 +346,7 @@ class _Described:
         if counts is None:
             raise InputError("a binned signal needs a rate, a time, or counts whose clock it shares")
         if counts.width is not None:
-            return self._number(counts.width, "width")
+            return self._positive(counts.width, "width", counts.variable)
         found = self._counts_pieces(counts)
         return found.period if isinstance(found, _Pieces) else self._binned(found, counts)[1]
 
@@ -381,8 +379,8 @@ class _Described:
     ) -> Signal:
         values = np.concatenate(found.values) if isinstance(found, _Pieces) else np.asarray(found)
         counts = self._layout.counts
-        clock = CountsLayout(row.variable, row.name, row.rate and 1 / self._number(row.rate, "rate"), row.time,
-                             row.time_unit, row.start, row.stamp)  # fmt: skip
+        width = None if row.rate is None else 1 / self._positive(row.rate, "rate", row.variable)
+        clock = CountsLayout(row.variable, row.name, width, row.time, row.time_unit, row.start, row.stamp)
         if row.rate is None and not row.time:
             assert counts is not None
             first, width, _ = self._binned(self._counts_pieces(counts), counts)
@@ -428,6 +426,12 @@ class _Described:
                 raise InputError(f"'{value}' has {len(numbers)} different values, where one number is needed")
             return numbers.pop()
         return number(found, value)
+
+    def _positive(self, value: float | str, what: str, variable: str | tuple[str, ...]) -> float:
+        found = self._number(value, what)
+        if not 1e-12 < found < 1e12:
+            raise InputError(f"'{_first(variable)}' needs a {what} above 0, got {found:g}")
+        return found
 
     def _pieces(
         self, variable: str | tuple[str, ...], axes: str, time: str, time_unit: str, period: float | None

@@ -407,7 +407,7 @@ def chosen_units(
     rows = kept_rows(name, units, members, "unit")
     kept = {key: values[rows] for key, values in attributes.items()}
     own = support if support is None or isinstance(support, TimeSupport) else tuple(support[row] for row in rows)
-    return SpikeTrains(name, tuple(times[row] for row in rows), tuple(units[row] for row in rows), kept, own)
+    return SpikeTrains(name, tuple(times[row] for row in rows), tuple(str(units[int(row)]) for row in rows), kept, own)
 
 
 def chosen_intervals(
@@ -425,7 +425,7 @@ def chosen_intervals(
     rows = kept_rows(name, [str(row) for row in range(starts.size)], members, "row")
     labels = labels or [str(row) for row in range(starts.size)]
     kept = {key: values[rows] for key, values in columns.items()}
-    return Intervals(name, starts[rows], stops[rows], tuple(labels[row] for row in rows), kept)
+    return Intervals(name, starts[rows], stops[rows], tuple(labels[int(row)] for row in rows), kept)
 
 
 def _columns(group: Any, path: Path, key: str = "attributes") -> dict[str, np.ndarray]:

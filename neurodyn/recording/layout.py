@@ -331,7 +331,9 @@ _NUMBER = (_is_number, "a number")
 _RATE = (lambda value: value is None or isinstance(value, str) or _is_number(value), "a number, or a variable's name")
 _NAMES = (lambda value: isinstance(value, str | list), "a list of names, or a variable's name")
 _PATHS = (
-    lambda value: isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value)),
+    lambda value: (
+        isinstance(value, str) or (isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value))
+    ),
     "text, or a list of variables",
 )
 _AXES = (

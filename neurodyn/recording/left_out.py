@@ -67,7 +67,7 @@ class Choices:
 
     def signal_times(
         self, name: str, values: Any, timestamps: Float[np.ndarray, " samples"]
-    ) -> tuple[Any, Float[np.ndarray, " samples"]]:
+    ) -> tuple[Any, Float[np.ndarray, " kept"]]:
         """Values and timestamps with repeated times resolved as chosen; both as they are where no time repeats."""
         times = np.asarray(timestamps, np.float64)
         if self.repeated is None or times.ndim != 1 or times.shape[0] != values.shape[0] or times.size < 2:

@@ -70,13 +70,45 @@ def read_matlab(
     variables = load_variables(path, lazy=lazy)
     if layout is not None:
         return described_recording(file_name(path), variables, layout, choices)
+    if is_cell_explorer(variables):
+        make = partial(_cell_explorer, variables, choices)
+        items, unusable = build_items({"spikes": {"spikes": make}}, choices)
+        return Recording(file_name(path), unusable=unusable, **items)
     if not is_ours(variables):
-        raise InputError(
-            f"'{path}' is a MATLAB file with the variables {', '.join(sorted(variables)) or 'none'}: say which of them "
-            "hold what with a layout (--layout FILE); neurodyn inspect  shows what is in it and proposes one"
-        )
+        raise needs_layout(path, variables)
     items, unusable = build_items(_our_parts(variables, path, choices), choices)
     return Recording(_text(variables["name"], "name"), unusable=unusable, **items)
+
+
+def needs_layout(path: Path, variables: _Tree) -> InputError:
+    """Error for variables that do not say what is what, with the ways to say it."""
+    return InputError(
+        f"'{path}' is a file with the variables {', '.join(sorted(variables)) or 'none'}: say which of them hold what"
+        " with a layout (--layout FILE);  neurodyn inspect  shows what is in it and proposes one"
+    )
+
+
+def is_cell_explorer(variables: _Tree) -> bool:
+    """Whether variables are those of CellExplorer's ``*.spikes.cellinfo.mat``: spike times and numbers of its units."""
+    spikes = variables.get("spikes")
+    return isinstance(spikes, Mapping) and {"times", "UID"} <= set(spikes)
+
+
+def _cell_explorer(variables: _Tree, choices: Choices) -> SpikeTrains:
+    """Units by their UID, in seconds, with every member that has one number or text per unit as an attribute."""
+    spikes = variables["spikes"]
+    times = [_vector(train, "spikes.times") for train in _cells(spikes["times"], "spikes.times")]
+    units = tuple(f"{unit:g}" for unit in _vector(spikes["UID"], "spikes.UID").tolist())
+    attributes = {}
+    for name, value in spikes.items():
+        value = _in_memory(value)
+        if name in ("times", "UID") or not isinstance(value, np.ndarray) or value.size != len(times):
+            continue
+        if value.dtype.kind in "biuf" and min(value.shape) == 1:
+            attributes[name] = value.ravel()
+        elif value.dtype == object and all(isinstance(item, str) for item in value.ravel()):
+            attributes[name] = np.array(value.ravel(order="F").tolist(), dtype=str)
+    return chosen_units("spikes", times, units, attributes, choices)
 
 
 def write_matlab(recording: Recording, path: str | os.PathLike[str]) -> Path:

@@ -201,10 +201,17 @@ def _addresses(item: Any) -> set[tuple[Any, ...]]:
         return set()
     clock = (item.rate, item.starting_time)
     if isinstance(stamps, h5py.Dataset):
-        clock = (h5py.h5o.get_info(stamps.id).addr,)
+        clock = (_address(stamps),)
     elif stamps is not None:
         return set()
-    return {(type(item).__name__, h5py.h5o.get_info(data.id).addr, *clock)}
+    return {(type(item).__name__, _address(data), *clock)}
+
+
+def _address(dataset: Any) -> int:
+    """Where in the file a dataset lies."""
+    from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
+
+    return h5o.get_info(dataset.id).addr
 
 
 def _elsewhere(file: Any) -> Iterator[tuple[_Path, Any]]:
@@ -215,7 +222,9 @@ def _elsewhere(file: Any) -> Iterator[tuple[_Path, Any]]:
 
 
 def _is_leaf(item: Any) -> bool:
-    """Whether an item holds data itself, and is not only the container of others."""
+    """Whether an item holds data itself, and is not only the container of others, which a link may leave empty."""
+    if hasattr(type(item), "__clsconf__"):
+        return False
     return _is_type(item, "TimeSeries", "DynamicTable", "BehavioralEvents", "BehavioralEpochs") or not item.children
 
 

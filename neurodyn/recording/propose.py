@@ -160,8 +160,8 @@ class _Guess:
                             and min(m.values.shape) == 1 and _CLUSTER.search(m.name)), "")  # fmt: skip
             rate = self._scalar(_RATE, found.container)
             whole = vector.max() > 1e4 and bool((vector == np.round(vector)).all())
-            unit = {"time_unit": "samples", "rate": rate} if whole and rate else {}
-            return SpikesLayout(found.path, cluster=cluster, **unit)
+            spikes = SpikesLayout(found.path, cluster=cluster)
+            return replace(spikes, time_unit="samples", rate=rate) if whole and rate else spikes
         return None
 
     # --- signals ----------------------------------------------------------------------------------

@@ -51,7 +51,8 @@ def recording_from_pynapple(
     for key, item in objects.items():
         kind = _kind(key, item, frozenset(fields))
         parts[kind][key] = _MAKERS[kind](key, item, (units or {}).get(key, ""))
-    return warn_of_doubts(Recording(name, **parts))
+    spikes, fields_, behaviour, intervals = (parts[kind] for kind in ("spikes", "fields", "behaviour", "intervals"))
+    return warn_of_doubts(Recording(name, spikes, fields_, behaviour, intervals))
 
 
 def _kind(name: str, item: Any, fields: frozenset[str]) -> str:

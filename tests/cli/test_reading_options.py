@@ -180,7 +180,7 @@ def test_decode_needs_only_what_it_uses(tmp_path):
 
     path = write_nwb(tmp_path / "a.nwb", seconds=60.0, extra=add)
     assert study_of(path).batch.target_names == ("x", "y")
-    with pytest.raises(InputError, match="'events' of recording 'a' cannot be used: .* 1 repeat"):
+    with pytest.raises(InputError, match=r"'events' of recording 'a' cannot be used: .* 1 repeat"):
         study_of(path, target=("events",))
 
 

@@ -17,7 +17,6 @@ from recording.make_matlab import write_v73
 from recording.make_recording import everything
 
 from neurodyn.binning import Field, Spikes, to_bins
-from neurodyn.cli.convert import read_layout
 from neurodyn.cli.options import read_config
 from neurodyn.recording import (
     Recording,
@@ -26,6 +25,7 @@ from neurodyn.recording import (
     differences,
     doubts,
     read_hdf5,
+    read_layout,
     read_recording,
     recording_from_arrays,
     write_hdf5,

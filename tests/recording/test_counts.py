@@ -12,6 +12,8 @@ from neurodyn.recording import (
     Recording,
     describe,
     differences,
+    intervals_from_pandas,
+    intervals_to_pandas,
     read_recording,
     write_hdf5,
     write_recording,
@@ -112,3 +114,19 @@ def test_a_summary_says_bins_and_units():
     assert row.missing == pytest.approx(2 / 120)
     (row,) = describe(Recording("r", intervals={"trials": table()}))
     assert "response: hit (n=1), hät (n=1), miss (n=1)" in row.notes
+
+
+def test_a_table_of_trials_as_a_data_frame_and_back():
+    import pandas as pd
+
+    trials = table()
+    frame = intervals_to_pandas(trials)
+    assert frame["response"].tolist() == ["hit", "miss", "hät"]
+    assert frame[frame["is_good"] & (frame["response"] == "hit")]["start"].tolist() == [0.0]
+    back = intervals_from_pandas(frame)
+    assert back.name == "trials"
+    assert differences(Recording("r", intervals={"trials": trials}), Recording("r", intervals={"trials": back})) == []
+    frame = pd.DataFrame({"on": [0.0, 2.0], "off": [1.0, 3.0], "odd": [{}, []]})
+    assert intervals_from_pandas(frame, name="light", start="on", stop="off").columns == {}
+    with pytest.raises(InputError, match="unknown column of starts or stops 'start'"):
+        intervals_from_pandas(frame)

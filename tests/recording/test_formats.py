@@ -213,7 +213,7 @@ def test_a_file_without_a_layout_says_what_it_has(tmp_path):
         read_recording(tmp_path / "lab.mat")
     with pytest.raises(InputError, match="unknown variable 'spike': did you mean 'spikes'"):
         read_recording(tmp_path / "lab.mat", layout=MatlabLayout(spikes="spike"))
-    with pytest.raises(InputError, match="a layout is for those"):
+    with pytest.raises(InputError, match="a layout is for those files"):
         read_recording(write_hdf5(BARE, tmp_path / "a.h5"), layout=LAYOUT)
 
 

@@ -333,6 +333,9 @@ def test_wrong_paths_name_the_nearest(write, path, words):
         ({"counts": {"variable": "x", "time_unit": "samples"}}, "must be one of s, ms, us"),
         ({"intervals": [{"name": "x", "starts": "y"}]}, "has no 'stops'"),
         ({"gap": -1}, "must be 0 seconds or more"),
+        ({"fields": [{"variable": []}]}, "'variable' in .* must be text, or a list of variables"),
+        ({"counts": {"variable": "x", "width": 0}}, "'x' needs a width above 0, got 0"),
+        ({"fields": [{"variable": "x", "rate": float("inf")}]}, "'x' needs a rate above 0, got inf"),
         ({"spikes": "a", "counts": "b"}, "spikes and counts of one name"),
         ({"fields": [{"variable": "x"}, {"variable": "x"}]}, "two fields called 'x'"),
     ],
@@ -384,7 +387,7 @@ def test_a_layout_as_text_is_the_layout():
 
 
 def test_real_binned_data_of_a_lab(real_data):
-    """The tree proposes a layout; counts, EMG and cursor are those of the file, row by row; causal ridge decodes them."""
+    """The tree proposes a layout; counts, EMG and cursor are those of the file, row by row; ridge decodes them."""
     from neurodyn.baselines import CausalRidge
 
     path = real_data / "m1_emg_wrist.mat"

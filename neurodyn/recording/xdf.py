@@ -1,0 +1,112 @@
+"""Recordings of Lab Streaming Layer: XDF files with several streams, each with a clock of its own."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodyn.errors import InputError, import_extra
+from neurodyn.recording.guard import one_line
+from neurodyn.recording.layout import Layout
+from neurodyn.recording.left_out import Choices, Repeated, build_items
+from neurodyn.recording.names import file_name
+from neurodyn.recording.recording import Intervals, Recording, Signal
+
+FIELD_TYPES = frozenset(("eeg", "ecog", "ieeg", "seeg", "lfp", "emg", "exg", "ephys", "meg"))
+"""Types of streams, in lower case, that are fields; other streams of numbers are behaviour."""
+
+
+def read_xdf(
+    path: str | os.PathLike[str],
+    layout: Layout | None = None,
+    *,
+    skip: tuple[str, ...] = (),
+    lazy: bool | None = None,
+    repeated: Repeated | str | None = None,
+    strict: bool = True,
+) -> Recording:
+    """Read what Lab Streaming Layer's recorder wrote: streams on one clock, their offsets corrected.
+
+    Streams of numbers are fields (EEG, ECoG, LFP, EMG and the like by their type) or behaviour; streams of text are
+    intervals without length, labelled by the text.  Times are those of the recording computer's clock in seconds.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layout
+        Not used: the streams say what they are.
+    skip, lazy, repeated, strict
+        What to leave out and how, see `left_out.Choices`.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or a stream cannot be used.
+    MissingExtraError
+        If pyxdf is not installed.
+    """
+    path, choices = Path(path), Choices.of(skip, repeated, strict, lazy)
+    pyxdf = import_extra("pyxdf", "xdf")
+    try:
+        streams, _ = pyxdf.load_xdf(str(path))
+    # The parser stumbles over a damaged file with whatever error the line at hand raises.
+    except Exception as error:
+        raise InputError(f"cannot read '{path}' as XDF, is it damaged? pyxdf says: {one_line(error)}") from error
+    makers: dict[str, dict[str, Any]] = {"fields": {}, "behaviour": {}, "intervals": {}}
+    for stream in streams:
+        kind, name = _kind(stream), _first(stream["info"], "name") or "stream"
+        taken, again = {key for group in makers.values() for key in group}, 1
+        own = name
+        while own in taken:
+            again += 1
+            own = f"{name} {again}"
+        makers[kind][own] = lambda stream=stream, own=own, kind=kind: (
+            _events(own, stream) if kind == "intervals" else _signal(own, stream, choices)
+        )
+    items, unusable = build_items(makers, choices)
+    return Recording(file_name(path), unusable=unusable, **items)
+
+
+def _kind(stream: Mapping[str, Any]) -> str:
+    if _first(stream["info"], "channel_format") == "string":
+        return "intervals"
+    return "fields" if _first(stream["info"], "type").lower() in FIELD_TYPES else "behaviour"
+
+
+def _signal(name: str, stream: Mapping[str, Any], choices: Choices) -> Signal:
+    values, times = np.asarray(stream["time_series"]), np.asarray(stream["time_stamps"], np.float64)
+    values = (
+        values.reshape(len(times), -1) if len(times) else np.zeros((0, int(_first(stream["info"], "channel_count"))))
+    )
+    described = _channels(stream["info"])
+    names = tuple(_first(channel, "label") for channel in described)
+    units = {_first(channel, "unit") for channel in described}
+    names = names if len(set(names)) == values.shape[1] and all(names) else ()
+    values, times = choices.signal_times(name, values, times)
+    return Signal(name, values, timestamps=times, channels=names, unit=units.pop() if len(units) == 1 else "")
+
+
+def _events(name: str, stream: Mapping[str, Any]) -> Intervals:
+    times = np.asarray(stream["time_stamps"], np.float64)
+    labels = tuple(
+        ", ".join(map(str, row)) if isinstance(row, list | tuple) else str(row) for row in stream["time_series"]
+    )
+    return Intervals(name, times, times, labels)
+
+
+def _channels(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found: Any = info
+    for key in ("desc", "channels", "channel"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+        if key != "channel":
+            found = found[0] if isinstance(found, list) and found else None
+    return [channel for channel in found if isinstance(channel, Mapping)] if isinstance(found, list) else []
+
+
+def _first(table: Mapping[str, Any], key: str) -> str:
+    found = table.get(key)
+    found = found[0] if isinstance(found, list) and found else found
+    return "" if found is None else str(found)

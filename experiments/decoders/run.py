@@ -57,6 +57,8 @@ def main(argv: list[str] | None = None) -> None:
         for fold in range(config["folds"])
         for method in METHODS
     ]
+    if not tasks:
+        return
     _work([task for task in tasks if not (parts / task.name).exists()], data, parts, config["jobs"])
     write(tasks, parts, given.out, given.readme)
 

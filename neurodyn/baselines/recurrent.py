@@ -124,8 +124,10 @@ class CausalGru:
 
         if smoothed:
             raise InputError("a causal network has no smoothed estimate: leave smoothed=True out")
-        fitted = self._checked(batch)
-        batch = batch.with_modalities([m.name for m in fitted.modalities])
+        fitted = self._require()
+        batch = batch.aligned_to(fitted.modalities)
+        if not np.isclose(batch.width, fitted.width):
+            raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
         stacked = batch.stacked()
         values, observed = (tuple(d[n] for n in batch.names) for d in (stacked.observations, stacked.observed))
         found = predict(fitted.network, values, observed)
@@ -141,6 +143,7 @@ class CausalGru:
         InputError
             As :meth:`predict`, or if a metric is not defined on these data.
         """
+        batch = batch.aligned_to(self._require().modalities, self._require().dims)
         predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
         stacked = batch.stacked()
         scored = stacked.scored()
@@ -150,17 +153,3 @@ class CausalGru:
         if self.fitted_ is None:
             raise InputError("this CausalGru is not fitted: use the one that fit(batch) returns")
         return self.fitted_
-
-    def _checked(self, batch: MultimodalBatch) -> _Fitted:
-        fitted = self._require()
-        for row in fitted.modalities:
-            found = batch.modality(row.name)
-            if found.channels != row.channels:
-                raise InputError(
-                    f"modality '{row.name}' was fitted with {row.n_channels} channels "
-                    f"({', '.join(row.channels[:3])}, ...), the batch has {found.n_channels} "
-                    f"({', '.join(found.channels[:3])}, ...): give the same"
-                )
-        if not np.isclose(batch.width, fitted.width):
-            raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
-        return fitted

@@ -108,7 +108,9 @@ class MultiscaleDecoder:
         Arguments
         ---------
         batch: training trials; a share of them (``training.validation``) chooses the parameters kept.
-        checkpoint: file that training is saved to and, if it exists, resumed from. Ctrl-C keeps the best so far.
+        checkpoint: file that training is saved to and, if it exists, resumed from; the recurrent read-out has its own
+            beside it, with ``.recurrent`` behind the name. Ctrl-C keeps the best so far; in the training of the
+            state-space model it leaves the recurrent read-out out.
 
         Raises
         ------
@@ -321,10 +323,14 @@ class MultiscaleDecoder:
     ) -> "MultiscaleDecoder":
         """A copy with the trained model and its read-outs of the target."""
         network = Network(trained.graph, trained.outcome.parameters, trained.constants)
-        recurrent = self._recurrent_network(batch, run, checkpoint)
+        recurrent, status = None, trained.outcome.status
+        if status != "interrupted":  # who asks for the best so far does not want another training to begin
+            recurrent, ended = self._recurrent_network(batch, run, checkpoint)
+            status = ended if ended in ("interrupted", "not finite") else status
+        config = run.config if recurrent is not None else replace(run.config, recurrent=None)
         filtered, smoothed = fit_readouts(network, recurrent, run.scaling, batch, run.held_out, seed=self.training.seed)
         fitted = Fitted(
-            config=run.config,
+            config=config,
             network=network,
             scaling=run.scaling,
             modalities=batch.modalities,
@@ -333,7 +339,7 @@ class MultiscaleDecoder:
             filtered=filtered,
             smoothed=smoothed,
             history=trained.outcome.history,
-            status=trained.outcome.status,
+            status=status,
             provenance=provenance(batch),
             target_units=batch.target_units,
             recurrent=recurrent,
@@ -342,19 +348,21 @@ class MultiscaleDecoder:
 
     def _recurrent_network(
         self, batch: MultimodalBatch, run: Training, checkpoint: Path | None
-    ) -> RecurrentNetwork | None:
-        """The recurrent read-out, trained on the same bins as the model and stopped by the held-out ones."""
+    ) -> tuple[RecurrentNetwork | None, str]:
+        """The recurrent read-out and how its training ended.
+
+        It is trained on the same bins as the model and stopped by the held-out ones.
+        """
         config = run.config.recurrent
         if config is None or batch.n_dims == 0:
-            return None
+            return None, "finished"
         scaling = InputScaling.fit(batch)
         sequences = sequences_of(batch, scaling, run.scaling.target_mean, run.scaling.target_scale)
         inner, held = (sequences.runs_of(part) for part in (run.trained_on, run.held_out))
         path = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.recurrent")
         progress = Bar(f"fit recurrent {'+'.join(batch.names)}") if self.progress else None
-        return RecurrentNetwork(
-            fit_members(inner, held, config, checkpoint=path, progress=progress).parameters, scaling
-        )
+        outcome = fit_members(inner, held, config, checkpoint=path, progress=progress, data=run.identity["data"])
+        return RecurrentNetwork(outcome.parameters, scaling), outcome.status
 
     def _config(self, batch: MultimodalBatch) -> DecoderConfig:
         rows = tuple(

@@ -141,11 +141,12 @@ def _linear_experts(
     blocks = np.zeros(scored.shape, int)
     blocks[stacked.valid] = time_blocks(batch.lengths, RIDGE_BLOCKS)
     parts = [part for part in (estimates.states, estimates.traces) if part.shape[-1]]
-    final, inner = [], []
+    rows, final, inner = scored & outside, [], []
+    halves = np.cumsum(rows).reshape(rows.shape) > rows.sum() // 2
     for part in parts:
         whole = _ridge(part, stacked, scored, blocks)
         final.append(whole)
-        inner.append(_ridge(part, stacked, scored & outside, blocks > RIDGE_BLOCKS // 2, tuple(set(whole.penalty))))
+        inner.append(_ridge(part, stacked, rows, halves, tuple(set(whole.penalty))))
     return tuple(final), tuple(inner)
 
 

@@ -177,6 +177,8 @@ class RealtimeDecoder:
         frozen = _frozen(model)
         _same_sizes(self._runner.frozen.settings, frozen.settings)
         runner = Runner(frozen)
+        if runner.state.shape != self._runner.state.shape or _experts(frozen) != _experts(self._runner.frozen):
+            raise InputError("the new model reads the target out with other experts than the running one")
         runner.step({}, 0.0)
         self._next = runner
 
@@ -265,6 +267,12 @@ class RealtimeDecoder:
 
 def _frozen(model: "Fitted | Frozen") -> Frozen:
     return model if isinstance(model, Frozen) else freeze(model)
+
+
+def _experts(frozen: Frozen) -> list[tuple[str, tuple[int, ...]]]:
+    """What the target is read out by, and how large that is."""
+    names = ("readout/stack", "recurrent/recurrent")
+    return [(name, frozen.arrays[name].shape) for name in names if name in frozen.arrays]
 
 
 def _same_sizes(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:

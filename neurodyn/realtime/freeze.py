@@ -158,10 +158,11 @@ def _readout(fitted: "Fitted") -> dict[str, np.ndarray]:
         rows.append(np.vstack([parts[0], expert.intercept[None], parts[1], no, parts[2]]).T)
         first += len(expert.weights)
     model = readout.variance_model
-    arrays = {"readout/weights": np.vstack(rows), "readout/usual": readout.usual_variance}
-    if len(readout.stack) == 1:
-        return arrays | {"readout/residual": model.constant}
+    arrays = {"readout/weights": np.vstack(rows)}
+    if len(readout.stack) == 1:  # in the order that snapshots of such decoders know them by
+        return arrays | {"readout/residual": model.constant, "readout/usual": readout.usual_variance}
     return arrays | {
+        "readout/usual": readout.usual_variance,
         "readout/stack": readout.stack,
         "readout/centre": readout.centre,
         "readout/constant": model.constant,

@@ -28,7 +28,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 FORMAT = "neurodyn-decoder"
-VERSION = 1
+VERSION = 2
+"""Version 1 had one linear read-out, and is still read."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
 CAPACITY = 256
@@ -807,12 +808,9 @@ class Runner:
         starts = [0, *(1 + np.cumsum(states[:-1])).tolist()]
         past, count = sum(states) + 2, len(self.modalities)
         memories = len(TIMES) * (count + (count > 1)) if "readout/stack" in self.frozen.arrays else 0
-        shape = (
-            self.frozen.arrays["recurrent/recurrent"].shape
-            if "recurrent/recurrent" in self.frozen.arrays
-            else (0, 0, 0)
-        )
-        ends = np.cumsum([past + 3 * traces, count, memories, shape[0] * shape[2]])
+        ages = count if memories else 0  # decoders with one linear map carry what they always did
+        members, _, hidden = self.frozen.arrays.get("recurrent/recurrent", np.empty((0, 0, 0))).shape
+        ends = np.cumsum([past + 3 * traces, ages, memories, members * hidden])
         self.state = np.zeros(ends[-1], self.dtype)
         self._since, self._memory, self._hidden = (self.state[a:b] for a, b in pairwise(ends))
         self._ones = np.asarray([states[0], past - 1])
@@ -865,7 +863,7 @@ class Runner:
         self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
         slopes = np.asarray(arrays["readout/slopes"], np.float64)
         # The states' excess comes times 1.96^2 out of the tables of gains.
-        self._excess, self._own, self._slopes = slopes[0], NORMAL_95**2 * slopes[1], NORMAL_95**2 * slopes[2:].T
+        self._excess, self._own_slope, self._slopes = slopes[0], NORMAL_95**2 * slopes[1], NORMAL_95**2 * slopes[2:].T
         clocks = [row["clock"] for row in self.frozen.settings["modalities"]]
         self._losses = Losses(clocks, self._since, self._memory)
         if "recurrent/recurrent" in arrays:
@@ -999,7 +997,7 @@ class Runner:
         square += self._slopes @ self._memory
         experts = linear.reshape(-1, self._dims) - self._centre
         if own is not None:
-            square += self._own * own[1]
+            square += self._own_slope * own[1]
             experts = np.concatenate([experts, (own[0] - self._centre)[None]])
         weights = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
         return self._centre + (weights * experts).sum(axis=0), np.sqrt(square, out=square)

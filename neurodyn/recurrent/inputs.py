@@ -56,7 +56,7 @@ class InputScaling:
             second = np.sum(np.square(values, dtype=np.float64), axis=0, where=observed) / count
             spread = np.sqrt(np.maximum(second - centre**2, 0))
             centres.append(centre.astype(np.float32))
-            scales.append(np.where(spread > 1e-6 * np.maximum(np.abs(centre), 1), spread, 1).astype(np.float32))
+            scales.append(np.where(spread > 1e-6 * np.abs(centre), spread, 1).astype(np.float32))
         fading = np.asarray([FADING * m.clock for m in batch.modalities], np.float32)
         return cls(tuple(m.likelihood == "poisson" for m in batch.modalities), tuple(centres), tuple(scales), fading)
 

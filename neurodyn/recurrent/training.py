@@ -46,6 +46,7 @@ def fit_members(
     *,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    data: int = 0,
 ) -> Outcome[TrainState]:
     """Train all members on the runs of ``inner``; the runs of ``held`` choose when to stop.
 
@@ -59,6 +60,8 @@ def fit_members(
         File that training is saved to and, if it exists, resumed from.
     progress
         Told the loss after each validation.
+    data
+        Checksum of the data, which a checkpoint that is resumed must share.
 
     Returns
     -------
@@ -67,15 +70,21 @@ def fit_members(
     Raises
     ------
     InputError
-        If there is no target, or no run has two bins.
+        If there is no target, it is observed nowhere, or no run has two bins.
     NumericalError
         If the loss stops being finite before anything could be kept.
     """
     if inner.target.shape[1] == 0:
         raise InputError("there is no target to read out: name one when binning")
+    inner = inner._replace(scored=inner.scored & _after_lead(inner))
     windows = Windows.of(inner, config.window)
     inputs = sum(v.shape[1] for v in inner.values) + 2 * inner.share.shape[1]
     timeline, whole = _on_device(inner), _padded(held)
+    if not (inner.scored.any() and whole[1].any()):
+        raise InputError(
+            "the target is not observed in the bins that are trained on, or in those kept out of training: give a "
+            "longer recording, or leave out the stretch without a target"
+        )
     start = _initial(inputs, inner.target.shape[1], config)
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
@@ -88,7 +97,11 @@ def fit_members(
         kept = state.average if config.average else state.weights
         return _validation(kept, timeline, *whole), kept
 
-    identity = {"config": asdict(config), "runs": [a.tolist() for a in (inner.starts, inner.lengths, held.starts)]}
+    identity = {
+        "config": asdict(config),
+        "data": data,
+        "runs": [a.tolist() for a in (inner.starts, inner.lengths, held.starts)],
+    }
     epochs = -(-config.steps // config.validate_every)
     return train(start, epoch, validate, LoopConfig(epochs, 1, config.patience, checkpoint, identity), progress)
 
@@ -105,7 +118,7 @@ class Windows:
     @classmethod
     def of(cls, sequences: Sequences, bins: int) -> "Windows":
         """Windows of so many bins, or as long as the longest run; shorter runs are windows with an end."""
-        bins = min(bins, int(sequences.lengths.max()))
+        bins = min(bins, int(sequences.lengths.max(initial=0)))
         if bins < 2:
             raise InputError("no trial is longer than one bin: a recurrent network needs sequences")
         usable = sequences.lengths > 1
@@ -115,14 +128,12 @@ class Windows:
     def draw(self, config: RecurrentConfig, number: int) -> Int[np.ndarray, "2 step member batch"]:
         """First bins and lengths of the windows of each step, from (seed, number) alone.
 
-        A run is drawn in proportion to its bins: one shorter than a window counts as its share of one.
+        A run is drawn in proportion to its bins.
         """
         generator = np.random.default_rng([config.seed, number])
         shape = (config.validate_every, config.members, config.batch)
-        weight = np.where(self.lengths < self.bins, self.lengths / self.bins, self.choices)
-        edges = np.cumsum(weight)
-        run = np.searchsorted(edges, generator.uniform(0, edges[-1], shape), side="right")
-        run = np.minimum(run, len(edges) - 1)
+        edges = np.cumsum(self.lengths)
+        run = np.searchsorted(edges, generator.integers(0, edges[-1], shape), side="right")
         offset = generator.integers(0, self.choices[run])
         return np.stack([self.starts[run] + offset, np.minimum(self.lengths[run], self.bins)])
 
@@ -227,6 +238,14 @@ def _validation(
     mean = jnp.mean(jax.vmap(one)(weights), axis=0)
     error = jnp.mean(jnp.square(mean - timeline.target[index]), axis=-1)
     return masked_mean(error, counted)
+
+
+def _after_lead(sequences: Sequences) -> Bool[np.ndarray, " bins"]:
+    """Bins of the runs after their lead: context is seen and never fitted."""
+    inside = np.zeros(len(sequences.target), np.bool_)
+    for start, length, lead in zip(sequences.starts, sequences.lengths, sequences.lead, strict=True):
+        inside[start + lead : start + length] = True
+    return inside
 
 
 def _padded(held: Sequences) -> tuple[Array, Array]:

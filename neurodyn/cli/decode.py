@@ -160,6 +160,12 @@ def chosen_interval(recording: Recording, options: DecodeOptions) -> str | tuple
         return options.interval
     if isinstance(options.interval, tuple):
         raise InputError("--where chooses rows of a table of intervals: name the table with --interval, not seconds")
+    if options.interval is None and "trials" not in recording.intervals:
+        tables = ", ".join(sorted(recording.intervals)) or "no table of intervals"
+        raise InputError(
+            f"--where chooses rows of the table 'trials', which recording '{recording.name}' lacks; it has {tables}:"
+            " name the table with --interval"
+        )
     return recording.find_intervals(options.interval or "trials").where(options.where)
 
 

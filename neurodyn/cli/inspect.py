@@ -195,7 +195,8 @@ def _size(item: ItemSummary) -> str:
     if item.samples is None:
         return f"{item.members:,}"
     if item.rate is None:
-        return f"{item.members:,} units, {item.samples:,} spikes"
+        units, spikes = "s" * (item.members != 1), "s" * (item.samples != 1)
+        return f"{item.members:,} unit{units}, {item.samples:,} spike{spikes}"
     return f"{item.samples:,} x {item.members:,}"
 
 

@@ -235,7 +235,8 @@ def read_layout(path: Path) -> Layout:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     # Nested a thousand deep, it is the parser that gives up.
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"cannot read the layout '{path}': {' '.join(str(error).split())}") from error
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"cannot read the layout '{path}': {' '.join(cause.split())}") from error
     return layout_of(loaded, f"'{path}'")
 
 

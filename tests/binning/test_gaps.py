@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neurodyn.binning import BandPower, TimeGrid, bin_band_power, bin_raw
@@ -115,6 +115,7 @@ def live(case, raw):
 
 @settings(deadline=None, max_examples=150)
 @given(cases(), st.booleans())
+@example(Case(100, 0, 32, 12, 0.0, ((20, 1),), 0, 0), False)
 def test_nan_missing_stamps_and_lost_packets_give_the_same_numbers_and_masks(case, raw):
     if not usable(case):
         return

@@ -114,5 +114,11 @@ def test_a_replay_is_counted_again():
                 np.add.at(found, (rows, chunk.values), 1)
     np.testing.assert_array_equal(found, values)
     chunks = FileReplay(recording(missing=((10, 1),)), ReplayOptions(speed=float("inf"), chunk=100.0)).read(0.0)
-    (pause,) = [pause for chunk in chunks for pause in chunk.unrecorded if pause[0] == 1 and pause[1] > START]
-    np.testing.assert_allclose(pause[1:], (START + 10 * WIDTH, START + 11 * WIDTH))
+    # Every unit is unknown after the last bin, and unit 1 in the bin that is missing as well.
+    pauses = [pause for chunk in chunks for pause in chunk.unrecorded]
+    missing = [pause[1:] for pause in pauses if pause[1] < START + 200 * WIDTH - 1e-9]
+    np.testing.assert_allclose(missing, [(START + 10 * WIDTH, START + 11 * WIDTH)])
+    assert [pause[0] for pause in pauses if pause[1] < START + 200 * WIDTH - 1e-9] == [1]
+    after = [pause for pause in pauses if pause[1] >= START + 200 * WIDTH - 1e-9]
+    assert sorted(pause[0] for pause in after) == [0, 1, 2, 3]
+    np.testing.assert_allclose([pause[1] for pause in after], START + 200 * WIDTH)

@@ -250,3 +250,36 @@ def test_a_file_name_of_any_bytes_in_any_locale(tmp_path, locale):
         done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
         assert done.returncode == 0, done.stderr
         assert b"position" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("inspect", ["--skip", "lfpp"], "did you mean 'lfp'"),
+        ("inspect", ["--repeated", "medain"], "--repeated"),
+        ("inspect", ["--layout", "none.yaml"], "'none.yaml': No such file"),
+        ("decode", ["--skip", "lfpp"], "did you mean 'lfp'"),
+        ("decode", ["--repeated", "medain"], "repeated"),
+        ("decode", ["--layout", "none.yaml"], "none.yaml"),
+        ("decode", ["--where", "is_good"], "is_good"),
+        ("decode", ["--where", "start <"], "cannot understand the condition"),
+        ("decode", ["--where", "__import__('os')"], "condition"),
+        ("decode", ["--where", "start > 1", "--interval", "0-10"], "--interval"),
+    ],
+)
+def test_a_wrong_value_of_an_option_of_reading_is_one_line_and_code_2(tmp_path, capsys, command, options, words):
+    path = write_nwb(tmp_path / "a.nwb", trials=3)
+    rest = ["--target", "position", "--out", str(tmp_path / "out")] if command == "decode" else []
+    assert main([command, str(path), *rest, *options]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("neurodyn: error: ")
+    assert told.count("\n") == 1
+    assert words in told
+
+
+def test_a_condition_without_a_table_of_trials_names_the_tables_and_the_option(tmp_path, capsys):
+    path = write_nwb(tmp_path / "a.nwb", epochs=((0.0, 9.0, "task"),))
+    assert (
+        main(["decode", str(path), "--target", "position", "--out", str(tmp_path / "o"), "--where", "start > 1"]) == 2
+    )
+    assert "it has epochs: name the table with --interval" in capsys.readouterr().err

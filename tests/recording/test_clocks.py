@@ -65,6 +65,15 @@ def test_lost_packets_change_no_rate(share):
     assert clock.gaps == (np.diff(K[kept]) > 1).sum()
 
 
+@pytest.mark.parametrize("phase", [0, 5, 8])
+@pytest.mark.parametrize(("samples", "lost"), [(25, [20]), (25, [12]), (40, [9, 25]), (60, [5, 22, 39])])
+def test_a_few_samples_lost_from_a_short_clock_are_gaps(samples, lost, phase):
+    """A line through so few stamps may pass as near as they are rounded, whatever was lost: 96 Hz is not the rate."""
+    ticks = np.delete(np.arange(samples), lost)
+    clock = fit_clock((16 * ticks + phase) / 1600)
+    assert (clock.rate, clock.gaps, clock.regular) == (100.0, len(lost), True)
+
+
 def test_a_clock_that_jitters_is_not_called_regular():
     stamps = K / 60 + np.random.default_rng(0).uniform(-1e-3, 1e-3, len(K))
     clock = fit_clock(stamps)

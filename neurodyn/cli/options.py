@@ -217,7 +217,11 @@ def merge(config: Mapping[str, Any], given: Mapping[str, Any]) -> DecodeOptions:
     known = {field.name for field in fields(DecodeOptions)}
     chosen: dict[str, Any] = {}
     for source in (config, given):
-        chosen |= {name: value for name, value in source.items() if name in known and value is not None}
+        chosen |= {
+            name: tuple(value) if isinstance(value, list) else value  # options given several times come as a list
+            for name, value in source.items()
+            if name in known and value is not None
+        }
     return replace(DecodeOptions(), **chosen)
 
 

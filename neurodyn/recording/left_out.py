@@ -118,6 +118,10 @@ class Unusable:
     reason: str
 
 
+class NoSuchMemberError(InputError):
+    """A row or unit to leave out that the item does not have."""
+
+
 def build_items(
     makers: Mapping[str, Mapping[str, Callable[[], Any]]], choices: Choices, *, hint: bool = True
 ) -> tuple[dict[str, dict[str, Any]], tuple[Unusable, ...]]:
@@ -155,6 +159,8 @@ def build_items(
                 continue
             try:
                 items[kind][name] = make()
+            except NoSuchMemberError:  # a wrong option, not an item that cannot be used
+                raise
             except InputError as error:
                 if choices.strict:
                     way = f"; or leave it out:  --skip {_quoted(name)}" if hint else ""
@@ -174,7 +180,7 @@ def kept_rows(name: str, labels: Iterable[str], members: set[str], kind: str) ->
     labels = tuple(labels)
     for member in members:
         if member not in labels:
-            raise unknown_name(f"{kind} of '{name}' to skip", member, labels)
+            raise NoSuchMemberError(str(unknown_name(f"{kind} of '{name}' to skip", member, labels)))
     return np.array([row for row, label in enumerate(labels) if label not in members], dtype=int)
 
 

@@ -256,6 +256,7 @@ def test_a_file_name_of_any_bytes_in_any_locale(tmp_path, locale):
     ("command", "options", "words"),
     [
         ("inspect", ["--skip", "lfpp"], "did you mean 'lfp'"),
+        ("inspect", ["--skip", "trials[9]"], "'9'"),
         ("inspect", ["--repeated", "medain"], "--repeated"),
         ("inspect", ["--layout", "none.yaml"], "'none.yaml': No such file"),
         ("decode", ["--skip", "lfpp"], "did you mean 'lfp'"),

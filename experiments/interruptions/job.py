@@ -77,7 +77,7 @@ def train(folder: Path, epochs: int) -> dict[str, Any] | None:
     """Train a small decoder with a checkpoint per epoch."""
     batch = simulate_lorenz(LorenzSettings(n_trials=16, seconds=0.4, spike_channels=4, field_channels=3), seed=1)
     decoder = multiscale.MultiscaleDecoder(
-        latent=4, encoder=(8,), decoder=(8,), fusion=(8,), memory=(0.02, 0.5),
+        latent=4, encoder=(8,), decoder=(8,), fusion=(8,), memory=(0.02, 0.5), recurrent=None,
         objective=multiscale.ObjectiveConfig(horizons=(0, 1), latent_smoothness=1.0),
         training=multiscale.TrainingConfig(
             epochs=epochs, batch=8, half_cycle=5, validate_every=1, patience=10 * epochs

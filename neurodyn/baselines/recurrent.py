@@ -37,6 +37,7 @@ class _Fitted:
     dims: tuple[str, ...]
     width: float
     history: "History"
+    status: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class CausalGru:
     progress: bool = True
     fitted_: _Fitted | None = field(default=None, repr=False)
 
+    @classmethod
+    def beside(cls, config: "RecurrentConfig | None") -> "CausalGru":
+        """The yardstick of a decoder that has such a network: one member, as many steps at most, the same seed."""
+        return cls(None if config is None else replace(config, members=1), progress=False)
+
     def fit(self, batch: MultimodalBatch) -> "CausalGru":
         """Train on a batch; returns a fitted copy.
 
@@ -96,7 +102,7 @@ class CausalGru:
         outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, progress=bar)
         fitted = _Fitted(
             Network(outcome.parameters, inputs), scaling, batch.modalities, batch.target_names, batch.width,
-            outcome.history,
+            outcome.history, outcome.status,
         )  # fmt: skip
         return replace(self, fitted_=fitted)
 

@@ -220,21 +220,15 @@ def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, 
     training = replace(model.training, seed=options.seed)
     if options.epochs is not None:
         training = replace(training, epochs=options.epochs)
-    return comparison(batch.names, replace(model, training=training), CausalGru(progress=False), CausalRidge())
+    model = replace(model, training=training)
+    return comparison(batch.names, model, CausalGru.beside(model.recurrent_config()), CausalRidge())
 
 
 def comparison(names: Sequence[str], model, gru, ridge) -> tuple[Method, ...]:
-    """The methods of a study, the slowest first; the richest model is the one that is streamed.
-
-    The network that stands beside the model trains for as many steps as the model's own at most, from the same seed.
-    """
-    from neurodyn.recurrent import RecurrentConfig
-
-    bound = model.recurrent_config() or RecurrentConfig()
-    course = replace(bound, members=1)
+    """The methods of a study, the slowest first; the richest model is the one that is streamed."""
     single = tuple(Method(name, model, (name,), stream=len(names) == 1) for name in names)
     together = (Method(MULTIMODAL, model, tuple(names), stream=True),) if len(names) > 1 else ()
-    yardsticks = (Method(GRU, replace(gru, config=course), tuple(names)), Method(RIDGE, ridge, tuple(names)))
+    yardsticks = (Method(GRU, gru, tuple(names)), Method(RIDGE, ridge, tuple(names)))
     return (*together, *single, *yardsticks)
 
 

@@ -31,7 +31,7 @@ class DemoSizes:
     epochs
         Passes over the training trials.
     hidden, steps
-        Units of each member of the recurrent read-out, and most steps of its training.
+        Units of each member of the recurrent read-out, and steps of its training; fewer epochs are fewer steps.
     trace_seconds
         Time constants of the yardstick's filters, and of the fading memory that the model reads out beside its states:
         the attractor turns in less than a second.
@@ -86,6 +86,8 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
 
     settings = LorenzSettings(sizes.trials, sizes.seconds, field_clock=sizes.field_clock, missing=sizes.missing)
     batch = simulate_lorenz(settings, seed=seed)
+    steps = max(1, min(sizes.steps, sizes.steps * sizes.epochs // SIZES.epochs))
+    network = RecurrentConfig(hidden=sizes.hidden, steps=steps, validate_every=min(100, steps), seed=seed)
     model = MultiscaleDecoder(
         latent=sizes.latent,
         own=sizes.own,
@@ -94,7 +96,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         fusion=sizes.fusion,
         memory=sizes.memory,
         traces=sizes.trace_seconds,
-        recurrent=RecurrentConfig(hidden=sizes.hidden, steps=sizes.steps),
+        recurrent=network,
         training=TrainingConfig(epochs=sizes.epochs, seed=seed),
         progress=False,
     )
@@ -103,7 +105,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         batch=batch,
         folds=tuple(trial_folds(batch, folds, seed=seed)),
         methods=comparison(
-            batch.names, model, CausalGru(progress=False), CausalRidge(ExponentialFilters(sizes.trace_seconds))
+            batch.names, model, CausalGru.beside(network), CausalRidge(ExponentialFilters(sizes.trace_seconds))
         ),
         seed=seed,
         jobs=jobs,

@@ -73,9 +73,9 @@ class InputScaling:
     def apply(
         self, number: int, values: Float[np.ndarray, "*bins channels"], observed: Bool[np.ndarray, "*bins channels"]
     ) -> Float[np.ndarray, "*bins channels"]:
-        """Standardised values of one modality, zero where missing."""
+        """Standardised values of one modality, zero where missing, in the precision of the values."""
         scaled = (_rooted(values, self.counts[number]) - self.centre[number]) / self.scale[number]
-        return np.where(observed, np.clip(scaled, -LIMIT, LIMIT), 0).astype(np.float32)
+        return np.where(observed, np.clip(scaled, -LIMIT, LIMIT), 0).astype(values.dtype)
 
 
 class Sequences(NamedTuple):

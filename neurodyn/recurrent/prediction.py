@@ -65,15 +65,15 @@ def predict(
 
 def _stretch(network: Network, values, observed, first: int, length: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Standardised values and shares of a stretch, time first, padded with missing bins."""
+    dtype = np.dtype(jnp.result_type(float))
     scaled, shares = [], []
     for number, (array, mask) in enumerate(zip(values, observed, strict=True)):
         mask = mask[:, first : first + length]
         padding = ((0, length - mask.shape[1]), (0, 0), (0, 0))
-        part = network.scaling.apply(number, array[:, first : first + length], mask)
+        part = network.scaling.apply(number, array[:, first : first + length].astype(dtype), mask)
         scaled.append(np.pad(np.swapaxes(part, 0, 1), padding))
-        shares.append(np.pad(np.swapaxes(mask.mean(axis=2, dtype=np.float32), 0, 1), padding[:2]))
-    dtype = jnp.result_type(float)
-    return [s.astype(dtype) for s in scaled], np.stack(shares, axis=-1).astype(dtype)
+        shares.append(np.pad(np.swapaxes(mask.mean(axis=2, dtype=dtype), 0, 1), padding[:2]))
+    return scaled, np.stack(shares, axis=-1)
 
 
 @jax.jit

@@ -50,7 +50,7 @@ def dead_channel(file):
 BAD = {
     "no units": ({"units": ()}, [], "has no units"),
     "no units, asked for": ({"units": ()}, ["--modalities", "spikes"], "has no units"),
-    "no units and no field": ({"units": (), "lfp_rate": None}, [], "has no units"),
+    "no units and no field": ({"units": (), "lfp_rate": None}, [], "neither spikes nor a field potential"),
     "unknown modality": ({}, ["--modalities", "spikes,lfq"], "unknown modality 'lfq': did you mean 'lfp'"),
     "no field, asked for": ({"lfp_rate": None}, ["--modalities", "field"], "has no field"),
     "one modality twice": ({}, ["--modalities", "lfp,field"], "modalities name the same data twice: lfp, field"),
@@ -126,9 +126,10 @@ def test_modalities_are_what_the_file_has(tmp_path):
     pair = ("spikes", "field")
     assert methods(both) == {
         "multimodal": (pair, True), "spikes": (("spikes",), False), "field": (("field",), False),
+        "gru": (pair, False),
         "ridge": (pair, False),
     }  # fmt: skip
-    alone = {"spikes": (("spikes",), True), "ridge": (("spikes",), False)}
+    alone = {"spikes": (("spikes",), True), "gru": (("spikes",), False), "ridge": (("spikes",), False)}
     assert methods(spikes) == methods(both, modalities=("spikes",)) == alone
     assert methods(field, modalities=("field",)) == methods(both, modalities=("lfp",))
     with pytest.raises(InputError, match="say  --modalities field"):
@@ -174,7 +175,7 @@ def test_from_file_to_report(tmp_path, capsys, float32):
     assert sorted(p.name for p in out.iterdir()) == ["model", "report.html", "summary.json"]
     assert MultiscaleDecoder.load(out / "model").realtime().step({"spikes": np.zeros(3)}, 0.2).target.shape == (2,)
     summary = json.loads((out / "summary.json").read_text())
-    assert set(summary["methods"]) == {"spikes", "ridge"}
+    assert set(summary["methods"]) == {"spikes", "gru", "ridge"}
     for estimates in summary["methods"].values():
         for metrics in estimates.values():
             for part in metrics.values():

@@ -19,7 +19,7 @@ def test_the_table_shows_every_item(tmp_path, capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["session"]
     rows = {line[0]: " ".join(line) for line in lines if line}
-    assert rows["spikes"] == "spikes spikes 2 units, 4 spikes 0.1 to 0.3 1.00 to 11.00 quality: good (n=2)"
+    assert rows["spikes"] == "spikes spikes 2 units, 4 spikes 0.05 to 0.15 1.00 to 11.00 quality: good (n=2)"
     assert rows["lfp"] == "lfp field 4,000 x 2 200 0.00 to 20.00 0.0% volts lfp_0, lfp_1"
     assert rows["position"] == "position behaviour 150 x 2 33.18 irregular 0.01 to 4.50 10.0% m x, y"
     assert rows["epochs"] == "epochs intervals 1 0.00 to 20.00 task"

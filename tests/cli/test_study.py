@@ -83,7 +83,7 @@ def test_writing_is_all_or_nothing(tmp_path):
 def test_demo_builds_its_study_from_the_seed():
     sizes = demo.DemoSizes(trials=6, seconds=0.2, epochs=3)
     one, same, other = (demo.build_study(sizes, folds=2, seed=s) for s in (1, 1, 2))
-    assert [m.name for m in one.methods] == ["multimodal", "spikes", "field", "ridge"]
+    assert [m.name for m in one.methods] == ["multimodal", "spikes", "field", "gru", "ridge"]
     np.testing.assert_array_equal(one.batch.target, same.batch.target)
     assert not np.array_equal(one.batch.target, other.batch.target)
     assert one.batch.modality("field").clock == 5
@@ -98,7 +98,7 @@ def test_demo_runs(tmp_path, monkeypatch):
     out = tmp_path / "out"
     assert main(["demo", "--out", str(out), "--trials", "8", "--folds", "2", "--seed", "7", "--jobs", "1"]) == 0
     summary = json.loads((out / "summary.json").read_text())
-    assert set(summary["methods"]) == {"multimodal", "spikes", "field", "ridge"}
+    assert set(summary["methods"]) == {"multimodal", "spikes", "field", "gru", "ridge"}
     assert summary["seed"] == 7
     assert summary["sizes"]["trials"] == 8
     assert summary["online_offline_max_abs_difference"] < 1e-4

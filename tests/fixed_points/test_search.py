@@ -217,7 +217,12 @@ def test_inputs_may_be_of_any_kind_or_none():
     starts = systems.cloud(6, 2)
     assert find(lambda h, _: 0.5 * h, starts, None, input_axis=0).inputs is None
     keys = jax.random.split(jax.random.key(0), 6)
-    given = {"key": keys, "turn": jnp.exp(1j * jnp.arange(6.0)), "on": jnp.arange(6) % 2 == 0, "mode": jnp.arange(6)}
+    given = {
+        "key": keys,
+        "turn": jnp.asarray(np.exp(1j * np.arange(6.0))),
+        "on": jnp.arange(6) % 2 == 0,
+        "mode": jnp.arange(6),
+    }
     found = find(lambda h, x: 0.5 * h + jnp.real(x["turn"]), starts, given, input_axis=0)
     np.testing.assert_allclose(found.vectors[:, 0], 2 * np.cos(np.arange(6.0))[found.source], atol=1e-11)
     assert found.inputs.shape == (6, 2 + 2 + 1 + 1)

@@ -7,9 +7,11 @@ from neurodyn.multiscale import MultiscaleDecoder, ObjectiveConfig, TrainingConf
 from neurodyn.recurrent import RecurrentConfig
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
+SMALL_NETWORK = RecurrentConfig(hidden=6, members=2, window=25, batch=8, validate_every=20, steps=40)
 
-def small_decoder(*, epochs: int = 2, seed: int = 0, **training) -> MultiscaleDecoder:
-    """Decoder of four latents that trains in seconds."""
+
+def small_decoder(*, epochs: int = 2, seed: int = 0, recurrent: bool = False, **training) -> MultiscaleDecoder:
+    """Decoder of four latents that trains in seconds; with a recurrent read-out where a test is about that."""
     settings = {"batch": 8, "half_cycle": 5, "validate_every": 1, "patience": 1000, "clip": 1.0} | training
     return MultiscaleDecoder(
         latent=4,
@@ -17,7 +19,7 @@ def small_decoder(*, epochs: int = 2, seed: int = 0, **training) -> MultiscaleDe
         decoder=(8,),
         fusion=(8,),
         memory=(0.02, 0.5),
-        recurrent=RecurrentConfig(hidden=6, members=2, window=25, batch=8, validate_every=20, steps=40),
+        recurrent=SMALL_NETWORK if recurrent else None,
         objective=ObjectiveConfig(horizons=(0, 1), latent_smoothness=1.0),
         training=TrainingConfig(epochs=epochs, seed=seed, **settings),
         progress=False,

@@ -4,6 +4,7 @@ import jax
 import jax.monitoring
 import numpy as np
 import pytest
+from oracles.small_decoder import fit_small
 
 from neurodyn.binning import MultimodalBatch
 from neurodyn.errors import InputError
@@ -77,6 +78,31 @@ def test_online_equals_offline_in_double_precision(fitted):
 
 def test_online_equals_offline_with_one_modality(spikes_only):
     check_online_equals_offline(spikes_only, 1e-10)
+
+
+def test_online_equals_offline_with_a_recurrent_read_out(lorenz_batch, tmp_path):
+    """In double precision, and in single precision through a file, to what the README promises."""
+    networked = fit_small(lorenz_batch[0], recurrent=True)
+    check_online_equals_offline(networked, 1e-10)
+    networked.save(tmp_path / "model")
+    jax.config.update("jax_enable_x64", False)
+    try:
+        check_online_equals_offline(MultiscaleDecoder.load(tmp_path / "model"), 1e-4)
+    finally:
+        jax.config.update("jax_enable_x64", True)
+
+
+def test_a_snapshot_and_a_swap_carry_the_recurrent_state(lorenz_batch, fitted):
+    networked, rng = fit_small(lorenz_batch[0], recurrent=True), np.random.default_rng(0)
+    one, other = networked.realtime(), networked.realtime()
+    bins = [{"spikes": rng.poisson(1.0, 4).astype(float), "field": rng.normal(size=3)} for _ in range(20)]
+    for given in bins[:10]:
+        one.step(given, 0.0)
+    other.restore(one.snapshot())
+    for given in bins[10:]:
+        same(one.step(given, 0.0), other.step(given, 0.0))
+    with pytest.raises(InputError, match="other experts"):
+        one.swap(fitted.fitted_)
 
 
 def test_online_equals_offline_in_single_precision(fitted, tmp_path, float32):
@@ -192,7 +218,7 @@ def test_intervals_widen_in_a_gap_and_recover(spikes_only):
     widths = [spread(live.step({}, 0.0)) for _ in range(40)]
     assert np.all(np.diff(widths) >= -1e-12)
     assert widths[-1] > spread(before) + 1e-6
-    for _ in range(60):
+    for _ in range(600):  # the memory of what was lost fades within 54 bins
         after = live.step({"spikes": np.ones(4)}, 0.0)
     np.testing.assert_allclose(spread(after), spread(before), rtol=1e-3)
 

@@ -141,7 +141,9 @@ def test_when_all_vanish_the_estimate_is_the_prediction_and_gets_less_certain(wh
         expected = live.step({}, estimate.time)
         np.testing.assert_allclose(estimate.target, expected.target, atol=1e-9)
         np.testing.assert_allclose(estimate.upper, expected.upper, atol=1e-9)
-    assert largest_difference(got, estimates, *END) < RECOVERED
+    # Three seconds without anything take longer to forget than a fault of one stream, and the interval that the
+    # difference is measured by is narrower where nothing is lost than one fitted without regard to losses.
+    assert largest_difference(got, estimates, END[0] + 0.5, END[1]) < RECOVERED
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

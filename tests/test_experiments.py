@@ -32,7 +32,7 @@ def stand_ins(tmp_path):
 def smoke(name: str, out: Path, **environment: str) -> subprocess.CompletedProcess:
     kept = {key: value for key, value in os.environ.items() if key != "NEURODYN_DATA"}
     words = [sys.executable, "-m", f"experiments.{name}.run", "--smoke", "--out", str(out)]
-    return subprocess.run(words, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, timeout=240)
+    return subprocess.run(words, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, timeout=700)
 
 
 def test_only_a_full_run_into_its_own_folder_fills_the_readme(tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
-from neurodyn.binning.folds import validation_split
+from neurodyn.binning.folds import held_out_seconds, validation_split
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 VALIDATION = 0.15
 """Share of the training bins that decides when to stop."""
-PIECES = 5
-"""Blocks of time they come from."""
+SHORTEST = 10.0
+"""Seconds of the shortest block of time that they come from."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class CausalGru:
             raise InputError("the batch has no target to fit: name one when binning")
         config = RecurrentConfig(members=1) if self.config is None else self.config
         scaling, inputs = Scaling.fit(batch), InputScaling.fit(batch)
-        seconds = max(10.0, VALIDATION * batch.n_bins * batch.width / PIECES)
+        seconds = held_out_seconds(batch, VALIDATION, SHORTEST)
         inner, held = validation_split(batch, VALIDATION, seconds)
         sequences = sequences_of(batch, inputs, scaling.target_mean, scaling.target_scale)
         bar = Bar(f"fit gru {'+'.join(batch.names)}") if self.progress else None

@@ -110,6 +110,19 @@ def holdout(batch: MultimodalBatch, fraction: float = 0.2, gap: float = 2.0) -> 
     return _usable([_time_fold(batch, owner, block, gap, 0)], "use a longer recording")[0]
 
 
+HELD_OUT_PIECES = 5
+"""Pieces of a continuous recording that are kept out of training."""
+
+
+def held_out_seconds(batch: MultimodalBatch, share: float, least: float) -> float:
+    """Length of a held-out piece: a fifth of the share kept out, and at least so many seconds.
+
+    Behaviour a few seconds apart is alike. Long pieces are therefore a harder and more honest test than short ones, and
+    five of them still sample the session.
+    """
+    return max(least, share * batch.n_bins * batch.width / HELD_OUT_PIECES)
+
+
 def validation_split(batch: MultimodalBatch, share: float, seconds: float) -> tuple[MultimodalBatch, MultimodalBatch]:
     """Keep a share of the bins out of training: whole trials, or pieces spread evenly over long ones.
 

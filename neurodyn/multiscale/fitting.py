@@ -16,7 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.binning.folds import validation_split
+from neurodyn.binning.folds import held_out_seconds, validation_split
 from neurodyn.binning.scaling import Scaling
 from neurodyn.kernels.noise import quick
 from neurodyn.multiscale.config import DecoderConfig, ModelConfig, TrainingConfig
@@ -27,10 +27,6 @@ from neurodyn.training import LoopConfig, Outcome, Placement, Progress, running_
 
 SHARED_SHARE = 0.8
 """Share of the segments that must see every modality in the same bins for the others to be left out."""
-
-
-HELD_OUT_PIECES = 5
-"""Pieces of a continuous recording that are kept out of the gradient."""
 
 
 class Timeline(NamedTuple):
@@ -93,15 +89,6 @@ def segments_of(batch: MultimodalBatch, seconds: float) -> Segments:
         leads.append(np.maximum(lead - offsets, 0))
     per_epoch = max(1, round(batch.n_bins / bins))
     return Segments(np.concatenate(starts), np.concatenate(lengths), np.concatenate(leads), bins, per_epoch)
-
-
-def held_out_seconds(batch: MultimodalBatch, training: TrainingConfig) -> float:
-    """Length of a held-out piece: a fifth of the share kept out, and at least one training segment.
-
-    Behaviour a few seconds apart is alike. Long pieces are therefore a harder and more honest test than short ones, and
-    five of them still sample the session.
-    """
-    return max(training.segment, training.validation * batch.n_bins * batch.width / HELD_OUT_PIECES)
 
 
 def timeline_of(batch: MultimodalBatch, scaling: Scaling) -> Timeline:
@@ -389,7 +376,9 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
     """Split a batch into what is trained on and what is validated on, and start a model."""
     training = config.training
     graph, parameters, constants = split_model(build_model(config, scaling))
-    inner, held = validation_split(batch, training.validation, held_out_seconds(batch, training))
+    inner, held = validation_split(
+        batch, training.validation, held_out_seconds(batch, training.validation, training.segment)
+    )
     segments, shared = most_share_a_mask(inner, segments_of(inner, training.segment))
     steps = segments.draw(training.seed, 0, training.batch).shape[1]
     timeline, whole = timeline_of(batch, scaling), _whole_trials(held)

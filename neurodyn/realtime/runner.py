@@ -493,16 +493,18 @@ class Modality:
         self.encoder = Mlp(numbered(arrays, f"{number}/encoder"))
         self.low, self.high = arrays[f"{number}/bounds"] if self.counts else (0, 0)
         self.filter: Filter | None = None
+        self._all = np.ones(self.channels, bool)
 
     def scale(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Z-scored values in the encoder's input, zero where missing; what is observed, and how many channels are."""
-        observed = np.isfinite(values)
-        count = int(np.count_nonzero(observed))
         scaled = self.encoder.input
         np.subtract(values, self.center, out=scaled)
         np.multiply(scaled, self.shrink, out=scaled)
-        if count < self.channels:
-            scaled[~observed] = 0
+        if math.isfinite(np.dot(scaled, scaled)):
+            return scaled, self._all, self.channels
+        observed = np.isfinite(values)
+        count = int(np.count_nonzero(observed))
+        scaled[~observed] = 0
         # A value that overflows when squared is no measurement.
         return scaled, observed, count if math.isfinite(np.dot(scaled, scaled)) else 0
 
@@ -571,38 +573,42 @@ class Losses:
     """
 
     def __init__(self, clocks: list[int], since: np.ndarray, memory: np.ndarray) -> None:
-        self._clocks = np.asarray(clocks, since.dtype)
+        self._clocks = clocks
         self._since, self._memory = since, memory
         self._rows = memory.reshape(-1, len(TIMES))
         self._decay = np.exp(-1 / np.asarray(TIMES)).astype(memory.dtype)
         self._gain = 1 - self._decay
         self._lost = np.empty((len(self._rows), 1), memory.dtype)
+        self._gained = np.empty_like(self._rows)
         self._follows = self._rows[: len(clocks), WEIGHED]
         self._shares = np.empty(len(clocks) + 1, memory.dtype)
 
     def step(self, seen: list[bool]) -> None:
         """Take in which modalities had a sample in this bin."""
-        since, lost, count = self._since, self._lost, len(self._clocks)
-        since += 1
-        since[seen] = 0
-        np.greater_equal(since, self._clocks, out=lost[:count, 0], casting="unsafe")
-        if len(lost) > count:
-            lost[count] = lost[:count].min()
+        # Python's own numbers here and below: an array of two or three costs more than it saves.
+        since = [0.0 if here else bins + 1 for here, bins in zip(seen, self._since.tolist(), strict=True)]
+        lost = [bins >= clock for bins, clock in zip(since, self._clocks, strict=True)]
+        self._since[:] = since
+        self._lost[:, 0] = [*lost, all(lost)] if len(self._lost) > len(lost) else lost
+        np.multiply(self._lost, self._gain, out=self._gained)
         self._rows *= self._decay
-        self._rows += lost * self._gain
+        self._rows += self._gained
 
     def conditions(self) -> np.ndarray:
         """Share of this bin in "everything observed" and in "this modality lost"."""
-        worst, total = self._follows.max(), self._follows.sum()
-        self._shares[0] = 1 - worst
-        np.multiply(self._follows, worst / total if total > 0 else 0.0, out=self._shares[1:])
+        lost = self._follows.tolist()
+        worst, total = max(lost), sum(lost)
+        share = worst / total if total > 0 else 0.0
+        self._shares[:] = [1 - worst, *(share * one for one in lost)]
         return self._shares
 
 
 class Recurrent:
     """The gated recurrent network that decodes beside the linear read-outs (neurodyn.recurrent), all members at once.
 
-    Sigmoids are ``(1 + tanh(x / 2)) / 2``: the halves stand in the weights of reset and update gate.
+    What the last state feeds back, two thirds of the products, is there before the bin is: :meth:`expect` works it out.
+    Gates stand behind one another, all members of one gate in one piece of memory. Sigmoids are
+    ``(1 + tanh(x / 2)) / 2``: their halves stand in the weights, as the target's scale does in those of the output.
 
     Parameters
     ----------
@@ -614,6 +620,11 @@ class Recurrent:
         Whether each modality is counts.
     state, since
         Where the members' states (member x hidden) and the bins since each modality's last sample live.
+
+    Attributes
+    ----------
+    expected
+        Whether what the state feeds back is worked out. Who changes the state sets it to False.
     """
 
     def __init__(
@@ -621,24 +632,48 @@ class Recurrent:
     ) -> None:
         recurrent, dtype = arrays["recurrent"], arrays["recurrent"].dtype
         members, _, hidden = recurrent.shape
-        halves = np.repeat(np.asarray([0.5, 0.5, 1.0], dtype), hidden)
+        halves = np.asarray([0.5, 0.5, 1.0], dtype)[:, None, None, None]
         self._embed = arrays["embed"].reshape(-1, arrays["embed"].shape[-1])
-        self._input, self._recurrent = halves[:, None] * arrays["input"], halves[:, None] * recurrent
-        self._bias, self._gated_bias = halves * arrays["bias"], arrays["gated_bias"]
-        self._output, self._output_bias = arrays["output"], arrays["output_bias"]
-        self._centre, self._shrink = numbered(arrays, "centre"), numbered(arrays, "inverse_scale")
-        self._counts, self._fading, self._since = counts, arrays["fading"], since
-        self._mean, self._scale = arrays["target_mean"], arrays["target_scale"]
-        self.hidden, self.state = hidden, state.reshape(members, hidden)
-        self._inputs = np.zeros(self._embed.shape[1], dtype)
-        edges = np.cumsum([0, *(len(c) for c in self._centre)])
-        self._values = [self._inputs[a:b] for a, b in pairwise(edges)]
-        self._share = self._inputs[edges[-1] : edges[-1] + len(counts)]
-        self._age = self._inputs[edges[-1] + len(counts) :]
+        self._input, self._recurrent = (halves * _by_gate(arrays[name]) for name in ("input", "recurrent"))
+        # Half of what is fed back to the new state stands here, because the reset gate comes as 1 + tanh.
+        self._recurrent[2] *= 0.5
+        bias = halves * _by_gate(arrays["bias"][..., None])
+        self._back_bias = np.concatenate([bias[:2], 0.5 * arrays["gated_bias"][None, :, :, None]]).astype(dtype)
+        self._bias = bias[2, ..., 0]
+        self._build_inputs(arrays, counts, since)
+        self._build_output(arrays)
+        self.hidden, self.state, self.expected = hidden, state.reshape(members, hidden), False
         self._embedded = np.empty(len(self._embed), dtype)
         self._parts, self._column = self._embedded.reshape(members, -1, 1), self.state[:, :, None]
-        self._drives, self._backs = (np.empty((members, 3 * hidden, 1), dtype) for _ in range(2))
+        self._drives, self._backs = (np.empty((3, members, hidden, 1), dtype) for _ in range(2))
+        self._gates, self._new = self._drives[:2, ..., 0], self._drives[2, ..., 0]
+        self._back_gates, self._back_new = self._backs[:2, ..., 0], self._backs[2, ..., 0]
+
+    def _build_inputs(self, arrays: Mapping[str, np.ndarray], counts: list[bool], since: np.ndarray) -> None:
+        """Where the network's inputs stand, and views of the parts."""
+        self._centre, self._shrink = numbered(arrays, "centre"), numbered(arrays, "inverse_scale")
+        self._counts, self._since = counts, since
+        self._faded = (-1 / np.asarray(arrays["fading"], np.float64)).astype(since.dtype)
+        self._inputs = np.zeros(self._embed.shape[1], self._embed.dtype)
+        edges = np.cumsum([0, *(len(c) for c in self._centre)])
+        self._values = [self._inputs[a:b] for a, b in pairwise(edges)]
+        self._channels = self._inputs[: edges[-1]]
+        self._share = self._inputs[edges[-1] : edges[-1] + len(counts)]
+        self._age = self._inputs[edges[-1] + len(counts) :]
+
+    def _build_output(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Output weights in the target's unit: means, and log variances with their bounds."""
+        scale, output = np.asarray(arrays["target_scale"], np.float64), arrays["output"]
+        dtype, members, dims = output.dtype, len(output), len(scale)
+        factor, shift = np.concatenate([scale, np.ones(dims)]), 2 * np.log(scale)
+        self._output = (factor[:, None] * output).astype(dtype)
+        offset = np.concatenate([np.asarray(arrays["target_mean"], np.float64), shift])
+        self._output_bias = (factor * arrays["output_bias"] + offset).astype(dtype)
+        self._least, self._most = ((bound + shift).astype(dtype) for bound in LOG_VARIANCE)
         self._founds = np.empty((*self._output_bias.shape, 1), dtype)
+        self._found = self._founds[..., 0]
+        self._means, self._logs = self._found[:, :dims], self._found[:, dims:]
+        self._share_of_each = np.full(members, 1 / members, dtype)
 
     def forget(self) -> None:
         """A new bin, in which nothing has been seen yet."""
@@ -648,58 +683,70 @@ class Recurrent:
         """Take in a bin of one modality, in the unit of the recording."""
         inputs = self._values[number]
         if self._counts[number]:
-            np.sqrt(np.maximum(values, 0), out=inputs)
+            np.maximum(values, 0, out=inputs)
+            np.sqrt(inputs, out=inputs)
             inputs -= self._centre[number]
         else:
             np.subtract(values, self._centre[number], out=inputs)
         inputs *= self._shrink[number]
-        np.maximum(inputs, -LIMIT, out=inputs)
-        np.minimum(inputs, LIMIT, out=inputs)
         if count < len(inputs):
             inputs[~observed] = 0
         self._share[number] = count / len(inputs)
 
+    def expect(self, known: np.ndarray | None = None) -> np.ndarray:
+        """What the members' states feed back in the next bin, whatever it brings; or take what is known already."""
+        if known is not None:
+            self._backs[:] = known
+        elif not self.expected:
+            np.matmul(self._recurrent, self._column, out=self._backs)
+            self._backs += self._back_bias
+        self.expected = True
+        return self._backs
+
     def step(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the target, from the inputs as they stand."""
-        hidden, state, drive, back = self.hidden, self.state, self._drives[..., 0], self._backs[..., 0]
-        np.divide(self._since, self._fading, out=self._age)
+        self.expect()
+        channels, gates, new, state = self._channels, self._gates, self._new, self.state
+        np.maximum(channels, -LIMIT, out=channels)
+        np.minimum(channels, LIMIT, out=channels)
+        np.multiply(self._since, self._faded, out=self._age)
+        np.expm1(self._age, out=self._age)
         np.negative(self._age, out=self._age)
-        np.exp(self._age, out=self._age)
-        np.subtract(1, self._age, out=self._age)
         np.dot(self._embed, self._inputs, out=self._embedded)
         np.matmul(self._input, self._parts, out=self._drives)
-        np.matmul(self._recurrent, self._column, out=self._backs)
-        drive += self._bias
-        gates = drive[:, : 2 * hidden]
-        gates += back[:, : 2 * hidden]
+        gates += self._back_gates
         np.tanh(gates, out=gates)
         gates += 1
-        gates *= 0.5
-        new, fed_back = drive[:, 2 * hidden :], back[:, 2 * hidden :]
-        fed_back += self._gated_bias
-        fed_back *= gates[:, :hidden]
-        new += fed_back
+        self._back_new *= gates[0]
+        new += self._bias
+        new += self._back_new
         np.tanh(new, out=new)
         state -= new
-        state *= gates[:, hidden:]
+        state *= gates[1]
+        state *= 0.5
         state += new
+        self.expected = False
         return self.last
 
     @property
     def last(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the target in the last bin, from the states as they stand."""
+        """The members' mean in the last bin; its variance is theirs on average plus that of their means."""
         np.matmul(self._output, self._column, out=self._founds)
-        return self._mixture()
+        self._found += self._output_bias
+        mean = np.dot(self._share_of_each, self._means)
+        self._means -= mean
+        self._means *= self._means
+        np.maximum(self._logs, self._least, out=self._logs)
+        np.minimum(self._logs, self._most, out=self._logs)
+        np.exp(self._logs, out=self._logs)
+        self._means += self._logs
+        return mean, np.dot(self._share_of_each, self._means)
 
-    def _mixture(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean of the members, and their mean variance plus the variance of their means, in target units."""
-        found = self._founds[..., 0] + self._output_bias
-        means, logs = found[:, : len(self._mean)], found[:, len(self._mean) :]
-        variances = np.exp(np.minimum(np.maximum(logs, LOG_VARIANCE[0]), LOG_VARIANCE[1]))
-        mean = means.sum(axis=0) / len(means)
-        means = means - mean
-        variance = (variances + means * means).sum(axis=0) / len(means)
-        return self._mean + self._scale * mean, self._scale * self._scale * variance
+
+def _by_gate(weights: np.ndarray) -> np.ndarray:
+    """(member, 3 hidden, ...) as (3, member, hidden, ...): reset, update, new."""
+    members = len(weights)
+    return np.ascontiguousarray(np.moveaxis(weights.reshape(members, 3, -1, weights.shape[-1]), 1, 0))
 
 
 # The decoder --------------------------------------------------------------------------------------------------
@@ -828,7 +875,7 @@ class Runner:
         arrays, filters, first = self.frozen.arrays, [], 0
         for prefix, mean in zip(["backbone", *(f"{i}/dynamics" for i in range(len(means) - 1))], means, strict=True):
             own = under(arrays, prefix)
-            readout = self._weights[: self._dims, first : first + len(mean)]
+            readout = np.sqrt(self._excess)[:, None] * self._weights[: self._dims, first : first + len(mean)]
             filters.append(Filter(own, GainTable(own, readout, self.dtype, capacity=capacity, same=same), mean))
             first += len(mean) + (first == 0)
         self.filters, self.backbone = filters, filters[0]
@@ -852,23 +899,32 @@ class Runner:
         states' variance exceeds the usual one by.
         """
         arrays, dims = self.frozen.arrays, self._dims
-        self._usual = NORMAL_95**2 * np.asarray(arrays["readout/usual"], np.float64)
+        self._usual = NORMAL_95**2 * self._excess * np.asarray(arrays["readout/usual"], np.float64)
         self._stack = self._losses = self._recurrent = None
         if "readout/stack" not in arrays:
             self._constant = NORMAL_95**2 * np.asarray(arrays["readout/residual"], np.float64)
-            self._excess = np.ones(dims)
             return
-        self._stack = arrays["readout/stack"].reshape(len(arrays["readout/stack"]), -1)
-        self._centre = arrays["readout/centre"]
+        # What the weights leave of one goes to the mean target, which is the last row of the experts.
+        stack = arrays["readout/stack"]
+        rest = 1 - stack.sum(axis=1, keepdims=True, dtype=np.float64)
+        self._stack = np.concatenate([stack, rest], axis=1).astype(self.dtype).reshape(len(stack), -1)
+        self._experts = np.empty((stack.shape[1] + 1, dims), self.dtype)
+        self._experts[-1] = arrays["readout/centre"]
+        self._linear = self._experts.reshape(-1)[: len(self._weights)]
         self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
         slopes = np.asarray(arrays["readout/slopes"], np.float64)
-        # The states' excess comes times 1.96^2 out of the tables of gains.
-        self._excess, self._own_slope, self._slopes = slopes[0], NORMAL_95**2 * slopes[1], NORMAL_95**2 * slopes[2:].T
+        self._own_slope, self._slopes = NORMAL_95**2 * slopes[1], NORMAL_95**2 * slopes[2:].T
         clocks = [row["clock"] for row in self.frozen.settings["modalities"]]
         self._losses = Losses(clocks, self._since, self._memory)
         if "recurrent/recurrent" in arrays:
             own = under(arrays, "recurrent")
             self._recurrent = Recurrent(own, [m.counts for m in self.modalities], self._hidden, self._since)
+
+    @property
+    def _excess(self) -> np.ndarray:
+        """(dims,), variance of the target per variance that the states' uncertainty gives it beyond the usual."""
+        arrays = self.frozen.arrays
+        return np.asarray(arrays["readout/slopes"][0], np.float64) if "readout/stack" in arrays else np.ones(self._dims)
 
     @property
     def dtype(self) -> np.dtype:
@@ -885,7 +941,7 @@ class Runner:
 
     def reset(self) -> None:
         """Forget everything seen: the next bin is the first of a session. The tables of gains are kept."""
-        self.state[:] = 0
+        self._put(0.0)
         self.state[self._ones] = 1
         self._since[:] = NEVER
         for part in self.filters:
@@ -901,10 +957,20 @@ class Runner:
         for part in self.filters:
             part.prepare()
         kept, positions = self.state.copy(), [part.position for part in self.filters]
+        # What comes first here is not needed in the step and may leave the cache again.
+        fed_back = None if self._recurrent is None else self._recurrent.expect().copy()
         self.step(self._rehearsal)
-        self.state[:] = kept
+        self._put(kept)
         for part, position in zip(self.filters, positions, strict=True):
             part.position = position
+        if self._recurrent is not None:
+            self._recurrent.expect(fed_back)
+
+    def _put(self, state: np.ndarray | float) -> None:
+        """Set the state from outside: nothing worked out ahead of it holds any more."""
+        self.state[:] = state
+        if self._recurrent is not None:
+            self._recurrent.expected = False
 
     def step(
         self, observations: Mapping[str, Any], t: float = 0.0, clock: Callable[[], float] | None = None
@@ -989,18 +1055,18 @@ class Runner:
         for spread in spreads[1:]:
             square += spread
         np.maximum(square, 0, out=square)
-        square *= self._excess
         square += self._constant
-        linear = np.dot(self._weights, self._features)
         if self._stack is None or self._losses is None:
-            return linear, np.sqrt(square, out=square)
-        square += self._slopes @ self._memory
-        experts = linear.reshape(-1, self._dims) - self._centre
+            return np.dot(self._weights, self._features), np.sqrt(square, out=square)
+        square += np.dot(self._slopes, self._memory)
+        experts = self._experts
+        np.dot(self._weights, self._features, out=self._linear)
         if own is not None:
             square += self._own_slope * own[1]
-            experts = np.concatenate([experts, (own[0] - self._centre)[None]])
-        weights = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
-        return self._centre + (weights * experts).sum(axis=0), np.sqrt(square, out=square)
+            experts[-2] = own[0]
+        weighed = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
+        weighed *= experts
+        return np.add.reduce(weighed, axis=0), np.sqrt(square, out=square)
 
     def _arrays(self, observations: Mapping[str, Any]) -> list[np.ndarray | None]:
         """The observations in the order of the modality table, checked; None where missing."""
@@ -1038,7 +1104,7 @@ class Runner:
             spreads = [p.table.spread_of(c) for p, (_, c) in zip(self.filters, beliefs, strict=True)]
             target, half = self._target(spreads, self._recurrent_ahead(bins))
         finally:
-            self.state[:] = kept
+            self._put(kept)
         mean, covariance = beliefs[0][0].copy(), beliefs[0][1]
         return LiveEstimate(t, mean, covariance, Rates(self._rates, mean), target, target - half, target + half, ())
 
@@ -1085,7 +1151,7 @@ class Runner:
                 raise ValueError(f"the snapshot is of another decoder: its '{name}' does not fit")
             if not np.all(np.isfinite(snapshot[name])):
                 raise ValueError(f"the snapshot is damaged: its '{name}' is not finite")
-        self.state[:] = snapshot["state"]
+        self._put(snapshot["state"])
         for i, (part, (seen, started)) in enumerate(zip(self.filters, snapshot["flags"].tolist(), strict=True)):
             part.resume(np.array(snapshot[f"covariance_{i}"], np.float64), seen, started)
 

@@ -186,6 +186,31 @@ def test_an_estimate_does_not_change_when_the_decoder_goes_on():
     assert len(late.rates) == 2
 
 
+def test_what_is_worked_out_between_two_bins_changes_no_estimate(lorenz_batch, float32):
+    """Gains and what the recurrent network feeds back are there before the bin: after anything that moves the state."""
+    frozen = freeze(untrained(lorenz_batch[0], **SHAPES["own sizes"]))
+    given = random_bins(frozen, 60)
+    plain, busy, rng = Runner(frozen), Runner(frozen), np.random.default_rng(0)
+    expected = [plain.step(bin_) for bin_ in given]
+    busy.step(given[7])
+    busy.prepare()
+    busy.reset()
+    for bin_, one in zip(given, expected, strict=True):
+        for action in rng.choice(["prepare", "ahead", "restore", "nothing"], rng.integers(0, 4)):
+            if action == "prepare":
+                busy.prepare()
+            elif action == "ahead":
+                busy.ahead(3)
+            elif action == "restore":
+                kept = busy.snapshot()
+                busy.step(given[3])
+                busy.prepare()
+                busy.restore(kept)
+        found = busy.step(bin_)
+        near(found.target, one.target)
+        near(found.upper, one.upper)
+
+
 def test_values_beyond_all_measure_are_missing():
     """They fit into a float, but not their square: no gain could bring the state back."""
     frozen = random_frozen()

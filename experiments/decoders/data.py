@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-import neurodyn as nd
 from neurodyn.binning import MultimodalBatch
 from neurodyn.cli.decode import build_study
 from neurodyn.cli.options import merge, read_config
+from neurodyn.cli.reading import read
 
 OPTIONS = Path(__file__).parents[1] / "recordings"
 FILES = {
@@ -24,26 +24,8 @@ LOST = 0.4
 
 def load(name: str, folder: Path) -> MultimodalBatch:
     """One recording in bins."""
-    if name == "m1_emg_wrist":
-        return _binned_matlab(folder / FILES[name])
     options = merge(read_config(OPTIONS / f"{name}.yaml"), {})
-    return build_study(nd.read_nwb(folder / FILES[name]), options).batch
-
-
-def _binned_matlab(path: Path) -> MultimodalBatch:
-    """The wrist task: rates of 96 channels in hertz, six EMG and the cursor, in bins of 50 ms."""
-    import scipy.io
-
-    data = scipy.io.loadmat(path, struct_as_record=False, squeeze_me=True)["train_data"]
-    width = 0.05
-    counts = np.round(np.asarray(data.spikeratedata, np.float64) * width)
-    return MultimodalBatch.from_arrays(
-        {"spikes": counts[None], "emg": np.asarray(data.emgdatabin, np.float64)[None]},
-        width=width,
-        likelihoods={"spikes": "poisson", "emg": "gaussian"},
-        target=np.asarray(data.cursorposbin, np.float64)[None],
-        target_names=("x", "y"),
-    )
+    return build_study(read(folder / FILES[name], layout=options.layout), options).batch
 
 
 def losses(batch: MultimodalBatch, seed: int) -> dict[str, MultimodalBatch]:

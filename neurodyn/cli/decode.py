@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, time_folds, to_bins
+from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, TargetOptions, time_folds, to_bins
 from neurodyn.cli.options import PARSERS, DecodeOptions, argument, merge, read_config
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read
 from neurodyn.cli.study import GRU, MULTIMODAL, RIDGE, Study, run_study
@@ -25,6 +25,7 @@ _HELP = {
     "target": ("NAMES", "what to decode: position, velocity, speed, log_speed, head_direction or a series' name"),
     "modalities": ("NAMES", "spikes, field, or names of units tables and field potentials (all there is)"),
     "width": ("TIME", "width of a bin, like 0.05 or 50ms (0.05)"),
+    "smoothing": ("TIME", "standard deviation of the Gaussian that smooths the target, 0 for none (0.25)"),
     "bands": ("BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six bands)"),
     "field_width": ("TIME", "width of a sample of the field, a multiple of the bin (one bin)"),
     "interval": ("NAME|START-STOP", "part of the recording: a name from its tables of intervals, or seconds (all)"),
@@ -113,6 +114,7 @@ def build_study(recording: Recording, options: DecodeOptions) -> Study:
         modalities=modalities,
         target=options.target,
         interval=chosen_interval(recording, options),
+        target_options=TargetOptions(smoothing=options.smoothing),
     )
     folds = time_folds(batch, options.folds, gap=options.gap, lead_in=options.lead_in)
     return Study(
@@ -260,6 +262,7 @@ def _settings(options: DecodeOptions, modalities: Sequence[Spikes | Field]) -> d
         bands = ()
     shown = {
         "target": ", ".join(options.target),
+        "smoothing of the target": f"{1e3 * options.smoothing:g} ms" if options.smoothing else "none",
         "bin width": f"{1e3 * options.width:g} ms",
         "field": " ".join(f"{low:g}-{high:g}" for low, high in bands) + " Hz log power" if bands else "raw",
         "field sample": "every bin" if options.field_width is None else f"{1e3 * options.field_width:g} ms",

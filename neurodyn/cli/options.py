@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from neurodyn.binning.targets import TargetOptions
 from neurodyn.cli.reading import WAYS
 from neurodyn.errors import InputError, unknown_name
 
@@ -43,6 +44,8 @@ class DecodeOptions:
         Of everything random.
     jobs
         Fits at a time; None for one per core.
+    smoothing
+        Standard deviation of the Gaussian that smooths the target, seconds; 0 for none.
     where
         Condition that chooses rows of the interval's table, or of the trials; None for all.
     layout, skip, repeated
@@ -62,6 +65,7 @@ class DecodeOptions:
     epochs: int | None = None
     seed: int = 0
     jobs: int | None = None
+    smoothing: float = TargetOptions.smoothing
     where: str | None = None
     layout: str | None = None
     skip: tuple[str, ...] = ()
@@ -170,6 +174,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "epochs": count,
     "seed": seed,
     "jobs": count,
+    "smoothing": seconds,
     "where": text,
     "layout": text,
     "skip": names,
@@ -192,6 +197,8 @@ def argument(parse: Callable[[Any], Any]) -> Callable[[str], Any]:
 def read_config(path: Path) -> dict[str, Any]:
     """Options from a YAML file, parsed; a key without a value counts as not given.
 
+    A layout that lies beside the configuration is found there, from wherever the command is run.
+
     Raises
     ------
     InputError
@@ -207,9 +214,12 @@ def read_config(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(loaded, Mapping):
         raise InputError(f"'{path}' must hold 'option: value' lines, got a {type(loaded).__name__}")
-    return {
+    options = {
         str(key): _parsed(str(key), value, path) for key, value in loaded.items() if value is not None or _known(key)
     }
+    if options.get("layout") is not None and (beside := path.parent / options["layout"]).exists():
+        options["layout"] = str(beside)
+    return options
 
 
 def merge(config: Mapping[str, Any], given: Mapping[str, Any]) -> DecodeOptions:

@@ -59,6 +59,10 @@ def test_decode_of_binned_counts(lab):
     assert field.channels == ("emg_0", "emg_1")
     np.testing.assert_array_equal(study.batch.observations["spikes"], COUNTS[1:])
     assert study.settings["field"] == "raw"
+    assert study.settings["smoothing of the target"] == "250 ms"
+    cursor = scipy.io.loadmat(lab, squeeze_me=True)["data"]["cursorpos"].item()
+    unsmoothed = study_of(lab, layout=str(lab.with_suffix(".yaml")), smoothing=0.0)
+    np.testing.assert_allclose(unsmoothed.batch.target, cursor[1:], rtol=1e-6)
     assert study_of(lab, layout=str(lab.with_suffix(".yaml")), width=0.1).batch.observations["spikes"].shape == (
         1199,
         5,
@@ -74,6 +78,8 @@ def test_options_of_reading_stand_in_a_configuration(tmp_path):
         "mean",
         "is_good",
     )
+    (tmp_path / "lab.yaml").write_text("behaviour: []\n")  # beside the configuration it is found from anywhere
+    assert merge(read_config(tmp_path / "c.yaml"), {}).layout == str(tmp_path / "lab.yaml")
     (tmp_path / "c.yaml").write_text("repeated: maybe\n")
     with pytest.raises(InputError, match="expected one of mean, first, drop"):
         read_config(tmp_path / "c.yaml")

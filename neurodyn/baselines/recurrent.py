@@ -134,9 +134,8 @@ class CausalGru:
         batch = batch.aligned_to(fitted.modalities)
         if not np.isclose(batch.width, fitted.width):
             raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
-        stacked = batch.stacked()
-        values, observed = (tuple(d[n] for n in batch.names) for d in (stacked.observations, stacked.observed))
-        found = predict(fitted.network, values, observed)
+        stacked = batch.stacked(observations=False)
+        found = predict(fitted.network, batch)
         scale = np.asarray(fitted.scaling.target_scale, np.float64)
         target = fitted.scaling.target_mean + scale * found.mean
         return labelled_target(batch, stacked, target, scale * np.sqrt(found.variance), fitted.dims)
@@ -151,7 +150,7 @@ class CausalGru:
         """
         batch = batch.aligned_to(self._require().modalities, self._require().dims)
         predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
-        stacked = batch.stacked()
+        stacked = batch.stacked(observations=False)
         scored = stacked.scored()
         return score(stacked.target[scored], predicted[scored], self._require().dims)
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodyn.baselines.features import ExponentialFilters, History
-from neurodyn.baselines.stream import Features, without_observations
 from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
+from neurodyn.targets.histories import ExponentialFilters, History
 from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge_stream
+from neurodyn.targets.streams import Features, scored_blocks
 from neurodyn.threads import one_ahead
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class CausalRidge:
         target = fitted.smoothed if smoothed else fitted.filtered
         if target is None:
             raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
-        stacked = without_observations(batch)
+        stacked = batch.stacked(observations=False)
         decoded = np.zeros((*stacked.valid.shape, len(target.intercept)))
         for piece, features in one_ahead(
             Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed)
@@ -151,7 +151,7 @@ class CausalRidge:
         """
         batch = batch.aligned_to(self._require().modalities, self._require().dims)
         predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
-        stacked = without_observations(batch)
+        stacked = batch.stacked(observations=False)
         scored = stacked.scored()
         return score(stacked.target[scored], predicted[scored], batch.target_names)
 
@@ -167,7 +167,7 @@ class CausalRidge:
 
     def _fit(self, batch: MultimodalBatch, scaling: Scaling, *, future: bool) -> LinearTarget:
         features = Features(batch, self.features, scaling, future=future)
-        return fit_ridge_stream(features.rows(self.blocks), penalties=self.penalties)
+        return fit_ridge_stream(features.rows(scored_blocks(batch, self.blocks)), penalties=self.penalties)
 
     def _prepared(self, batch: MultimodalBatch) -> MultimodalBatch:
         counts = {m.name for m in batch.modalities if m.likelihood == "poisson" and self.root_counts}
@@ -178,7 +178,3 @@ class CausalRidge:
         if self._fitted is None:
             raise InputError("this CausalRidge is not fitted: call fit(batch) first")
         return self._fitted
-
-
-def _names(batch: MultimodalBatch) -> tuple[str, ...]:
-    return tuple(modality.name for modality in batch.modalities)

@@ -386,15 +386,21 @@ class MultimodalBatch:
         lead = np.clip(self.lead[owner] - offset, 0, lengths)
         return self.with_runs(self.starts[owner] + offset, lengths, lead)
 
-    def stacked(self) -> Stacked:
-        """Trials side by side, padded at their end to the longest: (trial, time, ...)."""
+    def stacked(self, *, observations: bool = True) -> Stacked:
+        """Trials side by side, padded at their end to the longest: (trial, time, ...).
+
+        Parameters
+        ----------
+        observations
+            False leaves the observations out, which would be copied.
+        """
         step = np.arange(int(self.lengths.max()))
         valid = step < self.lengths[:, None]
         index = np.where(valid, self.starts[:, None] + step, 0)
-        mask = valid[..., None]
+        mask, names = valid[..., None], self.names if observations else ()
         return Stacked(
-            observations={name: np.where(mask, a[index], np.float32(0)) for name, a in self.observations.items()},
-            observed={name: mask & array[index] for name, array in self.observed.items()},
+            observations={n: np.where(mask, self.observations[n][index], np.float32(0)) for n in names},
+            observed={n: mask & self.observed[n][index] for n in names},
             target=np.where(mask, self.target[index], np.float32(0)),
             target_observed=valid & self.target_observed[index],
             valid=valid,
@@ -404,7 +410,7 @@ class MultimodalBatch:
 
     def scored(self) -> Bool[np.ndarray, "trials time"]:
         """Bins where a prediction counts, (trial, time): valid, after the lead, target observed."""
-        return self.stacked().scored()
+        return self.stacked(observations=False).scored()
 
     def in_trials(self) -> Bool[np.ndarray, " bins"]:
         """Bins of the timeline that belong to a trial after its lead: what may be fitted on."""

@@ -1,5 +1,6 @@
 """Z-scores with statistics of the training trials only; missing entries count nowhere."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,9 +56,9 @@ class Scaling:
         kept = slice(None) if inside.all() else inside  # a mask copies
         mean, scale = {}, {}
         for name in batch.names:
-            mean[name], scale[name] = _moments(batch.observations[name][kept], batch.observed[name][kept])
+            mean[name], scale[name] = moments(batch.observations[name][kept], batch.observed[name][kept])
         seen = np.broadcast_to(batch.target_observed[:, None], batch.target.shape)
-        target_mean, target_scale = _moments(batch.target[inside], seen[inside])
+        target_mean, target_scale = moments(batch.target[inside], seen[inside])
         counts = tuple(m.name for m in batch.modalities if m.likelihood == "poisson")
         return cls(mean, scale, target_mean, target_scale, counts)
 
@@ -106,16 +107,29 @@ class Scaling:
         return replace(batch, observations=observations, target=values)
 
 
-def _moments(
-    values: Float32[np.ndarray, "bins channels"], observed: Bool[np.ndarray, "bins channels"]
+def moments(
+    values: Float[np.ndarray, "bins channels"],
+    observed: Bool[np.ndarray, "bins channels"],
+    of: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[Float32[np.ndarray, " channels"], Float32[np.ndarray, " channels"]]:
-    """Mean and standard deviation of the observed entries per channel, summed in double precision."""
+    """Mean and standard deviation of the observed entries per channel, summed in double precision.
+
+    A channel that never changes gets a deviation of 1.
+
+    Parameters
+    ----------
+    values, observed
+        Entries, and which of them count.
+    of
+        Function of the entries whose moments are wanted instead.
+    """
     count = np.maximum(observed.sum(axis=0), 1)
     mean, scale = np.zeros((2, values.shape[1]))
     # A few channels at a time: the copies in double precision would be several times the data.
     edges = np.linspace(0, values.shape[1], 1 + max(1, -(-values.shape[1] // _CHANNELS))).astype(int)
     for cut in map(slice, edges[:-1], edges[1:]):
         part, seen = values[:, cut], observed[:, cut]
+        part = part if of is None else of(part)
         mean[cut] = np.where(seen, part, 0.0).sum(axis=0, dtype=np.float64) / count[cut]
         centred = np.where(seen, part - mean[cut], 0.0)
         scale[cut] = np.sqrt((centred**2).sum(axis=0) / count[cut])

@@ -357,7 +357,8 @@ class MultiscaleDecoder:
         if config is None or batch.n_dims == 0:
             return None, "finished"
         scaling = InputScaling.fit(batch)
-        sequences = sequences_of(batch, scaling, run.scaling.target_mean, run.scaling.target_scale)
+        on_device = {"values": run.timeline.values, "observed": run.timeline.observed}
+        sequences = sequences_of(batch, scaling, run.scaling.target_mean, run.scaling.target_scale, **on_device)
         inner, held = (sequences.runs_of(part) for part in (run.trained_on, run.held_out))
         path = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.recurrent")
         progress = Bar(f"fit recurrent {'+'.join(batch.names)}") if self.progress else None

@@ -6,18 +6,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.binning.batch import Modality, MultimodalBatch, Stacked
+from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
-from neurodyn.multiscale.inference import Estimates, Network, estimate, estimate_both
+from neurodyn.multiscale.inference import Estimates, Network, Reading, estimate, estimate_both, seen_bins
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent import Predicted, predict
 from neurodyn.targets import LinearTarget, VarianceModel, conditions, loss_memory
 from neurodyn.training import History
-
-PREDICTED = 2**23
-"""Numbers of features that the target is read out from at once."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Evidence:
     Parameters
     ----------
     estimates
-        States and traces; the first ``n_states`` features are the states.
+        States, and what the read-out finds in the traces.
     recurrent
         Prediction of the recurrent network in target units, or None.
     memory
@@ -76,24 +73,31 @@ class Readout:
         variance = VarianceModel(np.diag(linear.residual_covariance).copy(), np.ones((1, dims)))
         return cls((linear,), np.ones((1, 1, dims)), np.zeros(dims), usual_variance, variance)
 
-    def weights(self, states: int) -> Float[np.ndarray, "states dims"]:
-        """Weights on the states of the expert that reads them, whose variance ``diag(W' P W)`` is followed."""
-        return self.experts[0].weights[:states]
+    def reading(self, states: int) -> Reading:
+        """What the experts want to know: weights on the states of the one that reads them, and weights on the traces.
+
+        Parameters
+        ----------
+        states
+            How many states the model has.
+        """
+        first, *others = self.experts
+        traces = others[0].weights if others else first.weights[states:]
+        return Reading(first.weights[:states], traces if len(traces) else None)
 
     def predictions(self, evidence: Evidence) -> Float[np.ndarray, "trial time expert dim"]:
-        """What each expert decodes, minus the centre; a stretch of bins at a time, since features are wide."""
-        estimates, parts = evidence.estimates, []
-        trials, bins = evidence.memory.shape[:2]
-        length = max(1, PREDICTED // (trials * (estimates.traces.shape[-1] + 1)))
-        for first in range(0, bins, length):
-            stretch = estimates.bins(first, first + length)
-            features = (stretch.features,) if len(self.experts) == 1 else (stretch.states, stretch.traces)
-            linear = [expert.predict(part) for expert, part in zip(self.experts, features, strict=True)]
-            parts.append(np.stack(linear, axis=2) - self.centre)
-        found = np.concatenate(parts, axis=1)
-        if evidence.recurrent is None:
-            return found
-        return np.concatenate([found, (evidence.recurrent.mean - self.centre)[:, :, None]], axis=2)
+        """What each expert decodes, minus the centre."""
+        states, traced = evidence.estimates.states, evidence.estimates.traced
+        first, *others = self.experts
+        found = [states @ first.weights[: states.shape[-1]] + (first.intercept - self.centre)]
+        if others:
+            assert traced is not None
+            found.append(traced + (others[0].intercept - self.centre))
+        elif traced is not None:
+            found[0] += traced
+        if evidence.recurrent is not None:
+            found.append(evidence.recurrent.mean - self.centre)
+        return np.stack(found, axis=2)
 
     def predict(self, evidence: Evidence) -> Float[np.ndarray, "trial time dim"]:
         """Target in every bin: the experts with the weights of what has been lost lately."""
@@ -180,15 +184,15 @@ class Fitted:
         """Every state in every bin of every trial (see :mod:`neurodyn.multiscale.inference`)."""
         batch = self.aligned(batch)
         states = sum(self.config.model.states)
-        filtered, smoothed = (None if r is None else r.weights(states) for r in (self.filtered, self.smoothed))
+        filtered, smoothed = (None if r is None else r.reading(states) for r in (self.filtered, self.smoothed))
         if smooth:
-            return estimate_both(self.network, batch, filtered, smoothed)[1]
+            return estimate_both(self.network, batch, None, smoothed)[1]
         return estimate(self.network, batch, filtered)
 
     def evidence(self, batch: MultimodalBatch, *, smooth: bool) -> Evidence:
         """What the target of every bin of a batch is read out from."""
         batch = self.aligned(batch)
-        return evidence_of(self.estimate(batch, smooth=smooth), self.recurrent, self.scaling, batch, batch.stacked())
+        return evidence_of(self.estimate(batch, smooth=smooth), self.recurrent, self.scaling, batch)
 
 
 def evidence_of(
@@ -196,18 +200,15 @@ def evidence_of(
     recurrent: RecurrentNetwork | None,
     scaling: Scaling,
     batch: MultimodalBatch,
-    stacked: Stacked,
 ) -> Evidence:
     """States, the recurrent network's prediction in target units, and what was lost, side by side."""
-    observed = tuple(stacked.observed[name] for name in batch.names)
-    seen = [np.asarray(mask.any(axis=-1)) for mask in observed]
-    memory = loss_memory(seen, [m.clock for m in batch.modalities])
+    memory = loss_memory(list(seen_bins(batch).values()), [m.clock for m in batch.modalities])
     predicted = None
     if recurrent is not None:
-        found = predict(recurrent, tuple(stacked.observations[name] for name in batch.names), observed)
+        found = predict(recurrent, batch)
         scale = np.asarray(scaling.target_scale, np.float64)
         predicted = Predicted(scaling.target_mean + scale * found.mean, scale**2 * found.variance)
-    return Evidence(estimates, predicted, memory, len(observed))
+    return Evidence(estimates, predicted, memory, len(batch.modalities))
 
 
 def _shortened(names: tuple[str, ...]) -> str:

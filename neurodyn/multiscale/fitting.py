@@ -25,6 +25,9 @@ from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
 from neurodyn.training import LoopConfig, Outcome, Placement, Progress, running_average, train, triangular
 
+AT_ONCE = 2**23
+"""Numbers of observations that are worked on at once."""
+
 SHARED_SHARE = 0.8
 """Share of the segments that must see every modality in the same bins for the others to be left out."""
 
@@ -194,15 +197,16 @@ def likelihood_scales(batch: MultimodalBatch, scaling: Scaling) -> dict[str, flo
 
 def _baseline_log_likelihood(batch: MultimodalBatch, scaling: Scaling, name: str, kind: str) -> float:
     """Mean log-likelihood of a modality when every channel is predicted by its mean."""
-    inside = batch.in_trials()
-    values, observed = batch.observations[name][inside], batch.observed[name][inside]
-    noise = likelihood(kind)
-    if noise.scaled:
-        values, output = scaling.apply_observation(name, values), np.zeros(values.shape[1], np.float32)
-    else:
-        output = np.log(np.maximum(scaling.mean[name], 1e-4))
-    log_prob = noise.distribution(jnp.asarray(output)).log_prob(jnp.asarray(values))
-    return float(np.mean(np.asarray(log_prob)[observed]))
+    inside, noise = np.flatnonzero(batch.in_trials()), likelihood(kind)
+    channels, total, count = len(scaling.mean[name]), 0.0, 0
+    output = np.zeros(channels, np.float32) if noise.scaled else np.log(np.maximum(scaling.mean[name], 1e-4))
+    for bins in np.array_split(inside, max(1, len(inside) * channels // AT_ONCE)):
+        values, observed = batch.observations[name][bins], batch.observed[name][bins]
+        values = scaling.apply_observation(name, values) if noise.scaled else values
+        log_prob = np.asarray(noise.distribution(jnp.asarray(output)).log_prob(jnp.asarray(values)))
+        total += float(np.sum(log_prob, where=observed, dtype=np.float64))
+        count += int(np.count_nonzero(observed))
+    return total / count
 
 
 def build_model(config: DecoderConfig, scaling: Scaling) -> MultiscaleModel:

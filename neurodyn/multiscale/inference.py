@@ -1,6 +1,6 @@
 """From a batch to latents with a trained model: pieces of bounded size, compiled once per shape, host arrays out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,12 +13,16 @@ from jaxtyping import Array, Bool, Float
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.kernels.kalman import Belief
 from neurodyn.multiscale.model import Future, MultiscaleModel, Observations, State
+from neurodyn.multiscale.traces import TraceState
+from neurodyn.targets.streams import Piece as Cut
+from neurodyn.targets.streams import cut_out
 
 PADDING = 512
 """Bins of long trials are padded to a multiple of this, so that trials of similar length share one compilation."""
 
 LARGEST = 2**23
-"""Most numbers that the covariances of one state may take at once (32 MiB): longer trials are estimated in pieces."""
+"""Most numbers that the covariances of one state, or the traces, may take at once (32 MiB): longer trials are
+estimated in pieces."""
 
 SHORTEST = 64
 """Bins of a piece where many trials with a mask each would ask for fewer."""
@@ -39,17 +43,33 @@ class Network(NamedTuple):
         return nnx.merge(self.graph, self.parameters, self.constants)
 
 
+class Reading(NamedTuple):
+    """What is read out of states and traces: of neither all is kept.
+
+    Parameters
+    ----------
+    states
+        Weights (state x dim) of the read-out whose variance is followed.
+    traces
+        Weights (trace x dim) of what is read out of the traces; None where there are none.
+    """
+
+    states: np.ndarray
+    traces: np.ndarray | None = None
+
+
 class Estimates(NamedTuple):
-    """Every state of the model in every bin of a batch, the backbone's first, and the traces of the observations.
+    """Every state of the model in every bin of a batch, the backbone's first, and what a reading finds.
 
     Means are trial x time x state, as long as the longest trial. Of the covariances, which would not fit into memory
     for a long recording, two summaries are kept: ``spread``, the variance ``diag(W' P W)`` of a read-out with weights W
     in every bin (without a trial axis where all trials have one mask), and ``usual``, the mean over the scored bins.
+    Of the traces of the observations, wider still, what is read out of them: ``traced`` (trial x time x dim).
     """
 
     means: tuple[np.ndarray, ...]
-    traces: np.ndarray
     spread: np.ndarray | None
+    traced: np.ndarray | None
     usual: tuple[np.ndarray, ...]
 
     @property
@@ -62,16 +82,6 @@ class Estimates(NamedTuple):
         """All means side by side, in double precision."""
         return np.concatenate(self.means, axis=-1, dtype=np.float64)
 
-    @property
-    def features(self) -> Float[np.ndarray, "trial time feature"]:
-        """States, then traces: what the target is read out from."""
-        return np.concatenate([*self.means, self.traces], axis=-1, dtype=np.float64)
-
-    def bins(self, first: int, past: int) -> "Estimates":
-        """The means and traces of a stretch of bins."""
-        cut = slice(first, past)
-        return self._replace(means=tuple(m[:, cut] for m in self.means), traces=self.traces[:, cut], spread=None)
-
 
 class Piece(NamedTuple):
     """Some bins of every trial, the same ones, and which of them are scored."""
@@ -81,16 +91,16 @@ class Piece(NamedTuple):
 
 
 class _Summary(NamedTuple):
-    """What is kept of a piece: means, traces, variances of a read-out, covariances summed over the scored bins."""
+    """What is kept of a piece: means, what a reading finds, covariances summed over the scored bins."""
 
     means: tuple[Array, ...]
-    traces: Array
     spread: Array | None
+    traced: Array | None
     total: tuple[Array, ...]
 
 
 def estimate(
-    network: Network, batch: MultimodalBatch, weights: np.ndarray | None = None, *, largest: int = LARGEST
+    network: Network, batch: MultimodalBatch, reading: Reading | None = None, *, largest: int = LARGEST
 ) -> Estimates:
     """Causal estimates of every trial; beyond a shorter trial's end stand predictions.
 
@@ -98,13 +108,13 @@ def estimate(
 
     Arguments
     ---------
-    weights: read-out (feature x dim) whose variance is wanted.
-    largest: most numbers that the covariances of one state may take at once.
+    reading: what is to be read out.
+    largest: most numbers that the covariances of one state, or the traces, may take at once.
     """
-    found, state = [], None
-    for piece in _pieces(network, batch, largest):
+    found, state, reading = [], None, _numbers(reading)
+    for piece in _Pieces(network, batch, largest, (reading,)):
         state = state or _start(*network[1:], piece.observations, network.graph)
-        state, summary = _filter(*network[1:], state, piece, _numbers(weights), network.graph)
+        state, summary = _filter(*network[1:], state, piece, reading, network.graph)
         found.append(_on_host(summary))
     return _joined(found, batch)
 
@@ -112,25 +122,29 @@ def estimate(
 def estimate_both(
     network: Network,
     batch: MultimodalBatch,
-    filtered: np.ndarray | None = None,
-    smoothed: np.ndarray | None = None,
+    filtered: Reading | None = None,
+    smoothed: Reading | None = None,
     *,
     largest: int = LARGEST,
+    share: bool = True,
 ) -> tuple[Estimates, Estimates]:
     """Causal and smoothed estimates of every trial, in bounded memory: forwards through the pieces, then backwards.
 
     Arguments
     ---------
-    filtered, smoothed: read-outs (feature x dim) whose variances are wanted.
-    largest: most numbers that the covariances of one state may take at once.
+    filtered, smoothed: what is to be read out of each.
+    largest: most numbers that the covariances of one state, or the traces, may take at once.
+    share: False has covariances of every trial, also where all have one mask: batches that differ in this alone then
+        share a compiled program.
     """
-    pieces = _pieces(network, batch, largest)
+    readings = _numbers(filtered), _numbers(smoothed)
+    pieces = _Pieces(network, batch, largest, readings, share=share)
     starts = [_start(*network[1:], pieces[0].observations, network.graph)]
-    for piece in pieces[:-1]:
-        starts.append(_filter(*network[1:], starts[-1], piece, None, network.graph)[0])
-    weights, future, found = (_numbers(filtered), _numbers(smoothed)), None, []
-    for piece, start in zip(reversed(pieces), reversed(starts), strict=True):
-        future, summaries = _smooth(*network[1:], start, future, piece, weights, network.graph)
+    for number in range(len(pieces) - 1):
+        starts.append(_filter(*network[1:], starts[-1], pieces[number], readings[0], network.graph)[0])
+    future, found = None, []
+    for number, start in reversed(list(enumerate(starts))):
+        future, summaries = _smooth(*network[1:], start, future, pieces[number], readings, network.graph)
         found.append(_on_host(summaries))
     forwards, backwards = zip(*reversed(found), strict=True)
     return _joined(forwards, batch), _joined(backwards, batch)
@@ -170,14 +184,17 @@ def _start(parameters: Any, constants: Any, observations: Observations, graph: A
 
 @partial(jax.jit, static_argnames="graph")
 def _filter(
-    parameters: Any, constants: Any, state: State, piece: Piece, weights: Array | None, graph: Any
+    parameters: Any, constants: Any, state: State, piece: Piece, reading: Reading | None, graph: Any
 ) -> tuple[State, _Summary]:
     model = nnx.merge(graph, parameters, constants)
     filtered = model.filter(piece.observations, state)
-    onward, traces = model.traces(piece.observations, state.traces)
+    onward, traced = state.traces, None
+    if reading is not None and reading.traces is not None:
+        onward, traces = model.traces(piece.observations, onward)
+        traced = _read(traces, reading.traces)
     backbone, *own = (d.after(f) for d, f in zip(model.dynamics, filtered, strict=True))
     beliefs = [Belief(f.mean, f.covariances.filtered) for f in filtered]
-    return State(tuple(own), backbone, onward), _summary(beliefs, traces, piece, weights)
+    return State(tuple(own), backbone, onward), _summary(beliefs, traced, piece, reading)
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -187,7 +204,7 @@ def _smooth(
     state: State,
     future: Future | None,
     piece: Piece,
-    weights: tuple[Array | None, Array | None],
+    readings: tuple[Reading | None, Reading | None],
     graph: Any,
 ) -> tuple[Future, tuple[_Summary, _Summary]]:
     """Filter a piece from its start, then smooth it with what is known of its future."""
@@ -195,29 +212,51 @@ def _smooth(
     filtered = model.filter(piece.observations, state)
     laters = [None] * len(filtered) if future is None else future.states
     smoothed = [d.smooth(f, later) for d, f, later in zip(model.dynamics, filtered, laters, strict=True)]
-    _, past = model.traces(piece.observations, state.traces)
-    nothing = jax.tree.map(jnp.zeros_like, state.traces)
-    coming, ahead = model.traces(piece.observations, nothing if future is None else future.traces, reverse=True)
+    coming, traced = _both_ways(model, state, future, piece, readings)
     forwards, backwards = [], []
     for dynamics, one, other in zip(model.dynamics, filtered, smoothed, strict=True):
         forwards.append(Belief(one.mean, one.covariances.filtered))
         backwards.append(Belief(other.mean, dynamics.smoothed_covariances(one, other)))
-    both = jnp.concatenate([past, ahead], axis=-1)
     return Future(tuple(s.onward for s in smoothed), coming), (
-        _summary(forwards, past, piece, weights[0]),
-        _summary(backwards, both, piece, weights[1]),
+        _summary(forwards, traced[0], piece, readings[0]),
+        _summary(backwards, traced[1], piece, readings[1]),
     )
 
 
-def _summary(beliefs: Sequence[Belief], traces: Array, piece: Piece, weights: Array | None) -> _Summary:
+def _both_ways(
+    model: MultiscaleModel,
+    state: State,
+    future: Future | None,
+    piece: Piece,
+    readings: tuple[Reading | None, Reading | None],
+) -> tuple[tuple[TraceState, ...], tuple[Array | None, Array | None]]:
+    """What is read out of the traces of the past, and of past and future; and how those of the future go on."""
+    coming = jax.tree.map(jnp.zeros_like, state.traces) if future is None else future.traces
+    weights = [None if reading is None else reading.traces for reading in readings]
+    if weights[0] is None and weights[1] is None:
+        return coming, (None, None)
+    _, past = model.traces(piece.observations, state.traces)
+    traced = [None if w is None else _read(past, w[: past.shape[-1]]) for w in weights]
+    if weights[1] is not None:
+        coming, ahead = model.traces(piece.observations, coming, reverse=True)
+        traced[1] = traced[1] + _read(ahead, weights[1][past.shape[-1] :])
+    return coming, (traced[0], traced[1])
+
+
+def _read(traces: Array, weights: np.ndarray | Array) -> Float[Array, "trial time dim"]:
+    return jnp.matmul(traces, jnp.asarray(weights, traces.dtype), precision=jax.lax.Precision.HIGHEST)
+
+
+def _summary(beliefs: Sequence[Belief], traced: Array | None, piece: Piece, reading: Reading | None) -> _Summary:
     covariances = [belief.covariance for belief in beliefs]
-    scored = piece.scored.astype(traces.dtype)
+    scored = piece.scored.astype(covariances[0].dtype)
     total = tuple(
         jnp.einsum("bt,btij->ij", scored, c) if c.ndim == 4 else jnp.einsum("t,tij->ij", scored.sum(0), c)
         for c in covariances
     )
     means = tuple(belief.mean for belief in beliefs)
-    return _Summary(means, traces, None if weights is None else readout_variance(covariances, weights), total)
+    spread = None if reading is None else readout_variance(covariances, reading.states)
+    return _Summary(means, spread, traced, total)
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -250,32 +289,72 @@ def readout_variance(
 # Between the host and the compiled functions ------------------------------------------------------------------
 
 
-def _pieces(network: Network, batch: MultimodalBatch, largest: int) -> list[Piece]:
-    """The trials side by side, cut into pieces of equal length; masks are shared where all trials have the same."""
-    stacked = batch.stacked()
-    seen = {name: _shared(np.any(observed, axis=-1)) for name, observed in stacked.observed.items()}
-    valid, scored = _shared(stacked.valid), stacked.scored()
-    bins = stacked.valid.shape[1]
-    masks = max(mask.size for mask in (valid, *seen.values())) // bins
-    length = _length(largest // (masks * max(d.latent for d in network.model().dynamics) ** 2))
-    if bins <= length:
-        length = bins if bins <= PADDING else bins + (-bins) % PADDING
+class _Pieces:
+    """The trials side by side, cut into pieces of equal length; masks are shared where all trials have the same.
 
-    def cut(array: np.ndarray, first: int, axis: int) -> np.ndarray:
-        part = array[(slice(None),) * axis + (slice(first, first + length),)]
-        return np.pad(part, [(0, (length - part.shape[axis]) * (a == axis)) for a in range(part.ndim)])
+    Each piece is made when it is asked for: all of them would be the recording once more.
+    """
 
-    def piece(first: int) -> Piece:
-        dtype = jnp.result_type(float)
+    def __init__(
+        self,
+        network: Network,
+        batch: MultimodalBatch,
+        largest: int,
+        readings: Sequence[Reading | None] = (),
+        *,
+        share: bool = True,
+    ) -> None:
+        laid = batch.stacked(observations=False)
+        self._batch, self._bins = batch, laid.valid.shape[1]
+        shared = _shared if share else np.asarray
+        self._valid, self._scored = shared(laid.valid), laid.scored()
+        self._seen = {name: shared(mask) for name, mask in seen_bins(batch).items()}
+        masks = max(mask.size for mask in (self._valid, *self._seen.values())) // self._bins
+        model = network.model()
+        length = _length(largest // (masks * max(d.latent for d in model.dynamics) ** 2))
+        if any(reading is not None and reading.traces is not None for reading in readings):
+            channels = sum(m.n_channels for m in batch.modalities)
+            length = min(length, _length(largest // (batch.n_trials * channels * len(model.trace_bins))))
+        if self._bins <= length:
+            length = self._bins if self._bins <= PADDING else self._bins + (-self._bins) % PADDING
+        self._length = length
+
+    def __len__(self) -> int:
+        return -(-self._bins // self._length)
+
+    def __iter__(self) -> Iterator[Piece]:
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Piece:
+        first = number * self._length
+        cut = Cut(slice(0, self._batch.n_trials), first, min(first + self._length, self._bins))
+        dtype, batch = jnp.result_type(float), self._batch
+
+        def part(array: np.ndarray) -> np.ndarray:
+            return self._padded(cut_out(batch, array, cut), 1)
+
+        def mask(array: np.ndarray) -> Array:
+            return jnp.asarray(self._padded(array[..., cut.first : cut.last], array.ndim - 1))
+
         observations = Observations(
-            values={n: jnp.asarray(cut(v, first, 1), dtype) for n, v in stacked.observations.items()},
-            observed={n: jnp.asarray(cut(o, first, 1)) for n, o in stacked.observed.items()},
-            seen={n: jnp.asarray(cut(s, first, s.ndim - 1)) for n, s in seen.items()},
-            valid=jnp.asarray(cut(valid, first, valid.ndim - 1)),
+            values={n: jnp.asarray(part(batch.observations[n]), dtype) for n in batch.names},
+            observed={n: jnp.asarray(part(batch.observed[n])) for n in batch.names},
+            seen={n: mask(s) for n, s in self._seen.items()},
+            valid=mask(self._valid),
         )
-        return Piece(observations, jnp.asarray(cut(scored, first, 1)))
+        return Piece(observations, mask(self._scored))
 
-    return [piece(first) for first in range(0, bins, length)]
+    def _padded(self, array: np.ndarray, axis: int) -> np.ndarray:
+        missing = self._length - array.shape[axis]
+        return np.pad(array, [(0, missing * (a == axis)) for a in range(array.ndim)]) if missing else array
+
+
+def seen_bins(batch: MultimodalBatch) -> dict[str, Bool[np.ndarray, "trial time"]]:
+    """Bins of each trial in which a modality has a sample, False beyond its end."""
+    step = np.arange(int(batch.lengths.max()))
+    inside = step < batch.lengths[:, None]
+    index = np.where(inside, batch.starts[:, None] + step, 0)
+    return {name: inside & batch.observed[name].any(axis=1)[index] for name in batch.names}
 
 
 def _length(bins: int) -> int:
@@ -288,8 +367,8 @@ def _shared(mask: np.ndarray) -> np.ndarray:
     return mask[0] if (mask == mask[:1]).all() else mask
 
 
-def _numbers(weights: np.ndarray | None) -> np.ndarray | None:
-    return None if weights is None else np.asarray(weights, np.dtype(jnp.result_type(float)))
+def _numbers(reading: Reading | None) -> Reading | None:
+    return jax.tree.map(lambda weights: np.asarray(weights, np.dtype(jnp.result_type(float))), reading)
 
 
 def _on_host(tree: Any) -> Any:
@@ -299,12 +378,12 @@ def _on_host(tree: Any) -> Any:
 def _joined(parts: Sequence[_Summary], batch: MultimodalBatch) -> Estimates:
     bins, scored = int(batch.lengths.max()), max(1, int(batch.scored().sum()))
 
-    def whole(pieces: Sequence[Any]) -> np.ndarray:
-        return np.concatenate(pieces, axis=-2)[..., :bins, :]
+    def whole(pieces: Sequence[Any]) -> np.ndarray | None:
+        return None if pieces[0] is None else np.concatenate(pieces, axis=-2)[..., :bins, :]
 
     return Estimates(
         tuple(whole(means) for means in zip(*(p.means for p in parts), strict=True)),
-        whole([p.traces for p in parts]),
-        None if parts[0].spread is None else whole([p.spread for p in parts]),
+        whole([p.spread for p in parts]),
+        whole([p.traced for p in parts]),
         tuple(np.sum(totals, axis=0) / scored for totals in zip(*(p.total for p in parts), strict=True)),
     )

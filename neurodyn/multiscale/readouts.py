@@ -5,21 +5,21 @@
 3. Their weights, and the variance of what they decode together, are fitted there (:mod:`neurodyn.targets.stacking`).
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch, Stacked
 from neurodyn.binning.scaling import Scaling
 from neurodyn.multiscale.fitted import Evidence, Readout, evidence_of, variance_features
 from neurodyn.multiscale.inference import Estimates, Network, estimate_both, readout_variance
 from neurodyn.recurrent import Network as RecurrentNetwork
+from neurodyn.recurrent import Predicted
 from neurodyn.targets import (
-    DEFAULT_PENALTIES,
     LinearTarget,
-    Rows,
     VarianceModel,
     conditions,
     fit_ridge_stream,
@@ -28,13 +28,15 @@ from neurodyn.targets import (
     independent_bins,
     time_blocks,
 )
+from neurodyn.targets.histories import ExponentialFilters
+from neurodyn.targets.streams import Features, Piece, TrainingRows
 
 RIDGE_BLOCKS = 10
 """Blocks of training time among which the penalty of a linear expert is chosen."""
-BLOCK = 2**22
-"""Numbers of features that are worked on at once."""
 LONGEST_LOSS = 5.0
 """Longest simulated gap, seconds."""
+PIECE = 2**13
+"""Bins of states that a linear expert is fitted on at once."""
 
 
 def fit_readouts(
@@ -62,50 +64,59 @@ def fit_readouts(
     """
     if batch.n_dims == 0:
         return None, None
-    stacked, outside = batch.stacked(), ~_membership(batch, held)
-    lossy = with_losses(held, seed)
-    lossy_stacked = lossy.stacked()
+    model, bins = network.model(), _FittedBins.of(batch, held)
+    seconds = tuple(n * batch.width for n in model.trace_bins)
+    states, final, inner = sum(d.latent for d in model.dynamics), [], []
     everything = estimate_both(network, batch)
-    final, inner = zip(*(_linear_experts(batch, stacked, e, outside) for e in everything), strict=True)
-    found = estimate_both(network, lossy, *(experts[0].weights for experts in inner))
-    readouts = []
-    for every, all_bins, some_bins, one in zip(everything, final, inner, found, strict=True):
-        usual = np.asarray(readout_variance(every.usual, all_bins[0].weights))
-        evidence = evidence_of(one, recurrent, scaling, lossy, lossy_stacked)
-        readouts.append(_weighed(all_bins, some_bins, usual, evidence, lossy_stacked, scaling, held))
-    return readouts[0], readouts[1]
+    for estimates, future in zip(everything, (False, True), strict=True):
+        parts: list[Any] = [_States(estimates)]
+        if seconds:
+            parts.append(Features(batch, ExponentialFilters(seconds, newest=False), scaling, future=future))
+        whole, some = zip(*(_expert(batch, part, bins) for part in parts), strict=True)
+        final.append(whole)
+        inner.append(some)
+    usual = [
+        np.asarray(readout_variance(e.usual, all_bins[0].weights))
+        for e, all_bins in zip(everything, final, strict=True)
+    ]
+    del everything
+    blanks = [_blank(experts, one, scaling) for experts, one in zip(inner, usual, strict=True)]
+    readings, lossy, evidence = [blank.reading(states) for blank in blanks], list(with_losses(held, seed)), ([], [])
+    for copy in lossy:
+        for kept, estimates in zip(evidence, estimate_both(network, copy, *readings, share=False), strict=True):
+            kept.append(evidence_of(estimates, recurrent, scaling, copy))
+    stacked = held.stacked(observations=False)
+    filtered, smoothed = (
+        _weighed(blank, experts, _joined(found), stacked)
+        for blank, experts, found in zip(blanks, final, evidence, strict=True)
+    )
+    return filtered, smoothed
 
 
-def with_losses(held: MultimodalBatch, seed: int) -> MultimodalBatch:
+def with_losses(held: MultimodalBatch, seed: int) -> Iterator[MultimodalBatch]:
     """Copies of the held-out runs: as they are, with bins lost at random, and with gaps in one and in all modalities.
 
-    Gaps last from one bin to five seconds, evenly on a logarithmic scale, and take about a third of the time. The
-    copies are further runs on one longer timeline.
+    Gaps last from one bin to five seconds, evenly on a logarithmic scale, and take about a third of the time.
     """
     generator, names = np.random.default_rng([seed, 5]), held.names
-    bins, spans = _compact(held)
-    copies = [{n: np.zeros(len(bins), np.bool_) for n in names}]
-    copies.append({n: generator.random(len(bins)) < 0.4 for n in names})
+    bins, starts = _compact(held)
+    losses = [{n: np.zeros(len(bins), np.bool_) for n in names}]
+    losses.append({n: generator.random(len(bins)) < 0.4 for n in names})
     longest = max(2.0, LONGEST_LOSS / held.width)
     if len(names) > 1:
-        copies += [{n: _gaps(generator, len(bins), longest) & (n == name) for n in names} for name in names]
-    copies.append(dict.fromkeys(names, _gaps(generator, len(bins), longest)))
-    observed = {n: np.concatenate([held.observed[n][bins] & ~c[n][:, None] for c in copies]) for n in names}
-    whole = {n: np.concatenate([held.observations[n][bins]] * len(copies)) for n in names}
-    observations = {n: np.where(observed[n], whole[n], np.float32(0)) for n in names}
-    shift = np.repeat(np.arange(len(copies)), held.n_trials) * len(bins)
-    time = np.concatenate([held.time[bins] + i * (held.time[-1] + 1.0) for i in range(len(copies))])
-    return replace(
-        held,
-        observations=observations,
-        observed=observed,
-        target=np.concatenate([held.target[bins]] * len(copies)),
-        target_observed=np.concatenate([held.target_observed[bins]] * len(copies)),
-        time=time,
-        starts=np.tile(spans, len(copies)) + shift,
-        lengths=np.tile(held.lengths, len(copies)),
-        lead=np.tile(held.lead, len(copies)),
-    )
+        losses += [{n: _gaps(generator, len(bins), longest) & (n == name) for n in names} for name in names]
+    losses.append(dict.fromkeys(names, _gaps(generator, len(bins), longest)))
+    for lost in losses:
+        observed = {n: held.observed[n][bins] & ~lost[n][:, None] for n in names}
+        yield replace(
+            held,
+            observations={n: np.where(observed[n], held.observations[n][bins], np.float32(0)) for n in names},
+            observed=observed,
+            target=held.target[bins],
+            target_observed=held.target_observed[bins],
+            time=held.time[bins],
+            starts=starts,
+        )
 
 
 def _compact(held: MultimodalBatch) -> tuple[np.ndarray, np.ndarray]:
@@ -133,62 +144,88 @@ def _membership(batch: MultimodalBatch, held: MultimodalBatch) -> Bool[np.ndarra
     return inside & flags[np.where(inside, batch.starts[:, None] + step, 0)]
 
 
-def _linear_experts(
-    batch: MultimodalBatch, stacked: Stacked, estimates: Estimates, outside: Bool[np.ndarray, "trial time"]
-) -> tuple[tuple[LinearTarget, ...], tuple[LinearTarget, ...]]:
-    """Ridge on the states and on the traces, fitted on all bins, and on those outside the held-out blocks."""
-    scored = stacked.scored()
-    blocks = np.zeros(scored.shape, int)
-    blocks[stacked.valid] = time_blocks(batch.lengths, RIDGE_BLOCKS)
-    parts = [part for part in (estimates.states, estimates.traces) if part.shape[-1]]
-    rows, final, inner = scored & outside, [], []
-    halves = np.cumsum(rows).reshape(rows.shape) > rows.sum() // 2
-    for part in parts:
-        whole = _ridge(part, stacked, scored, blocks)
-        final.append(whole)
-        inner.append(_ridge(part, stacked, rows, halves, tuple(set(whole.penalty))))
-    return tuple(final), tuple(inner)
+@dataclass(frozen=True)
+class _FittedBins:
+    """Which bins linear experts are fitted on, in groups that take turns in choosing the penalty; -1 for the others.
+
+    Parameters
+    ----------
+    everything
+        All scored bins, in blocks of time.
+    outside
+        The scored bins that are not held out, in two halves.
+    """
+
+    everything: Int[np.ndarray, "trial time"]
+    outside: Int[np.ndarray, "trial time"]
+
+    @classmethod
+    def of(cls, batch: MultimodalBatch, held: MultimodalBatch) -> "_FittedBins":
+        laid = batch.stacked(observations=False)
+        scored, blocks = laid.scored(), np.zeros(laid.valid.shape, int)
+        blocks[laid.valid] = time_blocks(batch.lengths, RIDGE_BLOCKS)
+        outside = scored & ~_membership(batch, held)
+        halves = np.cumsum(outside).reshape(outside.shape) > outside.sum() // 2
+        return cls(np.where(scored, blocks, -1), np.where(outside, halves.astype(int), -1))
 
 
-def _ridge(
-    features: np.ndarray, stacked: Stacked, rows: np.ndarray, groups: np.ndarray, penalties=DEFAULT_PENALTIES
-) -> LinearTarget:
-    """Ridge regression on the chosen bins; traces of many units would not fit into memory in double precision."""
-    length = max(1, BLOCK // features.shape[-1])
+class _States:
+    """The states of all bins as features, a piece at a time."""
 
-    def blocks() -> Iterator[Rows]:
-        for trial, chosen in enumerate(rows):
-            for first in range(0, len(chosen), length):
-                kept = np.flatnonzero(chosen[first : first + length]) + first
-                if len(kept):
-                    target = np.asarray(stacked.target[trial, kept], np.float64)
-                    yield Rows(features[trial, kept], target, groups[trial, kept].astype(int))
+    def __init__(self, estimates: Estimates) -> None:
+        self._means = estimates.means
 
-    return fit_ridge_stream(blocks, penalties=penalties)
+    def __iter__(self) -> Iterator[tuple[Piece, Float[np.ndarray, "trials time features"]]]:
+        trials, bins = self._means[0].shape[:2]
+        for trial in range(trials):
+            for first in range(0, bins, PIECE):
+                cut = Piece(slice(trial, trial + 1), first, min(first + PIECE, bins))
+                parts = [mean[cut.trials, cut.first : cut.last] for mean in self._means]
+                yield cut, np.concatenate(parts, axis=2, dtype=np.float64)
 
 
-def _weighed(
-    final: tuple[LinearTarget, ...],
-    inner: tuple[LinearTarget, ...],
-    usual: Float[np.ndarray, " dim"],
-    evidence: Evidence,
-    stacked: Stacked,
-    scaling: Scaling,
-    held: MultimodalBatch,
-) -> Readout:
-    """Weights of the experts and variance of their mixture, from the held-out runs with their losses."""
-    scored, dims = stacked.scored(), len(usual)
+def _expert(batch: MultimodalBatch, features: Any, bins: _FittedBins) -> tuple[LinearTarget, LinearTarget]:
+    """Ridge on all bins, and with the penalties found there on those outside the held-out blocks."""
+    final = fit_ridge_stream(TrainingRows(features, batch, bins.everything))
+    rows = TrainingRows(features, batch, bins.outside)
+    return final, fit_ridge_stream(rows, penalties=tuple(set(final.penalty)))
+
+
+def _blank(experts: tuple[LinearTarget, ...], usual: Float[np.ndarray, " dim"], scaling: Scaling) -> Readout:
+    """Experts without weights."""
+    dims = len(usual)
     centre = np.asarray(scaling.target_mean, np.float64)
+    return Readout(experts, np.zeros((0, 0, dims)), centre, usual, VarianceModel(np.zeros(dims), np.zeros((0, dims))))
+
+
+def _joined(parts: Sequence[Evidence]) -> Evidence:
+    """Evidence of several copies as that of so many more trials."""
+    trials, bins = parts[0].memory.shape[:2]
+
+    def whole(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+        if arrays[0] is None:
+            return None
+        return np.concatenate([np.broadcast_to(a, (trials, bins, a.shape[-1])) for a in arrays if a is not None])
+
+    estimates = [part.estimates for part in parts]
+    means = tuple(np.concatenate(copies) for copies in zip(*(e.means for e in estimates), strict=True))
+    spread, traced = whole([e.spread for e in estimates]), whole([e.traced for e in estimates])
+    networks = [part.recurrent for part in parts if part.recurrent is not None]
+    recurrent = Predicted(*(np.concatenate(p) for p in zip(*networks, strict=True))) if networks else None
+    memory = np.concatenate([part.memory for part in parts])
+    return Evidence(Estimates(means, spread, traced, estimates[0].usual), recurrent, memory, parts[0].modalities)
+
+
+def _weighed(blank: Readout, final: tuple[LinearTarget, ...], evidence: Evidence, stacked: Stacked) -> Readout:
+    """Weights of the experts and variance of their mixture, from copies of the held-out runs with their losses."""
+    runs, copies = len(stacked.target), len(evidence.memory) // len(stacked.target)
+    scored, wanted = np.tile(stacked.scored(), (copies, 1)), np.tile(stacked.target, (copies, 1, 1))
     shares = conditions(evidence.memory, evidence.modalities)[scored]
-    experts = len(inner) + (evidence.recurrent is not None)
-    nothing = VarianceModel(np.zeros(dims), np.zeros((0, dims)))
-    blank = Readout(inner, np.ones((shares.shape[1], experts, dims)), centre, usual, nothing)
-    target = np.asarray(stacked.target[scored], np.float64)
-    predictions, runs = blank.predictions(evidence), slice(held.n_trials)  # the first copies have lost nothing
-    errors = predictions[runs].mean(axis=2) - (stacked.target[runs] - centre)
-    independent = independent_bins(errors, scored[runs])
-    stack = fit_stack(predictions[scored], target - centre, shares, independent)
+    target, predictions = np.asarray(wanted[scored], np.float64), blank.predictions(evidence)
+    errors = predictions[:runs].mean(axis=2) - (stacked.target - blank.centre)  # the first copy has lost nothing
+    independent = independent_bins(errors, scored[:runs])
+    stack = fit_stack(predictions[scored], target - blank.centre, shares, independent)
     weighed = replace(blank, stack=stack)
     squares = np.square(target - weighed.predict(evidence)[scored])
-    model = fit_variance(squares, variance_features(evidence, usual)[scored])
+    model = fit_variance(squares, variance_features(evidence, blank.usual_variance)[scored])
     return replace(weighed, experts=final, variance_model=model)

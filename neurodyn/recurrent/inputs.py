@@ -10,13 +10,16 @@ For each modality, in the order of the batch:
 The square root evens out the variance of counts (Anscombe 1948, Biometrika 35).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.scaling import moments
 
 LIMIT = 8.0
 """Most deviations from its mean that a value is taken for: one absurd sample must not fill the state."""
@@ -47,16 +50,14 @@ class InputScaling:
     def fit(cls, batch: MultimodalBatch) -> "InputScaling":
         """Measure the bins of a batch that may be fitted on; a channel that never changes keeps a deviation of 1."""
         inside = batch.in_trials()
+        kept = slice(None) if inside.all() else inside  # a mask copies
         centres, scales = [], []
         for modality in batch.modalities:
-            values = _rooted(batch.observations[modality.name][inside], modality.likelihood == "poisson")
-            observed = batch.observed[modality.name][inside]
-            count = np.maximum(observed.sum(axis=0), 1)
-            centre = np.sum(values, axis=0, where=observed, dtype=np.float64) / count
-            second = np.sum(np.square(values, dtype=np.float64), axis=0, where=observed) / count
-            spread = np.sqrt(np.maximum(second - centre**2, 0))
-            centres.append(centre.astype(np.float32))
-            scales.append(np.where(spread > 1e-6 * np.abs(centre), spread, 1).astype(np.float32))
+            values, observed = batch.observations[modality.name], batch.observed[modality.name]
+            rooted = partial(_rooted, counts=modality.likelihood == "poisson")
+            centre, scale = moments(values[kept], observed[kept], of=rooted)
+            centres.append(centre)
+            scales.append(scale)
         fading = np.asarray([FADING * m.clock for m in batch.modalities], np.float32)
         return cls(tuple(m.likelihood == "poisson" for m in batch.modalities), tuple(centres), tuple(scales), fading)
 
@@ -81,23 +82,24 @@ class InputScaling:
 class Sequences(NamedTuple):
     """A timeline as the network reads it, and the runs of bins on it.
 
+    Observations are as they were recorded, so that they are in memory once: the network's own scaling is applied to the
+    bins that a step takes.
+
     Parameters
     ----------
-    values
-        Standardised observations per modality (bins, channels), zero where missing.
-    share
-        Share of each modality's channels observed (bins, modalities).
-    fading
-        As in :class:`InputScaling`.
+    values, observed
+        Observations per modality (bins, channels), in NumPy or on the device, and which of them there are.
+    scaling
+        Of the inputs.
     target, scored
         Standardised target (bins, dims), and where it counts (bins,).
     starts, lengths, lead
         Runs of bins; the first ``lead`` bins of each are seen and never scored.
     """
 
-    values: tuple[Float[np.ndarray, "bins _"], ...]
-    share: Float[np.ndarray, "bins modalities"]
-    fading: Float[np.ndarray, " modalities"]
+    values: tuple[Any, ...]
+    observed: tuple[Any, ...]
+    scaling: InputScaling
     target: Float[np.ndarray, "bins dims"]
     scored: Bool[np.ndarray, " bins"]
     starts: Int[np.ndarray, " runs"]
@@ -114,18 +116,24 @@ def sequences_of(
     scaling: InputScaling,
     target_mean: Float[np.ndarray, " dims"],
     target_scale: Float[np.ndarray, " dims"],
+    *,
+    values: Mapping[str, Any] | None = None,
+    observed: Mapping[str, Any] | None = None,
 ) -> Sequences:
-    """Standardise the timeline of a batch."""
-    observed = [batch.observed[name] for name in batch.names]
-    values = tuple(
-        scaling.apply(i, batch.observations[name], mask)
-        for i, (name, mask) in enumerate(zip(batch.names, observed, strict=True))
-    )
-    share = np.stack([mask.mean(axis=1, dtype=np.float32) for mask in observed], axis=1)
+    """The timeline of a batch.
+
+    Parameters
+    ----------
+    batch, scaling, target_mean, target_scale
+        Data, and how inputs and target are standardised.
+    values, observed
+        The batch's observations on the device, if they are there already.
+    """
+    values, observed = values or batch.observations, observed or batch.observed
     target = np.where(batch.target_observed[:, None], (batch.target - target_mean) / target_scale, 0)
     return Sequences(
-        values, share, scaling.fading, target.astype(np.float32), batch.target_observed,
-        batch.starts, batch.lengths, batch.lead,
+        tuple(values[name] for name in batch.names), tuple(observed[name] for name in batch.names), scaling,
+        target.astype(np.float32), batch.target_observed, batch.starts, batch.lengths, batch.lead,
     )  # fmt: skip
 
 

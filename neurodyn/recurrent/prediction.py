@@ -5,12 +5,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.recurrent.network import Network, assemble, hidden_states, outputs
+from neurodyn.targets.streams import Piece, cut_out
 
 STRETCH = 1024
 """Bins of each trial that are predicted in one compiled call; shorter trials are padded to a multiple of 64."""
+
+NUMBERS = 2**23
+"""Most inputs of one call: with many trials or channels its stretches are shorter, of 64 bins at least."""
 
 
 class Predicted(NamedTuple):
@@ -33,44 +38,43 @@ class _Carry(NamedTuple):
     since: Array
 
 
-def predict(
-    network: Network,
-    values: tuple[Float[np.ndarray, "trial time _"], ...],
-    observed: tuple[Bool[np.ndarray, "trial time _"], ...],
-) -> Predicted:
-    """Causal prediction in every bin: that of a bin knows what was observed up to its end.
+def predict(network: Network, batch: MultimodalBatch) -> Predicted:
+    """Causal prediction in every bin of every trial: that of a bin knows what was observed up to its end.
 
     Parameters
     ----------
     network
         Trained members.
-    values, observed
-        Per modality, in the unit of the recording, and which entries were observed.
+    batch
+        Observations in the unit of the recording, of the modalities that the network was trained on.
     """
-    trials, bins = values[0].shape[:2]
-    length = STRETCH if bins > STRETCH else bins + -bins % 64
+    trials, bins = batch.n_trials, int(batch.lengths.max())
+    most = max(64, NUMBERS // (trials * network.scaling.n_inputs) // 64 * 64)
+    length = min(STRETCH, most) if bins > STRETCH or bins > most else bins + -bins % 64
     hidden, members = network.weights["recurrent"].shape[2], len(network.weights["recurrent"])
     carry = _Carry(
         jnp.zeros((members, trials, hidden), jnp.result_type(float)),
-        jnp.full((trials, len(values)), jnp.inf, jnp.result_type(float)),
+        jnp.full((trials, len(batch.names)), jnp.inf, jnp.result_type(float)),
     )
     means, variances = [], []
     for first in range(0, bins, length):
-        scaled, share = _stretch(network, values, observed, first, length)
+        scaled, share = _stretch(network, batch, Piece(slice(0, trials), first, min(first + length, bins)), length)
         carry, (mean, variance) = _predict(network.weights, scaled, share, network.scaling.fading, carry)
         means.append(np.asarray(mean))
         variances.append(np.asarray(variance))
     return Predicted(*(np.concatenate(parts, axis=1)[:, :bins] for parts in (means, variances)))
 
 
-def _stretch(network: Network, values, observed, first: int, length: int) -> tuple[list[np.ndarray], np.ndarray]:
+def _stretch(
+    network: Network, batch: MultimodalBatch, piece: Piece, length: int
+) -> tuple[list[np.ndarray], np.ndarray]:
     """Standardised values and shares of a stretch, time first, padded with missing bins."""
     dtype = np.dtype(jnp.result_type(float))
     scaled, shares = [], []
-    for number, (array, mask) in enumerate(zip(values, observed, strict=True)):
-        mask = mask[:, first : first + length]
+    for number, name in enumerate(batch.names):
+        values, mask = (cut_out(batch, a[name], piece) for a in (batch.observations, batch.observed))
         padding = ((0, length - mask.shape[1]), (0, 0), (0, 0))
-        part = network.scaling.apply(number, array[:, first : first + length].astype(dtype), mask)
+        part = network.scaling.apply(number, values.astype(dtype), mask)
         scaled.append(np.pad(np.swapaxes(part, 0, 1), padding))
         shares.append(np.pad(np.swapaxes(mask.mean(axis=2, dtype=dtype), 0, 1), padding[:2]))
     return scaled, np.stack(shares, axis=-1)

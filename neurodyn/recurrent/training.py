@@ -16,18 +16,30 @@ from neurodyn.kernels.linalg import masked_mean
 from neurodyn.kernels.noise import quick
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import Sequences
-from neurodyn.recurrent.network import assemble, draw_weights, hidden_states, outputs
+from neurodyn.recurrent.network import assemble, draw_weights, hidden_states, outputs, standardised
 from neurodyn.training import LoopConfig, Outcome, Progress, running_average, train
 
 
 class Timeline(NamedTuple):
-    """The bins of a recording on the device."""
+    """The bins of a recording on the device, as recorded, and how inputs are standardised."""
 
     values: tuple[Array, ...]
-    share: Array
+    observed: tuple[Array, ...]
+    scaling: tuple[tuple[Array, Array, Array], ...]
     fading: Array
     target: Array
     scored: Array
+
+    def inputs(
+        self, index: Int[Array, "time run"], kept: Bool[Array, "time run modality"] | None = None
+    ) -> Float[Array, "time run inputs"]:
+        """What the network sees of some bins; ``kept`` hides a modality where it is False."""
+        values, shares, dtype = [], [], self.target.dtype
+        for i, (all_values, mask, how) in enumerate(zip(self.values, self.observed, self.scaling, strict=True)):
+            seen = mask[index] if kept is None else mask[index] & kept[..., i, None]
+            values.append(standardised(all_values[index], seen, *how))
+            shares.append(jnp.mean(seen, axis=-1, dtype=dtype))
+        return assemble(values, jnp.stack(shares, axis=-1), self.fading)[0]
 
 
 class TrainState(NamedTuple):
@@ -78,7 +90,7 @@ def fit_members(
         raise InputError("there is no target to read out: name one when binning")
     inner = inner._replace(scored=inner.scored & _after_lead(inner))
     windows = Windows.of(inner, config.window)
-    inputs = sum(v.shape[1] for v in inner.values) + 2 * inner.share.shape[1]
+    inputs = inner.scaling.n_inputs
     timeline, whole = _on_device(inner), _padded(held)
     if not (inner.scored.any() and whole[1].any()):
         raise InputError(
@@ -181,10 +193,7 @@ def _loss(
     inside = offset < lengths
     hide, drop, thin = jax.random.split(key, 3)
     kept = _visible(hide, (bins, len(starts)), len(timeline.values), config) & inside[..., None]
-    share = jnp.where(kept, timeline.share[index], 0)
-    values = [jnp.where(kept[..., i, None], v[index], 0) for i, v in enumerate(timeline.values)]
-    inputs, _ = assemble(values, share, timeline.fading)
-    inputs = _thinned(drop, inputs, config.dropout)
+    inputs = _thinned(drop, timeline.inputs(index, kept), config.dropout)
     states = hidden_states(weights, inputs, jnp.zeros((len(starts), config.hidden), inputs.dtype))
     mean, log_variance = outputs(weights, _thinned(thin, states, config.dropout))
     error = jnp.square(mean - timeline.target[index])
@@ -228,8 +237,7 @@ def _validation(
     weights: dict[str, Array], timeline: Timeline, index: Int[Array, "time run"], counted: Bool[Array, "time run"]
 ) -> Array:
     """Mean squared error of the members' mean on the held-out runs, nothing hidden."""
-    values = [v[index] for v in timeline.values]
-    inputs, _ = assemble(values, timeline.share[index], timeline.fading)
+    inputs = timeline.inputs(index)
 
     def one(weights: dict[str, Array]) -> Array:
         hidden = weights["recurrent"].shape[1]
@@ -257,11 +265,15 @@ def _padded(held: Sequences) -> tuple[Array, Array]:
 
 
 def _on_device(sequences: Sequences) -> Timeline:
-    dtype = jnp.result_type(float)
+    dtype, scaling = jnp.result_type(float), sequences.scaling
     return Timeline(
         tuple(jnp.asarray(v, dtype) for v in sequences.values),
-        jnp.asarray(sequences.share, dtype),
-        jnp.asarray(sequences.fading, dtype),
+        tuple(jnp.asarray(mask) for mask in sequences.observed),
+        tuple(
+            (jnp.asarray(centre, dtype), jnp.asarray(scale, dtype), jnp.asarray(counts))
+            for centre, scale, counts in zip(scaling.centre, scaling.scale, scaling.counts, strict=True)
+        ),
+        jnp.asarray(scaling.fading, dtype),
         jnp.asarray(sequences.target, dtype),
         jnp.asarray(sequences.scored),
     )

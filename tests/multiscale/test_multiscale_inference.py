@@ -8,6 +8,8 @@ import pytest
 
 from neurodyn.multiscale import inference
 from neurodyn.multiscale.fitting import build_model, split_model
+from neurodyn.targets.histories import ExponentialFilters
+from neurodyn.targets.streams import Features
 
 SIZE = 4
 
@@ -26,9 +28,13 @@ def ragged(batch):
     return batch.with_runs(batch.starts[:3], [20, 35, 50], [0, 6, 0])
 
 
-def weights(network, seed=0):
-    states = sum(d.latent for d in network.model().dynamics)
-    return np.random.default_rng(seed).normal(size=(states, 2))
+def reading(network, seed=0, ways=1):
+    """Weights of a read-out of two; of the traces of the past, or of past and future."""
+    model, rng = network.model(), np.random.default_rng(seed)
+    traces = len(model.trace_bins) * sum(len(e.center[...]) for e in model.encoders)
+    assert traces
+    states = sum(d.latent for d in model.dynamics)
+    return inference.Reading(rng.normal(size=(states, 2)), rng.normal(size=(ways * traces, 2)))
 
 
 def close(found, expected):
@@ -40,31 +46,45 @@ def close(found, expected):
 def test_pieces_give_the_estimates_of_the_whole(network, lorenz_batch, cut, monkeypatch):
     monkeypatch.setattr(inference, "SHORTEST", 16)
     batch = cut(lorenz_batch[0])
-    filtered, smoothed = weights(network), weights(network, 1)
+    filtered, smoothed = reading(network), reading(network, 1, ways=2)
     whole = inference.estimate_both(network, batch, filtered, smoothed)
-    assert len(inference._pieces(network, batch, inference.LARGEST)) == 1
-    assert len(inference._pieces(network, batch, 1)) == -(-int(batch.lengths.max()) // 16)
+    assert len(inference._Pieces(network, batch, inference.LARGEST)) == 1
+    assert len(inference._Pieces(network, batch, 1)) == -(-int(batch.lengths.max()) // 16)
     pieces = inference.estimate_both(network, batch, filtered, smoothed, largest=1)
     close(pieces, whole)
     close(inference.estimate(network, batch, filtered, largest=1), whole[0])
     close(inference.estimate(network, batch, filtered), whole[0])
 
 
+@pytest.mark.parametrize("cut", [one_long_trial, ragged])
+def test_traces_are_read_as_the_features_that_their_weights_are_fitted_on(decoder, network, lorenz_batch, cut):
+    batch, readings = cut(lorenz_batch[0]), (reading(network), reading(network, 1, ways=2))
+    history = ExponentialFilters(tuple(n * batch.width for n in network.model().trace_bins), newest=False)
+    for found, one, future in zip(
+        inference.estimate_both(network, batch, *readings), readings, (False, True), strict=True
+    ):
+        for piece, features in Features(batch, history, decoder.fitted_.scaling, future=future):
+            valid = np.arange(piece.first, piece.last) < batch.lengths[piece.trials, None]
+            expected = (features @ one.traces)[valid]
+            traced = found.traced[piece.trials, piece.first : piece.last][valid]
+            np.testing.assert_allclose(traced, expected, atol=1e-5 * np.abs(expected).max())
+
+
 def test_the_two_summaries_of_the_covariances_agree(network, lorenz_batch):
     """The mean of the read-out's variance over scored bins is the read-out's variance of the mean."""
     batch = ragged(lorenz_batch[0])
     scored = batch.scored()
-    filtered, smoothed = inference.estimate_both(network, batch, weights(network), weights(network))
+    filtered, smoothed = inference.estimate_both(network, batch, reading(network), reading(network, ways=2))
     for found in (filtered, smoothed):
         spread = np.broadcast_to(found.spread, (*scored.shape, 2))[scored].mean(axis=0)
-        np.testing.assert_allclose(inference.readout_variance(found.usual, weights(network)), spread, rtol=1e-9)
+        np.testing.assert_allclose(inference.readout_variance(found.usual, reading(network).states), spread, rtol=1e-9)
     assert np.all(smoothed.spread.mean(axis=(0, 1)) < filtered.spread.mean(axis=(0, 1)))
 
 
 def test_covariances_of_a_long_recording_are_never_all_there(network, lorenz_batch):
     """Filtering four times as many bins takes no more memory at once than the compiled program of one piece does."""
     batch, largest = one_long_trial(lorenz_batch[0], 1024), 512 * SIZE**2
-    pieces = inference._pieces(network, batch, largest)
+    pieces = list(inference._Pieces(network, batch, largest))
     assert [p.scored.shape[1] for p in pieces] == [512, 512]
     state = inference._start(*network[1:], pieces[0].observations, network.graph)
     compiled = inference._filter.lower(*network[1:], state, pieces[0], None, network.graph).compile()

@@ -1,5 +1,7 @@
 """Fading memory: the same averages as the yardstick's filters, one bin at a time, in pieces and backwards."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,8 +33,10 @@ def traces(values, observed, begin=None, *, reverse=False):
 
 def test_traces_are_the_filters_of_the_yardstick():
     values, observed = case()
-    filters = ExponentialFilters(SECONDS, strength=PRIOR)
-    expected = filters.history(np.where(observed, values, 0.0), observed, WIDTH)[..., CHANNELS:]
+    filters = ExponentialFilters(SECONDS, strength=PRIOR, newest=False)
+    expected = filters.history(np.where(observed, values, 0.0), observed, WIDTH)
+    with_newest = replace(filters, newest=True).history(np.where(observed, values, 0.0), observed, WIDTH)
+    np.testing.assert_array_equal(with_newest[..., CHANNELS:], expected)
     np.testing.assert_allclose(traces(values, observed)[1], expected, rtol=1e-10, atol=1e-14)
 
 

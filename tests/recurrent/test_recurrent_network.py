@@ -38,11 +38,6 @@ def untrained(batch: MultimodalBatch, config: RecurrentConfig = SMALL) -> Networ
     return Network(jax.tree.map(np.asarray, weights), scaling)
 
 
-def observations(batch: MultimodalBatch):
-    stacked = batch.stacked()
-    return tuple(tuple(d[n] for n in batch.names) for d in (stacked.observations, stacked.observed))
-
-
 def test_age_counts_bins_since_the_last_sample():
     seen = np.asarray([False, False, True, False, False, True])
     age, since = ages(jnp.asarray(seen), jnp.asarray(4.0))
@@ -76,31 +71,34 @@ def test_stretches_equal_the_whole(monkeypatch):
         batch, observed=observed, observations={n: np.where(observed[n], v, 0) for n, v in batch.observations.items()}
     )
     network = untrained(batch)
-    whole = predict(network, *observations(batch))
-    monkeypatch.setattr(prediction_module, "STRETCH", 32)
-    pieces = predict(network, *observations(batch))
-    np.testing.assert_allclose(pieces.mean, whole.mean, atol=1e-12)
-    np.testing.assert_allclose(pieces.variance, whole.variance, atol=1e-12)
+    whole = predict(network, batch)
+    for name, value in (("STRETCH", 32), ("NUMBERS", 64 * 3)):
+        with monkeypatch.context() as patched:
+            patched.setattr(prediction_module, name, value)
+            pieces = predict(network, batch)
+        np.testing.assert_allclose(pieces.mean, whole.mean, atol=1e-12)
+        np.testing.assert_allclose(pieces.variance, whole.variance, atol=1e-12)
 
 
 def test_a_prediction_knows_the_past_only():
     batch = delayed_product(trials=2)
-    network, (values, observed) = untrained(batch), observations(batch)
-    before = predict(network, values, observed)
-    changed = tuple(v.copy() for v in values)
-    for array in changed:
+    network = untrained(batch)
+    before = predict(network, batch)
+    changed = {n: v.copy().reshape(2, -1, v.shape[1]) for n, v in batch.observations.items()}
+    for array in changed.values():
         array[:, 30:] += 1
-    after = predict(network, changed, observed)
+    changed = {n: v.reshape(-1, v.shape[2]) for n, v in changed.items()}
+    after = predict(network, replace(batch, observations=changed))
     np.testing.assert_array_equal(before.mean[:, :30], after.mean[:, :30])
     assert np.abs(before.mean[:, 30:] - after.mean[:, 30:]).max() > 1e-3
 
 
 def test_the_variance_is_that_of_the_mixture_of_members():
     batch = delayed_product(trials=2)
-    network, (values, observed) = untrained(batch), observations(batch)
+    network = untrained(batch)
     one = [Network({k: w[m : m + 1] for k, w in network.weights.items()}, network.scaling) for m in range(2)]
-    members = [predict(n, values, observed) for n in one]
-    both = predict(network, values, observed)
+    members = [predict(n, batch) for n in one]
+    both = predict(network, batch)
     means = np.stack([m.mean for m in members])
     np.testing.assert_allclose(both.mean, means.mean(0), atol=1e-12)
     expected = np.mean([m.variance for m in members], axis=0) + means.var(0)
@@ -117,7 +115,7 @@ def test_it_learns_what_no_linear_decoder_can(float32):
     outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config)
     network = Network(outcome.parameters, scaling)
     fresh = delayed_product(seed=9)
-    found = predict(network, *observations(fresh))
+    found = predict(network, fresh)
     truth = fresh.stacked().target
     assert 1 - np.mean((found.mean - truth)[:, 1:] ** 2) / np.var(truth[:, 1:]) > 0.6
     again = fit_members(sequences.runs_of(inner), sequences.runs_of(held), replace(config, steps=50))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from neurodyn.baselines import CausalRidge, ExponentialFilters, Lags, stream
-from neurodyn.baselines.stream import Features, without_observations
+from neurodyn.baselines import CausalRidge, ExponentialFilters, Lags
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.targets import linear
+from neurodyn.targets import linear, streams
+from neurodyn.targets.streams import Features, scored_blocks
 
 HISTORIES = {"filters": ExponentialFilters((0.1, 1.0)), "lags": Lags(5)}
 
@@ -59,7 +59,7 @@ def whole(batch, history, scaling, *, future):
 @pytest.mark.parametrize("size", [1, 1000, 4000, 10**8])
 @pytest.mark.parametrize("history", HISTORIES)
 def test_pieces_are_the_whole(monkeypatch, batch, history, size, future):
-    monkeypatch.setattr(stream, "PIECE_BYTES", size)
+    monkeypatch.setattr(streams, "PIECE_BYTES", size)
     scaling, valid = Scaling.fit(batch), batch.stacked().valid
     expected = whole(batch, HISTORIES[history], scaling, future=future)
     features = Features(batch, HISTORIES[history], scaling, future=future)
@@ -73,14 +73,14 @@ def test_pieces_are_the_whole(monkeypatch, batch, history, size, future):
 
 @pytest.mark.parametrize("kept", [0, 2**28])
 def test_rows_are_the_scored_bins_in_blocks_of_time(monkeypatch, batch, kept):
-    monkeypatch.setattr(stream, "PIECE_BYTES", 1000)
-    monkeypatch.setattr(stream, "KEPT_BYTES", kept)
+    monkeypatch.setattr(streams, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(streams, "KEPT_BYTES", kept)
     scaling, stacked = Scaling.fit(batch), batch.stacked()
     scored = stacked.scored()
     expected = whole(batch, ExponentialFilters(), scaling, future=True)[scored]
     lengths = scored.sum(1)
     groups = linear.time_blocks(lengths[lengths > 0], 3)
-    rows = Features(batch, ExponentialFilters(), scaling, future=True).rows(3)
+    rows = Features(batch, ExponentialFilters(), scaling, future=True).rows(scored_blocks(batch, 3))
     for _ in range(3):
         blocks = list(rows())
         found = [np.concatenate([b[i] for b in blocks]) for i in range(3)]
@@ -94,7 +94,7 @@ def test_rows_are_the_scored_bins_in_blocks_of_time(monkeypatch, batch, kept):
 def test_what_is_fitted_does_not_depend_on_the_pieces(monkeypatch, batch):
     ridge = CausalRidge(ExponentialFilters((0.1, 1.0)), blocks=3).fit(batch)
     predicted = [ridge.predict(batch, smoothed=s)["target"].to_numpy() for s in (False, True)]
-    monkeypatch.setattr(stream, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(streams, "PIECE_BYTES", 1000)
     small = CausalRidge(ExponentialFilters((0.1, 1.0)), blocks=3).fit(batch)
     for smoothed, before in zip((False, True), predicted, strict=True):
         np.testing.assert_allclose(small.predict(batch, smoothed=smoothed)["target"], before, rtol=1e-9, atol=1e-12)
@@ -112,7 +112,7 @@ def test_many_features_take_the_way_of_the_subspace(monkeypatch, batch):
 
 
 def test_trials_without_observations_are_the_stacked_ones(batch):
-    plain, light = batch.stacked(), without_observations(batch)
+    plain, light = batch.stacked(), batch.stacked(observations=False)
     for name in ("target", "target_observed", "valid", "context", "time"):
         np.testing.assert_array_equal(getattr(light, name), getattr(plain, name))
     assert light.observations == light.observed == {}

@@ -93,10 +93,13 @@ class ExponentialFilters:
         Time constants in seconds.
     strength
         Weight of the channel's mean, relative to the weight of an endless history with no sample missing.
+    newest
+        False leaves the newest sample out.
     """
 
     seconds: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0, 5.0)
     strength: float = 0.05
+    newest: bool = True
 
     def __post_init__(self) -> None:
         if not self.seconds or not all(np.isfinite(s) and s > 0 for s in self.seconds):
@@ -131,8 +134,11 @@ class ExponentialFilters:
         """State after the next stretch of time, and its features: those of ``history``."""
         trials, bins, channels = values.shape
         decays = np.exp(-width / np.asarray(self.seconds))
-        features = np.empty((trials, bins, 1 + len(decays), channels), values.dtype)
-        features[:, :, 0] = held = hold(values, observed, state.newest)
+        features = np.empty((trials, bins, self.newest + len(decays), channels), values.dtype)
+        newest = state.newest
+        if self.newest:
+            features[:, :, 0] = held = hold(values, observed, newest)
+            newest = held[:, -1].astype(np.float64) if bins else newest
         # Where whole bins are missing or none, one series of weights serves all channels.
         shared = state.weight.shape[2] == 1 and bool((observed == observed[:, :, :1]).all())
         mask = observed[:, :, :1] if shared else observed
@@ -145,8 +151,7 @@ class ExponentialFilters:
             weights, weight = _decaying_sums(mask[:, cut].astype(np.float64), decays, weight)
             # Long after the last sample both sums underflow together; nothing is known then.
             weights = np.maximum(weights + prior, np.finfo(np.float64).tiny)
-            np.divide(sums, weights, out=features[:, cut, 1:], casting="same_kind")
-        newest = held[:, -1].astype(np.float64) if bins else state.newest
+            np.divide(sums, weights, out=features[:, cut, self.newest :], casting="same_kind")
         return FilterState(newest, total, weight), features.reshape(trials, bins, -1)
 
 

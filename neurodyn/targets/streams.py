@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from neurodyn.baselines.features import History, StreamedHistory
-from neurodyn.binning.batch import MultimodalBatch, Stacked
+from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
+from neurodyn.targets.histories import History, StreamedHistory
 from neurodyn.targets.linear import time_blocks
 from neurodyn.targets.rows import Rows
 
@@ -79,9 +79,9 @@ class Features:
                     parts += [part[:, ::-1] for part in self._advance(later[index], _reversed(seen))[1]]
                 yield piece, np.concatenate(parts, axis=2)
 
-    def rows(self, blocks: int) -> "TrainingRows":
-        """The scored bins with their target and the block of time they belong to."""
-        return TrainingRows(self, self._batch, blocks)
+    def rows(self, groups: Int[np.ndarray, "trials time"]) -> "TrainingRows":
+        """Bins with their target and the group they belong to; those of group -1 are left out."""
+        return TrainingRows(self, self._batch, groups)
 
     def _groups(self) -> Iterator[slice]:
         """Trials that go together: as many as fit, at least one."""
@@ -145,16 +145,12 @@ class TrainingRows:
         Of the batch; anything that brings them in pieces.
     batch
         Gives the targets and says which bins are scored.
-    blocks
-        Number of contiguous blocks of time that the scored bins are grouped into.
+    groups
+        (trials, time), which group each bin belongs to, as long as the longest trial; -1 for bins that are left out.
     """
 
-    def __init__(self, features: Any, batch: MultimodalBatch, blocks: int) -> None:
-        self._features, self._batch = features, batch
-        scored = without_observations(batch).scored()
-        lengths = scored.sum(1)
-        self._groups = np.full(scored.shape, -1, np.int32)
-        self._groups[scored] = time_blocks(lengths[lengths > 0], blocks)
+    def __init__(self, features: Any, batch: MultimodalBatch, groups: Int[np.ndarray, "trials time"]) -> None:
+        self._features, self._batch, self._groups = features, batch, groups
         self._kept: list[Rows] | None = None
 
     def __call__(self) -> Iterator[Rows]:
@@ -179,7 +175,17 @@ class TrainingRows:
             target = cut_out(self._batch, self._batch.target, piece)
             rows, wanted = features.reshape(-1, features.shape[2]), target.reshape(-1, target.shape[2])
             kept = groups >= 0
+            if not kept.any():
+                continue
             yield Rows(rows, wanted, groups) if kept.all() else Rows(rows[kept], wanted[kept], groups[kept])
+
+
+def scored_blocks(batch: MultimodalBatch, blocks: int) -> Int[np.ndarray, "trials time"]:
+    """Which of so many contiguous blocks of time each scored bin belongs to; -1 for the others."""
+    scored = batch.scored()
+    lengths, groups = scored.sum(1), np.full(scored.shape, -1, np.int32)
+    groups[scored] = time_blocks(lengths[lengths > 0], blocks)
+    return groups
 
 
 def cut_out(
@@ -192,22 +198,6 @@ def cut_out(
     step = np.arange(piece.first, piece.last)
     inside = step < lengths[:, None]
     return np.where(inside[..., None], array[np.where(inside, starts[:, None] + step, 0)], array.dtype.type(0))
-
-
-def without_observations(batch: MultimodalBatch) -> Stacked:
-    """Trials side by side as `MultimodalBatch.stacked` lays them, without the observations, which would be copied."""
-    step = np.arange(int(batch.lengths.max()))
-    valid = step < batch.lengths[:, None]
-    index = np.where(valid, batch.starts[:, None] + step, 0)
-    return Stacked(
-        observations={},
-        observed={},
-        target=np.where(valid[..., None], batch.target[index], np.float32(0)),
-        target_observed=valid & batch.target_observed[index],
-        valid=valid,
-        context=valid & (step < batch.lead[:, None]),
-        time=np.where(valid, batch.time[index], np.nan),
-    )
 
 
 def _reversed(observations: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from neurodyn.baselines import ExponentialFilters, Lags
-from neurodyn.baselines.features import hold
 from neurodyn.errors import InputError
+from neurodyn.targets.histories import hold
 
 WIDTH = 0.05
 

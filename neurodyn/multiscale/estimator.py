@@ -195,7 +195,7 @@ class MultiscaleDecoder:
         if ahead and smoothed:
             raise InputError("a smoothed estimate knows the whole trial: predict ahead from the filtered one")
         batch = fitted.aligned(batch)
-        stacked = batch.stacked()
+        stacked = batch.stacked(observations=False)
         latent = fitted.estimate(batch, smooth=smoothed).latent
         if ahead:
             graph, *arrays = fitted.network
@@ -218,7 +218,9 @@ class MultiscaleDecoder:
         batch = fitted.aligned(batch)
         evidence = fitted.evidence(batch, smooth=smoothed)
         target = readout.predict(evidence)
-        return labelled_target(batch, batch.stacked(), target, np.sqrt(readout.variance(evidence)), fitted.target_names)
+        return labelled_target(
+            batch, batch.stacked(observations=False), target, np.sqrt(readout.variance(evidence)), fitted.target_names
+        )
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
         """How well the batch is decoded, over all its scored bins.

@@ -1,5 +1,7 @@
 """Training of the members: windows drawn from the timeline, some with losses, validation on blocks kept out."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -100,10 +102,7 @@ def fit_members(
     start = _initial(inputs, inner.target.shape[1], config)
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
-        drawn = windows.draw(config, number)
-        return _run_steps(
-            state, timeline, jnp.asarray(drawn), jnp.asarray(config.seed), config=_shape(config), bins=windows.bins
-        )
+        return _side_by_side(state, timeline, windows.draw(config, number), config, windows.bins)
 
     def validate(state: TrainState) -> tuple[Array, Any]:
         kept = state.average if config.average else state.weights
@@ -150,24 +149,58 @@ class Windows:
         return np.stack([self.starts[run] + offset, np.minimum(self.lengths[run], self.bins)])
 
 
+def _side_by_side(
+    state: TrainState,
+    timeline: Timeline,
+    drawn: Int[np.ndarray, "2 step member batch"],
+    config: RecurrentConfig,
+    bins: int,
+) -> tuple[TrainState, Array]:
+    """Gradient steps between two validations, of all members, and their mean loss.
+
+    An accelerator takes all members in one program. A processor keeps one core busy with such steps, whose products are
+    small, so each member has a thread of its own there.
+    """
+    seed, precise = jnp.asarray(config.seed), jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+
+    def run(members: slice) -> tuple[TrainState, Array]:
+        with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
+            own = TrainState(*jax.tree.map(lambda a: a[members], state[:3]), jnp.copy(state.step))  # each is used up
+            numbers, windows = np.arange(config.members)[members], drawn[:, :, members]
+            return jax.block_until_ready(
+                _run_steps(
+                    own, timeline, jnp.asarray(windows), jnp.asarray(numbers), seed, config=_shape(config), bins=bins
+                )
+            )
+
+    if config.members == 1 or jax.default_backend() != "cpu":
+        return run(slice(None))
+    with ThreadPoolExecutor(min(config.members, os.cpu_count() or 1)) as pool:
+        parts = list(pool.map(run, [slice(m, m + 1) for m in range(config.members)]))
+    states, losses = zip(*parts, strict=True)
+    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(one[:3] for one in states))
+    return TrainState(*joined, states[0].step), jnp.mean(jnp.stack(losses), axis=0)
+
+
 @partial(jax.jit, static_argnames=("config", "bins"), donate_argnames="state")
 def _run_steps(
     state: TrainState,
     timeline: Timeline,
     drawn: Int[Array, "2 step member batch"],
+    members: Int[Array, " member"],
     seed: Int[Array, ""],
     *,
     config: RecurrentConfig,
     bins: int,
 ) -> tuple[TrainState, Float[Array, " step"]]:
-    """Gradient steps between two validations, in one compiled call; returns the mean loss of the members."""
+    """Gradient steps of some of the members in one compiled call; returns their mean loss."""
     optimizer = _optimizer(config)
 
     def loss(weights: dict[str, Array], windows: Array, key: Array) -> Array:
         return _loss(weights, timeline, windows, key, config, bins)
 
     def step(state: TrainState, windows: Array) -> tuple[TrainState, Array]:
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step), config.members)
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step), config.members)[members]
         value, gradient = jax.vmap(jax.value_and_grad(loss))(state.weights, jnp.swapaxes(windows, 0, 1), keys)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
             updates, optimizer_state = jax.vmap(optimizer.update)(gradient, state.optimizer, state.weights)

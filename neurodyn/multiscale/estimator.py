@@ -14,6 +14,7 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import bits_per_spike, correlation, r2
+from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.config import (
     DecoderConfig,
     ModalityConfig,
@@ -324,11 +325,14 @@ class MultiscaleDecoder:
         self, batch: MultimodalBatch, run: Training, trained: Trained, checkpoint: Path | None
     ) -> "MultiscaleDecoder":
         """A copy with the trained model and its read-outs of the target."""
+        give_back_memory()
         network = Network(trained.graph, trained.outcome.parameters, trained.constants)
         recurrent, status = None, trained.outcome.status
         if status != "interrupted":  # who asks for the best so far does not want another training to begin
             recurrent, ended = self._recurrent_network(batch, run, checkpoint)
             status = ended if ended in ("interrupted", "not finite") else status
+        run.release()
+        give_back_memory()
         config = run.config if recurrent is not None else replace(run.config, recurrent=None)
         filtered, smoothed = fit_readouts(network, recurrent, run.scaling, batch, run.held_out, seed=self.training.seed)
         fitted = Fitted(

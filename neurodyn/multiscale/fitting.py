@@ -366,6 +366,11 @@ class Training:
         """Segments per step."""
         return self.drawn(0).shape[2]
 
+    def release(self) -> None:
+        """Free what training needed of the recording; nothing can be trained with this any more."""
+        for array in jax.tree.leaves((self.timeline, self.held)):
+            array.delete()
+
     def drawn(self, epoch: int) -> Int[np.ndarray, "3 step batch"]:
         """Segments of an epoch."""
         return self.segments.draw(self.config.training.seed, epoch, self.config.training.batch)

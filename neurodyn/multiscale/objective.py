@@ -1,6 +1,7 @@
 """What training maximises: prediction of every modality, smooth outputs and latents, and the target's read-out."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,9 @@ from neurodyn.kernels.linalg import masked_mean
 from neurodyn.multiscale.config import ModelConfig, ObjectiveConfig
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
 from neurodyn.multiscale.model import Dropout, Latents, MultiscaleModel, Observations
+
+DECODED = 2**24
+"""Most outputs of a decoder, over all horizons, that a step keeps for its derivative (64 MiB)."""
 
 
 class TrainingBatch(NamedTuple):
@@ -63,9 +67,9 @@ def loss_terms(
         visible = batch.observations.observed[row.name]
         if dropout is not None and not objective.score_hidden:
             visible = visible & ~dropout.bins[row.name][..., None]
-        outputs = decoder(embeddings)
-        score += scales[row.name] * _log_likelihood(decoder, outputs, values, visible, horizons, objective)
-        rough += row.smoothness * _output_roughness(decoder, outputs[0], jnp.any(visible, -1))
+        likely, uneven = _decoded(decoder, embeddings, values, visible, horizons, objective)
+        score += scales[row.name] * likely
+        rough += row.smoothness * uneven
     return Terms(
         -score,
         rough,
@@ -73,6 +77,36 @@ def loss_terms(
         objective.weight_penalty * _weight_norms(model),
         objective.target * _target_error(model, latents.filtered, batch),
     )
+
+
+def _decoded(
+    decoder: ModalityDecoder,
+    embeddings: Float[Array, "horizon trial time embedding"],
+    values: Float[Array, "trial time channel"],
+    visible: Bool[Array, "trial time channel"],
+    horizons: tuple[int, ...],
+    objective: ObjectiveConfig,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Log-likelihood and roughness of what a modality's decoder says of all horizons.
+
+    Where there are many channels, one horizon at a time, and once more for the derivative: the decoder's outputs for
+    all horizons would be several times what a step needs otherwise.
+    """
+    if len(horizons) * values.size <= DECODED:
+        outputs = decoder(embeddings)
+        likely = _log_likelihood(decoder, outputs, values, visible, horizons, objective)
+        return likely, _output_roughness(decoder, outputs[0], jnp.any(visible, -1))
+
+    def one(embedding: Array, horizon: int) -> tuple[Array, Array]:
+        outputs = decoder(embedding[None])
+        likely = _log_likelihood(decoder, outputs, values, visible, (horizon,), objective)
+        uneven = (
+            _output_roughness(decoder, outputs[0], jnp.any(visible, -1)) if horizon == 0 else jnp.zeros_like(likely)
+        )
+        return likely, uneven
+
+    terms = [jax.checkpoint(partial(one, horizon=k))(embeddings[row]) for row, k in enumerate(horizons)]
+    return sum((a for a, _ in terms[1:]), terms[0][0]), terms[0][1]
 
 
 def _log_likelihood(

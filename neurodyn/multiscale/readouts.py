@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch, Stacked
 from neurodyn.binning.scaling import Scaling
+from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.fitted import Evidence, Readout, evidence_of, variance_features
 from neurodyn.multiscale.inference import Estimates, Network, estimate_both, readout_variance
 from neurodyn.recurrent import Network as RecurrentNetwork
@@ -29,6 +30,7 @@ from neurodyn.targets import (
     time_blocks,
 )
 from neurodyn.targets.histories import ExponentialFilters
+from neurodyn.targets.linear import EXACT_FEATURES
 from neurodyn.targets.streams import Features, Piece, TrainingRows
 
 RIDGE_BLOCKS = 10
@@ -68,18 +70,20 @@ def fit_readouts(
     seconds = tuple(n * batch.width for n in model.trace_bins)
     states, final, inner = sum(d.latent for d in model.dynamics), [], []
     everything = estimate_both(network, batch)
+    give_back_memory()
     for estimates, future in zip(everything, (False, True), strict=True):
         parts: list[Any] = [_States(estimates)]
         if seconds:
             parts.append(Features(batch, ExponentialFilters(seconds, newest=False), scaling, future=future))
         whole, some = zip(*(_expert(batch, part, bins) for part in parts), strict=True)
+        give_back_memory()
         final.append(whole)
         inner.append(some)
     usual = [
         np.asarray(readout_variance(e.usual, all_bins[0].weights))
         for e, all_bins in zip(everything, final, strict=True)
     ]
-    del everything
+    del everything, parts
     blanks = [_blank(experts, one, scaling) for experts, one in zip(inner, usual, strict=True)]
     readings, lossy, evidence = [blank.reading(states) for blank in blanks], list(with_losses(held, seed)), ([], [])
     for copy in lossy:
@@ -174,6 +178,7 @@ class _States:
 
     def __init__(self, estimates: Estimates) -> None:
         self._means = estimates.means
+        self.n_features = sum(mean.shape[2] for mean in self._means)
 
     def __iter__(self) -> Iterator[tuple[Piece, Float[np.ndarray, "trials time features"]]]:
         trials, bins = self._means[0].shape[:2]
@@ -185,10 +190,17 @@ class _States:
 
 
 def _expert(batch: MultimodalBatch, features: Any, bins: _FittedBins) -> tuple[LinearTarget, LinearTarget]:
-    """Ridge on all bins, and with the penalties found there on those outside the held-out blocks."""
+    """Ridge on all bins, and with the penalties found there on those outside the held-out blocks.
+
+    A fit with more features than fit into one Gram matrix takes many passes over the data: then there is only one, on
+    the bins outside the held-out blocks.
+    """
+    outside = TrainingRows(features, batch, bins.outside)
+    if features.n_features > EXACT_FEATURES:
+        only = fit_ridge_stream(outside)
+        return only, only
     final = fit_ridge_stream(TrainingRows(features, batch, bins.everything))
-    rows = TrainingRows(features, batch, bins.outside)
-    return final, fit_ridge_stream(rows, penalties=tuple(set(final.penalty)))
+    return final, fit_ridge_stream(outside, penalties=tuple(set(final.penalty)))
 
 
 def _blank(experts: tuple[LinearTarget, ...], usual: Float[np.ndarray, " dim"], scaling: Scaling) -> Readout:

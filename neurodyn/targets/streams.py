@@ -55,6 +55,11 @@ class Features:
         Centre and scale of the channels, taken out first.
     future
         Also the same features of reversed time, up to the end of the trial, behind those of the past.
+
+    Attributes
+    ----------
+    n_features
+        How many there are of a bin.
     """
 
     def __init__(self, batch: MultimodalBatch, history: History, scaling: Scaling, *, future: bool) -> None:
@@ -62,8 +67,9 @@ class Features:
         self._streamed = isinstance(history, StreamedHistory)
         self._history: StreamedHistory = history if isinstance(history, StreamedHistory) else _Whole(history)
         self._bins = int(batch.lengths.max())
-        features = (1 + future) * sum(part.shape[2] for part in self._advance(self._start(1), self._nothing())[1])
-        self._rows = max(1, PIECE_BYTES // (4 * features))
+        parts = self._advance(self._start(1), self._nothing())[1]
+        self.n_features = (1 + future) * sum(part.shape[2] for part in parts)
+        self._rows = max(1, PIECE_BYTES // (4 * self.n_features))
         self._later: dict[int, list[Any]] = {}
 
     def __iter__(self) -> Iterator[tuple[Piece, Float[np.ndarray, "trials time features"]]]:
@@ -158,15 +164,14 @@ class TrainingRows:
         if self._kept is not None:
             yield from self._kept
             return
-        kept, size = [], 0
-        for rows in self._made():
-            size += rows.features.nbytes
-            if size <= KEPT_BYTES:
+        kept, few = [], False
+        for number, rows in enumerate(self._made()):
+            if number == 0:
+                few = rows.features.nbytes / len(rows.features) * np.count_nonzero(self._groups >= 0) <= KEPT_BYTES
+            if few:
                 kept.append(rows)
-            else:
-                kept.clear()
             yield rows
-        if size <= KEPT_BYTES:
+        if few:
             self._kept = kept
 
     def _made(self) -> Iterator[Rows]:

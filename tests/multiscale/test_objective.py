@@ -11,6 +11,7 @@ from flax import nnx
 from oracles.textbook_kalman import kalman_filter, rts_smoother
 from scipy import stats
 
+from neurodyn.multiscale import objective as objective_module
 from neurodyn.multiscale.config import ModalityConfig, ModelConfig, ObjectiveConfig
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
@@ -226,6 +227,22 @@ def test_one_mask_for_all_trials_gives_the_same_terms():
     one = found_terms(model, config, shared, ObjectiveConfig(), make_dropout())
     other = found_terms(model, config, apart, ObjectiveConfig(), make_dropout())
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), one, other)
+
+
+def test_many_channels_are_decoded_a_horizon_at_a_time_with_the_same_terms_and_derivatives(monkeypatch):
+    (model, config), batch = make_model(), make_batch()
+    graph, parameters, rest = nnx.split(model, nnx.Param, ...)
+    objective, scales = ObjectiveConfig(), jax.tree.map(jnp.asarray, SCALES)
+
+    def both():
+        def loss(parameters):
+            return loss_terms(nnx.merge(graph, parameters, rest), batch, scales, config, objective, None).total()
+
+        return jax.value_and_grad(loss)(parameters)
+
+    expected = both()
+    monkeypatch.setattr(objective_module, "DECODED", 0)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), both(), expected)
 
 
 def test_horizons_longer_than_the_trials_are_left_out():

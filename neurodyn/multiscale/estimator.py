@@ -61,6 +61,7 @@ class MultiscaleDecoder:
     recurrent: settings of the gated recurrent network that decodes the target beside them; None leaves it out. Its
         steps are bounded by 75 for each epoch of ``training``.
     objective, training: weights of the loss and course of the training.
+    bounded: whether decoded targets stay between the least and the greatest that were seen in training.
     progress: whether a fit shows a progress bar.
     fitted_: what a fit found; None before.
 
@@ -80,6 +81,7 @@ class MultiscaleDecoder:
     recurrent: RecurrentConfig | None = field(default_factory=RecurrentConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    bounded: bool = True
     progress: bool = True
     fitted_: Fitted | None = field(default=None, repr=False)
 
@@ -99,6 +101,7 @@ class MultiscaleDecoder:
             linear_path=False,
             traces=(),
             recurrent=None,
+            bounded=False,
             objective=ObjectiveConfig(target=0.0, dropout=0.1, score_hidden=False),
             training=TrainingConfig(epochs=epochs, batch=32, average=0.0, patience=epochs, seed=seed),
         )
@@ -218,7 +221,7 @@ class MultiscaleDecoder:
         fitted, readout = self._fitted(), self._readout(smoothed)
         batch = fitted.aligned(batch)
         evidence = fitted.evidence(batch, smooth=smoothed)
-        target = readout.predict(evidence)
+        target = fitted.within_bounds(readout.predict(evidence))
         return labelled_target(
             batch, batch.stacked(observations=False), target, np.sqrt(readout.variance(evidence)), fitted.target_names
         )
@@ -297,7 +300,7 @@ class MultiscaleDecoder:
         return MultiscaleDecoder(
             model.latent, model.own, model.embedding, row.encoder, row.decoder, model.fusion, model.skip, memory,
             tuple(bins * fitted.width for bins in model.traces), fitted.config.recurrent,
-            fitted.config.objective, fitted.config.training, fitted_=fitted,
+            fitted.config.objective, fitted.config.training, fitted.bounds is not None, fitted_=fitted,
         )  # fmt: skip
 
     def _tasks(
@@ -349,6 +352,7 @@ class MultiscaleDecoder:
             provenance=provenance(batch),
             target_units=batch.target_units,
             recurrent=recurrent,
+            bounds=_bounds(batch) if self.bounded else None,
         )
         return replace(self, fitted_=fitted)
 
@@ -414,6 +418,12 @@ class MultiscaleDecoder:
         if readout is None:
             raise InputError("this model was fitted without a target: give the batch one and fit again")
         return readout
+
+
+def _bounds(batch: MultimodalBatch) -> np.ndarray | None:
+    """Least and greatest target in the bins that may be fitted on."""
+    seen = batch.target[batch.in_trials() & batch.target_observed]
+    return np.stack([seen.min(axis=0), seen.max(axis=0)]) if batch.n_dims else None
 
 
 _Task = tuple[MultiscaleDecoder, MultimodalBatch]

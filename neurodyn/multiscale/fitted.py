@@ -141,6 +141,8 @@ class Fitted:
     provenance: dict[str, Any]
     target_units: tuple[str, ...] = ()
     recurrent: RecurrentNetwork | None = None
+    bounds: Float[np.ndarray, "2 dims"] | None = None
+    """Least and greatest target seen in training, which no decoded one leaves; None: any value may be decoded."""
 
     def check(self, batch: MultimodalBatch) -> None:
         """Refuse a batch the model was not trained for.
@@ -179,6 +181,10 @@ class Fitted:
         aligned = batch.aligned_to(self.modalities, self.target_names if target else ())
         self.check(aligned)
         return aligned
+
+    def within_bounds(self, target: Float[np.ndarray, "*bins dims"]) -> Float[np.ndarray, "*bins dims"]:
+        """The target, or the nearest one that was seen in training."""
+        return target if self.bounds is None else np.clip(target, *self.bounds)
 
     def estimate(self, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
         """Every state in every bin of every trial (see :mod:`neurodyn.multiscale.inference`)."""

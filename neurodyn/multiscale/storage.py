@@ -86,6 +86,7 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
         "status": fitted.status,
         "provenance": fitted.provenance,
         "dtype": str(np.dtype(jnp.result_type(float))),
+        "bounded": fitted.bounds is not None,
         "readout": "stacked" if fitted.filtered is not None and len(fitted.filtered.stack) > 1 else "single",
     }
     try:
@@ -179,7 +180,7 @@ def _from_1(settings: _Settings) -> _Settings:
 def _from_2(settings: _Settings) -> _Settings:
     """Version 2 read the target out with one linear map, and had no recurrent network."""
     config = {**settings["config"], "recurrent": None}
-    return {**settings, "version": 3, "config": config, "readout": "single"}
+    return {**settings, "version": 3, "config": config, "readout": "single", "bounded": False}
 
 
 MIGRATIONS: dict[int, Callable[[_Settings], _Settings]] = {1: _from_1, 2: _from_2}
@@ -207,6 +208,7 @@ def _blank(settings: _Settings) -> Fitted:
         config, Network(graph, parameters, constants), scaling, modalities, tuple(settings["target_names"]),
         settings["width_seconds"], filtered, smoothed, History(**settings["history"]),
         settings["status"], settings["provenance"], tuple(settings["target_units"]), recurrent,
+        np.zeros((2, dims), np.float32) if settings["bounded"] else None,
     )  # fmt: skip
 
 
@@ -235,21 +237,25 @@ def _replace_text(path: Path, text: str) -> None:
 def _arrays(fitted: Fitted) -> dict[str, Any]:
     """Everything numeric in a fitted model, as one nested dictionary."""
     scaling = fitted.scaling
-    return {
-        "parameters": nnx.to_pure_dict(fitted.network.parameters),
-        "constants": nnx.to_pure_dict(fitted.network.constants),
-        "scaling": {
-            "mean": scaling.mean,
-            "scale": scaling.scale,
-            "target_mean": scaling.target_mean,
-            "target_scale": scaling.target_scale,
-        },
-        "readout": {
-            name: _readout_arrays(readout)
-            for name, readout in (("filtered", fitted.filtered), ("smoothed", fitted.smoothed))
-            if readout is not None
-        },
-    } | ({} if fitted.recurrent is None else {"recurrent": _recurrent_arrays(fitted.recurrent)})
+    return (
+        {
+            "parameters": nnx.to_pure_dict(fitted.network.parameters),
+            "constants": nnx.to_pure_dict(fitted.network.constants),
+            "scaling": {
+                "mean": scaling.mean,
+                "scale": scaling.scale,
+                "target_mean": scaling.target_mean,
+                "target_scale": scaling.target_scale,
+            },
+            "readout": {
+                name: _readout_arrays(readout)
+                for name, readout in (("filtered", fitted.filtered), ("smoothed", fitted.smoothed))
+                if readout is not None
+            },
+        }
+        | ({} if fitted.recurrent is None else {"recurrent": _recurrent_arrays(fitted.recurrent)})
+        | ({} if fitted.bounds is None else {"bounds": fitted.bounds})
+    )
 
 
 def _readout_arrays(readout: Readout) -> dict[str, Any]:
@@ -288,6 +294,7 @@ def _with_arrays(blank: Fitted, arrays: dict[str, Any]) -> Fitted:
         filtered=readouts.get("filtered"),
         smoothed=readouts.get("smoothed"),
         recurrent=None if blank.recurrent is None else _recurrent(blank.recurrent, arrays["recurrent"]),
+        bounds=arrays.get("bounds"),
     )
 
 

@@ -151,6 +151,7 @@ def _readout(fitted: "Fitted") -> dict[str, np.ndarray]:
             "readout/weights": np.zeros((0, features + 2)), "readout/residual": nothing, "readout/usual": nothing,
         }  # fmt: skip
     rows, first = [], 0
+    bounds = {} if fitted.bounds is None else {"readout/bounds": fitted.bounds}
     for expert in readout.experts:
         weights = np.zeros((features, len(expert.intercept)))
         weights[first : first + len(expert.weights)] = expert.weights
@@ -160,14 +161,18 @@ def _readout(fitted: "Fitted") -> dict[str, np.ndarray]:
     model = readout.variance_model
     arrays = {"readout/weights": np.vstack(rows)}
     if len(readout.stack) == 1:  # in the order that snapshots of such decoders know them by
-        return arrays | {"readout/residual": model.constant, "readout/usual": readout.usual_variance}
-    return arrays | {
-        "readout/usual": readout.usual_variance,
-        "readout/stack": readout.stack,
-        "readout/centre": readout.centre,
-        "readout/constant": model.constant,
-        "readout/slopes": model.slopes,
-    }
+        return arrays | bounds | {"readout/residual": model.constant, "readout/usual": readout.usual_variance}
+    return (
+        arrays
+        | bounds
+        | {
+            "readout/usual": readout.usual_variance,
+            "readout/stack": readout.stack,
+            "readout/centre": readout.centre,
+            "readout/constant": model.constant,
+            "readout/slopes": model.slopes,
+        }
+    )
 
 
 def _recurrent(fitted: "Fitted") -> dict[str, np.ndarray]:

@@ -798,7 +798,8 @@ class LiveEstimate(NamedTuple):
         Per modality (channel,): expected spikes per second for counts, expected value in the recording's unit for
         field features.
     target, lower, upper
-        (dim,): the decoded target, and the bounds of the central 95 % of its predictive distribution.
+        (dim,): the decoded target, held within what was seen in training if the model was fitted so, and the bounds of
+        the central 95 % of its predictive distribution.
     seen
         Modalities of which at least one channel was observed.
     microseconds
@@ -899,6 +900,7 @@ class Runner:
         states' variance exceeds the usual one by.
         """
         arrays, dims = self.frozen.arrays, self._dims
+        self._bounds = arrays.get("readout/bounds")
         self._usual = NORMAL_95**2 * self._excess * np.asarray(arrays["readout/usual"], np.float64)
         self._stack = self._losses = self._recurrent = None
         if "readout/stack" not in arrays:
@@ -1057,7 +1059,7 @@ class Runner:
         np.maximum(square, 0, out=square)
         square += self._constant
         if self._stack is None or self._losses is None:
-            return np.dot(self._weights, self._features), np.sqrt(square, out=square)
+            return self._within(np.dot(self._weights, self._features)), np.sqrt(square, out=square)
         square += np.dot(self._slopes, self._memory)
         experts = self._experts
         np.dot(self._weights, self._features, out=self._linear)
@@ -1066,7 +1068,14 @@ class Runner:
             experts[-2] = own[0]
         weighed = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
         weighed *= experts
-        return np.add.reduce(weighed, axis=0), np.sqrt(square, out=square)
+        return self._within(np.add.reduce(weighed, axis=0)), np.sqrt(square, out=square)
+
+    def _within(self, target: np.ndarray) -> np.ndarray:
+        """The target, or the nearest one that was seen in training."""
+        if self._bounds is not None:
+            np.maximum(target, self._bounds[0], out=target)
+            np.minimum(target, self._bounds[1], out=target)
+        return target
 
     def _arrays(self, observations: Mapping[str, Any]) -> list[np.ndarray | None]:
         """The observations in the order of the modality table, checked; None where missing."""

@@ -1,10 +1,12 @@
 """The decoder that takes one bin at a time equals the offline filter, whatever is missing."""
 
+from dataclasses import replace
+
 import jax
 import jax.monitoring
 import numpy as np
 import pytest
-from oracles.small_decoder import fit_small
+from oracles.small_decoder import fit_small, small_decoder
 
 from neurodyn.binning import MultimodalBatch
 from neurodyn.errors import InputError
@@ -74,6 +76,31 @@ def check_online_equals_offline(decoder, tolerance):
 def test_online_equals_offline_in_double_precision(fitted):
     steps = check_online_equals_offline(fitted, 1e-10)
     assert steps[0].latent.dtype == np.float64
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_no_target_is_decoded_that_was_never_seen_unless_asked(lorenz_batch, recurrent, tmp_path):
+    """Live and offline, before and after a file; observations far beyond those of training."""
+    train, test = lorenz_batch
+    decoder = fit_small(train, recurrent=recurrent)
+    lowest, highest = train.target.min(axis=0), train.target.max(axis=0)
+    np.testing.assert_array_equal(decoder.fitted_.bounds, [lowest, highest])
+    wild = replace(test, observations={n: 30 * v for n, v in test.observations.items()})
+    free = replace(decoder, fitted_=replace(decoder.fitted_, bounds=None)).predict(wild)["target"].to_numpy()
+    assert (free > highest).any()
+    assert (free < lowest).any()
+    expected = np.clip(free, lowest, highest)
+    np.testing.assert_allclose(decoder.predict(wild)["target"], expected, rtol=1e-12)
+    decoder.save(tmp_path / "model")
+    loaded = MultiscaleDecoder.load(tmp_path / "model")
+    assert loaded.bounded
+    seen = {n: np.where(wild.observed[n], v, np.nan)[wild.trial(0)][None] for n, v in wild.observations.items()}
+    live = np.stack([step.target for step in stream(loaded.realtime(), seen, 0)])
+    np.testing.assert_allclose(live, expected[0, : len(live)], rtol=1e-6)
+    unbounded = replace(small_decoder(epochs=1), bounded=False).fit(train)
+    unbounded.save(tmp_path / "unbounded")
+    assert unbounded.fitted_.bounds is None
+    assert not MultiscaleDecoder.load(tmp_path / "unbounded").bounded
 
 
 def test_online_equals_offline_with_one_modality(spikes_only):

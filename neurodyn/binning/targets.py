@@ -21,6 +21,8 @@ _METRES = {"": 1.0, "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres
 _RADIANS = {"": 1.0, "rad": 1.0, "radian": 1.0, "radians": 1.0, "deg": np.pi / 180, "degrees": np.pi / 180,
             "degree": np.pi / 180}  # fmt: skip
 _AXES = ("x", "y", "z")
+ANGLE = ("cos", "sin")
+"""Dimensions of a direction."""
 
 
 @dataclass(frozen=True)
@@ -266,10 +268,10 @@ def _head_direction(signal: Signal, options: TargetOptions) -> Track:
         raise InputError(f"series '{signal.name}' must be in radians or degrees, got '{signal.unit}'")
     angle = signal.read(0, signal.n_samples) * _RADIANS[unit]
     vector = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
-    track = _smoothed(_regular(signal, vector, ("cos", "sin"), options), options)
+    track = _smoothed(_regular(signal, vector, ANGLE, options), options)
     length = np.linalg.norm(track.values, axis=1, keepdims=True)
     unit_vector = track.values / np.where(length > 0, length, 1.0)
-    return Track(track.times, unit_vector, track.valid & (length[:, 0] > 0), ("cos", "sin"))
+    return Track(track.times, unit_vector, track.valid & (length[:, 0] > 0), ANGLE)
 
 
 _DERIVED: dict[str, tuple[Callable[[Recording, str], Signal], _Derive]] = {

@@ -12,7 +12,7 @@ from neurodyn.evaluation.crossvalidation import (
     cross_validate,
 )
 from neurodyn.evaluation.labelled import labelled_target
-from neurodyn.evaluation.metrics import Score, bits_per_spike, correlation, r2, score, summarise
+from neurodyn.evaluation.metrics import Score, angle_error, bits_per_spike, correlation, r2, score, summarise
 from neurodyn.evaluation.streaming import OnlineCheck, Streamed, check_online, stream
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "OnlineCheck",
     "Score",
     "Streamed",
+    "angle_error",
     "bits_per_spike",
     "check_folds",
     "check_online",

@@ -21,8 +21,9 @@ from jaxtyping import Bool, Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.folds import Fold
+from neurodyn.binning.targets import ANGLE
 from neurodyn.errors import InputError, NeurodynError, unknown_name
-from neurodyn.evaluation.metrics import Score, score, summarise
+from neurodyn.evaluation.metrics import Score, angle_error, score, summarise
 from neurodyn.evaluation.streaming import OnlineCheck, check_online
 
 if TYPE_CHECKING:
@@ -214,6 +215,32 @@ class CrossValidation:
             found[method] = {"filtered": summarise(self.scores(method))}
             if smoothed := self.scores(method, smoothed=True):
                 found[method]["smoothed"] = summarise(smoothed)
+        return found
+
+    def angle_errors(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Errors of a decoded direction in degrees, over the scored bins of all folds; empty if none was decoded.
+
+        Returns
+        -------
+        ``<method>.<filtered|smoothed>.<mean|median>``; a quarter of a turn, 90, is what chance gives.
+        """
+        if not set(ANGLE) <= set(self.dims):
+            return {}
+        columns, found = [self.dims.index(name) for name in ANGLE], {}
+        for method in self.methods:
+            decoded = [result.decoded for result in self.of(method)]
+            for estimate in ("filtered", "smoothed"):
+                pairs = [(d.true[d.scored], getattr(d, estimate)) for d in decoded]
+                if any(values is None for _, values in pairs):
+                    continue
+                errors = [
+                    angle_error(true[:, columns], values[d.scored][:, columns])
+                    for d, (true, values) in zip(decoded, pairs, strict=True)
+                ]
+                joined = np.concatenate(errors)
+                found.setdefault(method, {})[estimate] = {
+                    "mean": float(joined.mean()), "median": float(np.median(joined)),
+                }  # fmt: skip
         return found
 
     def online(self) -> tuple[OnlineCheck, ...]:

@@ -89,6 +89,38 @@ def r2(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]) -> F
     return 1.0 - np.sum((true - predicted) ** 2, axis=0) / np.sum((true - true.mean(0)) ** 2, axis=0)
 
 
+def angle_error(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]) -> Float[np.ndarray, " bins"]:
+    """How far a decoded direction lies from the true one, the shorter way round.
+
+    Parameters
+    ----------
+    true, predicted
+        (bins, 2), cosine and sine; neither needs to have length one.
+
+    Returns
+    -------
+    (bins,), degrees, 0 to 180.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a value is not finite, or there are not two columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import angle_error
+    >>> angle_error(np.array([[1.0, 0.0]]), np.array([[0.0, -0.5]])).tolist()
+    [90.0]
+    """
+    true, predicted = _checked(true, predicted)
+    if true.shape[1] != 2:
+        raise InputError(f"an angle is given by its cosine and sine, got {true.shape[1]} columns")
+    along = np.sum(true * predicted, axis=1)
+    across = true[:, 0] * predicted[:, 1] - true[:, 1] * predicted[:, 0]
+    return np.degrees(np.abs(np.arctan2(across, along)))
+
+
 def bits_per_spike(
     rates: Float[np.ndarray, "..."], counts: Float[np.ndarray, "..."], observed: Bool[np.ndarray, "..."]
 ) -> float:

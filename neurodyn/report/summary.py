@@ -29,12 +29,15 @@ def summary_of(
     dict with ``methods.<name>.<filtered|smoothed>.<correlation|r2>.{mean, per_dimension, per_fold}``;
     ``latency_us.{p50, p95, p99}`` per step; ``online_offline_max_abs_difference`` of the latents and
     ``online_offline_target_max_abs_difference`` in standard deviations of the target; ``fit_seconds`` of all fits
-    together and ``fit_seconds_per_method`` on average; ``sizes``; ``versions``; ``seed``; ``settings``; ``title``.
+    together and ``fit_seconds_per_method`` on average; for a decoded direction
+    ``angle_error_degrees.<method>.<filtered|smoothed>.{mean, median}``; ``sizes``; ``versions``; ``seed``;
+    ``settings``; ``title``.
     """
     online = result.online()
     return {
         "title": title,
         "methods": result.summary(),
+        **({"angle_error_degrees": angles} if (angles := result.angle_errors()) else {}),
         **_online_part(result),
         "fit_seconds": float(sum(r.fit_seconds for r in result.results)),
         "fit_seconds_per_method": {m: float(np.mean([r.fit_seconds for r in result.of(m)])) for m in result.methods},
@@ -75,7 +78,17 @@ def finding(result: CrossValidation) -> str:
     sentence = f"Live (causal) decoding of {dims} from {_described(hero)} reaches a held-out R² of {means[hero]:.2f}"
     parts = [f"{means[m]:.2f} from {m} alone" for m in others if m not in YARDSTICKS]
     parts += [f"{means[m]:.2f} by {what}" for m, what in YARDSTICKS.items() if m in others]
-    return f"{sentence}, against {_joined(parts)}." if parts else f"{sentence}."
+    return (f"{sentence}, against {_joined(parts)}." if parts else f"{sentence}.") + _angle(result)
+
+
+def _angle(result: CrossValidation) -> str:
+    """How far off the decoded direction is, in a sentence; nothing if none was decoded."""
+    medians = {method: found["filtered"]["median"] for method, found in result.angle_errors().items()}
+    if not medians:
+        return ""
+    hero, *others = result.methods
+    rest = ", ".join(f"{medians[method]:.0f}° by {method}" for method in others)
+    return f" The direction is off by {medians[hero]:.0f}° (median){', ' + rest if rest else ''}; chance is 90°."
 
 
 def _described(hero: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from neurodyn.errors import InputError
-from neurodyn.evaluation import Score, bits_per_spike, correlation, r2, score, summarise
+from neurodyn.evaluation import Score, angle_error, bits_per_spike, correlation, r2, score, summarise
 
 
 def pair(seed=0, bins=200, dims=3):
@@ -43,6 +43,16 @@ def test_r2_of_the_truth_the_mean_and_worse():
     np.testing.assert_allclose(r2(true, true), 1.0)
     np.testing.assert_allclose(r2(true, np.tile(true.mean(0), (200, 1))), 0.0, atol=1e-12)
     assert np.all(r2(true, true + 10 * true.std(0)) < -50)
+
+
+def test_angle_error_is_the_shorter_way_round():
+    rng = np.random.default_rng(0)
+    true, off = rng.uniform(-720, 720, 200), rng.uniform(-179.9, 179.9, 200)
+    vectors = [np.stack([np.cos(np.radians(a)), np.sin(np.radians(a))], axis=1) for a in (true, true + off)]
+    found = angle_error(vectors[0], rng.uniform(0.1, 3, (200, 1)) * vectors[1])
+    np.testing.assert_allclose(found, np.abs(off), atol=1e-9)
+    with pytest.raises(InputError, match="cosine and sine, got 3 columns"):
+        angle_error(np.ones((4, 3)), np.ones((4, 3)))
 
 
 def test_metrics_accept_float32():

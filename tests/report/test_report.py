@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,22 @@ def test_finding_names_every_method(result):
         f"{means['multimodal']:.2f}, against {means['field']:.2f} from field alone and {means['ridge']:.2f} by causal "
         "ridge regression."
     )
+
+
+def test_a_direction_is_scored_in_degrees(batch, result):
+    assert "angle_error_degrees" not in summary_of(result, batch, title="t", seed=0, settings={})
+    turned = replace(result, dims=("cos", "sin"))
+    found = summary_of(turned, batch, title="t", seed=0, settings={})["angle_error_degrees"]
+    for method in result.methods:
+        for estimate in ("filtered", "smoothed"):
+            angles = []
+            for one in result.of(method):
+                pair = one.decoded.true, getattr(one.decoded, estimate)
+                true, decoded = (np.angle(v[one.decoded.scored] @ [1, 1j]) for v in pair)
+                angles.append(np.degrees(np.abs(np.angle(np.exp(1j * (true - decoded))))))
+            angles = np.concatenate(angles)
+            assert found[method][estimate] == pytest.approx({"mean": angles.mean(), "median": np.median(angles)})
+    assert f"The direction is off by {found['multimodal']['filtered']['median']:.0f}° (median), " in finding(turned)
 
 
 def test_rows_are_means_and_spreads(result):

@@ -57,16 +57,16 @@ def test_decode_of_binned_counts(lab):
     spikes, field = study.batch.modality("spikes"), study.batch.modality("field")
     assert (spikes.likelihood, field.likelihood) == ("poisson", "gaussian")
     assert field.channels == ("emg_0", "emg_1")
-    np.testing.assert_array_equal(study.batch.observations["spikes"], COUNTS[1:])
+    np.testing.assert_array_equal(study.batch.observations["spikes"], COUNTS)
     assert study.settings["field"] == "raw"
     assert study.settings["smoothing of the target"] == "250 ms"
     cursor = scipy.io.loadmat(lab, squeeze_me=True)["data"]["cursorpos"].item()
     unsmoothed = study_of(lab, layout=str(lab.with_suffix(".yaml")), smoothing=0.0)
-    np.testing.assert_allclose(unsmoothed.batch.target, cursor[1:], rtol=1e-6)
-    assert study_of(lab, layout=str(lab.with_suffix(".yaml")), width=0.1).batch.observations["spikes"].shape == (
-        1199,
-        5,
-    )
+    np.testing.assert_allclose(unsmoothed.batch.target, cursor, rtol=1e-6)
+    emg = scipy.io.loadmat(lab, squeeze_me=True)["data"]["emgbin"].item()
+    np.testing.assert_allclose(unsmoothed.batch.observations["field"], emg, rtol=1e-6)
+    wide = study_of(lab, layout=str(lab.with_suffix(".yaml")), width=0.1).batch.observations["spikes"]
+    np.testing.assert_array_equal(wide, COUNTS.reshape(1200, 2, 5).sum(axis=1))
 
 
 def test_options_of_reading_stand_in_a_configuration(tmp_path):

@@ -301,3 +301,34 @@ def test_a_condition_without_a_table_of_trials_names_the_tables_and_the_option(t
         main(["decode", str(path), "--target", "position", "--out", str(tmp_path / "o"), "--where", "start > 1"]) == 2
     )
     assert "it has epochs: name the table with --interval" in capsys.readouterr().err
+
+
+def test_counts_of_which_nothing_says_how_long_a_bin_is(tmp_path, capsys):
+    """No width is made up: the line to write has a place for it."""
+    scipy.io.savemat(tmp_path / "a.mat", {"Y": COUNTS[:600]})
+    assert main(["inspect", str(tmp_path / "a.mat")]) == 0
+    assert "counts: {variable: Y, width: SECONDS}" in capsys.readouterr().out
+    (tmp_path / "a.yaml").write_text("spikes: Y\n")
+    assert main(["convert", str(tmp_path / "a.mat"), str(tmp_path / "a.h5"), "--layout", str(tmp_path / "a.yaml")]) == 2
+    assert "counts:  as  {variable: Y, width: SECONDS}" in capsys.readouterr().err
+    (tmp_path / "a.yaml").write_text("counts: {variable: Y, width: 0.02}\n")
+    assert main(["convert", str(tmp_path / "a.mat"), str(tmp_path / "a.h5"), "--layout", str(tmp_path / "a.yaml")]) == 0
+    found = read_recording(tmp_path / "a.h5").counts["spikes"]
+    assert found.width == 0.02
+    np.testing.assert_array_equal(found.values, COUNTS[:600])
+
+
+@pytest.mark.parametrize(
+    ("rate", "last"),
+    [(1000.0, (60.0, 100.0)), (200.0, (30.0, 60.0)), (100.0, (12.0, 30.0)), (40.0, None)],
+)
+def test_the_usual_bands_are_those_that_the_rate_allows(rate, last):
+    """At 100 Hz nothing is known from 50 Hz on; at 40 Hz there are two samples in a bin, taken as they are."""
+    field = Signal("lfp", np.zeros((200, 1)), rate=rate)
+    source = Recording("r", fields={"lfp": field}, counts={"spikes": BinnedCounts("spikes", np.ones((200, 1)), 0.05)})
+    _, chosen = decode.chosen_modalities(source, DecodeOptions())
+    assert (chosen.bands[-1] if last else chosen.bands) == last
+    if last:
+        assert chosen.bands[0] == (1.0, 4.0)
+    asked = decode.chosen_modalities(source, DecodeOptions(bands=((1.0, 90.0),)))[1]
+    assert asked.bands == ((1.0, 90.0),)

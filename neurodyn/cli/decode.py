@@ -26,7 +26,7 @@ _HELP = {
     "modalities": ("NAMES", "spikes, field, or names of units tables and field potentials (all there is)"),
     "width": ("TIME", "width of a bin, like 0.05 or 50ms (0.05)"),
     "smoothing": ("TIME", "standard deviation of the Gaussian that smooths the target, 0 for none (0.25)"),
-    "bands": ("BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six bands)"),
+    "bands": ("BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six bands, as the rate allows)"),
     "field_width": ("TIME", "width of a sample of the field, a multiple of the bin (one bin)"),
     "interval": ("NAME|START-STOP", "part of the recording: a name from its tables of intervals, or seconds (all)"),
     "folds": ("N", "time-ordered folds of the cross-validation (5)"),
@@ -65,7 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
     options = merge(config, vars(arguments))
     if not options.target:
         raise InputError("there is no target to decode: name one or more with --target, for example position")
-    recording = read(arguments.file, skip=options.skip, layout=options.layout, repeated=options.repeated)
+    recording = read(
+        arguments.file,
+        skip=options.skip,
+        layout=options.layout,
+        repeated=options.repeated,
+        support=options.support,
+    )
     study = build_study(recording, options)
     place = arguments.out / MODEL
     if arguments.save_model:

@@ -117,7 +117,9 @@ def _look(path: Path, arguments: argparse.Namespace) -> _Look:
     layout = propose_layout(variables)
     recording = None
     if layout is not None:
-        recording = read(path, skip=arguments.skip, layout=layout, repeated=arguments.repeated)
+        recording = read(
+            path, skip=arguments.skip, layout=layout, repeated=arguments.repeated, support=arguments.support
+        )
     return _Look(path, recording, tree_rows(variables), layout, counts_without_width(variables))
 
 

@@ -8,14 +8,14 @@ import pytest
 import scipy.io
 from recording.make_nwb import write_nwb
 
-from neurodyn.binning import Field, Spikes
+from neurodyn.binning import Field, Spikes, to_bins
 from neurodyn.cli import decode
 from neurodyn.cli.main import build_parser, main
 from neurodyn.cli.options import DecodeOptions, merge, read_config
 from neurodyn.cli.reading import read
 from neurodyn.cli.tables import Column, fitted, screen, shortened_middle
 from neurodyn.errors import InputError
-from neurodyn.recording import BinnedCounts, Recording, Signal, read_recording
+from neurodyn.recording import BinnedCounts, Intervals, Recording, Signal, SpikeTrains, read_recording, write_hdf5
 
 RANDOM = np.random.default_rng(0)
 COUNTS = RANDOM.poisson(0.7, (2400, 5))
@@ -48,7 +48,7 @@ def test_every_command_that_reads_a_recording_has_the_options():
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
     for name in ("inspect", "decode", "convert", "replay"):
         options = {option for action in commands[name]._actions for option in action.option_strings}
-        assert {"--layout", "--skip", "--repeated"} <= options, name
+        assert {"--layout", "--skip", "--repeated", "--support"} <= options, name
 
 
 def test_decode_of_binned_counts(lab):
@@ -128,6 +128,44 @@ def test_a_condition_chooses_trials(tmp_path):
         study_of(path, where="respnse == 'hit'")
     with pytest.raises(InputError, match="name the table with --interval"):
         study_of(path, where="response == 'hit'", interval=(0.0, 9.0))
+
+
+def in_pieces(tmp_path, seconds=60.0):
+    """Spikes at 20 Hz but for a pause of 20 s, which only the table of epochs tells."""
+    times = (np.arange(20 * seconds) + 0.5) / 20
+    trains = tuple(times[(times < 20) | (times >= 40)] for _ in range(5))
+    source = Recording(
+        "r",
+        {"spikes": SpikeTrains("spikes", trains, tuple("abcde"))},
+        behaviour={"position": Signal("position", np.zeros((int(10 * seconds), 2)), rate=10.0)},
+        intervals={"epochs": Intervals("epochs", np.array([0.0, 40.0]), np.array([20.0, 60.0]), ("run", "run"))},
+    )
+    return write_hdf5(source, tmp_path / "r.h5")
+
+
+@pytest.mark.parametrize("name", ["epochs", "run"])
+def test_a_table_of_intervals_is_the_support_of_the_spikes(tmp_path, capsys, name):
+    path = in_pieces(tmp_path)
+    assert main(["inspect", str(path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "no unit of 'spikes' fires from" in err
+    assert "--support" in err
+    rates = {item["name"]: item for item in json.loads(out)[0]["items"]}["spikes"]["firing_rates"]
+    assert main(["inspect", str(path), "--json", "--support", name]) == 0
+    out, err = capsys.readouterr()
+    assert not err  # the doubt is answered
+    supported = {item["name"]: item for item in json.loads(out)[0]["items"]}["spikes"]["firing_rates"]
+    np.testing.assert_allclose(np.array(supported) / rates, 60 / 40, rtol=0.01)
+    (tmp_path / "c.yaml").write_text(f"support: {name}\n")
+    assert merge(read_config(tmp_path / "c.yaml"), {}).support == name
+    batch = to_bins(read(path, support=name), width=0.5, target=())
+    ends = batch.time
+    known = (ends <= 20) | (ends > 40)
+    np.testing.assert_array_equal(batch.observed["spikes"], np.repeat(known[:, None], 5, axis=1))
+    np.testing.assert_array_equal(batch.observations["spikes"], np.where(known, 10.0, 0.0)[:, None].repeat(5, axis=1))
+    assert main(["convert", str(path), str(tmp_path / "b.h5"), "--support", name]) == 0
+    support = read_recording(tmp_path / "b.h5").spikes["spikes"].unit_supports[0]
+    np.testing.assert_array_equal(support.rows, [[0, 20], [40, 60]])
 
 
 def with_fields(*names, counts=()):
@@ -265,6 +303,9 @@ def test_a_file_name_of_any_bytes_in_any_locale(tmp_path, locale):
         ("inspect", ["--skip", "trials[9]"], "'9'"),
         ("inspect", ["--repeated", "medain"], "--repeated"),
         ("inspect", ["--layout", "none.yaml"], "'none.yaml': No such file"),
+        ("inspect", ["--support", "trils"], "'trils'"),
+        ("decode", ["--support", "trils"], "'trils'"),
+        ("decode", ["--support", "trials", "--skip", "spikes"], "has no spikes"),
         ("decode", ["--skip", "lfpp"], "did you mean 'lfp'"),
         ("decode", ["--repeated", "medain"], "repeated"),
         ("decode", ["--layout", "none.yaml"], "none.yaml"),

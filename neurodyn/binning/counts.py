@@ -48,7 +48,7 @@ def from_recorded_edges(
     for start, stop in spans:
         first = math.ceil((start - counts.start) / counts.width - _HAIR)
         moved.append((counts.start + first * counts.width, stop))
-    kept = [span for span in moved if whole_bins(*span, width) >= 1]
+    kept = [(start, stop) for start, stop in moved if whole_bins(start, stop, width) >= 1]
     if not kept:
         raise InputError(
             f"no interval holds a whole bin of {width:g} s of '{counts.name}', whose bins begin at"

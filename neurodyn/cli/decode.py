@@ -26,7 +26,10 @@ _HELP = {
     "modalities": ("NAMES", "spikes, field, or names of units tables and field potentials (all there is)"),
     "width": ("TIME", "width of a bin, like 0.05 or 50ms (0.05)"),
     "smoothing": ("TIME", "standard deviation of the Gaussian that smooths the target, 0 for none (0.25)"),
-    "bands": ("BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six bands, as the rate allows)"),
+    "bands": (
+        "BANDS",
+        "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six, as its rate allows)",
+    ),
     "field_width": ("TIME", "width of a sample of the field, a multiple of the bin (one bin)"),
     "interval": ("NAME|START-STOP", "part of the recording: a name from its tables of intervals, or seconds (all)"),
     "folds": ("N", "time-ordered folds of the cross-validation (5)"),

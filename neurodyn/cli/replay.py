@@ -67,7 +67,7 @@ class Sent:
             {
                 "name": chunk.name,
                 "kind": chunk.kind.value,
-                "channels": list(chunk.labels),
+                "channels": list(chunk.labels or ()),
                 "sent": self.counts.get(chunk.name, 0),
             }
             for chunk in self.replay.first_chunks()

@@ -34,7 +34,7 @@ _Bools = np.ndarray | np.bool_
 
 @dataclass(frozen=True, eq=False)
 class _Truth:
-    """Where something is known to hold and where it is known not to, per row or for all rows; elsewhere it is unknown."""
+    """Where something is known to hold and where it is known not to, per row or for all; elsewhere it is unknown."""
 
     true: _Bools
     false: _Bools

@@ -84,13 +84,23 @@ def read_xdf(
     return Recording(file_name(path), unusable=unusable, **items)
 
 
+class _Listener(logging.Handler):
+    """Keeps what is said in a log."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.records.append(record)
+
+
 @contextmanager
 def _heard(name: str) -> Iterator[list[str]]:
     """What a library says in its log, errors before warnings, in a line each; nothing of it is printed."""
-    records: list[logging.LogRecord] = []
     said: list[str] = []
-    logger, listener = logging.getLogger(name), logging.Handler(logging.WARNING)
-    listener.emit = records.append
+    logger, listener = logging.getLogger(name), _Listener(logging.WARNING)
     before = logger.propagate
     logger.addHandler(listener)
     logger.propagate = False
@@ -99,7 +109,7 @@ def _heard(name: str) -> Iterator[list[str]]:
     finally:
         logger.propagate = before
         logger.removeHandler(listener)
-        records.sort(key=lambda record: -record.levelno)
+        records = sorted(listener.records, key=lambda record: -record.levelno)
         said += dict.fromkeys(" ".join(record.getMessage().split()) for record in records)
 
 

@@ -113,9 +113,9 @@ def variables() -> dict[str, Any]:
     return {
         "t": 0.1 * np.arange(20.0)[:, None], "Y": rng.poisson(1.0, (20, 3)), "x": rng.normal(size=(20, 2)),
         "ts": np.sort(rng.uniform(0, 2, (30, 1)), axis=0), "ids": rng.integers(0, 3, (30, 1)), "fs": np.array([[10.0]]),
-        "cube": rng.normal(size=(3, 5, 2)), "cells": cells, "names": ["a", "b", "c"], "s": {"in": {"x": np.ones((9, 1))}},
-        "trials": trials, "tt": np.array([[0.0, 1.0, 3.0], [1.0, 2.0, np.nan]]), "none": None, "empty": np.zeros((0, 2)),
-        "bad": np.array([[np.nan], [np.inf], [-1.0]]), "text": "t",
+        "cube": rng.normal(size=(3, 5, 2)), "cells": cells, "names": ["a", "b", "c"],
+        "s": {"in": {"x": np.ones((9, 1))}}, "trials": trials, "tt": np.array([[0.0, 1.0, 3.0], [1.0, 2.0, np.nan]]),
+        "none": None, "empty": np.zeros((0, 2)), "bad": np.array([[np.nan], [np.inf], [-1.0]]), "text": "t",
     }  # fmt: skip
 
 

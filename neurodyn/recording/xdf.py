@@ -65,6 +65,8 @@ def read_xdf(
     # The parser stumbles over a damaged file with whatever error the line at hand raises.
     except Exception as error:
         raise InputError(f"cannot read '{path}' as XDF, is it damaged? pyxdf says: {one_line(error)}") from error
+    if not streams:
+        raise InputError(f"'{path}' holds no stream: is it damaged, or was nothing selected when it was recorded?")
     if said:
         others = f" (and {len(said) - 1} more like this)" if len(said) > 1 else ""
         text = f"recording '{file_name(path)}': pyxdf says: {said[0]}{others}"

@@ -238,6 +238,13 @@ def test_what_pyxdf_leaves_out_of_a_damaged_file_is_said(tmp_path, capsys):
     assert not capsys.readouterr().err
 
 
+def test_xdf_without_a_stream_is_no_recording(tmp_path):
+    pytest.importorskip("pyxdf", reason="pyxdf is not installed")
+    (tmp_path / "a.xdf").write_bytes(b"XDF:" + chunk(1, b"<info><version>1.0</version></info>"))
+    with pytest.raises(InputError, match="holds no stream: is it damaged"):
+        read_recording(tmp_path / "a.xdf")
+
+
 def test_xdf_without_its_package_names_the_extra(tmp_path, monkeypatch):
     import sys
 

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
-from neurodyn.binning.counts import on_recorded_edges, rebin_counts
-from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, bin_raw
+from neurodyn.binning.counts import from_recorded_edges, rebin_counts
+from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, bin_raw, whole_after
 from neurodyn.binning.grid import TimeGrid, count_spikes
 from neurodyn.binning.targets import TargetOptions, make_targets, target_sources, target_units
 from neurodyn.errors import InputError
@@ -142,10 +142,10 @@ def to_bins(
     recording = without_invalid_times(recording)
     targets = (target,) if isinstance(target, str) else tuple(target)
     clocks = [_clock(modality, width) for modality in modalities]
-    grids = _grids(recording, _support(recording, modalities, targets, width), width, interval)
-    for counts in (_counts(recording, modality) for modality in modalities):
-        if counts is not None:
-            grids = on_recorded_edges(grids, counts)
+    spans = _stretches(recording, _support(recording, modalities, targets, width), width, interval)
+    for counts in _all_counts(recording, modalities):
+        spans = from_recorded_edges(spans, counts, width)
+    grids = [TimeGrid.covering(start, stop, width) for start, stop in spans]
     observations, observed, rows = {}, {}, []
     for modality, clock in zip(modalities, clocks, strict=True):
         values, mask, channels = _binned(recording, modality, grids, clock)
@@ -181,6 +181,12 @@ def _counts(recording: Recording, modality: Spikes | Field) -> BinnedCounts | No
         return None
     counts = recording.counts[modality.source]
     return counts if modality.units is None else counts.select(modality.units)
+
+
+def _all_counts(recording: Recording, modalities: Sequence[Spikes | Field]) -> list[BinnedCounts]:
+    """Counts that were recorded in bins, of all modalities that are made from such."""
+    found = (_counts(recording, modality) for modality in modalities)
+    return [counts for counts in found if counts is not None]
 
 
 def _unit(recording: Recording, modality: Spikes | Field) -> str:
@@ -220,17 +226,26 @@ def _support(
 ) -> tuple[float, float]:
     """Time that every source covers, in seconds.
 
+    Where the bins begin is free, and the latest source says it; recorded counts leave no choice. A signal of one value
+    per bin has its first sample inside the first bin or at its end, so that with counts it covers every bin in which
+    it lacks nothing: of a field one that begins less than a period before the first sample, of a target one that ends
+    at it.
+
     Raises
     ------
     InputError
         When two sources do not overlap in time.
     """
     spans: dict[str, tuple[float, float]] = {}
+    fixed = bool(_all_counts(recording, modalities))
     for modality in modalities:
         label = f"modality '{modality.name}'"
         spans[label] = _span_of(recording, modality, width)
+        if fixed and isinstance(modality, Field):
+            spans[label] = whole_after(_field_signal(recording, modality)), spans[label][1]
     for name, signal in zip(targets, target_sources(recording, targets), strict=True):
-        spans[f"target '{name}'"] = _signal_span(signal)
+        start, stop = _signal_span(signal)
+        spans[f"target '{name}'"] = (start - width if fixed else start), stop
     late = max(spans, key=lambda label: spans[label][0])
     early = min(spans, key=lambda label: spans[label][1])
     start, stop = spans[late][0], spans[early][1]
@@ -290,22 +305,21 @@ def _seconds(span: tuple[float, float]) -> str:
     return f"{span[0]:g} to {span[1]:g} s"
 
 
-def _grids(
+def _stretches(
     recording: Recording,
     support: tuple[float, float],
     width: float,
     interval: str | tuple[float, float] | Intervals | None,
-) -> list[TimeGrid]:
-    """One grid per trial, in order of time."""
+) -> list[tuple[float, float]]:
+    """Start and stop of each trial, in order of time."""
     if interval is None:
-        return [TimeGrid.covering(*support, width)]
+        return [support]
     spans = _spans(recording, interval)
     if not any(start < support[1] and stop > support[0] for start, stop in spans):
         raise InputError(f"the interval {_called(interval)} lies outside the recorded {_seconds(support)}")
     long_enough = [span for span in spans if whole_bins(*span, width) >= 1]
     # The longest is refused with its numbers when not one fits.
-    kept = long_enough or [max(spans, key=lambda span: span[1] - span[0])]
-    return [TimeGrid.covering(start, stop, width) for start, stop in kept]
+    return long_enough or [max(spans, key=lambda span: span[1] - span[0])]
 
 
 def _called(interval: str | tuple[float, float] | Intervals) -> str:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32
 from neurodyn.binning.grid import TimeGrid
 from neurodyn.errors import InputError
 from neurodyn.recording import BinnedCounts
+from neurodyn.recording.edges import whole_bins
 
 _HAIR = 1e-6
 """Share of a bin by which widths and edges may differ through rounding."""
@@ -32,28 +33,28 @@ def bins_per_bin(counts: BinnedCounts, width: float) -> int:
     return times
 
 
-def on_recorded_edges(grids: Sequence[TimeGrid], counts: BinnedCounts) -> list[TimeGrid]:
-    """Bins that begin where a recorded bin begins: each grid starts up to one recorded bin later.
+def from_recorded_edges(
+    spans: Sequence[tuple[float, float]], counts: BinnedCounts, width: float
+) -> list[tuple[float, float]]:
+    """Stretches of seconds that begin where a recorded bin begins, up to one recorded bin later than they did.
 
     Raises
     ------
     InputError
-        When not even one bin of any grid is left.
+        When not even one bin of `width` seconds of any of them is left.
     """
-    bins_per_bin(counts, grids[0].width)
+    bins_per_bin(counts, width)
     moved = []
-    for grid in grids:
-        first = math.ceil((grid.start - counts.start) / counts.width - _HAIR)
-        start = counts.start + first * counts.width
-        bins = math.floor((grid.stop - start) / grid.width + _HAIR)
-        if bins >= 1:
-            moved.append(TimeGrid(start, grid.width, bins))
-    if not moved:
+    for start, stop in spans:
+        first = math.ceil((start - counts.start) / counts.width - _HAIR)
+        moved.append((counts.start + first * counts.width, stop))
+    kept = [(start, stop) for start, stop in moved if whole_bins(start, stop, width) >= 1]
+    if not kept:
         raise InputError(
-            f"no interval holds a whole bin of {grids[0].width:g} s of '{counts.name}', whose bins begin at"
+            f"no interval holds a whole bin of {width:g} s of '{counts.name}', whose bins begin at"
             f" {counts.start:g} s and every {counts.width:g} s from there"
         )
-    return moved
+    return kept
 
 
 def rebin_counts(

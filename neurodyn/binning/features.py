@@ -221,6 +221,14 @@ def _gaps(signal: Signal) -> _Gaps:
     )
 
 
+def whole_after(signal: Signal) -> float:
+    """Seconds from which on a bin lacks no sample that was taken before the first one of a signal.
+
+    A bin that begins a whole period before the first sample lacks one, hence the thousandth of a period.
+    """
+    return float(_gaps(signal).last[0]) + 1e-3 * signal.clock.period
+
+
 def ticks(steps: Float[np.ndarray, " steps"], rate: float) -> Int[np.ndarray, " steps"]:
     """Ticks of a clock from each sample to the next, 1 where nothing was lost between them.
 

@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "train": ("training", "a step of training: kinds of masks, a loop over trials, the matrix products alone"),
     "fit": ("fit", "seconds to a decoder and its R2, next to a GRU in PyTorch and to ridge"),
     "filter": ("filtering", "the filter of a linear Gaussian model next to dynamax's; a recording of an hour"),
+    "binning": ("binning", "spikes counted in bins, next to NumPy's histogram unit by unit"),
     "scale": ("scale", "seconds and peak memory of a fit as units and bins grow"),
     "smooth": ("filtering", "the smoother of a linear Gaussian model next to dynamax's; a recording of an hour"),
 }

@@ -26,7 +26,10 @@ _HELP = {
     "modalities": ("NAMES", "spikes, field, or names of units tables and field potentials (all there is)"),
     "width": ("TIME", "width of a bin, like 0.05 or 50ms (0.05)"),
     "smoothing": ("TIME", "standard deviation of the Gaussian that smooths the target, 0 for none (0.25)"),
-    "bands": ("BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six bands)"),
+    "bands": (
+        "BANDS",
+        "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six, as its rate allows)",
+    ),
     "field_width": ("TIME", "width of a sample of the field, a multiple of the bin (one bin)"),
     "interval": ("NAME|START-STOP", "part of the recording: a name from its tables of intervals, or seconds (all)"),
     "folds": ("N", "time-ordered folds of the cross-validation (5)"),
@@ -65,7 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
     options = merge(config, vars(arguments))
     if not options.target:
         raise InputError("there is no target to decode: name one or more with --target, for example position")
-    recording = read(arguments.file, skip=options.skip, layout=options.layout, repeated=options.repeated)
+    recording = read(
+        arguments.file,
+        skip=options.skip,
+        layout=options.layout,
+        repeated=options.repeated,
+        support=options.support,
+    )
     study = build_study(recording, options)
     place = arguments.out / MODEL
     if arguments.save_model:
@@ -205,10 +214,16 @@ def _all_there_is(recording: Recording) -> tuple[str, ...]:
 
 
 def _bands(recording: Recording, source: str, options: DecodeOptions) -> tuple[tuple[float, float], ...] | None:
-    """Bands of a field; unless asked for, the signal itself where it has only a sample or two per bin."""
-    if options.bands is None and recording.field(source).typical_rate * options.width <= MOST_SAMPLES_RAW:
+    """Bands of a field; unless asked for, the usual ones that its rate allows.
+
+    None for the signal itself, which it also is where it has only a sample or two per bin, or is too slow for bands.
+    """
+    if options.bands is not None:
+        return options.bands or None
+    rate = recording.field(source).typical_rate
+    if rate * options.width <= MOST_SAMPLES_RAW:
         return None
-    return DEFAULT_BANDS if options.bands is None else options.bands or None
+    return tuple(band for band in DEFAULT_BANDS if band[1] < rate / 2) or None
 
 
 def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, ...]:
@@ -256,10 +271,8 @@ def _source(recording: Recording, name: str) -> tuple[str, str]:
 
 def _settings(options: DecodeOptions, modalities: Sequence[Spikes | Field]) -> dict[str, str]:
     """Options as a reader of the report wants to see them."""
-    bands = DEFAULT_BANDS if options.bands is None else options.bands
     fields = [modality for modality in modalities if isinstance(modality, Field)]
-    if fields and all(modality.bands is None for modality in fields):
-        bands = ()
+    bands = dict.fromkeys(band for modality in fields for band in modality.bands or ())
     shown = {
         "target": ", ".join(options.target),
         "smoothing of the target": f"{1e3 * options.smoothing:g} ms" if options.smoothing else "none",

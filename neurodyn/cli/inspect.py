@@ -15,7 +15,7 @@ from neurodyn.cli.study import write_atomically
 from neurodyn.cli.tables import Column, fitted, screen
 from neurodyn.errors import InputError
 from neurodyn.recording import ItemSummary, Layout, Recording, describe, layout_text, read_variables
-from neurodyn.recording.propose import propose_layout
+from neurodyn.recording.propose import counts_without_width, propose_layout
 from neurodyn.recording.tree import TreeRow, tree_rows
 
 _COLUMNS = (
@@ -74,15 +74,23 @@ class _Look:
         recording: Recording | None,
         tree: list[TreeRow] | None = None,
         layout: Layout | None = None,
+        counts: str | None = None,
     ) -> None:
-        self.path, self.recording, self.tree, self.layout = path, recording, tree, layout
+        self.path, self.recording, self.tree, self.layout, self.counts = path, recording, tree, layout, counts
 
     def print(self, console: Console) -> None:
         if self.tree is not None:
             _say(console, f"{self.path.name}: its format does not say what is what")
             console.print(_tree_table(self.path.name, self.tree, console.width))
-            if self.layout is None:
+            if self.counts is not None:
+                _say(
+                    console,
+                    f"\n'{self.counts}' looks like counts in bins, and nothing says how long a bin is: describe it in a"
+                    f" layout as\n\n    counts: {{variable: {self.counts}, width: SECONDS}}",
+                )
+            elif self.layout is None:
                 _say(console, "\nnothing here looks like a recording: describe it with a layout (recording/README.md)")
+            if self.layout is None:
                 return
             _say(
                 console, "\nproposed layout, a guess: check it, edit it, and give it to any command with  --layout FILE"
@@ -109,8 +117,10 @@ def _look(path: Path, arguments: argparse.Namespace) -> _Look:
     layout = propose_layout(variables)
     recording = None
     if layout is not None:
-        recording = read(path, skip=arguments.skip, layout=layout, repeated=arguments.repeated)
-    return _Look(path, recording, tree_rows(variables), layout)
+        recording = read(
+            path, skip=arguments.skip, layout=layout, repeated=arguments.repeated, support=arguments.support
+        )
+    return _Look(path, recording, tree_rows(variables), layout, counts_without_width(variables))
 
 
 def _save_layout(look: _Look, path: Path) -> None:

@@ -48,8 +48,9 @@ class DecodeOptions:
         Standard deviation of the Gaussian that smooths the target, seconds; 0 for none.
     where
         Condition that chooses rows of the interval's table, or of the trials; None for all.
-    layout, skip, repeated
-        How the file is read: file of its layout, items to leave out, and what becomes of repeated times.
+    layout, skip, repeated, support
+        How the file is read: file of its layout, items to leave out, what becomes of repeated times, and intervals
+        outside of which no unit was recorded.
     """
 
     target: tuple[str, ...] = ()
@@ -70,6 +71,7 @@ class DecodeOptions:
     layout: str | None = None
     skip: tuple[str, ...] = ()
     repeated: str | None = None
+    support: str | None = None
 
 
 def names(value: Any) -> tuple[str, ...]:
@@ -179,6 +181,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "layout": text,
     "skip": names,
     "repeated": repeated,
+    "support": text,
 }
 
 

@@ -6,7 +6,17 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from neurodyn.recording import ImplausibleWarning, Layout, Recording, Repeated, read_layout, read_recording
+from neurodyn.errors import InputError
+from neurodyn.recording import (
+    ImplausibleWarning,
+    Layout,
+    Recording,
+    Repeated,
+    doubts,
+    read_layout,
+    read_recording,
+    with_support,
+)
 
 WAYS = tuple(way.value for way in Repeated)
 FILE_HELP = "NWB, HDF5, MATLAB, NumPy or CSV file, or a folder of Kilosort or phy"
@@ -21,6 +31,9 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeated", choices=WAYS, help="what becomes of samples that repeat a time: mean, first of them, or drop all"
     )
+    parser.add_argument(
+        "--support", metavar="NAME", help="intervals (a table or a label) outside of which no unit was recorded"
+    )
 
 
 def read(
@@ -29,6 +42,7 @@ def read(
     skip: Iterable[str] | None = (),
     layout: Layout | Path | str | None = None,
     repeated: str | None = None,
+    support: str | None = None,
     strict: bool = False,
 ) -> Recording:
     """Read a recording and print each doubt about it on standard error.
@@ -39,27 +53,49 @@ def read(
         As in `read_recording`.
     layout
         The layout, or its file.
+    support
+        Table of intervals, or label in one, outside of which no unit was recorded (`with_support`).
     strict
         Whether one item that cannot be used is an error; else only asking for it is one.
 
     Raises
     ------
     InputError
-        If it cannot be read.
+        If it cannot be read, or has no such intervals or no spikes to which they apply.
     """
     if isinstance(layout, str | Path):
         layout = read_layout(Path(layout))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ImplausibleWarning)
         recording = read_recording(path, skip=skip or (), layout=layout, repeated=repeated, strict=strict)
+    before = doubts(recording) if support is not None else []
+    if support is not None:
+        recording = _supported(recording, support)
+    after = doubts(recording) if support is not None else []
     for warning in caught:
-        if issubclass(warning.category, ImplausibleWarning):
-            print(f"neurodyn: warning: {warning.message}", file=sys.stderr)
-        else:
+        if not issubclass(warning.category, ImplausibleWarning):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif not any(str(warning.message).endswith(doubt) for doubt in before if doubt not in after):
+            print(f"neurodyn: warning: {warning.message}", file=sys.stderr)
+    for doubt in after:
+        if doubt not in before:
+            print(f"neurodyn: warning: recording '{recording.name}': {doubt}", file=sys.stderr)
     return recording
+
+
+def _supported(recording: Recording, name: str) -> Recording:
+    if not recording.spikes:
+        raise InputError(f"--support says when units were recorded, and recording '{recording.name}' has no spikes")
+    return with_support(recording, name)
 
 
 def read_given(path: Path, arguments: argparse.Namespace, *, strict: bool = False) -> Recording:
     """Read a recording as the options of `add_reading_options` say."""
-    return read(path, skip=arguments.skip, layout=arguments.layout, repeated=arguments.repeated, strict=strict)
+    return read(
+        path,
+        skip=arguments.skip,
+        layout=arguments.layout,
+        repeated=arguments.repeated,
+        support=arguments.support,
+        strict=strict,
+    )

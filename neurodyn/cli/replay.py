@@ -1,9 +1,13 @@
 """``neurodyn replay FILE --to ADDRESS``: a recording as if it were being recorded now."""
 
 import argparse
+import json
+import math
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -36,7 +40,43 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--stream", metavar="ITEM=NAME", action="append", default=[], type=argument(_pair),
         help="play this item only, under this name; repeatable (all; 'spikes' and 'field' if there is one of each)",
     )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true", help="print what was played as JSON at the end, instead of a bar"
+    )
     parser.set_defaults(run=run)
+
+
+@dataclass
+class Sent:
+    """What a replay has sent.
+
+    Parameters
+    ----------
+    replay
+        What is played.
+    counts
+        Spikes or samples by name of the stream.
+    """
+
+    replay: FileReplay
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self, finished: bool) -> dict[str, Any]:
+        """Return what was played: the part of the recording, and each stream with what was sent of it."""
+        streams = [
+            {
+                "name": chunk.name,
+                "kind": chunk.kind.value,
+                "channels": list(chunk.labels or ()),
+                "sent": self.counts.get(chunk.name, 0),
+            }
+            for chunk in self.replay.first_chunks()
+        ]
+        replay = self.replay
+        played = replay.seconds if finished else replay.played
+        return {
+            "start": replay.start, "seconds": replay.seconds, "played": played, "finished": finished, "streams": streams
+        }  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,23 +91,29 @@ def run(arguments: argparse.Namespace) -> int:
         names=dict(arguments.stream) or None,
     )
     replay = FileReplay(read_given(arguments.file, arguments), options, live=True)
-    console = Console(stderr=True)
+    console, sent, finished = Console(stderr=True), Sent(replay), False
     sink = open_sink(arguments.to)
     try:
         tell(console, [arguments.to.warning()])
         signal.signal(signal.SIGTERM, _interrupt)
-        play(replay, sink, console)
+        play(sent, sink, Console(quiet=True) if arguments.json else console)
+        finished = True
     except NeurodynError:
         raise
     except Exception as error:  # a server that has gone away: each library says so in its own way
         raise NeurodynError(f"the stream broke off after {replay.played:.1f} s of the recording: {error}") from error
     finally:
         sink.close()
+        if arguments.json:  # also of what was played until it was stopped, or the stream broke off
+            speed = arguments.speed if math.isfinite(arguments.speed) else None  # JSON has no infinity
+            settings = {"file": str(arguments.file), "speed": speed, "chunk": arguments.chunk}
+            print(json.dumps({**settings, **sent.to_json(finished)}, indent=2, allow_nan=False))
     return 0
 
 
-def play(replay: FileReplay, sink: Sink, console: Console) -> None:
+def play(sent: Sent, sink: Sink, console: Console) -> None:
     """Send every chunk when it is due, with a bar that shows where in the recording this is."""
+    replay = sent.replay
     if isinstance(sink, LslSink):
         for chunk in replay.first_chunks():
             sink.announce(chunk)
@@ -82,6 +128,7 @@ def play(replay: FileReplay, sink: Sink, console: Console) -> None:
                 return
             for chunk in chunks:
                 sink.write(chunk)
+                sent.counts[chunk.name] = sent.counts.get(chunk.name, 0) + len(chunk.times)
             progress.update(task, completed=replay.played)
 
 

@@ -18,7 +18,7 @@ from neurodyn.errors import InputError, import_extra
 from neurodyn.kernels.discrete import LogChain
 from neurodyn.markov.alignment import reordered, state_order
 from neurodyn.markov.em import EmConfig, fit_em
-from neurodyn.markov.inference import filter_trials
+from neurodyn.markov.inference import along_time, filter_trials, log_chain, log_ratio
 from neurodyn.markov.model import HiddenMarkovModel
 from neurodyn.markov.sampling import check_symbols
 
@@ -147,6 +147,8 @@ def fit_bayesian(
     config = config or BayesConfig()
     checked = check_symbols(symbols, symbol_count)
     start = fit_em(checked, states, symbol_count=symbol_count, seed=seed, config=config.em).hmm
+    # What the sampler weighs is how much better a draw is than the start: in float32 that is not lost in the total.
+    reference = jax.jit(filter_trials)(log_chain(start), jnp.asarray(checked.T))[1]
     kernel = NUTS(_model, init_strategy=init_to_value(values=_inside(start)))
     sampler = MCMC(
         kernel, num_warmup=config.warmup, num_samples=config.draws, num_chains=config.chains,
@@ -154,22 +156,29 @@ def fit_bayesian(
     )  # fmt: skip
     with jax.numpy_dtype_promotion("standard"):  # NumPyro's own arithmetic mixes integers and reals
         sampler.run(
-            jax.random.key(seed), jnp.asarray(checked.T), states, symbol_count, config, extra_fields=("diverging",)
-        )
+            jax.random.key(seed), jnp.asarray(checked.T), states, symbol_count, config, reference,
+            extra_fields=("diverging",),
+        )  # fmt: skip
         drawn = {k: np.asarray(v) for k, v in sampler.get_samples(group_by_chain=True).items()}
         diverging = np.asarray(sampler.get_extra_fields(group_by_chain=True)["diverging"])
+    drawn["log_likelihood"] = drawn["log_likelihood"].astype(np.float64) + along_time(reference).sum()
     return _aligned(drawn, diverging, start)
 
 
-def _model(symbols: Int[Array, "time trials"], states: int, symbol_count: int, config: BayesConfig) -> None:
+def _model(
+    symbols: Int[Array, "time trials"],
+    states: int,
+    symbol_count: int,
+    config: BayesConfig,
+    reference: Float[Array, "time trials"],
+) -> None:
     def rows(name: str, count: int, columns: int) -> Array:
         prior = dist.Dirichlet(jnp.full((count, columns), getattr(config, name))).to_event(1)
         return jnp.log(numpyro.sample(name, prior))
 
     initial = jnp.log(numpyro.sample("initial", dist.Dirichlet(jnp.full(states, config.initial))))
     chain = LogChain(initial, rows("transitions", states, states), rows("emissions", states, symbol_count))
-    total = numpyro.deterministic("log_likelihood", filter_trials(chain, symbols)[1].sum())
-    numpyro.factor("symbols", total)
+    numpyro.factor("symbols", numpyro.deterministic("log_likelihood", log_ratio(chain, symbols, reference)))
 
 
 def _inside(hmm: HiddenMarkovModel) -> dict[str, Array]:

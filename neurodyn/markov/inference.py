@@ -110,13 +110,50 @@ def filter_trials(
     chain: LogChain, symbols: Int[Array, "time trials"]
 ) -> tuple[Float[Array, "time trials states"], Float[Array, "time trials"]]:
     """``log P(z_t | y_{0..t})`` and ``log P(y_t | y_{0..t-1})`` of trials side by side."""
+    return _filter_from(chain, _start(chain, symbols), symbols)[1]
+
+
+def log_ratio(
+    chain: LogChain, symbols: Int[Array, "time trials"], reference: Float[Array, "time trials"]
+) -> Float[Array, ""]:
+    """Log-likelihood of all trials, less that of a reference; value and gradient hold over long trials in float32.
+
+    A total of a million steps is so large that a float32 holds it to a tenth of a nat at best, while a sampler asks by
+    how much one model is better than another: here the differences of the steps are summed. Time goes in blocks, one
+    sum in each and a compensated one over them, and the gradient, which comes back the same way, is summed block by
+    block as well.
+
+    Parameters
+    ----------
+    chain, symbols
+        Model and trials side by side.
+    reference
+        ``log P(y_t | y_{0..t-1})`` of the steps under another model, or zeros.
+    """
+
+    def block(log_predicted: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        symbol, expected = inputs
+        log_predicted, (_, log_probability) = _filter_from(chain, log_predicted, symbol)
+        return log_predicted, (log_probability - expected).sum()
+
+    odd = len(symbols) % BLOCK
+    log_predicted, first = block(_start(chain, symbols), (symbols[:odd], reference[:odd]))
+    blocks = (-1, BLOCK, symbols.shape[1])
+    others = lax.scan(block, log_predicted, (symbols[odd:].reshape(blocks), reference[odd:].reshape(blocks)))[1]
+    return sums.along_first(jnp.concatenate([first[None], others]))
+
+
+def _filter_from(
+    chain: LogChain, log_predicted: Float[Array, "trials states"], symbols: Int[Array, "time trials"]
+) -> tuple[Array, tuple[Array, Array]]:
+    """Filter on from a prediction, to the one for the step after the last."""
 
     def step(log_predicted: Array, symbol: Array) -> tuple[Array, tuple[Array, Array]]:
         evidence = discrete.symbol_evidence(chain.emissions, symbol)
         log_filtered, log_probability = discrete.update(log_predicted, evidence)
         return discrete.predict(log_filtered, chain.transitions), (log_filtered, log_probability)
 
-    return lax.scan(step, _start(chain, symbols), symbols)[1]
+    return lax.scan(step, log_predicted, symbols)
 
 
 def smooth_trials(

@@ -118,7 +118,7 @@ def _pause_doubt(trains: SpikeTrains, invalid: TimeSupport) -> str:
             expected = spikes * (stop - start) / span
             return (
                 f"no unit of '{trains.name}' fires from {start:.6g} to {stop:.6g} s, where {expected:,.0f} spikes were"
-                " to be expected: if nothing was recorded there, say so with a time support (with_support)"
+                " to be expected: if nothing was recorded there, say so with a time support (with_support, --support)"
             )
     return ""
 

@@ -292,8 +292,7 @@ class _Described:
     def _counts(self, row: CountsLayout) -> BinnedCounts:
         found = self._counts_pieces(row)
         start, width, values = self._binned(found, row)
-        if row.rates:
-            values = values * width
+        values = np.asarray(values, np.float64) * (width if row.rates else 1.0)
         names = row.units
         names = labels(self._find(names), names) if isinstance(names, str) and names else tuple(names)
         counts = BinnedCounts(row.name, values, width, start, names)
@@ -591,8 +590,8 @@ def _times_of(value: Any, what: str) -> np.ndarray:
     if isinstance(value, np.ndarray) and value.size and min(value.shape) != 1 and value.dtype.kind in "biuf":
         raise InputError(
             f"'{what}' is a {shape_of(value)}, where a vector of spike times is expected: if it holds counts or rates "
-            f"in bins, describe it under  counts:  as  {{variable: {what}, width: 0.05}}; if a column of it holds the"
-            f" times, say  {what}(:,1)"
+            f"in bins, describe it under  counts:  as  {{variable: {what}, width: SECONDS}}  with the length of a bin; "
+            f"if a column of it holds the times, say  {what}(:,1)"
         )
     return vector(value, what).astype(np.float64)
 

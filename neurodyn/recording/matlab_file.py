@@ -3,6 +3,8 @@
 Nothing in a file is executed: objects of classes and functions become None.
 """
 
+import math
+import mmap
 import os
 import struct
 import zlib
@@ -27,7 +29,14 @@ from neurodyn.recording.hdf5 import stays_in_file
 from neurodyn.recording.lazy import LazyArray
 
 _DEEPEST = 16
-_COMPRESSED = 15
+_COMPRESSED, _MATRIX = 15, 14
+_NUMBER_TYPES = frozenset((1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18))
+"""Types of elements that SciPy has numbers for."""
+_CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17
+"""Classes of matrices; all others are numbers."""
+_HOLDERS = frozenset((_CELL, _STRUCT, _OBJECT, _FUNCTION))
+_DEEPEST_READ = 200
+"""Matrices inside of matrices, from which on a variable is left to SciPy to refuse."""
 
 
 def load_variables(path: str | os.PathLike[str], *, lazy: bool | None = False) -> dict[str, Any]:
@@ -86,10 +95,103 @@ def _check_5(path: Path) -> None:
         order = {b"IM": "<", b"MI": ">"}.get(file.read(128)[126:128])
         if order is None:
             raise InputError(f"'{path}' is no MATLAB file of version 5 or 7.3: save it with  save -v7")
-        for kind, count in _elements(file, order, size, path):
-            unpacked = _unpacked(file, order, count) if kind == _COMPRESSED else count
-            if unpacked > MAX_BYTES or unpacked > FREE_BYTES + MOST_COMPRESSED * count:
-                raise InputError(f"'{path}' declares an array of {unpacked:,} bytes in {count:,}: it is damaged")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            for kind, count in _elements(file, order, size, path):
+                begin = file.tell()
+                unpacked = _unpacked(file, order, count) if kind == _COMPRESSED else count
+                if unpacked > MAX_BYTES or unpacked > FREE_BYTES + MOST_COMPRESSED * count:
+                    raise InputError(f"'{path}' declares an array of {unpacked:,} bytes in {count:,}: it is damaged")
+                packed = kind == _COMPRESSED
+                inside = _inflated(whole[begin : begin + count]) if packed else whole
+                if _Numbers(inside, order, 0 if packed else begin - 8).unreadable():
+                    raise InputError(f"'{path}' has an array of numbers of no known type: it is damaged")
+
+
+def _inflated(packed: bytes) -> bytes:
+    """What a compressed element holds, as far as it can be had."""
+    try:
+        return zlib.decompressobj().decompress(packed, MAX_BYTES)
+    except zlib.error:
+        return b""  # damaged: the parser will say so
+
+
+class _Numbers:
+    """Whether SciPy would look up a type of numbers that there is not in one variable, which ends the process.
+
+    Goes through the bytes as SciPy does; whatever else is wrong with them, SciPy says itself.
+
+    Parameters
+    ----------
+    content
+        Bytes that the variable lies in.
+    order
+        Of their numbers, as `struct` writes it.
+    begin
+        Where the variable's tag is.
+    """
+
+    def __init__(self, content: bytes | mmap.mmap, order: str, begin: int) -> None:
+        self._content, self._at = content, begin
+        self._pair = struct.Struct(f"{order}II")
+        self._order = order
+
+    def unreadable(self) -> bool:
+        """Whether there is such an array."""
+        try:
+            return self._matrix(0)
+        except (struct.error, ZeroDivisionError, _OtherDamage):
+            return False
+
+    def _matrix(self, depth: int) -> bool:
+        kind, count = self._pair.unpack_from(self._content, self._at)
+        if kind != _MATRIX or depth > _DEEPEST_READ:
+            raise _OtherDamage
+        self._at += 8
+        if not count:
+            return False
+        flags, _ = self._pair.unpack_from(self._content, self._at + 8)
+        self._at += 16
+        what, is_complex = flags & 0xFF, flags >> 11 & 1
+        if what == _OPAQUE:
+            for _ in range(3):
+                self._element()
+            return self._matrix(depth + 1)
+        _, first, length = self._element()
+        sizes = struct.unpack_from(f"{self._order}{length // 4}i", self._content, first)
+        self._element()
+        if what in _HOLDERS:
+            return self._members(what, math.prod(sizes), depth)
+        numbers = {_SPARSE: 2 + 1 + is_complex, _CHAR: 0}.get(what, 1 + is_complex)
+        if what == _CHAR:
+            self._element()  # its type is checked by SciPy
+        return any(self._element()[0] not in _NUMBER_TYPES for _ in range(numbers))
+
+    def _members(self, what: int, count: int, depth: int) -> bool:
+        if what == _FUNCTION:
+            return self._matrix(depth + 1)
+        if what == _OBJECT:
+            self._element()
+        if what != _CELL:
+            _, first, _ = self._element()
+            (longest,) = struct.unpack_from(f"{self._order}i", self._content, first)
+            count *= self._element()[2] // longest
+        return any(self._matrix(depth + 1) for _ in range(count))
+
+    def _element(self) -> tuple[int, int, int]:
+        """Type, place and length in bytes of the element here; what comes next is behind it."""
+        kind, count = self._pair.unpack_from(self._content, self._at)
+        if kind >> 16:  # four bytes or less stand in the tag itself
+            self._at += 8
+            return kind & 0xFFFF, self._at - 4, kind >> 16
+        first = self._at + 8
+        self._at = first + count + -count % 8
+        if first + count > len(self._content):
+            raise _OtherDamage
+        return kind, first, count
+
+
+class _OtherDamage(Exception):
+    pass
 
 
 def _elements(file: BinaryIO, order: str, size: int, path: Path) -> Iterator[tuple[int, int]]:

@@ -70,6 +70,11 @@ def propose_layout(variables: Mapping[str, Any]) -> Layout | None:
     return _what_works(variables, layout)
 
 
+def counts_without_width(variables: Mapping[str, Any]) -> str | None:
+    """Path of a matrix that looks like counts in bins of a length that nothing in the file says, None without one."""
+    return _Guess(leaves(variables)).counts_without_width()
+
+
 def _what_works(variables: Mapping[str, Any], layout: Layout) -> Layout | None:
     """The layout without what cannot be read with it."""
     for _ in range(4):  # what is left out may be what the others hang on
@@ -123,10 +128,9 @@ class _Guess:
     # --- counts and spikes ------------------------------------------------------------------------
 
     def _counts(self) -> CountsLayout | None:
-        candidates = [m for m in self._matrices if _COUNTS.search(m.name) and self._looks_like_counts(m)]
-        if not candidates:
+        chosen = self._like_counts()
+        if chosen is None:
             return None
-        chosen = max(candidates, key=lambda m: m.values.shape[1])
         time, width = self._time_of(chosen), self._scalar(_WIDTH, chosen.container)
         clock: dict[str, Any] = {"time": time[0]} if time is not None else {"width": width}
         if time is None and width is None:
@@ -134,6 +138,15 @@ class _Guess:
         values = np.asarray(chosen.values)
         rates = bool(time is not None and _are_rates(values, time[1]))
         return CountsLayout(chosen.path, rates=rates, units=self._labels(chosen), **clock)
+
+    def counts_without_width(self) -> str | None:
+        """Path of what looks like counts and cannot be proposed."""
+        chosen = self._like_counts()
+        return None if chosen is None or self._counts() is not None else chosen.path
+
+    def _like_counts(self) -> _Found | None:
+        candidates = [m for m in self._matrices if _COUNTS.search(m.name) and self._looks_like_counts(m)]
+        return max(candidates, key=lambda m: m.values.shape[1], default=None)
 
     def _looks_like_counts(self, found: _Found) -> bool:
         values = found.values

@@ -1,13 +1,17 @@
 """Recordings of Lab Streaming Layer: XDF files with several streams, each with a clock of its own."""
 
+import logging
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.recording.checks import ImplausibleWarning
 from neurodyn.recording.guard import one_line
 from neurodyn.recording.layout import Layout
 from neurodyn.recording.left_out import Choices, Repeated, build_items
@@ -41,20 +45,32 @@ def read_xdf(
     skip, lazy, repeated, strict
         What to leave out and how, see `left_out.Choices`.
 
+    Returns
+    -------
+    Recording
+        With an `ImplausibleWarning` where pyxdf left out a part that is damaged, or doubts a clock.
+
     Raises
     ------
     InputError
-        If the file is damaged, or a stream cannot be used.
+        If the file is damaged so that nothing can be read, or a stream cannot be used.
     MissingExtraError
         If pyxdf is not installed.
     """
     path, choices = Path(path), Choices.of(skip, repeated, strict, lazy)
     pyxdf = import_extra("pyxdf", "xdf")
     try:
-        streams, _ = pyxdf.load_xdf(str(path))
+        with _heard("pyxdf") as said:
+            streams, _ = pyxdf.load_xdf(str(path))
     # The parser stumbles over a damaged file with whatever error the line at hand raises.
     except Exception as error:
         raise InputError(f"cannot read '{path}' as XDF, is it damaged? pyxdf says: {one_line(error)}") from error
+    if not streams:
+        raise InputError(f"'{path}' holds no stream: is it damaged, or was nothing selected when it was recorded?")
+    if said:
+        others = f" (and {len(said) - 1} more like this)" if len(said) > 1 else ""
+        text = f"recording '{file_name(path)}': pyxdf says: {said[0]}{others}"
+        warnings.warn(text, ImplausibleWarning, stacklevel=2)
     makers: dict[str, dict[str, Any]] = {"fields": {}, "behaviour": {}, "intervals": {}}
     for stream in streams:
         kind, name = _kind(stream), _first(stream["info"], "name") or "stream"
@@ -68,6 +84,35 @@ def read_xdf(
         )
     items, unusable = build_items(makers, choices)
     return Recording(file_name(path), unusable=unusable, **items)
+
+
+class _Listener(logging.Handler):
+    """Keeps what is said in a log."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.records.append(record)
+
+
+@contextmanager
+def _heard(name: str) -> Iterator[list[str]]:
+    """What a library says in its log, errors before warnings, in a line each; nothing of it is printed."""
+    said: list[str] = []
+    logger, listener = logging.getLogger(name), _Listener(logging.WARNING)
+    before = logger.propagate
+    logger.addHandler(listener)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.propagate = before
+        logger.removeHandler(listener)
+        records = sorted(listener.records, key=lambda record: -record.levelno)
+        said += dict.fromkeys(" ".join(record.getMessage().split()) for record in records)
 
 
 def _kind(stream: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from neurodyn.binning import Spikes, to_bins
+from neurodyn.binning import Field, Spikes, TargetOptions, to_bins
 from neurodyn.errors import InputError
 from neurodyn.recording import BinnedCounts, Intervals, Recording, Signal, SpikeTrains
 
@@ -122,3 +122,56 @@ def test_a_replay_is_counted_again():
     after = [pause for pause in pauses if pause[1] >= START + 200 * WIDTH - 1e-9]
     assert sorted(pause[0] for pause in after) == [0, 1, 2, 3]
     np.testing.assert_allclose([pause[1] for pause in after], START + 200 * WIDTH)
+
+
+# The first and the last bin ---------------------------------------------------------------------------------
+
+
+def one_value_per_bin(start, bins=60, width=WIDTH):
+    """Counts, a field at the middle of its bins and a target at their ends; each holds the number of its bin."""
+    number = np.arange(float(bins))[:, None]
+    return Recording(
+        "r",
+        counts={"spikes": BinnedCounts("spikes", number, width, start)},
+        fields={"emg": Signal("emg", number, rate=1 / width, start=start + width / 2)},
+        behaviour={"x": Signal("x", number, rate=1 / width, start=start + width)},
+    )
+
+
+@pytest.mark.parametrize("start", [0.0, 2.0, 3600.3])
+@pytest.mark.parametrize("parts", [("spikes",), ("spikes", "emg")])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_no_bin_of_a_binned_file_is_lost(start, parts, times):
+    modalities = [Spikes(), Field("emg", bands=None)][: len(parts)]
+    batch = to_bins(
+        one_value_per_bin(start),
+        width=times * WIDTH,
+        modalities=modalities,
+        target="x",
+        target_options=TargetOptions(smoothing=0.0),
+    )
+    rows = np.arange(60.0).reshape(-1, times)
+    np.testing.assert_array_equal(batch.observations["spikes"][:, 0], rows.sum(axis=1))
+    np.testing.assert_allclose(batch.target[:, 0], rows[:, -1], atol=1e-4)
+    for name in parts:
+        assert batch.observed[name].all()
+    assert batch.target_observed.all()
+    if "emg" in parts:
+        np.testing.assert_allclose(batch.observations["emg"][:, 0], rows.mean(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("first", "kept"), [(0.01, 59), (0.0, 60), (-0.02, 60), (0.26, 54)])
+def test_a_bin_that_lacks_a_sample_of_the_field_is_no_bin_of_the_file(first, kept):
+    """A field at 100 Hz that begins within the first bin lacks the samples before."""
+    source = one_value_per_bin(1.0)
+    field = Signal("lfp", np.arange(400.0)[:, None], rate=100.0, start=1.0 + first)
+    source = Recording("r", counts=source.counts, fields={"lfp": field}, behaviour=source.behaviour)
+    batch = to_bins(source, width=WIDTH, modalities=[Spikes(), Field("lfp", bands=None)], target="x")
+    np.testing.assert_array_equal(batch.observations["spikes"][:, 0], np.arange(60.0)[60 - kept :])
+    assert batch.observed["lfp"].all()
+
+
+def test_an_interval_between_edges_holds_every_whole_bin():
+    """From 0.02 s to 1 s there are whole bins from 0.05 s to 1 s."""
+    batch = to_bins(one_value_per_bin(0.0), width=WIDTH, target="x", interval=(0.02, 1.0))
+    np.testing.assert_array_equal(batch.observations["spikes"][:, 0], np.arange(1.0, 20.0))

@@ -8,14 +8,14 @@ import pytest
 import scipy.io
 from recording.make_nwb import write_nwb
 
-from neurodyn.binning import Field, Spikes
+from neurodyn.binning import Field, Spikes, to_bins
 from neurodyn.cli import decode
 from neurodyn.cli.main import build_parser, main
 from neurodyn.cli.options import DecodeOptions, merge, read_config
 from neurodyn.cli.reading import read
 from neurodyn.cli.tables import Column, fitted, screen, shortened_middle
 from neurodyn.errors import InputError
-from neurodyn.recording import BinnedCounts, Recording, Signal, read_recording
+from neurodyn.recording import BinnedCounts, Intervals, Recording, Signal, SpikeTrains, read_recording, write_hdf5
 
 RANDOM = np.random.default_rng(0)
 COUNTS = RANDOM.poisson(0.7, (2400, 5))
@@ -48,7 +48,7 @@ def test_every_command_that_reads_a_recording_has_the_options():
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
     for name in ("inspect", "decode", "convert", "replay"):
         options = {option for action in commands[name]._actions for option in action.option_strings}
-        assert {"--layout", "--skip", "--repeated"} <= options, name
+        assert {"--layout", "--skip", "--repeated", "--support"} <= options, name
 
 
 def test_decode_of_binned_counts(lab):
@@ -57,16 +57,16 @@ def test_decode_of_binned_counts(lab):
     spikes, field = study.batch.modality("spikes"), study.batch.modality("field")
     assert (spikes.likelihood, field.likelihood) == ("poisson", "gaussian")
     assert field.channels == ("emg_0", "emg_1")
-    np.testing.assert_array_equal(study.batch.observations["spikes"], COUNTS[1:])
+    np.testing.assert_array_equal(study.batch.observations["spikes"], COUNTS)
     assert study.settings["field"] == "raw"
     assert study.settings["smoothing of the target"] == "250 ms"
     cursor = scipy.io.loadmat(lab, squeeze_me=True)["data"]["cursorpos"].item()
     unsmoothed = study_of(lab, layout=str(lab.with_suffix(".yaml")), smoothing=0.0)
-    np.testing.assert_allclose(unsmoothed.batch.target, cursor[1:], rtol=1e-6)
-    assert study_of(lab, layout=str(lab.with_suffix(".yaml")), width=0.1).batch.observations["spikes"].shape == (
-        1199,
-        5,
-    )
+    np.testing.assert_allclose(unsmoothed.batch.target, cursor, rtol=1e-6)
+    emg = scipy.io.loadmat(lab, squeeze_me=True)["data"]["emgbin"].item()
+    np.testing.assert_allclose(unsmoothed.batch.observations["field"], emg, rtol=1e-6)
+    wide = study_of(lab, layout=str(lab.with_suffix(".yaml")), width=0.1).batch.observations["spikes"]
+    np.testing.assert_array_equal(wide, COUNTS.reshape(1200, 2, 5).sum(axis=1))
 
 
 def test_options_of_reading_stand_in_a_configuration(tmp_path):
@@ -128,6 +128,44 @@ def test_a_condition_chooses_trials(tmp_path):
         study_of(path, where="respnse == 'hit'")
     with pytest.raises(InputError, match="name the table with --interval"):
         study_of(path, where="response == 'hit'", interval=(0.0, 9.0))
+
+
+def in_pieces(tmp_path, seconds=60.0):
+    """Spikes at 20 Hz but for a pause of 20 s, which only the table of epochs tells."""
+    times = (np.arange(20 * seconds) + 0.5) / 20
+    trains = tuple(times[(times < 20) | (times >= 40)] for _ in range(5))
+    source = Recording(
+        "r",
+        {"spikes": SpikeTrains("spikes", trains, tuple("abcde"))},
+        behaviour={"position": Signal("position", np.zeros((int(10 * seconds), 2)), rate=10.0)},
+        intervals={"epochs": Intervals("epochs", np.array([0.0, 40.0]), np.array([20.0, 60.0]), ("run", "run"))},
+    )
+    return write_hdf5(source, tmp_path / "r.h5")
+
+
+@pytest.mark.parametrize("name", ["epochs", "run"])
+def test_a_table_of_intervals_is_the_support_of_the_spikes(tmp_path, capsys, name):
+    path = in_pieces(tmp_path)
+    assert main(["inspect", str(path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "no unit of 'spikes' fires from" in err
+    assert "--support" in err
+    rates = {item["name"]: item for item in json.loads(out)[0]["items"]}["spikes"]["firing_rates"]
+    assert main(["inspect", str(path), "--json", "--support", name]) == 0
+    out, err = capsys.readouterr()
+    assert not err  # the doubt is answered
+    supported = {item["name"]: item for item in json.loads(out)[0]["items"]}["spikes"]["firing_rates"]
+    np.testing.assert_allclose(np.array(supported) / rates, 60 / 40, rtol=0.01)
+    (tmp_path / "c.yaml").write_text(f"support: {name}\n")
+    assert merge(read_config(tmp_path / "c.yaml"), {}).support == name
+    batch = to_bins(read(path, support=name), width=0.5, target=())
+    ends = batch.time
+    known = (ends <= 20) | (ends > 40)
+    np.testing.assert_array_equal(batch.observed["spikes"], np.repeat(known[:, None], 5, axis=1))
+    np.testing.assert_array_equal(batch.observations["spikes"], np.where(known, 10.0, 0.0)[:, None].repeat(5, axis=1))
+    assert main(["convert", str(path), str(tmp_path / "b.h5"), "--support", name]) == 0
+    support = read_recording(tmp_path / "b.h5").spikes["spikes"].unit_supports[0]
+    np.testing.assert_array_equal(support.rows, [[0, 20], [40, 60]])
 
 
 def with_fields(*names, counts=()):
@@ -265,11 +303,25 @@ def test_a_file_name_of_any_bytes_in_any_locale(tmp_path, locale):
         ("inspect", ["--skip", "trials[9]"], "'9'"),
         ("inspect", ["--repeated", "medain"], "--repeated"),
         ("inspect", ["--layout", "none.yaml"], "'none.yaml': No such file"),
+        ("inspect", ["--support", "trils"], "'trils'"),
+        ("decode", ["--support", "trils"], "'trils'"),
+        ("decode", ["--support", "trials", "--skip", "spikes"], "has no spikes"),
         ("decode", ["--skip", "lfpp"], "did you mean 'lfp'"),
         ("decode", ["--repeated", "medain"], "repeated"),
         ("decode", ["--layout", "none.yaml"], "none.yaml"),
         ("decode", ["--where", "is_good"], "is_good"),
         ("decode", ["--where", "start <"], "cannot understand the condition"),
+        ("decode", ["--where", ""], "where"),
+        ("decode", ["--where", "strt > 1"], "did you mean 'start'"),
+        ("decode", ["--where", "start"], "is not true or false"),
+        ("decode", ["--where", "start == 'hit'"], "'start' (numbers) with"),
+        ("decode", ["--where", "label in 'hit'"], "values in brackets"),
+        ("decode", ["--where", "start + 1 > 2"], "no place in a condition"),
+        ("decode", ["--where", "start is 1"], "compares with"),
+        ("decode", ["--where", "start > 1e9"], "holds for none of the 3 intervals"),
+        ("decode", ["--where", "start != start"], "holds for none of the 3 intervals"),
+        ("decode", ["--where", "start > 1 " * 999], "more than 2,000"),
+        ("decode", ["--where", "start > 1", "--interval", "none"], "'none'"),
         ("decode", ["--where", "__import__('os')"], "condition"),
         ("decode", ["--where", "start > 1", "--interval", "0-10"], "--interval"),
     ],
@@ -290,3 +342,34 @@ def test_a_condition_without_a_table_of_trials_names_the_tables_and_the_option(t
         main(["decode", str(path), "--target", "position", "--out", str(tmp_path / "o"), "--where", "start > 1"]) == 2
     )
     assert "it has epochs: name the table with --interval" in capsys.readouterr().err
+
+
+def test_counts_of_which_nothing_says_how_long_a_bin_is(tmp_path, capsys):
+    """No width is made up: the line to write has a place for it."""
+    scipy.io.savemat(tmp_path / "a.mat", {"Y": COUNTS[:600]})
+    assert main(["inspect", str(tmp_path / "a.mat")]) == 0
+    assert "counts: {variable: Y, width: SECONDS}" in capsys.readouterr().out
+    (tmp_path / "a.yaml").write_text("spikes: Y\n")
+    assert main(["convert", str(tmp_path / "a.mat"), str(tmp_path / "a.h5"), "--layout", str(tmp_path / "a.yaml")]) == 2
+    assert "counts:  as  {variable: Y, width: SECONDS}" in capsys.readouterr().err
+    (tmp_path / "a.yaml").write_text("counts: {variable: Y, width: 0.02}\n")
+    assert main(["convert", str(tmp_path / "a.mat"), str(tmp_path / "a.h5"), "--layout", str(tmp_path / "a.yaml")]) == 0
+    found = read_recording(tmp_path / "a.h5").counts["spikes"]
+    assert found.width == 0.02
+    np.testing.assert_array_equal(found.values, COUNTS[:600])
+
+
+@pytest.mark.parametrize(
+    ("rate", "last"),
+    [(1000.0, (60.0, 100.0)), (200.0, (30.0, 60.0)), (100.0, (12.0, 30.0)), (40.0, None)],
+)
+def test_the_usual_bands_are_those_that_the_rate_allows(rate, last):
+    """At 100 Hz nothing is known from 50 Hz on; at 40 Hz there are two samples in a bin, taken as they are."""
+    field = Signal("lfp", np.zeros((200, 1)), rate=rate)
+    source = Recording("r", fields={"lfp": field}, counts={"spikes": BinnedCounts("spikes", np.ones((200, 1)), 0.05)})
+    _, chosen = decode.chosen_modalities(source, DecodeOptions())
+    assert (chosen.bands[-1] if last else chosen.bands) == last
+    if last:
+        assert chosen.bands[0] == (1.0, 4.0)
+    asked = decode.chosen_modalities(source, DecodeOptions(bands=((1.0, 90.0),)))[1]
+    assert asked.bands == ((1.0, 90.0),)

@@ -98,6 +98,48 @@ def test_a_replay_sends_the_recording(session, port, options, capfd):
     assert abs(field.times[-1] - time.monotonic()) < 60.0  # as if it were recorded now
 
 
+@pytest.mark.parametrize("options", [[], ["--stream", "lfp=field", "--start", "1", "--stop", "2"]])
+def test_a_replay_as_json_says_what_was_sent(session, port, options, capfd):
+    assert command("replay", session, "--to", f"zmq://127.0.0.1:{port}", "--speed", "inf", "--json", *options) == 0
+    out, err = capfd.readouterr()
+    (found, end) = json.JSONDecoder().raw_decode(out)
+    assert not out[end:].strip()  # one object and nothing else
+    assert not err
+    source = recording(5.0)
+    start, stop = (1.0, 2.0) if options else (0.0, 5.0)
+    field, trains = source.field(), source.spike_trains("spikes")
+    times = field.times[(field.times >= start) & (field.times < stop)]
+    streams = {stream["name"]: stream for stream in found["streams"]}
+    assert streams["field"] == {
+        "name": "field", "kind": "samples", "channels": list(field.channels), "sent": len(times)
+    }  # fmt: skip
+    assert ("spikes" in streams) == (not options)
+    if not options:
+        assert streams["spikes"]["sent"] == trains.n_spikes
+        assert streams["spikes"]["channels"] == list(trains.units)
+    assert found["file"] == str(session)
+    assert found["finished"] is True
+    assert found["played"] == found["seconds"]
+    if options:
+        assert (found["start"], found["seconds"]) == (1.0, 1.0)
+
+
+def test_a_replay_that_is_stopped_says_how_far_it_came(session, port, capfd, monkeypatch):
+    class Stops(ZmqSink):
+        def write(self, item):
+            if item.times.size and item.kind.value == "samples":
+                raise KeyboardInterrupt
+            super().write(item)
+
+    monkeypatch.setattr("neurodyn.cli.replay.open_sink", lambda address: Stops(f"tcp://127.0.0.1:{port}"))
+    with pytest.raises(KeyboardInterrupt):  # which the command line ends with
+        command("replay", session, "--to", f"zmq://127.0.0.1:{port}", "--json")
+    found = json.loads(capfd.readouterr().out)
+    assert found["finished"] is False
+    assert found["played"] < 1.0
+    assert {stream["name"]: stream["sent"] for stream in found["streams"]}["field"] == 0
+
+
 @pytest.mark.parametrize("saved", ["exported", "saved"])
 def test_serving_a_file_writes_every_estimate(session, model, decoder, saved, tmp_path, capfd):
     if saved == "saved":

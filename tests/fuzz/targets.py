@@ -4,12 +4,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from fuzz.damage import MUST_BE_REFUSED, Bytes, Edit, apply, damaged_bytes, edits, items_of
 from fuzz.outcomes import Failure, Outcome, Target
+from fuzz.reading import check_invariants, outcome_of
+from fuzz.sources import LAYOUTS, check_layout, check_source, source_cases
 from fuzz.streams import check_stream, stream_cases
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -23,7 +26,6 @@ from neurodyn.recording import (
     Signal,
     describe,
     differences,
-    doubts,
     read_hdf5,
     read_layout,
     read_recording,
@@ -78,21 +80,12 @@ def inventory(format_name: str) -> list[tuple[list[str], list[tuple[str, str]]]]
     return found
 
 
-def _read(path: Path, original: Recording) -> Outcome:
-    """Read lazily or not, use what was read, and compare."""
-    recording = read_recording(path)
-    describe(recording)
-    doubts(recording)
-    _check_invariants(recording)
-    return Outcome.OTHER if differences(original, recording) else Outcome.SAME
-
-
 def check_bytes(format_name: str, checksums: bool, case: Bytes, folder: Path) -> Outcome:
     """A file with damaged bytes; where the format has checksums, nothing else may come of it than the recording."""
     ending, _, original = bases(format_name)[case.base]
     path = folder / f"case{ending}"
     path.write_bytes(case.content)
-    outcome = _read(path, original)
+    outcome = outcome_of(path, original)
     if checksums and outcome is Outcome.OTHER:
         raise Failure(f"{format_name}: damaged bytes were read as another recording")
     return outcome
@@ -104,29 +97,12 @@ def check_edit(format_name: str, case: Edit, folder: Path) -> Outcome:
     path = folder / f"case{ending}"
     path.write_bytes(content)
     apply(case, path)
-    outcome = _read(path, original)
+    outcome = outcome_of(path, original)
     # What replaces an item that MATLAB refers to by its address is referred to by nobody.
     seen = case.action == "external link" or not case.path.startswith("#refs#")
     if case.action in MUST_BE_REFUSED and not case.attribute and seen:
         raise Failure(f"{format_name}: {case.path} with {case.action} was not refused")
     return outcome
-
-
-def _check_invariants(recording: Recording) -> None:
-    """What holds for every recording, asked again here, not of the containers."""
-    for trains in recording.spikes.values():
-        assert len(set(trains.units)) == len(trains.units) == len(trains.times)
-        for train in trains.times:
-            assert np.isfinite(train).all()
-            assert (train >= 0).all()
-            assert (np.diff(train) >= 0).all()
-    for signal in (*recording.fields.values(), *recording.behaviour.values()):
-        assert signal.values.shape == (signal.times.size, len(set(signal.channels)))
-        assert not np.isinf(np.asarray(signal.values)).any()
-        assert np.isfinite(signal.times).all()
-        assert (np.diff(signal.times) > 0).all()
-    for table in recording.intervals.values():
-        assert (table.starts <= table.stops).all()
 
 
 # Arrays -------------------------------------------------------------------------------------------------------
@@ -185,7 +161,7 @@ def array_cases(draw: Any) -> tuple[str, dict[str, Any]]:
 def check_arrays(case: dict[str, Any], folder: Path) -> Outcome:
     """Containers, their summary, and a round trip through HDF5."""
     recording = recording_from_arrays(**case)
-    _check_invariants(recording)
+    check_invariants(recording)
     describe(recording)
     found = read_hdf5(write_hdf5(recording, folder / "case.h5"))
     changed = differences(recording, found)
@@ -277,6 +253,10 @@ def _bytes(format_name: str) -> st.SearchStrategy:
     return damaged_bytes([content for _, content, _ in bases(format_name)])
 
 
+def _program(name: str, title: str, share: float) -> Target:
+    return Target(title, source_cases(name), partial(check_source, name), share)
+
+
 TARGETS: tuple[Callable[[], Target], ...] = (
     lambda: Target("HDF5, bytes", _bytes("hdf5"), partial(check_bytes, "hdf5", True), 3),
     lambda: Target("HDF5, content", edits(inventory("hdf5")), partial(check_edit, "hdf5"), 3),
@@ -285,6 +265,12 @@ TARGETS: tuple[Callable[[], Target], ...] = (
     lambda: Target("MATLAB 7.3, content", edits(inventory("matlab73")), partial(check_edit, "matlab73"), 1.5),
     lambda: Target("NWB, bytes", _bytes("nwb"), partial(check_bytes, "nwb", False), 0.4),
     lambda: Target("NWB, content", edits(inventory("nwb")), partial(check_edit, "nwb"), 0.4),
+    lambda: _program("NumPy", "NumPy, bytes", 1.5),
+    lambda: _program("CSV", "CSV, bytes", 1),
+    lambda: _program("phy", "Kilosort and phy, bytes", 1),
+    lambda: _program("CellExplorer", "CellExplorer, bytes", 0.5),
+    *((lambda: _program("XDF", "XDF, bytes", 1),) if find_spec("pyxdf") else ()),
+    lambda: Target("layout, on variables", LAYOUTS, check_layout, 2),
     lambda: Target("arrays", array_cases(), check_arrays, 3),
     lambda: Target("bins", bin_cases(), check_bins, 2),
     lambda: Target("streaming binner", stream_cases(), check_stream, 2),

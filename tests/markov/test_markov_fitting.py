@@ -34,7 +34,7 @@ from neurodyn.markov import (
     viterbi,
 )
 from neurodyn.markov.alignment import reordered
-from neurodyn.markov.inference import along_time, expected_counts, log_chain
+from neurodyn.markov.inference import BLOCK, along_time, expected_counts, filter_trials, log_chain, log_ratio
 from neurodyn.markov.statistics import Counting, count_trials
 
 CLEAR = HiddenMarkovModel(
@@ -184,7 +184,8 @@ def test_log_posterior_is_the_prior_times_the_sum_over_all_paths():
     config = BayesConfig(initial=1.5, transitions=2.0, emissions=0.7)
     values = {name: jnp.asarray(getattr(hmm, name)) for name in ("initial", "transitions", "emissions")}
     with jax.numpy_dtype_promotion("standard"):
-        found, _ = log_density(bayes._model, (jnp.asarray(symbols.T), 3, 4, config), {}, values)
+        nothing = jnp.zeros(symbols.T.shape)
+        found, _ = log_density(bayes._model, (jnp.asarray(symbols.T), 3, 4, config, nothing), {}, values)
     expected = dirichlet.logpdf(hmm.initial, np.full(3, 1.5))
     expected += sum(dirichlet.logpdf(row, np.full(3, 2.0)) for row in hmm.transitions)
     expected += sum(dirichlet.logpdf(row, np.full(4, 0.7)) for row in hmm.emissions)
@@ -346,3 +347,58 @@ def test_three_million_steps_in_single_precision_and_em():
     np.testing.assert_allclose(after.hmm.transitions, transitions, rtol=2e-5)
     np.testing.assert_allclose(after.hmm.emissions, np.tile(seen / count, (3, 1)), rtol=2e-5)
     np.testing.assert_allclose(after.log_likelihood[0], seen @ np.log(shares), rtol=0, atol=0.3)
+
+
+@pytest.mark.parametrize("steps", [5, BLOCK, 2 * BLOCK + 3])
+def test_the_likelihood_in_blocks_is_that_of_the_filter(steps):
+    """Value and gradient, with missing symbols, and by Fisher's identity: each probability is used so many times."""
+    symbols = np.array(some_symbols(3, trials=5, steps=steps))
+    symbols[:, 2] = -1
+    symbols[1, -3:] = -1
+    chain, turned = log_chain(random_hmm(3)), jnp.asarray(symbols.T)
+    reference = filter_trials(log_chain(random_hmm(4)), turned)[1]
+    plain = jax.value_and_grad(lambda one: 3.0 * filter_trials(one, turned)[1].sum())(chain)
+    value, slopes = jax.value_and_grad(lambda one: 3.0 * log_ratio(one, turned, reference))(chain)
+    assert float(value) == pytest.approx(float(plain[0] - 3.0 * reference.sum()), rel=1e-12)
+    for mine, theirs in zip(slopes, plain[1], strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-9)
+    for mine, counts in zip(slopes, expected_counts(chain, turned)[0], strict=True):
+        np.testing.assert_allclose(mine, 3.0 * counts.sum(axis=0), atol=1e-9)
+    many = jax.tree.map(lambda part: jnp.stack([part, part + 0.1]), chain)
+    batched = jax.vmap(jax.grad(lambda one: log_ratio(one, turned, reference)))(many)
+    np.testing.assert_allclose(3.0 * batched.transitions[0], plain[1].transitions, atol=1e-9)
+
+
+@pytest.mark.usefixtures("float32")
+def test_a_sampler_sees_a_nat_in_a_million_steps_in_single_precision():
+    """Log-likelihoods of about -10^6, one nat to a hundred apart, against hmmlearn in double precision."""
+    hmm = CLEAR
+    symbols = np.random.default_rng(0).choice(3, (1, 1_000_000), p=[0.5, 0.2, 0.3]).astype(np.int32)
+    other = CategoricalHMM(2, n_features=3, implementation="scaling")
+
+    def exact(model):
+        other.startprob_, other.transmat_, other.emissionprob_ = (np.array(a) for a in arrays(model))
+        return other.score(symbols.T)
+
+    turned = jnp.asarray(symbols.T)
+    reference = jax.jit(filter_trials)(log_chain(hmm), turned)[1]
+    ratio, start = jax.jit(log_ratio), exact(hmm)
+    for share in (3e-4, 1e-3, 1e-2):
+        near = [np.float32((1 - share) * one + share / one.shape[-1]).astype(float) for one in arrays(hmm)]
+        near = HiddenMarkovModel(*(one / one.sum(axis=-1, keepdims=True) for one in near), name="near", trial_steps=9)
+        expected = exact(near) - start
+        assert float(ratio(log_chain(near), turned, reference)) == pytest.approx(expected, abs=0.1, rel=2e-3)
+
+
+@pytest.mark.usefixtures("float32")
+def test_the_slope_over_a_million_steps_in_single_precision():
+    """Symbols that say nothing of the state: transitions are used as often as the stationary state says."""
+    transitions = np.array([[0.95, 0.05], [0.1, 0.9]])
+    stationary, shares, count = np.array([2, 1]) / 3, np.array([0.7, 0.2, 0.1]), 1_000_000
+    hmm = HiddenMarkovModel(stationary, transitions, np.tile(shares, (2, 1)), "blind", 100)
+    symbols = jnp.asarray(np.random.default_rng(0).choice(3, (count, 1), p=shares).astype(np.int32))
+    slopes = jax.jit(jax.grad(log_ratio))(log_chain(hmm), symbols, jnp.zeros((count, 1)))
+    assert slopes.transitions.dtype == np.float32
+    np.testing.assert_allclose(slopes.transitions, (count - 1) * stationary[:, None] * transitions, rtol=4e-5)
+    seen = np.bincount(np.asarray(symbols)[:, 0], minlength=3)
+    np.testing.assert_allclose(slopes.emissions, stationary[:, None] * seen, rtol=4e-5)

@@ -1,11 +1,14 @@
 """Recordings through files of every format: the same back, units, names and attributes included."""
 
 import os
+import struct
+import zlib
 
 import h5py
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from recording.make_matlab import write_v73
 from recording.make_nwb import write_nwb as write_small_nwb
 from recording.make_recording import everything
@@ -29,6 +32,7 @@ from neurodyn.recording import (
     write_recording,
 )
 from neurodyn.recording.hdf5 import VERSION
+from neurodyn.recording.matlab_file import load_variables
 
 pytestmark = pytest.mark.usefixtures("annotations_unchecked")
 
@@ -338,3 +342,46 @@ def test_a_compressed_element_that_declares_too_much(tmp_path):
     (tmp_path / "a.mat").write_bytes(head + struct.pack("<II", 15, len(packed)) + packed)
     with pytest.raises(InputError, match=r"declares an array of 4,294,967,288 bytes"):
         read_recording(tmp_path / "a.mat")
+
+
+# Numbers of no known type -------------------------------------------------------------------------------------
+
+
+def of_every_kind():
+    cells, structs = np.empty((1, 3), object), np.empty((1, 2), [("a", object), ("b", object)])
+    cells[0, 0], cells[0, 1], cells[0, 2] = np.arange(7.0), "text", np.zeros((0, 0))
+    structs[0, 0], structs[0, 1] = (np.ones((2, 3), np.int8), cells), (np.array([[1 + 2j]]), np.array(True))
+    return {"c": cells, "s": structs, "sparse": scipy.sparse.csc_array(np.eye(3)), "x": np.arange(300.0), "n": "name",
+            "deep": {"a": {"b": {"c": np.arange(5, dtype=np.uint16)}}}}  # fmt: skip
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_variables_of_every_kind_are_let_through(tmp_path, compressed):
+    scipy.io.savemat(tmp_path / "a.mat", of_every_kind(), do_compression=compressed)
+    found = load_variables(tmp_path / "a.mat")
+    assert set(found) == set(of_every_kind())
+    np.testing.assert_array_equal(found["x"].ravel(), np.arange(300.0))
+    np.testing.assert_array_equal(found["deep"]["a"]["b"]["c"].ravel(), np.arange(5))
+    assert found["s"][0]["b"][0, 1] == "text"
+
+
+@pytest.mark.parametrize("kind", [0, 8, 10, 11, 14, 15, 19, 20, 4000])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("where", ["alone", "in a struct", "in a cell"])
+def test_numbers_of_no_known_type_are_refused_before_scipy_sees_them(tmp_path, kind, compressed, where):
+    """SciPy looks the type up in a table and ends the process where the table is empty."""
+    numbers = 1.0 + np.arange(40.0)
+    cell = np.empty((1, 2), object)
+    cell[0, 0], cell[0, 1] = "first", numbers
+    content = {"alone": numbers, "in a struct": {"y": "text", "x": numbers}, "in a cell": cell}[where]
+    scipy.io.savemat(tmp_path / "a.mat", {"v": content}, do_compression=False)
+    whole = (tmp_path / "a.mat").read_bytes()
+    tag = struct.pack("<II", 9, numbers.nbytes)  # doubles
+    assert whole.count(tag) == 1
+    broken = whole.replace(tag, struct.pack("<II", kind, numbers.nbytes))
+    if compressed:
+        packed = zlib.compress(broken[128:])
+        broken = broken[:128] + struct.pack("<II", 15, len(packed)) + packed
+    (tmp_path / "a.mat").write_bytes(broken)
+    with pytest.raises(InputError, match="has an array of numbers of no known type: it is damaged"):
+        load_variables(tmp_path / "a.mat")

@@ -222,6 +222,29 @@ def test_xdf_streams_on_one_clock(tmp_path):
     assert found.intervals["cues"].starts.tolist() == pytest.approx([100.5, 101.25], abs=1e-6)
 
 
+def test_what_pyxdf_leaves_out_of_a_damaged_file_is_said(tmp_path, capsys):
+    """The amplifier's samples are cut short: one line says that pyxdf could not go on from there."""
+    pytest.importorskip("pyxdf", reason="pyxdf is not installed")
+    write_xdf(tmp_path / "a.xdf")
+    content = bytearray((tmp_path / "a.xdf").read_bytes())
+    place = content.index(struct.pack("<H", 3) + struct.pack("<I", 1))  # its samples: say that there are more
+    content[place + 6 : place + 11] = b"\x04" + struct.pack("<I", 10**6)
+    (tmp_path / "b.xdf").write_bytes(content)
+    assert main(["inspect", str(tmp_path / "b.xdf")]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("neurodyn: warning: recording 'b': pyxdf says: found likely XDF file corruption")
+    assert said.count("\n") == 1
+    assert main(["inspect", str(tmp_path / "a.xdf")]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_xdf_without_a_stream_is_no_recording(tmp_path):
+    pytest.importorskip("pyxdf", reason="pyxdf is not installed")
+    (tmp_path / "a.xdf").write_bytes(b"XDF:" + chunk(1, b"<info><version>1.0</version></info>"))
+    with pytest.raises(InputError, match="holds no stream: is it damaged"):
+        read_recording(tmp_path / "a.xdf")
+
+
 def test_xdf_without_its_package_names_the_extra(tmp_path, monkeypatch):
     import sys
 

@@ -167,6 +167,11 @@ class FileReplay:
         self._live = live
 
     @property
+    def start(self) -> float:
+        """Recorded time at which the replay begins, seconds."""
+        return self._start
+
+    @property
     def seconds(self) -> float:
         """Recorded seconds that are played."""
         return self._stop - self._start

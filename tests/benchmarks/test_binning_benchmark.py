@@ -1,0 +1,36 @@
+"""The benchmark of binning runs at a tiny size, and its rows count the same spikes."""
+
+import argparse
+import json
+
+import pytest
+
+from neurodyn.benchmarks import binning
+from neurodyn.cli.bench import BENCHMARKS, report_table
+from neurodyn.errors import InputError
+
+
+def run(words: str):
+    parser = argparse.ArgumentParser()
+    binning.add_options(parser)
+    parser.set_defaults(name="binning")
+    return binning.run(parser.parse_args(words.split()))
+
+
+def test_counting_is_measured_next_to_histograms():
+    report = run("--spikes 2003 --units 7 --widths 0.01 0.05 --repeats 2")
+    assert [row.name for row in report.measurements] == [binning.OURS, binning.EVEN, binning.EDGES] * 2
+    for ours, even, _ in (report.measurements[:3], report.measurements[3:]):
+        assert ours.baseline == binning.EVEN
+        assert ours.ratio == pytest.approx(even.seconds / ours.seconds)
+        assert ours.notes["spikes in another bin"] <= 1
+        assert ours.sizes["bins"] == pytest.approx(2003 / 7 / 10 / ours.sizes["width"], abs=1)
+    assert len(report.targets) == 1
+    json.dumps(report.to_json())
+    assert report_table(report).row_count == 7
+    assert BENCHMARKS["binning"][0] == "binning"
+
+
+def test_sizes_that_are_none_are_refused():
+    with pytest.raises(InputError, match="--units must be positive, got 0"):
+        run("--units 0")

@@ -64,16 +64,15 @@ def _last_fold(arguments: argparse.Namespace) -> "Fold":
     from neurodyn.cli.reading import read
 
     config = {} if arguments.config is None else read_config(arguments.config)
-    recording = None
     if arguments.file is None:
         from neurodyn.simulation import ForagingSettings, simulate_foraging
 
         recording = simulate_foraging(ForagingSettings(seconds=arguments.seconds, units=40), seed=arguments.seed)
         config = {"target": ("position",)} | config
-    options = merge(config, {})
-    if recording is None:
-        recording = read(arguments.file, skip=options.skip, layout=options.layout, repeated=options.repeated)
-    batch = build_study(recording, options).batch
+    else:
+        how = merge(config, {})
+        recording = read(arguments.file, skip=how.skip, layout=how.layout, repeated=how.repeated, support=how.support)
+    batch = build_study(recording, merge(config, {})).batch
     return time_folds(batch, 5, gap=2.0, lead_in=10.0)[-1]
 
 

@@ -18,6 +18,8 @@ from neurodyn.recording import Intervals, Recording
 
 MOST_SAMPLES_RAW = 2.0
 """Samples of a field per bin up to which it is taken as it is: there are no oscillations to see in so few."""
+SECONDS_TO_CHOOSE = 600.0
+"""Budget of --choose without a time, as in neurodyn.multiscale.choosing."""
 MODEL = "model"
 """Folder of the saved model, below that of the study."""
 
@@ -36,6 +38,10 @@ _HELP = {
     "gap": ("TIME", "left out between training and test parts (2)"),
     "lead_in": ("TIME", "of context that the decoder sees before a test part (10)"),
     "latent": ("N", "dimensions of the latent state (the model's default)"),
+    "choose": (
+        "TIME",
+        "choose sizes inside each training part, in so long (not done; ten minutes if no time is given)",
+    ),
     "epochs": ("N", "most passes over the training data (the model's default)"),
     "seed": ("N", "of everything random (0)"),
     "jobs": ("N", "fits at a time (one per core)"),
@@ -58,7 +64,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     for name, (metavar, text) in _HELP.items():
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, dest=name, metavar=metavar, type=argument(PARSERS[name]), default=None, help=text)
+        optional = {"nargs": "?", "const": SECONDS_TO_CHOOSE} if name == "choose" else {}
+        parser.add_argument(
+            option, dest=name, metavar=metavar, type=argument(PARSERS[name]), default=None, help=text, **optional
+        )
     parser.set_defaults(run=run)
 
 
@@ -237,7 +246,7 @@ def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, 
     training = replace(model.training, seed=options.seed)
     if options.epochs is not None:
         training = replace(training, epochs=options.epochs)
-    model = replace(model, training=training)
+    model = replace(model, training=training, choose=options.choose)
     return comparison(batch.names, model, CausalGru.beside(model.recurrent_config()), CausalRidge())
 
 
@@ -283,6 +292,8 @@ def _settings(options: DecodeOptions, modalities: Sequence[Spikes | Field]) -> d
         + (f" where {options.where}" if options.where else ""),
         "folds": f"{options.folds} in order of time, {options.gap:g} s gaps, {options.lead_in:g} s of context",
     }
+    if options.choose is not None:
+        shown["sizes"] = f"chosen in {options.choose:g} s inside each training part"
     return shown
 
 

@@ -38,6 +38,8 @@ class DecodeOptions:
         Number of time-ordered folds.
     gap, lead_in
         Seconds left out around a test part, and of context before it.
+    choose
+        Seconds to choose sizes in, inside each training part; None for the model's own sizes.
     latent, epochs
         Size of the latent state and most passes over the data; None for the model's own default.
     seed
@@ -64,6 +66,7 @@ class DecodeOptions:
     lead_in: float = 10.0
     latent: int | None = None
     epochs: int | None = None
+    choose: float | None = None
     seed: int = 0
     jobs: int | None = None
     smoothing: float = TargetOptions.smoothing
@@ -174,6 +177,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "lead_in": seconds,
     "latent": count,
     "epochs": count,
+    "choose": width,
     "seed": seed,
     "jobs": count,
     "smoothing": seconds,

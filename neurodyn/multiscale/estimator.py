@@ -15,6 +15,7 @@ from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import bits_per_spike, correlation, r2
 from neurodyn.memory import give_back_memory
+from neurodyn.multiscale.choosing import SECONDS, choose
 from neurodyn.multiscale.config import (
     DecoderConfig,
     ModalityConfig,
@@ -62,6 +63,8 @@ class MultiscaleDecoder:
         steps are bounded by 75 for each epoch of ``training``.
     objective, training: weights of the loss and course of the training.
     bounded: whether decoded targets stay between the least and the greatest that were seen in training.
+    choose: seconds that a fit may spend on choosing sizes inside its data (:mod:`neurodyn.multiscale.choosing`); None
+        takes what stands here.
     progress: whether a fit shows a progress bar.
     fitted_: what a fit found; None before.
 
@@ -82,6 +85,7 @@ class MultiscaleDecoder:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     bounded: bool = True
+    choose: float | None = None
     progress: bool = True
     fitted_: Fitted | None = field(default=None, repr=False)
 
@@ -106,7 +110,13 @@ class MultiscaleDecoder:
             training=TrainingConfig(epochs=epochs, batch=32, average=0.0, patience=epochs, seed=seed),
         )
 
-    def fit(self, batch: MultimodalBatch, *, checkpoint: str | os.PathLike[str] | None = None) -> "MultiscaleDecoder":
+    def fit(
+        self,
+        batch: MultimodalBatch,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        choose: bool | float | None = None,
+    ) -> "MultiscaleDecoder":
         """Train on a batch and fit the target's read-out; returns a fitted copy.
 
         Arguments
@@ -115,18 +125,38 @@ class MultiscaleDecoder:
         checkpoint: file that training is saved to and, if it exists, resumed from; the recurrent read-out has its own
             beside it, with ``.recurrent`` behind the name. Ctrl-C keeps the best so far; in the training of the
             state-space model it leaves the recurrent read-out out.
+        choose: True, or seconds: first choose sizes by successive halving on blocks of this batch that are kept out
+            of training, then fit with what was best. What was compared stands in ``fitted_.provenance["choice"]``.
+            None: as the decoder's own ``choose`` says; False: not at all.
 
         Raises
         ------
         InputError
-            If the batch cannot be fitted (a channel never observed, a constant target, ...).
+            If the batch cannot be fitted (a channel never observed, a constant target, ...), or sizes are to be chosen
+            and there is no target.
         NumericalError
             If the loss stops being finite before anything could be kept.
         """
+        if (seconds := self._seconds_to_choose(choose)) is not None:
+            return self._fit_chosen(batch, checkpoint, seconds)
         run = self._prepare(batch)
         progress = Bar(f"fit {'+'.join(batch.names)}") if self.progress else None
         path = None if checkpoint is None else Path(checkpoint)
         return self._fitted_on(batch, run, fit_parameters(run, checkpoint=path, progress=progress), path)
+
+    def _seconds_to_choose(self, asked: bool | float | None) -> float | None:
+        if asked is True:
+            return self.choose or SECONDS
+        return self.choose if asked is None else asked or None
+
+    def _fit_chosen(
+        self, batch: MultimodalBatch, checkpoint: str | os.PathLike[str] | None, seconds: float
+    ) -> "MultiscaleDecoder":
+        check_usable(batch)
+        chosen, choice = choose(self, batch, seconds)
+        found = chosen.fit(batch, checkpoint=checkpoint, choose=False)
+        fitted = found._fitted()
+        return replace(found, fitted_=replace(fitted, provenance={**fitted.provenance, "choice": choice.record()}))
 
     def fit_many(
         self,
@@ -165,7 +195,13 @@ class MultiscaleDecoder:
         tasks = self._tasks(batches, seeds)
         files = _files(checkpoints, len(tasks))
         fits: list[Callable[[], list[MultiscaleDecoder]]]
-        if together is False or (together is None and not self.faster_together([batch for _, batch in tasks])):
+        if together and self.choose is not None:
+            raise InputError("models whose sizes are chosen are fitted one after the other: leave together=True out")
+        if (
+            together is False
+            or self.choose is not None
+            or (together is None and not self.faster_together([batch for _, batch in tasks]))
+        ):
             fits = [lambda d=d, b=b, f=f: [d.fit(b, checkpoint=f)] for (d, b), f in zip(tasks, files, strict=True)]
             return _in_turn(fits)
         runs = [decoder._prepare(batch) for decoder, batch in tasks]
@@ -179,8 +215,11 @@ class MultiscaleDecoder:
         return [fitted[number] for number in range(len(tasks))]
 
     def faster_together(self, batches: Sequence[MultimodalBatch]) -> bool:
-        """Whether models of equal shape are worth training together: small steps are, and any on an accelerator."""
-        return all(faster_together(self._config(batch), batch) for batch in batches)
+        """Whether models of equal shape are worth training together: small steps are, and any on an accelerator.
+
+        Models whose sizes are chosen are not: they may come out with different ones.
+        """
+        return self.choose is None and all(faster_together(self._config(batch), batch) for batch in batches)
 
     def transform(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> "xr.Dataset":
         """Latents and expected observations of every trial.

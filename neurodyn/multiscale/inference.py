@@ -232,15 +232,16 @@ def _both_ways(
 ) -> tuple[tuple[TraceState, ...], tuple[Array | None, Array | None]]:
     """What is read out of the traces of the past, and of past and future; and how those of the future go on."""
     coming = jax.tree.map(jnp.zeros_like, state.traces) if future is None else future.traces
-    weights = [None if reading is None else reading.traces for reading in readings]
-    if weights[0] is None and weights[1] is None:
+    filtered, smoothed = (None if reading is None else reading.traces for reading in readings)
+    if filtered is None and smoothed is None:
         return coming, (None, None)
     _, past = model.traces(piece.observations, state.traces)
-    traced = [None if w is None else _read(past, w[: past.shape[-1]]) for w in weights]
-    if weights[1] is not None:
-        coming, ahead = model.traces(piece.observations, coming, reverse=True)
-        traced[1] = traced[1] + _read(ahead, weights[1][past.shape[-1] :])
-    return coming, (traced[0], traced[1])
+    behind = None if filtered is None else _read(past, filtered)
+    if smoothed is None:
+        return coming, (behind, None)
+    coming, ahead = model.traces(piece.observations, coming, reverse=True)
+    count = past.shape[-1]
+    return coming, (behind, _read(past, smoothed[:count]) + _read(ahead, smoothed[count:]))
 
 
 def _read(traces: Array, weights: np.ndarray | Array) -> Float[Array, "trial time dim"]:
@@ -354,7 +355,7 @@ def seen_bins(batch: MultimodalBatch) -> dict[str, Bool[np.ndarray, "trial time"
     step = np.arange(int(batch.lengths.max()))
     inside = step < batch.lengths[:, None]
     index = np.where(inside, batch.starts[:, None] + step, 0)
-    return {name: inside & batch.observed[name].any(axis=1)[index] for name in batch.names}
+    return {name: inside & np.asarray(batch.observed[name].any(axis=1))[index] for name in batch.names}
 
 
 def _length(bins: int) -> int:
@@ -378,12 +379,12 @@ def _on_host(tree: Any) -> Any:
 def _joined(parts: Sequence[_Summary], batch: MultimodalBatch) -> Estimates:
     bins, scored = int(batch.lengths.max()), max(1, int(batch.scored().sum()))
 
-    def whole(pieces: Sequence[Any]) -> np.ndarray | None:
-        return None if pieces[0] is None else np.concatenate(pieces, axis=-2)[..., :bins, :]
+    def whole(pieces: Sequence[Any]) -> np.ndarray:
+        return np.concatenate(pieces, axis=-2)[..., :bins, :]
 
     return Estimates(
         tuple(whole(means) for means in zip(*(p.means for p in parts), strict=True)),
-        whole([p.spread for p in parts]),
-        whole([p.traced for p in parts]),
+        None if parts[0].spread is None else whole([p.spread for p in parts]),
+        None if parts[0].traced is None else whole([p.traced for p in parts]),
         tuple(np.sum(totals, axis=0) / scored for totals in zip(*(p.total for p in parts), strict=True)),
     )

@@ -106,7 +106,7 @@ def _decoded(
         return likely, uneven
 
     terms = [jax.checkpoint(partial(one, horizon=k))(embeddings[row]) for row, k in enumerate(horizons)]
-    return sum((a for a, _ in terms[1:]), terms[0][0]), terms[0][1]
+    return jnp.sum(jnp.stack([likely for likely, _ in terms])), terms[0][1]
 
 
 def _log_likelihood(

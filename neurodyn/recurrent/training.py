@@ -165,7 +165,9 @@ def _side_by_side(
 
     def run(members: slice) -> tuple[TrainState, Array]:
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
-            own = TrainState(*jax.tree.map(lambda a: a[members], state[:3]), jnp.copy(state.step))  # each is used up
+            # The step is copied because each call uses its state up.
+            weights, optimizer, average = jax.tree.map(lambda a: a[members], state[:3])
+            own = TrainState(weights, optimizer, average, jnp.copy(state.step))
             numbers, windows = np.arange(config.members)[members], drawn[:, :, members]
             return jax.block_until_ready(
                 _run_steps(
@@ -178,8 +180,8 @@ def _side_by_side(
     with ThreadPoolExecutor(min(config.members, os.cpu_count() or 1)) as pool:
         parts = list(pool.map(run, [slice(m, m + 1) for m in range(config.members)]))
     states, losses = zip(*parts, strict=True)
-    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(one[:3] for one in states))
-    return TrainState(*joined, states[0].step), jnp.mean(jnp.stack(losses), axis=0)
+    weights, optimizer, average = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(one[:3] for one in states))
+    return TrainState(weights, optimizer, average, states[0].step), jnp.mean(jnp.stack(losses), axis=0)
 
 
 @partial(jax.jit, static_argnames=("config", "bins"), donate_argnames="state")

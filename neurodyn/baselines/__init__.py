@@ -2,6 +2,6 @@
 
 from neurodyn.baselines.recurrent import CausalGru
 from neurodyn.baselines.ridge import CausalRidge
-from neurodyn.targets.histories import ExponentialFilters, Lags
+from neurodyn.history.filters import ExponentialFilters, Lags
 
 __all__ = ["CausalGru", "CausalRidge", "ExponentialFilters", "Lags"]

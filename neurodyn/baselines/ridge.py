@@ -10,9 +10,9 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
-from neurodyn.targets.histories import ExponentialFilters, History
+from neurodyn.history.filters import ExponentialFilters, History
+from neurodyn.history.streams import Features, scored_blocks
 from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge_stream
-from neurodyn.targets.streams import Features, scored_blocks
 from neurodyn.threads import one_ahead
 
 if TYPE_CHECKING:

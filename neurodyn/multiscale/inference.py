@@ -11,11 +11,11 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.pieces import Piece as Cut
+from neurodyn.binning.pieces import cut_out
 from neurodyn.kernels.kalman import Belief
 from neurodyn.multiscale.model import Future, MultiscaleModel, Observations, State
 from neurodyn.multiscale.traces import TraceState
-from neurodyn.targets.streams import Piece as Cut
-from neurodyn.targets.streams import cut_out
 
 PADDING = 512
 """Bins of long trials are padded to a multiple of this, so that trials of similar length share one compilation."""

@@ -13,7 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch, Stacked
+from neurodyn.binning.pieces import Piece
 from neurodyn.binning.scaling import Scaling
+from neurodyn.history.filters import ExponentialFilters
+from neurodyn.history.streams import Features, TrainingRows
 from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.fitted import Evidence, Readout, evidence_of, variance_features
 from neurodyn.multiscale.inference import Estimates, Network, estimate_both, readout_variance
@@ -29,9 +32,7 @@ from neurodyn.targets import (
     independent_bins,
     time_blocks,
 )
-from neurodyn.targets.histories import ExponentialFilters
 from neurodyn.targets.linear import EXACT_FEATURES
-from neurodyn.targets.streams import Features, Piece, TrainingRows
 
 RIDGE_BLOCKS = 10
 """Blocks of training time among which the penalty of a linear expert is chosen."""

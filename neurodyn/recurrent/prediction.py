@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.pieces import Piece, cut_out
 from neurodyn.recurrent.network import Network, assemble, hidden_states, outputs
-from neurodyn.targets.streams import Piece, cut_out
 
 STRETCH = 1024
 """Bins of each trial that are predicted in one compiled call; shorter trials are padded to a multiple of 64."""

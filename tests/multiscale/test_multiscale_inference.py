@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
+from neurodyn.history.filters import ExponentialFilters
+from neurodyn.history.streams import Features
 from neurodyn.multiscale import inference
 from neurodyn.multiscale.fitting import build_model, split_model
-from neurodyn.targets.histories import ExponentialFilters
-from neurodyn.targets.streams import Features
 
 SIZE = 4
 

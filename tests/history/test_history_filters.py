@@ -7,7 +7,7 @@ import pytest
 
 from neurodyn.baselines import ExponentialFilters, Lags
 from neurodyn.errors import InputError
-from neurodyn.targets.histories import hold
+from neurodyn.history.filters import hold
 
 WIDTH = 0.05
 

@@ -6,15 +6,15 @@ stand is carried from stretch to stretch, so that no feature depends on how a ba
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.pieces import Piece, cut_out
 from neurodyn.binning.scaling import Scaling
-from neurodyn.targets.histories import History, StreamedHistory
+from neurodyn.history.filters import History, StreamedHistory
 from neurodyn.targets.linear import time_blocks
 from neurodyn.targets.rows import Rows
 
@@ -23,23 +23,6 @@ PIECE_BYTES = 2**23
 
 KEPT_BYTES = 2**28
 """Rows that take no more than these are made once and kept for the passes to come."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Bins ``first`` to ``last`` (not included) of some trials that follow each other.
-
-    Attributes
-    ----------
-    trials
-        Which of the batch.
-    first, last
-        Bins, counted from the start of each trial; some trials may be over before.
-    """
-
-    trials: slice
-    first: int
-    last: int
 
 
 class Features:
@@ -191,18 +174,6 @@ def scored_blocks(batch: MultimodalBatch, blocks: int) -> Int[np.ndarray, "trial
     lengths, groups = scored.sum(1), np.full(scored.shape, -1, np.int32)
     groups[scored] = time_blocks(lengths[lengths > 0], blocks)
     return groups
-
-
-def cut_out(
-    batch: MultimodalBatch, array: np.ndarray, piece: Piece
-) -> Float[np.ndarray, "trials time _"] | Bool[np.ndarray, "trials time _"]:
-    """Part of an array (bins, columns) on the timeline of a batch, zeros or False beyond the end of a trial."""
-    starts, lengths = batch.starts[piece.trials], batch.lengths[piece.trials]
-    if len(starts) == 1:
-        return array[None, int(starts[0]) + piece.first : int(starts[0]) + piece.last]
-    step = np.arange(piece.first, piece.last)
-    inside = step < lengths[:, None]
-    return np.where(inside[..., None], array[np.where(inside, starts[:, None] + step, 0)], array.dtype.type(0))
 
 
 def _reversed(observations: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -6,8 +6,9 @@ import pytest
 from neurodyn.baselines import CausalRidge, ExponentialFilters, Lags
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.targets import linear, streams
-from neurodyn.targets.streams import Features, scored_blocks
+from neurodyn.history import streams
+from neurodyn.history.streams import Features, scored_blocks
+from neurodyn.targets import linear
 
 HISTORIES = {"filters": ExponentialFilters((0.1, 1.0)), "lags": Lags(5)}
 

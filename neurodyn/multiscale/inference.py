@@ -188,10 +188,9 @@ def _filter(
 ) -> tuple[State, _Summary]:
     model = nnx.merge(graph, parameters, constants)
     filtered = model.filter(piece.observations, state)
-    onward, traced = state.traces, None
-    if reading is not None and reading.traces is not None:
-        onward, traces = model.traces(piece.observations, onward)
-        traced = _read(traces, reading.traces)
+    # They are carried on whether they are read here or not: a smoothed reading of the next piece begins from them.
+    onward, traces = model.traces(piece.observations, state.traces)
+    traced = None if reading is None or reading.traces is None else _read(traces, reading.traces)
     backbone, *own = (d.after(f) for d, f in zip(model.dynamics, filtered, strict=True))
     beliefs = [Belief(f.mean, f.covariances.filtered) for f in filtered]
     return State(tuple(own), backbone, onward), _summary(beliefs, traced, piece, reading)

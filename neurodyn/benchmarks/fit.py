@@ -82,7 +82,7 @@ def _measure(name: str, fold: "Fold", arguments: argparse.Namespace) -> Measurem
     begin = time.perf_counter()
     predict = METHODS[name](fold.train, arguments)
     seconds = time.perf_counter() - begin
-    stacked = fold.test.stacked()
+    stacked = fold.test.stacked(observations=False)
     scored = stacked.scored()
     score = float(r2(stacked.target[scored], predict(fold.test)[scored]).mean())
     channels = sum(modality.n_channels for modality in fold.train.modalities)

@@ -381,7 +381,7 @@ def judge(
 
 def decode(fitted: Decoder, batch: MultimodalBatch) -> Decoded:
     """Decode the trials of a batch, filtered and smoothed, and lay them end to end without their context."""
-    stacked = batch.stacked()
+    stacked = batch.stacked(observations=False)
     kept = stacked.valid & ~stacked.context
     filtered = fitted.predict(batch)
     smoothed = fitted.predict(batch, smoothed=True) if getattr(fitted, "smooths", True) else None
@@ -411,13 +411,13 @@ def learning_curve(fitted: Any) -> LearningCurve | None:
 
 
 def _streamed(fitted: Any, test: MultimodalBatch, max_bins: int | None) -> tuple[np.ndarray, OnlineCheck]:
-    stacked = test.stacked()
+    stacked = test.stacked(observations=False)
     latent = fitted.transform(test, smoothed=True)["latent"].to_numpy()[stacked.valid & ~stacked.context]
     return latent, check_online(fitted, test, max_bins=max_bins)
 
 
 def _check_scorable(test: MultimodalBatch, where: str) -> None:
-    target = test.stacked().target[test.scored()]
+    target = test.stacked(observations=False).target[test.scored()]
     if len(target) < 2:
         raise InputError(f"{where} has fewer than two bins to score: use fewer folds")
     constant = np.ptp(target, axis=0) == 0

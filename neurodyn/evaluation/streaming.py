@@ -144,7 +144,7 @@ def check_online(decoder: Streamable, batch: MultimodalBatch, *, max_bins: int |
     OnlineCheck
     """
     streamed = stream(decoder.realtime(), batch, max_bins=max_bins)
-    valid = batch.stacked().valid
+    valid = batch.stacked(observations=False).valid
     count = len(streamed.microseconds)
     latent = decoder.transform(batch)["latent"].to_numpy()[valid][:count]
     predicted = decoder.predict(batch)["target"]

@@ -79,8 +79,25 @@ class LagState(NamedTuple):
     lags: int
 
 
+class _FromStart:
+    """Features of whole trials, of a history that is made a stretch of time at a time."""
+
+    def history(
+        self: StreamedHistory,
+        values: Float[np.ndarray, "trials time channels"],
+        observed: Bool[np.ndarray, "trials time channels"],
+        width: float,
+    ) -> Float[np.ndarray, "trials time features"]:
+        """Features of every bin from the samples up to and including it; bins are ``width`` seconds wide.
+
+        Before the first sample of a trial they are 0.
+        """
+        state = self.start(values.shape[0], values.shape[2], values.shape[1])
+        return self.advance(state, values, observed, width)[1]
+
+
 @dataclass(frozen=True)
-class ExponentialFilters:
+class ExponentialFilters(_FromStart):
     """Exponentially weighted means of the observed samples, one per time constant, beside the newest sample.
 
     ``h[t] = sum_k a^k m[t-k] v[t-k] / (sum_k a^k m[t-k] + prior)``  with  ``a = exp(-width / seconds)``,
@@ -106,16 +123,6 @@ class ExponentialFilters:
             raise InputError(f"time constants must be positive seconds, got {self.seconds}")
         if not (np.isfinite(self.strength) and self.strength >= 0):
             raise InputError(f"the strength of the prior must not be negative, got {self.strength}")
-
-    def history(
-        self,
-        values: Float[np.ndarray, "trials time channels"],
-        observed: Bool[np.ndarray, "trials time channels"],
-        width: float,
-    ) -> Float[np.ndarray, "trials time features"]:
-        """Features of every bin from the samples up to and including it; bins are ``width`` seconds wide."""
-        state = self.start(values.shape[0], values.shape[2], values.shape[1])
-        return self.advance(state, values, observed, width)[1]
 
     def start(self, trials: int, channels: int, bins: int) -> FilterState:
         """State before the first bin: nothing observed yet."""
@@ -156,7 +163,7 @@ class ExponentialFilters:
 
 
 @dataclass(frozen=True)
-class Lags:
+class Lags(_FromStart):
     """The newest sample of this bin and of each of the bins before it.
 
     Parameters
@@ -170,16 +177,6 @@ class Lags:
     def __post_init__(self) -> None:
         if self.bins < 1:
             raise InputError(f"expected at least one lag, got {self.bins}")
-
-    def history(
-        self,
-        values: Float[np.ndarray, "trials time channels"],
-        observed: Bool[np.ndarray, "trials time channels"],
-        width: float,
-    ) -> Float[np.ndarray, "trials time features"]:
-        """Features of every bin from the samples up to and including it; before the trial they are 0."""
-        state = self.start(values.shape[0], values.shape[2], values.shape[1])
-        return self.advance(state, values, observed, width)[1]
 
     def start(self, trials: int, channels: int, bins: int) -> LagState:
         """State before the first bin; no trial has more lags than bins."""

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,7 @@ KEPT_OUT = 0.25
 """Share of the training part that candidates are scored on."""
 SHORTEST = 10.0
 """Least seconds of a piece that is kept out."""
-ROUNDS = ((0.15, None), (0.4, 3.0), (1.0, 2.0))
+ROUNDS = ((0.15, 1), (0.4, 3), (1.0, 2))
 """Share of the epochs that each round trains for, and the part of the round before that gets there: one in so many."""
 
 AS_GIVEN = "as given"
@@ -152,8 +153,7 @@ def choose(
             changed[name] = one
     inner, held = validation_split(batch, KEPT_OUT, held_out_seconds(batch, KEPT_OUT, SHORTEST))
     rounds, done = _halving(changed, inner, held, time.monotonic() + seconds, decoder.progress)
-    last = rounds[-1]
-    best = max(last, key=lambda one: one.r2)  # of equal ones the first, which is what was given
+    best = max(rounds[-1], key=lambda one: one.r2)  # of equal ones the first, which is what was given
     return changed[best.candidate], Choice(best.candidate, tuple(done))
 
 
@@ -167,24 +167,23 @@ def _halving(
     """The rounds that were gone through (of the first, what there is), and every fit."""
     names, rounds, done = list(changed), [], []
     bar = Bar("choose sizes") if progress else None
-    total = sum(_places(len(changed)))
+    places = list(accumulate((part for _, part in ROUNDS), lambda n, part: math.ceil(n / part), initial=len(names)))[1:]
     try:
-        for number, (share, _) in enumerate(ROUNDS):
-            found: list[Compared] = []
+        for (share, _), count in zip(ROUNDS, places, strict=True):
+            names, found = names[:count], []
             for name in names:
                 if done and time.monotonic() > end:
                     break
                 found.append(_compare(name, changed[name], share, inner, held))
                 done.append(found[-1])
                 if bar is not None:
-                    bar.update(len(done), total, 1 - found[-1].r2, 1 - max(one.r2 for one in found))
+                    bar.update(len(done), sum(places), 1 - found[-1].r2, 1 - max(one.r2 for one in found))
             if len(found) < len(names) and rounds:
                 break
             rounds.append(found)
-            if len(found) < len(names) or number + 1 == len(ROUNDS):
+            if len(found) < len(names):
                 break
-            ranked = sorted(found, key=lambda one: -one.r2)
-            names = [one.candidate for one in ranked[: _places(len(changed))[number + 1]]]
+            names = [one.candidate for one in sorted(found, key=lambda one: -one.r2)]
     except KeyboardInterrupt:
         if not rounds and not done:
             raise
@@ -193,15 +192,6 @@ def _halving(
         if bar is not None:
             bar.finish("finished")
     return rounds, done
-
-
-def _places(candidates: int) -> list[int]:
-    """How many candidates each round has."""
-    places = [candidates]
-    for _, part in ROUNDS[1:]:
-        assert part is not None
-        places.append(max(1, math.ceil(places[-1] / part)))
-    return places
 
 
 def _compare(

@@ -351,10 +351,9 @@ class _Pieces:
 
 def seen_bins(batch: MultimodalBatch) -> dict[str, Bool[np.ndarray, "trial time"]]:
     """Bins of each trial in which a modality has a sample, False beyond its end."""
-    step = np.arange(int(batch.lengths.max()))
-    inside = step < batch.lengths[:, None]
-    index = np.where(inside, batch.starts[:, None] + step, 0)
-    return {name: inside & np.asarray(batch.observed[name].any(axis=1))[index] for name in batch.names}
+    whole = Cut(slice(0, batch.n_trials), 0, int(batch.lengths.max()))
+    seen = {name: np.asarray(batch.observed[name].any(axis=1))[:, None] for name in batch.names}
+    return {name: cut_out(batch, mask, whole)[..., 0] for name, mask in seen.items()}
 
 
 def _length(bins: int) -> int:

@@ -9,6 +9,7 @@ from oracles.small_decoder import small_decoder
 
 from neurodyn.binning import MultimodalBatch
 from neurodyn.binning.folds import held_out_seconds, validation_split
+from neurodyn.cli import decode
 from neurodyn.errors import InputError, NumericalError
 from neurodyn.evaluation.metrics import r2
 from neurodyn.multiscale import MultiscaleDecoder, choosing
@@ -97,7 +98,7 @@ def test_candidates_are_scored_on_what_they_were_not_fitted_to(lorenz_batch):
 def test_fit_chooses_when_asked_and_keeps_what_was_compared(lorenz_batch, tmp_path, monkeypatch):
     train, test = lorenz_batch
     monkeypatch.setattr(choosing, "CANDIDATES", {"2 latents": choosing._sizes(latent=2)})
-    monkeypatch.setattr(choosing, "ROUNDS", ((1.0, None),))
+    monkeypatch.setattr(choosing, "ROUNDS", ((1.0, 1),))
     decoder = small_decoder(epochs=2)
     fitted = decoder.fit(train, choose=True)
     record = fitted.fitted_.provenance["choice"]
@@ -110,6 +111,11 @@ def test_fit_chooses_when_asked_and_keeps_what_was_compared(lorenz_batch, tmp_pa
     fitted.save(tmp_path / "model")
     assert MultiscaleDecoder.load(tmp_path / "model").fitted_.provenance["choice"] == record
     assert "choice" not in replace(decoder, choose=60.0).fit(train, choose=False).fitted_.provenance
+
+
+def test_the_command_has_the_same_budget():
+    """It does not import the model to show its help."""
+    assert decode.SECONDS_TO_CHOOSE == choosing.SECONDS
 
 
 def test_what_cannot_be_chosen_is_refused(lorenz_batch):

@@ -8,7 +8,7 @@ import numpy as np
 from neurodyn.binning import MultimodalBatch
 from neurodyn.cli.decode import build_study
 from neurodyn.cli.options import merge, read_config
-from neurodyn.cli.reading import read
+from neurodyn.cli.reading import read_given
 
 OPTIONS = Path(__file__).parents[1] / "recordings"
 FILES = {
@@ -25,7 +25,7 @@ LOST = 0.4
 def load(name: str, folder: Path) -> MultimodalBatch:
     """One recording in bins."""
     options = merge(read_config(OPTIONS / f"{name}.yaml"), {})
-    return build_study(read(folder / FILES[name], layout=options.layout), options).batch
+    return build_study(read_given(folder / FILES[name], options), options).batch
 
 
 def losses(batch: MultimodalBatch, seed: int) -> dict[str, MultimodalBatch]:

@@ -61,7 +61,7 @@ def _last_fold(arguments: argparse.Namespace) -> "Fold":
     from neurodyn.binning import time_folds
     from neurodyn.cli.decode import build_study
     from neurodyn.cli.options import merge, read_config
-    from neurodyn.cli.reading import read
+    from neurodyn.cli.reading import read_given
 
     config = {} if arguments.config is None else read_config(arguments.config)
     if arguments.file is None:
@@ -70,8 +70,7 @@ def _last_fold(arguments: argparse.Namespace) -> "Fold":
         recording = simulate_foraging(ForagingSettings(seconds=arguments.seconds, units=40), seed=arguments.seed)
         config = {"target": ("position",)} | config
     else:
-        how = merge(config, {})
-        recording = read(arguments.file, skip=how.skip, layout=how.layout, repeated=how.repeated, support=how.support)
+        recording = read_given(arguments.file, merge(config, {}))
     batch = build_study(recording, merge(config, {})).batch
     return time_folds(batch, 5, gap=2.0, lead_in=10.0)[-1]
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, TargetOptions, time_folds, to_bins
 from neurodyn.cli.options import PARSERS, DecodeOptions, argument, merge, read_config
-from neurodyn.cli.reading import FILE_HELP, add_reading_options, read
+from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
 from neurodyn.cli.study import GRU, MULTIMODAL, RIDGE, Study, run_study
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation import Method
@@ -77,13 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = merge(config, vars(arguments))
     if not options.target:
         raise InputError("there is no target to decode: name one or more with --target, for example position")
-    recording = read(
-        arguments.file,
-        skip=options.skip,
-        layout=options.layout,
-        repeated=options.repeated,
-        support=options.support,
-    )
+    recording = read_given(arguments.file, options)
     study = build_study(recording, options)
     place = arguments.out / MODEL
     if arguments.save_model:

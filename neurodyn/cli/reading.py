@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from neurodyn.errors import InputError
 from neurodyn.recording import (
@@ -89,8 +90,8 @@ def _supported(recording: Recording, name: str) -> Recording:
     return with_support(recording, name)
 
 
-def read_given(path: Path, arguments: argparse.Namespace, *, strict: bool = False) -> Recording:
-    """Read a recording as the options of `add_reading_options` say."""
+def read_given(path: Path, arguments: Any, *, strict: bool = False) -> Recording:
+    """Read a recording as the options of `add_reading_options` say, from the command line or from a configuration."""
     return read(
         path,
         skip=arguments.skip,

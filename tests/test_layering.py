@@ -21,13 +21,13 @@ MAY_IMPORT = {
     "history": {"binning", "targets"},
     "recurrent": {"kernels", "binning", "training"},
     "evaluation": {"binning", "targets"},
-    "baselines": {"binning", "targets", "history", "evaluation", "kernels", "training", "recurrent"},
+    "baselines": {"binning", "targets", "history", "evaluation", "kernels", "training", "recurrent", "realtime"},
     "markov": {"kernels", "training"},
     "emulation": {"kernels", "training", "markov"},
     "fixed_points": set(),
     "mechanism": {"kernels", "markov", "emulation", "fixed_points"},
     "multiscale": {"kernels", "binning", "targets", "history", "evaluation", "training", "recurrent"},
-    "realtime": {"kernels", "recording", "binning", "targets", "evaluation", "multiscale"},
+    "realtime": {"kernels", "recording", "binning", "targets", "evaluation", "recurrent", "multiscale"},
     "plotting": {"binning", "evaluation"},
 }
 # The top of the drawing: may import everything below, and only each other import them.

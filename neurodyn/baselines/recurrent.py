@@ -5,6 +5,7 @@ observed and the age of the last sample. It is trained with dropout, hidden samp
 stopping on blocks of time kept out (:mod:`neurodyn.recurrent`, which the multiscale decoder uses too).
 """
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,6 +21,8 @@ from neurodyn.evaluation.metrics import Score, score
 if TYPE_CHECKING:
     import xarray as xr
 
+    from neurodyn.realtime.decoder import RealtimeDecoder
+    from neurodyn.realtime.runner import Frozen
     from neurodyn.recurrent import Network, RecurrentConfig
     from neurodyn.training import History
 
@@ -153,6 +156,50 @@ class CausalGru:
         stacked = batch.stacked(observations=False)
         scored = stacked.scored()
         return score(stacked.target[scored], predicted[scored], self._require().dims)
+
+    def realtime(self) -> "RealtimeDecoder":
+        """A warmed-up decoder that takes one bin at a time, equal to :meth:`predict`.
+
+        Its latent state is one number that stays at zero, and its rates are the means of the training data.
+
+        Raises
+        ------
+        InputError
+            If not fitted.
+
+        Examples
+        --------
+        >>> import neurodyn as nd
+        >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzConfig(trials=12, seconds=1.0), seed=0)
+        >>> from neurodyn.recurrent import RecurrentConfig
+        >>> gru = nd.baselines.CausalGru(RecurrentConfig(hidden=8, members=1, steps=20), progress=False).fit(batch)
+        >>> live = gru.realtime()
+        >>> live.step({name: values[0][0] for name, values in batch.observations.items()}, t=0.01).target.shape
+        (3,)
+        """
+        from neurodyn.realtime.decoder import RealtimeDecoder
+
+        return RealtimeDecoder(self._frozen())
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the live decoder to one npz file, for rigs that have NumPy but no JAX, and for ``neurodyn serve``.
+
+        Raises
+        ------
+        InputError
+            If not fitted, or the file cannot be written.
+        """
+        frozen = self._frozen()
+        try:
+            frozen.save(path)
+        except OSError as error:
+            raise InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
+
+    def _frozen(self) -> "Frozen":
+        from neurodyn.baselines.export import freeze
+
+        fitted = self._require()
+        return freeze(fitted.network, fitted.scaling, fitted.modalities, fitted.dims, fitted.width)
 
     def _require(self) -> _Fitted:
         if self.fitted_ is None:

@@ -176,15 +176,9 @@ def _readout(fitted: "Fitted") -> dict[str, np.ndarray]:
 
 
 def _recurrent(fitted: "Fitted") -> dict[str, np.ndarray]:
-    """The recurrent network's weights, the outputs of each member in one matrix."""
+    """The recurrent network beside the linear experts, if there is one."""
+    from neurodyn.recurrent.export import live_arrays
+
     if fitted.recurrent is None:
         return {}
-    weights, scaling = fitted.recurrent.weights, fitted.recurrent.scaling
-    arrays = {name: weights[name] for name in ("embed", "input", "recurrent", "bias", "gated_bias")}
-    arrays["output"] = np.concatenate([weights["mean"], weights["spread"]], axis=1)
-    arrays["output_bias"] = np.concatenate([weights["mean_bias"], weights["spread_bias"]], axis=1)
-    for i, (centre, scale) in enumerate(zip(scaling.centre, scaling.scale, strict=True)):
-        arrays |= {f"centre/{i}": centre, f"inverse_scale/{i}": 1 / np.asarray(scale, np.float64)}
-    arrays |= {"fading": scaling.fading, "target_mean": fitted.scaling.target_mean}
-    arrays["target_scale"] = fitted.scaling.target_scale
-    return {f"recurrent/{name}": array for name, array in arrays.items()}
+    return live_arrays(fitted.recurrent, fitted.scaling.target_mean, fitted.scaling.target_scale)

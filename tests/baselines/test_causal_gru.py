@@ -1,11 +1,14 @@
 """The recurrent yardstick behind the interface of the others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from neurodyn.baselines import CausalGru
 from neurodyn.errors import InputError
 from neurodyn.evaluation.crossvalidation import Decoder
+from neurodyn.realtime import RealtimeDecoder
 from neurodyn.recurrent import RecurrentConfig
 
 SMALL = RecurrentConfig(hidden=16, members=1, window=50, batch=8, steps=200, validate_every=50, learning_rate=1e-2)
@@ -44,3 +47,47 @@ def test_what_it_cannot_do_is_refused(fitted, lorenz_batch):
         fitted.predict(lorenz_batch[1], smoothed=True)
     with pytest.raises(InputError, match="field"):
         fitted.predict(lorenz_batch[1].with_modalities(["spikes"]))
+
+
+def with_losses(batch, seed):
+    """The batch with bins, whole modalities for a while and single channels gone."""
+    rng = np.random.default_rng(seed)
+    observed, observations = {}, {}
+    for name, mask in batch.observed.items():
+        kept = mask & (rng.random((len(mask), 1)) > 0.3) & (rng.random(mask.shape) > 0.2)
+        kept[10:40] = False
+        observed[name], observations[name] = kept, np.where(kept, batch.observations[name], np.float32(0))
+    return replace(batch, observed=observed, observations=observations)
+
+
+def test_live_equals_offline_with_samples_missing(fitted, lorenz_batch, tmp_path):
+    batch = with_losses(lorenz_batch[1], seed=3)
+    offline = fitted.predict(batch)
+    fitted.export(tmp_path / "gru.npz")
+    live = RealtimeDecoder.load(tmp_path / "gru.npz")
+    scale = fitted.fitted_.scaling.target_scale.max()
+    for trial in range(3):
+        live.reset()
+        bins = batch.trial(trial)
+        found = [
+            live.step({n: np.where(batch.observed[n][b], batch.observations[n][b], np.nan) for n in batch.names}, t=0.0)
+            for b in range(bins.start, bins.stop)
+        ]
+        target, deviation = (offline[name].to_numpy()[trial, : len(found)] for name in ("target", "deviation"))
+        np.testing.assert_allclose([one.target for one in found], target, atol=1e-5 * scale, rtol=0)
+        half = [(one.upper - one.lower) / 2 for one in found]
+        np.testing.assert_allclose(half, 1.959964 * deviation, atol=1e-5 * scale, rtol=0)
+
+
+def test_live_rates_are_those_of_the_training_data(fitted, lorenz_batch):
+    batch = lorenz_batch[0]
+    rates = fitted.realtime().step({}, t=0.0).rates
+    inside = batch.in_trials()
+    for name, unit in (("spikes", batch.width), ("field", 1.0)):
+        values = np.where(batch.observed[name], batch.observations[name], np.nan)[inside]
+        np.testing.assert_allclose(rates[name], np.nanmean(values, axis=0) / unit, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_that_is_not_fitted_cannot_run_live():
+    with pytest.raises(InputError, match="not fitted"):
+        CausalGru(SMALL).realtime()

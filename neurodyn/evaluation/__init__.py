@@ -1,5 +1,6 @@
 """Metrics, cross-validation and the comparison of online with offline: see README.md."""
 
+from neurodyn.evaluation.calibration import Calibration, calibrate
 from neurodyn.evaluation.crossvalidation import (
     CrossValidation,
     Decoded,
@@ -16,6 +17,7 @@ from neurodyn.evaluation.metrics import Score, angle_error, bits_per_spike, corr
 from neurodyn.evaluation.streaming import OnlineCheck, Streamed, check_online, stream
 
 __all__ = [
+    "Calibration",
     "CrossValidation",
     "Decoded",
     "Decoder",
@@ -28,6 +30,7 @@ __all__ = [
     "Streamed",
     "angle_error",
     "bits_per_spike",
+    "calibrate",
     "check_folds",
     "check_online",
     "correlation",

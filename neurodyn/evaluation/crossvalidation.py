@@ -23,6 +23,7 @@ from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.folds import Fold
 from neurodyn.binning.targets import ANGLE
 from neurodyn.errors import InputError, NeurodynError, unknown_name
+from neurodyn.evaluation.calibration import Calibration, calibrate
 from neurodyn.evaluation.metrics import Score, angle_error, score, summarise
 from neurodyn.evaluation.streaming import OnlineCheck, check_online
 
@@ -216,6 +217,12 @@ class CrossValidation:
             if smoothed := self.scores(method, smoothed=True):
                 found[method]["smoothed"] = summarise(smoothed)
         return found
+
+    def calibration(self, method: str) -> Calibration:
+        """How the filtered estimate's intervals fared, over the scored bins of all folds of one method."""
+        decoded = [result.decoded for result in self.of(method)]
+        parts = [(d.true[d.scored], d.filtered[d.scored], d.deviation[d.scored]) for d in decoded]
+        return calibrate(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def angle_errors(self) -> dict[str, dict[str, dict[str, float]]]:
         """Errors of a decoded direction in degrees, over the scored bins of all folds; empty if none was decoded.

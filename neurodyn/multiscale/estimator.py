@@ -12,6 +12,7 @@ import numpy as np
 from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.evaluation.calibration import calibrate
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import bits_per_spike, correlation, r2
 from neurodyn.memory import give_back_memory
@@ -270,8 +271,10 @@ class MultiscaleDecoder:
 
         Returns
         -------
-        Dataset with ``correlation`` and ``r2`` per target dimension and, per spiking modality, ``bits_per_spike``
-        of the one-step prediction (filtered) or of the smoothed rates, relative to each unit's mean count.
+        Dataset with ``correlation`` and ``r2`` per target dimension, how its intervals fare (``coverage`` per level,
+        ``width`` of the 95 % interval, ``crps`` and ``log_score``: :func:`neurodyn.evaluation.calibrate`) and, per
+        spiking modality, ``bits_per_spike`` of the one-step prediction (filtered) or of the smoothed rates, relative to
+        each unit's mean count.
         """
         import xarray as xr
 
@@ -279,19 +282,24 @@ class MultiscaleDecoder:
         batch = fitted.aligned(batch, target=True)
         stacked = batch.stacked()
         variables: dict = {}
+        levels: tuple[float, ...] = ()
         if fitted.target_names:
-            scored = stacked.scored()
-            decoded = self.predict(batch, smoothed=smoothed)["target"].to_numpy()[scored]
-            true = np.asarray(stacked.target[scored], np.float64)
+            scored, found = stacked.scored(), self.predict(batch, smoothed=smoothed)
+            decoded, true = found["target"].to_numpy()[scored], np.asarray(stacked.target[scored], np.float64)
             variables["correlation"] = ("dim", correlation(true, decoded))
             variables["r2"] = ("dim", r2(true, decoded))
+            intervals = calibrate(true, decoded, found["deviation"].to_numpy()[scored])
+            levels = intervals.levels
+            variables["coverage"] = (("level", "dim"), intervals.coverage)
+            for name in ("width", "crps", "log_score"):
+                variables[name] = ("dim", getattr(intervals, name))
         counts = [m.name for m in fitted.modalities if m.likelihood == "poisson"]
         if counts:
             ahead = 0 if smoothed else 1
             rates = self.transform(batch, smoothed=smoothed, ahead=ahead)
             bits = [_bits(rates[name].to_numpy(), stacked, name, ahead) for name in counts]
             variables["bits_per_spike"] = ("modality", np.asarray(bits))
-        return xr.Dataset(variables, {"dim": list(fitted.target_names), "modality": counts})
+        return xr.Dataset(variables, {"dim": list(fitted.target_names), "modality": counts, "level": list(levels)})
 
     def realtime(self) -> "RealtimeDecoder":
         """A compiled, warmed-up decoder that takes one bin at a time."""

@@ -1,6 +1,7 @@
 """Figures of a talk: functions that take data and axes and return the axes.  See README.md."""
 
 from neurodyn.plotting.activity import plot_counts, plot_field
+from neurodyn.plotting.calibration import plot_reliability
 from neurodyn.plotting.decoding import plot_decoded
 from neurodyn.plotting.latency import plot_latency
 from neurodyn.plotting.latents import plot_trajectory
@@ -16,6 +17,7 @@ __all__ = [
     "plot_field",
     "plot_latency",
     "plot_learning",
+    "plot_reliability",
     "plot_scores",
     "plot_trajectory",
 ]

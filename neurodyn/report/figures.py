@@ -57,6 +57,7 @@ def study_pictures(batch: MultimodalBatch, result: CrossValidation, *, yardstick
     ]
     if shown.latent is not None:
         pictures.insert(2, _latents(result, shown))
+    pictures.append(_reliability(result))
     if any(r.learning is not None and len(r.learning.validation) for r in result.results):
         pictures.append(_learning(result))
     if result.online():
@@ -230,6 +231,20 @@ def _standard(values: Float[np.ndarray, "bins _"], seen: Bool[np.ndarray, "bins 
     mean = np.where(seen, values, 0).sum(axis=0) / count
     spread = np.sqrt(np.where(seen, (values - mean) ** 2, 0).sum(axis=0) / count)
     return np.where(seen, (values - mean) / np.where(spread > 0, spread, 1), 0)
+
+
+def _reliability(result: CrossValidation) -> Picture:
+    found = {method: result.calibration(method) for method in result.methods}
+    figure = _figure((4.2, 3.8))
+    levels = next(iter(found.values())).levels
+    plotting.plot_reliability(
+        {method: one.coverage.mean(axis=1) for method, one in found.items()}, levels, ax=figure.add_subplot()
+    )
+    caption = (
+        "Share of the held-out truth inside the central intervals of the filtered estimate, over all folds and "
+        "dimensions, against the share they promise. Below the line they are too narrow."
+    )
+    return Picture("Do the intervals hold?", caption, _png(figure))
 
 
 def _learning(result: CrossValidation) -> Picture:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.evaluation import CrossValidation
+from neurodyn.evaluation import Calibration, CrossValidation
 from neurodyn.versions import versions
 
 
@@ -29,7 +29,9 @@ def summary_of(
     dict with ``methods.<name>.<filtered|smoothed>.<correlation|r2>.{mean, per_dimension, per_fold}``;
     ``latency_us.{p50, p95, p99}`` per step; ``online_offline_max_abs_difference`` of the latents and
     ``online_offline_target_max_abs_difference`` in standard deviations of the target; ``fit_seconds`` of all fits
-    together and ``fit_seconds_per_method`` on average; for a decoded direction
+    together and ``fit_seconds_per_method`` on average;
+    ``intervals.<name>.{coverage, width_95, crps, log_score}`` of the filtered estimate, over the bins of all folds and
+    on average over dimensions; for a decoded direction
     ``angle_error_degrees.<method>.<filtered|smoothed>.{mean, median}``; ``sizes``; ``versions``; ``seed``;
     ``settings``; ``title``.
     """
@@ -37,6 +39,7 @@ def summary_of(
     return {
         "title": title,
         "methods": result.summary(),
+        "intervals": {method: _intervals(result.calibration(method)) for method in result.methods},
         **({"angle_error_degrees": angles} if (angles := result.angle_errors()) else {}),
         **_online_part(result),
         "fit_seconds": float(sum(r.fit_seconds for r in result.results)),
@@ -45,6 +48,18 @@ def summary_of(
         "versions": versions(),
         "seed": seed,
         "settings": dict(settings),
+    }
+
+
+def _intervals(found: Calibration) -> dict[str, Any]:
+    """Coverage by level, width and scores of predictive intervals."""
+    return {
+        "coverage": {
+            f"{level:.0%}": float(row.mean()) for level, row in zip(found.levels, found.coverage, strict=True)
+        },
+        "width_95": float(found.width.mean()),
+        "crps": float(found.crps.mean()),
+        "log_score": float(found.log_score.mean()),
     }
 
 

@@ -34,7 +34,7 @@ def test_report_and_summary(tmp_path, study):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "summary.json"]
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 7
     assert "http" not in page.replace("</html>", "")
     assert "a [study] of &lt;things&gt;" in page
     assert "&lt;blue&gt;" in page
@@ -99,6 +99,8 @@ def test_demo_runs(tmp_path, monkeypatch):
     assert main(["demo", "--out", str(out), "--trials", "8", "--folds", "2", "--seed", "7", "--jobs", "1"]) == 0
     summary = json.loads((out / "summary.json").read_text())
     assert set(summary["methods"]) == {"multimodal", "spikes", "field", "gru", "ridge"}
+    assert set(summary["intervals"]) == set(summary["methods"])
+    assert 0.5 < summary["intervals"]["ridge"]["coverage"]["95%"] <= 1
     assert summary["seed"] == 7
     assert summary["sizes"]["trials"] == 8
     assert summary["online_offline_max_abs_difference"] < 1e-4

@@ -68,6 +68,10 @@ def test_score_is_that_of_the_predictions(decoder, lorenz_batch):
     centred = true - true.mean(0)
     by_hand = 1 - ((true - predicted) ** 2).sum(0) / (centred**2).sum(0)
     np.testing.assert_allclose(score["r2"], by_hand, rtol=1e-6)
+    deviation = decoder.predict(batch)["deviation"].to_numpy().reshape(-1, 3)
+    held = np.mean(np.abs(true - predicted) <= 1.2815515655446004 * deviation, axis=0)  # of a normal distribution: 80 %
+    np.testing.assert_allclose(score["coverage"].sel(level=0.8), held)
+    np.testing.assert_allclose(score["width"], 2 * 1.959963984540054 * deviation.mean(axis=0), rtol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_result_and_another_seed_another(lorenz_batch):

@@ -101,7 +101,7 @@ def test_pictures_are_png_of_a_size_that_fits_a_page(batch, result):
     pictures = study_pictures(batch, result)
     assert [p.title for p in pictures] == [
         "How well each method decodes", "Decoded against true target", "Latent trajectories", "The recording",
-        "Learning curves", "Time per step",
+        "Do the intervals hold?", "Learning curves", "Time per step",
     ]  # fmt: skip
     for picture in pictures:
         assert picture.png.startswith(b"\x89PNG")

@@ -1,0 +1,205 @@
+"""Do the intervals of the decoded target hold the truth as often as they say, in every phase of every gap?"""
+
+import csv
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from experiments.command import arguments, configuration, fill_readme
+from experiments.decoders.data import FILES, load
+from experiments.intervals.gaps import Case, cases
+from neurodyn.binning import MultimodalBatch, time_folds
+from neurodyn.multiscale import MultiscaleDecoder
+from neurodyn.simulation import LorenzSettings, simulate_lorenz
+
+FOLDER = Path(__file__).parent
+LEVELS = (0.50, 0.80, 0.90, 0.95)
+
+
+@dataclass(frozen=True)
+class System:
+    """Training and test data, and the gaps that are cut into the test data.
+
+    Parameters
+    ----------
+    name, seed
+        What it is; of the simulation, the fit and the losses.
+    train, test
+        Parts of one data set.
+    length, every, shifts
+        Of the gaps (:func:`experiments.intervals.gaps.cases`).
+    """
+
+    name: str
+    seed: int
+    train: MultimodalBatch
+    test: MultimodalBatch
+    length: int
+    every: int
+    shifts: int
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Fit a decoder to each system, cut gaps into its test data, and count what the intervals hold."""
+    given = arguments(__doc__, FOLDER, argv)
+    config = configuration(FOLDER, smoke=given.smoke)
+    parts = given.out / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    found = []
+    for seed in config["seeds"]:
+        for system in systems(config, seed):
+            path = parts / f"{system.name}-seed{seed}.json"
+            if not path.exists():
+                path.write_text(json.dumps(study(system, config["epochs"])) + "\n", encoding="utf-8")
+            found += json.loads(path.read_text(encoding="utf-8"))
+    write(found, given.out, given.readme)
+
+
+def systems(config: Mapping[str, Any], seed: int) -> Iterator[System]:
+    """The simulated attractor, then the last fold of each recording whose file is there."""
+    sizes = config["lorenz"]
+    trials, seconds = sizes["train"] + sizes["test"], sizes["seconds"]
+    batch = simulate_lorenz(LorenzSettings(trials, seconds, field_clock=1, missing=0.0), seed=seed)
+    train, test = (batch.with_trials(part) for part in np.split(np.arange(trials), [sizes["train"]]))
+    yield System("lorenz", seed, train, test, length=60, every=10_000, shifts=1)
+    data = Path(os.environ.get("NEURODYN_DATA", ""))
+    for name in config["recordings"]:
+        if not (data / FILES[name]).is_file():
+            print(f"left out: {name}, since {FILES[name]} is not in the folder NEURODYN_DATA", file=sys.stderr)
+            continue
+        fold = time_folds(load(name, data), 5, gap=2.0, lead_in=10.0)[-1]
+        length = round(5.0 / fold.test.width)
+        yield System(name, seed, fold.train, fold.test, length, every=4 * length, shifts=4)
+
+
+def study(system: System, epochs: int | None) -> list[dict[str, Any]]:
+    """Fit, and measure every phase of every case."""
+    model = MultiscaleDecoder(progress=False)
+    training = replace(model.training, seed=system.seed)
+    model = replace(model, training=training if epochs is None else replace(training, epochs=epochs))
+    return measure(system, model.fit(system.train))
+
+
+def measure(system: System, fitted: MultiscaleDecoder) -> list[dict[str, Any]]:
+    """A row for every phase of every case: what the intervals hold, and how wide they are."""
+    places = {"length": system.length, "every": system.every, "shifts": system.shifts}
+    errors, scales = defaultdict(list), defaultdict(list)
+    for case in cases(system.test, seed=system.seed, **places):
+        for phase, error, deviation in _phases(case, fitted):
+            errors[case.name, phase].append(error)
+            scales[case.name, phase].append(deviation)
+    key = {"system": system.name, "seed": system.seed}
+    return [
+        {
+            **key,
+            "case": case,
+            "phase": phase,
+            **row(np.concatenate(errors[case, phase]), np.concatenate(scales[case, phase])),
+        }
+        for case, phase in errors
+    ]
+
+
+def _phases(case: Case, fitted: MultiscaleDecoder) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Errors and deviations (bins, dims) in the scored bins of each phase, in standard deviations of the target."""
+    stacked, found = case.batch.stacked(), fitted.predict(case.batch)
+    scored, step = stacked.scored(), np.arange(stacked.valid.shape[1])
+    places = np.minimum(case.batch.starts[:, None] + step, len(case.phase) - 1)
+    phase = np.where(stacked.valid, case.phase[places], -1)
+    unit = stacked.target[scored].std(axis=0)
+    for number, name in enumerate(case.phases):
+        bins = scored & (phase == number)
+        error = found["target"].to_numpy()[bins] - stacked.target[bins]
+        if len(error):
+            yield name, error / unit, found["deviation"].to_numpy()[bins] / unit
+
+
+def row(error: np.ndarray, deviation: np.ndarray) -> dict[str, Any]:
+    """Coverage at each level, root mean square error, deviation, and the width beside the best constant one's.
+
+    The best constant interval is the 95 % quantile of the errors' sizes in this phase, for each dimension.
+    """
+    half = norm.ppf(0.5 + np.asarray(LEVELS) / 2)
+    coverage = {
+        f"{level:.0%}": float(np.mean(np.abs(error) <= h * deviation)) for level, h in zip(LEVELS, half, strict=True)
+    }
+    best = np.quantile(np.abs(error), 0.95, axis=0)
+    return {
+        "bins": len(error),
+        "coverage": coverage,
+        "rms": float(np.sqrt(np.mean(error**2))),
+        "deviation": float(np.sqrt(np.mean(deviation**2))),
+        "width": float(np.mean(half[-1] * deviation.mean(axis=0) / best)),
+    }
+
+
+def write(found: list[dict[str, Any]], out: Path, readme: Path | None) -> None:
+    """Write table.csv (every number), table.md (means over seeds) and figure.png."""
+    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        levels = [f"{level:.0%}" for level in LEVELS]
+        writer.writerow(["system", "seed", "case", "phase", "bins", *levels, "rms", "deviation", "width"])
+        for one in found:
+            covered = [f"{one['coverage'][level]:.4f}" for level in levels]
+            rest = [f"{one[name]:.4f}" for name in ("rms", "deviation", "width")]
+            writer.writerow([one["system"], one["seed"], one["case"], one["phase"], one["bins"], *covered, *rest])
+    table = markdown(found)
+    (out / "table.md").write_text(table, encoding="utf-8")
+    fill_readme(readme, table)
+    save_figure(found, out / "figure.png")
+
+
+def markdown(found: list[dict[str, Any]]) -> str:
+    """A row per case and phase: means over seeds, errors in standard deviations of the target."""
+    lines = []
+    for system in dict.fromkeys(one["system"] for one in found):
+        own = [one for one in found if one["system"] == system]
+        lines += [
+            f"**{system}**, {len({one['seed'] for one in own})} fits", "",
+            "| lost | bins | 50 % | 80 % | 90 % | 95 % | error | deviation | width / best |", "|---" * 9 + "|",
+        ]  # fmt: skip
+        for case, phase in dict.fromkeys((one["case"], one["phase"]) for one in own):
+            rows = [one for one in own if (one["case"], one["phase"]) == (case, phase)]
+            covered = [f"{np.mean([r['coverage'][f'{level:.0%}'] for r in rows]):.1%}" for level in LEVELS]
+            rest = [f"{np.mean([r[name] for r in rows]):.2f}" for name in ("rms", "deviation", "width")]
+            lines.append(f"| {case} | {phase} | {' | '.join(covered + rest)} |")
+        lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def save_figure(found: list[dict[str, Any]], path: Path) -> None:
+    """One panel per system: coverage of 95 % intervals by phase, a line per case."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(one["system"] for one in found))
+    figure = Figure(figsize=(5.2 * len(names), 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    for system, ax in zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True):
+        own = [one for one in found if one["system"] == system and one["case"].endswith(" lost")]
+        phases = [p for p in dict.fromkeys(one["phase"] for one in own) if p != "throughout"]
+        ax.axhspan(92, 98, color="0.9")
+        for case in dict.fromkeys(one["case"] for one in own if one["phase"] != "throughout"):
+            covered = [
+                100 * np.mean([r["coverage"]["95%"] for r in own if (r["case"], r["phase"]) == (case, phase)])
+                for phase in phases
+            ]
+            ax.plot(range(len(phases)), covered, "o-", label=case)
+        ax.set_xticks(range(len(phases)), phases, rotation=35, ha="right")
+        ax.set_xlabel("bins of the gap, and after it")
+        ax.set_ylabel("truth inside the 95 % interval (%)")
+        ax.set_title(system)
+        ax.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,9 @@ from neurodyn.errors import InputError
 from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.recurrent.config import RecurrentConfig
 
+STARTS = ("modes", "paper")
+READOUTS = ("states", "backbone")
+
 
 @dataclass(frozen=True)
 class ModalityConfig:
@@ -18,6 +21,7 @@ class ModalityConfig:
     likelihood: 'poisson' (counts) or 'gaussian' (field features).
     encoder, decoder: widths of the hidden layers.
     smoothness: weight of the divergence between consecutive smoothed outputs.
+    raw: whether counts enter the encoder as they are, as in the paper; if not, z-scored.
     """
 
     name: str
@@ -26,9 +30,12 @@ class ModalityConfig:
     encoder: tuple[int, ...] = (128, 128, 128)
     decoder: tuple[int, ...] = (128, 128, 128)
     smoothness: float = 0.0
+    raw: bool = False
 
     def __post_init__(self) -> None:
-        likelihood(self.likelihood)
+        if likelihood(self.likelihood).scaled and self.raw:
+            raise InputError(f"only counts can enter raw, modality {self.name} is {self.likelihood}")
+        _at_least_zero("smoothness of modality " + self.name, self.smoothness)
         _positive("channels of modality " + self.name, self.channels)
 
 
@@ -46,6 +53,10 @@ class ModelConfig:
     memory: shortest and longest starting time constant of the latent modes, in bins, spaced geometrically.
     traces: time constants of the fading memory of the observations that the target is also read out from, in bins.
     skip: whether encoders and fusion carry a linear path around the hidden layers.
+    start: how the dynamics begin: "modes" of many time constants, or the "paper"'s matrices
+        (:class:`neurodyn.multiscale.dynamics.LinearDynamics`).
+    readout: what the target is read out from: all "states", or the "backbone"'s alone by plain regression, as in the
+        paper.
     """
 
     modalities: tuple[ModalityConfig, ...]
@@ -57,6 +68,8 @@ class ModelConfig:
     memory: tuple[float, float] = (2.0, 200.0)
     skip: bool = True
     traces: tuple[float, ...] = ()
+    start: str = "modes"
+    readout: str = "states"
 
     @property
     def n_traces(self) -> int:
@@ -77,6 +90,10 @@ class ModelConfig:
         _positive("latent", self.latent)
         _positive("own", self.own)
         _positive("embedding", self.embedding)
+        _one_of("start", self.start, STARTS)
+        _one_of("readout", self.readout, READOUTS)
+        if self.readout == "backbone" and self.traces:
+            raise InputError("a read-out from the backbone alone has no traces: leave them out with traces=()")
         if not all(0 < seconds < float("inf") for seconds in self.traces):
             raise InputError(f"the time constants of the traces must be positive, got {self.traces}")
         if not 0 < self.memory[0] <= self.memory[1]:
@@ -98,6 +115,8 @@ class ObjectiveConfig:
         covariances are computed once: several times faster, and as good (experiments/time_dropout).
     dropout: probability that an input channel, or an entry of the fused embedding, is dropped in training.
     score_hidden: whether bins hidden by time dropout are scored too (the authors score the visible ones only).
+    rescale: whether inputs that channel dropout leaves are scaled up by the share that it left of their bin, as those
+        beside missing channels are; if not, by 1 / (1 - dropout), as in the paper.
     """
 
     horizons: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -108,6 +127,7 @@ class ObjectiveConfig:
     time_dropout_per_trial: bool = False
     dropout: float = 0.25
     score_hidden: bool = True
+    rescale: bool = True
 
     def __post_init__(self) -> None:
         if not self.horizons or min(self.horizons) < 0:
@@ -131,8 +151,11 @@ class TrainingConfig:
     learning_rate: low and high end of the triangular cycle.
     half_cycle: epochs from the low to the high end.
     decay: factor per epoch on the high end.
+    stepwise: whether the rate moves once per epoch and the decay is that of the cycle's height above the low end, as in
+        the paper; if not, it moves with every step.
     clip: bound on the global gradient norm.
-    validation: share of the training bins kept out of the gradient to choose the best parameters by.
+    validation: share of the training bins kept out of the gradient to choose the best parameters by; 0 trains on all
+        of them and keeps the last ones.
     average: decay per step of the running average of the parameters that is validated and kept (0: none).
     validate_every: epochs between validations.
     patience: validations without improvement before training stops.
@@ -146,6 +169,7 @@ class TrainingConfig:
     learning_rate: tuple[float, float] = (1e-3, 1e-2)
     half_cycle: int = 10
     decay: float = 0.99
+    stepwise: bool = False
     clip: float = 0.1
     validation: float = 0.15
     average: float = 0.98
@@ -162,8 +186,8 @@ class TrainingConfig:
         low, high = self.learning_rate
         if not 0 < low <= high:
             raise InputError(f"learning_rate must be 0 < low <= high, got {self.learning_rate}")
-        if not 0 < self.validation < 0.9:
-            raise InputError(f"validation is a share of the training data in (0, 0.9), got {self.validation}")
+        if not 0 <= self.validation < 0.9:
+            raise InputError(f"validation is a share of the training data in [0, 0.9), got {self.validation}")
         if not 0 <= self.average < 1:
             raise InputError(f"average is a decay in [0, 1), got {self.average}")
 
@@ -176,6 +200,17 @@ class DecoderConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     recurrent: RecurrentConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.model.readout == "backbone" and self.recurrent is not None:
+            raise InputError(
+                "a read-out from the backbone alone has no recurrent network: leave it out with recurrent=None"
+            )
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"{name} must be {' or '.join(map(repr, known))}, got {value!r}")
 
 
 def _positive(name: str, value: int | float) -> None:

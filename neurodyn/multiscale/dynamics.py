@@ -18,10 +18,12 @@ class LinearDynamics(nnx.Module):
 
     It starts as ``latent`` independent leaky modes of unit stationary variance, their time constants spaced
     geometrically between the two ends of ``memory`` (bins), each seen through a random emission of unit row norm.
-    The initial state, mean 0 and covariance I, is fixed.
+    The initial state, mean 0 and covariance I, is fixed. Started as in the paper, it has A = 0.9 I, entries of C
+    0.9 times standard normal, Q = 0.5 I and R = I.
 
     Arguments
     ---------
+    start: "modes" or "paper".
     parallel: recursion of logarithmic depth over time (see :func:`neurodyn.kernels.kalman.filter_trials`).
     """
 
@@ -31,15 +33,20 @@ class LinearDynamics(nnx.Module):
         observed: int,
         memory: tuple[float, float],
         *,
+        start: str = "modes",
         parallel: bool | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         dtype = jnp.result_type(float)
-        decay = np.exp(-1.0 / np.geomspace(*memory, latent))
-        rows = nnx.initializers.normal(1.0 / np.sqrt(latent))
+        if start == "paper":
+            decay, noise, emission = np.full(latent, 0.9), np.full(latent, 0.5), 0.9
+        else:
+            decay = np.exp(-1.0 / np.geomspace(*memory, latent))
+            noise, emission = 1 - decay**2, 1.0 / np.sqrt(latent)
+        rows = nnx.initializers.normal(emission)
         self.transition = nnx.Param(jnp.asarray(np.diag(decay), dtype))
         self.emission = nnx.Param(rows(rngs.params(), (observed, latent), dtype))
-        self.log_process_noise = nnx.Param(jnp.asarray(np.log(1 - decay**2), dtype))
+        self.log_process_noise = nnx.Param(jnp.asarray(np.log(noise), dtype))
         self.log_observation_noise = nnx.Param(jnp.zeros(observed, dtype))
         self.latent, self.parallel = latent, parallel
 

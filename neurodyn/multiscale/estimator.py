@@ -1,7 +1,7 @@
 """The decoder as a user meets it: fit, transform, predict, score, save, load, realtime."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -63,6 +63,12 @@ class MultiscaleDecoder:
     recurrent: settings of the gated recurrent network that decodes the target beside them; None leaves it out. Its
         steps are bounded by 75 for each epoch of ``training``.
     objective, training: weights of the loss and course of the training.
+    start: how the linear dynamics begin: as "modes" of many time constants, or as in the "paper".
+    readout: what the target is read out from beside traces and recurrent network: all "states", or the "backbone"'s
+        alone by plain regression, as in the paper (then without traces and recurrent network).
+    smoothness: weight of the divergence between consecutive outputs, by name or likelihood of a modality; what is not
+        in it, and None: 250 for counts, 5 for the others.
+    raw_counts: whether counts enter the encoders as they are, as in the paper, instead of z-scored.
     bounded: whether decoded targets stay between the least and the greatest that were seen in training.
     choose: seconds that a fit may spend on choosing sizes inside its data (:mod:`neurodyn.multiscale.choosing`); None
         takes what stands here.
@@ -85,21 +91,65 @@ class MultiscaleDecoder:
     recurrent: RecurrentConfig | None = field(default_factory=RecurrentConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    start: str = "modes"
+    readout: str = "states"
+    smoothness: Mapping[str, float] | None = None
+    raw_counts: bool = False
     bounded: bool = True
     choose: float | None = None
     progress: bool = True
     fitted_: Fitted | None = field(default=None, repr=False)
 
     @classmethod
-    def published(cls, *, latent: int = 64, epochs: int = 500, seed: int = 0) -> "MultiscaleDecoder":
-        """The paper's settings for recordings: larger networks, no linear path, no target in the objective.
+    def published(
+        cls,
+        *,
+        latent: int | None = None,
+        epochs: int | None = None,
+        seed: int = 0,
+        simulation: bool = False,
+        modalities: int = 2,
+        smoothness: Mapping[str, float] | None = None,
+        mask_per_trial: bool = True,
+    ) -> "MultiscaleDecoder":
+        """The paper's settings: its network, objective, start and course of training, and its read-out.
 
-        Recordings are trained for 500 epochs with 64 latents and a dropout of 0.1, simulations for 200 with 32 and 0.4.
+        Networks have three hidden layers of 128 units and no linear path; the target is not in the objective and is
+        read out from the shared state alone, by plain regression; counts enter raw; all trials are trained on and the
+        last epoch is kept. Each of these is an argument of the decoder too.
+
+        Parameters
+        ----------
+        latent, epochs
+            64 latents and 500 epochs for recordings, 32 and 200 for simulations, if None.
+        seed
+            Of everything random.
+        simulation
+            Whether the data are simulated: a dropout of 0.4 instead of 0.1.
+        modalities
+            How many there will be: networks of one have a tenth of the weight penalty.
+        smoothness
+            Weight per modality or likelihood. The paper has 250 for spikes (50 for centre-out reaching) and 5 or 10 for
+            the field; for networks of one modality 100 or 30 for spikes, and 250 (50 simulated) for the field. None:
+            250 and 5, or 10 simulated; of one modality 100 and 250, or 50 simulated.
+        mask_per_trial
+            Whether each trial has hidden bins of its own, as in the paper; all of a step having the same decodes as
+            well and is several times faster (``experiments/time_dropout``).
+
+        Examples
+        --------
+        >>> import neurodyn as nd
+        >>> decoder = nd.MultiscaleDecoder.published(simulation=True)
+        >>> decoder.latent, decoder.training.epochs, decoder.objective.dropout
+        (32, 200, 0.4)
         """
-        wide = (128, 128, 128)
+        wide, alone = (128, 128, 128), modalities == 1
+        sizes = latent or (32 if simulation else 64)
+        field_weight = (50.0 if simulation else 250.0) if alone else (10.0 if simulation else 5.0)
+        passes = epochs or (200 if simulation else 500)
         return cls(
-            latent=latent,
-            own=latent,
+            latent=sizes,
+            own=sizes,
             encoder=wide,
             decoder=wide,
             fusion=(128,),
@@ -107,8 +157,21 @@ class MultiscaleDecoder:
             traces=(),
             recurrent=None,
             bounded=False,
-            objective=ObjectiveConfig(target=0.0, dropout=0.1, score_hidden=False),
-            training=TrainingConfig(epochs=epochs, batch=32, average=0.0, patience=epochs, seed=seed),
+            start="paper",
+            readout="backbone",
+            raw_counts=True,
+            smoothness={"poisson": 100.0 if alone else 250.0, "gaussian": field_weight, **(smoothness or {})},
+            objective=ObjectiveConfig(
+                target=0.0,
+                weight_penalty=1e-4 if alone else 1e-3,
+                dropout=0.4 if simulation else 0.1,
+                rescale=False,
+                score_hidden=False,
+                time_dropout_per_trial=mask_per_trial,
+            ),
+            training=TrainingConfig(
+                epochs=passes, batch=32, average=0.0, validation=0.0, stepwise=True, patience=passes, seed=seed
+            ),
         )
 
     def fit(
@@ -343,12 +406,26 @@ class MultiscaleDecoder:
         fitted = load_fitted(path)
         model = fitted.config.model
         row = model.modalities[0]
-        memory = (model.memory[0] * fitted.width, model.memory[1] * fitted.width)
         return MultiscaleDecoder(
-            model.latent, model.own, model.embedding, row.encoder, row.decoder, model.fusion, model.skip, memory,
-            tuple(bins * fitted.width for bins in model.traces), fitted.config.recurrent,
-            fitted.config.objective, fitted.config.training, fitted.bounds is not None, fitted_=fitted,
-        )  # fmt: skip
+            latent=model.latent,
+            own=model.own,
+            embedding=model.embedding,
+            encoder=row.encoder,
+            decoder=row.decoder,
+            fusion=model.fusion,
+            linear_path=model.skip,
+            memory=(model.memory[0] * fitted.width, model.memory[1] * fitted.width),
+            traces=tuple(bins * fitted.width for bins in model.traces),
+            recurrent=fitted.config.recurrent,
+            objective=fitted.config.objective,
+            training=fitted.config.training,
+            start=model.start,
+            readout=model.readout,
+            smoothness={m.name: m.smoothness for m in model.modalities},
+            raw_counts=any(m.raw for m in model.modalities),
+            bounded=fitted.bounds is not None,
+            fitted_=fitted,
+        )
 
     def _tasks(
         self, batches: MultimodalBatch | Sequence[MultimodalBatch], seeds: Sequence[int] | None
@@ -384,7 +461,15 @@ class MultiscaleDecoder:
         run.release()
         give_back_memory()
         config = run.config if recurrent is not None else replace(run.config, recurrent=None)
-        filtered, smoothed = fit_readouts(network, recurrent, run.scaling, batch, run.held_out, seed=self.training.seed)
+        filtered, smoothed = fit_readouts(
+            network,
+            recurrent,
+            run.scaling,
+            batch,
+            run.held_out,
+            seed=self.training.seed,
+            plain=self.readout == "backbone",
+        )
         fitted = Fitted(
             config=config,
             network=network,
@@ -430,7 +515,8 @@ class MultiscaleDecoder:
                 likelihood=m.likelihood,
                 encoder=self.encoder,
                 decoder=self.decoder,
-                smoothness=SMOOTHNESS[m.likelihood],
+                smoothness=self._smoothness(m.name, m.likelihood),
+                raw=self.raw_counts and m.likelihood == "poisson",
             )
             for m in batch.modalities
         )
@@ -444,8 +530,14 @@ class MultiscaleDecoder:
             memory=(self.memory[0] / batch.width, self.memory[1] / batch.width),
             skip=self.linear_path,
             traces=tuple(seconds / batch.width for seconds in self.traces),
+            start=self.start,
+            readout=self.readout,
         )
         return DecoderConfig(model, self.objective, self.training, self.recurrent_config())
+
+    def _smoothness(self, name: str, kind: str) -> float:
+        given = self.smoothness or {}
+        return given.get(name, given.get(kind, SMOOTHNESS[kind]))
 
     def recurrent_config(self) -> RecurrentConfig | None:
         """The settings of the recurrent read-out for this training's epochs and seed."""

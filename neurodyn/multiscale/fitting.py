@@ -214,6 +214,8 @@ def build_model(config: DecoderConfig, scaling: Scaling) -> MultiscaleModel:
     dtype = jnp.result_type(float)
     statistics = {
         m.name: (jnp.asarray(scaling.mean[m.name], dtype), jnp.asarray(scaling.scale[m.name], dtype))
+        if not m.raw
+        else (jnp.zeros(m.channels, dtype), jnp.ones(m.channels, dtype))
         for m in config.model.modalities
     }
     seed = jnp.asarray(config.training.seed, jnp.uint32)
@@ -240,7 +242,9 @@ def optimizer_of(config: DecoderConfig, steps_per_epoch: int) -> optax.GradientT
     One vector instead of dozens of arrays is a fifth fewer operations to trace and to load when a process starts.
     """
     training = config.training
-    schedule = triangular(*training.learning_rate, training.half_cycle, training.decay, steps_per_epoch)
+    schedule = triangular(
+        *training.learning_rate, training.half_cycle, training.decay, steps_per_epoch, stepwise=training.stepwise
+    )
     return optax.flatten(optax.chain(optax.clip_by_global_norm(training.clip), optax.adam(schedule)))
 
 
@@ -301,7 +305,8 @@ def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dro
     }
     kept = jax.random.bernoulli(next(keys), 1 - objective.dropout, (trials, bins, config.model.embedding))
     dtype = batch.target.dtype
-    return Dropout(hidden, channels, kept.astype(dtype) / (1 - objective.dropout))
+    gain = None if objective.rescale else 1 / (1 - objective.dropout)
+    return Dropout(hidden, channels, kept.astype(dtype) / (1 - objective.dropout), gain)
 
 
 @partial(jax.jit, static_argnames=("graph", "config"))
@@ -378,16 +383,16 @@ class Training:
     def loop(self, checkpoint: Path | None) -> LoopConfig:
         """When to validate, when to stop, where to save."""
         training = self.config.training
-        return LoopConfig(training.epochs, training.validate_every, training.patience, checkpoint, self.identity)
+        # Where nothing is held out there is nothing to choose by: the last parameters are the only ones looked at.
+        every = training.validate_every if training.validation > 0 else training.epochs
+        return LoopConfig(training.epochs, every, training.patience, checkpoint, self.identity)
 
 
 def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> Training:
     """Split a batch into what is trained on and what is validated on, and start a model."""
     training = config.training
     graph, parameters, constants = split_model(build_model(config, scaling))
-    inner, held = validation_split(
-        batch, training.validation, held_out_seconds(batch, training.validation, training.segment)
-    )
+    inner, held = _split(batch, training)
     segments, shared = most_share_a_mask(inner, segments_of(inner, training.segment))
     steps = segments.draw(training.seed, 0, training.batch).shape[1]
     timeline, whole = timeline_of(batch, scaling), _whole_trials(held)
@@ -409,6 +414,13 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
         trained_on=inner,
         held_out=held,
     )
+
+
+def _split(batch: MultimodalBatch, training: TrainingConfig) -> tuple[MultimodalBatch, MultimodalBatch]:
+    """What is trained on and what is validated on: all of the batch is both if nothing is to be held out."""
+    if training.validation == 0:
+        return batch, batch
+    return validation_split(batch, training.validation, held_out_seconds(batch, training.validation, training.segment))
 
 
 def fit_parameters(run: Training, *, checkpoint: Path | None = None, progress: Progress | None = None) -> Trained:
@@ -446,7 +458,7 @@ def score_of(terms: Any, config: DecoderConfig) -> Array:
 
 def without_the_course(config: DecoderConfig) -> DecoderConfig:
     """The settings that compiled steps depend on: another seed or number of epochs is to compile nothing again."""
-    names = ("learning_rate", "half_cycle", "decay", "clip", "average")
+    names = ("learning_rate", "half_cycle", "decay", "stepwise", "clip", "average")
     return replace(config, training=TrainingConfig(**{n: getattr(config.training, n) for n in names}), recurrent=None)
 
 

@@ -35,7 +35,9 @@ class ModalityEncoder(nnx.Module):
         self.scale = Constant(scale)
         self.network = Mlp(modality.channels, modality.encoder, config.embedding, skip=config.skip, rngs=rngs)
         self.dynamics = (
-            LinearDynamics(config.own, config.embedding, config.memory, parallel=parallel, rngs=rngs)
+            LinearDynamics(
+                config.own, config.embedding, config.memory, start=config.start, parallel=parallel, rngs=rngs
+            )
             if filtered
             else None
         )
@@ -45,18 +47,27 @@ class ModalityEncoder(nnx.Module):
         return (values - self.center[...]) / self.scale[...]
 
     def embed(
-        self, values: Float[Array, "*batch channel"], observed: Bool[Array, "*batch channel"]
+        self,
+        values: Float[Array, "*batch channel"],
+        observed: Bool[Array, "*batch channel"],
+        hidden: Bool[Array, "*batch channel"] | None = None,
+        gain: float | Float[Array, ""] | None = None,
     ) -> Float[Array, "*batch embedding"]:
         """Embed single bins; a missing channel enters as its mean, and the others are scaled up to make up for it.
 
         Arguments
         ---------
         values: in the unit of the recording; never read where not observed.
-        observed: True where the channel is observed. Dropout in training hides channels in the same way.
+        observed: True where the channel is observed.
+        hidden: True where training hides a channel, which then enters like a missing one.
+        gain: what inputs beside hidden ones are multiplied by; None: they make up for them as for missing ones.
         """
-        inputs = jnp.where(observed, self.scaled(values), jnp.zeros_like(values))
-        share = jnp.mean(observed.astype(inputs.dtype), axis=-1, keepdims=True)
-        return self.network(inputs / jnp.maximum(share, 1 / MAX_INFLATION))
+        kept = observed if hidden is None else observed & ~hidden
+        inputs = jnp.where(kept, self.scaled(values), jnp.zeros_like(values))
+        counted = kept if gain is None else observed
+        share = jnp.mean(counted.astype(inputs.dtype), axis=-1, keepdims=True)
+        scaled = inputs / jnp.maximum(share, 1 / MAX_INFLATION)
+        return self.network(scaled if gain is None else gain * scaled)
 
     def fill(
         self,

@@ -77,11 +77,15 @@ class Latents(NamedTuple):
 
 
 class Dropout(NamedTuple):
-    """What training hides: bins per modality (one mask for all trials, or one each), channels, fused entries."""
+    """What training hides: bins per modality (one mask for all trials, or one each), channels, fused entries.
+
+    ``gain`` is what inputs beside hidden channels are multiplied by; None: by what their bin has lost.
+    """
 
     bins: Mapping[str, Bool[Array, "*trial time"]]
     channels: Mapping[str, Bool[Array, "trial time channel"]]
     fused: Float[Array, "trial time embedding"]
+    gain: float | Float[Array, ""] | None = None
 
 
 class MultiscaleModel(nnx.Module):
@@ -109,7 +113,9 @@ class MultiscaleModel(nnx.Module):
             ]
         )
         self.fusion = Fusion(config, rngs=rngs) if many else None
-        self.backbone = Backbone(config.latent, config.embedding, config.memory, parallel=parallel, rngs=rngs)
+        self.backbone = Backbone(
+            config.latent, config.embedding, config.memory, start=config.start, parallel=parallel, rngs=rngs
+        )
         self.decoders = nnx.List([ModalityDecoder(m, config, rngs=rngs) for m in config.modalities])
         # The read-out used inside the objective only; the decoder a user gets is fitted afterwards by ridge.
         width, dtype = config.target, jnp.result_type(float)
@@ -136,11 +142,10 @@ class MultiscaleModel(nnx.Module):
         beliefs = iter(() if start is None else start.modalities)
         for name, encoder in zip(self.names, self.encoders, strict=True):
             seen = observations.seen[name]
-            observed = observations.observed[name]
+            observed, hidden, gain = observations.observed[name], None, None
             if dropout is not None:
-                seen = seen & ~dropout.bins[name]
-                observed = observed & ~dropout.channels[name]
-            embedding = encoder.embed(observations.values[name], observed)
+                seen, hidden, gain = seen & ~dropout.bins[name], dropout.channels[name], dropout.gain
+            embedding = encoder.embed(observations.values[name], observed, hidden, gain)
             embedding, state = encoder.fill(embedding, seen, next(beliefs, None))
             filled.append(embedding)
             own += [] if state is None else [state]

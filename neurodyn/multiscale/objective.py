@@ -64,10 +64,11 @@ def loss_terms(
         values = batch.observations.values[row.name]
         if decoder.likelihood.scaled:
             values = encoder.scaled(values)
-        visible = batch.observations.observed[row.name]
+        observed = batch.observations.observed[row.name]
+        visible = observed
         if dropout is not None and not objective.score_hidden:
-            visible = visible & ~dropout.bins[row.name][..., None]
-        likely, uneven = _decoded(decoder, embeddings, values, visible, horizons, objective)
+            visible = observed & ~dropout.bins[row.name][..., None]
+        likely, uneven = _decoded(decoder, embeddings, values, visible, observed, horizons, objective)
         score += scales[row.name] * likely
         rough += row.smoothness * uneven
     return Terms(
@@ -84,24 +85,26 @@ def _decoded(
     embeddings: Float[Array, "horizon trial time embedding"],
     values: Float[Array, "trial time channel"],
     visible: Bool[Array, "trial time channel"],
+    observed: Bool[Array, "trial time channel"],
     horizons: tuple[int, ...],
     objective: ObjectiveConfig,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Log-likelihood and roughness of what a modality's decoder says of all horizons.
+    """Log-likelihood (of what is visible) and roughness (where observed) of what a modality's decoder says.
 
+    Whether training hides a bin makes no difference to the roughness, as in the paper.
     Where there are many channels, one horizon at a time, and once more for the derivative: the decoder's outputs for
     all horizons would be several times what a step needs otherwise.
     """
     if len(horizons) * values.size <= DECODED:
         outputs = decoder(embeddings)
         likely = _log_likelihood(decoder, outputs, values, visible, horizons, objective)
-        return likely, _output_roughness(decoder, outputs[0], jnp.any(visible, -1))
+        return likely, _output_roughness(decoder, outputs[0], jnp.any(observed, -1))
 
     def one(embedding: Array, horizon: int) -> tuple[Array, Array]:
         outputs = decoder(embedding[None])
         likely = _log_likelihood(decoder, outputs, values, visible, (horizon,), objective)
         uneven = (
-            _output_roughness(decoder, outputs[0], jnp.any(visible, -1)) if horizon == 0 else jnp.zeros_like(likely)
+            _output_roughness(decoder, outputs[0], jnp.any(observed, -1)) if horizon == 0 else jnp.zeros_like(likely)
         )
         return likely, uneven
 

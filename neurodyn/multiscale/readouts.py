@@ -38,6 +38,8 @@ RIDGE_BLOCKS = 10
 """Blocks of training time among which the penalty of a linear expert is chosen."""
 LONGEST_LOSS = 5.0
 """Longest simulated gap, seconds."""
+NO_PENALTY = 1e-9
+"""What plain least squares has for a penalty, relative to the variance of a feature: none but for rounding."""
 PIECE = 2**13
 """Bins of states that a linear expert is fitted on at once."""
 
@@ -49,6 +51,7 @@ def fit_readouts(
     batch: MultimodalBatch,
     held: MultimodalBatch,
     seed: int = 0,
+    plain: bool = False,
 ) -> tuple[Readout | None, Readout | None]:
     """Fit the filtered and the smoothed read-out.
 
@@ -64,9 +67,13 @@ def fit_readouts(
         Runs on the same timeline that training did not see.
     seed
         Of the simulated losses.
+    plain
+        Plain regression from the backbone's state alone, as in the paper.
     """
     if batch.n_dims == 0:
         return None, None
+    if plain:
+        return _plain(network, batch)
     model, bins = network.model(), _FittedBins.of(batch, held)
     seconds = tuple(n * batch.width for n in model.trace_bins)
     states, final, inner = sum(d.latent for d in model.dynamics), [], []
@@ -95,6 +102,20 @@ def fit_readouts(
         _weighed(blank, experts, _joined(found), stacked)
         for blank, experts, found in zip(blanks, final, evidence, strict=True)
     )
+    return filtered, smoothed
+
+
+def _plain(network: Network, batch: MultimodalBatch) -> tuple[Readout, Readout]:
+    """Least squares from the backbone's state, on all bins; the other states have no weight."""
+    bins, found = _FittedBins.of(batch, batch), []
+    for estimates in estimate_both(network, batch):
+        backbone, *others = estimates.means
+        rows = TrainingRows(_States(estimates._replace(means=(backbone,))), batch, bins.everything)
+        linear = fit_ridge_stream(rows, penalties=(NO_PENALTY,))
+        silent = np.zeros((sum(mean.shape[2] for mean in others), len(linear.intercept)))
+        linear = replace(linear, weights=np.concatenate([linear.weights, silent]))
+        found.append(Readout.of_one(linear, np.asarray(readout_variance(estimates.usual, linear.weights))))
+    filtered, smoothed = found
     return filtered, smoothed
 
 
@@ -170,6 +191,7 @@ class _FittedBins:
         scored, blocks = laid.scored(), np.zeros(laid.valid.shape, int)
         blocks[laid.valid] = time_blocks(batch.lengths, RIDGE_BLOCKS)
         outside = scored & ~_membership(batch, held)
+        outside = outside if outside.any() else scored  # nothing was held out
         halves = np.cumsum(outside).reshape(outside.shape) > outside.sum() // 2
         return cls(np.where(scored, blocks, -1), np.where(outside, halves.astype(int), -1))
 

@@ -4,19 +4,24 @@ import jax.numpy as jnp
 import optax
 
 
-def triangular(low: float, high: float, half_cycle: int, decay: float, steps_per_epoch: int) -> optax.Schedule:
+def triangular(
+    low: float, high: float, half_cycle: int, decay: float, steps_per_epoch: int, *, stepwise: bool = False
+) -> optax.Schedule:
     """Triangular cycle between two learning rates whose upper end decays exponentially.
 
     ``rate(e) = low + (high decay^e - low)_+ tri(e)``, where ``tri`` rises from 0 to 1 in ``half_cycle`` epochs and
-    falls back in as many, and e counts epochs with fractions.
+    falls back in as many, and e counts epochs with fractions. Stepwise, e counts whole epochs, and the height of the
+    cycle decays instead of its upper end: ``rate(e) = low + (high - low) decay^e tri(e)``.
 
     Reference: Smith (2017), Cyclical learning rates for training neural networks, WACV.
     """
 
     def schedule(count):
         epoch = jnp.asarray(count, jnp.result_type(float)) / steps_per_epoch
+        if stepwise:
+            epoch = jnp.floor(epoch)
         phase = jnp.mod(epoch / half_cycle, 2.0)
-        height = jnp.maximum(high * decay**epoch - low, 0.0)
+        height = (high - low) * decay**epoch if stepwise else jnp.maximum(high * decay**epoch - low, 0.0)
         return low + height * (1.0 - jnp.abs(phase - 1.0))
 
     return schedule

@@ -1,5 +1,6 @@
 """Every term of the objective against a slow computation in plain numpy, from the observations to the loss."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -11,8 +12,10 @@ from flax import nnx
 from oracles.textbook_kalman import kalman_filter, rts_smoother
 from scipy import stats
 
+from neurodyn.multiscale import MultiscaleDecoder
 from neurodyn.multiscale import objective as objective_module
 from neurodyn.multiscale.config import ModalityConfig, ModelConfig, ObjectiveConfig
+from neurodyn.multiscale.dynamics import LinearDynamics
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
 
@@ -24,17 +27,32 @@ ROWS = (
 SCALES = {"spikes": 0.7, "field": 1.0}
 
 
-def make_model(rows=ROWS, dims=DIMS):
+def make_model(rows=ROWS, dims=DIMS, *, skip=True, start="modes", moved=True):
     """Model whose parameters are all moved away from where they start, zeros included."""
     rng = np.random.default_rng(0)
-    config = ModelConfig(rows, LATENT, own=LATENT, embedding=EMBEDDING, target=dims, fusion=(4,), memory=(1.5, 10.0))
+    config = ModelConfig(
+        rows,
+        LATENT,
+        own=LATENT,
+        embedding=EMBEDDING,
+        target=dims,
+        fusion=(4,),
+        memory=(1.5, 10.0),
+        skip=skip,
+        start=start,
+    )
     scaling = {
-        r.name: (jnp.asarray(rng.normal(size=r.channels)), jnp.asarray(rng.uniform(0.5, 2, r.channels))) for r in rows
+        r.name: (jnp.zeros(r.channels), jnp.ones(r.channels))
+        if r.raw
+        else (jnp.asarray(rng.normal(size=r.channels)), jnp.asarray(rng.uniform(0.5, 2, r.channels)))
+        for r in rows
     }
     model = MultiscaleModel(config, scaling, rngs=nnx.Rngs(0))
+    if not moved:
+        return model, config
     graph, parameters, rest = nnx.split(model, nnx.Param, ...)
-    moved = jax.tree.map(lambda p: p + jnp.asarray(0.1 * rng.normal(size=p.shape)), parameters)
-    return nnx.merge(graph, moved, rest), config
+    elsewhere = jax.tree.map(lambda p: p + jnp.asarray(0.1 * rng.normal(size=p.shape)), parameters)
+    return nnx.merge(graph, elsewhere, rest), config
 
 
 def make_batch(rows=ROWS, dims=DIMS, *, ragged=True):
@@ -79,6 +97,12 @@ def plain_mlp(network, inputs):
     return output + inputs @ np.asarray(network.around.kernel[...]) + np.asarray(network.around.bias[...])
 
 
+def hidden_bins(dropout, name, trial):
+    """Bins of a modality that training hides in a trial."""
+    bins = np.asarray(dropout.bins[name])
+    return bins if bins.ndim == 1 else bins[trial]
+
+
 def plain_latents(model, rows, batch, dropout):
     """Filtered means, smoothed means and smoothed variances of every trial."""
     observations = jax.tree.map(np.asarray, batch.observations)
@@ -88,11 +112,13 @@ def plain_latents(model, rows, batch, dropout):
         for row, encoder in zip(rows, model.encoders, strict=True):
             shown = observations.observed[row.name][i]
             bins = shown.any(-1)
+            share = shown.mean(-1, keepdims=True)
             if dropout is not None:
                 shown = shown & ~np.asarray(dropout.channels[row.name][i])
-                bins = bins & ~np.asarray(dropout.bins[row.name])
+                bins = bins & ~np.asarray(hidden_bins(dropout, row.name, i))
+                share = shown.mean(-1, keepdims=True) if dropout.gain is None else share / dropout.gain
             z = (observations.values[row.name][i] - np.asarray(encoder.center[...])) / np.asarray(encoder.scale[...])
-            inputs = np.where(shown, z, 0) / np.maximum(shown.mean(-1, keepdims=True), 0.5)
+            inputs = np.where(shown, z, 0) / np.maximum(share, 0.5 if dropout is None or dropout.gain is None else 1e-9)
             embedding = plain_mlp(encoder.network, inputs)
             if len(rows) > 1:
                 own = encoder.dynamics.parameters()
@@ -126,7 +152,8 @@ def plain_terms(model, rows, batch, objective, dropout):
     for row, encoder, decoder in zip(rows, model.encoders, model.decoders, strict=True):
         visible = observations.observed[row.name].copy()
         if dropout is not None and not objective.score_hidden:
-            visible[:, np.asarray(dropout.bins[row.name])] = False
+            for i in range(TRIALS):
+                visible[i, hidden_bins(dropout, row.name, i)] = False
         for k in objective.horizons:
             entries = []
             for i, t, c in np.argwhere(visible):
@@ -143,7 +170,7 @@ def plain_terms(model, rows, batch, objective, dropout):
             likelihood += SCALES[row.name] * np.mean(entries)
         steps = []
         for i in range(TRIALS):
-            seen = np.flatnonzero(visible[i].any(-1))
+            seen = np.flatnonzero(observations.observed[row.name][i].any(-1))
             for before, after in pairwise(seen):
                 one, other = (plain_mlp(decoder.network, emission @ smoothed[i, t]) for t in (before, after))
                 if row.likelihood == "poisson":
@@ -208,6 +235,33 @@ def test_every_term_in_training(score_hidden):
     model, config = make_model()
     objective = ObjectiveConfig(score_hidden=score_hidden)
     check(model, config, make_batch(), objective, make_dropout())
+
+
+def test_every_term_as_published():
+    """The paper's network, start, inputs and objective: raw counts, ordinary dropout, a mask per trial."""
+    rows = tuple(replace(r, encoder=(4, 4, 4), decoder=(4, 4, 4), raw=r.likelihood == "poisson") for r in ROWS)
+    model, config = make_model(rows, dims=0, skip=False, start="paper")
+    rng = np.random.default_rng(3)
+    bins = {r.name: jnp.asarray(rng.random((TRIALS, BINS)) < 0.3) for r in rows}
+    dropout = make_dropout(rows)._replace(bins=bins, gain=1 / (1 - 0.2))
+    objective = MultiscaleDecoder.published().objective
+    assert not objective.score_hidden
+    # No channel is missing by itself here, so that what training hides is all that a gain has to make up for.
+    batch = make_batch(rows, dims=0)
+    whole = {n: jnp.broadcast_to(o.any(-1, keepdims=True), o.shape) for n, o in batch.observations.observed.items()}
+    batch = batch._replace(observations=batch.observations._replace(observed=whole))
+    check(model, config, batch, objective, dropout)
+
+
+def test_the_dynamics_start_as_published():
+    model, _ = make_model(start="paper", moved=False)
+    start = model.backbone.parameters()
+    np.testing.assert_allclose(start.transition, 0.9 * np.eye(LATENT), rtol=1e-12)
+    np.testing.assert_allclose(start.process_noise, 0.5, rtol=1e-12)
+    np.testing.assert_allclose(start.observation_noise, 1.0)
+    np.testing.assert_allclose(start.initial_covariance, np.eye(LATENT))
+    many = LinearDynamics(40, 50, (2.0, 9.0), start="paper", rngs=nnx.Rngs(0)).emission[...]
+    assert np.std(np.asarray(many)) == pytest.approx(0.9, rel=0.05)
 
 
 def test_every_term_with_one_modality_and_without_the_smoothed_horizon():

@@ -60,7 +60,7 @@ class CausalGru:
     Examples
     --------
     >>> import neurodyn as nd
-    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzConfig(trials=12, seconds=1.0), seed=0)
+    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12, seconds=1.0), seed=0)
     >>> from neurodyn.recurrent import RecurrentConfig
     >>> gru = nd.baselines.CausalGru(RecurrentConfig(hidden=8, members=1, steps=20), progress=False).fit(batch)
     >>> gru.predict(batch)["target"].dims
@@ -101,9 +101,14 @@ class CausalGru:
         bar = Bar(f"fit gru {'+'.join(batch.names)}") if self.progress else None
         outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, progress=bar)
         fitted = _Fitted(
-            Network(outcome.parameters, inputs), scaling, batch.modalities, batch.target_names, batch.width,
-            outcome.history, outcome.status,
-        )  # fmt: skip
+            network=Network(outcome.parameters, inputs),
+            scaling=scaling,
+            modalities=batch.modalities,
+            dims=batch.target_names,
+            width=batch.width,
+            history=outcome.history,
+            status=outcome.status,
+        )
         return replace(self, fitted_=fitted)
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":

@@ -120,7 +120,9 @@ def compare(cell: str, hidden: int, sizes: Sizes, repeats: int) -> list[Measurem
         Measurement(ADAM_SHORT, labels, short[0], notes=short[1]),
         _sequential(case, sizes, labels),
         _optimistix(case, sizes, labels),
-        Measurement(OURS, labels, seconds, spread, ADAM, adam[0] / seconds, note),
+        Measurement(
+            name=OURS, sizes=labels, seconds=seconds, spread=spread, baseline=ADAM, ratio=adam[0] / seconds, notes=note
+        ),
     ]
     return rows + _linearised(case, ends, labels, repeats)
 
@@ -244,7 +246,18 @@ def _linearised(case: _Case, vectors: np.ndarray, labels: dict[str, Any], repeat
     (seconds, spread), _ = _timed(ours, repeats)
     notes: dict[str, float | str] = {"ms a point": 1e3 * seconds / len(vectors)}
     base = Measurement(LAPACK, labels, alone, alone_spread, notes={"ms a point": 1e3 * alone / len(vectors)})
-    return [base, Measurement(LINEARISE, labels, seconds, spread, LAPACK, alone / seconds, notes)]
+    return [
+        base,
+        Measurement(
+            name=LINEARISE,
+            sizes=labels,
+            seconds=seconds,
+            spread=spread,
+            baseline=LAPACK,
+            ratio=alone / seconds,
+            notes=notes,
+        ),
+    ]
 
 
 def _targets(found: list[Measurement]) -> dict[str, str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from neurodyn.cli.study import write_atomically
 from neurodyn.errors import InputError, import_extra
+from neurodyn.writing import write_text
 
 if TYPE_CHECKING:
     from neurodyn.benchmarks.timing import Report
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = importlib.import_module(f"neurodyn.benchmarks.{arguments.module}").run(arguments)
     Console().print(report_table(report))
     if arguments.json:
-        write_atomically(arguments.json, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
+        write_text(arguments.json, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     if arguments.figure:
         from neurodyn.plotting.benchmarks import save_growth
 

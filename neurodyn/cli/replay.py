@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from neurodyn.cli.options import argument, width
+from neurodyn.cli.parsers import argument, width
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
 from neurodyn.errors import InputError, NeurodynError
 from neurodyn.realtime.streams import EndOfStream, Sink, open_sink, parse_address

@@ -14,7 +14,7 @@ from rich.live import Live
 
 from neurodyn.binning.batch import Modality
 from neurodyn.cli.live_view import summary, view
-from neurodyn.cli.options import argument, seconds, width
+from neurodyn.cli.parsers import argument, seconds, width
 from neurodyn.cli.replay import tell
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, RealtimeDecoder

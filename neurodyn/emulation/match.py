@@ -294,18 +294,18 @@ def match(
     tests = tuple(TwoSampleTest(name, _TESTS[name], p, floor.p_values[name]) for name, p in found.p_values.items())
     verdict, reasons = judge(statistics, tests, config.significance)
     return Match(
-        hmm.name,
-        trials,
-        steps,
-        seed,
-        config,
-        statistics,
-        tests,
-        verdict,
-        reasons,
-        found.profile,
-        floor.profile,
-        expected,
+        model=hmm.name,
+        trials=trials,
+        steps=steps,
+        seed=seed,
+        config=config,
+        statistics=statistics,
+        tests=tests,
+        verdict=verdict,
+        reasons=reasons,
+        emulator=found.profile,
+        hmm=floor.profile,
+        expected=expected,
     )
 
 
@@ -370,7 +370,15 @@ def _compare(
     tails = ((1 - config.level) / 2, (1 + config.level) / 2)
     low, high = (Rates(*(np.quantile(part, q, axis=0) for part in resampled)) for q in tails)
     examples = one.symbols[: config.examples]
-    profile = Profile(rates, low, high, _changes(one.counts), one.log_likelihood, matched, examples)
+    profile = Profile(
+        rates=rates,
+        low=low,
+        high=high,
+        changes=_changes(one.counts),
+        log_likelihood=one.log_likelihood,
+        matched=matched,
+        examples=examples,
+    )
     return _Compared(estimates, {name: p_values[name] for name in _TESTS}, profile)
 
 

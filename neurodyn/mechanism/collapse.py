@@ -108,7 +108,16 @@ def examine(emulator: Any, activity: Activity, config: CollapseConfig | None = N
         }
     )
     notes = _notes(network, starts, points, target, size, config)
-    return Finding(1, "collapse", CLAIM, collapsed, control, tuple(criteria), data, notes)
+    return Finding(
+        number=1,
+        name="collapse",
+        claim=CLAIM,
+        estimate=collapsed,
+        control=control,
+        criteria=tuple(criteria),
+        data=data,
+        notes=notes,
+    )
 
 
 def _starts(activity: Activity, size: float, config: CollapseConfig, rng: np.random.Generator) -> np.ndarray:

@@ -95,7 +95,13 @@ def examine(
         )
         if starts is not None and len(kick.group):
             curves += _curves(
-                network, activity, starts, kick, config, sizes, np.random.default_rng([seed, kick.source, kick.target])
+                network=network,
+                activity=activity,
+                starts=starts,
+                kick=kick,
+                config=config,
+                sizes=sizes,
+                rng=np.random.default_rng([seed, kick.source, kick.target]),
             )
     return _judged(curves, config)
 
@@ -106,7 +112,9 @@ def _curves(
     curves = []
     for kind, units, target in ((KINDS[0], kick.group, Target.ACTIVITY), (KINDS[1], kick.integrating, Target.NOISE)):
         if len(units):
-            sets = _with_controls(network, activity, kick, units, config, sizes, rng)
+            sets = _with_controls(
+                network=network, activity=activity, kick=kick, units=units, config=config, sizes=sizes, rng=rng
+            )
             runs = [outcomes(network, starts, sets, factor, target) for factor in config.factors]
             curves.append(_curve(kick, kind, runs, config, rng))
     return curves
@@ -144,7 +152,14 @@ def _judged(curves: Sequence[_Curve], config: InterventionConfig) -> Finding:
         nothing = unknown("swing of the hazard")
         criterion = Criterion(exactly("transitions with kick neurons to scale", 0.0), least=1.0)
         return Finding(
-            7, "intervention", CLAIM, nothing, nothing, (criterion,), _data([], config), ("there are no kick neurons",)
+            number=7,
+            name="intervention",
+            claim=CLAIM,
+            estimate=nothing,
+            control=nothing,
+            criteria=(criterion,),
+            data=_data([], config),
+            notes=("there are no kick neurons",),
         )
     criteria = []
     for curve in curves:
@@ -160,7 +175,16 @@ def _judged(curves: Sequence[_Curve], config: InterventionConfig) -> Finding:
         f"{curve.controls[:, -1].mean():.2f}"
         for curve in curves
     )
-    return Finding(7, "intervention", CLAIM, weakest.swing, control, tuple(criteria), _data(curves, config), notes)
+    return Finding(
+        number=7,
+        name="intervention",
+        claim=CLAIM,
+        estimate=weakest.swing,
+        control=control,
+        criteria=tuple(criteria),
+        data=_data(curves, config),
+        notes=notes,
+    )
 
 
 def _swings(relative: np.ndarray) -> np.ndarray:

@@ -204,9 +204,15 @@ def examine(
     )
     estimate, control, criteria = _judged(found, ablations, config)
     return Finding(
-        6, "kick_neurons", CLAIM, estimate, control, (*criteria, Criterion(false, most=0.0)),
-        _data(network, found, ablations), _notes(network, found, ablations),
-    )  # fmt: skip
+        number=6,
+        name="kick_neurons",
+        claim=CLAIM,
+        estimate=estimate,
+        control=control,
+        criteria=(*criteria, Criterion(false, most=0.0)),
+        data=_data(network, found, ablations),
+        notes=_notes(network, found, ablations),
+    )
 
 
 def ablate(network: Network, activity: Activity, kick: Kick, config: KickConfig, *, seed: int) -> Ablation:
@@ -220,13 +226,33 @@ def ablate(network: Network, activity: Activity, kick: Kick, config: KickConfig,
     name = f"share of the hazard {kick.name} that its {len(kick.group)} kick neurons cut"
     units = as_sets([kick.group], network.hidden)
     group = cut(name, outcomes(network, starts, units, 0.0, Target.ACTIVITY), base, kick.target, rng)
-    random = random_cuts(network, activity, starts, base, kick, kick.group, Target.ACTIVITY, config, rng)
+    random = random_cuts(
+        network=network,
+        activity=activity,
+        starts=starts,
+        base=base,
+        kick=kick,
+        units=kick.group,
+        target=Target.ACTIVITY,
+        config=config,
+        rng=rng,
+    )
     readout = _cuts(outcomes(network, starts, units, 0.0, Target.READOUT), base, kick.target)[0]
     name = f"share of the hazard {kick.name} lost without noise to its integrating units"
     if not len(kick.integrating):
         return Ablation(group, random, float(readout), unknown(name), np.zeros(0))
     quiet = outcomes(network, starts, as_sets([kick.integrating], network.hidden), 0.0, Target.NOISE)
-    others = random_cuts(network, activity, starts, base, kick, kick.integrating, Target.NOISE, config, rng)
+    others = random_cuts(
+        network=network,
+        activity=activity,
+        starts=starts,
+        base=base,
+        kick=kick,
+        units=kick.integrating,
+        target=Target.NOISE,
+        config=config,
+        rng=rng,
+    )
     return Ablation(group, random, float(readout), cut(name, quiet, base, kick.target, rng), others)
 
 
@@ -297,11 +323,24 @@ def _kicks_from(network: Network, activity: Activity, starts: Starts, config: Ki
     for target in targets:
         score, significance, threshold = _scores(silenced, unseen, base, target, config.permutations, rng)
         passed = np.flatnonzero((significance < -threshold) & (score < -config.least_effect))
-        group = _grow(network, starts, base, target, score, passed, config)
+        group = _grow(
+            network=network, starts=starts, base=base, target=target, score=score, passed=passed, config=config
+        )
         drive, integrating = integrating_units(network, group, config.permutations, rng)
         hazard = float(base.hazard(target)[0])
         kicks.append(
-            Kick(starts.source, target, hazard, score, significance, threshold, passed, group, integrating, drive)
+            Kick(
+                source=starts.source,
+                target=target,
+                hazard=hazard,
+                score=score,
+                significance=significance,
+                threshold=threshold,
+                passed=passed,
+                group=group,
+                integrating=integrating,
+                drive=drive,
+            )
         )
     return kicks
 

@@ -111,10 +111,10 @@ def untrained_of(emulator: Any) -> Network | None:
     """The network with the weights that its training began with; None for a plain ``Network``."""
     if isinstance(emulator, Network):
         return None
-    from neurodyn.emulation.fitting import initial_state
+    from neurodyn.emulation.fitting import start_of
 
     network = network_of(emulator)
-    return network.at(initial_state(emulator.config, network.symbols).parameters)
+    return network.at(start_of(emulator.config, network.symbols).parameters)
 
 
 def recurrent_weights(network: Network) -> Float[np.ndarray, "to hidden"] | None:

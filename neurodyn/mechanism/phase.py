@@ -80,9 +80,9 @@ def examine(emulator: Any, activity: Activity, config: PhaseConfig | None = None
         ),
     )
     return Finding(
-        3, "phase", CLAIM, explained, control, criteria,
-        _data(phases, activity, config.bins, shuffled, alignment.value, random),
-        (
+        number=3, name="phase", claim=CLAIM, estimate=explained, control=control, criteria=criteria,
+        data=_data(phases, activity, config.bins, shuffled, alignment.value, random),
+        notes=(
             f"phase and likeliest symbol share {_information(phases, activity, config.bins):.2f} bits",
             f"largest principal cosine between readout and plane {alignment}, of random planes {random.mean():.2f}",
             f"the plane carries {_logit_share(activity, plane):.0%} of the variance of the logits' differences",

@@ -103,7 +103,9 @@ def measure(emulator: Any, activity: Activity, config: ResidencyConfig | None = 
     waits = np.asarray(waits)
     mean = waits.mean(axis=1)
     band = np.where(mean < config.transition_below, 0, np.where(mean <= config.cluster_above, 1, 2))
-    return Residency(trial, time, mean, band, waits, np.asarray(slopes), anywhere)
+    return Residency(
+        trial=trial, time=time, steps=mean, band=band, draws=waits, slope_changes=np.asarray(slopes), anywhere=anywhere
+    )
 
 
 def _chosen(
@@ -166,7 +168,16 @@ def examine(
         Criterion(excess, least=0.0),
     )
     notes = (*_notes(found, unstable, chosen), f"{slopes.name}: {slopes}")
-    return Finding(4, "residency", CLAIM, between, control, criteria, _data(activity, found, unstable, chosen), notes)
+    return Finding(
+        number=4,
+        name="residency",
+        claim=CLAIM,
+        estimate=between,
+        control=control,
+        criteria=criteria,
+        data=_data(activity, found, unstable, chosen),
+        notes=notes,
+    )
 
 
 def unstable_directions(

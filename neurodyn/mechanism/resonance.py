@@ -129,7 +129,16 @@ def examine(
         coords={"epoch": [epoch.epoch for epoch in epochs], "level": list(config.levels)},
         attrs={"training_level": config.training_level},
     )
-    return Finding(8, "resonance", CLAIM, peaks["coherence"], control, tuple(criteria), data, tuple(notes))
+    return Finding(
+        number=8,
+        name="resonance",
+        claim=CLAIM,
+        estimate=peaks["coherence"],
+        control=control,
+        criteria=tuple(criteria),
+        data=data,
+        notes=tuple(notes),
+    )
 
 
 def second_order_effect(network: Network, config: ResonanceConfig, key: Key[Array, ""]) -> Float[np.ndarray, " states"]:

@@ -81,9 +81,15 @@ def examine(activity: Activity, config: RotationConfig | None = None, *, seed: i
         Criterion(consistency, least=config.least_consistency),
     )
     return Finding(
-        2, "rotation", CLAIM, rotation, worst, criteria, _data(places, controls, config.bins),
-        (f"the plane holds {plane.share:.0%} of the variance of the activity",),
-    )  # fmt: skip
+        number=2,
+        name="rotation",
+        claim=CLAIM,
+        estimate=rotation,
+        control=worst,
+        criteria=criteria,
+        data=_data(places, controls, config.bins),
+        notes=(f"the plane holds {plane.share:.0%} of the variance of the activity",),
+    )
 
 
 def current(

@@ -90,9 +90,15 @@ def examine(
         Criterion(replay, most=config.most_replay_error),
     )
     return Finding(
-        5, "sensitivity", CLAIM, difference, control, criteria, _data(distance, undecided, band, config),
-        _notes(distance, undecided, band, config),
-    )  # fmt: skip
+        number=5,
+        name="sensitivity",
+        claim=CLAIM,
+        estimate=difference,
+        control=control,
+        criteria=criteria,
+        data=_data(distance, undecided, band, config),
+        notes=_notes(distance, undecided, band, config),
+    )
 
 
 def _replays(

@@ -83,7 +83,16 @@ def examine(activity: Activity, config: SubspaceConfig | None = None, *, seed: i
     if len(pairs) < 2:
         found = f"{len(pairs)} pair of symbols changes often enough: there is nothing to compare"
         nothing = unknown("similarity of the motifs")
-        return Finding(9, "subspaces", CLAIM, nothing, nothing, (), _data(pairs, activity, config), (found,))
+        return Finding(
+            number=9,
+            name="subspaces",
+            claim=CLAIM,
+            estimate=nothing,
+            control=nothing,
+            criteria=(),
+            data=_data(pairs, activity, config),
+            notes=(found,),
+        )
     own = _own(pairs, config, rng)
     same, control = _same(pairs, config, rng)
     criteria = (
@@ -92,7 +101,16 @@ def examine(activity: Activity, config: SubspaceConfig | None = None, *, seed: i
         Criterion(beyond("the same beyond 95 % of shuffled motifs", same, control.high), least=0.0),
     )
     notes = (f"pairs: {', '.join(pair.name for pair in pairs)}", f"{own.name}: {own}")
-    return Finding(9, "subspaces", CLAIM, same, control, criteria, _data(pairs, activity, config), notes)
+    return Finding(
+        number=9,
+        name="subspaces",
+        claim=CLAIM,
+        estimate=same,
+        control=control,
+        criteria=criteria,
+        data=_data(pairs, activity, config),
+        notes=notes,
+    )
 
 
 def _pairs(activity: Activity, config: SubspaceConfig) -> list[_Pair]:

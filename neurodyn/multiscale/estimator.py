@@ -337,10 +337,21 @@ class MultiscaleDecoder:
         row = model.modalities[0]
         memory = (model.memory[0] * fitted.width, model.memory[1] * fitted.width)
         return MultiscaleDecoder(
-            model.latent, model.own, model.embedding, row.encoder, row.decoder, model.fusion, model.skip, memory,
-            tuple(bins * fitted.width for bins in model.traces), fitted.config.recurrent,
-            fitted.config.objective, fitted.config.training, fitted.bounds is not None, fitted_=fitted,
-        )  # fmt: skip
+            latent=model.latent,
+            own=model.own,
+            embedding=model.embedding,
+            encoder=row.encoder,
+            decoder=row.decoder,
+            fusion=model.fusion,
+            linear_path=model.skip,
+            memory=memory,
+            traces=tuple(bins * fitted.width for bins in model.traces),
+            recurrent=fitted.config.recurrent,
+            objective=fitted.config.objective,
+            training=fitted.config.training,
+            bounded=fitted.bounds is not None,
+            fitted_=fitted,
+        )
 
     def _tasks(
         self, batches: MultimodalBatch | Sequence[MultimodalBatch], seeds: Sequence[int] | None

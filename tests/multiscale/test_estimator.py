@@ -14,7 +14,7 @@ from neurodyn.errors import InputError
 from neurodyn.evaluation import check_online
 from neurodyn.evaluation.metrics import correlation, r2
 from neurodyn.multiscale import MultiscaleDecoder, TrainingConfig, fitting, inference
-from neurodyn.training import save_checkpoint
+from neurodyn.training import engine, save_checkpoint
 
 
 def ragged(batch, lengths=(20, 35, 50)):
@@ -301,7 +301,7 @@ def test_more_fits_and_transforms_of_the_same_shapes_compile_nothing(lorenz_batc
 
     def sizes():
         jitted = (
-            fitting.run_epoch,
+            engine.run_epoch,
             fitting.validation_terms,
             inference._filter,
             inference._smooth,

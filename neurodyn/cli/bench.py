@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from neurodyn.cli.parsers import Subparsers
 from neurodyn.errors import InputError, import_extra
 from neurodyn.writing import write_text
 
@@ -30,7 +31,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
 }
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("bench", help="measure speed and memory next to a baseline")
     names = parser.add_subparsers(required=True, metavar="NAME")

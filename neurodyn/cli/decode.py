@@ -10,6 +10,7 @@ from rich.console import Console
 
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, TargetOptions, time_folds, to_bins
 from neurodyn.cli.options import DecodeOptions, add_options, merge, read_config
+from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
 from neurodyn.cli.study import GRU, MULTIMODAL, RIDGE, Study, run_study
 from neurodyn.errors import InputError, unknown_name
@@ -22,7 +23,7 @@ MODEL = "model"
 """Folder of the saved model, below that of the study."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("decode", help="fit a real-time decoder to a recording and report how well it does")
     parser.add_argument("file", metavar="FILE", type=Path, help=FILE_HELP)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from neurodyn.binning import trial_folds
 from neurodyn.cli.decode import comparison
-from neurodyn.cli.parsers import argument, count, seed
+from neurodyn.cli.parsers import Subparsers, argument, count, seed
 from neurodyn.cli.study import Study, run_study
 
 
@@ -56,7 +56,7 @@ class DemoSizes:
 SIZES = DemoSizes()
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("demo", help="decode a simulated Lorenz attractor from spikes and a slower field")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neurodyn.cli.parsers import argument, count, seed
+from neurodyn.cli.parsers import Subparsers, argument, count, seed
 from neurodyn.cli.study import output_folder
 from neurodyn.errors import InputError, import_extra, unknown_name
 from neurodyn.writing import write_text
@@ -25,7 +25,7 @@ _FLOOR_DRAWS = 3
 _OVERRIDES = ("batch", "epochs", "sequences", "validation")
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("emulate", help="train a network to emulate a hidden Markov model")
     model = parser.add_mutually_exclusive_group(required=True)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neurodyn.cli.parsers import argument, seed
+from neurodyn.cli.parsers import Subparsers, argument, seed
 from neurodyn.cli.study import output_folder
 from neurodyn.errors import import_extra
 from neurodyn.versions import versions
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from neurodyn.mechanism import Explanation
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("explain", help="test nine claims on how a trained network emulates its HMM")
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a network that was trained and saved")

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read, read_given
 from neurodyn.cli.tables import Column, fitted, screen
 from neurodyn.errors import InputError
@@ -36,7 +37,7 @@ _TREE = (
 )
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("inspect", help="show what is in a recording, as a table")
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help=FILE_HELP)

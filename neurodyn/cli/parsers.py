@@ -3,10 +3,20 @@
 import argparse
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from neurodyn.cli.reading import WAYS
 from neurodyn.errors import InputError
+
+
+@runtime_checkable
+class Subparsers(Protocol):
+    """What a command adds itself to; the class that argparse makes for it has no public name."""
+
+    def add_parser(self, name: str, **settings: Any) -> argparse.ArgumentParser:
+        """Add a command and return its parser."""
+        ...
+
 
 _UNITS = {"ms": 1e-3, "s": 1.0}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import jax
@@ -94,7 +94,7 @@ def network_of(emulator: Any) -> Network:
         raise InputError(f"expected a fitted HmmEmulator or a mechanism.Network, got {type(emulator).__name__}")
     parameters = emulator.parameters
     return Network(
-        _cell(emulator.cell), linear_readout, _as_float(parameters), emulator.hidden, emulator.inputs,
+        _step_of(emulator.cell), linear_readout, _as_float(parameters), emulator.hidden, emulator.inputs,
         len(parameters["readout"]),
     )  # fmt: skip
 
@@ -135,10 +135,12 @@ def is_homogeneous(network: Network, tolerance: float = 1e-4) -> bool:
     return bool(jnp.abs(thrice - 3.0 * once).max() <= tolerance * jnp.abs(thrice).max())
 
 
-def _cell(name: str) -> Callable[[Parameters, Any, Any], Any]:
-    from neurodyn.kernels import recurrence
+@cache
+def _step_of(cell: str) -> Callable[[Parameters, Any, Any], Any]:
+    """Step of a cell: one function object per name, so that compiled code is shared by all networks of it."""
+    from neurodyn.kernels.recurrence import cell_named, step
 
-    return {"relu": recurrence.relu_step, "tanh": recurrence.tanh_step, "gru": recurrence.gru_step}[name]
+    return partial(step, cell_named(cell))
 
 
 def _as_float(parameters: Parameters) -> Parameters:

@@ -30,6 +30,7 @@ from neurodyn.mechanism.activity import draw_noise, run
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Epoch, Network, is_homogeneous
 from neurodyn.mechanism.statistics import difference_of_means, spread, unknown
+from neurodyn.resampling import resamples
 
 CLAIM = "Training shifts the network into stochastic resonance: it works best near the noise it was trained with."
 
@@ -212,8 +213,8 @@ def _peak(name: str, counts: np.ndarray, quality, config: ResonanceConfig, rng: 
     """Level at which a quality peaks, trials resampled alike for all levels."""
     trials, levels = counts.shape[1], np.array(config.levels)
     peaks = []
-    for _ in range(config.resamples):
-        weight = np.bincount(rng.integers(trials, size=trials), minlength=trials)
+    for rows in resamples(trials, config.resamples, rng):
+        weight = np.bincount(rows, minlength=trials)
         peaks.append(levels[np.argmax(quality(np.tensordot(weight, counts, (0, 1))))])
     best = spread(name, np.array(peaks))
     return Estimate(name, float(levels[np.argmax(quality(counts.sum(axis=1)))]), best.low, best.high)

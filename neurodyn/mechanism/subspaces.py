@@ -19,7 +19,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from neurodyn.mechanism.activity import Activity, principal_components
+from neurodyn.components import principal_axes
+from neurodyn.mechanism.activity import Activity
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.statistics import beyond, principal_cosines, spread, unknown
 
@@ -133,7 +134,7 @@ def _cut(activity: Activity, changes: np.ndarray, config: SubspaceConfig) -> np.
 
 def _subspace(pair: _Pair, trials: np.ndarray, dimensions: int) -> Float[np.ndarray, "dimensions hidden"]:
     """Leading components of the mean courses in both directions, over the events of some trials."""
-    return principal_components(_motif(pair, trials), dimensions)[1]
+    return principal_axes(_motif(pair, trials), dimensions).directions
 
 
 def _motif(pair: _Pair, trials: np.ndarray) -> Float[np.ndarray, "steps hidden"]:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from neurodyn import plotting
 from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.components import principal_axes
 from neurodyn.errors import import_extra
 from neurodyn.evaluation import CrossValidation, Decoded, FoldResult
 from neurodyn.plotting.style import GREY
@@ -68,13 +69,6 @@ def middle_fold(result: CrossValidation, method: str) -> FoldResult:
     """Fold whose R2 is the median: neither the best nor the worst is shown off."""
     folds = sorted(result.of(method), key=lambda r: float(r.filtered.r2.mean()))
     return folds[len(folds) // 2]
-
-
-def principal_components(values: Float[np.ndarray, "bins latent"], count: int) -> Float[np.ndarray, "bins _"]:
-    """Scores of the first principal components, fewer if there are fewer dimensions."""
-    centred = values - values.mean(axis=0)
-    directions = np.linalg.svd(centred, full_matrices=False)[2][:count]
-    return centred @ directions.T
 
 
 def window(decoded: Decoded, bins: int = _FEW_BINS) -> slice:
@@ -161,7 +155,8 @@ def _latents(result: CrossValidation, shown: FoldResult) -> Picture:
     assert shown.latent is not None
     decoded = shown.decoded
     part = window(decoded, 5 * _FEW_BINS)
-    path = principal_components(shown.latent[part], 3)
+    latent = shown.latent[part]
+    path = principal_axes(latent, min(3, *latent.shape)).points(latent)
     dims = min(3, len(result.dims))
     figure = _figure((3.6 * dims, 3.6))
     flat = path.shape[1] < 3

@@ -14,6 +14,7 @@ from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.folds import held_out_seconds, validation_split
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
 
@@ -41,7 +42,7 @@ class _Fitted:
 
 
 @dataclass(frozen=True)
-class CausalGru:
+class CausalGru(HasParameters):
     """Gated recurrent network from the observations to the target.
 
     Parameters

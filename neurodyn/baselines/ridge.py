@@ -8,6 +8,7 @@ import numpy as np
 from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
 from neurodyn.history.filters import ExponentialFilters, History
@@ -29,7 +30,7 @@ class _Fitted:
 
 
 @dataclass(frozen=True)
-class CausalRidge:
+class CausalRidge(HasParameters):
     """Ridge regression from the history of the observations to the target.
 
     The filtered prediction of a bin uses samples up to the end of that bin.  The smoothed one also uses the

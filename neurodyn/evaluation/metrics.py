@@ -4,14 +4,21 @@ A metric that is undefined raises instead of returning NaN: a constant target or
 report, not a number to average.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import gammaln, xlogy
 
-from neurodyn.errors import InputError
+from neurodyn.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+METRICS = ("correlation", "r2")
+"""Metrics that have one number per target dimension."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,24 @@ class Score:
         (dims,), coefficient of determination.
     n_bins
         Number of bins scored.
+    bits_per_spike
+        For each spiking modality that the decoder predicts: bits per spike over each unit's mean count; empty for a
+        decoder that predicts no spikes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import score
+    >>> found = score(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [1.0]]), ["speed"])
+    >>> round(found.mean("r2"), 2), found["r2"].dims
+    (0.5, ('dim',))
     """
 
     dims: tuple[str, ...]
     correlation: Float[np.ndarray, " dims"]
     r2: Float[np.ndarray, " dims"]
     n_bins: int
+    bits_per_spike: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.dims) == len(self.correlation) == len(self.r2):
@@ -41,6 +60,36 @@ class Score:
                 f"a score needs one correlation and one R2 per dimension, got {len(self.correlation)} and "
                 f"{len(self.r2)} for {self.dims}"
             )
+
+    def mean(self, metric: str = "r2") -> float:
+        """Mean over the target dimensions of ``"r2"`` or ``"correlation"``.
+
+        Raises
+        ------
+        InputError
+            If there is no such metric, or no target.
+        """
+        if metric not in METRICS:
+            raise unknown_name("metric", metric, METRICS)
+        if not self.dims:
+            raise InputError("there is no target, so there is nothing to average: fit with a target")
+        return float(getattr(self, metric).mean())
+
+    def to_xarray(self) -> "xr.Dataset":
+        """The same, labelled: ``correlation`` and ``r2`` per dimension, ``bits_per_spike`` per spiking modality."""
+        import xarray as xr
+
+        variables: dict = {name: ("dim", getattr(self, name)) for name in METRICS if self.dims}
+        if self.bits_per_spike:
+            variables["bits_per_spike"] = ("modality", np.array(list(self.bits_per_spike.values())))
+        return xr.Dataset(variables, {"dim": list(self.dims), "modality": list(self.bits_per_spike)})
+
+    def __getitem__(self, name: str) -> "xr.DataArray":
+        """One metric, labelled."""
+        found = self.to_xarray()
+        if name not in found:
+            raise unknown_name("metric", name, [str(each) for each in found.data_vars])
+        return found[name]
 
 
 def correlation(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]) -> Float[np.ndarray, " dims"]:

@@ -12,8 +12,9 @@ import numpy as np
 from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target
-from neurodyn.evaluation.metrics import bits_per_spike, correlation, r2
+from neurodyn.evaluation.metrics import Score, bits_per_spike, score
 from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.choosing import SECONDS, choose
 from neurodyn.multiscale.config import (
@@ -46,7 +47,7 @@ SMOOTHNESS = {"poisson": 250.0, "gaussian": 5.0}
 
 
 @dataclass(frozen=True)
-class MultiscaleDecoder:
+class MultiscaleDecoder(HasParameters):
     """Decode a target from modalities with their own clocks, likelihoods and missing samples (MRINE and beyond).
 
     Arguments
@@ -265,33 +266,28 @@ class MultiscaleDecoder:
             batch, batch.stacked(observations=False), target, np.sqrt(readout.variance(evidence)), fitted.target_names
         )
 
-    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
+    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
         """How well the batch is decoded, over all its scored bins.
 
         Returns
         -------
-        Dataset with ``correlation`` and ``r2`` per target dimension and, per spiking modality, ``bits_per_spike``
-        of the one-step prediction (filtered) or of the smoothed rates, relative to each unit's mean count.
+        Correlation and R2 per target dimension and, per spiking modality, bits per spike of the one-step prediction
+        (filtered) or of the smoothed rates, relative to each unit's mean count.
         """
-        import xarray as xr
-
         fitted = self._fitted()
         batch = fitted.aligned(batch, target=True)
         stacked = batch.stacked()
-        variables: dict = {}
-        if fitted.target_names:
-            scored = stacked.scored()
-            decoded = self.predict(batch, smoothed=smoothed)["target"].to_numpy()[scored]
-            true = np.asarray(stacked.target[scored], np.float64)
-            variables["correlation"] = ("dim", correlation(true, decoded))
-            variables["r2"] = ("dim", r2(true, decoded))
         counts = [m.name for m in fitted.modalities if m.likelihood == "poisson"]
+        bits: dict[str, float] = {}
         if counts:
             ahead = 0 if smoothed else 1
             rates = self.transform(batch, smoothed=smoothed, ahead=ahead)
-            bits = [_bits(rates[name].to_numpy(), stacked, name, ahead) for name in counts]
-            variables["bits_per_spike"] = ("modality", np.asarray(bits))
-        return xr.Dataset(variables, {"dim": list(fitted.target_names), "modality": counts})
+            bits = {name: _bits(rates[name].to_numpy(), stacked, name, ahead) for name in counts}
+        scored = stacked.scored()
+        if not fitted.target_names:
+            return Score((), np.zeros(0), np.zeros(0), int(scored.sum()), bits)
+        decoded = self.predict(batch, smoothed=smoothed)["target"].to_numpy()[scored]
+        return replace(score(stacked.target[scored], decoded, fitted.target_names), bits_per_spike=bits)
 
     def realtime(self) -> "RealtimeDecoder":
         """A compiled, warmed-up decoder that takes one bin at a time."""

@@ -11,17 +11,17 @@ the swing of the transition's hazard. The control does the same to random sets o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
 from neurodyn.mechanism.activity import Activity
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, outcomes, settled_starts
 from neurodyn.mechanism.kick_neurons import Kick, KickConfig, as_sets, matched_sets
-from neurodyn.mechanism.network import Network, network_of
+from neurodyn.mechanism.network import Network
 from neurodyn.mechanism.statistics import beyond, bootstrap, exactly, spread, unknown
 
 CLAIM = (
@@ -60,15 +60,7 @@ class _Curve:
     swing: Estimate
 
 
-def examine(
-    emulator: Any,
-    activity: Activity,
-    kicks: Sequence[Kick],
-    config: InterventionConfig | None = None,
-    *,
-    kick_config: KickConfig | None = None,
-    seed: int,
-) -> Finding:
+def examine(evidence: Evidence, config: InterventionConfig | None = None, *, seed: int) -> Finding:
     """Scale kick neurons, and the noise that reaches their integrating populations.
 
     Supported if every intervention on every transition swings its hazard upwards by ``least_swing`` and by more than
@@ -76,20 +68,17 @@ def examine(
 
     Parameters
     ----------
-    emulator, activity
-        Network and a recording of it.
-    kicks
-        From :func:`kick_neurons.find`.
+    evidence
+        Network, recording and kick neurons; the runs are as long and as many as in the search for them.
     config
         Thresholds.
-    kick_config
-        Sizes of the runs; those of the search if None.
     seed
         Of starts, noise and controls.
     """
-    config, sizes, network = config or InterventionConfig(), kick_config or KickConfig(), network_of(emulator)
+    config, sizes = config or InterventionConfig(), evidence.kick_config
+    network, activity = evidence.network, evidence.activity
     curves: list[_Curve] = []
-    for kick in kicks:
+    for kick in evidence.kicks:
         starts = settled_starts(
             network, activity, kick.source, runs=sizes.runs, horizon=sizes.horizon, settled=sizes.settled, seed=seed + 2
         )

@@ -23,7 +23,7 @@ size; their test takes the noise from them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,105 +31,14 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from neurodyn.mechanism.activity import Activity
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, cut, intact, outcomes, settled_starts
+from neurodyn.mechanism.measured import Kick, KickConfig
 from neurodyn.mechanism.network import Network, network_of, recurrent_weights
 from neurodyn.mechanism.statistics import beyond, exactly, spread, unknown
 
 CLAIM = "A few kick neurons start each transition; noise-integrating populations drive them."
-
-
-@dataclass(frozen=True)
-class KickConfig:
-    """Thresholds and sizes.
-
-    Parameters
-    ----------
-    least_effect
-        Share of the hazard that a unit has to cut on its own, and to add to a group.
-    enough
-        Share of the hazard at which a group is complete.
-    most_units
-        Units in a group at most.
-    pool
-        Units with the highest scores that may join a group.
-    runs, horizon
-        Starts per symbol and steps of a run.
-    settled
-        Steps for which a symbol has to have been the likeliest at a start.
-    least_changes
-        Transitions of a kind in the runs below which it is left out.
-    permutations
-        Of the signs, and of the rows in the search for integrating populations.
-    random_sets, neighbours
-        Control sets, and how many of the units nearest in activity each unit's stand-in is drawn from.
-    least_cut, most_random_cut, least_random_share
-        Claim: the group cuts its hazard by at least the first, and at least the third of the random sets by less than
-        the second.
-    """
-
-    least_effect: float = 0.1
-    enough: float = 0.95
-    most_units: int = 12
-    pool: int = 24
-    runs: int = 256
-    horizon: int = 40
-    settled: int = 5
-    least_changes: int = 30
-    permutations: int = 200
-    random_sets: int = 200
-    neighbours: int = 10
-    least_cut: float = 0.8
-    most_random_cut: float = 0.2
-    least_random_share: float = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class Kick:
-    """The kick neurons of one transition.
-
-    Parameters
-    ----------
-    source, target
-        Symbols.
-    hazard
-        Of the intact network, per step.
-    score
-        (hidden,) causal score of every unit: relative change of the hazard.
-    significance
-        (hidden,) the score's sum over runs in units of its own spread, negative for a cut.
-    threshold
-        A unit passes if its significance is below minus this, and it cuts enough.
-    passed
-        Units that passed alone.
-    group
-        Units of the group, in the order they joined; empty if none passed.
-    integrating
-        Units whose weights onto the group are beyond chance.
-    drive
-        (hidden,) mean weight of every unit onto the group; zero without a group.
-    """
-
-    source: int
-    target: int
-    hazard: float
-    score: Float[np.ndarray, " hidden"]
-    significance: Float[np.ndarray, " hidden"]
-    threshold: float
-    passed: Int[np.ndarray, " passed"]
-    group: Int[np.ndarray, " group"]
-    integrating: Int[np.ndarray, " integrating"] = field(default_factory=lambda: np.zeros(0, int))
-    drive: Float[np.ndarray, " hidden"] = field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def name(self) -> str:
-        """As ``0→2``."""
-        return f"{self.source}→{self.target}"
-
-    @property
-    def units(self) -> Int[np.ndarray, " units"]:
-        """Every kick neuron of the transition: those that passed alone, and those of the group."""
-        return np.union1d(self.passed, self.group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,42 +75,25 @@ def find(emulator: Any, activity: Activity, config: KickConfig | None = None, *,
     return tuple(kicks)
 
 
-def examine(
-    emulator: Any,
-    activity: Activity,
-    config: KickConfig | None = None,
-    *,
-    kicks: Sequence[Kick] | None = None,
-    untrained: Network | None = None,
-    untrained_level: float | None = None,
-    seed: int,
-) -> Finding:
-    """Find the kick neurons, silence them, and compare with random sets and with the untrained network.
+def examine(evidence: Evidence, config: KickConfig | None = None, *, seed: int) -> Finding:
+    """Silence the kick neurons, and compare with random sets and with the untrained network.
 
     Supported if, for every transition, the group cuts its hazard by ``least_cut`` and ``least_random_share`` of the
     random sets cut it by less than ``most_random_cut``, and if the rule finds nothing in the untrained network.
 
     Parameters
     ----------
-    emulator, activity
-        Network and a recording of it.
+    evidence
+        Network, recording and kick neurons; without the untrained network the claim stays undecided at best.
     config
-        Thresholds.
-    kicks
-        As :func:`find` returned them; found here if None.
-    untrained
-        The same network before training; without it the claim stays undecided at best.
-    untrained_level
-        Noise of the untrained network's recording; that of ``activity`` if None.
+        Thresholds; those of the search if None.
     seed
         Of starts, noise and controls; the judgement uses fresh ones.
     """
-    config, network = config or KickConfig(), network_of(emulator)
-    found = tuple(find(network, activity, config, seed=seed) if kicks is None else kicks)
+    config, network, activity = config or evidence.kick_config, evidence.network, evidence.activity
+    found = evidence.kicks
     ablations = tuple(ablate(network, activity, kick, config, seed=seed + 1) for kick in found)
-    false = _found_untrained(
-        untrained, activity, config, activity.level if untrained_level is None else untrained_level, seed
-    )
+    false = _found_untrained(evidence, config, seed)
     estimate, control, criteria = _judged(found, ablations, config)
     return Finding(
         number=6,
@@ -410,15 +302,16 @@ def _cuts(treated: Outcomes, base: Outcomes, symbol: int) -> Float[np.ndarray, "
     return 1 - treated.hazard(symbol) / base.hazard(symbol)[0]
 
 
-def _found_untrained(untrained, activity: Activity, config: KickConfig, level: float, seed: int) -> Estimate:
+def _found_untrained(evidence: Evidence, config: KickConfig, seed: int) -> Estimate:
     """Units that the rule finds in the untrained network."""
     from neurodyn.mechanism.activity import RecordConfig, record
 
     name = "units that the rule selects in the untrained network"
+    untrained = evidence.untrained
     if untrained is None:
         return unknown(name)
-    trials, steps, _ = activity.states.shape
-    before = record(untrained, RecordConfig(trials, steps, level=level), seed=seed)
+    trials, steps, _ = evidence.activity.states.shape
+    before = record(untrained, RecordConfig(trials, steps, level=evidence.level), seed=seed)
     return exactly(name, float(sum(len(kick.group) for kick in find(untrained, before, config, seed=seed))))
 
 

@@ -27,6 +27,7 @@ from neurodyn.emulation.network import sample_symbols
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism.activity import draw_noise, run
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Epoch, Network, is_homogeneous
 from neurodyn.mechanism.statistics import difference_of_means, spread, unknown
@@ -80,9 +81,7 @@ class ResonanceConfig:
             )
 
 
-def examine(
-    epochs: Sequence[Epoch], hmm: HiddenMarkovModel, config: ResonanceConfig | None = None, *, seed: int
-) -> Finding:
+def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: int) -> Finding:
     """Measure coherence and match against the level of the noise, for every epoch.
 
     Supported if, in the last epoch, match and coherence peak near the training level, in 95 % of the resamples, and
@@ -90,17 +89,17 @@ def examine(
 
     Parameters
     ----------
-    epochs
-        Saved epochs, the earliest first; the last is the trained network.
-    hmm
-        The model it was trained on.
+    evidence
+        Networks along the training, and the model they were trained on.
     config
         Thresholds.
     seed
         Of noise, symbols and resamples.
     """
-    config, rng = config or ResonanceConfig(), np.random.default_rng(seed)
-    target = _pairs_of(hmm)
+    config, epochs, rng = config or ResonanceConfig(), evidence.epochs, np.random.default_rng(seed)
+    if not epochs:
+        raise InputError("claim 8 follows the network along its training: give the evidence epochs, at least the last")
+    target = _pairs_of(evidence.model)
     key = jax.random.key(seed)
     counts = np.stack([_counts(epoch.network, config, key) for epoch in epochs])  # epoch, level, trial, symbol, symbol
     effects = [second_order_effect(epoch.network, config, key) for epoch in epochs]

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 
 from neurodyn.components import principal_axes
 from neurodyn.mechanism.activity import Activity
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.statistics import beyond, principal_cosines, spread, unknown
 
@@ -63,7 +64,7 @@ class _Pair:
     windows: tuple[Float[np.ndarray, "_ steps hidden"], ...]
 
 
-def examine(activity: Activity, config: SubspaceConfig | None = None, *, seed: int) -> Finding:
+def examine(evidence: Evidence, config: SubspaceConfig | None = None, *, seed: int) -> Finding:
     """Compare the subspaces and the motifs of all pairs of symbols.
 
     Supported if the subspaces of different pairs overlap less than those of two halves of one pair, and the motifs of
@@ -72,14 +73,14 @@ def examine(activity: Activity, config: SubspaceConfig | None = None, *, seed: i
 
     Parameters
     ----------
-    activity
-        Recorded under noise.
+    evidence
+        Recording.
     config
         Thresholds.
     seed
         Of the halves and of the controls.
     """
-    config, rng = config or SubspaceConfig(), np.random.default_rng(seed)
+    config, activity, rng = config or SubspaceConfig(), evidence.activity, np.random.default_rng(seed)
     pairs = _pairs(activity, config)
     if len(pairs) < 2:
         found = f"{len(pairs)} pair of symbols changes often enough: there is nothing to compare"

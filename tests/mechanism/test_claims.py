@@ -258,9 +258,7 @@ def test_without_an_untrained_network_the_claim_stays_open(gate, kicks):
 
 def test_independent_units_have_no_kick_neurons():
     network = independent_units()
-    finding = kick_neurons.examine(
-        Evidence(network, record(network, RECORDING, seed=0), kick_config=KICKS), KICKS, seed=0
-    )
+    finding = kick_neurons.examine(dataclasses.replace(recorded(network), kick_config=KICKS), seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert not finding.data["kick"].any()
 

@@ -135,8 +135,7 @@ def test_a_gradient_system_has_none():
 
 
 def test_the_current_of_a_rotation_goes_around():
-    activity = record(spiral(), RECORDING, seed=0)
-    data = rotation.examine(Evidence(network, activity), ROTATION, seed=0).data
+    data = rotation.examine(recorded(spiral()), ROTATION, seed=0).data
     x, y, flow = data["x"].to_numpy(), data["y"].to_numpy(), data["current"].to_numpy()
     turning = x[:, None] * flow[..., 1] - y[None] * flow[..., 0]
     right_way = (np.sign(turning) == np.sign(turning.sum()))[np.abs(turning) > 1e-5]

@@ -104,7 +104,8 @@ def save_model(folder: Path, form: ModelFormat, settings: Settings, arrays: Any)
         raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
     save_checkpoint(folder / name, arrays, {"kind": form.kind})
     write_text(folder / SETTINGS_FILE, json.dumps(head | settings | precision, indent=1, ensure_ascii=False))
-    for old in (*folder.glob("arrays-*.h5"), *folder.glob(".arrays-*.tmp*")):
+    torn = (*folder.glob(".arrays-*.tmp*"), *folder.glob(f".{SETTINGS_FILE}.*.tmp*"))  # of saves that were killed
+    for old in (*folder.glob("arrays-*.h5"), *torn):
         if old.name != name:
             with contextlib.suppress(OSError):
                 old.unlink()

@@ -87,14 +87,9 @@ def study(config: dict[str, Any]) -> Findings:
     parts: list[str] = ["training", "search", "deflation", "linearisation"]
     seconds = dict(zip(parts, np.diff(clock).tolist(), strict=True))
     return Findings(
-        network=network,
-        states=states,
-        correct=float(correct),
-        found=found,
-        missed=len(more),
-        linear=linear,
+        network=network, states=states, correct=float(correct), found=found, missed=len(more), linear=linear,
         seconds=seconds,
-    )
+    )  # fmt: skip
 
 
 def rows(findings: Findings) -> list[dict[str, Any]]:

@@ -111,15 +111,9 @@ def interrupt(context: Any, scratch: Path, config: dict[str, Any]) -> Iterator[t
             kind = KINDS[(len(kills) + number // len(KINDS)) % len(KINDS)]
             share = durations[name] / (1.5 * config["chain"])
             kill = attempt(
-                context=context,
-                name=name,
-                folder=folder,
-                rounds=rounds,
-                kind=kind,
-                chance=chance,
-                seconds=share,
+                context=context, name=name, folder=folder, rounds=rounds, kind=kind, chance=chance, seconds=share,
                 chain=len(ends),
-            )
+            )  # fmt: skip
             if kill is None:  # done before it was hit: the machine was busier when the time was taken
                 durations[name] /= 2
                 break

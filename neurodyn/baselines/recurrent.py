@@ -102,14 +102,9 @@ class CausalGru(HasParameters):
         bar = Bar(f"fit gru {'+'.join(batch.names)}") if self.progress else None
         outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, progress=bar)
         fitted = _Fitted(
-            network=Network(outcome.parameters, inputs),
-            scaling=scaling,
-            modalities=batch.modalities,
-            dims=batch.target_names,
-            width=batch.width,
-            history=outcome.history,
-            status=outcome.status,
-        )
+            network=Network(outcome.parameters, inputs), scaling=scaling, modalities=batch.modalities,
+            dims=batch.target_names, width=batch.width, history=outcome.history, status=outcome.status,
+        )  # fmt: skip
         return replace(self, fitted_=fitted)
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":

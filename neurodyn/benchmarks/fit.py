@@ -92,14 +92,9 @@ def _measure(name: str, fold: "Fold", arguments: argparse.Namespace) -> Measurem
 
 def _against(row: Measurement, seconds: float) -> Measurement:
     return Measurement(
-        name=row.name,
-        sizes=row.sizes,
-        seconds=row.seconds,
-        spread=row.spread,
-        baseline=STUDENT,
-        ratio=seconds / row.seconds,
-        notes=row.notes,
-    )
+        name=row.name, sizes=row.sizes, seconds=row.seconds, spread=row.spread, baseline=STUDENT,
+        ratio=seconds / row.seconds, notes=row.notes,
+    )  # fmt: skip
 
 
 def _targets(seconds: dict[str, float]) -> dict[str, str]:

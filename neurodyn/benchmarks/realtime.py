@@ -139,19 +139,10 @@ def untrained(session: Session) -> "Frozen":
         stack = np.full((len(rows) + 1, 2, 2), 0.5)
         readout = Readout((linear,), stack, np.zeros(2), np.ones(2), variance)
     fitted = Fitted(
-        config=config,
-        network=network,
-        scaling=scaling,
-        modalities=batch.modalities,
-        target_names=names,
-        width=session.width,
-        filtered=readout,
-        smoothed=None,
-        history=History(),
-        status="",
-        provenance={},
+        config=config, network=network, scaling=scaling, modalities=batch.modalities, target_names=names,
+        width=session.width, filtered=readout, smoothed=None, history=History(), status="", provenance={},
         recurrent=recurrent,
-    )
+    )  # fmt: skip
     return freeze(fitted)
 
 

@@ -89,17 +89,10 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
     steps = max(1, min(sizes.steps, sizes.steps * sizes.epochs // SIZES.epochs))
     network = RecurrentConfig(hidden=sizes.hidden, steps=steps, validate_every=min(100, steps), seed=seed)
     model = MultiscaleDecoder(
-        latent=sizes.latent,
-        own=sizes.own,
-        encoder=sizes.encoder,
-        decoder=sizes.decoder,
-        fusion=sizes.fusion,
-        memory=sizes.memory,
-        traces=sizes.trace_seconds,
-        recurrent=network,
-        training=TrainingConfig(epochs=sizes.epochs, seed=seed),
-        progress=False,
-    )
+        latent=sizes.latent, own=sizes.own, encoder=sizes.encoder, decoder=sizes.decoder, fusion=sizes.fusion,
+        memory=sizes.memory, traces=sizes.trace_seconds, recurrent=network,
+        training=TrainingConfig(epochs=sizes.epochs, seed=seed), progress=False,
+    )  # fmt: skip
     return Study(
         title="Simulated recording of a stochastic Lorenz attractor",
         batch=batch,

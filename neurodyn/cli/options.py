@@ -59,37 +59,25 @@ class DecodeOptions:
     """
 
     target: tuple[str, ...] = _option(
-        (),
-        parsers.names,
-        "NAMES",
-        "what to decode: position, velocity, speed, log_speed, head_direction or a series' name",
-        words="needed",
-    )
+        (), parsers.names, "NAMES",
+        "what to decode: position, velocity, speed, log_speed, head_direction or a series' name", words="needed",
+    )  # fmt: skip
     modalities: tuple[str, ...] | None = _option(
-        None,
-        parsers.names,
-        "NAMES",
-        "spikes, field, or names of units tables and field potentials",
+        None, parsers.names, "NAMES", "spikes, field, or names of units tables and field potentials",
         words="all there is",
-    )
+    )  # fmt: skip
     width: float = _option(0.05, parsers.width, "TIME", "width of a bin, like 0.05 or 50ms")
     bands: tuple[tuple[float, float], ...] | None = _option(
-        None,
-        parsers.bands,
-        "BANDS",
-        "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself",
+        None, parsers.bands, "BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself",
         words="six, as its rate allows",
-    )
+    )  # fmt: skip
     field_width: float | None = _option(
         None, parsers.width, "TIME", "width of a sample of the field, a multiple of the bin", words="one bin"
     )
     interval: str | tuple[float, float] | None = _option(
-        None,
-        parsers.interval,
-        "NAME|START-STOP",
-        "part of the recording: a name from its tables of intervals, or seconds",
-        words="all",
-    )
+        None, parsers.interval, "NAME|START-STOP",
+        "part of the recording: a name from its tables of intervals, or seconds", words="all",
+    )  # fmt: skip
     folds: int = _option(5, parsers.count, "N", "time-ordered folds of the cross-validation")
     gap: float = _option(2.0, parsers.seconds, "TIME", "left out between training and test parts", words="2")
     lead_in: float = _option(
@@ -102,13 +90,9 @@ class DecodeOptions:
         None, parsers.count, "N", "most passes over the training data", words="the model's default"
     )
     choose: float | None = _option(
-        None,
-        parsers.width,
-        "TIME",
-        "choose sizes inside each training part, in so long",
-        words="not done; ten minutes if no time is given",
-        bare=SECONDS_TO_CHOOSE,
-    )
+        None, parsers.width, "TIME", "choose sizes inside each training part, in so long",
+        words="not done; ten minutes if no time is given", bare=SECONDS_TO_CHOOSE,
+    )  # fmt: skip
     seed: int = _option(0, parsers.seed, "N", "of everything random")
     jobs: int | None = _option(None, parsers.count, "N", "fits at a time", words="one per core")
     smoothing: float = _option(

@@ -270,14 +270,9 @@ def fitted_from(hmm: HiddenMarkovModel, config: EmulationConfig, trained: Traine
     kept = outcome.state.average if outcome.status == "finished" else outcome.parameters
     parameters = jax.tree.map(jnp.array, kept)
     return Fitted(
-        config=config,
-        hmm=hmm,
-        parameters=parameters,
-        history=outcome.history,
-        status=outcome.status,
-        snapshots=trained.snapshots,
-        identity=identity,
-    )
+        config=config, hmm=hmm, parameters=parameters, history=outcome.history, status=outcome.status,
+        snapshots=trained.snapshots, identity=identity,
+    )  # fmt: skip
 
 
 def make_folder(folder: Path) -> None:

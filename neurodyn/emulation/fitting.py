@@ -278,14 +278,9 @@ def fit_parameters(
     placement = Placement.of(config.training.batch)
     snapshots = Snapshots(directory, config.training.snapshot_every)
     run = run_of(
-        hmm=hmm,
-        config=config,
-        data=data,
-        identity=identity_of(hmm, config, data),
-        directory=directory,
-        snapshots=snapshots,
-        placement=placement,
-    )
+        hmm=hmm, config=config, data=data, identity=identity_of(hmm, config, data), directory=directory,
+        snapshots=snapshots, placement=placement,
+    )  # fmt: skip
     return Trained(fit(run, placement=placement, progress=progress), snapshots.all())
 
 
@@ -311,15 +306,13 @@ def run_of(
     training, seed = config.training, jnp.asarray(config.training.seed)
     checkpoint = None if directory is None else directory / CHECKPOINT_NAME
     return Run(
-        task=EmulationTask(compile_key(config), placement),
-        start=start_of(config, hmm.symbols),
+        task=EmulationTask(compile_key(config), placement), start=start_of(config, hmm.symbols),
         data=Sequences(jnp.asarray(data.train), jnp.asarray(data.stretches, float)),
-        held=HeldOut(jnp.asarray(data.validation[: training.validation]), seed),
-        draw=partial(order_of, training),
+        held=HeldOut(jnp.asarray(data.validation[: training.validation]), seed), draw=partial(order_of, training),
         seed=training.seed,
         loop=LoopConfig(training.epochs, training.validate_every, training.epochs, checkpoint, identity),
         on_epoch=snapshots.keep,
-    )
+    )  # fmt: skip
 
 
 def compile_key(config: EmulationConfig) -> EmulationConfig:

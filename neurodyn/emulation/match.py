@@ -296,19 +296,9 @@ def match(
     tests = tuple(TwoSampleTest(name, _TESTS[name], p, floor.p_values[name]) for name, p in found.p_values.items())
     verdict, reasons = judge(statistics, tests, config.significance)
     return Match(
-        model=hmm.name,
-        trials=trials,
-        steps=steps,
-        seed=seed,
-        config=config,
-        statistics=statistics,
-        tests=tests,
-        verdict=verdict,
-        reasons=reasons,
-        emulator=found.profile,
-        hmm=floor.profile,
-        expected=expected,
-    )
+        model=hmm.name, trials=trials, steps=steps, seed=seed, config=config, statistics=statistics, tests=tests,
+        verdict=verdict, reasons=reasons, emulator=found.profile, hmm=floor.profile, expected=expected,
+    )  # fmt: skip
 
 
 class _Set(NamedTuple):
@@ -374,14 +364,9 @@ def _compare(
     )
     examples = one.symbols[: config.examples]
     profile = Profile(
-        rates=rates,
-        low=low,
-        high=high,
-        changes=_changes(one.counts),
-        log_likelihood=one.log_likelihood,
-        matched=matched,
-        examples=examples,
-    )
+        rates=rates, low=low, high=high, changes=_changes(one.counts), log_likelihood=one.log_likelihood,
+        matched=matched, examples=examples,
+    )  # fmt: skip
     return _Compared(estimates, {name: p_values[name] for name in _TESTS}, profile)
 
 

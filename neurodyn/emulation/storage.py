@@ -135,14 +135,9 @@ def load_fitted(directory: Path) -> Fitted:
     blank = initial_parameters(config.network, hmm.symbols, jax.random.key(0))
     parameters = in_this_precision(read_model_arrays(file, settings, blank))
     return Fitted(
-        config=config,
-        hmm=hmm,
-        parameters=parameters,
-        history=History(**settings["history"]),
-        status=settings["status"],
-        snapshots=read_snapshots(directory),
-        identity=settings["identity"],
-    )
+        config=config, hmm=hmm, parameters=parameters, history=History(**settings["history"]),
+        status=settings["status"], snapshots=read_snapshots(directory), identity=settings["identity"],
+    )  # fmt: skip
 
 
 def check_folder(directory: Path, identity: dict[str, Any]) -> None:

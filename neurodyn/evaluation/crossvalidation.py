@@ -348,16 +348,10 @@ def judge(
     true, scored = decoded.true[decoded.scored], decoded.scored
     latent, online = _streamed(fitted, fold.test, max_stream_bins) if method.stream else (None, None)
     return FoldResult(
-        method=method.name,
-        fold=number,
-        filtered=score(true, decoded.filtered[scored], names),
-        smoothed=None if decoded.smoothed is None else score(true, decoded.smoothed[scored], names),
-        decoded=decoded,
-        fit_seconds=seconds,
-        learning=learning,
-        latent=latent,
-        online=online,
-    )
+        method=method.name, fold=number, filtered=score(true, decoded.filtered[scored], names),
+        smoothed=None if decoded.smoothed is None else score(true, decoded.smoothed[scored], names), decoded=decoded,
+        fit_seconds=seconds, learning=learning, latent=latent, online=online,
+    )  # fmt: skip
 
 
 def decode(fitted: Decoder, batch: MultimodalBatch) -> Decoded:

@@ -7,7 +7,7 @@ changing the estimator; :class:`OverTrials` wraps a decoder for them, and :func:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,8 @@ from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.folds import Fold, trial_folds
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.metrics import Score
+
+Settings = TypeVar("Settings", bound="HasParameters")
 
 
 class HasParameters:
@@ -35,7 +37,7 @@ class HasParameters:
         """
         return _parameters(self, deep)
 
-    def set_params(self, **parameters: Any) -> Self:
+    def set_params(self: Settings, **parameters: Any) -> Settings:
         """An unfitted copy with other settings; ``training__seed=1`` changes one entry of a configuration.
 
         Raises
@@ -133,7 +135,7 @@ class OverTrials:
         nested = self.decoder.get_params() if deep else {}
         return {"decoder": self.decoder, "metric": self.metric, **{f"decoder__{n}": v for n, v in nested.items()}}
 
-    def set_params(self, **parameters: Any) -> Self:
+    def set_params(self, **parameters: Any) -> "OverTrials":
         """Change settings, here and of the decoder."""
         for name in ("decoder", "metric"):
             setattr(self, name, parameters.pop(name, getattr(self, name)))
@@ -144,7 +146,7 @@ class OverTrials:
         self.decoder = self.decoder.set_params(**nested)
         return self
 
-    def fit(self, X: Sequence[Trial], y: None = None) -> Self:
+    def fit(self, X: Sequence[Trial], y: None = None) -> "OverTrials":
         """Fit the decoder to trials of one batch; the target is the batch's own."""
         self.decoder_ = self.decoder.fit(_joined(X))
         return self

@@ -110,15 +110,9 @@ def examine(evidence: Evidence, config: CollapseConfig | None = None, *, seed: i
     )
     notes = _notes(network, starts, points, target, size, config)
     return Finding(
-        number=1,
-        name="collapse",
-        claim=CLAIM,
-        estimate=collapsed,
-        control=control,
-        criteria=tuple(criteria),
-        data=data,
-        notes=notes,
-    )
+        number=1, name="collapse", claim=CLAIM, estimate=collapsed, control=control, criteria=tuple(criteria),
+        data=data, notes=notes,
+    )  # fmt: skip
 
 
 def _starts(activity: Activity, size: float, config: CollapseConfig, rng: np.random.Generator) -> np.ndarray:

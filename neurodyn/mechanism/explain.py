@@ -193,14 +193,9 @@ def explain(
         return result
 
     evidence = Evidence(
-        network=network,
-        activity=timed("recording", lambda: record(network, config.record, seed=seed)),
-        hmm=hmm,
-        epochs=course,
-        residency_config=config.residency,
-        kick_config=config.kick,
-        seed=seed,
-    )
+        network=network, activity=timed("recording", lambda: record(network, config.record, seed=seed)), hmm=hmm,
+        epochs=course, residency_config=config.residency, kick_config=config.kick, seed=seed,
+    )  # fmt: skip
     timed("residency of states", lambda: evidence.residency)
     timed("search for kick neurons", lambda: evidence.kicks)
     claims: dict[str, tuple[Callable[..., Finding], Any]] = {

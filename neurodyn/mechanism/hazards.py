@@ -113,14 +113,9 @@ def outcomes(
     """
     count = len(sets)
     ended, wait = _run_sets(
-        network=network,
-        states=starts.states,
-        noise=starts.noise,
-        source=starts.source,
-        sets=jnp.asarray(_padded(sets)),
-        factor=jnp.asarray(factor, starts.states.dtype),
-        target=target,
-    )
+        network=network, states=starts.states, noise=starts.noise, source=starts.source,
+        sets=jnp.asarray(_padded(sets)), factor=jnp.asarray(factor, starts.states.dtype), target=target,
+    )  # fmt: skip
     return Outcomes(np.asarray(ended)[:count], np.asarray(wait)[:count])
 
 

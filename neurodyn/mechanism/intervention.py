@@ -84,14 +84,9 @@ def examine(evidence: Evidence, config: InterventionConfig | None = None, *, see
         )
         if starts is not None and len(kick.group):
             curves += _curves(
-                network=network,
-                activity=activity,
-                starts=starts,
-                kick=kick,
-                config=config,
-                sizes=sizes,
+                network=network, activity=activity, starts=starts, kick=kick, config=config, sizes=sizes,
                 rng=np.random.default_rng([seed, kick.source, kick.target]),
-            )
+            )  # fmt: skip
     return _judged(curves, config)
 
 
@@ -141,15 +136,9 @@ def _judged(curves: Sequence[_Curve], config: InterventionConfig) -> Finding:
         nothing = unknown("swing of the hazard")
         criterion = Criterion(exactly("transitions with kick neurons to scale", 0.0), least=1.0)
         return Finding(
-            number=7,
-            name="intervention",
-            claim=CLAIM,
-            estimate=nothing,
-            control=nothing,
-            criteria=(criterion,),
-            data=_data([], config),
-            notes=("there are no kick neurons",),
-        )
+            number=7, name="intervention", claim=CLAIM, estimate=nothing, control=nothing, criteria=(criterion,),
+            data=_data([], config), notes=("there are no kick neurons",),
+        )  # fmt: skip
     criteria = []
     for curve in curves:
         control = spread("", _swings(curve.controls))
@@ -165,15 +154,9 @@ def _judged(curves: Sequence[_Curve], config: InterventionConfig) -> Finding:
         for curve in curves
     )
     return Finding(
-        number=7,
-        name="intervention",
-        claim=CLAIM,
-        estimate=weakest.swing,
-        control=control,
-        criteria=tuple(criteria),
-        data=_data(curves, config),
-        notes=notes,
-    )
+        number=7, name="intervention", claim=CLAIM, estimate=weakest.swing, control=control, criteria=tuple(criteria),
+        data=_data(curves, config), notes=notes,
+    )  # fmt: skip
 
 
 def _swings(relative: np.ndarray) -> np.ndarray:

@@ -96,15 +96,10 @@ def examine(evidence: Evidence, config: KickConfig | None = None, *, seed: int) 
     false = _found_untrained(evidence, config, seed)
     estimate, control, criteria = _judged(found, ablations, config)
     return Finding(
-        number=6,
-        name="kick_neurons",
-        claim=CLAIM,
-        estimate=estimate,
-        control=control,
-        criteria=(*criteria, Criterion(false, most=0.0)),
-        data=_data(network, found, ablations),
+        number=6, name="kick_neurons", claim=CLAIM, estimate=estimate, control=control,
+        criteria=(*criteria, Criterion(false, most=0.0)), data=_data(network, found, ablations),
         notes=_notes(network, found, ablations),
-    )
+    )  # fmt: skip
 
 
 def ablate(network: Network, activity: Activity, kick: Kick, config: KickConfig, *, seed: int) -> Ablation:
@@ -119,32 +114,18 @@ def ablate(network: Network, activity: Activity, kick: Kick, config: KickConfig,
     units = as_sets([kick.group], network.hidden)
     group = cut(name, outcomes(network, starts, units, 0.0, Target.ACTIVITY), base, kick.target, rng)
     random = random_cuts(
-        network=network,
-        activity=activity,
-        starts=starts,
-        base=base,
-        kick=kick,
-        units=kick.group,
-        target=Target.ACTIVITY,
-        config=config,
-        rng=rng,
-    )
+        network=network, activity=activity, starts=starts, base=base, kick=kick, units=kick.group,
+        target=Target.ACTIVITY, config=config, rng=rng,
+    )  # fmt: skip
     readout = _cuts(outcomes(network, starts, units, 0.0, Target.READOUT), base, kick.target)[0]
     name = f"share of the hazard {kick.name} lost without noise to its integrating units"
     if not len(kick.integrating):
         return Ablation(group, random, float(readout), unknown(name), np.zeros(0))
     quiet = outcomes(network, starts, as_sets([kick.integrating], network.hidden), 0.0, Target.NOISE)
     others = random_cuts(
-        network=network,
-        activity=activity,
-        starts=starts,
-        base=base,
-        kick=kick,
-        units=kick.integrating,
-        target=Target.NOISE,
-        config=config,
-        rng=rng,
-    )
+        network=network, activity=activity, starts=starts, base=base, kick=kick, units=kick.integrating,
+        target=Target.NOISE, config=config, rng=rng,
+    )  # fmt: skip
     return Ablation(group, random, float(readout), cut(name, quiet, base, kick.target, rng), others)
 
 

@@ -95,15 +95,9 @@ def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: 
     )
     notes = (*_notes(found, unstable, chosen), f"{slopes.name}: {slopes}")
     return Finding(
-        number=4,
-        name="residency",
-        claim=CLAIM,
-        estimate=between,
-        control=control,
-        criteria=criteria,
-        data=_data(activity, found, unstable, chosen),
-        notes=notes,
-    )
+        number=4, name="residency", claim=CLAIM, estimate=between, control=control, criteria=criteria,
+        data=_data(activity, found, unstable, chosen), notes=notes,
+    )  # fmt: skip
 
 
 def unstable_directions(

@@ -130,15 +130,9 @@ def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: 
         attrs={"training_level": config.training_level},
     )
     return Finding(
-        number=8,
-        name="resonance",
-        claim=CLAIM,
-        estimate=peaks["coherence"],
-        control=control,
-        criteria=tuple(criteria),
-        data=data,
-        notes=tuple(notes),
-    )
+        number=8, name="resonance", claim=CLAIM, estimate=peaks["coherence"], control=control,
+        criteria=tuple(criteria), data=data, notes=tuple(notes),
+    )  # fmt: skip
 
 
 def second_order_effect(network: Network, config: ResonanceConfig, key: Key[Array, ""]) -> Float[np.ndarray, " states"]:

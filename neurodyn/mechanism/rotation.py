@@ -82,15 +82,10 @@ def examine(evidence: Evidence, config: RotationConfig | None = None, *, seed: i
         Criterion(consistency, least=config.least_consistency),
     )
     return Finding(
-        number=2,
-        name="rotation",
-        claim=CLAIM,
-        estimate=rotation,
-        control=worst,
-        criteria=criteria,
+        number=2, name="rotation", claim=CLAIM, estimate=rotation, control=worst, criteria=criteria,
         data=_data(places, controls, config.bins),
         notes=(f"the plane holds {plane.share:.0%} of the variance of the activity",),
-    )
+    )  # fmt: skip
 
 
 def current(

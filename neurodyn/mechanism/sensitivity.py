@@ -86,15 +86,9 @@ def examine(evidence: Evidence, config: SensitivityConfig | None = None, *, seed
         Criterion(replay, most=config.most_replay_error),
     )
     return Finding(
-        number=5,
-        name="sensitivity",
-        claim=CLAIM,
-        estimate=difference,
-        control=control,
-        criteria=criteria,
-        data=_data(distance, undecided, band, config),
-        notes=_notes(distance, undecided, band, config),
-    )
+        number=5, name="sensitivity", claim=CLAIM, estimate=difference, control=control, criteria=criteria,
+        data=_data(distance, undecided, band, config), notes=_notes(distance, undecided, band, config),
+    )  # fmt: skip
 
 
 def _replays(

@@ -86,15 +86,9 @@ def examine(evidence: Evidence, config: SubspaceConfig | None = None, *, seed: i
         found = f"{len(pairs)} pair of symbols changes often enough: there is nothing to compare"
         nothing = unknown("similarity of the motifs")
         return Finding(
-            number=9,
-            name="subspaces",
-            claim=CLAIM,
-            estimate=nothing,
-            control=nothing,
-            criteria=(),
-            data=_data(pairs, activity, config),
-            notes=(found,),
-        )
+            number=9, name="subspaces", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
+            data=_data(pairs, activity, config), notes=(found,),
+        )  # fmt: skip
     own = _own(pairs, config, rng)
     same, control = _same(pairs, config, rng)
     criteria = (
@@ -104,15 +98,9 @@ def examine(evidence: Evidence, config: SubspaceConfig | None = None, *, seed: i
     )
     notes = (f"pairs: {', '.join(pair.name for pair in pairs)}", f"{own.name}: {own}")
     return Finding(
-        number=9,
-        name="subspaces",
-        claim=CLAIM,
-        estimate=same,
-        control=control,
-        criteria=criteria,
-        data=_data(pairs, activity, config),
-        notes=notes,
-    )
+        number=9, name="subspaces", claim=CLAIM, estimate=same, control=control, criteria=criteria,
+        data=_data(pairs, activity, config), notes=notes,
+    )  # fmt: skip
 
 
 def _pairs(activity: Activity, config: SubspaceConfig) -> list[_Pair]:

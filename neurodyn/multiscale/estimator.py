@@ -333,21 +333,12 @@ class MultiscaleDecoder(HasParameters):
         row = model.modalities[0]
         memory = (model.memory[0] * fitted.width, model.memory[1] * fitted.width)
         return MultiscaleDecoder(
-            latent=model.latent,
-            own=model.own,
-            embedding=model.embedding,
-            encoder=row.encoder,
-            decoder=row.decoder,
-            fusion=model.fusion,
-            linear_path=model.skip,
-            memory=memory,
-            traces=tuple(bins * fitted.width for bins in model.traces),
-            recurrent=fitted.config.recurrent,
-            objective=fitted.config.objective,
-            training=fitted.config.training,
-            bounded=fitted.bounds is not None,
+            latent=model.latent, own=model.own, embedding=model.embedding, encoder=row.encoder, decoder=row.decoder,
+            fusion=model.fusion, linear_path=model.skip, memory=memory,
+            traces=tuple(bins * fitted.width for bins in model.traces), recurrent=fitted.config.recurrent,
+            objective=fitted.config.objective, training=fitted.config.training, bounded=fitted.bounds is not None,
             fitted_=fitted,
-        )
+        )  # fmt: skip
 
     def _tasks(
         self, batches: MultimodalBatch | Sequence[MultimodalBatch], seeds: Sequence[int] | None
@@ -385,21 +376,11 @@ class MultiscaleDecoder(HasParameters):
         config = run.config if recurrent is not None else replace(run.config, recurrent=None)
         filtered, smoothed = fit_readouts(network, recurrent, run.scaling, batch, run.held_out, seed=self.training.seed)
         fitted = Fitted(
-            config=config,
-            network=network,
-            scaling=run.scaling,
-            modalities=batch.modalities,
-            target_names=batch.target_names,
-            width=batch.width,
-            filtered=filtered,
-            smoothed=smoothed,
-            history=trained.outcome.history,
-            status=status,
-            provenance=provenance(batch),
-            target_units=batch.target_units,
-            recurrent=recurrent,
-            bounds=_bounds(batch) if self.bounded else None,
-        )
+            config=config, network=network, scaling=run.scaling, modalities=batch.modalities,
+            target_names=batch.target_names, width=batch.width, filtered=filtered, smoothed=smoothed,
+            history=trained.outcome.history, status=status, provenance=provenance(batch),
+            target_units=batch.target_units, recurrent=recurrent, bounds=_bounds(batch) if self.bounded else None,
+        )  # fmt: skip
         return replace(self, fitted_=fitted)
 
     def _recurrent_network(

@@ -291,14 +291,11 @@ class Training:
         training = self.config.training
         return Run(
             task=DecoderTask(self.graph, compile_key(self.config), self.steps, self.segments.bins, self.shared),
-            start=self.start,
-            data=Recorded(self.constants, self.timeline, self.scales),
-            held=Sample(self.constants, self.held, self.scales),
-            draw=self.drawn,
-            seed=training.seed,
+            start=self.start, data=Recorded(self.constants, self.timeline, self.scales),
+            held=Sample(self.constants, self.held, self.scales), draw=self.drawn, seed=training.seed,
             loop=LoopConfig(training.epochs, training.validate_every, training.patience, checkpoint, self.identity),
             trial_axis=2,
-        )
+        )  # fmt: skip
 
     def trained(self, outcome: Outcome[TrainState]) -> Trained:
         """The model with the parameters that a run has kept."""

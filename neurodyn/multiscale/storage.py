@@ -129,21 +129,12 @@ def _blank(settings: Settings) -> Fitted:
     filtered, smoothed = (blank(config, traces, len(modalities)) if dims else None for traces in (past, 2 * past))
     recurrent = _blank_recurrent(config.recurrent, modalities, dims) if dims and config.recurrent else None
     return Fitted(
-        config=config,
-        network=Network(graph, parameters, constants),
-        scaling=scaling,
-        modalities=modalities,
-        target_names=tuple(settings["target_names"]),
-        width=settings["width_seconds"],
-        filtered=filtered,
-        smoothed=smoothed,
-        history=History(**settings["history"]),
-        status=settings["status"],
-        provenance=settings["provenance"],
-        target_units=tuple(settings["target_units"]),
-        recurrent=recurrent,
+        config=config, network=Network(graph, parameters, constants), scaling=scaling, modalities=modalities,
+        target_names=tuple(settings["target_names"]), width=settings["width_seconds"], filtered=filtered,
+        smoothed=smoothed, history=History(**settings["history"]), status=settings["status"],
+        provenance=settings["provenance"], target_units=tuple(settings["target_units"]), recurrent=recurrent,
         bounds=np.zeros((2, dims), np.float32) if settings["bounded"] else None,
-    )
+    )  # fmt: skip
 
 
 def _arrays(fitted: Fitted) -> dict[str, Any]:

@@ -132,15 +132,10 @@ def sequences_of(
     values, observed = values or batch.observations, observed or batch.observed
     target = np.where(batch.target_observed[:, None], (batch.target - target_mean) / target_scale, 0)
     return Sequences(
-        values=tuple(values[name] for name in batch.names),
-        observed=tuple(observed[name] for name in batch.names),
-        scaling=scaling,
-        target=target.astype(np.float32),
-        scored=batch.target_observed,
-        starts=batch.starts,
-        lengths=batch.lengths,
-        lead=batch.lead,
-    )
+        values=tuple(values[name] for name in batch.names), observed=tuple(observed[name] for name in batch.names),
+        scaling=scaling, target=target.astype(np.float32), scored=batch.target_observed, starts=batch.starts,
+        lengths=batch.lengths, lead=batch.lead,
+    )  # fmt: skip
 
 
 def _rooted(values: np.ndarray, counts: bool) -> np.ndarray:

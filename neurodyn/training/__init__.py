@@ -4,7 +4,8 @@ from neurodyn.training.average import running_average
 from neurodyn.training.checkpoint import in_this_precision, load_arrays, load_settings, save_checkpoint
 from neurodyn.training.devices import Placement
 from neurodyn.training.engine import Run, Task, TrainState, fingerprint, fit, fit_together, gradient_step, initial_state
-from neurodyn.training.loop import History, LoopConfig, Outcome, hold, train, train_together
+from neurodyn.training.history import History
+from neurodyn.training.loop import LoopConfig, Outcome, hold, train, train_together
 from neurodyn.training.progress import Bar, Progress, Silent
 from neurodyn.training.schedule import triangular
 

@@ -12,7 +12,6 @@ on beside others, and the other way round.
 
 import json
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from neurodyn.errors import InputError, NumericalError
+from neurodyn.errors import InputError
 from neurodyn.training.checkpoint import load_arrays, load_settings, save_checkpoint
 from neurodyn.training.devices import Placement
+from neurodyn.training.history import History, judge
 from neurodyn.training.progress import Progress, Silent
 
 State = TypeVar("State")
@@ -56,32 +56,6 @@ class LoopConfig:
     def validates_after(self, epoch: int) -> bool:
         """Whether there is a validation at the end of an epoch, the first of which has the number 0."""
         return (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs
-
-
-@dataclass
-class History:
-    """What happened in each epoch and at each validation."""
-
-    loss: list[float] = field(default_factory=list)
-    validation_epoch: list[int] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
-
-    @property
-    def best(self) -> float:
-        """Best validation score so far, infinite before the first."""
-        return min(self.validation, default=math.inf)
-
-    @property
-    def since_best(self) -> int:
-        """Validations since the best one."""
-        return len(self.validation) - 1 - int(np.argmin(self.validation)) if self.validation else 0
-
-    def add_validation(self, score: float) -> bool:
-        """Write down a validation after the last epoch; returns whether it is the best so far."""
-        improved = score < self.best
-        self.validation_epoch.append(len(self.loss))
-        self.validation.append(score if math.isfinite(score) else math.inf)
-        return improved
 
 
 @dataclass(frozen=True)
@@ -377,35 +351,6 @@ def _status(members: Sequence[_Member]) -> str:
 def _part(tree: Any, number: int) -> Any:
     """One member's share of stacked arrays, as a copy."""
     return jax.tree.map(lambda leaf: np.array(leaf[number]), tree)
-
-
-def judge(status: str, history: History, who: str = "") -> None:
-    """Refuse a run that kept nothing; say what to try after one that kept something and then failed.
-
-    Arguments
-    ---------
-    who: put in front of the message where one of several runs is meant.
-
-    Raises
-    ------
-    NumericalError
-        If no validation was finite.
-    """
-    advice = "lower the learning rate, or check the data for extreme values"
-    if not math.isfinite(history.best):
-        what = "training loss" if status == "not finite" else "validation score"
-        raise NumericalError(
-            f"{who}the {what} stopped being finite by epoch {len(history.loss) + 1}, before anything could be kept: "
-            f"{advice}"
-        )
-    if status == "not finite":
-        kept = history.validation_epoch[int(np.argmin(history.validation))]
-        warnings.warn(
-            f"{who}the training loss stopped being finite in epoch {len(history.loss) + 1}; the parameters of epoch "
-            f"{kept} are kept. To train on: {advice}",
-            RuntimeWarning,
-            stacklevel=4,
-        )
 
 
 def copy(parameters: Any) -> Any:

@@ -63,3 +63,8 @@ def principal_axes(vectors: Float[np.ndarray, "points size"], dims: int) -> Axes
     middle = vectors.mean(axis=0)
     _, size, directions = np.linalg.svd(vectors - middle, full_matrices=False)
     return Axes(middle, directions[:dims], size[:dims] ** 2 / max(float(np.sum(size**2)), np.finfo(float).tiny))
+
+
+def principal_scores(vectors: Float[np.ndarray, "points size"], most: int) -> Float[np.ndarray, "points dims"]:
+    """Coordinates of states along the first principal axes, ``most`` of them or as many as there are."""
+    return principal_axes(vectors, min(most, *vectors.shape)).points(vectors)

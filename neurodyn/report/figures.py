@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from neurodyn import plotting
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.components import principal_axes
+from neurodyn.components import principal_scores
 from neurodyn.errors import import_extra
 from neurodyn.evaluation import CrossValidation, Decoded, FoldResult
 from neurodyn.plotting.style import GREY
@@ -155,8 +155,7 @@ def _latents(result: CrossValidation, shown: FoldResult) -> Picture:
     assert shown.latent is not None
     decoded = shown.decoded
     part = window(decoded, 5 * _FEW_BINS)
-    latent = shown.latent[part]
-    path = principal_axes(latent, min(3, *latent.shape)).points(latent)
+    path = principal_scores(shown.latent[part], 3)
     dims = min(3, len(result.dims))
     figure = _figure((3.6 * dims, 3.6))
     flat = path.shape[1] < 3

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
+from neurodyn.errors import import_extra
 
 if TYPE_CHECKING:
     from neurodyn.benchmarks.flip_flop import FlipFlopNetwork
@@ -74,6 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """Train the networks, search them in every way, and linearise as many points as there are starts."""
+    import_extra("optimistix", "bench")  # before a network is trained for it
     sizes = Sizes(**{name: getattr(arguments, name) for name in asdict(Sizes())})
     found = []
     for cell, hidden in (("gru", sizes.gru), ("relu", sizes.relu)):
@@ -216,8 +218,8 @@ def _sequential(case: _Case, sizes: Sizes, labels: dict[str, Any]) -> Measuremen
 def _optimistix(case: _Case, sizes: Sizes, labels: dict[str, Any]) -> Measurement:
     """Levenberg-Marquardt of optimistix under ``vmap``: the whole batch goes on until its last start is done."""
     import jax
-    import optimistix
 
+    optimistix = import_extra("optimistix", "bench")
     solver = optimistix.LevenbergMarquardt(rtol=1e-6, atol=1e-6)
     chosen = case.starts[: sizes.sequential]
 

@@ -10,6 +10,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from neurodyn.errors import InputError
+from neurodyn.writing import write_text
 
 SECONDS = 30.0
 """Without an answer for this long, there is no network."""
@@ -84,7 +85,7 @@ def _check(path: Path, sha256: str, known: Path | None) -> None:
         path.unlink()
         raise InputError(f"'{path}' has the checksum {found}, expected {expected}: it was removed, download it again")
     if known is not None and path.name not in table:
-        known.write_text(json.dumps({**table, path.name: found}, indent=1, sort_keys=True) + "\n")
+        write_text(known, json.dumps({**table, path.name: found}, indent=1, sort_keys=True) + "\n")
 
 
 def checksum(path: Path) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.command import fill_readme
 from neurodyn.plotting import plot_scores
+from neurodyn.writing import replace_atomically, write_text
 
 ESTIMATES, METRICS = ("filtered", "smoothed"), ("correlation", "r2")
 
@@ -61,12 +62,15 @@ def write_results(runs: Sequence[Run], out: Path, *, metric: str, title: str, re
     readme
         Experiment's README that the table goes into, between the marks of its folder's name; None: into none.
     """
-    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    with (
+        replace_atomically(out / "table.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, fieldnames=["run", "method", "estimate", "metric", "dimension", "value"])
         writer.writeheader()
         writer.writerows(rows_of(runs))
     table = markdown(runs, metric=metric, title=title)
-    (out / "table.md").write_text(table, encoding="utf-8")
+    write_text(out / "table.md", table)
     fill_readme(readme, table)
     save_figure(runs, out / "figure.png", metric=metric, title=title)
 
@@ -113,7 +117,8 @@ def save_figure(runs: Sequence[Run], path: Path, *, metric: str, title: str) -> 
         plot_scores(scores, yardstick="ridge", label=_LABELS[metric] if ax is panels[0] else "", ax=ax)
         ax.set_title(run.name)
     figure.suptitle(f"{title}, filtered (causal)")
-    figure.savefig(path, dpi=120)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 _LABELS = {"correlation": "correlation", "r2": "R²"}

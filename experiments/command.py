@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from neurodyn.cli.main import main as neurodyn
+from neurodyn.writing import write_text
 
 
 def arguments(doc: str | None, folder: Path, argv: list[str] | None) -> argparse.Namespace:
@@ -59,7 +60,7 @@ def fill_readme(readme: Path | None, table: str) -> None:
     filled, places = pattern.subn(lambda _: start + table + end, text)
     if not places:
         raise ValueError(f"{readme} has no place for a table: put {start.strip()} and {end} where it is to be")
-    readme.write_text(filled, encoding="utf-8")
+    write_text(readme, filled)
 
 
 def run(*words: str | Path) -> None:

@@ -23,6 +23,7 @@
 
 # %%
 import os
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +31,7 @@ import numpy as np
 from neurodyn import mechanism
 from neurodyn.emulation import HmmEmulator, training_at
 from neurodyn.markov import linear_chain
-from neurodyn.mechanism import ExplainConfig, RecordConfig, find_kick_neurons, kick_neurons, quick, record, residency
+from neurodyn.mechanism import Evidence, ExplainConfig, RecordConfig, kick_neurons, quick, record, residency
 from neurodyn.plotting import mechanism as plots
 
 SMOKE = os.environ.get("NEURODYN_SMOKE") == "1"  # a small run, for the tests
@@ -70,11 +71,14 @@ top.set_title(f"one trial; the leading plane holds {plane.share:.0%} of the vari
 # same.
 
 # %%
-bands = residency.measure(network, activity, config.residency, seed=0)
-found = residency.examine(network, activity, config.residency, residency=bands, seed=0)
+course = [mechanism.Epoch(0, mechanism.untrained_of(emulator)), mechanism.Epoch(1, network)]
+evidence = Evidence(
+    network, activity, hmm, tuple(course), residency_config=config.residency, kick_config=config.kick, seed=0
+)
+found = residency.examine(evidence, seed=0)
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 plots.plot_residency(found.data, ax=left)
-plots.plot_rotation(mechanism.rotation.examine(activity, config.rotation, seed=0).data, ax=right)
+plots.plot_rotation(mechanism.rotation.examine(evidence, config.rotation, seed=0).data, ax=right)
 right.set_title("current of probability")
 for note in found.notes:
     print(note)
@@ -87,8 +91,7 @@ for note in found.notes:
 # group grows from the best of them until it cuts the hazard enough.
 
 # %%
-kicks = find_kick_neurons(network, activity, config.kick, seed=0)
-for kick in kicks:
+for kick in evidence.kicks:
     print(f"{kick.name}: hazard {kick.hazard:.3f} per step, {len(kick.passed)} units pass, group {kick.group.tolist()}")
 
 # %% [markdown]
@@ -96,8 +99,7 @@ for kick in kicks:
 # find nothing in the untrained network.
 
 # %%
-untrained = mechanism.untrained_of(emulator)
-verdict = kick_neurons.examine(network, activity, config.kick, kicks=kicks, untrained=untrained, seed=0)
+verdict = kick_neurons.examine(evidence, seed=0)
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 plots.plot_kick_neurons(verdict.data, ax=left)
 plots.plot_ablation(verdict.data, ax=right)
@@ -111,7 +113,7 @@ for criterion in verdict.criteria:
 # The kick neurons' activity, and the noise that reaches the units that drive them, times a factor from 0 to 2.
 
 # %%
-dial = mechanism.intervention.examine(network, activity, kicks, config.intervention, kick_config=config.kick, seed=0)
+dial = mechanism.intervention.examine(evidence, config.intervention, seed=0)
 plots.plot_interventions(dial.data)
 print(dial.verdict.value)
 
@@ -131,8 +133,9 @@ print(f"likeliest symbols that agree: {np.mean(small.likeliest == large.likelies
 # the model peaks where the network was trained.
 
 # %%
-course = [*mechanism.epochs_of(emulator)][-1:] or [mechanism.Epoch(1, network)]
-resonance = mechanism.resonance.examine(course, hmm, config.resonance, seed=0)
+resonance = mechanism.resonance.examine(
+    replace(evidence, epochs=(mechanism.Epoch(1, network),)), config.resonance, seed=0
+)
 plots.plot_resonance(resonance.data)
 print("claim 8:", resonance.verdict.value)
 

@@ -17,8 +17,9 @@ import numpy as np
 from experiments.command import arguments, configuration, fill_readme
 from experiments.decoders.data import FILES, load, losses
 from neurodyn.binning import time_folds
-from neurodyn.evaluation.crossvalidation import WORKER_ENVIRONMENT
 from neurodyn.evaluation.metrics import r2
+from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
+from neurodyn.writing import replace_atomically, write_text
 
 FOLDER = Path(__file__).parent
 METHODS = ("multiscale", "gru", "ridge")
@@ -99,7 +100,7 @@ def fit(task: Task, data: Path, parts: Path) -> None:
             "r2": r2(true, decoded).tolist(),
             "coverage": float(np.mean(np.abs(true - decoded) <= 1.959964 * deviation)),
         }
-    (parts / task.name).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    write_text(parts / task.name, json.dumps(scores, indent=1) + "\n")
     complete = np.mean(scores["conditions"]["complete"]["r2"])
     print(f"{task.name.removesuffix('.json')}: R2 {complete:.3f}, {seconds:.0f} s", file=sys.stderr, flush=True)
 
@@ -123,7 +124,10 @@ def decoder(task: Task) -> Any:
 def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) -> None:
     """Write table.csv (every number), table.md and figure.png."""
     found = {task: json.loads((parts / task.name).read_text(encoding="utf-8")) for task in tasks}
-    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    with (
+        replace_atomically(out / "table.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["recording", "seed", "fold", "method", "condition", "metric", "value"])
         for task, scores in found.items():
@@ -133,7 +137,7 @@ def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) ->
                 writer.writerow([*key, condition, "r2", f"{np.mean(row['r2']):.4f}"])
                 writer.writerow([*key, condition, "coverage of 95 %", f"{row['coverage']:.4f}"])
     table = markdown(found)
-    (out / "table.md").write_text(table, encoding="utf-8")
+    write_text(out / "table.md", table)
     fill_readme(readme, table)
     save_figure(found, out / "figure.png")
 
@@ -185,7 +189,8 @@ def save_figure(found: dict[Task, Any], path: Path) -> None:
         ax.set_title(recording)
         ax.set_ylabel("filtered R²")
     figure.axes[0].legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 if __name__ == "__main__":

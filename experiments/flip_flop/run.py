@@ -23,6 +23,7 @@ from neurodyn.fixed_points import (
     sample_starts,
 )
 from neurodyn.training import Bar
+from neurodyn.writing import replace_atomically, write_text
 
 FOLDER = Path(__file__).parent
 STEP = 1.0
@@ -52,12 +53,15 @@ def main(argv: list[str] | None = None) -> None:
     given = arguments(__doc__, FOLDER, argv)
     findings = study(configuration(FOLDER, smoke=given.smoke))
     given.out.mkdir(parents=True, exist_ok=True)
-    with (given.out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    with (
+        replace_atomically(given.out / "table.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, fieldnames=list(rows(findings)[0]))
         writer.writeheader()
         writer.writerows(rows(findings))
     table = markdown(findings)
-    (given.out / "table.md").write_text(table, encoding="utf-8")
+    write_text(given.out / "table.md", table)
     fill_readme(given.readme, table)
     save_figure(findings, given.out / "figure.png")
     print(findings.found.table(), file=sys.stderr)
@@ -82,7 +86,10 @@ def study(config: dict[str, Any]) -> Findings:
     clock.append(time.perf_counter())
     parts: list[str] = ["training", "search", "deflation", "linearisation"]
     seconds = dict(zip(parts, np.diff(clock).tolist(), strict=True))
-    return Findings(network, states, float(correct), found, len(more), linear, seconds)
+    return Findings(
+        network=network, states=states, correct=float(correct), found=found, missed=len(more), linear=linear,
+        seconds=seconds,
+    )  # fmt: skip
 
 
 def rows(findings: Findings) -> list[dict[str, Any]]:
@@ -146,7 +153,8 @@ def save_figure(findings: Findings, path: Path) -> None:
     plot_fixed_points(view.points(found.vectors), kinds, directions=ways, trajectories=paths, length=0.7, ax=ax)
     plot_eigenvalues(linear.eigenvalues, kinds, ax=figure.add_subplot(1, 2, 2))
     figure.suptitle(f"3-bit flip-flop, {findings.network.config.cell} {findings.network.config.hidden}, without input")
-    figure.savefig(path, dpi=110)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=110)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.command import fill_readme
+from neurodyn.writing import replace_atomically, write_text
 
 AUTHORS = {"chain2": 10.0, "chain3": 4.1, "chain4": 4.6, "chain5": 7.8, "fully_connected3": 1.9, "cycle4": 5.5}
 """Final validation losses (batch 4096, blur 0.2) that the authors report for their networks."""
@@ -22,14 +23,18 @@ Summaries = Mapping[str, Mapping[str, Any]]
 def write_results(summaries: Summaries, out: Path, *, readme: Path | None) -> None:
     """Write networks.nc, table.csv (everything), table.md (to read), divergence.png and statistics.png."""
     data = to_xarray(summaries)
-    data.to_netcdf(out / "networks.nc", engine="scipy")
-    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    with replace_atomically(out / "networks.nc") as temporary:
+        data.to_netcdf(temporary, engine="scipy")
+    with (
+        replace_atomically(out / "table.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["network", *data.data_vars])
         for place, name in enumerate(summaries):
             writer.writerow([name, *(_cell(data[key].values[place]) for key in data.data_vars)])
     table = markdown(data)
-    (out / "table.md").write_text(table, encoding="utf-8")
+    write_text(out / "table.md", table)
     save_divergences(data, out / "divergence.png")
     save_statistics(data, out / "statistics.png")
     fill_readme(readme, table)
@@ -126,7 +131,8 @@ def save_divergences(data: xr.Dataset, path: Path) -> None:
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False, fontsize=9
     )
-    figure.savefig(path, dpi=120)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def save_statistics(data: xr.Dataset, path: Path) -> None:
@@ -148,7 +154,8 @@ def save_statistics(data: xr.Dataset, path: Path) -> None:
         ax.set_title(title, fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("dots: networks; line: the HMM itself; dashed: limit, or the HMM's value", fontsize=9)
-    figure.savefig(path, dpi=120)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def _draw_by_size(ax: Any, part: xr.Dataset, name: str) -> None:

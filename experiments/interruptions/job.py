@@ -32,6 +32,7 @@ from neurodyn.realtime.service import ServiceOptions, make_service
 from neurodyn.realtime.streams import Chunk, EndOfStream, Kind
 from neurodyn.realtime.writers import SnapshotFile
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
+from neurodyn.writing import write_text
 
 INTERRUPTED, DISK_WAS_FULL = 130, 28
 LOG = "log.txt"
@@ -70,7 +71,7 @@ def work(name: str, folder: Path, rounds: int, sabotage: tuple[str, int], saving
     found = WORKS[name](folder, rounds)
     if found is None:
         sys.exit(INTERRUPTED)
-    (folder / RESULT).write_text(json.dumps(found))
+    write_text(folder / RESULT, json.dumps(found))
 
 
 def train(folder: Path, epochs: int) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments.command import arguments, configuration, fill_readme
+from neurodyn.writing import replace_atomically, write_text
 
 FOLDER = Path(__file__).parent
 SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
@@ -109,7 +110,10 @@ def interrupt(context: Any, scratch: Path, config: dict[str, Any]) -> Iterator[t
         for number in range(config["chain"]):
             kind = KINDS[(len(kills) + number // len(KINDS)) % len(KINDS)]
             share = durations[name] / (1.5 * config["chain"])
-            kill = attempt(context, name, folder, rounds, kind, chance, share, chain=len(ends))
+            kill = attempt(
+                context=context, name=name, folder=folder, rounds=rounds, kind=kind, chance=chance, seconds=share,
+                chain=len(ends),
+            )  # fmt: skip
             if kill is None:  # done before it was hit: the machine was busier when the time was taken
                 durations[name] /= 2
                 break
@@ -166,8 +170,10 @@ def attempt(
         raise SystemExit(f"{name} went on for {LONGEST} s after {kind}")
     if process.exitcode == 0:
         return None
-    torn = sum(1 for _ in folder.rglob("*.tmp"))
-    return Kill(chain, name, kind, delay, process.exitcode, kept_in(folder), torn)
+    torn = sum(1 for _ in folder.rglob(".*.tmp*"))
+    return Kill(
+        chain=chain, work=name, kind=kind, seconds=delay, exit_code=process.exitcode, kept=kept_in(folder), torn=torn
+    )
 
 
 def start(context: Any, name: str, folder: Path, rounds: int, sabotage: tuple[str, int]) -> tuple[Any, Any]:
@@ -227,11 +233,14 @@ def same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
 
 def write(out: Path, kills: list[Kill], ends: list[End]) -> None:
     """table.csv with every kill, table.md to read."""
-    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    with (
+        replace_atomically(out / "table.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, fieldnames=[field.name for field in fields(Kill)])
         writer.writeheader()
         writer.writerows(asdict(kill) for kill in kills)
-    (out / "table.md").write_text(markdown(kills, ends), encoding="utf-8")
+    write_text(out / "table.md", markdown(kills, ends))
 
 
 def markdown(kills: list[Kill], ends: list[End]) -> str:

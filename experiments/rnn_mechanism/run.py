@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from experiments.command import arguments, configuration, fill_readme, run
+from neurodyn.writing import replace_atomically, write_text
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -44,18 +45,18 @@ def main(argv: list[str] | None = None) -> None:
 
 def find_networks(folder: Path) -> dict[str, Path]:
     """Folders of the networks below a folder, by their path in words."""
-    from neurodyn.emulation import FILE_NAME
+    from neurodyn.emulation import holds_network
 
-    found = sorted(path.parent for path in folder.rglob(FILE_NAME))
+    found = sorted(path for path in (folder, *folder.rglob("*")) if path.is_dir() and holds_network(path))
     return {"-".join(path.relative_to(folder).parts): path for path in found}
 
 
 def train(spec: Mapping[str, Any], seed: int, folder: Path) -> Path:
     """A network on a chain, trained as config.yaml says unless it has been."""
-    from neurodyn.emulation import FILE_NAME, HmmEmulator, Objective, training_at
+    from neurodyn.emulation import HmmEmulator, Objective, holds_network, training_at
     from neurodyn.markov import linear_chain
 
-    if not (folder / FILE_NAME).exists():
+    if not holds_network(folder):
         hmm = linear_chain(spec["states"], trial_steps=spec.get("trial_steps"))
         changes = {key: tuple(value) if isinstance(value, list) else value for key, value in spec["training"].items()}
         changes |= {key: Objective(changes[key]) for key in ("objective",) if key in changes}
@@ -94,11 +95,14 @@ def write_results(summaries: Mapping[str, Mapping[str, Any]], out: Path) -> None
         for name, summary in summaries.items()
         for claim in summary["claims"]
     ]
-    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    with (
+        replace_atomically(out / "table.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    (out / "table.md").write_text(markdown(summaries), encoding="utf-8")
+    write_text(out / "table.md", markdown(summaries))
     save_figure(summaries, out / "figure.png")
 
 
@@ -137,7 +141,8 @@ def save_figure(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.invert_yaxis()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    figure.savefig(path, dpi=120)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def _cells(claim: Mapping[str, Any]) -> dict[str, Any]:

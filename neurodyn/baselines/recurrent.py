@@ -15,6 +15,7 @@ from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.folds import held_out_seconds, validation_split
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
 
@@ -44,7 +45,7 @@ class _Fitted:
 
 
 @dataclass(frozen=True)
-class CausalGru:
+class CausalGru(HasParameters):
     """Gated recurrent network from the observations to the target.
 
     Parameters
@@ -63,7 +64,7 @@ class CausalGru:
     Examples
     --------
     >>> import neurodyn as nd
-    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzConfig(trials=12, seconds=1.0), seed=0)
+    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12, seconds=1.0), seed=0)
     >>> from neurodyn.recurrent import RecurrentConfig
     >>> gru = nd.baselines.CausalGru(RecurrentConfig(hidden=8, members=1, steps=20), progress=False).fit(batch)
     >>> gru.predict(batch)["target"].dims
@@ -104,8 +105,8 @@ class CausalGru:
         bar = Bar(f"fit gru {'+'.join(batch.names)}") if self.progress else None
         outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, progress=bar)
         fitted = _Fitted(
-            Network(outcome.parameters, inputs), scaling, batch.modalities, batch.target_names, batch.width,
-            outcome.history, outcome.status,
+            network=Network(outcome.parameters, inputs), scaling=scaling, modalities=batch.modalities,
+            dims=batch.target_names, width=batch.width, history=outcome.history, status=outcome.status,
         )  # fmt: skip
         return replace(self, fitted_=fitted)
 
@@ -152,10 +153,11 @@ class CausalGru:
             As :meth:`predict`, or if a metric is not defined on these data.
         """
         batch = batch.aligned_to(self._require().modalities, self._require().dims)
-        predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
+        found = self.predict(batch, smoothed=smoothed)
         stacked = batch.stacked(observations=False)
         scored = stacked.scored()
-        return score(stacked.target[scored], predicted[scored], self._require().dims)
+        predicted, deviation = (found[name].to_numpy()[scored] for name in ("target", "deviation"))
+        return score(stacked.target[scored], predicted, self._require().dims, deviation)
 
     def realtime(self) -> "RealtimeDecoder":
         """A warmed-up decoder that takes one bin at a time, equal to :meth:`predict`.

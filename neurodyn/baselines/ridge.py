@@ -1,6 +1,6 @@
 """Causal ridge regression: the yardstick every model is shown beside, on the same features and folds."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, score
 from neurodyn.history.filters import ExponentialFilters, History
@@ -28,7 +29,8 @@ class _Fitted:
     smoothed: LinearTarget | None
 
 
-class CausalRidge:
+@dataclass(frozen=True)
+class CausalRidge(HasParameters):
     """Ridge regression from the history of the observations to the target.
 
     The filtered prediction of a bin uses samples up to the end of that bin.  The smoothed one also uses the
@@ -51,26 +53,28 @@ class CausalRidge:
         Take the square root of Poisson counts first, which evens out their variance (Anscombe 1948).
     smoothed
         False leaves out the smoothed read-out, which has twice the features.
+    fitted_
+        What a fit found; None before.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=8, seconds=1.0), seed=0)
+    >>> ridge = nd.baselines.CausalRidge()
+    >>> fitted = ridge.fit(batch)
+    >>> ridge.fitted_ is None, fitted.predict(batch)["target"].dims
+    (True, ('trial', 'time', 'dim'))
     """
 
-    def __init__(
-        self,
-        features: History | None = None,
-        *,
-        penalties: tuple[float, ...] = DEFAULT_PENALTIES,
-        blocks: int = 10,
-        root_counts: bool = True,
-        smoothed: bool = True,
-    ) -> None:
-        self.features: History = ExponentialFilters() if features is None else features
-        self.penalties = penalties
-        self.blocks = blocks
-        self.root_counts = root_counts
-        self.smoothed = smoothed
-        self._fitted: _Fitted | None = None
+    features: History = field(default_factory=ExponentialFilters)
+    penalties: tuple[float, ...] = field(default=DEFAULT_PENALTIES, kw_only=True)
+    blocks: int = field(default=10, kw_only=True)
+    root_counts: bool = field(default=True, kw_only=True)
+    smoothed: bool = field(default=True, kw_only=True)
+    fitted_: _Fitted | None = field(default=None, repr=False, kw_only=True)
 
     def fit(self, batch: MultimodalBatch) -> "CausalRidge":
-        """Fit the filtered and the smoothed read-out on the trials of a batch.
+        """Fit the filtered and the smoothed read-out on the trials of a batch; returns a fitted copy.
 
         Parameters
         ----------
@@ -80,7 +84,7 @@ class CausalRidge:
 
         Returns
         -------
-        This estimator, fitted.
+        A fitted copy; this estimator stays as it is.
 
         Raises
         ------
@@ -93,8 +97,7 @@ class CausalRidge:
         scaling = Scaling.fit(batch)
         filtered = self._fit(batch, scaling, future=False)
         smoothed = self._fit(batch, scaling, future=True) if self.smoothed else None
-        self._fitted = _Fitted(batch.modalities, batch.target_names, scaling, filtered, smoothed)
-        return self
+        return replace(self, fitted_=_Fitted(batch.modalities, batch.target_names, scaling, filtered, smoothed))
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
         """Target predicted in every bin of every trial, context bins included.
@@ -150,10 +153,11 @@ class CausalRidge:
             As ``predict``, or if a metric is not defined on these data.
         """
         batch = batch.aligned_to(self._require().modalities, self._require().dims)
-        predicted = self.predict(batch, smoothed=smoothed)["target"].to_numpy()
+        found = self.predict(batch, smoothed=smoothed)
         stacked = batch.stacked(observations=False)
         scored = stacked.scored()
-        return score(stacked.target[scored], predicted[scored], batch.target_names)
+        predicted, deviation = (found[name].to_numpy()[scored] for name in ("target", "deviation"))
+        return score(stacked.target[scored], predicted, batch.target_names, deviation)
 
     @property
     def filtered_(self) -> LinearTarget:
@@ -175,6 +179,6 @@ class CausalRidge:
         return replace(batch, observations=observations)
 
     def _require(self) -> _Fitted:
-        if self._fitted is None:
-            raise InputError("this CausalRidge is not fitted: call fit(batch) first")
-        return self._fitted
+        if self.fitted_ is None:
+            raise InputError("this CausalRidge is not fitted: use the one that fit(batch) returns")
+        return self.fitted_

@@ -102,5 +102,9 @@ def compare(trains: list[np.ndarray], sizes: Sizes, width: float, repeats: int) 
             notes |= {"spikes in another bin": differing, "times the one with edges": timed[EDGES][0] / seconds}
         baseline = EVEN if name == OURS else ""
         ratio = timed[EVEN][0] / seconds if name == OURS else float("nan")
-        rows.append(Measurement(name, shape, seconds, spread, baseline, ratio, notes))
+        rows.append(
+            Measurement(
+                name=name, sizes=shape, seconds=seconds, spread=spread, baseline=baseline, ratio=ratio, notes=notes
+            )
+        )
     return rows

@@ -118,14 +118,15 @@ def _our_epoch(symbols: np.ndarray, count: int, config: "EmulationConfig") -> Ca
     """A few steps as a training makes them: in one compiled call, which keeps its memory from step to step."""
     import jax.numpy as jnp
 
-    from neurodyn.emulation.fitting import initial_state, run_epoch
+    from neurodyn.emulation.fitting import EmulationTask, Sequences, start_of
+    from neurodyn.training.engine import run_epoch
 
-    state, data, no_stretches = initial_state(config, count), jnp.asarray(symbols), jnp.zeros(0)
+    state, data, task = start_of(config, count), Sequences(jnp.asarray(symbols), jnp.zeros(0)), EmulationTask(config)
     order = jnp.tile(jnp.arange(len(symbols)), (STEPS_PER_CALL, 1))
 
     def epoch() -> Any:
         nonlocal state
-        state, losses = run_epoch(state, data, no_stretches, order, jnp.asarray(0), config=config)
+        state, losses = run_epoch(state, data, order, jnp.asarray(0), task=task)
         return losses
 
     return epoch

@@ -91,7 +91,10 @@ def _measure(name: str, fold: "Fold", arguments: argparse.Namespace) -> Measurem
 
 
 def _against(row: Measurement, seconds: float) -> Measurement:
-    return Measurement(row.name, row.sizes, row.seconds, row.spread, STUDENT, seconds / row.seconds, row.notes)
+    return Measurement(
+        name=row.name, sizes=row.sizes, seconds=row.seconds, spread=row.spread, baseline=STUDENT,
+        ratio=seconds / row.seconds, notes=row.notes,
+    )  # fmt: skip
 
 
 def _targets(seconds: dict[str, float]) -> dict[str, str]:

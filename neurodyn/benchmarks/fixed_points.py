@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
+from neurodyn.errors import import_extra
 
 if TYPE_CHECKING:
     from neurodyn.benchmarks.flip_flop import FlipFlopNetwork
@@ -74,6 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """Train the networks, search them in every way, and linearise as many points as there are starts."""
+    import_extra("optimistix", "bench")  # before a network is trained for it
     sizes = Sizes(**{name: getattr(arguments, name) for name in asdict(Sizes())})
     found = []
     for cell, hidden in (("gru", sizes.gru), ("relu", sizes.relu)):
@@ -120,7 +122,9 @@ def compare(cell: str, hidden: int, sizes: Sizes, repeats: int) -> list[Measurem
         Measurement(ADAM_SHORT, labels, short[0], notes=short[1]),
         _sequential(case, sizes, labels),
         _optimistix(case, sizes, labels),
-        Measurement(OURS, labels, seconds, spread, ADAM, adam[0] / seconds, note),
+        Measurement(
+            name=OURS, sizes=labels, seconds=seconds, spread=spread, baseline=ADAM, ratio=adam[0] / seconds, notes=note
+        ),
     ]
     return rows + _linearised(case, ends, labels, repeats)
 
@@ -214,8 +218,8 @@ def _sequential(case: _Case, sizes: Sizes, labels: dict[str, Any]) -> Measuremen
 def _optimistix(case: _Case, sizes: Sizes, labels: dict[str, Any]) -> Measurement:
     """Levenberg-Marquardt of optimistix under ``vmap``: the whole batch goes on until its last start is done."""
     import jax
-    import optimistix
 
+    optimistix = import_extra("optimistix", "bench")
     solver = optimistix.LevenbergMarquardt(rtol=1e-6, atol=1e-6)
     chosen = case.starts[: sizes.sequential]
 
@@ -244,7 +248,18 @@ def _linearised(case: _Case, vectors: np.ndarray, labels: dict[str, Any], repeat
     (seconds, spread), _ = _timed(ours, repeats)
     notes: dict[str, float | str] = {"ms a point": 1e3 * seconds / len(vectors)}
     base = Measurement(LAPACK, labels, alone, alone_spread, notes={"ms a point": 1e3 * alone / len(vectors)})
-    return [base, Measurement(LINEARISE, labels, seconds, spread, LAPACK, alone / seconds, notes)]
+    return [
+        base,
+        Measurement(
+            name=LINEARISE,
+            sizes=labels,
+            seconds=seconds,
+            spread=spread,
+            baseline=LAPACK,
+            ratio=alone / seconds,
+            notes=notes,
+        ),
+    ]
 
 
 def _targets(found: list[Measurement]) -> dict[str, str]:

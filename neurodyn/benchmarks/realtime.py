@@ -19,6 +19,7 @@ import numpy as np
 
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.errors import NeurodynError
+from neurodyn.writing import write_text
 
 if TYPE_CHECKING:
     from neurodyn.binning import MultimodalBatch
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> Report:
     session = Session(**{name: getattr(arguments, name) for name in asdict(Session())})
     with tempfile.TemporaryDirectory() as folder:
         untrained(session).save(Path(folder) / "decoder.npz")
-        (Path(folder) / "session.json").write_text(json.dumps(asdict(session)))
+        write_text(Path(folder) / "session.json", json.dumps(asdict(session)))
         found = _run_worker(Path(folder), session)
     return Report("realtime", tuple(_measurements(session, found)), machine(), _targets(found, session))
 
@@ -138,7 +139,8 @@ def untrained(session: Session) -> "Frozen":
         stack = np.full((len(rows) + 1, 2, 2), 0.5)
         readout = Readout((linear,), stack, np.zeros(2), np.ones(2), variance)
     fitted = Fitted(
-        config, network, scaling, batch.modalities, names, session.width, readout, None, History(), "", {},
+        config=config, network=network, scaling=scaling, modalities=batch.modalities, target_names=names,
+        width=session.width, filtered=readout, smoothed=None, history=History(), status="", provenance={},
         recurrent=recurrent,
     )  # fmt: skip
     return freeze(fitted)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.realtime import RealtimeDecoder
+from neurodyn.writing import write_text
 
 WARM_UP = 2000
 """Bins before anything is timed: filters settle, and the tables of gains fill."""
@@ -40,7 +41,7 @@ def main(folder: Path) -> None:
     found["step flat out"] = flat_out(live, data, session["steps"], ahead=True)
     found["step and gains flat out"] = flat_out(live, data, session["steps"])
     found["no-op"]["core"] = core
-    (folder / "result.json").write_text(json.dumps(found))
+    write_text(folder / "result.json", json.dumps(found))
 
 
 class Data:

@@ -22,6 +22,7 @@ import numpy as np
 
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.errors import NeurodynError, import_extra
+from neurodyn.writing import write_text
 
 LIMIT = 600.0
 """Microseconds from source to sink that the project promises as median."""
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         session = Session(spikes=rig.spikes, field=rig.field, latent=rig.latent, width=rig.width, seed=rig.seed)
         untrained(session).save(Path(folder) / "decoder.npz")
-        (Path(folder) / "rig.json").write_text(json.dumps(asdict(rig)))
+        write_text(Path(folder) / "rig.json", json.dumps(asdict(rig)))
         found = {name: _timed(Path(folder), rig, name) for name in NAMES}
     return Report("streams", _measurements(rig, found), machine(), _targets(found))
 
@@ -194,7 +195,17 @@ def _measurements(rig: Rig, found: dict[str, np.ndarray]) -> tuple[Measurement, 
             "max_us": float(worst),
             "lost": float(np.isnan(found[key]).sum()),
         }
-        rows.append(Measurement(name, dict(sizes), float(p50), (float(low), float(high)), baseline, ratio, notes))
+        rows.append(
+            Measurement(
+                name=name,
+                sizes=dict(sizes),
+                seconds=float(p50),
+                spread=(float(low), float(high)),
+                baseline=baseline,
+                ratio=ratio,
+                notes=notes,
+            )
+        )
     return tuple(rows)
 
 

@@ -161,24 +161,25 @@ def config_of(sizes: Sizes, *, own: bool) -> "DecoderConfig":
 
 def stepper(sizes: Sizes, *, own: bool) -> Callable[[], Any]:
     """A function that makes one more step of training on noise."""
-    from neurodyn.multiscale import fitting
+    from neurodyn.training.engine import run_epoch
 
-    state, rest, static = _epoch_of_one_step(sizes, own=own)
+    state, rest, task = _epoch_of_one_step(sizes, own=own)
 
     def step() -> Any:
         nonlocal state
-        state, loss = fitting.run_epoch(state, *rest, **static)
+        state, loss = run_epoch(state, *rest, task=task)
         return loss
 
     return step
 
 
-def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """State at the start, further arguments and static ones of :func:`neurodyn.multiscale.fitting.run_epoch`."""
+def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...], Any]:
+    """State at the start, further arguments and task of :func:`neurodyn.training.engine.run_epoch`."""
     import jax.numpy as jnp
 
     from neurodyn.binning import Scaling
     from neurodyn.multiscale import fitting
+    from neurodyn.multiscale.segments import Timeline
 
     config, rng = config_of(sizes, own=own), np.random.default_rng(0)
     names = [m.name for m in config.model.modalities]
@@ -187,19 +188,20 @@ def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...]
     zero, one = np.zeros(sizes.channels, np.float32), np.ones(sizes.channels, np.float32)
     scaling = Scaling(dict.fromkeys(names, zero), dict.fromkeys(names, one), zero[:0], zero[:0], ("spikes",))
     # Made by NumPy: JAX would compile a small program for each of them, in the time to a first step.
-    timeline = fitting.Timeline(
+    timeline = Timeline(
         values={n: jnp.asarray(v.astype(np.float32)) for n, v in values.items()},
         observed={n: jnp.asarray(np.ones(shape, bool)) for n in names},
         target=jnp.asarray(np.zeros((shape[0], 0), np.float32)),
         target_observed=jnp.asarray(np.ones(shape[0], bool)),
     )
     starts = np.arange(sizes.trials) * sizes.bins
-    segments = jnp.asarray(np.stack([starts, np.full_like(starts, sizes.bins), np.zeros_like(starts)])[:, None])
+    segments = jnp.asarray(np.stack([starts, np.full_like(starts, sizes.bins), np.zeros_like(starts)])[None])
     graph, parameters, constants = fitting.split_model(fitting.build_model(config, scaling))
-    state = fitting.initial_state(parameters, config)
+    state = fitting.start_of(parameters, config)
     scales = {n: jnp.asarray(np.float32(1)) for n in names}
-    rest = (constants, timeline, scales, segments, jnp.asarray(0))
-    return state, rest, {"graph": graph, "config": config, "steps_per_epoch": 1, "bins": sizes.bins, "shared": True}
+    data = fitting.Recorded(constants, timeline, scales)
+    task = fitting.DecoderTask(graph, config, steps_per_epoch=1, bins=sizes.bins, shared=True)
+    return state, (data, segments, jnp.asarray(0)), task
 
 
 def time_step(sizes: Sizes, repeats: int, *, own: bool) -> tuple[float, tuple[float, float]]:
@@ -234,10 +236,10 @@ def products_of_networks(sizes: Sizes) -> Counter[tuple[int, int, int]]:
 def products_of_step(sizes: Sizes) -> Counter["Product"]:
     """Every matrix product of a step with one mask per batch: those of the networks and those of the recursions."""
     from neurodyn.benchmarks.products import products_in
-    from neurodyn.multiscale import fitting
+    from neurodyn.training.engine import run_epoch
 
-    state, rest, static = _epoch_of_one_step(sizes, own=False)
-    return products_in(fitting.run_epoch.trace(state, *rest, **static).jaxpr.jaxpr)
+    state, rest, task = _epoch_of_one_step(sizes, own=False)
+    return products_in(run_epoch.trace(state, *rest, task=task).jaxpr.jaxpr)
 
 
 def first_steps(sizes: Sizes) -> list[Measurement]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from neurodyn.cli.study import write_atomically
+from neurodyn.cli.parsers import Subparsers
 from neurodyn.errors import InputError, import_extra
+from neurodyn.writing import write_text
 
 if TYPE_CHECKING:
     from neurodyn.benchmarks.timing import Report
@@ -30,7 +31,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
 }
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("bench", help="measure speed and memory next to a baseline")
     names = parser.add_subparsers(required=True, metavar="NAME")
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = importlib.import_module(f"neurodyn.benchmarks.{arguments.module}").run(arguments)
     Console().print(report_table(report))
     if arguments.json:
-        write_atomically(arguments.json, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
+        write_text(arguments.json, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     if arguments.figure:
         from neurodyn.plotting.benchmarks import save_growth
 

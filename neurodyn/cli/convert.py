@@ -5,13 +5,14 @@ import json
 from pathlib import Path
 
 from neurodyn.cli.inspect import print_recording, recording_json, unread_text
+from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
 from neurodyn.cli.tables import screen
 from neurodyn.errors import InputError
 from neurodyn.recording import write_recording
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("convert", help="write a recording in another format: .h5, .nwb or .mat")
     parser.add_argument("source", metavar="IN", type=Path, help=FILE_HELP)

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, TargetOptions, time_folds, to_bins
-from neurodyn.cli.options import PARSERS, DecodeOptions, argument, merge, read_config
+from neurodyn.cli.options import DecodeOptions, add_options, merge, read_config
+from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
 from neurodyn.cli.study import GRU, MULTIMODAL, RIDGE, Study, run_study
 from neurodyn.errors import InputError, unknown_name
@@ -18,38 +19,11 @@ from neurodyn.recording import Intervals, Recording
 
 MOST_SAMPLES_RAW = 2.0
 """Samples of a field per bin up to which it is taken as it is: there are no oscillations to see in so few."""
-SECONDS_TO_CHOOSE = 600.0
-"""Budget of --choose without a time, as in neurodyn.multiscale.choosing."""
 MODEL = "model"
 """Folder of the saved model, below that of the study."""
 
-_HELP = {
-    "target": ("NAMES", "what to decode: position, velocity, speed, log_speed, head_direction or a series' name"),
-    "modalities": ("NAMES", "spikes, field, or names of units tables and field potentials (all there is)"),
-    "width": ("TIME", "width of a bin, like 0.05 or 50ms (0.05)"),
-    "smoothing": ("TIME", "standard deviation of the Gaussian that smooths the target, 0 for none (0.25)"),
-    "bands": (
-        "BANDS",
-        "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself (six, as its rate allows)",
-    ),
-    "field_width": ("TIME", "width of a sample of the field, a multiple of the bin (one bin)"),
-    "interval": ("NAME|START-STOP", "part of the recording: a name from its tables of intervals, or seconds (all)"),
-    "folds": ("N", "time-ordered folds of the cross-validation (5)"),
-    "gap": ("TIME", "left out between training and test parts (2)"),
-    "lead_in": ("TIME", "of context that the decoder sees before a test part (10)"),
-    "latent": ("N", "dimensions of the latent state (the model's default)"),
-    "choose": (
-        "TIME",
-        "choose sizes inside each training part, in so long (not done; ten minutes if no time is given)",
-    ),
-    "epochs": ("N", "most passes over the training data (the model's default)"),
-    "seed": ("N", "of everything random (0)"),
-    "jobs": ("N", "fits at a time (one per core)"),
-    "where": ("CONDITION", "rows of the interval's table, like \"is_good and response == 'hit'\" (all)"),
-}
 
-
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("decode", help="fit a real-time decoder to a recording and report how well it does")
     parser.add_argument("file", metavar="FILE", type=Path, help=FILE_HELP)
@@ -62,12 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--save-model", action="store_true", help="also fit to the whole recording, for neurodyn serve: DIR/model"
     )
-    for name, (metavar, text) in _HELP.items():
-        option = f"--{name.replace('_', '-')}"
-        optional = {"nargs": "?", "const": SECONDS_TO_CHOOSE} if name == "choose" else {}
-        parser.add_argument(
-            option, dest=name, metavar=metavar, type=argument(PARSERS[name]), default=None, help=text, **optional
-        )
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -93,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_place(place: Path) -> None:
-    from neurodyn.multiscale.storage import may_hold_model
+    from neurodyn.training.store import may_hold_model
 
     if place.exists() and not (place.is_dir() and may_hold_model(place)):
         raise InputError(f"'{place}' is there already and is no model: choose another folder with --out")

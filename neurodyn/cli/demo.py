@@ -6,7 +6,7 @@ from pathlib import Path
 
 from neurodyn.binning import trial_folds
 from neurodyn.cli.decode import comparison
-from neurodyn.cli.options import PARSERS, argument
+from neurodyn.cli.parsers import Subparsers, argument, count, seed
 from neurodyn.cli.study import Study, run_study
 
 
@@ -56,12 +56,12 @@ class DemoSizes:
 SIZES = DemoSizes()
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("demo", help="decode a simulated Lorenz attractor from spikes and a slower field")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")
-    whole = argument(PARSERS["folds"])
-    parser.add_argument("--seed", metavar="N", type=argument(PARSERS["seed"]), default=0, help="of all randomness (0)")
+    whole = argument(count)
+    parser.add_argument("--seed", metavar="N", type=argument(seed), default=0, help="of all randomness (0)")
     parser.add_argument("--folds", metavar="N", type=whole, default=3, help="of the cross-validation (3)")
     parser.add_argument("--trials", metavar="N", type=whole, default=SIZES.trials, help=f"({SIZES.trials})")
     parser.add_argument("--epochs", metavar="N", type=whole, default=SIZES.epochs, help=f"({SIZES.epochs})")
@@ -89,17 +89,10 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
     steps = max(1, min(sizes.steps, sizes.steps * sizes.epochs // SIZES.epochs))
     network = RecurrentConfig(hidden=sizes.hidden, steps=steps, validate_every=min(100, steps), seed=seed)
     model = MultiscaleDecoder(
-        latent=sizes.latent,
-        own=sizes.own,
-        encoder=sizes.encoder,
-        decoder=sizes.decoder,
-        fusion=sizes.fusion,
-        memory=sizes.memory,
-        traces=sizes.trace_seconds,
-        recurrent=network,
-        training=TrainingConfig(epochs=sizes.epochs, seed=seed),
-        progress=False,
-    )
+        latent=sizes.latent, own=sizes.own, encoder=sizes.encoder, decoder=sizes.decoder, fusion=sizes.fusion,
+        memory=sizes.memory, traces=sizes.trace_seconds, recurrent=network,
+        training=TrainingConfig(epochs=sizes.epochs, seed=seed), progress=False,
+    )  # fmt: skip
     return Study(
         title="Simulated recording of a stochastic Lorenz attractor",
         batch=batch,

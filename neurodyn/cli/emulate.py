@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neurodyn.cli.options import argument, count, seed
-from neurodyn.cli.study import output_folder, write_atomically
+from neurodyn.cli.parsers import Subparsers, argument, count, seed
+from neurodyn.cli.study import output_folder
 from neurodyn.errors import InputError, import_extra, unknown_name
+from neurodyn.writing import write_text
 
 if TYPE_CHECKING:
     from neurodyn.emulation import HmmEmulator, Match, TrainingConfig
@@ -24,7 +25,7 @@ _FLOOR_DRAWS = 3
 _OVERRIDES = ("batch", "epochs", "sequences", "validation")
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("emulate", help="train a network to emulate a hidden Markov model")
     model = parser.add_mutually_exclusive_group(required=True)
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             found, arguments.out, title=title, history=fitted.history, settings=_settings(training, arguments.scale)
         )
         summary["seconds"] = round(time.perf_counter() - started, 2)
-        write_atomically(arguments.out / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        write_text(arguments.out / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
     Console().print(_table(summary))
     Console().print(escape(str(page)), soft_wrap=True)
     return 0

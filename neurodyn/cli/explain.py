@@ -12,25 +12,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neurodyn.cli.options import PARSERS, argument
-from neurodyn.cli.study import output_folder, write_atomically
+from neurodyn.cli.parsers import Subparsers, argument, seed
+from neurodyn.cli.study import output_folder
 from neurodyn.errors import import_extra
 from neurodyn.versions import versions
+from neurodyn.writing import replace_atomically, write_text
 
 if TYPE_CHECKING:
     from neurodyn.mechanism import Explanation
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("explain", help="test nine claims on how a trained network emulates its HMM")
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a network that was trained and saved")
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="folder for report.html, mechanism.nc, table.csv (DIR/mechanism)"
     )
-    parser.add_argument(
-        "--seed", metavar="N", type=argument(PARSERS["seed"]), default=0, help="of everything random (0)"
-    )
+    parser.add_argument("--seed", metavar="N", type=argument(seed), default=0, help="of everything random (0)")
     parser.add_argument("--quick", action="store_true", help="small sizes that show that everything works")
     parser.set_defaults(run=run)
 
@@ -68,12 +67,11 @@ def write_results(explanation: "Explanation", out: Path, *, seed: int, title: st
         "time": f"{sum(explanation.seconds.values()):.0f} s",
         **{f"time of {name}": f"{seconds:.1f} s" for name, seconds in explanation.seconds.items()},
     }
-    explanation.to_xarray().to_netcdf(out / "mechanism.nc", engine="scipy")
-    write_atomically(out / "table.csv", _csv(explanation))
-    write_atomically(out / "verdicts.json", json.dumps(_summary(explanation, seed), indent=2) + "\n")
-    write_atomically(
-        out / "report.html", render_explanation(explanation, title=title, facts=facts, versions=versions())
-    )
+    with replace_atomically(out / "mechanism.nc") as temporary:
+        explanation.to_xarray().to_netcdf(temporary, engine="scipy")
+    write_text(out / "table.csv", _csv(explanation))
+    write_text(out / "verdicts.json", json.dumps(_summary(explanation, seed), indent=2) + "\n")
+    write_text(out / "report.html", render_explanation(explanation, title=title, facts=facts, versions=versions()))
 
 
 def verdict_table(explanation: "Explanation") -> Table:

@@ -10,13 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read, read_given
-from neurodyn.cli.study import write_atomically
 from neurodyn.cli.tables import Column, fitted, screen
 from neurodyn.errors import InputError
 from neurodyn.recording import ItemSummary, Layout, Recording, describe, layout_text, read_variables
 from neurodyn.recording.propose import counts_without_width, propose_layout
 from neurodyn.recording.tree import TreeRow, tree_rows
+from neurodyn.writing import write_text
 
 _COLUMNS = (
     Column("item", least=8, middle=True),
@@ -36,7 +37,7 @@ _TREE = (
 )
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("inspect", help="show what is in a recording, as a table")
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help=FILE_HELP)
@@ -130,7 +131,7 @@ def _save_layout(look: _Look, path: Path) -> None:
         raise InputError(f"there is nothing in '{look.path}' that looks like a recording: write the layout by hand")
     if path.exists():
         raise InputError(f"'{path}' is there already: choose another name")
-    write_atomically(path, layout_text(look.layout))
+    write_text(path, layout_text(look.layout))
 
 
 def print_recording(console: Console, recording: Recording) -> None:

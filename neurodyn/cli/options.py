@@ -1,204 +1,137 @@
-"""Options of the commands: how they are written, and how a YAML file and the command line are put together."""
+"""Options of ``neurodyn decode``: one table of them, and how a YAML file and the command line are put together."""
 
 import argparse
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from neurodyn.binning.targets import TargetOptions
-from neurodyn.cli.reading import WAYS
+from neurodyn.cli import parsers
 from neurodyn.errors import InputError, unknown_name
 
-_UNITS = {"ms": 1e-3, "s": 1.0}
+
+@dataclass(frozen=True)
+class Option:
+    """How one option is written; the metadata of its field in :class:`DecodeOptions`.
+
+    Parameters
+    ----------
+    parse
+        From what the command line or the YAML file says to the value.
+    help
+        What it does. Its default is put behind it.
+    metavar
+        What its value is called in the help; empty for an option that every command that reads a file has
+        (:func:`neurodyn.cli.reading.add_reading_options`).
+    default
+        The default in words, where the number does not say it.
+    without_value
+        The value where the option is given without one; None: it needs one.
+    """
+
+    parse: Callable[[Any], Any]
+    help: str = ""
+    metavar: str = ""
+    default: str = ""
+    without_value: Any = None
+
+
+def _option(
+    default: Any, parse: Callable[[Any], Any], metavar: str = "", help: str = "", words: str = "", bare: Any = None
+) -> Any:
+    return field(default=default, metadata={"option": Option(parse, help, metavar, words or f"{default}", bare)})
+
+
+SECONDS_TO_CHOOSE = 600.0
+"""Budget of --choose without a time, as in neurodyn.multiscale.choosing."""
 
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """What ``neurodyn decode`` does; the names are those of the options, with underscores.
+    """What ``neurodyn decode`` does: the one table of its options, on the command line, in YAML files and in the help.
 
-    Parameters
-    ----------
-    target
-        Names of targets.
-    modalities
-        'spikes', 'field', or names of units tables and field potentials; None for what the file has.
-    width
-        Width of a bin in seconds.
-    bands
-        (low, high) in Hz per band of the field's log power, () for the signal itself, None for the usual bands.
-    field_width
-        Seconds per sample of the field; None for one per bin.
-    interval
-        Name of intervals, or (start, stop) in seconds; None for the whole recording.
-    folds
-        Number of time-ordered folds.
-    gap, lead_in
-        Seconds left out around a test part, and of context before it.
-    choose
-        Seconds to choose sizes in, inside each training part; None for the model's own sizes.
-    latent, epochs
-        Size of the latent state and most passes over the data; None for the model's own default.
-    seed
-        Of everything random.
-    jobs
-        Fits at a time; None for one per core.
-    smoothing
-        Standard deviation of the Gaussian that smooths the target, seconds; 0 for none.
-    where
-        Condition that chooses rows of the interval's table, or of the trials; None for all.
-    layout, skip, repeated, support
-        How the file is read: file of its layout, items to leave out, what becomes of repeated times, and intervals
-        outside of which no unit was recorded.
+    The names are those of the options, with underscores. Times are in seconds. ``modalities``, ``bands``,
+    ``field_width``, ``interval``, ``latent``, ``epochs``, ``choose``, ``jobs`` and ``where`` are None where nothing was
+    asked for; empty bands stand for the field's signal itself.
     """
 
-    target: tuple[str, ...] = ()
-    modalities: tuple[str, ...] | None = None
-    width: float = 0.05
-    bands: tuple[tuple[float, float], ...] | None = None
-    field_width: float | None = None
-    interval: str | tuple[float, float] | None = None
-    folds: int = 5
-    gap: float = 2.0
-    lead_in: float = 10.0
-    latent: int | None = None
-    epochs: int | None = None
-    choose: float | None = None
-    seed: int = 0
-    jobs: int | None = None
-    smoothing: float = TargetOptions.smoothing
-    where: str | None = None
-    layout: str | None = None
-    skip: tuple[str, ...] = ()
-    repeated: str | None = None
-    support: str | None = None
+    target: tuple[str, ...] = _option(
+        (), parsers.names, "NAMES",
+        "what to decode: position, velocity, speed, log_speed, head_direction or a series' name", words="needed",
+    )  # fmt: skip
+    modalities: tuple[str, ...] | None = _option(
+        None, parsers.names, "NAMES", "spikes, field, or names of units tables and field potentials",
+        words="all there is",
+    )  # fmt: skip
+    width: float = _option(0.05, parsers.width, "TIME", "width of a bin, like 0.05 or 50ms")
+    bands: tuple[tuple[float, float], ...] | None = _option(
+        None, parsers.bands, "BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself",
+        words="six, as its rate allows",
+    )  # fmt: skip
+    field_width: float | None = _option(
+        None, parsers.width, "TIME", "width of a sample of the field, a multiple of the bin", words="one bin"
+    )
+    interval: str | tuple[float, float] | None = _option(
+        None, parsers.interval, "NAME|START-STOP",
+        "part of the recording: a name from its tables of intervals, or seconds", words="all",
+    )  # fmt: skip
+    folds: int = _option(5, parsers.count, "N", "time-ordered folds of the cross-validation")
+    gap: float = _option(2.0, parsers.seconds, "TIME", "left out between training and test parts", words="2")
+    lead_in: float = _option(
+        10.0, parsers.seconds, "TIME", "of context that the decoder sees before a test part", words="10"
+    )
+    latent: int | None = _option(
+        None, parsers.count, "N", "dimensions of the latent state", words="the model's default"
+    )
+    epochs: int | None = _option(
+        None, parsers.count, "N", "most passes over the training data", words="the model's default"
+    )
+    choose: float | None = _option(
+        None, parsers.width, "TIME", "choose sizes inside each training part, in so long",
+        words="not done; ten minutes if no time is given", bare=SECONDS_TO_CHOOSE,
+    )  # fmt: skip
+    seed: int = _option(0, parsers.seed, "N", "of everything random")
+    jobs: int | None = _option(None, parsers.count, "N", "fits at a time", words="one per core")
+    smoothing: float = _option(
+        TargetOptions.smoothing,
+        parsers.seconds,
+        "TIME",
+        "standard deviation of the Gaussian that smooths the target, 0 for none",
+    )
+    where: str | None = _option(
+        None,
+        parsers.text,
+        "CONDITION",
+        "rows of the interval's table, like \"is_good and response == 'hit'\"",
+        words="all",
+    )
+    layout: str | None = _option(None, parsers.text)
+    skip: tuple[str, ...] = _option((), parsers.names)
+    repeated: str | None = _option(None, parsers.repeated)
+    support: str | None = _option(None, parsers.text)
 
 
-def names(value: Any) -> tuple[str, ...]:
-    """Names from ``"a,b"`` or a list."""
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        raise InputError(f"expected names separated by commas, got {value!r}")
-    stripped = tuple(part.strip() for part in parts)
-    if not stripped or not all(stripped):
-        raise InputError(f"expected names separated by commas, got {value!r}")
-    return stripped
+OPTIONS: dict[str, Option] = {each.name: each.metadata["option"] for each in fields(DecodeOptions)}
+"""Every option by its name."""
 
 
-def seconds(value: Any) -> float:
-    """Seconds from a number, ``"0.05"``, ``"50ms"`` or ``"2 s"``; 0 or more."""
-    text = str(value).strip().lower()
-    unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
-    number = _number(text.removesuffix(unit), f"expected seconds like 0.05 or 50ms, got {value!r}")
-    if number < 0:
-        raise InputError(f"expected seconds, 0 or more, got {value!r}")
-    return number * _UNITS.get(unit, 1.0)
-
-
-def width(value: Any) -> float:
-    """Seconds, more than 0."""
-    if (result := seconds(value)) > 0:
-        return result
-    raise InputError(f"expected more than 0 seconds, got {value!r}")
-
-
-def bands(value: Any) -> tuple[tuple[float, float], ...]:
-    """Bands in Hz from ``"1-4,4-8"`` or a list of pairs; ``"raw"`` is no bands: the signal itself."""
-    if isinstance(value, str) and value.strip().lower() == "raw":
-        return ()
-    message = f"expected bands in Hz like 1-4,4-8 or raw, got {value!r}"
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple) or not parts:
-        raise InputError(message)
-    pairs = [part.split("-") if isinstance(part, str) else part for part in parts]
-    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
-        raise InputError(message)
-    return tuple((_number(low, message), _number(high, message)) for low, high in pairs)
-
-
-def interval(value: Any) -> str | tuple[float, float]:
-    """Start and stop in seconds from ``"10-600"`` or a pair of numbers, or the name it is."""
-    parts = value if isinstance(value, list | tuple) else str(value).split("-")
-    try:
-        start, stop = (float(part) for part in parts)
-    except (TypeError, ValueError):
-        if isinstance(value, str) and value.strip():
-            return value.strip()
-        raise InputError(f"expected the name of an interval or start-stop in seconds, got {value!r}") from None
-    if not 0 <= start < stop < math.inf:
-        raise InputError(f"expected an interval of seconds with start < stop, got {value!r}")
-    return start, stop
-
-
-def count(value: Any) -> int:
-    """Whole number of 1 or more."""
-    if (number := _whole(value)) >= 1:
-        return number
-    raise InputError(f"expected a whole number of 1 or more, got {value!r}")
-
-
-def text(value: Any) -> str:
-    """Text that is not empty."""
-    if isinstance(value, str) and value.strip():
-        return value
-    raise InputError(f"expected text, got {value!r}")
-
-
-def repeated(value: Any) -> str:
-    """Name of what becomes of repeated times."""
-    if value in WAYS:
-        return value
-    raise InputError(f"expected one of {', '.join(WAYS)}, got {value!r}")
-
-
-LARGEST_SEED = 2**31 - 2**24
-"""Seeds are whole numbers of 32 bits, some are counted up from here, and there has to be room for that."""
-
-
-def seed(value: Any) -> int:
-    """Whole number from 0 to about two thousand million."""
-    if 0 <= (number := _whole(value)) <= LARGEST_SEED:
-        return number
-    raise InputError(f"expected a whole number from 0 to {LARGEST_SEED}, got {value!r}")
-
-
-PARSERS: dict[str, Callable[[Any], Any]] = {
-    "target": names,
-    "modalities": names,
-    "width": width,
-    "bands": bands,
-    "field_width": width,
-    "interval": interval,
-    "folds": count,
-    "gap": seconds,
-    "lead_in": seconds,
-    "latent": count,
-    "epochs": count,
-    "choose": width,
-    "seed": seed,
-    "jobs": count,
-    "smoothing": seconds,
-    "where": text,
-    "layout": text,
-    "skip": names,
-    "repeated": repeated,
-    "support": text,
-}
-
-
-def argument(parse: Callable[[Any], Any]) -> Callable[[str], Any]:
-    """Make a parser's complaint one that argparse prints with the name of the option."""
-
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except InputError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :class:`DecodeOptions` to a command, but for those of reading a file."""
+    for name, option in OPTIONS.items():
+        if option.metavar:
+            bare = {} if option.without_value is None else {"nargs": "?", "const": option.without_value}
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                dest=name,
+                metavar=option.metavar,
+                type=parsers.argument(option.parse),
+                default=None,
+                help=f"{option.help} ({option.default})",
+                **bare,
+            )
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -231,20 +164,19 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def merge(config: Mapping[str, Any], given: Mapping[str, Any]) -> DecodeOptions:
     """Defaults, then the configuration file, then what the command line says."""
-    known = {field.name for field in fields(DecodeOptions)}
     chosen: dict[str, Any] = {}
     for source in (config, given):
         chosen |= {
             name: tuple(value) if isinstance(value, list) else value  # options given several times come as a list
             for name, value in source.items()
-            if name in known and value is not None
+            if name in OPTIONS and value is not None
         }
     return replace(DecodeOptions(), **chosen)
 
 
 def _known(key: Any) -> bool:
-    if key not in PARSERS:
-        raise unknown_name("option in the configuration", str(key), PARSERS)
+    if key not in OPTIONS:
+        raise unknown_name("option in the configuration", str(key), OPTIONS)
     return True
 
 
@@ -253,24 +185,6 @@ def _parsed(key: str, value: Any, path: Path) -> Any:
     if value is None:
         return None
     try:
-        return PARSERS[key](value)
+        return OPTIONS[key].parse(value)
     except InputError as error:
         raise InputError(f"'{key}' in '{path}': {error}") from error
-
-
-def _number(value: Any, message: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(message) from None
-    if not math.isfinite(number):
-        raise InputError(message)
-    return number
-
-
-def _whole(value: Any) -> int:
-    message = f"expected a whole number, got {value!r}"
-    number = _number(None if isinstance(value, bool) else value, message)
-    if number != int(number):
-        raise InputError(message)
-    return int(number)

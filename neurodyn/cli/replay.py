@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from neurodyn.cli.options import argument, width
+from neurodyn.cli.parsers import Subparsers, argument, width
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
 from neurodyn.errors import InputError, NeurodynError
 from neurodyn.realtime.streams import EndOfStream, Sink, open_sink, parse_address
@@ -21,7 +21,7 @@ from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.lsl import LslSink
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     text = "play a recording to Lab Streaming Layer, ZeroMQ or Redis, as if it were being recorded"
     parser = subparsers.add_parser("replay", help=text, description=text)

@@ -14,7 +14,7 @@ from rich.live import Live
 
 from neurodyn.binning.batch import Modality
 from neurodyn.cli.live_view import summary, view
-from neurodyn.cli.options import argument, seconds, width
+from neurodyn.cli.parsers import Subparsers, argument, seconds, width
 from neurodyn.cli.replay import tell
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, RealtimeDecoder
@@ -35,7 +35,7 @@ LEARN_SECONDS = 10.0
 """How long the first samples are waited for, from which the rate of a stream is told."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     text = "decode live data with a fitted model"
     parser = subparsers.add_parser("serve", help=text, description=text)

@@ -20,6 +20,7 @@ from neurodyn.errors import InputError, import_extra
 from neurodyn.evaluation import CrossValidation, FoldResult, Method, check_folds, cross_validate
 from neurodyn.report import finding, render_page, score_rows, study_pictures, summary_of
 from neurodyn.report.page import ScoreTable
+from neurodyn.writing import write_text
 
 MULTIMODAL, GRU, RIDGE = "multimodal", "gru", "ridge"
 
@@ -70,8 +71,8 @@ def run_study(study: Study, out: Path, *, console: Console | None = None) -> dic
     with output_folder(out):
         result = _cross_validated(study)
         summary = summary_of(result, study.batch, title=study.title, seed=study.seed, settings=study.settings)
-        write_atomically(out / "report.html", _page(study, result, summary))
-        write_atomically(out / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        write_text(out / "report.html", _page(study, result, summary))
+        write_text(out / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
     _print(console or _screen(), result, summary, out)
     return summary
 
@@ -97,19 +98,6 @@ def output_folder(out: Path) -> Iterator[None]:
         yield
     except BaseException:
         _remove_empty(made)
-        raise
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file under another name and rename it: a reader sees the old file or the whole new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
         raise
 
 

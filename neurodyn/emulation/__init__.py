@@ -11,7 +11,7 @@ from neurodyn.emulation.config import (
 from neurodyn.emulation.emulator import Generated, GeneratedSymbols, HmmEmulator
 from neurodyn.emulation.ensemble import fit_ensemble
 from neurodyn.emulation.match import Limits, Match, MatchConfig, Statistic, TwoSampleTest, Verdict, match
-from neurodyn.emulation.storage import FILE_NAME
+from neurodyn.emulation.storage import FILE_NAME, holds_network
 
 __all__ = [
     "FILE_NAME",
@@ -30,6 +30,7 @@ __all__ = [
     "TwoSampleTest",
     "Verdict",
     "fit_ensemble",
+    "holds_network",
     "match",
     "training_at",
 ]

@@ -16,12 +16,12 @@ from neurodyn.emulation.config import EmulationConfig, NetworkConfig, TrainingCo
 from neurodyn.emulation.fitting import (
     VALIDATION_KEY,
     Trained,
+    compile_key,
     divergence_between,
     draw_data,
     fit_parameters,
     identity_of,
     validation_divergence,
-    without_seed,
 )
 from neurodyn.emulation.network import draw_inputs, run_network, sample_symbols
 from neurodyn.emulation.storage import Fitted, Snapshot, check_folder, load_fitted, save_fitted
@@ -184,7 +184,7 @@ class HmmEmulator:
         fitted, training = self._fitted(), self.config.training
         held = jnp.asarray(draw_data(self.hmm, training).test[: training.validation])
         number = jnp.asarray(VALIDATION_KEY)
-        config = without_seed(self.config)
+        config = compile_key(self.config)
         return float(validation_divergence(fitted.parameters, held, jnp.asarray(seed), number, config=config))
 
     def floor(self, *, seed: int) -> float:
@@ -269,7 +269,10 @@ def fitted_from(hmm: HiddenMarkovModel, config: EmulationConfig, trained: Traine
     outcome = trained.outcome
     kept = outcome.state.average if outcome.status == "finished" else outcome.parameters
     parameters = jax.tree.map(jnp.array, kept)
-    return Fitted(config, hmm, parameters, outcome.history, outcome.status, trained.snapshots, identity)
+    return Fitted(
+        config=config, hmm=hmm, parameters=parameters, history=outcome.history, status=outcome.status,
+        snapshots=trained.snapshots, identity=identity,
+    )  # fmt: skip
 
 
 def make_folder(folder: Path) -> None:

@@ -3,36 +3,16 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Int
-
 from neurodyn.emulation.config import EmulationConfig, NetworkConfig, TrainingConfig, laptop
 from neurodyn.emulation.emulator import HmmEmulator, fitted_from, make_folder
-from neurodyn.emulation.fitting import (
-    VALIDATION_KEY,
-    Data,
-    Parameters,
-    Trained,
-    TrainState,
-    draw_data,
-    identity_of,
-    initial_state,
-    loop_of,
-    order_of,
-    run_epoch,
-    validation_divergence,
-    without_seed,
-)
+from neurodyn.emulation.fitting import Data, Trained, draw_data, identity_of, run_of
 from neurodyn.emulation.storage import Snapshots, check_folder, save_fitted
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.training import Bar, Outcome, Placement, Progress, hold, train_together
+from neurodyn.training import Bar, Placement, Progress, fit_together
 
 
 @dataclass(frozen=True)
@@ -138,81 +118,17 @@ def fit_members(
     progress: Progress | None,
 ) -> list[Trained]:
     """Train the networks; settings agree but for the seed, and shapes are equal."""
-    config = without_seed(members[0].config)
-    training, placement = config.training, Placement.of(len(members))
-    symbols = placement.split(jnp.stack([drawn.train for drawn in data]), 0)
-    stretches = placement.split(jnp.asarray(np.stack([drawn.stretches for drawn in data]), float), 0)
-    held = placement.split(jnp.stack([drawn.validation[: training.validation] for drawn in data]), 0)
-    seeds = placement.split(jnp.asarray([member.config.training.seed for member in members]), 0)
-    snapshots = [Snapshots(folder, training.snapshot_every) for folder in folders]
-
-    def epoch(states: TrainState, number: int, turn: Array) -> tuple[TrainState, Array]:
-        orders = np.stack([order_of(member.config.training, number) for member in members])
-        states, losses = run_epochs(
-            states, symbols, stretches, placement.split(jnp.asarray(orders), 0), seeds, placement.split(turn, 0),
-            config=config,
-        )  # fmt: skip
-        _keep(snapshots, number + 1, turn, states.average)
-        return states, losses
-
-    def validate(states: TrainState) -> tuple[Array, Any]:
-        return validation_divergences(states.average, held, seeds, config=config), states.average
-
-    outcomes: list[Outcome[TrainState]] = train_together(
-        [initial_state(member.config, member.hmm.symbols) for member in members],
-        epoch,
-        validate,
-        [loop_of(training, identity, folder) for identity, folder in zip(identities, folders, strict=True)],
-        [member.name for member in members],
-        placement=placement,
-        progress=progress,
-    )
+    snapshots = [
+        Snapshots(folder, member.config.training.snapshot_every)
+        for member, folder in zip(members, folders, strict=True)
+    ]
+    runs = [
+        run_of(member.hmm, member.config, drawn, identity, folder, kept)
+        for member, drawn, identity, folder, kept in zip(members, data, identities, folders, snapshots, strict=True)
+    ]
+    names = [member.name for member in members]
+    outcomes = fit_together(runs, names, placement=Placement.of(len(members)), progress=progress)
     return [Trained(outcome, kept.all()) for outcome, kept in zip(outcomes, snapshots, strict=True)]
-
-
-@partial(jax.jit, static_argnames="config", donate_argnames="states")
-def run_epochs(
-    states: TrainState,
-    symbols: Int[Array, "member trial time"],
-    stretches: Float[Array, "member stretch"],
-    orders: Int[Array, "member step batch"],
-    seeds: Int[Array, " member"],
-    turn: Bool[Array, " member"],
-    *,
-    config: EmulationConfig,
-) -> tuple[TrainState, Float[Array, "member step"]]:
-    """:func:`run_epoch` of every member; members whose turn it is not keep their state."""
-
-    def one(state: TrainState, turn: Array, *given: Array) -> tuple[TrainState, Array]:
-        after, losses = run_epoch(state, *given, config=config)
-        return hold(turn, after, state), losses
-
-    return jax.vmap(one)(states, turn, symbols, stretches, orders, seeds)
-
-
-@partial(jax.jit, static_argnames="config")
-def validation_divergences(
-    parameters: Parameters,
-    symbols: Int[Array, "member trial time"],
-    seeds: Int[Array, " member"],
-    *,
-    config: EmulationConfig,
-) -> Float[Array, " member"]:
-    """:func:`validation_divergence` of every member.
-
-    One after the other: a validation has costs of every sequence to every other, and fills a device by itself.
-    """
-
-    def one(given: tuple[Parameters, Array, Array]) -> Array:
-        return validation_divergence(*given, jnp.asarray(VALIDATION_KEY), config=config)
-
-    return jax.lax.map(one, (parameters, symbols, seeds))
-
-
-def _keep(snapshots: Sequence[Snapshots], epoch: int, turn: Array, parameters: Parameters) -> None:
-    for number, (own, here) in enumerate(zip(snapshots, np.asarray(turn), strict=True)):
-        if here:
-            own.keep(epoch, {name: array[number] for name, array in parameters.items()})
 
 
 def _folder_of(member: Member, directory: str | os.PathLike[str] | None) -> Path | None:

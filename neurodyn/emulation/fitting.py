@@ -1,6 +1,5 @@
 """Training: the network's sequences are moved towards those of the HMM by the gradient of their distance."""
 
-import zlib
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,24 +26,22 @@ from neurodyn.kernels.sinkhorn import (
 )
 from neurodyn.markov import HiddenMarkovModel, sample
 from neurodyn.markov.statistics import stretch_frequencies
-from neurodyn.training import LoopConfig, Outcome, Placement, Progress, running_average, train
+from neurodyn.training import (
+    LoopConfig,
+    Outcome,
+    Placement,
+    Progress,
+    Run,
+    TrainState,
+    fingerprint,
+    fit,
+    initial_state,
+)
 
 Parameters = dict[str, Array]
 
 VALIDATION_KEY = 2**31 - 1
 """Number of the noise of validations: no gradient step comes this far."""
-
-
-class TrainState(NamedTuple):
-    """What a gradient step changes.
-
-    average: running average of the parameters, which is what is validated and kept.
-    """
-
-    parameters: Parameters
-    optimizer: Any
-    average: Parameters
-    step: Int[Array, ""]
 
 
 @dataclass(frozen=True)
@@ -88,11 +85,10 @@ def optimizer_of(config: TrainingConfig) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate, *config.betas))
 
 
-def initial_state(config: EmulationConfig, symbols: int) -> TrainState:
+def start_of(config: EmulationConfig, symbols: int) -> TrainState:
     """A network with weights drawn from the seed, before its first step."""
     parameters = initial_parameters(config.network, symbols, jax.random.key(config.training.seed))
-    optimizer = optimizer_of(config.training).init(parameters)
-    return TrainState(parameters, optimizer, jax.tree.map(jnp.copy, parameters), jnp.zeros((), jnp.int32))
+    return initial_state(parameters, optimizer_of(config.training))
 
 
 def generate_one_hot(
@@ -145,45 +141,63 @@ def distance(
     return whole + steps * ngram_discrepancy(generated, stretches, length, smoothing=config.training.ngram_smoothing)
 
 
-def gradient_step(
-    state: TrainState,
-    symbols: Int[Array, "trial time"],
-    stretches: Float[Array, " stretch"],
-    seed: Int[Array, ""],
-    config: EmulationConfig,
-    placement: Placement | None = None,
-) -> tuple[TrainState, Float[Array, ""]]:
-    """One step of Adam; returns the loss before it."""
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
-    loss, gradient = jax.value_and_grad(distance)(
-        state.parameters, key, symbols, stretches, config, config.training.objective, placement
-    )
-    # Symbols are finite even where logits are not, and so is their distance: what went wrong shows in the gradient.
-    loss = jax.lax.select(jnp.isfinite(optax.tree.norm(gradient)), loss, jnp.full_like(loss, jnp.nan))
-    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
-        updates, optimizer = optimizer_of(config.training).update(gradient, state.optimizer, state.parameters)
-    parameters = jax.tree.map(jnp.add, state.parameters, updates)
-    average = running_average(state.average, parameters, state.step, config.training.average)
-    return TrainState(parameters, optimizer, average, state.step + 1), loss
+class Sequences(NamedTuple):
+    """Training data on the device: the HMM's sequences, and the frequencies of its stretches."""
+
+    symbols: Int[Array, "trial time"]
+    stretches: Float[Array, " stretch"]
 
 
-@partial(jax.jit, static_argnames=("config", "placement"), donate_argnames="state")
-def run_epoch(
-    state: TrainState,
-    symbols: Int[Array, "trial time"],
-    stretches: Float[Array, " stretch"],
-    order: Int[Array, "step batch"],
-    seed: Int[Array, ""],
-    *,
-    config: EmulationConfig,
-    placement: Placement | None = None,
-) -> tuple[TrainState, Float[Array, " step"]]:
-    """All gradient steps of one epoch in one compiled call; returns the state and each step's loss."""
+class HeldOut(NamedTuple):
+    """What validations see: sequences that are not trained on, and the seed of the network's noise."""
 
-    def one(state: TrainState, chosen: Array) -> tuple[TrainState, Array]:
-        return gradient_step(state, symbols[chosen], stretches, seed, config, placement)
+    symbols: Int[Array, "trial time"]
+    seed: Int[Array, ""]
 
-    return jax.lax.scan(one, state, order)
+
+@dataclass(frozen=True)
+class EmulationTask:
+    """The training of a network as the engine knows it (:class:`neurodyn.training.Task`).
+
+    Parameters
+    ----------
+    config
+        Settings without the seed (:func:`compile_key`).
+    placement
+        Where several devices share the trials of a step, and the network's noise with them.
+    """
+
+    config: EmulationConfig
+    placement: Placement | None = None
+
+    @property
+    def average(self) -> float:
+        """Decay of the running average of the parameters."""
+        return self.config.training.average
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """Adam with clipped gradients."""
+        return optimizer_of(self.config.training)
+
+    def sample(self, data: Sequences, chosen: Int[Array, " batch"], key: Key[Array, ""]) -> tuple[Array, Array, Array]:
+        """Key of the network's noise, some of the HMM's sequences, and the frequencies of its stretches."""
+        return key, data.symbols[chosen], data.stretches
+
+    def loss(self, parameters: Parameters, sample: tuple[Array, Array, Array]) -> Float[Array, ""]:
+        """Distance of as many sequences of the network."""
+        return distance(parameters, *sample, self.config, self.config.training.objective, self.placement)
+
+    def reported(self, loss: Float[Array, ""], gradient: Parameters) -> Float[Array, ""]:
+        """The loss, or NaN: symbols are finite even where logits are not, and so is their distance."""
+        return jax.lax.select(jnp.isfinite(optax.tree.norm(gradient)), loss, jnp.full_like(loss, jnp.nan))
+
+    def score(self, parameters: Parameters, held: HeldOut) -> Float[Array, ""]:
+        """Divergence from the held-out sequences, always with the same noise."""
+        return validation_divergence(parameters, *held, jnp.asarray(VALIDATION_KEY), config=self.config)
+
+    def scores(self, parameters: Parameters, held: HeldOut) -> Float[Array, " member"]:
+        """Divergences of several networks."""
+        return validation_divergences(parameters, *held, config=self.config)
 
 
 def order_of(config: TrainingConfig, epoch: int) -> Int[np.ndarray, "step batch"]:
@@ -207,6 +221,25 @@ def validation_divergence(
     return distance(parameters, key, symbols, jnp.zeros(0), config, Objective.DIVERGENCE)
 
 
+@partial(jax.jit, static_argnames="config")
+def validation_divergences(
+    parameters: Parameters,
+    symbols: Int[Array, "member trial time"],
+    seeds: Int[Array, " member"],
+    *,
+    config: EmulationConfig,
+) -> Float[Array, " member"]:
+    """:func:`validation_divergence` of every member.
+
+    One after the other: a validation has costs of every sequence to every other, and fills a device by itself.
+    """
+
+    def one(given: tuple[Parameters, Array, Array]) -> Array:
+        return validation_divergence(*given, jnp.asarray(VALIDATION_KEY), config=config)
+
+    return jax.lax.map(one, (parameters, symbols, seeds))
+
+
 @partial(jax.jit, static_argnames=("count", "config"))
 def divergence_between(
     one: Int[Array, "trial time"], other: Int[Array, "trial time"], *, count: int, config: TrainingConfig
@@ -225,8 +258,7 @@ class Trained:
 
 def identity_of(hmm: HiddenMarkovModel, config: EmulationConfig, data: Data) -> dict[str, Any]:
     """What has to be equal for a run to be resumed."""
-    checksum = zlib.crc32(data.stretches.data, zlib.crc32(np.ascontiguousarray(data.train).data))
-    return {"config": asdict(config), "hmm": hmm.to_dict(), "data": checksum}
+    return {"config": asdict(config), "hmm": hmm.to_dict(), "data": fingerprint([data.train, data.stretches])}
 
 
 def fit_parameters(
@@ -243,35 +275,46 @@ def fit_parameters(
     ---------
     directory: folder that the run and its snapshots are saved to and resumed from; None: not saved.
     """
-    training = config.training
-    placement = Placement.of(training.batch)
-    symbols, stretches = placement.everywhere((jnp.asarray(data.train), jnp.asarray(data.stretches, float)))
-    seed = jnp.asarray(training.seed)
-    held = jnp.asarray(data.validation[: training.validation])
-    snapshots, compiled = Snapshots(directory, training.snapshot_every), without_seed(config)
-
-    def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
-        order = placement.split(jnp.asarray(order_of(training, number)), 1)
-        state, losses = run_epoch(state, symbols, stretches, order, seed, config=compiled, placement=placement)
-        snapshots.keep(number + 1, state.average)
-        return state, losses
-
-    def validate(state: TrainState) -> tuple[Array, Any]:
-        return validation_divergence(
-            state.average, held, seed, jnp.asarray(VALIDATION_KEY), config=compiled
-        ), state.average
-
-    start = placement.everywhere(initial_state(config, hmm.symbols))
-    outcome = train(start, epoch, validate, loop_of(training, identity_of(hmm, config, data), directory), progress)
-    return Trained(outcome, snapshots.all())
+    placement = Placement.of(config.training.batch)
+    snapshots = Snapshots(directory, config.training.snapshot_every)
+    run = run_of(
+        hmm=hmm, config=config, data=data, identity=identity_of(hmm, config, data), directory=directory,
+        snapshots=snapshots, placement=placement,
+    )  # fmt: skip
+    return Trained(fit(run, placement=placement, progress=progress), snapshots.all())
 
 
-def without_seed(config: EmulationConfig) -> EmulationConfig:
+def run_of(
+    hmm: HiddenMarkovModel,
+    config: EmulationConfig,
+    data: Data,
+    identity: dict[str, Any],
+    directory: Path | None,
+    snapshots: Snapshots,
+    placement: Placement | None = None,
+) -> Run:
+    """One training run as the engine takes it; a network is trained to the end, however its validations go.
+
+    Arguments
+    ---------
+    hmm, config, data: the model, the settings and its sequences.
+    identity: what has to be equal for a checkpoint to be resumed.
+    directory: folder of the checkpoint; None: not saved.
+    snapshots: told the parameters after each epoch.
+    placement: of devices that share the trials of a step.
+    """
+    training, seed = config.training, jnp.asarray(config.training.seed)
+    checkpoint = None if directory is None else directory / CHECKPOINT_NAME
+    return Run(
+        task=EmulationTask(compile_key(config), placement), start=start_of(config, hmm.symbols),
+        data=Sequences(jnp.asarray(data.train), jnp.asarray(data.stretches, float)),
+        held=HeldOut(jnp.asarray(data.validation[: training.validation]), seed), draw=partial(order_of, training),
+        seed=training.seed,
+        loop=LoopConfig(training.epochs, training.validate_every, training.epochs, checkpoint, identity),
+        on_epoch=snapshots.keep,
+    )  # fmt: skip
+
+
+def compile_key(config: EmulationConfig) -> EmulationConfig:
     """Settings that compiled steps depend on: another seed is to compile nothing again."""
     return replace(config, training=replace(config.training, seed=0))
-
-
-def loop_of(training: TrainingConfig, identity: dict[str, Any], directory: Path | None) -> LoopConfig:
-    """When to validate, and where to save: a network is trained to the end, however its validations go."""
-    checkpoint = None if directory is None else directory / CHECKPOINT_NAME
-    return LoopConfig(training.epochs, training.validate_every, training.epochs, checkpoint, identity)

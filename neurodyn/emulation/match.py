@@ -44,6 +44,8 @@ from neurodyn.markov.statistics import (
     total,
 )
 from neurodyn.plain import plain
+from neurodyn.resampling import percentile_interval
+from neurodyn.resampling import resamples as draw_resamples
 
 _BLOCK = 50
 """Resamples that are counted at a time: as many as a matrix product needs to be fast, and memory allows."""
@@ -294,19 +296,9 @@ def match(
     tests = tuple(TwoSampleTest(name, _TESTS[name], p, floor.p_values[name]) for name, p in found.p_values.items())
     verdict, reasons = judge(statistics, tests, config.significance)
     return Match(
-        hmm.name,
-        trials,
-        steps,
-        seed,
-        config,
-        statistics,
-        tests,
-        verdict,
-        reasons,
-        found.profile,
-        floor.profile,
-        expected,
-    )
+        model=hmm.name, trials=trials, steps=steps, seed=seed, config=config, statistics=statistics, tests=tests,
+        verdict=verdict, reasons=reasons, emulator=found.profile, hmm=floor.profile, expected=expected,
+    )  # fmt: skip
 
 
 class _Set(NamedTuple):
@@ -367,10 +359,14 @@ def _compare(
     chance = chance_interval(2 * min(trials, config.tested_trials), level)
     estimates["classifier_accuracy"] = _Estimate(told.accuracy, *(chance if floor else (told.low, told.high)))
     p_values = _p_values(one, reference, config, rng) | {"classifier": told.p_value}
-    tails = ((1 - config.level) / 2, (1 + config.level) / 2)
-    low, high = (Rates(*(np.quantile(part, q, axis=0) for part in resampled)) for q in tails)
+    low, high = (
+        Rates(*bounds) for bounds in zip(*(percentile_interval(p, config.level) for p in resampled), strict=True)
+    )
     examples = one.symbols[: config.examples]
-    profile = Profile(rates, low, high, _changes(one.counts), one.log_likelihood, matched, examples)
+    profile = Profile(
+        rates=rates, low=low, high=high, changes=_changes(one.counts), log_likelihood=one.log_likelihood,
+        matched=matched, examples=examples,
+    )  # fmt: skip
     return _Compared(estimates, {name: p_values[name] for name in _TESTS}, profile)
 
 
@@ -467,7 +463,7 @@ def _table(found: dict[str, _Estimate], floor: dict[str, _Estimate], limits: Lim
 def _resampled_rates(counts: Counts, steps: int, resamples: int, rng: np.random.Generator) -> Rates:
     trials, parts = len(counts.symbols), []
     for start in range(0, resamples, _BLOCK):
-        drawn = [rng.integers(trials, size=trials) for _ in range(min(_BLOCK, resamples - start))]
+        drawn = draw_resamples(trials, min(_BLOCK, resamples - start), rng)
         weights = np.stack([np.bincount(each, minlength=trials) for each in drawn]).astype(np.float64)
         parts.append(rates_of(total(counts, weights), trials, steps))
     return Rates(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -476,11 +472,11 @@ def _resampled_rates(counts: Counts, steps: int, resamples: int, rng: np.random.
 def _resampled_means(
     values: Float[np.ndarray, "trials *columns"], resamples: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "resamples *columns"]:
-    return np.stack([values[rng.integers(len(values), size=len(values))].mean(axis=0) for _ in range(resamples)])
+    return np.stack([values[rows].mean(axis=0) for rows in draw_resamples(len(values), resamples, rng)])
 
 
 def _interval(value: float, resampled: Float[np.ndarray, " resamples"], level: float) -> _Estimate:
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    low, high = percentile_interval(resampled, level)
     return _Estimate(value, float(low), float(high))
 
 

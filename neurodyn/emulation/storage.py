@@ -1,11 +1,12 @@
-"""A trained network as a folder: HDF5 files and JSON. Loading reads numbers and text, and never executes anything.
+"""A trained network as a folder: what the store writes (:mod:`neurodyn.training.store`), its run and its snapshots.
 
 =====================  =================================================================================
-``emulator.h5``        parameters, settings, the HMM, the course of training
-``config.json``        the settings once more, to read
+``model.json``         settings, the HMM, the course of training; beside it ``arrays-<digest>.h5``
 ``checkpoint.h5``      the run, to resume it
 ``snapshots/*.h5``     parameters after an epoch
 =====================  =================================================================================
+
+Version 1 was a single file ``emulator.h5``, which is still read.
 """
 
 import json
@@ -20,12 +21,20 @@ from neurodyn.emulation.config import EmulationConfig
 from neurodyn.emulation.network import initial_parameters
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.training import History, in_this_precision, load_arrays, load_settings, save_checkpoint
+from neurodyn.training import History, in_this_precision, load_settings, save_checkpoint
+from neurodyn.training.store import (
+    SETTINGS_FILE,
+    ModelFormat,
+    Settings,
+    read_model_arrays,
+    read_model_settings,
+    save_model,
+)
 from neurodyn.versions import versions
 
-FILE_NAME = "emulator.h5"
+FILE_NAME = SETTINGS_FILE
+FIRST_VERSION = "emulator.h5"
 CHECKPOINT_NAME = "checkpoint.h5"
-CONFIG_NAME = "config.json"
 SNAPSHOTS = "snapshots"
 
 Snapshot = tuple[int, dict[str, np.ndarray]]
@@ -94,12 +103,7 @@ def save_fitted(directory: Path, fitted: Fitted) -> None:
         If the folder holds another network, or cannot be written.
     """
     check_folder(directory, fitted.identity)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {directory}: {error.strerror or error}") from error
     settings = {
-        "kind": "emulator",
         "config": asdict(fitted.config),
         "hmm": fitted.hmm.to_dict(),
         "history": asdict(fitted.history),
@@ -107,9 +111,8 @@ def save_fitted(directory: Path, fitted: Fitted) -> None:
         "identity": fitted.identity,
         "versions": versions(),
     }
-    save_checkpoint(directory / FILE_NAME, fitted.parameters, settings)
-    shown = {name: settings[name] for name in ("config", "hmm", "versions")}
-    (directory / CONFIG_NAME).write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+    save_model(directory, NETWORK, settings, fitted.parameters)
+    (directory / FIRST_VERSION).unlink(missing_ok=True)  # the same run's, or check_folder would have refused it
     there = {epoch for epoch, _ in read_snapshots(directory)}
     for epoch, parameters in fitted.snapshots:
         if epoch not in there:
@@ -125,17 +128,15 @@ def load_fitted(directory: Path) -> Fitted:
     InputError
         If the folder holds none.
     """
-    if not (directory / FILE_NAME).is_file():
+    if not holds_network(directory):
         raise InputError(f"{directory} holds no trained network ({FILE_NAME}): give the folder that it was saved to")
-    settings = load_settings(directory / FILE_NAME)
-    if settings.get("kind") != "emulator":
-        raise InputError(f"{directory / FILE_NAME} holds no network that emulates an HMM")
+    settings, file = _read_settings(directory)
     config, hmm = EmulationConfig.from_dict(settings["config"]), HiddenMarkovModel.from_dict(settings["hmm"])
     blank = initial_parameters(config.network, hmm.symbols, jax.random.key(0))
-    parameters = in_this_precision(load_arrays(directory / FILE_NAME, blank))
+    parameters = in_this_precision(read_model_arrays(file, settings, blank))
     return Fitted(
-        config, hmm, parameters, History(**settings["history"]), settings["status"], read_snapshots(directory),
-        settings["identity"],
+        config=config, hmm=hmm, parameters=parameters, history=History(**settings["history"]),
+        status=settings["status"], snapshots=read_snapshots(directory), identity=settings["identity"],
     )  # fmt: skip
 
 
@@ -147,16 +148,39 @@ def check_folder(directory: Path, identity: dict[str, Any]) -> None:
     InputError
         If the checkpoint or the network there was made from other settings, another HMM or other sequences.
     """
-    for name in (CHECKPOINT_NAME, FILE_NAME):
-        if not (directory / name).exists():
-            continue
-        found = load_settings(directory / name).get("identity")
-        wanted = json.loads(json.dumps(identity))  # as the saved one went: tuples come back as lists
-        if found != wanted:
+    found = {}
+    if (directory / CHECKPOINT_NAME).exists():
+        found[CHECKPOINT_NAME] = load_settings(directory / CHECKPOINT_NAME).get("identity")
+    if holds_network(directory):
+        settings, _ = _read_settings(directory)
+        found[FILE_NAME] = settings.get("identity")
+    wanted = json.loads(json.dumps(identity))  # as the saved one went: tuples come back as lists
+    for name, there in found.items():
+        if there != wanted:
             raise InputError(
-                f"{directory / name} belongs to another run ({_difference(found, wanted)}): choose another folder, or "
+                f"{directory / name} belongs to another run ({_difference(there, wanted)}): choose another folder, or "
                 "delete it"
             )
+
+
+def holds_network(directory: Path) -> bool:
+    """Whether a folder holds a trained network, of whichever version."""
+    return any((directory / name).is_file() for name in (FILE_NAME, FIRST_VERSION))
+
+
+def _read_settings(directory: Path) -> tuple[Settings, Path]:
+    """Settings of the network in a folder, and the file with its arrays; a later version comes before the first."""
+    first = None if (directory / FILE_NAME).is_file() else directory / FIRST_VERSION
+    return read_model_settings(directory, NETWORK, first_version=first)
+
+
+def _from_1(settings: Settings) -> Settings:
+    """Version 1 had no checksum."""
+    return {**settings, "version": 2, "sha256": ""}
+
+
+NETWORK = ModelFormat("emulator", "network that emulates an HMM", 2, {1: _from_1})
+"""The present version of the format, and the way from the older one."""
 
 
 def _difference(found: Any, wanted: Any, path: str = "") -> str:

@@ -12,6 +12,7 @@ from neurodyn.evaluation.crossvalidation import (
     check_folds,
     cross_validate,
 )
+from neurodyn.evaluation.estimators import HasParameters, OverTrials, Trial, cross_val_score, trials_of
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, angle_error, bits_per_spike, correlation, r2, score, summarise
 from neurodyn.evaluation.streaming import OnlineCheck, Streamed, check_online, stream
@@ -23,21 +24,26 @@ __all__ = [
     "Decoder",
     "FitsMany",
     "FoldResult",
+    "HasParameters",
     "LearningCurve",
     "Method",
     "OnlineCheck",
+    "OverTrials",
     "Score",
     "Streamed",
+    "Trial",
     "angle_error",
     "bits_per_spike",
     "calibrate",
     "check_folds",
     "check_online",
     "correlation",
+    "cross_val_score",
     "cross_validate",
     "labelled_target",
     "r2",
     "score",
     "stream",
     "summarise",
+    "trials_of",
 ]

@@ -4,15 +4,8 @@ One fit is a function of (method, fold number, fold) alone and returns plain arr
 the other or in worker processes and give the same result.
 """
 
-import multiprocessing
-import os
-import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -22,26 +15,14 @@ from jaxtyping import Bool, Float, Int
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.folds import Fold
 from neurodyn.binning.targets import ANGLE
-from neurodyn.errors import InputError, NeurodynError, unknown_name
+from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.calibration import Calibration, calibrate
 from neurodyn.evaluation.metrics import Score, angle_error, score, summarise
 from neurodyn.evaluation.streaming import OnlineCheck, check_online
+from neurodyn.evaluation.workers import in_workers
 
 if TYPE_CHECKING:
     import xarray as xr
-
-# As many workers as cores: each of them on one thread.  Set before a worker imports numpy or JAX.  Compiled programs
-# are shared through a folder that lives as long as the workers: most folds then start without compiling.  XLA warns
-# of every program it finds there, for features that are only hints to its compiler (level 3: fatal errors only).
-WORKER_ENVIRONMENT = {
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
 
 
 @runtime_checkable
@@ -218,11 +199,15 @@ class CrossValidation:
                 found[method]["smoothed"] = summarise(smoothed)
         return found
 
-    def calibration(self, method: str) -> Calibration:
-        """How the filtered estimate's intervals fared, over the scored bins of all folds of one method."""
+    def calibration(self, method: str) -> Calibration | None:
+        """How the filtered estimate's intervals fared, over the scored bins of all folds of one method.
+
+        None for a method that gives a bin no spread.
+        """
         decoded = [result.decoded for result in self.of(method)]
         parts = [(d.true[d.scored], d.filtered[d.scored], d.deviation[d.scored]) for d in decoded]
-        return calibrate(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        true, filtered, deviation = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return calibrate(true, filtered, deviation) if (deviation > 0).all() else None
 
     def angle_errors(self) -> dict[str, dict[str, dict[str, float]]]:
         """Errors of a decoded direction in degrees, over the scored bins of all folds; empty if none was decoded.
@@ -331,7 +316,7 @@ def cross_validate(
         for method in methods
     ]
     results = []
-    for result in _in_turn(tasks, together) if jobs == 1 else _in_workers(tasks, min(jobs, len(tasks))):
+    for result in _in_turn(tasks, together) if jobs == 1 else in_workers(evaluate, tasks, jobs):
         results.append(result)
         if on_result is not None:
             on_result(result)
@@ -374,16 +359,10 @@ def judge(
     true, scored = decoded.true[decoded.scored], decoded.scored
     latent, online = _streamed(fitted, fold.test, max_stream_bins) if method.stream else (None, None)
     return FoldResult(
-        method.name,
-        number,
-        score(true, decoded.filtered[scored], names),
-        None if decoded.smoothed is None else score(true, decoded.smoothed[scored], names),
-        decoded,
-        seconds,
-        learning,
-        latent,
-        online,
-    )
+        method=method.name, fold=number, filtered=score(true, decoded.filtered[scored], names),
+        smoothed=None if decoded.smoothed is None else score(true, decoded.smoothed[scored], names), decoded=decoded,
+        fit_seconds=seconds, learning=learning, latent=latent, online=online,
+    )  # fmt: skip
 
 
 def decode(fitted: Decoder, batch: MultimodalBatch) -> Decoded:
@@ -467,57 +446,3 @@ def _fit_folds(
     fitted = method.decoder.fit_many(list(folds.values()), together=together)
     seconds = (time.perf_counter() - begin) / len(folds)
     return {(method.name, number): (one, seconds) for number, one in zip(folds, fitted, strict=True)}
-
-
-def _in_workers(tasks: Sequence[_Task], jobs: int) -> Iterator[FoldResult]:
-    """Results as they come.  New interpreters (spawn), not forks: JAX's threads do not survive a fork."""
-    before = set(multiprocessing.active_children())
-    programs = tempfile.TemporaryDirectory(prefix="neurodyn-", ignore_cleanup_errors=True)
-    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_start_worker)
-    try:
-        # A worker starts while the first tasks are submitted.
-        with _environment({"JAX_COMPILATION_CACHE_DIR": programs.name, **WORKER_ENVIRONMENT}):
-            futures = [executor.submit(evaluate, *task) for task in tasks]
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise NeurodynError(
-            "a worker process ended unexpectedly, perhaps for want of memory: try again with one job at a time"
-        ) from error
-    except BaseException:
-        results = getattr(executor, "_result_queue", None)
-        _stop(set(multiprocessing.active_children()) - before)
-        # A worker stopped while it was sending leaves half a message, whose reader would wait for the rest for ever:
-        # this process's end of the pipe keeps it open. Closed, the reader sees the end and the shutdown returns.
-        if results is not None:
-            results._writer.close()
-        raise
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-        programs.cleanup()
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which stops its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _stop(workers: set[Any]) -> None:
-    for worker in workers:
-        worker.terminate()
-
-
-@contextmanager
-def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Change environment variables, which new processes inherit, for a while; a user's own XLA flags stay."""
-    before = {name: os.environ.get(name) for name in changes}
-    for name, value in changes.items():
-        os.environ[name] = f"{before[name]} {value}" if name == "XLA_FLAGS" and before[name] else value
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

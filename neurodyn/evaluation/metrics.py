@@ -4,14 +4,22 @@ A metric that is undefined raises instead of returning NaN: a constant target or
 report, not a number to average.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import gammaln, xlogy
 
-from neurodyn.errors import InputError
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.evaluation.calibration import Calibration, calibrate
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+METRICS = ("correlation", "r2")
+"""Metrics that have one number per target dimension."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +36,27 @@ class Score:
         (dims,), coefficient of determination.
     n_bins
         Number of bins scored.
+    bits_per_spike
+        For each spiking modality that the decoder predicts: bits per spike over each unit's mean count; empty for a
+        decoder that predicts no spikes.
+    intervals
+        How the predictive intervals fared (:func:`neurodyn.evaluation.calibrate`); None if there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import score
+    >>> found = score(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [1.0]]), ["speed"])
+    >>> round(found.mean("r2"), 2), found["r2"].dims
+    (0.5, ('dim',))
     """
 
     dims: tuple[str, ...]
     correlation: Float[np.ndarray, " dims"]
     r2: Float[np.ndarray, " dims"]
     n_bins: int
+    bits_per_spike: Mapping[str, float] = field(default_factory=dict)
+    intervals: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not len(self.dims) == len(self.correlation) == len(self.r2):
@@ -41,6 +64,44 @@ class Score:
                 f"a score needs one correlation and one R2 per dimension, got {len(self.correlation)} and "
                 f"{len(self.r2)} for {self.dims}"
             )
+
+    def mean(self, metric: str = "r2") -> float:
+        """Mean over the target dimensions of ``"r2"`` or ``"correlation"``.
+
+        Raises
+        ------
+        InputError
+            If there is no such metric, or no target.
+        """
+        if metric not in METRICS:
+            raise unknown_name("metric", metric, METRICS)
+        if not self.dims:
+            raise InputError("there is no target, so there is nothing to average: fit with a target")
+        return float(getattr(self, metric).mean())
+
+    def to_xarray(self) -> "xr.Dataset":
+        """The same, labelled: ``correlation`` and ``r2`` per dimension, ``bits_per_spike`` per spiking modality.
+
+        With intervals also ``coverage`` per level, ``width`` (of 95 %), ``crps`` and ``log_score``.
+        """
+        import xarray as xr
+
+        variables: dict = {name: ("dim", getattr(self, name)) for name in METRICS if self.dims}
+        if self.bits_per_spike:
+            variables["bits_per_spike"] = ("modality", np.array(list(self.bits_per_spike.values())))
+        coordinates: dict = {"dim": list(self.dims), "modality": list(self.bits_per_spike)}
+        if self.intervals is not None:
+            coordinates["level"] = list(self.intervals.levels)
+            variables["coverage"] = (("level", "dim"), self.intervals.coverage)
+            variables |= {name: ("dim", getattr(self.intervals, name)) for name in ("width", "crps", "log_score")}
+        return xr.Dataset(variables, coordinates)
+
+    def __getitem__(self, name: str) -> "xr.DataArray":
+        """One metric, labelled."""
+        found = self.to_xarray()
+        if name not in found:
+            raise unknown_name("metric", name, [str(each) for each in found.data_vars])
+        return found[name]
 
 
 def correlation(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]) -> Float[np.ndarray, " dims"]:
@@ -164,7 +225,12 @@ def bits_per_spike(
     return float((_poisson(n, r) - _poisson(n, null)) / (n.sum() * np.log(2)))
 
 
-def score(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."], dims: Sequence[str]) -> Score:
+def score(
+    true: Float[np.ndarray, "..."],
+    predicted: Float[np.ndarray, "..."],
+    dims: Sequence[str],
+    deviation: Float[np.ndarray, "..."] | None = None,
+) -> Score:
     """Score a prediction against the truth over the bins of one held-out set.
 
     Parameters
@@ -173,10 +239,13 @@ def score(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."], d
         (bins, dims), finite, in the same unit: pass the scored bins only.
     dims
         Name of each dimension.
+    deviation
+        (bins, dims), standard deviation of the predictive distribution; None, or where there is a bin without spread,
+        leaves the intervals out.
 
     Returns
     -------
-    Score with the correlation and R2 of each dimension.
+    Score with the correlation and R2 of each dimension, and how the intervals fared if deviations are given.
 
     Raises
     ------
@@ -185,7 +254,9 @@ def score(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."], d
     """
     if true.ndim == 2 and true.shape[1] != len(dims):
         raise InputError(f"expected one name per target dimension, got {len(dims)} for {true.shape[1]} dimensions")
-    return Score(tuple(dims), correlation(true, predicted), r2(true, predicted), len(true))
+    spread = deviation is not None and bool((deviation > 0).all())
+    intervals = calibrate(true, predicted, deviation) if spread and deviation is not None else None
+    return Score(tuple(dims), correlation(true, predicted), r2(true, predicted), len(true), intervals=intervals)
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, dict]:

@@ -1,5 +1,6 @@
 """Where a network stands still, what it does nearby, and how that changes with its input.  See README.md."""
 
+from neurodyn.components import Axes, principal_axes
 from neurodyn.fixed_points.continuation import (
     Branch,
     BranchEnd,
@@ -13,7 +14,6 @@ from neurodyn.fixed_points.linearise import Linearisation, LineariseConfig, Stab
 from neurodyn.fixed_points.modes import Modes, modes
 from neurodyn.fixed_points.points import FixedPoints, Status
 from neurodyn.fixed_points.problem import PrecisionWarning
-from neurodyn.fixed_points.projection import Axes, principal_axes
 from neurodyn.fixed_points.rays import Rays, find_rays
 from neurodyn.fixed_points.search import SearchConfig, find, find_more, sample_starts
 

@@ -268,7 +268,17 @@ def find_kinks(problem: Problem, config: LineariseConfig) -> Bool[np.ndarray, "p
     key, jump = jax.random.key(0), jnp.asarray(config.kink_jump, problem.vectors.dtype)
     distance = jnp.asarray(config.kink_distance, problem.vectors.dtype)
     vectors = jnp.asarray(problem.vectors)
-    return np.asarray(_kinks(problem.step, problem.input_axis, vectors, problem.inputs, key, distance, jump))
+    return np.asarray(
+        _kinks(
+            step=problem.step,
+            input_axis=problem.input_axis,
+            vectors=vectors,
+            inputs=problem.inputs,
+            key=key,
+            distance=distance,
+            jump=jump,
+        )
+    )
 
 
 KINK_DIRECTIONS = 4

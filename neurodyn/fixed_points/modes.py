@@ -10,6 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.linearise import decay_seconds, eigen, frequency_hertz
+from neurodyn.resampling import percentile_interval
+from neurodyn.resampling import resamples as draw_resamples
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -109,7 +111,7 @@ def modes(
     rate, frequency = 1 / decay_seconds(values, width), frequency_hertz(values, width)
     mean_rate = rate.mean(axis=0)
     order = np.argsort(mean_rate, kind="stable")
-    drawn = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
+    drawn = np.stack(list(draw_resamples(len(values), resamples, np.random.default_rng(seed))))
     with np.errstate(divide="ignore"):
         decay, bounds = 1 / mean_rate, 1 / _interval(rate, drawn, level)[:, ::-1]
     return Modes(
@@ -152,4 +154,4 @@ def _interval(
     if len(samples) == 1:
         return np.full((samples.shape[1], 2), np.nan)
     means = samples[drawn].mean(axis=1)
-    return np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    return np.stack(percentile_interval(means, level), axis=1)

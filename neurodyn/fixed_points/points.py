@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.problem import Layout, layout_of
+from neurodyn.writing import replace_atomically
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -156,8 +157,14 @@ class FixedPoints:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to an HDF5 file."""
-        with h5py.File(path, "w") as file:
+        """Write everything to an HDF5 file, atomically.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        with replace_atomically(path) as temporary, h5py.File(temporary, "w") as file:
             for name in (*_COLUMNS, "vectors", "point_of"):
                 file[name] = getattr(self, name)
             if self.inputs is not None:

@@ -42,6 +42,8 @@ class Cell(NamedTuple):
     biases: names of the biases beside the weights and their number of gates.
     activation: of cells whose next state is ``activation(W h + drive)``, else None.
     slope: derivative of the activation by its value; there if the activation is.
+    unrolled: (parameters, initial, inputs) -> states after each step, with a derivative of its own; None: that of the
+        plain cells if there is an activation, else JAX's.
     """
 
     advance: Advance
@@ -49,6 +51,7 @@ class Cell(NamedTuple):
     biases: Mapping[str, int]
     activation: Callable[[Array], Array] | None = None
     slope: Callable[[Array], Array] | None = None
+    unrolled: Callable[[Parameters, Array, Array], Array] | None = None
 
     @classmethod
     def plain(
@@ -103,9 +106,10 @@ def unroll(
     inputs: Float[Array, "time *batch inputs"],
 ) -> Float[Array, "time *batch hidden"]:
     """States after each step: a loop of :func:`step`, with time as the first axis so that a step lies in one piece."""
-    if cell.gates == GATES:
-        return unroll_gated(parameters, initial, project(parameters, inputs))
-    return _plain_loop(cell, _of_cell(cell, parameters), initial, inputs)
+    if cell.unrolled is not None:
+        return cell.unrolled(parameters, initial, inputs)
+    loop = _loop if cell.activation is None else _plain_loop
+    return loop(cell, _of_cell(cell, parameters), initial, inputs)
 
 
 def unroll_gated(
@@ -195,6 +199,10 @@ def _advance_plain(activation: Callable[[Array], Array], parameters: Parameters,
 def _advance_gru(parameters: Parameters, state: Array, drive: Array) -> Array:
     gates = _gates(parameters["recurrent"], parameters["gated_bias"], state, drive)
     return gates.new + gates.update * (state - gates.new)
+
+
+def _unroll_gru(parameters: Parameters, initial: Array, inputs: Array) -> Array:
+    return unroll_gated(parameters, initial, project(parameters, inputs))
 
 
 def _loop(cell: Cell, parameters: Parameters, initial: Array, inputs: Array) -> Array:
@@ -365,6 +373,6 @@ def _tanh_slope(state: Array) -> Array:
 CELLS: dict[str, Cell] = {
     "relu": Cell.plain(jax.nn.relu, _relu_slope, {}),
     "tanh": Cell.plain(jnp.tanh, _tanh_slope, {"bias": 1}),
-    "gru": Cell(_advance_gru, GATES, {"bias": GATES, "gated_bias": 1}),
+    "gru": Cell(_advance_gru, GATES, {"bias": GATES, "gated_bias": 1}, unrolled=_unroll_gru),
 }
-"""The cells by name."""
+"""The cells by name: another row, and networks of it are trained, matched and explained."""

@@ -1,18 +1,19 @@
 """How a network that emulates a hidden Markov model does it: nine claims, each with an experiment.  See README.md."""
 
 from neurodyn.mechanism.activity import Activity, Plane, RecordConfig, leading_plane, record
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.explain import ExplainConfig, Explanation, explain, quick
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Verdict
-from neurodyn.mechanism.kick_neurons import Kick, KickConfig
 from neurodyn.mechanism.kick_neurons import find as find_kick_neurons
+from neurodyn.mechanism.measured import Kick, KickConfig, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Epoch, Network, epochs_of, linear_readout, network_of, untrained_of
-from neurodyn.mechanism.residency import Residency, ResidencyConfig
 
 __all__ = [
     "Activity",
     "Criterion",
     "Epoch",
     "Estimate",
+    "Evidence",
     "ExplainConfig",
     "Explanation",
     "Finding",

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
+from neurodyn.components import principal_axes
 from neurodyn.errors import InputError
 from neurodyn.kernels.noise import quick
 from neurodyn.mechanism.network import Network
@@ -158,20 +159,8 @@ class Plane:
 
 def leading_plane(states: Float[np.ndarray, "trials time hidden"]) -> Plane:
     """First two principal components of the activity."""
-    centre, axes, shares = principal_components(states.reshape(-1, states.shape[-1]), 2)
-    return Plane(centre, axes, float(shares.sum()))
-
-
-def principal_components(
-    rows: Float[np.ndarray, "n dims"], count: int
-) -> tuple[Float[np.ndarray, " dims"], Float[np.ndarray, "count dims"], Float[np.ndarray, " count"]]:
-    """Mean, first principal axes and their shares of the variance."""
-    centre = rows.mean(axis=0)
-    centred = rows - centre
-    variances, axes = np.linalg.eigh(centred.T @ centred)
-    order = np.argsort(variances)[::-1][:count]
-    total = max(float(variances.sum()), np.finfo(float).tiny)
-    return centre, axes[:, order].T, np.maximum(variances[order], 0.0) / total
+    found = principal_axes(states.reshape(-1, states.shape[-1]), 2)
+    return Plane(found.middle, found.directions, float(found.share.sum()))
 
 
 likeliest_of = partial(jnp.argmax, axis=-1)

@@ -26,8 +26,9 @@ from jaxtyping import Array, Bool, Float
 
 from neurodyn.fixed_points import find
 from neurodyn.mechanism.activity import Activity, draw_noise
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
-from neurodyn.mechanism.network import Network, is_homogeneous, network_of
+from neurodyn.mechanism.network import Network, is_homogeneous
 from neurodyn.mechanism.statistics import exactly, share, unknown
 
 CLAIM = "Without input, activity from any start collapses to a single fixed point."
@@ -66,7 +67,7 @@ class CollapseConfig:
     tiny: float = 1e-2
 
 
-def examine(emulator: Any, activity: Activity, config: CollapseConfig | None = None, *, seed: int) -> Finding:
+def examine(evidence: Evidence, config: CollapseConfig | None = None, *, seed: int) -> Finding:
     """Run without input from everywhere, solve for the fixed points, and count the starts that come to the same one.
 
     Supported if ``least_share`` of the starts come to one point, that point solves the equation to ``most_residual``,
@@ -74,14 +75,14 @@ def examine(emulator: Any, activity: Activity, config: CollapseConfig | None = N
 
     Parameters
     ----------
-    emulator, activity
-        Network and a recording of it.
+    evidence
+        Network and recording.
     config
         Thresholds.
     seed
         Of the starts and of the control's noise.
     """
-    config, network = config or CollapseConfig(), network_of(emulator)
+    config, network, activity = config or CollapseConfig(), evidence.network, evidence.activity
     size = float(np.linalg.norm(activity.states, axis=-1).mean()) or 1.0
     starts = jnp.asarray(_starts(activity, size, config, np.random.default_rng(seed)))
     ends, course = _silence(network, starts, config.steps)
@@ -108,7 +109,10 @@ def examine(emulator: Any, activity: Activity, config: CollapseConfig | None = N
         }
     )
     notes = _notes(network, starts, points, target, size, config)
-    return Finding(1, "collapse", CLAIM, collapsed, control, tuple(criteria), data, notes)
+    return Finding(
+        number=1, name="collapse", claim=CLAIM, estimate=collapsed, control=control, criteria=tuple(criteria),
+        data=data, notes=notes,
+    )  # fmt: skip
 
 
 def _starts(activity: Activity, size: float, config: CollapseConfig, rng: np.random.Generator) -> np.ndarray:

@@ -3,6 +3,7 @@
 import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from neurodyn.mechanism import (
     sensitivity,
     subspaces,
 )
-from neurodyn.mechanism.activity import Activity, RecordConfig, record
+from neurodyn.mechanism.activity import RecordConfig, record
 from neurodyn.mechanism.collapse import CollapseConfig
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Finding, Verdict
 from neurodyn.mechanism.intervention import InterventionConfig
 from neurodyn.mechanism.kick_neurons import KickConfig
@@ -180,7 +182,6 @@ def explain(
     course = _course(
         tuple(epochs_of(emulator) if epochs is None else epochs), network, untrained_of(emulator), config.epochs
     )
-    untrained = course[0].network if course[0].epoch == 0 else None
     seconds: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
@@ -191,24 +192,24 @@ def explain(
         seconds[name] = clock.perf_counter() - start
         return result
 
-    activity: Activity = timed("recording", lambda: record(network, config.record, seed=seed))
-    bands = timed("residency of states", lambda: residency.measure(network, activity, config.residency, seed=seed))
-    kicks = timed("search for kick neurons", lambda: kick_neurons.find(network, activity, config.kick, seed=seed))
-    works: dict[str, Callable[[], Finding]] = {
-        "collapse": lambda: collapse.examine(network, activity, config.collapse, seed=seed),
-        "rotation": lambda: rotation.examine(activity, config.rotation, seed=seed),
-        "phase": lambda: phase.examine(network, activity, config.phase, seed=seed),
-        "residency": lambda: residency.examine(network, activity, config.residency, residency=bands, seed=seed),
-        "sensitivity": lambda: sensitivity.examine(network, activity, bands, config.sensitivity, seed=seed),
-        "kick neurons": lambda: kick_neurons.examine(
-            network, activity, config.kick, kicks=kicks, untrained=untrained, seed=seed
-        ),
-        "intervention": lambda: intervention.examine(
-            network, activity, kicks, config.intervention, kick_config=config.kick, seed=seed
-        ),
-        "resonance": lambda: resonance.examine(course, hmm, config.resonance, seed=seed),
-        "subspaces": lambda: subspaces.examine(activity, config.subspaces, seed=seed),
+    evidence = Evidence(
+        network=network, activity=timed("recording", lambda: record(network, config.record, seed=seed)), hmm=hmm,
+        epochs=course, residency_config=config.residency, kick_config=config.kick, seed=seed,
+    )  # fmt: skip
+    timed("residency of states", lambda: evidence.residency)
+    timed("search for kick neurons", lambda: evidence.kicks)
+    claims: dict[str, tuple[Callable[..., Finding], Any]] = {
+        "collapse": (collapse.examine, config.collapse),
+        "rotation": (rotation.examine, config.rotation),
+        "phase": (phase.examine, config.phase),
+        "residency": (residency.examine, config.residency),
+        "sensitivity": (sensitivity.examine, config.sensitivity),
+        "kick neurons": (kick_neurons.examine, config.kick),
+        "intervention": (intervention.examine, config.intervention),
+        "resonance": (resonance.examine, config.resonance),
+        "subspaces": (subspaces.examine, config.subspaces),
     }
+    works = {name: partial(examine, evidence, chosen, seed=seed) for name, (examine, chosen) in claims.items()}
     findings = tuple(timed(name, work) for name, work in works.items())
     words = f"{network.hidden} units, {network.inputs} inputs, {network.symbols} symbols"
     return Explanation(findings, seconds, words, hmm.name)

@@ -113,8 +113,8 @@ def outcomes(
     """
     count = len(sets)
     ended, wait = _run_sets(
-        network, starts.states, starts.noise, starts.source, jnp.asarray(_padded(sets)),
-        jnp.asarray(factor, starts.states.dtype), target,
+        network=network, states=starts.states, noise=starts.noise, source=starts.source,
+        sets=jnp.asarray(_padded(sets)), factor=jnp.asarray(factor, starts.states.dtype), target=target,
     )  # fmt: skip
     return Outcomes(np.asarray(ended)[:count], np.asarray(wait)[:count])
 

@@ -11,17 +11,17 @@ the swing of the transition's hazard. The control does the same to random sets o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
 from neurodyn.mechanism.activity import Activity
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, outcomes, settled_starts
 from neurodyn.mechanism.kick_neurons import Kick, KickConfig, as_sets, matched_sets
-from neurodyn.mechanism.network import Network, network_of
+from neurodyn.mechanism.network import Network
 from neurodyn.mechanism.statistics import beyond, bootstrap, exactly, spread, unknown
 
 CLAIM = (
@@ -60,15 +60,7 @@ class _Curve:
     swing: Estimate
 
 
-def examine(
-    emulator: Any,
-    activity: Activity,
-    kicks: Sequence[Kick],
-    config: InterventionConfig | None = None,
-    *,
-    kick_config: KickConfig | None = None,
-    seed: int,
-) -> Finding:
+def examine(evidence: Evidence, config: InterventionConfig | None = None, *, seed: int) -> Finding:
     """Scale kick neurons, and the noise that reaches their integrating populations.
 
     Supported if every intervention on every transition swings its hazard upwards by ``least_swing`` and by more than
@@ -76,27 +68,25 @@ def examine(
 
     Parameters
     ----------
-    emulator, activity
-        Network and a recording of it.
-    kicks
-        From :func:`kick_neurons.find`.
+    evidence
+        Network, recording and kick neurons; the runs are as long and as many as in the search for them.
     config
         Thresholds.
-    kick_config
-        Sizes of the runs; those of the search if None.
     seed
         Of starts, noise and controls.
     """
-    config, sizes, network = config or InterventionConfig(), kick_config or KickConfig(), network_of(emulator)
+    config, sizes = config or InterventionConfig(), evidence.kick_config
+    network, activity = evidence.network, evidence.activity
     curves: list[_Curve] = []
-    for kick in kicks:
+    for kick in evidence.kicks:
         starts = settled_starts(
             network, activity, kick.source, runs=sizes.runs, horizon=sizes.horizon, settled=sizes.settled, seed=seed + 2
         )
         if starts is not None and len(kick.group):
             curves += _curves(
-                network, activity, starts, kick, config, sizes, np.random.default_rng([seed, kick.source, kick.target])
-            )
+                network=network, activity=activity, starts=starts, kick=kick, config=config, sizes=sizes,
+                rng=np.random.default_rng([seed, kick.source, kick.target]),
+            )  # fmt: skip
     return _judged(curves, config)
 
 
@@ -106,7 +96,9 @@ def _curves(
     curves = []
     for kind, units, target in ((KINDS[0], kick.group, Target.ACTIVITY), (KINDS[1], kick.integrating, Target.NOISE)):
         if len(units):
-            sets = _with_controls(network, activity, kick, units, config, sizes, rng)
+            sets = _with_controls(
+                network=network, activity=activity, kick=kick, units=units, config=config, sizes=sizes, rng=rng
+            )
             runs = [outcomes(network, starts, sets, factor, target) for factor in config.factors]
             curves.append(_curve(kick, kind, runs, config, rng))
     return curves
@@ -144,8 +136,9 @@ def _judged(curves: Sequence[_Curve], config: InterventionConfig) -> Finding:
         nothing = unknown("swing of the hazard")
         criterion = Criterion(exactly("transitions with kick neurons to scale", 0.0), least=1.0)
         return Finding(
-            7, "intervention", CLAIM, nothing, nothing, (criterion,), _data([], config), ("there are no kick neurons",)
-        )
+            number=7, name="intervention", claim=CLAIM, estimate=nothing, control=nothing, criteria=(criterion,),
+            data=_data([], config), notes=("there are no kick neurons",),
+        )  # fmt: skip
     criteria = []
     for curve in curves:
         control = spread("", _swings(curve.controls))
@@ -160,7 +153,10 @@ def _judged(curves: Sequence[_Curve], config: InterventionConfig) -> Finding:
         f"{curve.controls[:, -1].mean():.2f}"
         for curve in curves
     )
-    return Finding(7, "intervention", CLAIM, weakest.swing, control, tuple(criteria), _data(curves, config), notes)
+    return Finding(
+        number=7, name="intervention", claim=CLAIM, estimate=weakest.swing, control=control, criteria=tuple(criteria),
+        data=_data(curves, config), notes=notes,
+    )  # fmt: skip
 
 
 def _swings(relative: np.ndarray) -> np.ndarray:

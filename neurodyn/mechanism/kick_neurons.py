@@ -23,7 +23,7 @@ size; their test takes the noise from them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,105 +31,14 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from neurodyn.mechanism.activity import Activity
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, cut, intact, outcomes, settled_starts
+from neurodyn.mechanism.measured import Kick, KickConfig
 from neurodyn.mechanism.network import Network, network_of, recurrent_weights
 from neurodyn.mechanism.statistics import beyond, exactly, spread, unknown
 
 CLAIM = "A few kick neurons start each transition; noise-integrating populations drive them."
-
-
-@dataclass(frozen=True)
-class KickConfig:
-    """Thresholds and sizes.
-
-    Parameters
-    ----------
-    least_effect
-        Share of the hazard that a unit has to cut on its own, and to add to a group.
-    enough
-        Share of the hazard at which a group is complete.
-    most_units
-        Units in a group at most.
-    pool
-        Units with the highest scores that may join a group.
-    runs, horizon
-        Starts per symbol and steps of a run.
-    settled
-        Steps for which a symbol has to have been the likeliest at a start.
-    least_changes
-        Transitions of a kind in the runs below which it is left out.
-    permutations
-        Of the signs, and of the rows in the search for integrating populations.
-    random_sets, neighbours
-        Control sets, and how many of the units nearest in activity each unit's stand-in is drawn from.
-    least_cut, most_random_cut, least_random_share
-        Claim: the group cuts its hazard by at least the first, and at least the third of the random sets by less than
-        the second.
-    """
-
-    least_effect: float = 0.1
-    enough: float = 0.95
-    most_units: int = 12
-    pool: int = 24
-    runs: int = 256
-    horizon: int = 40
-    settled: int = 5
-    least_changes: int = 30
-    permutations: int = 200
-    random_sets: int = 200
-    neighbours: int = 10
-    least_cut: float = 0.8
-    most_random_cut: float = 0.2
-    least_random_share: float = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class Kick:
-    """The kick neurons of one transition.
-
-    Parameters
-    ----------
-    source, target
-        Symbols.
-    hazard
-        Of the intact network, per step.
-    score
-        (hidden,) causal score of every unit: relative change of the hazard.
-    significance
-        (hidden,) the score's sum over runs in units of its own spread, negative for a cut.
-    threshold
-        A unit passes if its significance is below minus this, and it cuts enough.
-    passed
-        Units that passed alone.
-    group
-        Units of the group, in the order they joined; empty if none passed.
-    integrating
-        Units whose weights onto the group are beyond chance.
-    drive
-        (hidden,) mean weight of every unit onto the group; zero without a group.
-    """
-
-    source: int
-    target: int
-    hazard: float
-    score: Float[np.ndarray, " hidden"]
-    significance: Float[np.ndarray, " hidden"]
-    threshold: float
-    passed: Int[np.ndarray, " passed"]
-    group: Int[np.ndarray, " group"]
-    integrating: Int[np.ndarray, " integrating"] = field(default_factory=lambda: np.zeros(0, int))
-    drive: Float[np.ndarray, " hidden"] = field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def name(self) -> str:
-        """As ``0→2``."""
-        return f"{self.source}→{self.target}"
-
-    @property
-    def units(self) -> Int[np.ndarray, " units"]:
-        """Every kick neuron of the transition: those that passed alone, and those of the group."""
-        return np.union1d(self.passed, self.group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,46 +75,30 @@ def find(emulator: Any, activity: Activity, config: KickConfig | None = None, *,
     return tuple(kicks)
 
 
-def examine(
-    emulator: Any,
-    activity: Activity,
-    config: KickConfig | None = None,
-    *,
-    kicks: Sequence[Kick] | None = None,
-    untrained: Network | None = None,
-    untrained_level: float | None = None,
-    seed: int,
-) -> Finding:
-    """Find the kick neurons, silence them, and compare with random sets and with the untrained network.
+def examine(evidence: Evidence, config: KickConfig | None = None, *, seed: int) -> Finding:
+    """Silence the kick neurons, and compare with random sets and with the untrained network.
 
     Supported if, for every transition, the group cuts its hazard by ``least_cut`` and ``least_random_share`` of the
     random sets cut it by less than ``most_random_cut``, and if the rule finds nothing in the untrained network.
 
     Parameters
     ----------
-    emulator, activity
-        Network and a recording of it.
+    evidence
+        Network, recording and kick neurons; without the untrained network the claim stays undecided at best.
     config
-        Thresholds.
-    kicks
-        As :func:`find` returned them; found here if None.
-    untrained
-        The same network before training; without it the claim stays undecided at best.
-    untrained_level
-        Noise of the untrained network's recording; that of ``activity`` if None.
+        Thresholds; those of the search if None.
     seed
         Of starts, noise and controls; the judgement uses fresh ones.
     """
-    config, network = config or KickConfig(), network_of(emulator)
-    found = tuple(find(network, activity, config, seed=seed) if kicks is None else kicks)
+    config, network, activity = config or evidence.kick_config, evidence.network, evidence.activity
+    found = evidence.kicks
     ablations = tuple(ablate(network, activity, kick, config, seed=seed + 1) for kick in found)
-    false = _found_untrained(
-        untrained, activity, config, activity.level if untrained_level is None else untrained_level, seed
-    )
+    false = _found_untrained(evidence, config, seed)
     estimate, control, criteria = _judged(found, ablations, config)
     return Finding(
-        6, "kick_neurons", CLAIM, estimate, control, (*criteria, Criterion(false, most=0.0)),
-        _data(network, found, ablations), _notes(network, found, ablations),
+        number=6, name="kick_neurons", claim=CLAIM, estimate=estimate, control=control,
+        criteria=(*criteria, Criterion(false, most=0.0)), data=_data(network, found, ablations),
+        notes=_notes(network, found, ablations),
     )  # fmt: skip
 
 
@@ -220,13 +113,19 @@ def ablate(network: Network, activity: Activity, kick: Kick, config: KickConfig,
     name = f"share of the hazard {kick.name} that its {len(kick.group)} kick neurons cut"
     units = as_sets([kick.group], network.hidden)
     group = cut(name, outcomes(network, starts, units, 0.0, Target.ACTIVITY), base, kick.target, rng)
-    random = random_cuts(network, activity, starts, base, kick, kick.group, Target.ACTIVITY, config, rng)
+    random = random_cuts(
+        network=network, activity=activity, starts=starts, base=base, kick=kick, units=kick.group,
+        target=Target.ACTIVITY, config=config, rng=rng,
+    )  # fmt: skip
     readout = _cuts(outcomes(network, starts, units, 0.0, Target.READOUT), base, kick.target)[0]
     name = f"share of the hazard {kick.name} lost without noise to its integrating units"
     if not len(kick.integrating):
         return Ablation(group, random, float(readout), unknown(name), np.zeros(0))
     quiet = outcomes(network, starts, as_sets([kick.integrating], network.hidden), 0.0, Target.NOISE)
-    others = random_cuts(network, activity, starts, base, kick, kick.integrating, Target.NOISE, config, rng)
+    others = random_cuts(
+        network=network, activity=activity, starts=starts, base=base, kick=kick, units=kick.integrating,
+        target=Target.NOISE, config=config, rng=rng,
+    )  # fmt: skip
     return Ablation(group, random, float(readout), cut(name, quiet, base, kick.target, rng), others)
 
 
@@ -297,11 +196,24 @@ def _kicks_from(network: Network, activity: Activity, starts: Starts, config: Ki
     for target in targets:
         score, significance, threshold = _scores(silenced, unseen, base, target, config.permutations, rng)
         passed = np.flatnonzero((significance < -threshold) & (score < -config.least_effect))
-        group = _grow(network, starts, base, target, score, passed, config)
+        group = _grow(
+            network=network, starts=starts, base=base, target=target, score=score, passed=passed, config=config
+        )
         drive, integrating = integrating_units(network, group, config.permutations, rng)
         hazard = float(base.hazard(target)[0])
         kicks.append(
-            Kick(starts.source, target, hazard, score, significance, threshold, passed, group, integrating, drive)
+            Kick(
+                source=starts.source,
+                target=target,
+                hazard=hazard,
+                score=score,
+                significance=significance,
+                threshold=threshold,
+                passed=passed,
+                group=group,
+                integrating=integrating,
+                drive=drive,
+            )
         )
     return kicks
 
@@ -371,15 +283,16 @@ def _cuts(treated: Outcomes, base: Outcomes, symbol: int) -> Float[np.ndarray, "
     return 1 - treated.hazard(symbol) / base.hazard(symbol)[0]
 
 
-def _found_untrained(untrained, activity: Activity, config: KickConfig, level: float, seed: int) -> Estimate:
+def _found_untrained(evidence: Evidence, config: KickConfig, seed: int) -> Estimate:
     """Units that the rule finds in the untrained network."""
     from neurodyn.mechanism.activity import RecordConfig, record
 
     name = "units that the rule selects in the untrained network"
+    untrained = evidence.untrained
     if untrained is None:
         return unknown(name)
-    trials, steps, _ = activity.states.shape
-    before = record(untrained, RecordConfig(trials, steps, level=level), seed=seed)
+    trials, steps, _ = evidence.activity.states.shape
+    before = record(untrained, RecordConfig(trials, steps, level=evidence.level), seed=seed)
     return exactly(name, float(sum(len(kick.group) for kick in find(untrained, before, config, seed=seed))))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import jax
@@ -94,7 +94,7 @@ def network_of(emulator: Any) -> Network:
         raise InputError(f"expected a fitted HmmEmulator or a mechanism.Network, got {type(emulator).__name__}")
     parameters = emulator.parameters
     return Network(
-        _cell(emulator.cell), linear_readout, _as_float(parameters), emulator.hidden, emulator.inputs,
+        _step_of(emulator.cell), linear_readout, _as_float(parameters), emulator.hidden, emulator.inputs,
         len(parameters["readout"]),
     )  # fmt: skip
 
@@ -111,10 +111,10 @@ def untrained_of(emulator: Any) -> Network | None:
     """The network with the weights that its training began with; None for a plain ``Network``."""
     if isinstance(emulator, Network):
         return None
-    from neurodyn.emulation.fitting import initial_state
+    from neurodyn.emulation.fitting import start_of
 
     network = network_of(emulator)
-    return network.at(initial_state(emulator.config, network.symbols).parameters)
+    return network.at(start_of(emulator.config, network.symbols).parameters)
 
 
 def recurrent_weights(network: Network) -> Float[np.ndarray, "to hidden"] | None:
@@ -135,10 +135,12 @@ def is_homogeneous(network: Network, tolerance: float = 1e-4) -> bool:
     return bool(jnp.abs(thrice - 3.0 * once).max() <= tolerance * jnp.abs(thrice).max())
 
 
-def _cell(name: str) -> Callable[[Parameters, Any, Any], Any]:
-    from neurodyn.kernels import recurrence
+@cache
+def _step_of(cell: str) -> Callable[[Parameters, Any, Any], Any]:
+    """Step of a cell: one function object per name, so that compiled code is shared by all networks of it."""
+    from neurodyn.kernels.recurrence import cell_named, step
 
-    return {"relu": recurrence.relu_step, "tanh": recurrence.tanh_step, "gru": recurrence.gru_step}[name]
+    return partial(step, cell_named(cell))
 
 
 def _as_float(parameters: Parameters) -> Parameters:

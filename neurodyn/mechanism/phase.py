@@ -10,15 +10,15 @@ another one. Adding the same number to all logits changes no probability, so the
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
 from neurodyn.mechanism.activity import Activity, Plane, leading_plane
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
-from neurodyn.mechanism.network import network_of
+from neurodyn.mechanism.network import Network
 from neurodyn.mechanism.statistics import beyond, bootstrap, principal_cosines, spread
 
 CLAIM = "The phase on the orbit sets the emission probabilities, and the readout axes lie near the plane of the orbit."
@@ -47,7 +47,7 @@ class PhaseConfig:
     bins: int = 24
 
 
-def examine(emulator: Any, activity: Activity, config: PhaseConfig | None = None, *, seed: int) -> Finding:
+def examine(evidence: Evidence, config: PhaseConfig | None = None, *, seed: int) -> Finding:
     """Regress emission probabilities on the phase, and measure how the readout lies to the plane.
 
     Supported if the phase explains ``least_explained`` of the probabilities in new trials and more than 95 % of the
@@ -55,22 +55,20 @@ def examine(emulator: Any, activity: Activity, config: PhaseConfig | None = None
 
     Parameters
     ----------
-    emulator
-        Network; its readout is linearised at the mean activity, which is exact for a linear one.
-    activity
-        Recorded under noise.
+    evidence
+        Network and recording; the readout is linearised at the mean activity, which is exact for a linear one.
     config
         Thresholds.
     seed
         Of the controls and of the bootstrap.
     """
-    config, rng = config or PhaseConfig(), np.random.default_rng(seed)
+    config, activity, rng = config or PhaseConfig(), evidence.activity, np.random.default_rng(seed)
     plane = leading_plane(activity.states)
     phases, probabilities = plane.phase(activity.states), activity.probabilities
     explained = _explained(phases, probabilities, config, rng)
     shuffled = _permuted(phases, probabilities, config, rng)
     control = spread("the same, phases permuted", shuffled)
-    alignment, random = _alignment(emulator, plane, config, rng)
+    alignment, random = _alignment(evidence.network, plane, config, rng)
     criteria = (
         Criterion(explained, least=config.least_explained),
         Criterion(beyond("explained beyond 95 % of the permutations", explained, _top(shuffled)), least=0.0),
@@ -80,9 +78,9 @@ def examine(emulator: Any, activity: Activity, config: PhaseConfig | None = None
         ),
     )
     return Finding(
-        3, "phase", CLAIM, explained, control, criteria,
-        _data(phases, activity, config.bins, shuffled, alignment.value, random),
-        (
+        number=3, name="phase", claim=CLAIM, estimate=explained, control=control, criteria=criteria,
+        data=_data(phases, activity, config.bins, shuffled, alignment.value, random),
+        notes=(
             f"phase and likeliest symbol share {_information(phases, activity, config.bins):.2f} bits",
             f"largest principal cosine between readout and plane {alignment}, of random planes {random.mean():.2f}",
             f"the plane carries {_logit_share(activity, plane):.0%} of the variance of the logits' differences",
@@ -127,11 +125,10 @@ def _top(control: np.ndarray) -> float:
     return float(np.quantile(control, 0.95))
 
 
-def _alignment(emulator: Any, plane: Plane, config: PhaseConfig, rng) -> tuple[Estimate, np.ndarray]:
+def _alignment(network: Network, plane: Plane, config: PhaseConfig, rng) -> tuple[Estimate, np.ndarray]:
     """Largest principal cosine of readout and plane; the same of random planes of the same space."""
     import jax
 
-    network = network_of(emulator)
     weights = np.asarray(jax.jacfwd(network.logits)(jax.numpy.asarray(plane.centre)))
     axes = weights - weights.mean(axis=0)
     cosine = float(principal_cosines(axes, plane.axes).max())

@@ -9,7 +9,6 @@ corresponds to :math:`(z - 1)/(z + 1)` of a flow; the direction is unstable if i
 The control deals the draws out again among all states: the mean residency then knows nothing of the state.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -20,76 +19,13 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.mechanism.activity import Activity, draw_noise, leading_plane
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
+from neurodyn.mechanism.measured import BANDS, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Network, network_of
 from neurodyn.mechanism.statistics import beyond, bootstrap, difference_of_means, share, spread
 
 CLAIM = "The orbit has slow regions (clusters), joined by fast transitions."
-BANDS = ("transition", "kick zone", "cluster")
-
-
-@dataclass(frozen=True)
-class ResidencyConfig:
-    """Thresholds and sizes.
-
-    Parameters
-    ----------
-    transition_below, cluster_above
-        Bounds of the bands in steps.
-    least_in_transition, least_in_cluster
-        Shares of the states that have to be in the outer bands.
-    states, draws
-        How many states are looked at, with how many draws of noise each.
-    near_changes
-        How many more, drawn from the last two steps before a change of symbol: transitions are short, and other
-        claims need enough of them. The shares of the bands do not count these.
-    horizon
-        Steps after which a draw is stopped; it then counts as this long.
-    slope_steps
-        Steps in which the changes of the slope's sign are counted.
-    jacobians
-        States whose Jacobian is taken apart.
-    """
-
-    transition_below: float = 2.0
-    cluster_above: float = 8.0
-    least_in_transition: float = 0.01
-    least_in_cluster: float = 0.25
-    states: int = 400
-    draws: int = 32
-    near_changes: int = 200
-    horizon: int = 40
-    slope_steps: int = 8
-    jacobians: int = 150
-
-
-@dataclass(frozen=True, eq=False)
-class Residency:
-    """Residency of recorded states.
-
-    Parameters
-    ----------
-    trial, time
-        (state,) where each state was recorded.
-    steps
-        (state,) mean steps to a change of the likeliest symbol.
-    band
-        (state,) 0 transition, 1 kick zone, 2 cluster.
-    draws
-        (state, draw) steps of each draw.
-    slope_changes
-        (state,) mean number of sign changes of the slope of the leading logit.
-    anywhere
-        (state,) True where the state was drawn at random from the whole recording, False if from before a change.
-    """
-
-    trial: Int[np.ndarray, " states"]
-    time: Int[np.ndarray, " states"]
-    steps: Float[np.ndarray, " states"]
-    band: Int[np.ndarray, " states"]
-    draws: Int[np.ndarray, "states draws"]
-    slope_changes: Float[np.ndarray, " states"]
-    anywhere: Bool[np.ndarray, " states"]
 
 
 def measure(emulator: Any, activity: Activity, config: ResidencyConfig | None = None, *, seed: int) -> Residency:
@@ -103,7 +39,9 @@ def measure(emulator: Any, activity: Activity, config: ResidencyConfig | None = 
     waits = np.asarray(waits)
     mean = waits.mean(axis=1)
     band = np.where(mean < config.transition_below, 0, np.where(mean <= config.cluster_above, 1, 2))
-    return Residency(trial, time, mean, band, waits, np.asarray(slopes), anywhere)
+    return Residency(
+        trial=trial, time=time, steps=mean, band=band, draws=waits, slope_changes=np.asarray(slopes), anywhere=anywhere
+    )
 
 
 def _chosen(
@@ -122,14 +60,7 @@ def _chosen(
     return np.concatenate([trial, near[:, 0]]), np.concatenate([time, near[:, 1]]), anywhere
 
 
-def examine(
-    emulator: Any,
-    activity: Activity,
-    config: ResidencyConfig | None = None,
-    *,
-    residency: Residency | None = None,
-    seed: int,
-) -> Finding:
+def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: int) -> Finding:
     """Sort states into bands of residency, and compare the bands.
 
     Supported if both outer bands hold their least share of the states and the residency differs between states more
@@ -137,18 +68,15 @@ def examine(
 
     Parameters
     ----------
-    emulator, activity
-        Network and a recording of it.
+    evidence
+        Network, recording and residency.
     config
-        Thresholds.
-    residency
-        As :func:`measure` returned it; measured if None.
+        Thresholds; those of the measurement if None.
     seed
-        Of states, noise and controls.
+        Of the controls.
     """
-    config, rng = config or ResidencyConfig(), np.random.default_rng(seed)
-    network = network_of(emulator)
-    found = residency or measure(network, activity, config, seed=seed)
+    config, rng = config or evidence.residency_config, np.random.default_rng(seed)
+    network, activity, found = evidence.network, evidence.activity, evidence.residency
     band, draws = found.band[found.anywhere], found.draws[found.anywhere]
     shares = [share(f"share of states in a {name}", int((band == i).sum()), len(band)) for i, name in enumerate(BANDS)]
     dealt = np.array([_between(rng.permutation(draws.ravel()).reshape(draws.shape)) for _ in range(100)])
@@ -166,7 +94,10 @@ def examine(
         Criterion(excess, least=0.0),
     )
     notes = (*_notes(found, unstable, chosen), f"{slopes.name}: {slopes}")
-    return Finding(4, "residency", CLAIM, between, control, criteria, _data(activity, found, unstable, chosen), notes)
+    return Finding(
+        number=4, name="residency", claim=CLAIM, estimate=between, control=control, criteria=criteria,
+        data=_data(activity, found, unstable, chosen), notes=notes,
+    )  # fmt: skip
 
 
 def unstable_directions(

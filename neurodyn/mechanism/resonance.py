@@ -27,9 +27,11 @@ from neurodyn.emulation.network import sample_symbols
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism.activity import draw_noise, run
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Epoch, Network, is_homogeneous
 from neurodyn.mechanism.statistics import difference_of_means, spread, unknown
+from neurodyn.resampling import resamples
 
 CLAIM = "Training shifts the network into stochastic resonance: it works best near the noise it was trained with."
 
@@ -79,9 +81,7 @@ class ResonanceConfig:
             )
 
 
-def examine(
-    epochs: Sequence[Epoch], hmm: HiddenMarkovModel, config: ResonanceConfig | None = None, *, seed: int
-) -> Finding:
+def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: int) -> Finding:
     """Measure coherence and match against the level of the noise, for every epoch.
 
     Supported if, in the last epoch, match and coherence peak near the training level, in 95 % of the resamples, and
@@ -89,17 +89,17 @@ def examine(
 
     Parameters
     ----------
-    epochs
-        Saved epochs, the earliest first; the last is the trained network.
-    hmm
-        The model it was trained on.
+    evidence
+        Networks along the training, and the model they were trained on.
     config
         Thresholds.
     seed
         Of noise, symbols and resamples.
     """
-    config, rng = config or ResonanceConfig(), np.random.default_rng(seed)
-    target = _pairs_of(hmm)
+    config, epochs, rng = config or ResonanceConfig(), evidence.epochs, np.random.default_rng(seed)
+    if not epochs:
+        raise InputError("claim 8 follows the network along its training: give the evidence epochs, at least the last")
+    target = _pairs_of(evidence.model)
     key = jax.random.key(seed)
     counts = np.stack([_counts(epoch.network, config, key) for epoch in epochs])  # epoch, level, trial, symbol, symbol
     effects = [second_order_effect(epoch.network, config, key) for epoch in epochs]
@@ -129,7 +129,10 @@ def examine(
         coords={"epoch": [epoch.epoch for epoch in epochs], "level": list(config.levels)},
         attrs={"training_level": config.training_level},
     )
-    return Finding(8, "resonance", CLAIM, peaks["coherence"], control, tuple(criteria), data, tuple(notes))
+    return Finding(
+        number=8, name="resonance", claim=CLAIM, estimate=peaks["coherence"], control=control,
+        criteria=tuple(criteria), data=data, notes=tuple(notes),
+    )  # fmt: skip
 
 
 def second_order_effect(network: Network, config: ResonanceConfig, key: Key[Array, ""]) -> Float[np.ndarray, " states"]:
@@ -203,8 +206,8 @@ def _peak(name: str, counts: np.ndarray, quality, config: ResonanceConfig, rng: 
     """Level at which a quality peaks, trials resampled alike for all levels."""
     trials, levels = counts.shape[1], np.array(config.levels)
     peaks = []
-    for _ in range(config.resamples):
-        weight = np.bincount(rng.integers(trials, size=trials), minlength=trials)
+    for rows in resamples(trials, config.resamples, rng):
+        weight = np.bincount(rows, minlength=trials)
         peaks.append(levels[np.argmax(quality(np.tensordot(weight, counts, (0, 1))))])
     best = spread(name, np.array(peaks))
     return Estimate(name, float(levels[np.argmax(quality(counts.sum(axis=1)))]), best.low, best.high)

@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from neurodyn.mechanism.activity import Activity, leading_plane
+from neurodyn.mechanism.activity import leading_plane
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.statistics import beyond, bootstrap, phase_randomised, spread
 
@@ -45,7 +46,7 @@ class RotationConfig:
     bins: int = 15
 
 
-def examine(activity: Activity, config: RotationConfig | None = None, *, seed: int) -> Finding:
+def examine(evidence: Evidence, config: RotationConfig | None = None, *, seed: int) -> Finding:
     """Measure the rotation in the leading plane.
 
     Supported if |R| keeps ``least_rotation`` and exceeds 95 % of the repeats of both controls, and the share of trials
@@ -53,14 +54,14 @@ def examine(activity: Activity, config: RotationConfig | None = None, *, seed: i
 
     Parameters
     ----------
-    activity
-        Recorded under noise.
+    evidence
+        Recording.
     config
         Thresholds.
     seed
         Of the controls and of the bootstrap.
     """
-    config, rng = config or RotationConfig(), np.random.default_rng(seed)
+    config, activity, rng = config or RotationConfig(), evidence.activity, np.random.default_rng(seed)
     plane = leading_plane(activity.states)
     places = plane.coordinates(activity.states)
     areas = _swept(places)
@@ -81,8 +82,9 @@ def examine(activity: Activity, config: RotationConfig | None = None, *, seed: i
         Criterion(consistency, least=config.least_consistency),
     )
     return Finding(
-        2, "rotation", CLAIM, rotation, worst, criteria, _data(places, controls, config.bins),
-        (f"the plane holds {plane.share:.0%} of the variance of the activity",),
+        number=2, name="rotation", claim=CLAIM, estimate=rotation, control=worst, criteria=criteria,
+        data=_data(places, controls, config.bins),
+        notes=(f"the plane holds {plane.share:.0%} of the variance of the activity",),
     )  # fmt: skip
 
 

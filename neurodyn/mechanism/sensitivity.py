@@ -13,7 +13,6 @@ checks the replay. The control permutes the bands among the states.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +21,10 @@ import xarray as xr
 from jaxtyping import Float
 
 from neurodyn.mechanism.activity import Activity, draw_noise, run
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
-from neurodyn.mechanism.network import Network, network_of
-from neurodyn.mechanism.residency import BANDS, Residency
+from neurodyn.mechanism.measured import BANDS
+from neurodyn.mechanism.network import Network
 from neurodyn.mechanism.statistics import beyond, difference_of_means, exactly, spread
 
 CLAIM = "Noise decides in the cluster and hardly in the transition."
@@ -55,9 +55,7 @@ class SensitivityConfig:
     most_replay_error: float = 1e-3
 
 
-def examine(
-    emulator: Any, activity: Activity, residency: Residency, config: SensitivityConfig | None = None, *, seed: int
-) -> Finding:
+def examine(evidence: Evidence, config: SensitivityConfig | None = None, *, seed: int) -> Finding:
     """Compare the effect of fresh noise between clusters and transitions.
 
     Supported if runs with fresh noise are less decided from clusters than from transitions, by ``least_difference``
@@ -65,17 +63,15 @@ def examine(
 
     Parameters
     ----------
-    emulator, activity
-        Network and a recording of it.
-    residency
-        Bands of recorded states, from :func:`residency.measure`.
+    evidence
+        Network, recording, and the bands of its states.
     config
         Thresholds.
     seed
         Of the fresh noise and of the control.
     """
     config, rng = config or SensitivityConfig(), np.random.default_rng(seed)
-    network = network_of(emulator)
+    network, activity, residency = evidence.network, evidence.activity, evidence.residency
     inside = residency.time + config.steps < activity.states.shape[1]
     band = residency.band[inside]
     distance, undecided = _replays(network, activity, residency.trial[inside], residency.time[inside], config, seed)
@@ -90,8 +86,8 @@ def examine(
         Criterion(replay, most=config.most_replay_error),
     )
     return Finding(
-        5, "sensitivity", CLAIM, difference, control, criteria, _data(distance, undecided, band, config),
-        _notes(distance, undecided, band, config),
+        number=5, name="sensitivity", claim=CLAIM, estimate=difference, control=control, criteria=criteria,
+        data=_data(distance, undecided, band, config), notes=_notes(distance, undecided, band, config),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Num
 from scipy import stats
 
+from neurodyn import resampling
 from neurodyn.mechanism.finding import Estimate
 
 LEVEL = 0.95
@@ -45,8 +46,8 @@ def bootstrap(
     """
     if len(samples) < 2 or not math.isfinite(value := float(statistic(samples))):
         return unknown(name, unit)
-    drawn = [float(statistic(samples[rng.integers(len(samples), size=len(samples))])) for _ in range(resamples)]
-    low, high = np.nanquantile(drawn, _tails())
+    drawn = np.array([statistic(samples[rows]) for rows in resampling.resamples(len(samples), resamples, rng)], float)
+    low, high = resampling.percentile_interval(drawn, LEVEL, skip_nan=True)
     return Estimate(name, value, float(low), float(high), unit)
 
 
@@ -62,8 +63,9 @@ def difference_of_means(
     """Mean of one sample minus that of another, each resampled on its own."""
     if len(first) < 2 or len(second) < 2:
         return unknown(name, unit)
-    drawn = [_resampled_mean(first, rng) - _resampled_mean(second, rng) for _ in range(resamples)]
-    low, high = np.quantile(drawn, _tails())
+    pairs = zip(*(resampling.resamples(len(part), resamples, rng) for part in (first, second)), strict=True)
+    drawn = np.array([float(first[rows].mean()) - float(second[others].mean()) for rows, others in pairs])
+    low, high = resampling.percentile_interval(drawn, LEVEL)
     return Estimate(name, float(first.mean() - second.mean()), float(low), float(high), unit)
 
 
@@ -91,7 +93,7 @@ def spread(name: str, values: Float[np.ndarray, " repeats"], unit: str = "") -> 
     """Mean of a control's repeats and the range of 95 % of them."""
     if not len(values):
         return unknown(name, unit)
-    low, high = np.quantile(values, _tails())
+    low, high = resampling.percentile_interval(np.asarray(values, float), LEVEL)
     return Estimate(name, float(values.mean()), float(low), float(high), unit)
 
 
@@ -130,11 +132,3 @@ def _row_basis(rows: np.ndarray) -> np.ndarray:
     """Orthonormal columns that span the rows."""
     _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
     return directions[sizes > 1e-10 * sizes[0]].T
-
-
-def _resampled_mean(values: np.ndarray, rng: np.random.Generator) -> float:
-    return float(values[rng.integers(len(values), size=len(values))].mean())
-
-
-def _tails() -> tuple[float, float]:
-    return (1 - LEVEL) / 2, (1 + LEVEL) / 2

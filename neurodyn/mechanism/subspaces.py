@@ -19,7 +19,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from neurodyn.mechanism.activity import Activity, principal_components
+from neurodyn.components import principal_axes
+from neurodyn.mechanism.activity import Activity
+from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.statistics import beyond, principal_cosines, spread, unknown
 
@@ -62,7 +64,7 @@ class _Pair:
     windows: tuple[Float[np.ndarray, "_ steps hidden"], ...]
 
 
-def examine(activity: Activity, config: SubspaceConfig | None = None, *, seed: int) -> Finding:
+def examine(evidence: Evidence, config: SubspaceConfig | None = None, *, seed: int) -> Finding:
     """Compare the subspaces and the motifs of all pairs of symbols.
 
     Supported if the subspaces of different pairs overlap less than those of two halves of one pair, and the motifs of
@@ -71,19 +73,22 @@ def examine(activity: Activity, config: SubspaceConfig | None = None, *, seed: i
 
     Parameters
     ----------
-    activity
-        Recorded under noise.
+    evidence
+        Recording.
     config
         Thresholds.
     seed
         Of the halves and of the controls.
     """
-    config, rng = config or SubspaceConfig(), np.random.default_rng(seed)
+    config, activity, rng = config or SubspaceConfig(), evidence.activity, np.random.default_rng(seed)
     pairs = _pairs(activity, config)
     if len(pairs) < 2:
         found = f"{len(pairs)} pair of symbols changes often enough: there is nothing to compare"
         nothing = unknown("similarity of the motifs")
-        return Finding(9, "subspaces", CLAIM, nothing, nothing, (), _data(pairs, activity, config), (found,))
+        return Finding(
+            number=9, name="subspaces", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
+            data=_data(pairs, activity, config), notes=(found,),
+        )  # fmt: skip
     own = _own(pairs, config, rng)
     same, control = _same(pairs, config, rng)
     criteria = (
@@ -92,7 +97,10 @@ def examine(activity: Activity, config: SubspaceConfig | None = None, *, seed: i
         Criterion(beyond("the same beyond 95 % of shuffled motifs", same, control.high), least=0.0),
     )
     notes = (f"pairs: {', '.join(pair.name for pair in pairs)}", f"{own.name}: {own}")
-    return Finding(9, "subspaces", CLAIM, same, control, criteria, _data(pairs, activity, config), notes)
+    return Finding(
+        number=9, name="subspaces", claim=CLAIM, estimate=same, control=control, criteria=criteria,
+        data=_data(pairs, activity, config), notes=notes,
+    )  # fmt: skip
 
 
 def _pairs(activity: Activity, config: SubspaceConfig) -> list[_Pair]:
@@ -115,7 +123,7 @@ def _cut(activity: Activity, changes: np.ndarray, config: SubspaceConfig) -> np.
 
 def _subspace(pair: _Pair, trials: np.ndarray, dimensions: int) -> Float[np.ndarray, "dimensions hidden"]:
     """Leading components of the mean courses in both directions, over the events of some trials."""
-    return principal_components(_motif(pair, trials), dimensions)[1]
+    return principal_axes(_motif(pair, trials), dimensions).directions
 
 
 def _motif(pair: _Pair, trials: np.ndarray) -> Float[np.ndarray, "steps hidden"]:

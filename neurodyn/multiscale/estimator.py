@@ -12,9 +12,9 @@ import numpy as np
 from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
-from neurodyn.evaluation.calibration import calibrate
+from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target
-from neurodyn.evaluation.metrics import bits_per_spike, correlation, r2
+from neurodyn.evaluation.metrics import Score, bits_per_spike, score
 from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.choosing import SECONDS, choose
 from neurodyn.multiscale.config import (
@@ -47,7 +47,7 @@ SMOOTHNESS = {"poisson": 250.0, "gaussian": 5.0}
 
 
 @dataclass(frozen=True)
-class MultiscaleDecoder:
+class MultiscaleDecoder(HasParameters):
     """Decode a target from modalities with their own clocks, likelihoods and missing samples (MRINE and beyond).
 
     Arguments
@@ -329,40 +329,29 @@ class MultiscaleDecoder:
             batch, batch.stacked(observations=False), target, np.sqrt(readout.variance(evidence)), fitted.target_names
         )
 
-    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
+    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
         """How well the batch is decoded, over all its scored bins.
 
         Returns
         -------
-        Dataset with ``correlation`` and ``r2`` per target dimension, how its intervals fare (``coverage`` per level,
-        ``width`` of the 95 % interval, ``crps`` and ``log_score``: :func:`neurodyn.evaluation.calibrate`) and, per
-        spiking modality, ``bits_per_spike`` of the one-step prediction (filtered) or of the smoothed rates, relative to
-        each unit's mean count.
+        Correlation and R2 per target dimension, how the intervals fare (``intervals``) and, per spiking modality, bits
+        per spike of the one-step prediction (filtered) or of the smoothed rates, relative to each unit's mean count.
         """
-        import xarray as xr
-
         fitted = self._fitted()
         batch = fitted.aligned(batch, target=True)
         stacked = batch.stacked()
-        variables: dict = {}
-        levels: tuple[float, ...] = ()
-        if fitted.target_names:
-            scored, found = stacked.scored(), self.predict(batch, smoothed=smoothed)
-            decoded, true = found["target"].to_numpy()[scored], np.asarray(stacked.target[scored], np.float64)
-            variables["correlation"] = ("dim", correlation(true, decoded))
-            variables["r2"] = ("dim", r2(true, decoded))
-            intervals = calibrate(true, decoded, found["deviation"].to_numpy()[scored])
-            levels = intervals.levels
-            variables["coverage"] = (("level", "dim"), intervals.coverage)
-            for name in ("width", "crps", "log_score"):
-                variables[name] = ("dim", getattr(intervals, name))
         counts = [m.name for m in fitted.modalities if m.likelihood == "poisson"]
+        bits: dict[str, float] = {}
         if counts:
             ahead = 0 if smoothed else 1
             rates = self.transform(batch, smoothed=smoothed, ahead=ahead)
-            bits = [_bits(rates[name].to_numpy(), stacked, name, ahead) for name in counts]
-            variables["bits_per_spike"] = ("modality", np.asarray(bits))
-        return xr.Dataset(variables, {"dim": list(fitted.target_names), "modality": counts, "level": list(levels)})
+            bits = {name: _bits(rates[name].to_numpy(), stacked, name, ahead) for name in counts}
+        scored = stacked.scored()
+        if not fitted.target_names:
+            return Score((), np.zeros(0), np.zeros(0), int(scored.sum()), bits)
+        found = self.predict(batch, smoothed=smoothed)
+        decoded, deviation = (found[name].to_numpy()[scored] for name in ("target", "deviation"))
+        return replace(score(stacked.target[scored], decoded, fitted.target_names, deviation), bits_per_spike=bits)
 
     def realtime(self) -> "RealtimeDecoder":
         """A compiled, warmed-up decoder that takes one bin at a time."""
@@ -407,25 +396,15 @@ class MultiscaleDecoder:
         model = fitted.config.model
         row = model.modalities[0]
         return MultiscaleDecoder(
-            latent=model.latent,
-            own=model.own,
-            embedding=model.embedding,
-            encoder=row.encoder,
-            decoder=row.decoder,
-            fusion=model.fusion,
-            linear_path=model.skip,
+            latent=model.latent, own=model.own, embedding=model.embedding, encoder=row.encoder, decoder=row.decoder,
+            fusion=model.fusion, linear_path=model.skip,
             memory=(model.memory[0] * fitted.width, model.memory[1] * fitted.width),
-            traces=tuple(bins * fitted.width for bins in model.traces),
-            recurrent=fitted.config.recurrent,
-            objective=fitted.config.objective,
-            training=fitted.config.training,
-            start=model.start,
-            readout=model.readout,
+            traces=tuple(bins * fitted.width for bins in model.traces), recurrent=fitted.config.recurrent,
+            objective=fitted.config.objective, training=fitted.config.training,
+            start=model.start, readout=model.readout, raw_counts=any(m.raw for m in model.modalities),
             smoothness={m.name: m.smoothness for m in model.modalities},
-            raw_counts=any(m.raw for m in model.modalities),
-            bounded=fitted.bounds is not None,
-            fitted_=fitted,
-        )
+            bounded=fitted.bounds is not None, fitted_=fitted,
+        )  # fmt: skip
 
     def _tasks(
         self, batches: MultimodalBatch | Sequence[MultimodalBatch], seeds: Sequence[int] | None
@@ -471,21 +450,11 @@ class MultiscaleDecoder:
             plain=self.readout == "backbone",
         )
         fitted = Fitted(
-            config=config,
-            network=network,
-            scaling=run.scaling,
-            modalities=batch.modalities,
-            target_names=batch.target_names,
-            width=batch.width,
-            filtered=filtered,
-            smoothed=smoothed,
-            history=trained.outcome.history,
-            status=status,
-            provenance=provenance(batch),
-            target_units=batch.target_units,
-            recurrent=recurrent,
-            bounds=_bounds(batch) if self.bounded else None,
-        )
+            config=config, network=network, scaling=run.scaling, modalities=batch.modalities,
+            target_names=batch.target_names, width=batch.width, filtered=filtered, smoothed=smoothed,
+            history=trained.outcome.history, status=status, provenance=provenance(batch),
+            target_units=batch.target_units, recurrent=recurrent, bounds=_bounds(batch) if self.bounded else None,
+        )  # fmt: skip
         return replace(self, fitted_=fitted)
 
     def _recurrent_network(

@@ -1,7 +1,5 @@
 """From a batch to trained parameters: segments drawn on the device, one compiled call per epoch."""
 
-import math
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, UInt
+from jaxtyping import Array, Float, Int, UInt
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.folds import held_out_seconds, validation_split
@@ -21,161 +19,33 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.kernels.noise import quick
 from neurodyn.multiscale.config import DecoderConfig, ModelConfig, TrainingConfig
 from neurodyn.multiscale.likelihoods import likelihood
-from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
+from neurodyn.multiscale.model import Dropout, MultiscaleModel
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
-from neurodyn.training import LoopConfig, Outcome, Placement, Progress, running_average, train, triangular
+from neurodyn.multiscale.segments import (
+    Segments,
+    Timeline,
+    gather,
+    most_share_a_mask,
+    segments_of,
+    share_a_mask,
+    timeline_of,
+    whole_trials,
+)
+from neurodyn.training import (
+    LoopConfig,
+    Outcome,
+    Placement,
+    Progress,
+    Run,
+    TrainState,
+    fingerprint,
+    fit,
+    initial_state,
+    triangular,
+)
 
 AT_ONCE = 2**23
 """Numbers of observations that are worked on at once."""
-
-SHARED_SHARE = 0.8
-"""Share of the segments that must see every modality in the same bins for the others to be left out."""
-
-
-class Timeline(NamedTuple):
-    """The bins of a recording on the device, stored once; segments are gathered from it inside the compiled step."""
-
-    values: dict[str, Array]
-    observed: dict[str, Array]
-    target: Array
-    target_observed: Array
-
-
-class TrainState(NamedTuple):
-    """What an epoch takes and returns."""
-
-    parameters: Any
-    optimizer: optax.OptState
-    average: Any
-    step: Array
-
-
-@dataclass(frozen=True)
-class Segments:
-    """Every place a segment may start at on the timeline, and how many of its bins belong to the trial."""
-
-    starts: Int[np.ndarray, " candidate"]
-    lengths: Int[np.ndarray, " candidate"]
-    leads: Int[np.ndarray, " candidate"]
-    bins: int
-    per_epoch: int
-
-    def draw(self, seed: int, epoch: int, batch: int) -> Int[np.ndarray, "3 step batch"]:
-        """Starts, lengths and leads of the segments of each step of an epoch, from (seed, epoch) alone."""
-        generator = np.random.default_rng([seed, epoch])
-        batch = min(batch, self.per_epoch)
-        steps = max(1, round(self.per_epoch / batch))
-        rounds = -(-steps * batch // len(self.starts))
-        drawn = np.concatenate([generator.permutation(len(self.starts)) for _ in range(rounds)])
-        table = np.stack([self.starts, self.lengths, self.leads])
-        return table[:, drawn[: steps * batch]].reshape(3, steps, batch)
-
-    def everything(self) -> Int[np.ndarray, "3 candidate"]:
-        """All candidates as one batch."""
-        return np.stack([self.starts, self.lengths, self.leads])
-
-
-def segments_of(batch: MultimodalBatch, seconds: float) -> Segments:
-    """Segments of at most ``seconds``: short trials whole, longer ones at the start of each common cycle of the clocks.
-
-    Starts keep the phase of all clocks, so that segments of a regular recording share one mask and their
-    covariances are computed once.
-    """
-    clock = math.lcm(*(m.clock for m in batch.modalities))
-    bins = min(max(2, clock, round(seconds / batch.width)), int(batch.lengths.max()))
-    starts, lengths, leads = [], [], []
-    for start, length, lead in zip(batch.starts, batch.lengths, batch.lead, strict=True):
-        first = -int(start) % clock if length > bins + clock else 0
-        offsets = np.arange(first, max(first + 1, length - bins + 1), clock)
-        starts.append(start + offsets)
-        lengths.append(np.minimum(bins, length - offsets))
-        leads.append(np.maximum(lead - offsets, 0))
-    per_epoch = max(1, round(batch.n_bins / bins))
-    return Segments(np.concatenate(starts), np.concatenate(lengths), np.concatenate(leads), bins, per_epoch)
-
-
-def timeline_of(batch: MultimodalBatch, scaling: Scaling) -> Timeline:
-    """The batch's timeline as device arrays, target z-scored."""
-    dtype = jnp.result_type(float)
-    target = np.where(batch.target_observed[:, None], scaling.apply_target(batch.target), 0)
-    return Timeline(
-        {n: jnp.asarray(batch.observations[n], dtype) for n in batch.names},
-        {n: jnp.asarray(batch.observed[n]) for n in batch.names},
-        jnp.asarray(target, dtype),
-        jnp.asarray(batch.target_observed),
-    )
-
-
-def gather(
-    timeline: Timeline,
-    segments: Int[Array | np.ndarray, "3 trial"],
-    bins: int,
-    *,
-    shared: bool,
-) -> TrainingBatch:
-    """Cut segments out of the timeline.
-
-    Arguments
-    ---------
-    segments: starts, lengths and leads in bins; beyond its length a segment is masked, in its lead not scored.
-    shared: whether all segments have one mask (checked by the caller); the covariances are then computed once.
-    """
-    starts, lengths, leads = segments
-    offset = jnp.arange(bins)
-    index = jnp.minimum(starts[:, None] + offset, timeline.target.shape[0] - 1)
-    valid = offset < lengths[:, None]
-    observed = {n: o[index] & valid[..., None] for n, o in timeline.observed.items()}
-    seen = {n: jnp.any(o, axis=-1) for n, o in observed.items()}
-    if shared:
-        seen = {n: s[0] for n, s in seen.items()}
-    values = {n: v[index] for n, v in timeline.values.items()}
-    scored = timeline.target_observed[index] & valid & (offset >= leads[:, None])
-    observations = Observations(values, observed, seen, valid[0] if shared else valid)
-    return TrainingBatch(observations, timeline.target[index], scored)
-
-
-def most_share_a_mask(batch: MultimodalBatch, segments: Segments) -> tuple[Segments, bool]:
-    """Segments that see every modality in the same bins, if nearly all do; else all segments.
-
-    One mask means one covariance recursion for the whole batch instead of one per segment, so the few segments that
-    touch a gap of an otherwise regular recording are left out of training.
-
-    Returns
-    -------
-    The segments to train on, and whether they share one mask.
-    """
-    if np.any(segments.lengths < segments.bins):
-        return segments, False
-    irregular = np.concatenate([[0], np.cumsum(_off_the_clock(batch))])
-    same = irregular[segments.starts + segments.bins] == irregular[segments.starts]
-    clock = math.lcm(*(m.clock for m in batch.modalities))
-    in_phase = segments.starts % clock == np.bincount(segments.starts % clock).argmax()
-    kept = same & in_phase
-    if kept.mean() < SHARED_SHARE:
-        return segments, False
-    starts, lengths, leads = segments.everything()[:, kept]
-    return Segments(starts, lengths, leads, segments.bins, segments.per_epoch), True
-
-
-def share_a_mask(batch: MultimodalBatch, segments: Segments) -> bool:
-    """Whether all segments see every modality in the same bins, and are equally long."""
-    if np.any(segments.lengths < segments.bins):
-        return False
-    index = segments.starts[:, None] + np.arange(segments.bins)
-    masks = (np.any(batch.observed[name], axis=1)[index] for name in batch.names)
-    return all(bool((mask == mask[0]).all()) for mask in masks)
-
-
-def _off_the_clock(batch: MultimodalBatch) -> Bool[np.ndarray, " bin"]:
-    """Bins of the timeline in which some modality is not seen (or seen) as usual at that phase of its clock."""
-    odd = np.zeros(len(batch.time), np.bool_)
-    inside = batch.in_trials()
-    for modality in batch.modalities:
-        seen = np.asarray(batch.observed[modality.name].any(axis=1))
-        phase = np.arange(len(seen)) % modality.clock
-        share = np.bincount(phase[inside], seen[inside]) / np.maximum(np.bincount(phase[inside]), 1)
-        odd |= seen != (share > 0.5)[phase]
-    return odd
 
 
 def likelihood_scales(batch: MultimodalBatch, scaling: Scaling) -> dict[str, float]:
@@ -249,46 +119,79 @@ def optimizer_of(config: DecoderConfig, steps_per_epoch: int) -> optax.GradientT
 
 
 @partial(jax.jit, static_argnames="config")
-def initial_state(parameters: Any, config: DecoderConfig) -> TrainState:
+def start_of(parameters: Any, config: DecoderConfig) -> TrainState:
     """The state before the first step, made by one compiled program as the model is."""
-    optimizer = optimizer_of(config, 1).init(parameters)  # which does not depend on the steps per epoch
-    average = jax.tree.map(jnp.copy, parameters)
-    return TrainState(parameters, optimizer, average, jnp.zeros((), jnp.int32))
+    return initial_state(parameters, optimizer_of(config, 1))  # which does not depend on the steps per epoch
 
 
-@partial(jax.jit, static_argnames=("graph", "config", "steps_per_epoch", "bins", "shared"), donate_argnames="state")
-def run_epoch(
-    state: TrainState,
-    constants: Any,
-    timeline: Timeline,
-    scales: Mapping[str, Array],
-    segments: Int[Array, "3 step batch"],
-    seed: Int[Array, ""],
-    *,
-    graph: Any,
-    config: DecoderConfig,
-    steps_per_epoch: int,
-    bins: int,
-    shared: bool,
-) -> tuple[TrainState, Float[Array, " step"]]:
-    """All gradient steps of one epoch in one compiled call; returns the state and each step's loss."""
-    optimizer = optimizer_of(config, steps_per_epoch)
+class Recorded(NamedTuple):
+    """What steps are computed from: constants of the model, the recording, weights of the log-likelihoods."""
 
-    def loss(parameters: Any, batch: TrainingBatch, dropout: Dropout) -> Array:
-        model = nnx.merge(graph, parameters, constants)
-        return loss_terms(model, batch, scales, config.model, config.objective, dropout).total()
+    constants: Any
+    timeline: Timeline
+    scales: Mapping[str, Array]
 
-    def step(state: TrainState, chosen: Array) -> tuple[TrainState, Array]:
-        batch = gather(timeline, chosen, bins, shared=shared)
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
-        value, gradient = jax.value_and_grad(loss)(state.parameters, batch, draw_dropout(key, batch, config))
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
-            updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        average = running_average(state.average, parameters, state.step, config.training.average)
-        return TrainState(parameters, optimizer_state, average, state.step + 1), value
 
-    return jax.lax.scan(step, state, jnp.swapaxes(segments, 0, 1))
+class Sample(NamedTuple):
+    """What the loss of one step, or of a validation, is computed from; nothing is hidden in a validation."""
+
+    constants: Any
+    batch: TrainingBatch
+    scales: Mapping[str, Array]
+    dropout: Dropout | None = None
+
+
+@dataclass(frozen=True)
+class DecoderTask:
+    """The training of a model as the engine knows it (:class:`neurodyn.training.Task`).
+
+    Parameters
+    ----------
+    graph
+        Of the model.
+    config
+        Settings that compiled steps depend on (:func:`compile_key`).
+    steps_per_epoch, bins
+        Steps per epoch, and bins per segment.
+    shared
+        Whether all segments have one mask.
+    """
+
+    graph: Any
+    config: DecoderConfig
+    steps_per_epoch: int
+    bins: int
+    shared: bool
+
+    @property
+    def average(self) -> float:
+        """Decay of the running average of the parameters."""
+        return self.config.training.average
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """Adam with clipped gradients and the triangular learning rate."""
+        return optimizer_of(self.config, self.steps_per_epoch)
+
+    def sample(self, data: Recorded, chosen: Int[Array, "3 batch"], key: Array) -> Sample:
+        """Segments cut out of the timeline, and the masks of the dropout."""
+        batch = gather(data.timeline, chosen, self.bins, shared=self.shared)
+        return Sample(data.constants, batch, data.scales, draw_dropout(key, batch, self.config))
+
+    def loss(self, parameters: Any, sample: Sample) -> Float[Array, ""]:
+        """The whole objective."""
+        return terms_of(parameters, sample, self.graph, self.config).total()
+
+    def reported(self, loss: Float[Array, ""], gradient: Any) -> Float[Array, ""]:
+        """The loss, in which everything that is not finite shows."""
+        return loss
+
+    def score(self, parameters: Any, held: Sample) -> Float[Array, ""]:
+        """What the best parameters are chosen by."""
+        return score_of(validation_terms(parameters, held, graph=self.graph, config=self.config), self.config)
+
+    def scores(self, parameters: Any, held: Sample) -> Float[Array, " member"]:
+        """Scores of several models."""
+        return validation_scores(parameters, held, graph=self.graph, config=self.config)
 
 
 def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dropout:
@@ -309,19 +212,26 @@ def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dro
     return Dropout(hidden, channels, kept.astype(dtype) / (1 - objective.dropout), gain)
 
 
+def terms_of(parameters: Any, sample: Sample, graph: Any, config: DecoderConfig) -> Any:
+    """Terms of the loss of a model on what a step or a validation sees."""
+    model = nnx.merge(graph, parameters, sample.constants)
+    return loss_terms(model, sample.batch, sample.scales, config.model, config.objective, sample.dropout)
+
+
 @partial(jax.jit, static_argnames=("graph", "config"))
-def validation_terms(
-    parameters: Any,
-    constants: Any,
-    batch: TrainingBatch,
-    scales: Mapping[str, Array],
-    *,
-    graph: Any,
-    config: DecoderConfig,
-) -> Any:
+def validation_terms(parameters: Any, held: Sample, *, graph: Any, config: DecoderConfig) -> Any:
     """Terms of the loss on held-out segments, nothing hidden."""
-    model = nnx.merge(graph, parameters, constants)
-    return loss_terms(model, batch, scales, config.model, config.objective, None)
+    return terms_of(parameters, held, graph, config)
+
+
+@partial(jax.jit, static_argnames=("graph", "config"))
+def validation_scores(parameters: Any, held: Sample, *, graph: Any, config: DecoderConfig) -> Float[Array, " member"]:
+    """What the best parameters of every member are chosen by."""
+
+    def one(parameters: Any, held: Sample) -> Array:
+        return score_of(validation_terms(parameters, held, graph=graph, config=config), config)
+
+    return jax.vmap(one)(parameters, held)
 
 
 @dataclass(frozen=True)
@@ -376,16 +286,27 @@ class Training:
         for array in jax.tree.leaves((self.timeline, self.held)):
             array.delete()
 
-    def drawn(self, epoch: int) -> Int[np.ndarray, "3 step batch"]:
-        """Segments of an epoch."""
-        return self.segments.draw(self.config.training.seed, epoch, self.config.training.batch)
+    def drawn(self, epoch: int) -> Int[np.ndarray, "step 3 batch"]:
+        """Segments of each step of an epoch."""
+        drawn = self.segments.draw(self.config.training.seed, epoch, self.config.training.batch)
+        return np.swapaxes(drawn, 0, 1)
 
-    def loop(self, checkpoint: Path | None) -> LoopConfig:
-        """When to validate, when to stop, where to save."""
+    def run(self, checkpoint: Path | None = None) -> Run:
+        """The run as the engine takes it, saved to a file and resumed from it if one is given."""
         training = self.config.training
         # Where nothing is held out there is nothing to choose by: the last parameters are the only ones looked at.
         every = training.validate_every if training.validation > 0 else training.epochs
-        return LoopConfig(training.epochs, every, training.patience, checkpoint, self.identity)
+        return Run(
+            task=DecoderTask(self.graph, compile_key(self.config), self.steps, self.segments.bins, self.shared),
+            start=self.start, data=Recorded(self.constants, self.timeline, self.scales),
+            held=Sample(self.constants, self.held, self.scales), draw=self.drawn, seed=training.seed,
+            loop=LoopConfig(training.epochs, every, training.patience, checkpoint, self.identity),
+            trial_axis=2,
+        )  # fmt: skip
+
+    def trained(self, outcome: Outcome[TrainState]) -> Trained:
+        """The model with the parameters that a run has kept."""
+        return Trained(outcome.parameters, self.constants, self.graph, outcome)
 
 
 def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> Training:
@@ -395,14 +316,14 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
     inner, held = _split(batch, training)
     segments, shared = most_share_a_mask(inner, segments_of(inner, training.segment))
     steps = segments.draw(training.seed, 0, training.batch).shape[1]
-    timeline, whole = timeline_of(batch, scaling), _whole_trials(held)
+    timeline, whole = timeline_of(batch, scaling), whole_trials(held)
     held_shared = share_a_mask(held, whole)
     return Training(
         config=config,
         scaling=scaling,
         graph=graph,
         constants=constants,
-        start=initial_state(parameters, without_the_course(config)),
+        start=start_of(parameters, compile_key(config)),
         timeline=timeline,
         scales={n: jnp.asarray(s, timeline.target.dtype) for n, s in likelihood_scales(batch, scaling).items()},
         segments=segments,
@@ -410,7 +331,7 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
         steps=steps,
         held=gather(timeline, whole.everything(), whole.bins, shared=held_shared),
         held_shared=held_shared,
-        identity={"config": asdict(replace(config, recurrent=None)), "data": _fingerprint(batch)},
+        identity={"config": asdict(replace(config, recurrent=None)), "data": _data_fingerprint(batch)},
         trained_on=inner,
         held_out=held,
     )
@@ -425,30 +346,7 @@ def _split(batch: MultimodalBatch, training: TrainingConfig) -> tuple[Multimodal
 
 def fit_parameters(run: Training, *, checkpoint: Path | None = None, progress: Progress | None = None) -> Trained:
     """Train a model; the validation share chooses which parameters are kept."""
-    placement = Placement.of(run.trials)
-    timeline, held = placement.everywhere(run.timeline), placement.everywhere(run.held)
-    constants, scales, seed = placement.everywhere((run.constants, run.scales, jnp.asarray(run.config.training.seed)))
-    graph, compiled = run.graph, without_the_course(run.config)
-
-    def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
-        return run_epoch(
-            state, constants, timeline, scales, placement.split(jnp.asarray(run.drawn(number)), axis=2), seed,
-            graph=graph, config=compiled, steps_per_epoch=run.steps, bins=run.segments.bins, shared=run.shared,
-        )  # fmt: skip
-
-    def validate(state: TrainState) -> tuple[Array, Any]:
-        kept = validated(state, run.config)
-        terms = validation_terms(kept, constants, held, scales, graph=graph, config=compiled)
-        return score_of(terms, run.config), kept
-
-    start = placement.everywhere(jax.tree.map(jnp.copy, run.start))  # an epoch uses its state up
-    outcome = train(start, epoch, validate, run.loop(checkpoint), progress)
-    return Trained(parameters=outcome.parameters, constants=constants, graph=graph, outcome=outcome)
-
-
-def validated(state: TrainState, config: DecoderConfig) -> Any:
-    """The parameters that are validated and kept."""
-    return state.average if config.training.average > 0 else state.parameters
+    return run.trained(fit(run.run(checkpoint), placement=Placement.of(run.trials), progress=progress))
 
 
 def score_of(terms: Any, config: DecoderConfig) -> Array:
@@ -456,21 +354,14 @@ def score_of(terms: Any, config: DecoderConfig) -> Array:
     return terms.target if config.model.target and config.objective.target > 0 else terms.total()
 
 
-def without_the_course(config: DecoderConfig) -> DecoderConfig:
+def compile_key(config: DecoderConfig) -> DecoderConfig:
     """The settings that compiled steps depend on: another seed or number of epochs is to compile nothing again."""
     names = ("learning_rate", "half_cycle", "decay", "stepwise", "clip", "average")
     return replace(config, training=TrainingConfig(**{n: getattr(config.training, n) for n in names}), recurrent=None)
 
 
-def _whole_trials(batch: MultimodalBatch) -> Segments:
-    return Segments(batch.starts, batch.lengths, batch.lead, int(batch.lengths.max()), batch.n_trials)
-
-
-def _fingerprint(batch: MultimodalBatch) -> int:
+def _data_fingerprint(batch: MultimodalBatch) -> int:
     """Checksum of the training data: a checkpoint is not to be resumed on another fold or recording."""
     arrays = [batch.starts, batch.lengths, batch.lead, batch.target, batch.target_observed]
     arrays += [a for name in batch.names for a in (batch.observations[name], batch.observed[name])]
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return checksum
+    return fingerprint(arrays)

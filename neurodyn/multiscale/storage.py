@@ -1,23 +1,11 @@
-"""A fitted model as a directory: settings as JSON, arrays as HDF5; loading never executes anything.
+"""What a fitted multiscale model hands to the store (:mod:`neurodyn.training.store`), and how it is rebuilt from it."""
 
-    model.json                  what a person wants to know: settings, channels, units, versions, history
-    arrays-<digest>.h5          parameters, scaling and read-outs; named after their content
-
-``model.json`` names the arrays it belongs to and is replaced in one step after they have been written: a kill at any
-moment leaves the previous model whole.  A single HDF5 file is version 1 of the format and is still read.
-"""
-
-import contextlib
-import hashlib
-import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -39,14 +27,16 @@ from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent.network import draw_weights
 from neurodyn.targets import LinearTarget, VarianceModel
 from neurodyn.targets.losses import TIMES
-from neurodyn.training import History, in_this_precision, load_arrays, load_settings, save_checkpoint
+from neurodyn.training import History, in_this_precision
+from neurodyn.training.store import (
+    ModelFormat,
+    Settings,
+    may_hold_model,
+    read_model_arrays,
+    read_model_settings,
+    save_model,
+)
 from neurodyn.versions import versions
-
-FORMAT = "neurodyn-model"
-VERSION = 3
-SETTINGS = "model.json"
-
-_Settings = dict[str, Any]
 
 
 def provenance(batch: MultimodalBatch) -> dict[str, Any]:
@@ -67,16 +57,10 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
     InputError
         If it cannot be written, or there is something else in its place.
     """
-    folder, arrays = Path(path), _arrays(fitted)
+    folder = Path(path)
     if folder.exists() and not (folder.is_dir() and may_hold_model(folder)):
         raise InputError(f"'{folder}' is there already and is no model: choose another name for the directory")
-    digest = _digest(arrays)
     settings = {
-        "format": FORMAT,
-        "version": VERSION,
-        "kind": "multiscale",
-        "arrays": f"arrays-{digest[:16]}.h5",
-        "sha256": digest,
         "config": asdict(fitted.config),
         "modalities": [asdict(m) for m in fitted.modalities],
         "target_names": list(fitted.target_names),
@@ -85,27 +69,10 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
         "history": asdict(fitted.history),
         "status": fitted.status,
         "provenance": fitted.provenance,
-        "dtype": str(np.dtype(jnp.result_type(float))),
         "bounded": fitted.bounds is not None,
         "readout": "stacked" if fitted.filtered is not None and len(fitted.filtered.stack) > 1 else "single",
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(folder / settings["arrays"], arrays, {"kind": "multiscale"})
-        _replace_text(folder / SETTINGS, json.dumps(settings, indent=1, ensure_ascii=False))
-    except OSError as error:
-        raise InputError(f"cannot write the model '{folder}': {error.strerror or error}") from error
-    for old in (*folder.glob("arrays-*.h5"), *folder.glob(".arrays-*.tmp")):
-        if old.name != settings["arrays"]:
-            with contextlib.suppress(OSError):
-                old.unlink()
-
-
-def may_hold_model(folder: Path) -> bool:
-    """Whether a directory holds a model, or nothing but what an interrupted save left behind."""
-    names = [path.name for path in folder.iterdir()]
-    leftover = all(name.startswith(("arrays-", ".arrays-", f".{SETTINGS}")) for name in names)
-    return SETTINGS in names or leftover
+    save_model(folder, MODEL, settings, _arrays(fitted))
 
 
 def load_fitted(path: str | os.PathLike[str]) -> Fitted:
@@ -116,78 +83,35 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
     InputError
         If it is missing, damaged, something else or of a later version.
     """
-    settings, file = _settings(Path(path))
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"no such file or directory: {path}")
+    settings, file = read_model_settings(path, MODEL, first_version=path)
     try:
         blank = _blank(settings)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"the settings of the model '{path}' are damaged: {type(error).__name__} {error}") from error
-    arrays = load_arrays(file, _arrays(blank))
-    if settings["sha256"] and _digest(arrays) != settings["sha256"]:
-        raise InputError(f"the arrays of the model '{path}' are damaged: their checksum is not the one in {SETTINGS}")
-    return _with_arrays(blank, arrays)
+    return _with_arrays(blank, read_model_arrays(file, settings, _arrays(blank)))
 
 
-def _settings(path: Path) -> tuple[_Settings, Path]:
-    """Settings in the present version of the format, and the file with the arrays."""
-    if not path.exists():
-        raise InputError(f"no such file or directory: {path}")
-    if path.is_file():  # version 1: one HDF5 file
-        settings = load_settings(path)
-        if settings.get("kind") != "multiscale":
-            raise InputError(f"{path} holds no multiscale model: give what save() wrote, not a checkpoint")
-        return _migrated({**settings, "version": 1}, path), path
-    settings = _read_json(path / SETTINGS)
-    if settings.get("format") != FORMAT or settings.get("kind") != "multiscale":
-        raise InputError(f"'{path}' holds no multiscale model of neurodyn")
-    name = settings.get("arrays")
-    if not isinstance(name, str) or Path(name).name != name:
-        raise InputError(f"'{path / SETTINGS}' names no file of arrays in its own directory")
-    return _migrated(settings, path), path / name
-
-
-def _read_json(path: Path) -> _Settings:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"'{path.parent}' is no model: it has no {path.name}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read '{path}': {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"'{path}' holds no settings of a model")
-    return found
-
-
-def _migrated(settings: _Settings, path: Path) -> _Settings:
-    """Settings brought step by step from their version of the format to the present one."""
-    version = settings.get("version")
-    if not isinstance(version, int) or version < 1:
-        raise InputError(f"the model '{path}' does not say which version of the format it has: it is damaged")
-    if version > VERSION:
-        raise InputError(f"the model '{path}' has version {version}, this neurodyn reads up to {VERSION}: update it")
-    while version < VERSION:
-        settings = MIGRATIONS[version](settings)
-        version = settings["version"]
-    return settings
-
-
-def _from_1(settings: _Settings) -> _Settings:
+def _from_1(settings: Settings) -> Settings:
     """Version 1 knew no units and no checksum."""
     return {**settings, "version": 2, "target_units": [], "sha256": ""}
 
 
-def _from_2(settings: _Settings) -> _Settings:
+def _from_2(settings: Settings) -> Settings:
     """Version 2 read the target out with one linear map, and had no recurrent network."""
     config = {**settings["config"], "recurrent": None}
     return {**settings, "version": 3, "config": config, "readout": "single", "bounded": False}
 
 
-MIGRATIONS: dict[int, Callable[[_Settings], _Settings]] = {1: _from_1, 2: _from_2}
-"""From each older version of the settings to the next."""
+MODEL = ModelFormat("multiscale", "multiscale model", 3, {1: _from_1, 2: _from_2})
+"""The present version of the format, and the way from each older one to the next."""
 
 
-def _blank(settings: _Settings) -> Fitted:
+def _blank(settings: Settings) -> Fitted:
     """The model that the settings describe, with every array zero."""
     config = _config(settings["config"])
     modalities = tuple(Modality(**{**m, "channels": tuple(m["channels"])}) for m in settings["modalities"])
@@ -205,33 +129,12 @@ def _blank(settings: _Settings) -> Fitted:
     filtered, smoothed = (blank(config, traces, len(modalities)) if dims else None for traces in (past, 2 * past))
     recurrent = _blank_recurrent(config.recurrent, modalities, dims) if dims and config.recurrent else None
     return Fitted(
-        config, Network(graph, parameters, constants), scaling, modalities, tuple(settings["target_names"]),
-        settings["width_seconds"], filtered, smoothed, History(**settings["history"]),
-        settings["status"], settings["provenance"], tuple(settings["target_units"]), recurrent,
-        np.zeros((2, dims), np.float32) if settings["bounded"] else None,
+        config=config, network=Network(graph, parameters, constants), scaling=scaling, modalities=modalities,
+        target_names=tuple(settings["target_names"]), width=settings["width_seconds"], filtered=filtered,
+        smoothed=smoothed, history=History(**settings["history"]), status=settings["status"],
+        provenance=settings["provenance"], target_units=tuple(settings["target_units"]), recurrent=recurrent,
+        bounds=np.zeros((2, dims), np.float32) if settings["bounded"] else None,
     )  # fmt: skip
-
-
-def _digest(arrays: dict[str, Any]) -> str:
-    """SHA-256 over every array with its name, type and shape."""
-    total = hashlib.sha256()
-    for key, leaf in jax.tree_util.tree_leaves_with_path(arrays):
-        array = np.ascontiguousarray(leaf)
-        total.update(f"{jax.tree_util.keystr(key)} {array.dtype.str} {array.shape}\n".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
-
-
-def _replace_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _arrays(fitted: Fitted) -> dict[str, Any]:
@@ -343,7 +246,7 @@ def _blank_recurrent(config: RecurrentConfig, modalities: tuple[Modality, ...], 
     return RecurrentNetwork({name: np.zeros(a.shape, a.dtype) for name, a in shapes.items()}, scaling)
 
 
-def _config(settings: dict[str, Any]) -> DecoderConfig:
+def _config(settings: Settings) -> DecoderConfig:
     """Rebuild the frozen settings from JSON, where tuples have become lists."""
     model = _tuples(settings["model"])
     rows = tuple(ModalityConfig(**_tuples(row)) for row in settings["model"]["modalities"])

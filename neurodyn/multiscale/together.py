@@ -1,30 +1,17 @@
 """Several models trained together: the same steps as each alone, one compiled call per epoch for all of them."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
-from neurodyn.multiscale.fitting import (
-    Trained,
-    Training,
-    TrainState,
-    run_epoch,
-    score_of,
-    segments_of,
-    validated,
-    validation_terms,
-    without_the_course,
-)
-from neurodyn.training import Progress, hold, train_together
+from neurodyn.multiscale.fitting import Trained, Training, compile_key
+from neurodyn.multiscale.segments import segments_of
+from neurodyn.training import Progress, engine
 
 SMALL = 2**15
 """Numbers in the widest layer of a step (segments x bins x units) up to which a processor is faster together.
@@ -55,7 +42,7 @@ def widest_layer(config: DecoderConfig, batch: MultimodalBatch) -> int:
 
 def shape_of(run: Training) -> dict[str, Any]:
     """What has to be equal for two models to be trained together, in words a user knows."""
-    _, steps, trials = run.drawn(0).shape
+    steps, _, trials = run.drawn(0).shape
     training = run.config.training
     return {
         "modalities": tuple((m.name, m.channels, m.likelihood) for m in run.config.model.modalities),
@@ -67,7 +54,7 @@ def shape_of(run: Training) -> dict[str, Any]:
         "one mask for all segments": run.shared,
         "held-out pieces and their bins": run.held.target.shape[:2],
         "one mask for all held-out pieces": run.held_shared,
-        "settings": without_the_course(run.config),
+        "settings": compile_key(run.config),
         "epochs, validations and patience": (training.epochs, training.validate_every, training.patience),
         "graph of the model": run.graph,
     }
@@ -123,73 +110,8 @@ def fit_together(
     labels: what each model is called in messages.
     checkpoints: file of each model, the same as it would write and resume from alone.
     """
-    first, config = runs[0], runs[0].config
-    constants, timelines, scales, held = _stacked([(r.constants, r.timeline, r.scales, r.held) for r in runs])
-    seeds = jnp.asarray([run.config.training.seed for run in runs])
-    compiled = without_the_course(config)
-
-    def epoch(states: TrainState, number: int, turn: Array) -> tuple[TrainState, Array]:
-        drawn = jnp.asarray(np.stack([run.drawn(number) for run in runs]))
-        return run_epochs(
-            states, constants, timelines, scales, drawn, seeds, turn, graph=first.graph,
-            config=compiled, steps_per_epoch=first.steps, bins=first.segments.bins, shared=first.shared,
-        )  # fmt: skip
-
-    def validate(states: TrainState) -> tuple[Array, Any]:
-        kept = validated(states, config)
-        return validation_scores(kept, constants, held, scales, graph=first.graph, config=compiled), kept
-
     files = checkpoints or [None] * len(runs)
-    outcomes = train_together(
-        [run.start for run in runs],
-        epoch,
-        validate,
-        [run.loop(file) for run, file in zip(runs, files, strict=True)],
-        labels,
-        progress=progress,
+    outcomes = engine.fit_together(
+        [run.run(file) for run, file in zip(runs, files, strict=True)], labels, progress=progress
     )
-    return [Trained(o.parameters, run.constants, run.graph, o) for o, run in zip(outcomes, runs, strict=True)]
-
-
-@partial(jax.jit, static_argnames=("graph", "config", "steps_per_epoch", "bins", "shared"), donate_argnames="states")
-def run_epochs(
-    states: TrainState,
-    constants: Any,
-    timelines: Any,
-    scales: Any,
-    segments: Int[Array, "member 3 step batch"],
-    seeds: Int[Array, " member"],
-    turn: Bool[Array, " member"],
-    *,
-    graph: Any,
-    config: DecoderConfig,
-    steps_per_epoch: int,
-    bins: int,
-    shared: bool,
-) -> tuple[TrainState, Float[Array, "member step"]]:
-    """:func:`run_epoch` of every member; members whose turn it is not keep their state."""
-
-    def one(state: TrainState, turn: Array, *given: Any) -> tuple[TrainState, Array]:
-        after, losses = run_epoch(
-            state, *given, graph=graph, config=config, steps_per_epoch=steps_per_epoch, bins=bins, shared=shared
-        )
-        return hold(turn, after, state), losses
-
-    return jax.vmap(one)(states, turn, constants, timelines, scales, segments, seeds)
-
-
-@partial(jax.jit, static_argnames=("graph", "config"))
-def validation_scores(
-    parameters: Any, constants: Any, held: Any, scales: Any, *, graph: Any, config: DecoderConfig
-) -> Float[Array, " member"]:
-    """What the best parameters of every member are chosen by."""
-
-    def one(*given: Any) -> Array:
-        return score_of(validation_terms(*given, graph=graph, config=config), config)
-
-    return jax.vmap(one)(parameters, constants, held, scales)
-
-
-def _stacked(members: Sequence[Any]) -> Any:
-    """Arrays of all members with a member axis in front."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    return [run.trained(outcome) for run, outcome in zip(runs, outcomes, strict=True)]

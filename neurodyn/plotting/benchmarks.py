@@ -6,6 +6,7 @@ from typing import Any
 
 from neurodyn.errors import import_extra
 from neurodyn.plotting.style import axes, quiet
+from neurodyn.writing import replace_atomically
 
 MEMORY = "peak memory, GB"
 """Note of a measurement that is drawn below its seconds."""
@@ -62,7 +63,8 @@ def save_growth(report: Any, path: Path) -> None:
         for size, ax in zip(sizes, row, strict=True):
             plot_growth(report.measurements, along=size, what=what, ax=ax)
     figure.suptitle(f"bench {report.name}")
-    figure.savefig(path, dpi=120)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def growing_sizes(measurements: Sequence[Any]) -> list[str]:

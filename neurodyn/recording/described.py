@@ -379,7 +379,10 @@ class _Described:
         values = np.concatenate(found.values) if isinstance(found, _Pieces) else np.asarray(found)
         counts = self._layout.counts
         width = None if row.rate is None else 1 / self._positive(row.rate, "rate", row.variable)
-        clock = CountsLayout(row.variable, row.name, width, row.time, row.time_unit, row.start, row.stamp)
+        clock = CountsLayout(
+            variable=row.variable, name=row.name, width=width, time=row.time, time_unit=row.time_unit,
+            start=row.start, stamp=row.stamp,
+        )  # fmt: skip
         if row.rate is None and not row.time:
             assert counts is not None
             first, width, _ = self._binned(self._counts_pieces(counts), counts)

@@ -1,6 +1,5 @@
 """One reader and one writer for every format: read by what is in the file, written by its name."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from neurodyn.recording.phy import is_phy, read_phy
 from neurodyn.recording.recording import Recording
 from neurodyn.recording.variables import LOADERS, Folder, pointed_elsewhere
 from neurodyn.recording.xdf import read_xdf
+from neurodyn.writing import replace_atomically
 
 _LARGEST_SHOWN = 2**28
 """Bytes of a file in a folder up to which it is looked into to show what is there."""
@@ -133,20 +133,13 @@ def write_recording(recording: Recording, path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
         raise unknown_name("file ending", path.suffix, WRITERS)
-    trial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
+    with replace_atomically(path) as trial:
         WRITERS[path.suffix.lower()](recording, trial)
         changed = differences(recording, _reader(trial)(trial, lazy=True))
         if changed:
             raise InputError(
                 f"'{path}' would not hold all of '{recording.name}' ({changed[0]}): write .h5, which holds everything"
             )
-        os.replace(trial, path)
-    except OSError as error:
-        raise InputError(f"cannot write '{path}': {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            trial.unlink()
     return path
 
 

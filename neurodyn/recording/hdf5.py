@@ -1,8 +1,7 @@
 """Recordings as HDF5: a documented, versioned schema, chunked, compressed and with checksums (README.md)."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ from neurodyn.recording.lazy import BLOCK_VALUES, LazyArray
 from neurodyn.recording.left_out import KINDS, Choices, Repeated, build_items, kept_rows
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
 from neurodyn.recording.support import TimeSupport
+from neurodyn.writing import replace_atomically
 
 FORMAT = "neurodyn-recording"
 VERSION = 2
@@ -55,7 +55,7 @@ def write_hdf5(recording: Recording, path: str | os.PathLike[str]) -> Path:
     import h5py
 
     path = Path(path)
-    with written_atomically(path) as temporary:
+    with replace_atomically(path) as temporary:
         try:
             # The newest layout has checksums on everything, so that a flipped bit is an error and not another number.
             with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
@@ -67,28 +67,6 @@ def write_hdf5(recording: Recording, path: str | os.PathLike[str]) -> Path:
         except (ValueError, UnicodeError, TypeError) as error:
             raise InputError(f"recording '{recording.name}' cannot be written as HDF5: {one_line(error)}") from error
     return path
-
-
-@contextmanager
-def written_atomically(path: Path) -> Iterator[Path]:
-    """Name of a file to write; it replaces `path` once the block is left without an error, or is removed.
-
-    Raises
-    ------
-    InputError
-        If the folder or the disk does not take it.
-    """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"cannot write '{path}': {error.strerror or one_line(error)}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _write_head(file: Any, name: str) -> None:

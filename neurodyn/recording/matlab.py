@@ -16,7 +16,7 @@ from neurodyn.errors import InputError
 from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.described import described_recording
 from neurodyn.recording.guard import one_line
-from neurodyn.recording.hdf5 import FORMAT, VERSION, chosen_intervals, chosen_units, written_atomically
+from neurodyn.recording.hdf5 import FORMAT, VERSION, chosen_intervals, chosen_units
 from neurodyn.recording.layout import Layout
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.left_out import Choices, Repeated, build_items
@@ -31,6 +31,7 @@ from neurodyn.recording.values import support as _support
 from neurodyn.recording.values import text as _text
 from neurodyn.recording.values import texts as _texts
 from neurodyn.recording.values import vector as _vector
+from neurodyn.writing import replace_atomically
 
 _Tree = Mapping[str, Any]
 
@@ -132,7 +133,7 @@ def write_matlab(recording: Recording, path: str | os.PathLike[str]) -> Path:
         tables["counts"] = [_counts_row(item) for item in recording.counts.values()]
     variables = {"format": FORMAT, "version": float(VERSION), "name": recording.name}
     variables |= {kind: _struct_array(rows) for kind, rows in tables.items()}
-    with written_atomically(path) as temporary:
+    with replace_atomically(path) as temporary:
         try:
             with temporary.open("wb") as file:
                 savemat(file, variables, do_compression=True, long_field_names=True, oned_as="column")

@@ -12,8 +12,8 @@ import numpy as np
 
 from neurodyn.errors import InputError, import_extra
 from neurodyn.recording.guard import one_line
-from neurodyn.recording.hdf5 import written_atomically
 from neurodyn.recording.nwb import read_nwb
+from neurodyn.writing import replace_atomically
 
 MODULE = "neurodyn"
 REGULAR = 1e-6
@@ -66,7 +66,7 @@ def write_results(
     series = [s for name, dataset in results.items() for s in _series(name, dataset, units or {})]
     if not series:
         raise InputError("there is nothing to write: results need a variable with the axes (trial, time, ...)")
-    with written_atomically(path) as temporary:
+    with replace_atomically(path) as temporary:
         shutil.copyfile(source, temporary)
         _add(temporary, series, description or "latents and decoded behaviour of neurodyn")
         _validate(temporary, path)

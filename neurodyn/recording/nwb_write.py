@@ -12,11 +12,11 @@ import numpy as np
 from neurodyn.errors import InputError, import_extra
 from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.guard import one_line
-from neurodyn.recording.hdf5 import written_atomically
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.nwb import NOTES
 from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
 from neurodyn.recording.support import EVERYTHING, TimeSupport
+from neurodyn.writing import replace_atomically
 
 VOLTS = {"V": 1.0, "volts": 1.0, "volt": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "μV": 1e-6, "nV": 1e-9}
 """Volts in one of each unit: the only unit that NWB lets an electrical series have is the volt."""
@@ -57,7 +57,7 @@ def write_nwb(recording: Recording, path: str | os.PathLike[str], *, description
         identifier=recording.name or _UNKNOWN,
         session_start_time=datetime(2020, 1, 1, tzinfo=UTC),
     )
-    with written_atomically(path) as temporary:
+    with replace_atomically(path) as temporary:
         try:
             for trains in recording.spikes.values():
                 _add_units(file, trains)

@@ -132,8 +132,9 @@ def sequences_of(
     values, observed = values or batch.observations, observed or batch.observed
     target = np.where(batch.target_observed[:, None], (batch.target - target_mean) / target_scale, 0)
     return Sequences(
-        tuple(values[name] for name in batch.names), tuple(observed[name] for name in batch.names), scaling,
-        target.astype(np.float32), batch.target_observed, batch.starts, batch.lengths, batch.lead,
+        values=tuple(values[name] for name in batch.names), observed=tuple(observed[name] for name in batch.names),
+        scaling=scaling, target=target.astype(np.float32), scored=batch.target_observed, starts=batch.starts,
+        lengths=batch.lengths, lead=batch.lead,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,10 @@ from neurodyn.kernels.noise import quick
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import Sequences
 from neurodyn.recurrent.network import assemble, draw_weights, hidden_states, outputs, standardised
-from neurodyn.training import LoopConfig, Outcome, Progress, running_average, train
+from neurodyn.training import LoopConfig, Outcome, Progress, TrainState, gradient_step, initial_state, train
+
+MEMBERS = TrainState(0, 0, 0, step=cast(Any, None))
+"""Axis of the members in each part of the state: the first one, but the count of steps is common to all."""
 
 
 class Timeline(NamedTuple):
@@ -42,15 +45,6 @@ class Timeline(NamedTuple):
             values.append(standardised(all_values[index], seen, *how))
             shares.append(jnp.mean(seen, axis=-1, dtype=dtype))
         return assemble(values, jnp.stack(shares, axis=-1), self.fading)[0]
-
-
-class TrainState(NamedTuple):
-    """What a stretch of steps takes and returns; every leaf has the members as its first axis, but the count."""
-
-    weights: Any
-    optimizer: optax.OptState
-    average: Any
-    step: Array
 
 
 def fit_members(
@@ -105,8 +99,7 @@ def fit_members(
         return _side_by_side(state, timeline, windows.draw(config, number), config, windows.bins)
 
     def validate(state: TrainState) -> tuple[Array, Any]:
-        kept = state.average if config.average else state.weights
-        return _validation(kept, timeline, *whole), kept
+        return _validation(state.average, timeline, *whole), state.average
 
     identity = {
         "config": asdict(config),
@@ -163,25 +156,23 @@ def _side_by_side(
     """
     seed, precise = jnp.asarray(config.seed), jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
 
+    settings = compile_key(config)
+
     def run(members: slice) -> tuple[TrainState, Array]:
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
-            # The step is copied because each call uses its state up.
-            weights, optimizer, average = jax.tree.map(lambda a: a[members], state[:3])
-            own = TrainState(weights, optimizer, average, jnp.copy(state.step))
-            numbers, windows = np.arange(config.members)[members], drawn[:, :, members]
-            return jax.block_until_ready(
-                _run_steps(
-                    own, timeline, jnp.asarray(windows), jnp.asarray(numbers), seed, config=_shape(config), bins=bins
-                )
-            )
+            parts = jax.tree.map(lambda a: a[members], state._replace(step=None))
+            own = parts._replace(step=jnp.copy(state.step))  # copied, because each call uses its state up
+            windows, numbers = jnp.asarray(drawn[:, :, members]), jnp.asarray(np.arange(config.members)[members])
+            found = _run_steps(own, timeline, windows, numbers, seed, config=settings, bins=bins)
+            return jax.block_until_ready(found)
 
     if config.members == 1 or jax.default_backend() != "cpu":
         return run(slice(None))
     with ThreadPoolExecutor(min(config.members, os.cpu_count() or 1)) as pool:
         parts = list(pool.map(run, [slice(m, m + 1) for m in range(config.members)]))
     states, losses = zip(*parts, strict=True)
-    weights, optimizer, average = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(one[:3] for one in states))
-    return TrainState(weights, optimizer, average, states[0].step), jnp.mean(jnp.stack(losses), axis=0)
+    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(one._replace(step=None) for one in states))
+    return joined._replace(step=states[0].step), jnp.mean(jnp.stack(losses), axis=0)
 
 
 @partial(jax.jit, static_argnames=("config", "bins"), donate_argnames="state")
@@ -196,19 +187,19 @@ def _run_steps(
     bins: int,
 ) -> tuple[TrainState, Float[Array, " step"]]:
     """Gradient steps of some of the members in one compiled call; returns their mean loss."""
-    optimizer = _optimizer(config)
 
-    def loss(weights: dict[str, Array], windows: Array, key: Array) -> Array:
+    def loss(weights: dict[str, Array], sample: tuple[Array, Array]) -> Array:
+        windows, key = sample
         return _loss(weights, timeline, windows, key, config, bins)
+
+    def one(state: TrainState, sample: tuple[Array, Array]) -> tuple[TrainState, Array]:
+        return gradient_step(state, sample, loss=loss, optimizer=_optimizer(config), average=config.average)[:2]
 
     def step(state: TrainState, windows: Array) -> tuple[TrainState, Array]:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step), config.members)[members]
-        value, gradient = jax.vmap(jax.value_and_grad(loss))(state.weights, jnp.swapaxes(windows, 0, 1), keys)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
-            updates, optimizer_state = jax.vmap(optimizer.update)(gradient, state.optimizer, state.weights)
-        weights = optax.apply_updates(state.weights, updates)
-        average = running_average(state.average, weights, state.step, config.average)
-        return TrainState(weights, optimizer_state, average, state.step + 1), jnp.mean(value)
+        every = jax.vmap(one, in_axes=(MEMBERS, 0), out_axes=(MEMBERS, 0))
+        state, values = every(state, (jnp.swapaxes(windows, 0, 1), keys))
+        return state, jnp.mean(values)
 
     return jax.lax.scan(step, state, jnp.swapaxes(drawn, 0, 1))
 
@@ -321,14 +312,13 @@ def _optimizer(config: RecurrentConfig) -> optax.GradientTransformation:
 @partial(jax.jit, static_argnames=("inputs", "dims", "config"))
 def _draw(seed: Array, *, inputs: int, dims: int, config: RecurrentConfig) -> TrainState:
     weights = draw_weights(jax.random.key(seed), inputs, dims, config)
-    optimizer = jax.vmap(_optimizer(config).init)(weights)
-    return TrainState(weights, optimizer, jax.tree.map(jnp.copy, weights), jnp.zeros((), jnp.int32))
+    return jax.vmap(partial(initial_state, optimizer=_optimizer(config)), out_axes=MEMBERS)(weights)
 
 
 def _initial(inputs: int, dims: int, config: RecurrentConfig) -> TrainState:
-    return _draw(jnp.asarray(config.seed), inputs=inputs, dims=dims, config=_shape(config))
+    return _draw(jnp.asarray(config.seed), inputs=inputs, dims=dims, config=compile_key(config))
 
 
-def _shape(config: RecurrentConfig) -> RecurrentConfig:
+def compile_key(config: RecurrentConfig) -> RecurrentConfig:
     """The settings that compiled steps depend on: another seed or number of steps is to compile nothing again."""
     return replace(config, seed=0, steps=config.validate_every, patience=1)

@@ -18,6 +18,7 @@ from neurodyn.report.figures import DPI, Picture
 from neurodyn.report.page import fill_template
 from neurodyn.training import History
 from neurodyn.versions import versions
+from neurodyn.writing import write_bytes, write_text
 
 RULE = (
     "The model itself stands in for the emulator in every statistic and test, with as many trials: the floor, with the "
@@ -65,11 +66,11 @@ def write_match_report(
     page = fill_template("match.html.j2", values, [picture])
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "match.png").write_bytes(picture.png)
-        (directory / "match.json").write_text(json.dumps(match.to_dict(), indent=1, allow_nan=False), encoding="utf-8")
-        (directory / "match.html").write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write the report to {directory}: {error.strerror or error}") from error
+    write_bytes(directory / "match.png", picture.png)
+    write_text(directory / "match.json", json.dumps(match.to_dict(), indent=1, allow_nan=False))
+    write_text(directory / "match.html", page)
     return directory / "match.html"
 
 

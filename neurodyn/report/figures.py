@@ -1,7 +1,7 @@
 """The figures of a study as PNG pictures with captions."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 
 from neurodyn import plotting
 from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.components import principal_scores
 from neurodyn.errors import import_extra
-from neurodyn.evaluation import CrossValidation, Decoded, FoldResult
+from neurodyn.evaluation import Calibration, CrossValidation, Decoded, FoldResult
 from neurodyn.plotting.style import GREY
 
 DPI = 150
@@ -57,7 +58,8 @@ def study_pictures(batch: MultimodalBatch, result: CrossValidation, *, yardstick
     ]
     if shown.latent is not None:
         pictures.insert(2, _latents(result, shown))
-    pictures.append(_reliability(result))
+    if intervals := {m: found for m in result.methods if (found := result.calibration(m)) is not None}:
+        pictures.append(_reliability(intervals))
     if any(r.learning is not None and len(r.learning.validation) for r in result.results):
         pictures.append(_learning(result))
     if result.online():
@@ -69,13 +71,6 @@ def middle_fold(result: CrossValidation, method: str) -> FoldResult:
     """Fold whose R2 is the median: neither the best nor the worst is shown off."""
     folds = sorted(result.of(method), key=lambda r: float(r.filtered.r2.mean()))
     return folds[len(folds) // 2]
-
-
-def principal_components(values: Float[np.ndarray, "bins latent"], count: int) -> Float[np.ndarray, "bins _"]:
-    """Scores of the first principal components, fewer if there are fewer dimensions."""
-    centred = values - values.mean(axis=0)
-    directions = np.linalg.svd(centred, full_matrices=False)[2][:count]
-    return centred @ directions.T
 
 
 def window(decoded: Decoded, bins: int = _FEW_BINS) -> slice:
@@ -162,7 +157,7 @@ def _latents(result: CrossValidation, shown: FoldResult) -> Picture:
     assert shown.latent is not None
     decoded = shown.decoded
     part = window(decoded, 5 * _FEW_BINS)
-    path = principal_components(shown.latent[part], 3)
+    path = principal_scores(shown.latent[part], 3)
     dims = min(3, len(result.dims))
     figure = _figure((3.6 * dims, 3.6))
     flat = path.shape[1] < 3
@@ -233,8 +228,7 @@ def _standard(values: Float[np.ndarray, "bins _"], seen: Bool[np.ndarray, "bins 
     return np.where(seen, (values - mean) / np.where(spread > 0, spread, 1), 0)
 
 
-def _reliability(result: CrossValidation) -> Picture:
-    found = {method: result.calibration(method) for method in result.methods}
+def _reliability(found: Mapping[str, Calibration]) -> Picture:
     figure = _figure((4.2, 3.8))
     levels = next(iter(found.values())).levels
     plotting.plot_reliability(

@@ -39,7 +39,7 @@ def summary_of(
     return {
         "title": title,
         "methods": result.summary(),
-        "intervals": {method: _intervals(result.calibration(method)) for method in result.methods},
+        "intervals": {method: _intervals(one) for method in result.methods if (one := result.calibration(method))},
         **({"angle_error_degrees": angles} if (angles := result.angle_errors()) else {}),
         **_online_part(result),
         "fit_seconds": float(sum(r.fit_seconds for r in result.results)),

@@ -67,11 +67,7 @@ def score_rows(result: CrossValidation, metric: str) -> tuple[ScoreRow, ...]:
 
 def _row(method: str, estimate: str, values: np.ndarray, best: bool) -> ScoreRow:
     return ScoreRow(
-        method,
-        estimate,
-        float(values.mean()),
-        float(values.mean(axis=1).std()),
-        tuple(values.mean(axis=0).tolist()),
-        tuple(values.std(axis=0).tolist()),
-        best,
-    )
+        method=method, estimate=estimate, mean=float(values.mean()), spread=float(values.mean(axis=1).std()),
+        per_dimension=tuple(values.mean(axis=0).tolist()), spread_per_dimension=tuple(values.std(axis=0).tolist()),
+        best=best,
+    )  # fmt: skip

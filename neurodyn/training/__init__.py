@@ -3,10 +3,11 @@
 from neurodyn.training.average import running_average
 from neurodyn.training.checkpoint import in_this_precision, load_arrays, load_settings, save_checkpoint
 from neurodyn.training.devices import Placement
-from neurodyn.training.loop import History, LoopConfig, Outcome, train
+from neurodyn.training.engine import Run, Task, TrainState, fingerprint, fit, fit_together, gradient_step, initial_state
+from neurodyn.training.history import History
+from neurodyn.training.loop import LoopConfig, Outcome, hold, train, train_together
 from neurodyn.training.progress import Bar, Progress, Silent
 from neurodyn.training.schedule import triangular
-from neurodyn.training.together import hold, train_together
 
 __all__ = [
     "Bar",
@@ -15,9 +16,17 @@ __all__ = [
     "Outcome",
     "Placement",
     "Progress",
+    "Run",
     "Silent",
+    "Task",
+    "TrainState",
+    "fingerprint",
+    "fit",
+    "fit_together",
+    "gradient_step",
     "hold",
     "in_this_precision",
+    "initial_state",
     "load_arrays",
     "load_settings",
     "running_average",

@@ -5,9 +5,9 @@ place, flushed to the disk and renamed: a kill at any moment leaves the previous
 numbers and JSON only; nothing in a file is ever executed.
 """
 
-import contextlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurodyn.errors import InputError
+from neurodyn.writing import replace_atomically
 
 FORMAT = "neurodyn-checkpoint"
 VERSION = 1
@@ -32,24 +33,12 @@ def save_checkpoint(path: str | os.PathLike[str], tree: Any, settings: dict[str,
     InputError
         If the file cannot be written.
     """
-    path = Path(path)
-    handle, temporary = _temporary_beside(path)
-    try:
-        with os.fdopen(handle, "w+b") as raw:
-            with h5py.File(raw, "w") as file:
-                file.attrs["format"] = FORMAT
-                file.attrs["version"] = VERSION
-                file.create_dataset("settings", data=json.dumps(settings))
-                for key, leaf in _named_leaves(tree):
-                    file.create_dataset("arrays/" + key, data=np.asarray(leaf))
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+    with replace_atomically(path) as temporary, temporary.open("w+b") as raw, h5py.File(raw, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["version"] = VERSION
+        file.create_dataset("settings", data=json.dumps(settings))
+        for key, leaf in _named_leaves(tree):
+            file.create_dataset("arrays/" + key, data=np.asarray(leaf))
 
 
 def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -64,8 +53,14 @@ def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         return json.loads(_value(file, "settings"))
 
 
-def load_arrays(path: str | os.PathLike[str], like: Tree) -> Tree:
+def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[str, str] | None = None) -> Tree:
     """Read a checkpoint's arrays into a pytree of the same structure as ``like``.
+
+    Arguments
+    ---------
+    path: of the checkpoint.
+    like: pytree of arrays that says which names and shapes to expect.
+    renamed: beginnings of names and what they were in earlier versions, which are looked for if a name is missing.
 
     Raises
     ------
@@ -75,13 +70,22 @@ def load_arrays(path: str | os.PathLike[str], like: Tree) -> Tree:
     with _open(path) as file:
         leaves = []
         for key, leaf in _named_leaves(like):
-            if not isinstance(file.get("arrays/" + key), h5py.Dataset):
+            name = _name_in(file, key, renamed or {})
+            if not isinstance(file.get(name), h5py.Dataset):
                 raise InputError(f"{path} has no array '{key}': it was saved by a model of another structure")
-            value = _value(file, "arrays/" + key)
+            value = _value(file, name)
             if value.shape != np.shape(leaf):
                 raise InputError(f"{path}: array '{key}' has shape {value.shape}, this model needs {np.shape(leaf)}")
             leaves.append(value)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _name_in(file: h5py.File, key: str, renamed: Mapping[str, str]) -> str:
+    """Name of an array in a file: the present one, or the one that an earlier version gave it."""
+    for new, old in renamed.items():
+        if "arrays/" + key not in file and key.startswith(new):
+            return "arrays/" + old + key.removeprefix(new)
+    return "arrays/" + key
 
 
 def in_this_precision(tree: Tree) -> Tree:
@@ -125,12 +129,3 @@ def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
         )
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     ]
-
-
-def _temporary_beside(path: Path) -> tuple[int, Path]:
-    """Open a new file in the same folder (so that the rename is atomic) with the permissions of any other file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666), temporary
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error

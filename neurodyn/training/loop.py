@@ -1,27 +1,37 @@
-"""The epochs of a training run: validate, keep the best, stop in time, lose nothing.
+"""The epochs of training runs: validate, keep the best, stop in time, lose nothing.
 
-The loop knows a model only as two functions, so that every model of the package is trained by it:
-``run_epoch(state, epoch) -> (state, losses)`` is one compiled pass over the training data, and
-``validate(state) -> (score, parameters)`` returns a number to minimise and the parameters it belongs to. Both draw
-their randomness from the epoch number, which makes a resumed run equal to one that was never interrupted.
+The loop knows a model only as two functions, so that every model of the package is trained by it: one compiled pass
+over the training data, and a validation that returns a number to minimise and the parameters it belongs to. Both draw
+their randomness from the number of the epoch, which makes a resumed run equal to one that was never interrupted.
+
+A single run (:func:`train`) and several runs in step (:func:`train_together`) go through the same loop. They differ in
+how states lie on the device: as they are, or stacked along a member axis. Every run has its own history, best
+parameters, patience, status and checkpoint, and the checkpoint is the same for both: a run that was begun alone can go
+on beside others, and the other way round.
 """
 
 import json
 import math
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
-from neurodyn.errors import InputError, NumericalError
+from neurodyn.errors import InputError
 from neurodyn.training.checkpoint import load_arrays, load_settings, save_checkpoint
+from neurodyn.training.devices import Placement
+from neurodyn.training.history import History, judge
 from neurodyn.training.progress import Progress, Silent
 
 State = TypeVar("State")
+
+RENAMED = {"state/parameters/": "state/weights/"}
+"""Arrays of checkpoints that had another name in an earlier version."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +53,9 @@ class LoopConfig:
     checkpoint: Path | None = None
     identity: dict[str, Any] = field(default_factory=dict)
 
-
-@dataclass
-class History:
-    """What happened in each epoch and at each validation."""
-
-    loss: list[float] = field(default_factory=list)
-    validation_epoch: list[int] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
-
-    @property
-    def best(self) -> float:
-        """Best validation score so far, infinite before the first."""
-        return min(self.validation, default=math.inf)
-
-    @property
-    def since_best(self) -> int:
-        """Validations since the best one."""
-        return len(self.validation) - 1 - int(np.argmin(self.validation)) if self.validation else 0
+    def validates_after(self, epoch: int) -> bool:
+        """Whether there is a validation at the end of an epoch, the first of which has the number 0."""
+        return (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs
 
 
 @dataclass(frozen=True)
@@ -82,6 +77,14 @@ def train(
 ) -> Outcome[State]:
     """Run epochs until done; Ctrl-C ends the run with the best parameters so far.
 
+    Arguments
+    ---------
+    state: what an epoch changes.
+    run_epoch: one compiled pass over the training data: (state, epoch) -> (state, losses of its steps).
+    validate: score to minimise, and the parameters it belongs to.
+    config: when to validate, when to stop, where to save.
+    progress: told the mean loss of every epoch and the best score.
+
     Returns
     -------
     The best parameters as a copy on the host. ``state`` is the last one; after 'interrupted' its buffers may be gone.
@@ -96,94 +99,263 @@ def train(
     InputError
         If ``config.checkpoint`` holds a run with other settings or its folder does not exist.
     """
-    if config.checkpoint is not None and not config.checkpoint.parent.is_dir():
-        raise InputError(f"cannot write {config.checkpoint}: there is no folder {config.checkpoint.parent}")
-    progress = progress or Silent()
-    history, best = History(), copy(validate(state)[1])
-    if config.checkpoint is not None and config.checkpoint.exists():
-        state, best, history = resume(config, state, best)
-    status = "finished"
-    try:
-        for epoch in range(len(history.loss), config.epochs):
-            if history.since_best >= config.patience:
-                status = "patience"
-                break
-            state, losses = run_epoch(state, epoch)
-            loss = float(np.mean(np.asarray(losses)))
-            if not math.isfinite(loss):
-                status = "not finite"
-                break
-            history.loss.append(loss)
-            if (epoch + 1) % config.validate_every == 0 or epoch + 1 == config.epochs:
-                best = _validate(state, validate, best, history, epoch)
-                save(config, state, best, history)
-            progress.update(epoch + 1, config.epochs, loss, history.best)
-    except KeyboardInterrupt:
-        status = "interrupted"
-        if not math.isfinite(history.best):  # nothing worth keeping yet: a real interrupt
-            raise
-    finally:
-        progress.finish(status)
-    judge(status, history)
-    return Outcome(best, state, history, status)
+    single = _Single(state, run_epoch, validate)
+    (outcome,) = _run([state], single, [config], [""], progress or Silent())
+    return Outcome(outcome.parameters, single.state, outcome.history, outcome.status)
 
 
-def judge(status: str, history: History, who: str = "") -> None:
-    """Refuse a run that kept nothing; say what to try after one that kept something and then failed.
+def train_together(
+    states: Sequence[State],
+    run_epoch: Callable[[State, int, Bool[Array, " member"]], tuple[State, Float[Array, "member step"]]],
+    validate: Callable[[State], tuple[Float[Array, " member"], Any]],
+    configs: Sequence[LoopConfig],
+    labels: Sequence[str],
+    *,
+    placement: Placement | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[State]]:
+    """Run the epochs of all members until each is done; Ctrl-C ends those that are not with their best parameters.
+
+    A member that has ended early waits for the others, and its share of every further epoch is computed in vain.
 
     Arguments
     ---------
-    who: put in front of the message where one of several runs is meant.
+    states: of each member, of equal shapes.
+    run_epoch: one compiled pass of all members: (state, epoch, whose turn it is) -> (state, losses). Every array of
+        the state has a member axis in front, and members whose turn it is not keep theirs (:func:`hold`).
+    validate: score of each member, and the parameters they belong to, with a member axis in front.
+    configs: of each member; they differ in checkpoint and identity only.
+    labels: what each member is called in messages.
+    placement: where the stacked arrays lie; several devices each hold a share of the members.
+    progress: told the mean loss of the members that trained, and the mean of the best scores.
+
+    Returns
+    -------
+    One outcome per member: its best parameters and its state at its last validation, both as copies on the host.
 
     Raises
     ------
+    KeyboardInterrupt
+        If Ctrl-C comes before a validation of every member has kept usable parameters.
     NumericalError
-        If no validation was finite.
+        If a member's numbers stop being finite before anything of it could be kept; the others are not trained on, but
+        those with a checkpoint can be resumed without it.
+    InputError
+        If a checkpoint holds a run with other settings or its folder does not exist.
     """
-    advice = "lower the learning rate, or check the data for extreme values"
-    if not math.isfinite(history.best):
-        what = "training loss" if status == "not finite" else "validation score"
-        raise NumericalError(
-            f"{who}the {what} stopped being finite by epoch {len(history.loss) + 1}, before anything could be kept: "
-            f"{advice}"
-        )
-    if status == "not finite":
-        kept = history.validation_epoch[int(np.argmin(history.validation))]
-        warnings.warn(
-            f"{who}the training loss stopped being finite in epoch {len(history.loss) + 1}; the parameters of epoch "
-            f"{kept} are kept. To train on: {advice}",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+    group = _Stacked(states, run_epoch, validate, placement or Placement())
+    prefixes = [f"{label}: " for label in labels]
+    return _run([copy(state) for state in states], group, configs, prefixes, progress or Silent())
 
 
-def _validate(state, validate, best, history: History, epoch: int):
-    score, parameters = validate(state)
-    return copy(parameters) if note(float(score), history, epoch) else best
+def hold(turn: Bool[Array, ""], after: State, before: State) -> State:
+    """What a member's state is after an epoch: the new one if it was its turn, else the old one."""
+    return jax.tree.map(lambda new, old: jnp.where(turn, new, old), after, before)
 
 
-def note(score: float, history: History, epoch: int) -> bool:
-    """Write a validation down; returns whether it is the best so far."""
-    improved = score < history.best
-    history.validation_epoch.append(epoch + 1)
-    history.validation.append(score if math.isfinite(score) else math.inf)
-    return improved
+@runtime_checkable
+class _Device(Protocol):
+    """States of all members on the device: how they are trained, validated and taken off it."""
+
+    def put(self, states: Sequence[Any]) -> None:
+        """Put the states of the members on the device."""
+        ...
+
+    def advance(self, epoch: int, turn: np.ndarray) -> np.ndarray:
+        """Train those members whose turn it is for an epoch; returns the losses of each."""
+        ...
+
+    def validate(self) -> tuple[np.ndarray, Callable[[int], Any]]:
+        """Score of each member, and a function from its number to a copy of its parameters."""
+        ...
+
+    def state_of(self, number: int) -> Any:
+        """State of a member, as it can be saved."""
+        ...
+
+
+class _Single(Generic[State]):
+    """One run, whose state is not copied on its way: a group of one without the member axis."""
+
+    def __init__(self, state: State, run_epoch: Callable, validate: Callable) -> None:
+        self.state, self._run_epoch, self._validate = state, run_epoch, validate
+
+    def put(self, states: Sequence[State]) -> None:
+        (self.state,) = states
+
+    def advance(self, epoch: int, turn: np.ndarray) -> np.ndarray:
+        self.state, losses = self._run_epoch(self.state, epoch)
+        return np.asarray(losses)[None]
+
+    def validate(self) -> tuple[np.ndarray, Callable[[int], Any]]:
+        score, parameters = self._validate(self.state)
+        return np.asarray([float(score)]), lambda _: copy(parameters)
+
+    def state_of(self, number: int) -> State:
+        return self.state
+
+
+class _Stacked(Generic[State]):
+    """Several runs with a member axis in front of every array."""
+
+    def __init__(self, states: Sequence[State], run_epoch: Callable, validate: Callable, placement: Placement) -> None:
+        self._run_epoch, self._validate, self._placement = run_epoch, validate, placement
+        self.put(states)
+
+    def put(self, states: Sequence[State]) -> None:
+        self._state = jax.tree.map(lambda *leaves: self._placement.split(jnp.stack(leaves), 0), *states)
+        self._host: State | None = None
+
+    def advance(self, epoch: int, turn: np.ndarray) -> np.ndarray:
+        self._host = None
+        self._state, losses = self._run_epoch(self._state, epoch, jnp.asarray(turn))
+        return np.asarray(losses)
+
+    def validate(self) -> tuple[np.ndarray, Callable[[int], Any]]:
+        scores, parameters = self._validate(self._state)
+        parameters = copy(parameters)
+        return np.asarray(scores), lambda number: _part(parameters, number)
+
+    def state_of(self, number: int) -> State:
+        if self._host is None:
+            self._host = copy(self._state)
+        return _part(self._host, number)
+
+
+@dataclass
+class _Member(Generic[State]):
+    """One run; ``state`` and ``best`` are those of validations. Its status is '' while it runs."""
+
+    config: LoopConfig
+    prefix: str
+    state: State
+    best: Any
+    history: History = field(default_factory=History)
+    status: str = ""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        return len(self.history.loss)
+
+    def settle(self) -> None:
+        """End if there is nothing left to do."""
+        if self.epoch >= self.config.epochs:
+            self.status = self.status or "finished"
+        elif self.history.since_best >= self.config.patience:
+            self.status = self.status or "patience"
+
+    def add_loss(self, loss: float) -> None:
+        """Write the mean loss of an epoch down; one that is not finite ends the run."""
+        if math.isfinite(loss):
+            self.history.loss.append(loss)
+            return
+        self.status = "not finite"
+        if not math.isfinite(self.history.best):
+            judge(self.status, self.history, self.prefix)
+
+    def save(self) -> None:
+        """Write a checkpoint, if the run has one."""
+        if self.config.checkpoint is None:
+            return
+        settings = {"identity": self.config.identity, "history": vars(self.history)}
+        save_checkpoint(self.config.checkpoint, {"state": self.state, "best": self.best}, settings)
+
+
+def _run(
+    states: Sequence[Any],
+    device: _Device,
+    configs: Sequence[LoopConfig],
+    prefixes: Sequence[str],
+    progress: Progress,
+) -> list[Outcome]:
+    """Run the epochs of all members until each is done."""
+    _check_folders(configs)
+    members, first = _start(states, device, configs, prefixes), configs[0]
+    try:
+        while (epoch := _next_epoch(members)) is not None:
+            turn = np.asarray([member.epoch == epoch and not member.status for member in members])
+            losses = device.advance(epoch, turn)
+            for member, found in _those(members, turn, losses):
+                member.add_loss(float(np.mean(found)))
+            trained = [(m, number) for m, number in _those(members, turn, range(len(members))) if not m.status]
+            if trained and first.validates_after(epoch):
+                _validate(trained, device)
+            if trained:
+                progress.update(epoch + 1, first.epochs, *_means([m for m, _ in trained], members))
+    except KeyboardInterrupt:
+        for member in members:
+            member.status = member.status or "interrupted"
+        if not all(math.isfinite(member.history.best) for member in members):  # nothing worth keeping yet
+            raise
+    finally:
+        progress.finish(_status(members))
+    for member in members:
+        judge(member.status, member.history, member.prefix)
+    return [Outcome(member.best, member.state, member.history, member.status) for member in members]
+
+
+def _check_folders(configs: Sequence[LoopConfig]) -> None:
+    for path in (config.checkpoint for config in configs):
+        if path is not None and not path.parent.is_dir():
+            raise InputError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def _start(
+    states: Sequence[Any], device: _Device, configs: Sequence[LoopConfig], prefixes: Sequence[str]
+) -> list[_Member]:
+    """Members at their beginning, or where their checkpoints left them."""
+    _, parameters = device.validate()
+    members = []
+    for number, (state, config, prefix) in enumerate(zip(states, configs, prefixes, strict=True)):
+        member = _Member(config, prefix, state, parameters(number))
+        if config.checkpoint is not None and config.checkpoint.exists():
+            member.state, member.best, member.history = resume(config, member.state, member.best)
+        members.append(member)
+    if any(member.history.loss for member in members):
+        device.put([member.state for member in members])
+    return members
+
+
+def _next_epoch(members: Sequence[_Member]) -> int | None:
+    """Epoch of the members that are least far, which a kill between two checkpoints leaves behind; None: all ended."""
+    for member in members:
+        member.settle()
+    return min((member.epoch for member in members if not member.status), default=None)
+
+
+def _validate(members: Sequence[tuple[_Member, int]], device: _Device) -> None:
+    """Keep what is best of members with their numbers, and the states that have come this far."""
+    scores, parameters = device.validate()
+    for member, number in members:
+        member.state = device.state_of(number)
+        if member.history.add_validation(float(scores[number])):
+            member.best = parameters(number)
+        member.save()
+
+
+def _those(members: Sequence[_Member], turn: np.ndarray, values: Any) -> list[tuple[_Member, Any]]:
+    return [(member, value) for member, here, value in zip(members, turn, values, strict=True) if here]
+
+
+def _means(trained: Sequence[_Member], members: Sequence[_Member]) -> tuple[float, float]:
+    """Mean loss of the members that were trained in an epoch, and mean of the best scores of all."""
+    return float(np.mean([m.history.loss[-1] for m in trained])), float(np.mean([m.history.best for m in members]))
+
+
+def _status(members: Sequence[_Member]) -> str:
+    """How the runs ended, in one word if they agree."""
+    return ", ".join(sorted({member.status or "stopped" for member in members}))
+
+
+def _part(tree: Any, number: int) -> Any:
+    """One member's share of stacked arrays, as a copy."""
+    return jax.tree.map(lambda leaf: np.array(leaf[number]), tree)
 
 
 def copy(parameters: Any) -> Any:
     """A copy on the host: compiled epochs reuse the device's buffers, which ``np.asarray`` would only look at."""
     return jax.tree.map(np.array, parameters)
-
-
-def save(config: LoopConfig, state: Any, best: Any, history: History) -> None:
-    """Write a checkpoint, if the run has one."""
-    if config.checkpoint is None:
-        return
-    save_checkpoint(
-        config.checkpoint,
-        {"state": state, "best": best},
-        {"identity": config.identity, "history": vars(history)},
-    )
 
 
 def resume(config: LoopConfig, state: Any, best: Any) -> tuple[Any, Any, History]:
@@ -199,7 +371,7 @@ def resume(config: LoopConfig, state: Any, best: Any) -> tuple[Any, Any, History
     # Through JSON, as the saved one went: tuples come back as lists.
     if settings.get("identity") != json.loads(json.dumps(config.identity)):
         raise InputError(f"{config.checkpoint} belongs to a run with other settings: choose another file or delete it")
-    arrays = load_arrays(config.checkpoint, {"state": state, "best": best})
+    arrays = load_arrays(config.checkpoint, {"state": state, "best": best}, renamed=RENAMED)
     for saved, ours in zip(jax.tree.leaves(arrays["state"]), jax.tree.leaves(state), strict=True):
         wanted = np.asarray(ours).dtype
         if np.issubdtype(wanted, np.floating) and saved.dtype != wanted:

@@ -75,7 +75,7 @@ def test_both_modalities_beat_each_and_none_is_perfect():
     filtered, smoothed = {}, {}
     for names in (("spikes",), ("field",), ("spikes", "field")):
         train, test = fold.train.with_modalities(names), fold.test.with_modalities(names)
-        ridge.fit(train)
+        ridge = ridge.fit(train)
         filtered[names] = ridge.score(test).correlation.mean()
         smoothed[names] = ridge.score(test, smoothed=True).correlation.mean()
     assert 0.84 < filtered[("spikes",)] < 0.93
@@ -122,7 +122,7 @@ def test_lead_in_is_seen_but_not_scored(recording):
     for warm, cold in zip(
         time_folds(recording, 3, gap=2.0, lead_in=10.0), time_folds(recording, 3, gap=2.0), strict=True
     ):
-        ridge.fit(warm.train)
+        ridge = ridge.fit(warm.train)
         first = decoded(ridge, warm.test)[0, warm.test.lead[0] :]
         assert ridge.score(warm.test).n_bins == ridge.score(cold.test).n_bins == 400
         if warm.test.lead[0]:
@@ -183,7 +183,7 @@ def test_refusals(batch):
     ridge = CausalRidge(smoothed=False)
     with pytest.raises(InputError, match="not fitted"):
         ridge.predict(batch)
-    ridge.fit(batch)
+    ridge = ridge.fit(batch)
     assert ridge.smoothed_ is None
     with pytest.raises(InputError, match="smoothed read-out was not fitted"):
         ridge.predict(batch, smoothed=True)

@@ -2,12 +2,15 @@
 
 import argparse
 
+import pytest
+
 from neurodyn.benchmarks import fixed_points
 from neurodyn.benchmarks.timing import Measurement
 from neurodyn.cli.bench import report_table
 
 
 def test_it_runs_at_a_small_size():
+    pytest.importorskip("optimistix")
     parser = argparse.ArgumentParser()
     fixed_points.add_options(parser)
     sizes = {"gru": 5, "relu": 0, "starts": 12, "sequential": 2, "adam": 500, "train": 1, "repeats": 1}

@@ -1,9 +1,12 @@
 """How options are written, and which of file and command line wins."""
 
+from dataclasses import fields
+
 import pytest
 
 from neurodyn.cli.main import main
-from neurodyn.cli.options import DecodeOptions, bands, interval, merge, names, read_config, seconds
+from neurodyn.cli.options import OPTIONS, DecodeOptions, merge, read_config
+from neurodyn.cli.parsers import bands, interval, names, seconds
 from neurodyn.errors import InputError
 
 
@@ -119,3 +122,15 @@ def test_help_and_version(capsys):
             main(arguments)
         assert end.value.code == 0
     assert "--lead-in TIME" in capsys.readouterr().out
+
+
+def test_an_option_is_one_row_of_one_table(capsys):
+    """Its name, parser, default and help stand together; the command line and YAML files take all of them."""
+    assert list(OPTIONS) == [each.name for each in fields(DecodeOptions)]
+    with pytest.raises(SystemExit):
+        main(["decode", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    for name, option in OPTIONS.items():
+        assert f"--{name.replace('_', '-')}" in printed
+        if option.metavar:
+            assert f"{option.help} ({option.default})".replace("%%", "%") in printed

@@ -12,7 +12,7 @@ from neurodyn.baselines import CausalRidge
 from neurodyn.binning import trial_folds
 from neurodyn.cli import demo
 from neurodyn.cli.main import main
-from neurodyn.cli.study import Study, output_folder, run_study, write_atomically
+from neurodyn.cli.study import Study, output_folder, run_study
 from neurodyn.errors import InputError
 from neurodyn.evaluation import Method
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
@@ -69,15 +69,6 @@ def test_a_file_is_no_folder(tmp_path):
     with pytest.raises(InputError, match="cannot write to the folder"), output_folder(tmp_path / "out"):
         pass
     assert (tmp_path / "out").read_text() == "mine"
-
-
-def test_writing_is_all_or_nothing(tmp_path):
-    path = tmp_path / "page.html"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "new \ud800")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_demo_builds_its_study_from_the_seed():

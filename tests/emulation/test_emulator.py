@@ -1,17 +1,19 @@
 """The emulator as a user meets it."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import h5py
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurodyn.emulation import FILE_NAME, HmmEmulator, Objective, TrainingConfig
+from neurodyn.emulation import FILE_NAME, HmmEmulator, Objective, TrainingConfig, holds_network
 from neurodyn.emulation import emulator as module
 from neurodyn.errors import InputError
 from neurodyn.kernels.sinkhorn import epsilon_schedule, one_hot, one_hot_diameter, one_hot_divergence
 from neurodyn.markov import linear_chain, sample
+from neurodyn.training import save_checkpoint
 
 HMM = linear_chain(3, trial_steps=6)
 TRAINING = TrainingConfig(
@@ -98,9 +100,49 @@ def test_saved_and_loaded(fitted, tmp_path):
         assert set(one) == set(other)
         for name, array in other.items():
             np.testing.assert_array_equal(one[name], array)
-    config = json.loads((tmp_path / "network/config.json").read_text())
+    config = json.loads((tmp_path / "network/model.json").read_text())
+    assert (config["format"], config["kind"], config["version"]) == ("neurodyn-model", "emulator", 2)
     assert config["config"]["network"] == {"hidden": 8, "inputs": 4, "cell": "relu"}
     assert config["hmm"]["name"] == "chain3"
+
+
+def save_as_version_1(fitted, folder):
+    """The folder as it was before there was one store for all models: everything in emulator.h5."""
+    kept = fitted.fitted_
+    settings = {
+        "kind": "emulator",
+        "config": asdict(kept.config),
+        "hmm": kept.hmm.to_dict(),
+        "history": asdict(kept.history),
+        "status": kept.status,
+        "identity": kept.identity,
+        "versions": {"python": "3.11.0"},
+    }
+    folder.mkdir()
+    save_checkpoint(folder / "emulator.h5", kept.parameters, settings)
+
+
+def test_a_network_of_the_first_version_is_read_and_replaced(fitted, tmp_path):
+    folder = tmp_path / "old"
+    save_as_version_1(fitted, folder)
+    assert holds_network(folder)
+    loaded = HmmEmulator.load(folder)
+    np.testing.assert_array_equal(loaded.generate(4, 6, seed=0).logits, fitted.generate(4, 6, seed=0).logits)
+    assert (loaded.config, loaded.history) == (fitted.config, fitted.history)
+    with pytest.raises(InputError, match=r"belongs to another run \(config\.network\.hidden: 8 there, 9 here"):
+        emulator(hidden=9).fit(HMM, directory=folder)
+    fitted.save(folder)
+    assert not (folder / "emulator.h5").exists()
+    np.testing.assert_array_equal(HmmEmulator.load(folder).parameters["readout"], fitted.parameters["readout"])
+
+
+def test_damaged_arrays_of_a_network_are_noticed(fitted, tmp_path):
+    fitted.save(tmp_path / "network")
+    (path,) = (tmp_path / "network").glob("arrays-*.h5")
+    with h5py.File(path, "r+") as file:
+        file["arrays/readout"][0, 0] += 1
+    with pytest.raises(InputError, match="checksum"):
+        HmmEmulator.load(tmp_path / "network")
 
 
 def test_a_fit_into_a_folder_can_be_repeated_but_not_mixed(fitted, tmp_path):
@@ -118,7 +160,7 @@ def test_a_fit_into_a_folder_can_be_repeated_but_not_mixed(fitted, tmp_path):
         with pytest.raises(InputError, match=f"belongs to another run \\({message}"):
             other.fit(hmm, directory=tmp_path)
     (tmp_path / "checkpoint.h5").unlink()
-    with pytest.raises(InputError, match=r"emulator\.h5 belongs to another run"):
+    with pytest.raises(InputError, match=r"model\.json belongs to another run"):
         emulator(hidden=9).fit(HMM).save(tmp_path)
     assert (tmp_path / FILE_NAME).stat().st_mtime_ns == stamp
 
@@ -126,8 +168,11 @@ def test_a_fit_into_a_folder_can_be_repeated_but_not_mixed(fitted, tmp_path):
 def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(InputError, match="holds no trained network"):
         HmmEmulator.load(tmp_path)
-    (tmp_path / FILE_NAME).write_text("nothing")
+    (tmp_path / "emulator.h5").write_text("nothing")
     with pytest.raises(InputError, match="not an HDF5 file"):
+        HmmEmulator.load(tmp_path)
+    (tmp_path / FILE_NAME).write_text("nothing")
+    with pytest.raises(InputError, match="cannot read"):
         HmmEmulator.load(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot make the folder"):

@@ -12,6 +12,7 @@ from neurodyn.emulation import HmmEmulator, Objective, TrainingConfig, fit_ensem
 from neurodyn.emulation import ensemble as module
 from neurodyn.errors import InputError, NumericalError
 from neurodyn.markov import HiddenMarkovModel, fully_connected, linear_chain
+from neurodyn.training import engine
 
 CHAIN = linear_chain(2, trial_steps=6)
 LONGER = linear_chain(3, trial_steps=6)
@@ -104,9 +105,9 @@ def test_single_precision_at_the_size_of_the_smoke_scale(float32):
 
 def test_another_ensemble_of_the_same_shape_compiles_nothing(apart):
     together([CHAIN, LONGER], [0, 3])
-    before = module.run_epochs._cache_size()
+    before = engine.run_epochs._cache_size()
     together(CHAIN, [9, 7, 8, 6])
-    assert module.run_epochs._cache_size() == before
+    assert engine.run_epochs._cache_size() == before
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
@@ -147,12 +148,12 @@ def test_devices_share_the_networks(tmp_path, apart):
     program = """
 import jax
 jax.config.update("jax_enable_x64", True)
-from test_ensemble import CHAIN, TRAINING, module, together
-devices, run = [], module.run_epochs
+from test_ensemble import CHAIN, TRAINING, engine, together
+devices, run = [], engine.run_epochs
 def watched(states, *rest, **named):
     devices.append(len(states.average["readout"].sharding.device_set))
     return run(states, *rest, **named)
-module.run_epochs = watched
+engine.run_epochs = watched
 together(CHAIN, [0, 3], directory=__import__("sys").argv[1])
 assert devices == [2] * 4, devices
 """

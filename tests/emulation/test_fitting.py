@@ -13,12 +13,12 @@ import pytest
 
 from neurodyn.emulation import EmulationConfig, NetworkConfig, Objective, TrainingConfig, training_at
 from neurodyn.emulation.fitting import (
+    EmulationTask,
+    Sequences,
     draw_data,
     fit_parameters,
-    gradient_step,
-    initial_state,
     order_of,
-    run_epoch,
+    start_of,
     temperatures,
 )
 from neurodyn.emulation.network import (
@@ -33,6 +33,7 @@ from neurodyn.errors import InputError, NumericalError
 from neurodyn.kernels.recurrence import relu_step
 from neurodyn.kernels.sinkhorn import one_hot, one_hot_divergence
 from neurodyn.markov import cycle, fully_connected, linear_chain
+from neurodyn.training.engine import gradient_step, run_epoch
 
 HMM = linear_chain(3, trial_steps=6)
 TINY = TrainingConfig(
@@ -113,7 +114,7 @@ def test_a_step_with_the_papers_settings_is_written_out():
     training = replace(TINY, objective=Objective.DIVERGENCE, average=0.0, clip=0.01)
     config = replace(CONFIG, training=training)
     symbols = jnp.asarray(draw_data(HMM, training).train[:16])
-    state, seed = initial_state(config, 3), jnp.asarray(0)
+    state, seed = start_of(config, 3), jnp.asarray(0)
 
     def loss(parameters):
         noise, choice = jax.random.split(jax.random.fold_in(jax.random.key(0), 0))
@@ -126,8 +127,11 @@ def test_a_step_with_the_papers_settings_is_written_out():
     assert norm > 0.01
     clipped = jax.tree.map(lambda g: g * 0.01 / norm, gradient)
     expected = jax.tree.map(lambda p, g: p - 1e-3 * g / (jnp.abs(g) + 1e-8), state.parameters, clipped)
-    found, reported = jax.jit(gradient_step, static_argnums=4)(state, symbols, NO_STRETCHES, seed, config)
-    np.testing.assert_allclose(reported, value, rtol=1e-10)
+    start = jax.tree.map(jnp.copy, state)
+    found, losses = run_epoch(
+        start, Sequences(symbols, NO_STRETCHES), jnp.arange(16)[None], seed, task=EmulationTask(config)
+    )
+    np.testing.assert_allclose(losses, [value], rtol=1e-10)
     equal(found.parameters, expected, atol=1e-9)
     equal(found.average, found.parameters)
 
@@ -135,16 +139,21 @@ def test_a_step_with_the_papers_settings_is_written_out():
 def test_an_epoch_is_a_loop_of_steps_and_compiles_once():
     data = jnp.asarray(draw_data(HMM, TINY).train)
     orders = [jnp.asarray(order_of(TINY, epoch)) for epoch in range(2)]
-    state = initial_state(CONFIG, 3)
-    step = jax.jit(gradient_step, static_argnums=4)
+    state, given, task = start_of(CONFIG, 3), Sequences(data, NO_STRETCHES), EmulationTask(CONFIG)
+
+    @jax.jit
+    def step(state, chosen):
+        sample = task.sample(given, chosen, jax.random.fold_in(jax.random.key(0), state.step))
+        return gradient_step(state, sample, loss=task.loss, optimizer=task.optimizer(), average=task.average)[0]
+
     for chosen in orders[0]:
-        state, _ = step(state, data[chosen], NO_STRETCHES, jnp.asarray(0), CONFIG)
+        state = step(state, chosen)
     before = run_epoch._cache_size()
-    found, losses = run_epoch(initial_state(CONFIG, 3), data, NO_STRETCHES, orders[0], jnp.asarray(0), config=CONFIG)
+    found, losses = run_epoch(start_of(CONFIG, 3), given, orders[0], jnp.asarray(0), task=task)
     equal(found.parameters, state.parameters, atol=1e-9)
     assert losses.shape == (2,)
     assert int(found.step) == 2
-    run_epoch(found, data, NO_STRETCHES, orders[1], jnp.asarray(0), config=CONFIG)
+    run_epoch(found, given, orders[1], jnp.asarray(0), task=task)
     assert run_epoch._cache_size() == before + 1
 
 

@@ -12,7 +12,7 @@ from neurodyn.baselines import CausalRidge, ExponentialFilters
 from neurodyn.binning import Fold, MultimodalBatch, time_folds, trial_folds
 from neurodyn.errors import InputError, NeurodynError
 from neurodyn.evaluation import Method, check_folds, check_online, cross_validate, r2, stream
-from neurodyn.evaluation.crossvalidation import WORKER_ENVIRONMENT
+from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
 BOTH = ("spikes", "field")

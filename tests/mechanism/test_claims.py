@@ -24,6 +24,7 @@ from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism import (
     Epoch,
+    Evidence,
     KickConfig,
     RecordConfig,
     ResidencyConfig,
@@ -69,6 +70,16 @@ def kicks(gate):
     return find_kick_neurons(*gate, KICKS, seed=0)
 
 
+def recorded(network):
+    return Evidence(network, record(network, RECORDING, seed=0))
+
+
+def along(networks, hmm):
+    """Evidence of a training, of which nothing was recorded."""
+    course = tuple(Epoch(number, network) for number, network in enumerate(networks))
+    return Evidence(networks[-1], record(networks[-1], RecordConfig(1, 2, 0), seed=0), hmm=hmm, epochs=course)
+
+
 def criterion(finding, text):
     (found,) = [c for c in finding.criteria if text in c.estimate.name]
     return found
@@ -79,7 +90,7 @@ def criterion(finding, text):
 
 def test_a_contraction_collapses():
     network = spiral(radius=0.9)
-    finding = collapse.examine(network, record(network, RECORDING, seed=0), COLLAPSE, seed=0)
+    finding = collapse.examine(recorded(network), COLLAPSE, seed=0)
     assert finding.verdict is Verdict.SUPPORTED, finding.criteria
     assert finding.estimate.value == 1.0
 
@@ -88,7 +99,7 @@ def test_a_contracting_relu_network_collapses_along_one_ray():
     recurrent = 0.5 * np.full((6, 6), 1 / 6) + 0.1 * np.eye(6)  # a positive matrix: one ray (Perron and Frobenius)
     network = random_relu(6, 6)
     network = network.at({**network.parameters, "recurrent": recurrent, "input": np.eye(6)})
-    finding = collapse.examine(network, record(network, RECORDING, seed=0), COLLAPSE, seed=0)
+    finding = collapse.examine(recorded(network), COLLAPSE, seed=0)
     assert finding.verdict is Verdict.SUPPORTED, finding.criteria
     note = finding.notes[-1]
     assert "at least 1.0000" in note
@@ -97,14 +108,14 @@ def test_a_contracting_relu_network_collapses_along_one_ray():
 
 def test_two_attractors_do_not_collapse():
     network = bistable()
-    finding = collapse.examine(network, record(network, RECORDING, seed=0), COLLAPSE, seed=0)
+    finding = collapse.examine(recorded(network), COLLAPSE, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert finding.estimate.value < 0.9
 
 
 def test_growing_activity_does_not_collapse():
     network = linear(1.01 * np.eye(3))
-    finding = collapse.examine(network, record(network, RECORDING, seed=0), COLLAPSE, seed=0)
+    finding = collapse.examine(recorded(network), COLLAPSE, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
 
 
@@ -112,20 +123,19 @@ def test_growing_activity_does_not_collapse():
 
 
 def test_a_noisy_rotation_has_a_current():
-    finding = rotation.examine(record(spiral(), RECORDING, seed=0), ROTATION, seed=0)
+    finding = rotation.examine(recorded(spiral()), ROTATION, seed=0)
     assert finding.verdict is Verdict.SUPPORTED, finding.criteria
     assert finding.control.high < 0.2
 
 
 def test_a_gradient_system_has_none():
-    finding = rotation.examine(record(gradient_system(), RECORDING, seed=0), ROTATION, seed=0)
+    finding = rotation.examine(recorded(gradient_system()), ROTATION, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert abs(finding.estimate.value) < 0.1
 
 
 def test_the_current_of_a_rotation_goes_around():
-    activity = record(spiral(), RECORDING, seed=0)
-    data = rotation.examine(activity, ROTATION, seed=0).data
+    data = rotation.examine(recorded(spiral()), ROTATION, seed=0).data
     x, y, flow = data["x"].to_numpy(), data["y"].to_numpy(), data["current"].to_numpy()
     turning = x[:, None] * flow[..., 1] - y[None] * flow[..., 0]
     right_way = (np.sign(turning) == np.sign(turning.sum()))[np.abs(turning) > 1e-5]
@@ -137,14 +147,14 @@ def test_the_current_of_a_rotation_goes_around():
 
 
 def test_a_readout_on_the_orbit_follows_the_phase(on_the_ring):
-    finding = phase.examine(*on_the_ring, PHASE, seed=0)
+    finding = phase.examine(Evidence(*on_the_ring), PHASE, seed=0)
     assert criterion(finding, "explains").holds
     assert finding.estimate.value > 0.95
 
 
 def test_a_readout_in_the_plane_lies_near_it():
     network = spiral(others=20)
-    finding = phase.examine(network, record(network, RECORDING, seed=0), PHASE, seed=0)
+    finding = phase.examine(recorded(network), PHASE, seed=0)
     assert finding.verdict is Verdict.SUPPORTED, finding.criteria
 
 
@@ -153,7 +163,7 @@ def test_a_readout_off_the_plane_does_not_follow_the_phase():
     off = np.zeros((2, 22))
     off[:, 5] = 1.0, -1.0
     network = network.at({**network.parameters, "readout": off})
-    finding = phase.examine(network, record(network, RECORDING, seed=0), PHASE, seed=0)
+    finding = phase.examine(recorded(network), PHASE, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert criterion(finding, "cosine").holds is False
 
@@ -167,14 +177,14 @@ def ring_bands(on_the_ring):
 
 
 def test_an_excitable_ring_has_slow_regions_and_fast_transitions(on_the_ring, ring_bands):
-    finding = residency.examine(*on_the_ring, RESIDENCY, residency=ring_bands, seed=0)
+    finding = residency.examine(Evidence(*on_the_ring, known_residency=ring_bands), RESIDENCY, seed=0)
     assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
 
 
 def test_an_integrator_has_no_fast_transitions():
     network = linear(np.diag([0.97, 0.0]), readout=np.array([[1.0, 0.0], [-1.0, 0.0]]))
     activity = record(network, RecordConfig(trials=64, steps=160, burn_in=60), seed=0)
-    finding = residency.examine(network, activity, RESIDENCY, seed=0)
+    finding = residency.examine(Evidence(network, activity, residency_config=RESIDENCY), seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert criterion(finding, "in a transition").holds is False
 
@@ -196,7 +206,7 @@ def test_unstable_directions_of_a_linear_map():
 
 def test_noise_decides_in_the_cluster(on_the_ring, ring_bands):
     config = sensitivity.SensitivityConfig(draws=12, steps=8)
-    finding = sensitivity.examine(*on_the_ring, ring_bands, config, seed=0)
+    finding = sensitivity.examine(Evidence(*on_the_ring, known_residency=ring_bands), config, seed=0)
     assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
     assert float(finding.data["undecided"].sel(mixture=0.0).max()) == 0.0
     spread = finding.data["distance"].sel(band="cluster").isel(step=-1).to_numpy()
@@ -206,7 +216,7 @@ def test_noise_decides_in_the_cluster(on_the_ring, ring_bands):
 def test_bands_the_wrong_way_round_are_not_supported(on_the_ring, ring_bands):
     config = sensitivity.SensitivityConfig(draws=12, steps=8)
     swapped = dataclasses.replace(ring_bands, band=2 - ring_bands.band)
-    finding = sensitivity.examine(*on_the_ring, swapped, config, seed=0)
+    finding = sensitivity.examine(Evidence(*on_the_ring, known_residency=swapped), config, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
 
 
@@ -233,20 +243,21 @@ def test_a_unit_that_only_the_readout_needs_scores_nothing(kicks):
 
 
 def test_kick_neurons_are_supported_in_the_gated_network(gate, kicks):
-    finding = kick_neurons.examine(*gate, KICKS, kicks=kicks, untrained=random_relu(60, 20, 2), seed=0)
+    evidence = Evidence(*gate, known_kicks=kicks, epochs=(Epoch(0, random_relu(60, 20, 2)), Epoch(1, gate[0])))
+    finding = kick_neurons.examine(evidence, KICKS, seed=0)
     named = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
     assert finding.verdict is Verdict.SUPPORTED, named
     assert finding.estimate.value > 0.8
 
 
 def test_without_an_untrained_network_the_claim_stays_open(gate, kicks):
-    finding = kick_neurons.examine(*gate, KICKS, kicks=kicks, seed=0)
+    finding = kick_neurons.examine(Evidence(*gate, known_kicks=kicks), KICKS, seed=0)
     assert finding.verdict is Verdict.UNDECIDED
 
 
 def test_independent_units_have_no_kick_neurons():
     network = independent_units()
-    finding = kick_neurons.examine(network, record(network, RECORDING, seed=0), KICKS, seed=0)
+    finding = kick_neurons.examine(dataclasses.replace(recorded(network), kick_config=KICKS), seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert not finding.data["kick"].any()
 
@@ -267,11 +278,11 @@ def test_units_that_do_nothing_pass_as_often_as_the_level_says():
 
 def test_scaling_the_gate_swings_its_transition(gate, kicks):
     config = intervention.InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=10)
-    known = [
+    known = tuple(
         dataclasses.replace(kick, group=np.array([unit]), integrating=np.array(sources))
         for kick, unit, sources in zip(kicks, KICK, INTEGRATORS, strict=True)
-    ]
-    finding = intervention.examine(*gate, known, config, kick_config=KICKS, seed=0)
+    )
+    finding = intervention.examine(Evidence(*gate, known_kicks=known, kick_config=KICKS), config, seed=0)
     rows = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
     assert finding.verdict is Verdict.SUPPORTED, rows
     assert (finding.data["hazard"].sel(factor=0.0)[::2] < 0.2).all()  # what had begun at the start comes to its end
@@ -280,12 +291,12 @@ def test_scaling_the_gate_swings_its_transition(gate, kicks):
 
 def test_scaling_units_that_do_nothing_is_not_supported(gate, kicks):
     useless = np.array(DISTRACTORS[:2])
-    fake = [dataclasses.replace(kick, passed=useless, group=useless, integrating=useless) for kick in kicks]
+    fake = tuple(dataclasses.replace(kick, passed=useless, group=useless, integrating=useless) for kick in kicks)
     config = intervention.InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=5)
-    finding = intervention.examine(*gate, fake, config, kick_config=KICKS, seed=0)
+    finding = intervention.examine(Evidence(*gate, known_kicks=fake, kick_config=KICKS), config, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     np.testing.assert_allclose(finding.data["hazard"], 1.0)
-    nothing = intervention.examine(*gate, (), config, kick_config=KICKS, seed=0)
+    nothing = intervention.examine(Evidence(*gate, known_kicks=(), kick_config=KICKS), config, seed=0)
     assert nothing.verdict is Verdict.NOT_SUPPORTED
 
 
@@ -304,7 +315,7 @@ def two_states(change):
 
 def test_an_excitable_system_resonates():
     trained = ring(noise=0.12)
-    finding = resonance.examine([Epoch(0, ring(noise=0.012)), Epoch(5, trained)], two_states(0.025), RESONANCE, seed=0)
+    finding = resonance.examine(along([ring(noise=0.012), trained], two_states(0.025)), RESONANCE, seed=0)
     rows = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
     assert finding.verdict is Verdict.SUPPORTED, rows
 
@@ -314,7 +325,7 @@ def test_a_homogeneous_network_cannot_resonate():
     network = random_relu(12, 5, 3)
     recurrent = 0.95 * np.eye(12)
     network = network.at({**network.parameters, "recurrent": recurrent})
-    finding = resonance.examine([Epoch(0, network), Epoch(1, network)], two_states_of_three(), RESONANCE, seed=0)
+    finding = resonance.examine(along([network, network], two_states_of_three()), RESONANCE, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert "positively homogeneous" in finding.notes[0]
     assert criterion(finding, "coherence peaks").estimate.value == RESONANCE.levels[-1]
@@ -366,13 +377,13 @@ SUBSPACES = subspaces.SubspaceConfig(before=3, after=3, splits=20, permutations=
 
 
 def test_one_motif_in_a_plane_per_pair_is_supported():
-    finding = subspaces.examine(visits(shared=False), SUBSPACES, seed=0)
+    finding = subspaces.examine(Evidence(ring(), visits(shared=False)), SUBSPACES, seed=0)
     assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
     np.testing.assert_allclose(np.diag(finding.data["overlap"]), 1.0, atol=1e-9)
 
 
 def test_one_plane_for_all_pairs_is_not():
-    finding = subspaces.examine(visits(shared=True), SUBSPACES, seed=0)
+    finding = subspaces.examine(Evidence(ring(), visits(shared=True)), SUBSPACES, seed=0)
     assert finding.verdict is not Verdict.SUPPORTED
     assert criterion(finding, "within a pair").holds is not True
     off = finding.data["overlap"].to_numpy()[~np.eye(3, dtype=bool)]
@@ -380,7 +391,7 @@ def test_one_plane_for_all_pairs_is_not():
 
 
 def test_one_pair_leaves_nothing_to_compare(on_the_ring):
-    finding = subspaces.examine(on_the_ring[1], SUBSPACES, seed=0)
+    finding = subspaces.examine(Evidence(*on_the_ring), SUBSPACES, seed=0)
     assert finding.verdict is Verdict.UNDECIDED
     assert "nothing to compare" in finding.notes[0]
 
@@ -406,17 +417,32 @@ def test_every_run_of_a_claim_has_the_level_of_the_recording(monkeypatch, level)
     activity = record(network, RecordConfig(trials=24, steps=40, burn_in=5, level=level), seed=0)
     assert activity.level == level
     assert activity.states.std() == pytest.approx(level, rel=0.1)
-    bands = residency.measure(network, activity, RESIDENCY, seed=0)
-    sensitivity.examine(network, activity, bands, seed=0)
-    collapse.examine(network, activity, COLLAPSE, seed=0)
     config = dataclasses.replace(KICKS, settled=1, permutations=10, random_sets=5, runs=32)
-    found = find_kick_neurons(network, activity, config, seed=0)
-    kick_neurons.examine(network, activity, config, kicks=found, untrained=network, seed=0)
+    course = (Epoch(0, network), Epoch(1, network))
+    evidence = Evidence(network, activity, epochs=course, residency_config=RESIDENCY, kick_config=config)
+    sensitivity.examine(evidence, seed=0)
+    collapse.examine(evidence, COLLAPSE, seed=0)
+    kick_neurons.examine(evidence, seed=0)
     starts = hazards.settled_starts(network, activity, 0, runs=16, horizon=50, settled=1, seed=0)
     assert np.asarray(starts.noise).std() == pytest.approx(level, rel=0.1)
     assert len(drawn) > 10
     assert set(drawn) == {level}
-    other = activity_module.record(network, RecordConfig(trials=24, steps=40, burn_in=5), seed=0)
-    drawn.clear()
-    kick_neurons.examine(network, other, config, kicks=(), untrained=network, untrained_level=level, seed=0)
-    assert drawn[0] == level
+
+
+def test_what_several_claims_need_is_measured_once_and_when_it_is_needed(monkeypatch, on_the_ring):
+    calls, measure = [], residency.measure
+    monkeypatch.setattr(
+        residency, "measure", lambda *given, **named: calls.append(given[0]) or measure(*given, **named)
+    )
+    evidence = Evidence(*on_the_ring, residency_config=dataclasses.replace(RESIDENCY, states=20, draws=4))
+    rotation.examine(evidence, ROTATION, seed=0)
+    assert calls == []
+    first = evidence.residency
+    assert evidence.residency is first
+    assert calls == [on_the_ring[0]]
+    assert evidence.level == on_the_ring[1].level == 1.0
+    assert evidence.untrained is None
+    with pytest.raises(InputError, match="hidden Markov model"):
+        _ = evidence.model
+    with pytest.raises(InputError, match="along its training"):
+        resonance.examine(evidence, seed=0)

@@ -11,7 +11,7 @@ from systems import gated, random_relu, visits
 
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.mechanism import Epoch, RecordConfig, Verdict, explain, network_of, quick, record, subspaces
+from neurodyn.mechanism import Epoch, Evidence, RecordConfig, Verdict, explain, network_of, quick, record, subspaces
 from neurodyn.mechanism.hazards import Target, intact, outcomes, settled_starts
 from neurodyn.mechanism.network import is_homogeneous, recurrent_weights
 from neurodyn.report.mechanism import draw_finding, render_explanation
@@ -84,7 +84,7 @@ def test_plots_draw_into_the_axes_given(explanation, name):
 
 def test_the_motifs_of_three_pairs_are_drawn():
     config = subspaces.SubspaceConfig(before=3, after=3, splits=5, permutations=5)
-    finding = subspaces.examine(visits(shared=False, trials=20), config, seed=0)
+    finding = subspaces.examine(Evidence(gated(), visits(shared=False, trials=20)), config, seed=0)
     assert draw_finding(finding)[:8] == b"\x89PNG\r\n\x1a\n"
 
 

@@ -9,7 +9,7 @@ from oracles.small_decoder import small_decoder
 
 from neurodyn.binning import MultimodalBatch
 from neurodyn.binning.folds import held_out_seconds, validation_split
-from neurodyn.cli import decode
+from neurodyn.cli import options
 from neurodyn.errors import InputError, NumericalError
 from neurodyn.evaluation.metrics import r2
 from neurodyn.multiscale import MultiscaleDecoder, choosing
@@ -115,7 +115,7 @@ def test_fit_chooses_when_asked_and_keeps_what_was_compared(lorenz_batch, tmp_pa
 
 def test_the_command_has_the_same_budget():
     """It does not import the model to show its help."""
-    assert decode.SECONDS_TO_CHOOSE == choosing.SECONDS
+    assert options.SECONDS_TO_CHOOSE == choosing.SECONDS
 
 
 def test_what_cannot_be_chosen_is_refused(lorenz_batch):

@@ -14,7 +14,7 @@ from neurodyn.errors import InputError
 from neurodyn.evaluation import check_online
 from neurodyn.evaluation.metrics import correlation, r2
 from neurodyn.multiscale import MultiscaleDecoder, TrainingConfig, fitting, inference
-from neurodyn.training import save_checkpoint
+from neurodyn.training import engine, save_checkpoint
 
 
 def ragged(batch, lengths=(20, 35, 50)):
@@ -256,7 +256,7 @@ def test_a_field_alone_without_a_target_in_trials_of_all_lengths(lorenz_batch, t
     latents = fitted.transform(train)["latent"].to_numpy()
     assert latents.shape == (24, lengths.max(), 4)
     assert np.isfinite(latents).all(axis=(1, 2)).tolist() == (lengths == lengths.max()).tolist()
-    assert not fitted.score(train).data_vars
+    assert not fitted.score(train).to_xarray().data_vars
     with pytest.raises(InputError, match="fitted without a target"):
         fitted.predict(train)
     estimate = fitted.realtime().step({"field": [1, 2, 3]}, 0.0)
@@ -275,7 +275,8 @@ def test_a_saved_model_predicts_the_same(decoder, lorenz_batch, tmp_path):
     for smoothed in (False, True):
         assert_same(loaded.predict(batch, smoothed=smoothed), decoder.predict(batch, smoothed=smoothed))
         assert_same(loaded.transform(batch, smoothed=smoothed), decoder.transform(batch, smoothed=smoothed))
-        assert_same(loaded.score(batch, smoothed=smoothed), decoder.score(batch, smoothed=smoothed))
+        scores = [each.score(batch, smoothed=smoothed).to_xarray() for each in (loaded, decoder)]
+        assert_same(*scores)
     for name in ("config", "modalities", "target_names", "width", "history", "status", "provenance"):
         assert getattr(loaded.fitted_, name) == getattr(decoder.fitted_, name)
     assert (loaded.latent, loaded.encoder, loaded.training) == (decoder.latent, decoder.encoder, decoder.training)
@@ -305,7 +306,7 @@ def test_more_fits_and_transforms_of_the_same_shapes_compile_nothing(lorenz_batc
 
     def sizes():
         jitted = (
-            fitting.run_epoch,
+            engine.run_epoch,
             fitting.validation_terms,
             inference._filter,
             inference._smooth,
@@ -374,7 +375,7 @@ def test_channels_modalities_and_target_go_by_label(decoder, lorenz_batch):
         xr.testing.assert_identical(
             decoder.predict(moved, smoothed=smoothed), decoder.predict(batch, smoothed=smoothed)
         )
-        xr.testing.assert_identical(decoder.score(moved, smoothed=smoothed), decoder.score(batch, smoothed=smoothed))
+        xr.testing.assert_identical(*(decoder.score(b, smoothed=smoothed).to_xarray() for b in (moved, batch)))
     one, other = (check_online(decoder, b, max_bins=60) for b in (moved, batch))
     assert (one.latent_difference, one.target_difference) == (other.latent_difference, other.target_difference)
     assert one.latent_difference < 1e-10

@@ -10,15 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from neurodyn.binning import MultimodalBatch
+from neurodyn.binning.folds import validation_split
 from neurodyn.binning.scaling import Scaling
-from neurodyn.multiscale.fitting import (
-    gather,
-    likelihood_scales,
-    most_share_a_mask,
-    segments_of,
-    timeline_of,
-    validation_split,
-)
+from neurodyn.multiscale.fitting import likelihood_scales
+from neurodyn.multiscale.segments import gather, most_share_a_mask, segments_of, timeline_of
 
 WIDTH = 0.1
 

@@ -16,7 +16,7 @@ from neurodyn.multiscale import MultiscaleDecoder, storage
 from neurodyn.multiscale.fitted import Readout
 from neurodyn.realtime import RealtimeDecoder
 from neurodyn.targets import average_targets
-from neurodyn.training import save_checkpoint
+from neurodyn.training import save_checkpoint, store
 from neurodyn.versions import versions
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -114,13 +114,13 @@ def test_a_model_of_the_second_version_decodes_as_it_did(lorenz_batch, float32):
 
 def test_every_older_version_has_its_migration(monkeypatch, saved):
     """A version after the present one, to see that the steps are taken one after the other."""
-    assert set(storage.MIGRATIONS) == set(range(1, storage.VERSION))
-    steps = {**storage.MIGRATIONS, 3: lambda s: {**s, "version": 4, "status": "seen by the step from 3"}}
-    monkeypatch.setattr(storage, "VERSION", 4)
-    monkeypatch.setattr(storage, "MIGRATIONS", MappingProxyType(steps))
+    present = storage.MODEL
+    assert set(present.migrations) == set(range(1, present.version))
+    steps = {**present.migrations, 3: lambda s: {**s, "version": 4, "status": "seen by the step from 3"}}
+    monkeypatch.setattr(storage, "MODEL", replace(present, version=4, migrations=MappingProxyType(steps)))
     assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 3"
     first = {**json.loads((saved / "model.json").read_text()), "version": 1}
-    assert storage._migrated(first, saved)["status"] == "seen by the step from 3"
+    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 3"
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_kill_before_the_settings_leaves_the_model_that_was_there(saved, spike
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(storage, "_replace_text", killed)
+    monkeypatch.setattr(store, "write_text", killed)
     with pytest.raises(KeyboardInterrupt):
         replace(spikes_decoder, fitted_=other).save(saved)
     np.testing.assert_array_equal(MultiscaleDecoder.load(saved).fitted_.scaling.target_mean, fitted.scaling.target_mean)
@@ -182,7 +182,7 @@ def test_a_kill_before_the_settings_leaves_the_model_that_was_there(saved, spike
 def test_what_an_interrupted_first_save_left_is_no_obstacle(spikes_decoder, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
-    for name in (".arrays-0123.h5.77.tmp", "arrays-4567.h5"):
+    for name in (".arrays-0123.h5.77.tmp", ".arrays-0123.h5.77.tmp.h5", ".model.json.77.tmp.json", "arrays-4567.h5"):
         (folder / name).write_bytes(b"torn")
     with pytest.raises(InputError, match=r"is no model: it has no model\.json"):
         MultiscaleDecoder.load(folder)

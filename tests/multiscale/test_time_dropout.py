@@ -10,7 +10,8 @@ from oracles.small_decoder import small_decoder
 
 from neurodyn.binning.scaling import Scaling
 from neurodyn.multiscale.config import ObjectiveConfig
-from neurodyn.multiscale.fitting import draw_dropout, gather, segments_of, timeline_of
+from neurodyn.multiscale.fitting import draw_dropout
+from neurodyn.multiscale.segments import gather, segments_of, timeline_of
 
 
 def drawn(batch, objective, seed=0):

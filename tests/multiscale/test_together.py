@@ -11,7 +11,8 @@ from neurodyn.binning import trial_folds
 from neurodyn.errors import InputError
 from neurodyn.evaluation import FitsMany, Method, cross_validate
 from neurodyn.multiscale import estimator as module
-from neurodyn.multiscale import together
+from neurodyn.multiscale import fitting, together
+from neurodyn.training import engine
 
 DECODER = small_decoder(epochs=3, validate_every=1, seed=4)
 
@@ -60,10 +61,10 @@ def test_seeds_are_the_models_they_would_be_alone_in_any_order(folds, alone):
 def test_more_models_of_the_same_shapes_compile_nothing(folds):
     parts = [fold.train for fold in folds]
     DECODER.fit_many(parts, together=True)
-    before = together.run_epochs._cache_size(), together.validation_scores._cache_size()
+    before = engine.run_epochs._cache_size(), fitting.validation_scores._cache_size()
     small_decoder(epochs=1, seed=1).fit_many(folds[0].train, seeds=[5, 6], together=True)
     small_decoder(epochs=2).fit_many(parts, together=True)
-    assert (together.run_epochs._cache_size(), together.validation_scores._cache_size()) == before
+    assert (engine.run_epochs._cache_size(), fitting.validation_scores._cache_size()) == before
 
 
 def test_checkpoints_are_those_of_models_alone(folds, alone, tmp_path):
@@ -118,7 +119,7 @@ def test_ctrl_c_before_the_last_fit_is_an_interrupt(alone):
 
 
 def test_what_cannot_be_fitted_together_is_refused_before_it_starts(folds, lorenz_batch, monkeypatch):
-    monkeypatch.setattr(together, "run_epochs", None)
+    monkeypatch.setattr(engine, "run_epochs", None)
     train = lorenz_batch[0]
     refusals = {
         "at least one batch and one seed, got 0 batches": ([], {}),

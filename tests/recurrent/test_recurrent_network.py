@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,6 +121,30 @@ def test_it_learns_what_no_linear_decoder_can(float32):
     assert 1 - np.mean((found.mean - truth)[:, 1:] ** 2) / np.var(truth[:, 1:]) > 0.6
     again = fit_members(sequences.runs_of(inner), sequences.runs_of(held), replace(config, steps=50))
     assert again.history.loss[0] == outcome.history.loss[0]  # the seed decides
+
+
+def test_a_checkpoint_of_an_earlier_version_is_gone_on_with_exactly(tmp_path):
+    """As written when the parameters of the members were called weights."""
+
+    class Stops:
+        def update(self, epoch, epochs, loss, best):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+        def finish(self, status):
+            self.status = status
+
+    batch = delayed_product(trials=8)
+    sequences = sequences_of(batch, InputScaling.fit(batch), np.zeros(1, np.float32), np.ones(1, np.float32))
+    parts = [sequences.runs_of(batch.with_trials(rows)) for rows in (np.arange(6), np.arange(6, 8))]
+    config, path = replace(SMALL, hidden=4, steps=4, validate_every=2), tmp_path / "run.h5"
+    stopped = fit_members(*parts, config, checkpoint=path, progress=Stops())
+    assert stopped.status == "interrupted"
+    with h5py.File(path, "r+") as file:
+        file.move("arrays/state/parameters", "arrays/state/weights")
+    resumed, whole = fit_members(*parts, config, checkpoint=path), fit_members(*parts, config)
+    assert resumed.history == whole.history
+    jax.tree.map(np.testing.assert_array_equal, resumed.state, whole.state)
 
 
 def test_windows_reach_every_bin_and_stay_inside_runs():

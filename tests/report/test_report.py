@@ -10,9 +10,10 @@ from evaluation.stubs import Leaky
 
 from neurodyn.baselines import CausalRidge
 from neurodyn.binning import MultimodalBatch, time_folds
+from neurodyn.components import principal_scores
 from neurodyn.evaluation import Method, cross_validate
 from neurodyn.report import finding, score_rows, study_pictures, summary_of
-from neurodyn.report.figures import middle_fold, principal_components, window
+from neurodyn.report.figures import middle_fold, window
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +127,8 @@ def test_the_window_shown_has_most_scored_bins(result):
 def test_principal_components_keep_the_distances():
     rng = np.random.default_rng(1)
     plane = rng.normal(size=(50, 2)) @ rng.normal(size=(2, 7)) + 3.0
-    scores = principal_components(plane, 2)
+    scores = principal_scores(plane, 2)
     np.testing.assert_allclose(scores.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(scores[3] - scores[9]), np.linalg.norm(plane[3] - plane[9]))
     assert scores[:, 0].var() >= scores[:, 1].var()
-    assert principal_components(plane[:, :2], 3).shape == (50, 2)
+    assert principal_scores(plane[:, :2], 3).shape == (50, 2)

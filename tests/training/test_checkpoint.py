@@ -57,7 +57,7 @@ def test_a_failing_write_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"cannot write .*run\.h5: No space left on device"):
+    with pytest.raises(InputError, match=r"cannot write '.*run\.h5': No space left on device"):
         save_checkpoint(path, {"x": np.zeros(3)}, {"number": 2})
     assert load_settings(path) == {"number": 1}
     np.testing.assert_array_equal(load_arrays(path, {"x": np.zeros(3)})["x"], np.ones(3))
@@ -92,7 +92,7 @@ for attempt in range(8):
     arrays = load_arrays(path, {str(i): big for i in range(4)})
     assert number >= 1 and all((a == number).all() for a in arrays.values()), number
     torn += len([p for p in path.parent.iterdir() if p != path])
-    for leftover in path.parent.glob(".*.tmp"):
+    for leftover in path.parent.glob(".*.tmp*"):
         leftover.unlink()
 print(f"torn {torn}")
 """

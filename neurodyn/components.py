@@ -1,4 +1,4 @@
-"""Axes to look at a state space along."""
+"""Principal components: the directions in which states vary most."""
 
 from dataclasses import dataclass
 
@@ -36,10 +36,35 @@ class Axes:
 
 
 def principal_axes(vectors: Float[np.ndarray, "points size"], dims: int) -> Axes:
-    """The ``dims`` directions in which states vary most."""
+    """The ``dims`` directions in which states vary most.
+
+    Parameters
+    ----------
+    vectors
+        One state per row.
+    dims
+        How many directions; at most as many as there are rows or columns.
+
+    Raises
+    ------
+    InputError
+        If there are not so many directions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> axes = principal_axes(np.array([[0.0, 0.0], [1.0, 0.1], [2.0, 0.0]]), 1)
+    >>> bool(axes.share[0] > 0.99)
+    True
+    """
     vectors = np.asarray(vectors, np.float64)
     if not 1 <= dims <= min(vectors.shape):
         raise InputError(f"dims has to be between 1 and {min(vectors.shape)}, got {dims}")
     middle = vectors.mean(axis=0)
     _, size, directions = np.linalg.svd(vectors - middle, full_matrices=False)
-    return Axes(middle, directions[:dims], size[:dims] ** 2 / max(float(np.sum(size**2)), 1e-300))
+    return Axes(middle, directions[:dims], size[:dims] ** 2 / max(float(np.sum(size**2)), np.finfo(float).tiny))
+
+
+def principal_scores(vectors: Float[np.ndarray, "points size"], most: int) -> Float[np.ndarray, "points dims"]:
+    """Coordinates of states along the first principal axes, ``most`` of them or as many as there are."""
+    return principal_axes(vectors, min(most, *vectors.shape)).points(vectors)

@@ -1,0 +1,212 @@
+"""The conventions of scikit-learn where they fit, without needing it: parameters by name, cloning, scores over trials.
+
+Every decoder and baseline has ``get_params`` and ``set_params``, so that ``sklearn.base.clone`` copies it unfitted.
+They are frozen: ``set_params`` returns another one, and ``fit`` a fitted copy. scikit-learn's own tools rely on ``fit``
+changing the estimator; :class:`OverTrials` wraps a decoder for them, and :func:`trials_of` makes its ``X``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.folds import Fold, trial_folds
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.evaluation.metrics import Score
+
+Settings = TypeVar("Settings", bound="HasParameters")
+
+
+class HasParameters:
+    """Parameters by name, for a frozen dataclass whose fields without a trailing underscore are its settings."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Settings by name.
+
+        Parameters
+        ----------
+        deep
+            Whether the entries of settings that are configurations themselves are listed too, as ``training__seed``.
+
+        Returns
+        -------
+        What the class takes to make an equal, unfitted one; with ``deep`` more than that.
+        """
+        return _parameters(self, deep)
+
+    def set_params(self: Settings, **parameters: Any) -> Settings:
+        """An unfitted copy with other settings; ``training__seed=1`` changes one entry of a configuration.
+
+        Raises
+        ------
+        InputError
+            If there is no such setting.
+        """
+        fitted: dict[str, Any] = {each.name: None for each in fields(self) if each.name.endswith("_")}  # type: ignore[arg-type]
+        return replace(_with_parameters(self, parameters), **fitted)
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """A decoder that says how well it decodes; all decoders and baselines do."""
+
+    def fit(self, batch: MultimodalBatch) -> "Scored":
+        """Return a fitted copy."""
+        ...
+
+    def score(self, batch: MultimodalBatch) -> Score:
+        """Return the scores over the scored bins of a batch."""
+        ...
+
+
+def cross_val_score(
+    decoder: Scored, batch: MultimodalBatch, folds: int | Sequence[Fold] = 5, *, metric: str = "r2", seed: int = 0
+) -> Float[np.ndarray, " folds"]:
+    """Fit and score a decoder on every fold; the quick look beside :func:`neurodyn.evaluation.cross_validate`.
+
+    Parameters
+    ----------
+    decoder
+        Any decoder or baseline; it stays as it is.
+    batch
+        Trials.
+    folds
+        Number of folds, each of which holds every trial out once; or folds, from ``time_folds`` for example.
+    metric
+        ``"r2"`` or ``"correlation"``, averaged over the target dimensions.
+    seed
+        Of the order in which trials go into folds.
+
+    Returns
+    -------
+    One number per fold.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=9, seconds=1.0), seed=0)
+    >>> nd.evaluation.cross_val_score(nd.baselines.CausalRidge(smoothed=False), batch, 3).shape
+    (3,)
+    """
+    parts = trial_folds(batch, folds, seed=seed) if isinstance(folds, int) else folds
+    return np.array([decoder.fit(fold.train).score(fold.test).mean(metric) for fold in parts])
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One trial of a batch: an entry of the ``X`` of scikit-learn's tools."""
+
+    batch: MultimodalBatch
+    index: int
+
+
+def trials_of(batch: MultimodalBatch) -> list[Trial]:
+    """The trials of a batch as a list, which scikit-learn can split."""
+    return [Trial(batch, index) for index in range(batch.n_trials)]
+
+
+class OverTrials:
+    """A decoder for scikit-learn's tools (``cross_val_score``, ``GridSearchCV``): ``fit`` changes this object.
+
+    Parameters
+    ----------
+    decoder
+        Any decoder or baseline; its settings are set as ``decoder__latent`` and so on.
+    metric
+        What :meth:`score` returns the mean of: ``"r2"`` or ``"correlation"``.
+
+    Examples
+    --------
+    ::
+
+        from sklearn.model_selection import GridSearchCV
+        search = GridSearchCV(OverTrials(CausalRidge()), {"decoder__blocks": [5, 10]}, cv=5).fit(trials_of(batch))
+    """
+
+    def __init__(self, decoder: Any, metric: str = "r2") -> None:
+        self.decoder, self.metric = decoder, metric
+        self.decoder_: Any = None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Settings by name, those of the decoder with ``decoder__`` in front."""
+        nested = self.decoder.get_params() if deep else {}
+        return {"decoder": self.decoder, "metric": self.metric, **{f"decoder__{n}": v for n, v in nested.items()}}
+
+    def set_params(self, **parameters: Any) -> "OverTrials":
+        """Change settings, here and of the decoder."""
+        for name in ("decoder", "metric"):
+            setattr(self, name, parameters.pop(name, getattr(self, name)))
+        nested = {name.removeprefix("decoder__"): value for name, value in parameters.items()}
+        unknown = [name for name in parameters if not name.startswith("decoder__")]
+        if unknown:
+            raise unknown_name("setting", unknown[0], self.get_params())
+        self.decoder = self.decoder.set_params(**nested)
+        return self
+
+    def fit(self, X: Sequence[Trial], y: None = None) -> "OverTrials":
+        """Fit the decoder to trials of one batch; the target is the batch's own."""
+        self.decoder_ = self.decoder.fit(_joined(X))
+        return self
+
+    def predict(self, X: Sequence[Trial]) -> Any:
+        """What the fitted decoder says of trials, as a labelled dataset."""
+        return self._fitted().predict(_joined(X))
+
+    def score(self, X: Sequence[Trial], y: None = None) -> float:
+        """Mean of the metric over the target dimensions."""
+        return self._fitted().score(_joined(X)).mean(self.metric)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of an estimator; it is the only one to call this."""
+        from sklearn.utils import InputTags, RegressorTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="regressor", target_tags=TargetTags(required=False), transformer_tags=None,
+            classifier_tags=None, regressor_tags=RegressorTags(), input_tags=InputTags(),
+        )  # fmt: skip
+
+    def _fitted(self) -> Any:
+        if self.decoder_ is None:
+            raise InputError("this decoder is not fitted: call fit(trials) first")
+        return self.decoder_
+
+
+def _joined(trials: Sequence[Trial]) -> MultimodalBatch:
+    """The batch of some of its trials."""
+    if not len(trials) or any(trial.batch is not trials[0].batch for trial in trials):
+        raise InputError("expected trials of one batch, as trials_of(batch) lists them")
+    return trials[0].batch.with_trials([trial.index for trial in trials])
+
+
+def _parameters(settings: Any, deep: bool) -> dict[str, Any]:
+    found = {each.name: getattr(settings, each.name) for each in fields(settings) if not each.name.endswith("_")}
+    if not deep:
+        return found
+    nested = {
+        f"{name}__{inner}": entry
+        for name, value in found.items()
+        if is_dataclass(value)
+        for inner, entry in _parameters(value, True).items()
+    }
+    return found | nested
+
+
+def _with_parameters(settings: Any, parameters: dict[str, Any]) -> Any:
+    """A copy of a dataclass with other entries, those of dataclasses inside it too."""
+    known = _parameters(settings, False)
+    changes: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {}
+    for key, value in parameters.items():
+        name, _, rest = key.partition("__")
+        if name not in known or (rest and not is_dataclass(known[name])):
+            raise unknown_name("setting", key, _parameters(settings, True))
+        if rest:
+            inner.setdefault(name, {})[rest] = value
+        else:
+            changes[name] = value
+    for name, entries in inner.items():
+        changes[name] = _with_parameters(changes.get(name, known[name]), entries)
+    return replace(settings, **changes)

@@ -1,0 +1,166 @@
+"""What several claims measure on a network, and how much: the residency of states, and the kick neurons."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+BANDS = ("transition", "kick zone", "cluster")
+"""Bands of residency, from the fastest to the slowest states."""
+
+
+@dataclass(frozen=True)
+class ResidencyConfig:
+    """Thresholds and sizes.
+
+    Parameters
+    ----------
+    transition_below, cluster_above
+        Bounds of the bands in steps.
+    least_in_transition, least_in_cluster
+        Shares of the states that have to be in the outer bands.
+    states, draws
+        How many states are looked at, with how many draws of noise each.
+    near_changes
+        How many more, drawn from the last two steps before a change of symbol: transitions are short, and other
+        claims need enough of them. The shares of the bands do not count these.
+    horizon
+        Steps after which a draw is stopped; it then counts as this long.
+    slope_steps
+        Steps in which the changes of the slope's sign are counted.
+    jacobians
+        States whose Jacobian is taken apart.
+    """
+
+    transition_below: float = 2.0
+    cluster_above: float = 8.0
+    least_in_transition: float = 0.01
+    least_in_cluster: float = 0.25
+    states: int = 400
+    draws: int = 32
+    near_changes: int = 200
+    horizon: int = 40
+    slope_steps: int = 8
+    jacobians: int = 150
+
+
+@dataclass(frozen=True, eq=False)
+class Residency:
+    """Residency of recorded states.
+
+    Parameters
+    ----------
+    trial, time
+        (state,) where each state was recorded.
+    steps
+        (state,) mean steps to a change of the likeliest symbol.
+    band
+        (state,) 0 transition, 1 kick zone, 2 cluster.
+    draws
+        (state, draw) steps of each draw.
+    slope_changes
+        (state,) mean number of sign changes of the slope of the leading logit.
+    anywhere
+        (state,) True where the state was drawn at random from the whole recording, False if from before a change.
+    """
+
+    trial: Int[np.ndarray, " states"]
+    time: Int[np.ndarray, " states"]
+    steps: Float[np.ndarray, " states"]
+    band: Int[np.ndarray, " states"]
+    draws: Int[np.ndarray, "states draws"]
+    slope_changes: Float[np.ndarray, " states"]
+    anywhere: Bool[np.ndarray, " states"]
+
+
+@dataclass(frozen=True)
+class KickConfig:
+    """Thresholds and sizes.
+
+    Parameters
+    ----------
+    least_effect
+        Share of the hazard that a unit has to cut on its own, and to add to a group.
+    enough
+        Share of the hazard at which a group is complete.
+    most_units
+        Units in a group at most.
+    pool
+        Units with the highest scores that may join a group.
+    runs, horizon
+        Starts per symbol and steps of a run.
+    settled
+        Steps for which a symbol has to have been the likeliest at a start.
+    least_changes
+        Transitions of a kind in the runs below which it is left out.
+    permutations
+        Of the signs, and of the rows in the search for integrating populations.
+    random_sets, neighbours
+        Control sets, and how many of the units nearest in activity each unit's stand-in is drawn from.
+    least_cut, most_random_cut, least_random_share
+        Claim: the group cuts its hazard by at least the first, and at least the third of the random sets by less than
+        the second.
+    """
+
+    least_effect: float = 0.1
+    enough: float = 0.95
+    most_units: int = 12
+    pool: int = 24
+    runs: int = 256
+    horizon: int = 40
+    settled: int = 5
+    least_changes: int = 30
+    permutations: int = 200
+    random_sets: int = 200
+    neighbours: int = 10
+    least_cut: float = 0.8
+    most_random_cut: float = 0.2
+    least_random_share: float = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Kick:
+    """The kick neurons of one transition.
+
+    Parameters
+    ----------
+    source, target
+        Symbols.
+    hazard
+        Of the intact network, per step.
+    score
+        (hidden,) causal score of every unit: relative change of the hazard.
+    significance
+        (hidden,) the score's sum over runs in units of its own spread, negative for a cut.
+    threshold
+        A unit passes if its significance is below minus this, and it cuts enough.
+    passed
+        Units that passed alone.
+    group
+        Units of the group, in the order they joined; empty if none passed.
+    integrating
+        Units whose weights onto the group are beyond chance.
+    drive
+        (hidden,) mean weight of every unit onto the group; zero without a group.
+    """
+
+    source: int
+    target: int
+    hazard: float
+    score: Float[np.ndarray, " hidden"]
+    significance: Float[np.ndarray, " hidden"]
+    threshold: float
+    passed: Int[np.ndarray, " passed"]
+    group: Int[np.ndarray, " group"]
+    integrating: Int[np.ndarray, " integrating"] = field(default_factory=lambda: np.zeros(0, int))
+    drive: Float[np.ndarray, " hidden"] = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def name(self) -> str:
+        """As ``0→2``."""
+        return f"{self.source}→{self.target}"
+
+    @property
+    def units(self) -> Int[np.ndarray, " units"]:
+        """Every kick neuron of the transition: those that passed alone, and those of the group."""
+        return np.union1d(self.passed, self.group)

@@ -1,0 +1,275 @@
+"""One engine for every model that is trained by gradient steps: state, step, compiled epochs, one run or several.
+
+A model hands over a :class:`Task` (optimizer, what a step sees, loss, validation) and, for each run, a :class:`Run`
+with its data and its start. All gradient steps of an epoch are one compiled call. Several runs of one task are trained
+in the same call with a member axis in front of every array; each is then the one it would be alone, to rounding.
+
+What is compiled depends on the task and on shapes: two runs whose tasks are equal share one compiled program. A task is
+therefore made of the settings that the steps depend on and of nothing else (each model's ``compile_key``).
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from neurodyn.training.average import running_average
+from neurodyn.training.devices import Placement
+from neurodyn.training.loop import LoopConfig, Outcome, hold, train, train_together
+from neurodyn.training.progress import Progress
+
+Sample = TypeVar("Sample")
+
+
+class TrainState(NamedTuple):
+    """What a gradient step changes.
+
+    parameters: after the last step.
+    optimizer: state of the optimizer.
+    average: running average of the parameters, which is what is validated and kept; without one, the parameters.
+    step: how many steps were taken.
+    """
+
+    parameters: Any
+    optimizer: Any
+    average: Any
+    step: Int[Array, ""]
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is trained, as the compiled steps know it: hashable, equal where the same program serves, without arrays."""
+
+    @property
+    def average(self) -> float:
+        """Decay of the running average of the parameters, per step; 0 for none."""
+        ...
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """Make the optimizer, inside the compiled step."""
+        ...
+
+    def sample(self, data: Any, chosen: Array, key: Key[Array, ""]) -> Any:
+        """What a step sees: data gathered as ``chosen`` says, and everything random, drawn from ``key``."""
+        ...
+
+    def loss(self, parameters: Any, sample: Any) -> Float[Array, ""]:
+        """Number whose gradient by the parameters is followed."""
+        ...
+
+    def reported(self, loss: Float[Array, ""], gradient: Any) -> Float[Array, ""]:
+        """What a step reports: its loss, or NaN where only the gradient shows that numbers have left the finite."""
+        ...
+
+    def score(self, parameters: Any, held: Any) -> Float[Array, ""]:
+        """Number that chooses the parameters which are kept, on held-out data."""
+        ...
+
+    def scores(self, parameters: Any, held: Any) -> Float[Array, " member"]:
+        """Scores of several runs, with a member axis in front of every array."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One training run.
+
+    Parameters
+    ----------
+    task
+        What is trained.
+    start
+        State before the first step.
+    data, held
+        What steps and validations see, on the device.
+    draw
+        From the number of an epoch to what :meth:`Task.sample` is told in each of its steps (step x ...).
+    seed
+        Of everything random in the steps.
+    loop
+        When to validate, when to stop, where to save.
+    trial_axis
+        Axis of what is drawn that several devices share.
+    on_epoch
+        Told the number of epochs and the running average of the parameters after each; None: nobody is.
+    """
+
+    task: Task
+    start: TrainState
+    data: Any
+    held: Any
+    draw: Callable[[int], np.ndarray]
+    seed: int
+    loop: LoopConfig
+    trial_axis: int = 1
+    on_epoch: Callable[[int, Any], None] | None = None
+
+
+def initial_state(parameters: Any, optimizer: optax.GradientTransformation) -> TrainState:
+    """State before the first step."""
+    return TrainState(
+        parameters, optimizer.init(parameters), jax.tree.map(jnp.copy, parameters), jnp.zeros((), jnp.int32)
+    )
+
+
+def gradient_step(
+    state: TrainState,
+    sample: Sample,
+    *,
+    loss: Callable[[Any, Sample], Float[Array, ""]],
+    optimizer: optax.GradientTransformation,
+    average: float,
+) -> tuple[TrainState, Float[Array, ""], Any]:
+    """One step of the optimizer.
+
+    Parameters
+    ----------
+    state
+        Before the step.
+    sample
+        What the loss is computed from.
+    loss
+        From parameters and sample to the number to minimise.
+    optimizer
+        The one that ``state`` was made with.
+    average
+        Decay of the running average.
+
+    Returns
+    -------
+    The state after the step, the loss before it, and the gradient.
+    """
+    value, gradient = jax.value_and_grad(loss)(state.parameters, sample)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
+    parameters = optax.apply_updates(state.parameters, updates)
+    mean = running_average(state.average, parameters, state.step, average)
+    return TrainState(parameters, optimizer_state, mean, state.step + 1), value, gradient
+
+
+@partial(jax.jit, static_argnames="task", donate_argnames="state")
+def run_epoch(
+    state: TrainState, data: Any, drawn: Int[Array, "step ..."], seed: Int[Array, ""], *, task: Task
+) -> tuple[TrainState, Float[Array, " step"]]:
+    """All gradient steps of one epoch in one compiled call; returns the state and each step's loss."""
+    optimizer = task.optimizer()
+
+    def step(state: TrainState, chosen: Array) -> tuple[TrainState, Array]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        sample = task.sample(data, chosen, key)
+        state, value, gradient = gradient_step(state, sample, loss=task.loss, optimizer=optimizer, average=task.average)
+        return state, task.reported(value, gradient)
+
+    return jax.lax.scan(step, state, drawn)
+
+
+@partial(jax.jit, static_argnames="task", donate_argnames="states")
+def run_epochs(
+    states: TrainState,
+    data: Any,
+    drawn: Int[Array, "member step ..."],
+    seeds: Int[Array, " member"],
+    turn: Bool[Array, " member"],
+    *,
+    task: Task,
+) -> tuple[TrainState, Float[Array, "member step"]]:
+    """:func:`run_epoch` of every member; members whose turn it is not keep their state."""
+
+    def one(state: TrainState, turn: Array, *given: Any) -> tuple[TrainState, Array]:
+        after, losses = run_epoch(state, *given, task=task)
+        return hold(turn, after, state), losses
+
+    return jax.vmap(one)(states, turn, data, drawn, seeds)
+
+
+def fit(run: Run, *, placement: Placement | None = None, progress: Progress | None = None) -> Outcome[TrainState]:
+    """Train one run; several devices share the trials of each step.
+
+    Raises
+    ------
+    InputError, NumericalError, KeyboardInterrupt
+        As :func:`neurodyn.training.train`.
+    """
+    placement = placement or Placement()
+    start = placement.everywhere(jax.tree.map(jnp.copy, run.start))  # an epoch uses its state up
+    data, held, seed = placement.everywhere((run.data, run.held, jnp.asarray(run.seed)))
+
+    def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
+        drawn = placement.split(jnp.asarray(run.draw(number)), run.trial_axis)
+        state, losses = run_epoch(state, data, drawn, seed, task=run.task)
+        if run.on_epoch is not None:
+            run.on_epoch(number + 1, state.average)
+        return state, losses
+
+    def validate(state: TrainState) -> tuple[Array, Any]:
+        return run.task.score(state.average, held), state.average
+
+    return train(start, epoch, validate, run.loop, progress)
+
+
+def fit_together(
+    runs: Sequence[Run],
+    labels: Sequence[str],
+    *,
+    placement: Placement | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[TrainState]]:
+    """Train runs of one task and of equal shapes in the same compiled calls; several devices share the runs.
+
+    Parameters
+    ----------
+    runs
+        Their loops differ in checkpoint and identity only.
+    labels
+        What each run is called in messages.
+    placement
+        Where the stacked arrays lie; on the default device if None.
+    progress
+        Told the mean loss and the mean of the best scores.
+
+    Raises
+    ------
+    InputError, NumericalError, KeyboardInterrupt
+        As :func:`neurodyn.training.train_together`.
+    """
+    task, placement = runs[0].task, placement or Placement()
+    data, held, seeds = jax.tree.map(
+        lambda *leaves: placement.split(jnp.stack(leaves), 0),
+        *((run.data, run.held, jnp.asarray(run.seed)) for run in runs),
+    )
+
+    def epoch(states: TrainState, number: int, turn: Array) -> tuple[TrainState, Array]:
+        drawn = placement.split(jnp.asarray(np.stack([run.draw(number) for run in runs])), 0)
+        states, losses = run_epochs(states, data, drawn, seeds, placement.split(turn, 0), task=task)
+        for position, (run, here) in enumerate(zip(runs, np.asarray(turn), strict=True)):
+            if here and run.on_epoch is not None:
+                run.on_epoch(number + 1, jax.tree.map(lambda leaf, p=position: leaf[p], states.average))
+        return states, losses
+
+    def validate(states: TrainState) -> tuple[Array, Any]:
+        return task.scores(states.average, held), states.average
+
+    return train_together(
+        [run.start for run in runs],
+        epoch,
+        validate,
+        [run.loop for run in runs],
+        labels,
+        placement=placement,
+        progress=progress,
+    )
+
+
+def fingerprint(arrays: Iterable[np.ndarray]) -> int:
+    """Checksum of training data: a checkpoint is not to be resumed on another fold or recording."""
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum

@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from neurodyn.kernels import kalman
-from neurodyn.kernels.kalman import Belief, Filtered, Later, LinearGaussian, Smoothed
+from neurodyn.kernels.kalman import Belief, Filtered, FutureEvidence, LinearGaussian, Smoothed
 from neurodyn.kernels.linalg import spectral_norm
 
 MAX_NORM = 0.9995
@@ -20,9 +20,10 @@ class LinearDynamics(nnx.Module):
     geometrically between the two ends of ``memory`` (bins), each seen through a random emission of unit row norm.
     The initial state, mean 0 and covariance I, is fixed.
 
-    Arguments
-    ---------
-    parallel: recursion of logarithmic depth over time (see :func:`neurodyn.kernels.kalman.filter_trials`).
+    Parameters
+    ----------
+    parallel
+        Recursion of logarithmic depth over time (see :func:`neurodyn.kernels.kalman.filter_trials`).
     """
 
     def __init__(
@@ -78,9 +79,9 @@ class LinearDynamics(nnx.Module):
         """Causal estimates of the state in every bin, from the bins seen so far (and from ``start`` on)."""
         return kalman.filter_trials(self.parameters(), embedding, seen[..., None], start, parallel=self.parallel)
 
-    def smooth(self, filtered: Filtered, later: Later | None = None) -> Smoothed:
-        """Estimates of the state from whole trials (and from what ``later`` pieces of them say)."""
-        return kalman.smooth_trials(self.parameters(), filtered, later, parallel=self.parallel)
+    def smooth(self, filtered: Filtered, future: FutureEvidence | None = None) -> Smoothed:
+        """Estimates of the state from whole trials, or from a piece of them and what the pieces after it say."""
+        return kalman.smooth_trials(self.parameters(), filtered, future, parallel=self.parallel)
 
     def after(self, filtered: Filtered) -> Belief:
         """The prediction for the bin after the last."""

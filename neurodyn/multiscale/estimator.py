@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
+from neurodyn.binning.likelihoods import likelihood
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 
 STEPS_PER_EPOCH = 75
 """Most steps of the recurrent read-out for each epoch that ``training`` allows: one setting bounds both trainings."""
-
-SMOOTHNESS = {"poisson": 250.0, "gaussian": 5.0}
-"""Default weight of the divergence between consecutive outputs (spec: 250 for spikes, 5 to 10 for the field)."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +283,7 @@ class MultiscaleDecoder:
             true = np.asarray(stacked.target[scored], np.float64)
             variables["correlation"] = ("dim", correlation(true, decoded))
             variables["r2"] = ("dim", r2(true, decoded))
-        counts = [m.name for m in fitted.modalities if m.likelihood == "poisson"]
+        counts = [m.name for m in fitted.modalities if m.counts]
         if counts:
             ahead = 0 if smoothed else 1
             rates = self.transform(batch, smoothed=smoothed, ahead=ahead)
@@ -294,7 +292,7 @@ class MultiscaleDecoder:
         return xr.Dataset(variables, {"dim": list(fitted.target_names), "modality": counts})
 
     def realtime(self) -> "RealtimeDecoder":
-        """A compiled, warmed-up decoder that takes one bin at a time."""
+        """A decoder in NumPy that takes one bin at a time, warmed up."""
         from neurodyn.realtime.decoder import RealtimeDecoder
 
         return RealtimeDecoder(self._fitted())
@@ -307,7 +305,7 @@ class MultiscaleDecoder:
         InputError
             If the file cannot be written.
         """
-        from neurodyn.realtime.freeze import export
+        from neurodyn.multiscale.export import export
 
         export(self._fitted(), path)
 
@@ -422,7 +420,7 @@ class MultiscaleDecoder:
                 likelihood=m.likelihood,
                 encoder=self.encoder,
                 decoder=self.decoder,
-                smoothness=SMOOTHNESS[m.likelihood],
+                smoothness=likelihood(m.likelihood).smoothness,
             )
             for m in batch.modalities
         )

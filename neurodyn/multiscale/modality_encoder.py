@@ -49,10 +49,12 @@ class ModalityEncoder(nnx.Module):
     ) -> Float[Array, "*batch embedding"]:
         """Embed single bins; a missing channel enters as its mean, and the others are scaled up to make up for it.
 
-        Arguments
-        ---------
-        values: in the unit of the recording; never read where not observed.
-        observed: True where the channel is observed. Dropout in training hides channels in the same way.
+        Parameters
+        ----------
+        values
+            In the unit of the recording; never read where not observed.
+        observed
+            True where the channel is observed. Dropout in training hides channels in the same way.
         """
         inputs = jnp.where(observed, self.scaled(values), jnp.zeros_like(values))
         share = jnp.mean(observed.astype(inputs.dtype), axis=-1, keepdims=True)

@@ -89,8 +89,8 @@ def plain_latents(model, rows, batch, dropout):
             shown = observations.observed[row.name][i]
             bins = shown.any(-1)
             if dropout is not None:
-                shown = shown & ~np.asarray(dropout.channels[row.name][i])
-                bins = bins & ~np.asarray(dropout.bins[row.name])
+                shown = shown & ~np.asarray(dropout.hidden_channels[row.name][i])
+                bins = bins & ~np.asarray(dropout.hidden_bins[row.name])
             z = (observations.values[row.name][i] - np.asarray(encoder.center[...])) / np.asarray(encoder.scale[...])
             inputs = np.where(shown, z, 0) / np.maximum(shown.mean(-1, keepdims=True), 0.5)
             embedding = plain_mlp(encoder.network, inputs)
@@ -103,7 +103,7 @@ def plain_latents(model, rows, batch, dropout):
             embeddings.append(embedding)
         fused = plain_mlp(model.fusion.network, np.concatenate(embeddings, -1)) if len(rows) > 1 else embeddings[0]
         if dropout is not None:
-            fused = fused * np.asarray(dropout.fused[i])
+            fused = fused * np.asarray(dropout.fused_factor[i])
         backbone, mask = model.backbone.parameters(), np.repeat(seen[:, None], EMBEDDING, 1)
         filtered.append(kalman_filter(backbone, fused, mask)["mean"])
         mean, covariance = rts_smoother(backbone, fused, mask)
@@ -126,7 +126,7 @@ def plain_terms(model, rows, batch, objective, dropout):
     for row, encoder, decoder in zip(rows, model.encoders, model.decoders, strict=True):
         visible = observations.observed[row.name].copy()
         if dropout is not None and not objective.score_hidden:
-            visible[:, np.asarray(dropout.bins[row.name])] = False
+            visible[:, np.asarray(dropout.hidden_bins[row.name])] = False
         for k in objective.horizons:
             entries = []
             for i, t, c in np.argwhere(visible):

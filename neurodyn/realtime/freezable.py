@@ -1,0 +1,25 @@
+"""What a live decoder is made of: frozen numbers, or a model that can be frozen. The rig knows no more of a model."""
+
+from typing import Protocol, runtime_checkable
+
+from neurodyn.realtime.runner import Frozen
+
+
+@runtime_checkable
+class Freezable(Protocol):
+    """A trained model that a live decoder can be made of, as `neurodyn.multiscale.fitted.Fitted` is."""
+
+    def frozen(self) -> Frozen:
+        """Everything that a decoder needs at run time, as plain arrays."""
+        ...
+
+
+def frozen_of(model: Freezable | Frozen) -> Frozen:
+    """The frozen numbers of a model, or those that were given.
+
+    Parameters
+    ----------
+    model
+        A trained model, or one that was exported.
+    """
+    return model if isinstance(model, Frozen) else model.frozen()

@@ -42,7 +42,7 @@ def overdispersed(batch):
     """The batch with the new likelihood for its counts, and counts drawn from it."""
     rng = np.random.default_rng(0)
     noise = rng.gamma(CONCENTRATION, 1 / CONCENTRATION, batch.observations["spikes"].shape)
-    counts = rng.poisson(noise * (0.2 + batch.observations["spikes"])) * batch.observed["spikes"]
+    counts = np.float32(rng.poisson(noise * (0.2 + batch.observations["spikes"]))) * batch.observed["spikes"]
     rows = tuple(replace(m, likelihood="negative_binomial") if m.counts else m for m in batch.modalities)
     return replace(batch, modalities=rows, observations={**batch.observations, "spikes": counts})
 

@@ -14,11 +14,14 @@ from oracles.model_step import step as model_step
 
 import neurodyn.realtime.runner
 from neurodyn.binning import MultimodalBatch
+from neurodyn.binning.likelihoods import LIKELIHOODS
 from neurodyn.errors import InputError
+from neurodyn.multiscale import modality_encoder, traces
 from neurodyn.multiscale.export import export, freeze
 from neurodyn.multiscale.fitted import variance_features
 from neurodyn.realtime import Frozen, RealtimeDecoder, Runner
-from neurodyn.targets import conditions
+from neurodyn.recurrent import inputs, network
+from neurodyn.targets import conditions, losses
 
 SHAPES = {
     "as published": {"latent": 4, "own": 4, "embedding": 4, "fusion": (6,), "skip": False},
@@ -120,6 +123,17 @@ def test_an_exported_decoder_of_one_modality_equals_the_model(lorenz_batch, tmp_
     assert RealtimeDecoder.load(tmp_path / "decoder.npz").channels == {"field": 3}
     with pytest.raises(InputError, match="cannot write"):
         export(fitted, tmp_path / "nowhere" / "decoder.npz")
+
+
+def test_numbers_that_the_file_has_once_more_are_those_of_the_package():
+    """It may import nothing, so it repeats them; a change in one place only is caught here by name."""
+    runner = neurodyn.realtime.runner
+    assert runner.PRIOR == traces.PRIOR
+    assert runner.MAX_INFLATION == modality_encoder.MAX_INFLATION
+    assert (runner.TIMES, runner.WEIGHED) == (losses.TIMES, losses.WEIGHED)
+    assert runner.LIMIT == inputs.LIMIT
+    assert runner.LOG_VARIANCE == network.LOG_VARIANCE
+    assert all(LIKELIHOODS[name].counts == counts for name, counts in runner.COUNTS.items())
 
 
 ALONE = """

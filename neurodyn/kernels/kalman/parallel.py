@@ -46,8 +46,10 @@ def filtered_covariances(
     [0.5, 1.5]
     """
     noise_of_a_bin = jnp.diag(process_noise)
-    later = jnp.broadcast_to(noise_of_a_bin, (len(observed) - 1, *noise_of_a_bin.shape))
-    before = jnp.concatenate([initial_covariance[None], later])  # covariance given the state before, per bin
+    # The covariance of each bin's state given the state before it.
+    before = jnp.concatenate(
+        [initial_covariance[None], jnp.broadcast_to(noise_of_a_bin, (len(observed) - 1, *noise_of_a_bin.shape))]
+    )
     channels = jnp.broadcast_to(observed, (len(observed), emission.shape[0]))
 
     def element(covariance: Array, observed: Array) -> tuple[Array, Array, Array]:

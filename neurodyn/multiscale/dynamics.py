@@ -22,6 +22,12 @@ class LinearDynamics(nnx.Module):
 
     Parameters
     ----------
+    latent
+        Dimensions of the state.
+    embedding
+        Dimensions of what is observed of it.
+    memory
+        Shortest and longest time constant that modes start with, bins.
     parallel
         Recursion of logarithmic depth over time (see :func:`neurodyn.kernels.kalman.filter_trials`).
     """
@@ -29,7 +35,7 @@ class LinearDynamics(nnx.Module):
     def __init__(
         self,
         latent: int,
-        observed: int,
+        embedding: int,
         memory: tuple[float, float],
         *,
         parallel: bool | None = None,
@@ -39,9 +45,9 @@ class LinearDynamics(nnx.Module):
         decay = np.exp(-1.0 / np.geomspace(*memory, latent))
         rows = nnx.initializers.normal(1.0 / np.sqrt(latent))
         self.transition = nnx.Param(jnp.asarray(np.diag(decay), dtype))
-        self.emission = nnx.Param(rows(rngs.params(), (observed, latent), dtype))
+        self.emission = nnx.Param(rows(rngs.params(), (embedding, latent), dtype))
         self.log_process_noise = nnx.Param(jnp.asarray(np.log(1 - decay**2), dtype))
-        self.log_observation_noise = nnx.Param(jnp.zeros(observed, dtype))
+        self.log_observation_noise = nnx.Param(jnp.zeros(embedding, dtype))
         self.latent, self.parallel = latent, parallel
 
     def parameters(self) -> LinearGaussian:
@@ -66,13 +72,13 @@ class LinearDynamics(nnx.Module):
         norm = spectral_norm(transition)
         return transition * jnp.minimum(jnp.ones_like(norm), MAX_NORM / norm)
 
-    def emit(self, latent: Float[Array, "*batch latent"]) -> Float[Array, "*batch observed"]:
+    def emit(self, latent: Float[Array, "*batch latent"]) -> Float[Array, "*batch embedding"]:
         """``C x``: the embedding that goes with a latent state."""
         return latent @ self.emission[...].T
 
     def filter(
         self,
-        embedding: Float[Array, "trial time observed"],
+        embedding: Float[Array, "trial time embedding"],
         seen: Bool[Array, " time"] | Bool[Array, "trial time"],
         start: Belief | None = None,
     ) -> Filtered:

@@ -66,7 +66,7 @@ class ModalityEncoder(nnx.Module):
         seen: Bool[Array, " time"] | Bool[Array, "trial time"],
         start: kalman.Belief | None = None,
     ) -> tuple[Float[Array, "trial time embedding"], kalman.Filtered | None]:
-        """Embedding in every bin, from the bins seen so far: ``C z[t|t]``, and the own state z it comes from."""
+        """Embedding in every bin, from the bins seen so far: ``C z[t|t]``, and the modality's state z it comes from."""
         if self.dynamics is None:
             return embedding, None
         filtered = self.dynamics.filter(embedding, seen, start)

@@ -105,7 +105,7 @@ def check_against_model(fitted, runner, bins=80):
     means = fitted.network.model().means(jax.numpy.asarray(estimate.latent))
     for row, mean in zip(fitted.modalities, means, strict=True):
         value = fitted.scaling.invert_observation(row.name, np.asarray(mean))
-        near(estimate.rates[row.name], value / fitted.width if row.likelihood == "poisson" else value)
+        near(estimate.rates[row.name], value / fitted.width if row.counts else value)
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))

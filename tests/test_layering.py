@@ -26,14 +26,12 @@ MAY_IMPORT = {
     "emulation": {"kernels", "training", "markov"},
     "fixed_points": set(),
     "mechanism": {"kernels", "markov", "emulation", "fixed_points"},
-    "multiscale": {"kernels", "binning", "targets", "history", "evaluation", "training", "recurrent"},
-    "realtime": {"kernels", "recording", "binning", "targets", "evaluation", "recurrent", "multiscale"},
+    "realtime": {"recording", "binning"},
+    "multiscale": {"kernels", "binning", "targets", "history", "evaluation", "training", "recurrent", "realtime"},
     "plotting": {"binning", "evaluation"},
 }
 # The top of the drawing: may import everything below, and only each other import them.
 TOP = {"cli", "report", "benchmarks"}
-# Imported when the function is called, to close a loop that users expect: model.realtime().
-LAZY = {("multiscale", "realtime")}
 NEVER = {"experiments", "datasets", "notebooks", "tests"}
 
 
@@ -69,16 +67,16 @@ FILES = sorted(ROOT.rglob("*.py"))
 FOLDERS = sorted({folder_of(path) for path in FILES} - {""})
 
 
-def package_imports(folder: str) -> dict[tuple[str, bool], str]:
-    """Folders of the package that a folder imports, each with a file that does."""
+def package_imports(folder: str) -> dict[str, str]:
+    """Folders of the package that a folder imports, in functions or at the top, each with a file that does."""
     found = {}
     for path in FILES:
         if folder_of(path) != folder:
             continue
-        for module, eager in imports_of(path):
+        for module, _ in imports_of(path):
             parts = module.split(".")
             if parts[0] == "neurodyn" and len(parts) > 1 and (ROOT / parts[1]).is_dir():
-                found[parts[1], eager] = str(path.relative_to(ROOT))
+                found[parts[1]] = str(path.relative_to(ROOT))
     return found
 
 
@@ -97,9 +95,8 @@ def test_arrows_go_one_way(folder):
     if folder in TOP:
         return
     assert folder in MAY_IMPORT, f"neurodyn/{folder} has no place in the drawing: add it to MAY_IMPORT and README.md"
-    for (other, eager), file in package_imports(folder).items():
-        lazily_allowed = not eager and (folder, other) in LAZY
-        allowed = other == folder or other in MAY_IMPORT[folder] or lazily_allowed
+    for other, file in package_imports(folder).items():
+        allowed = other == folder or other in MAY_IMPORT[folder]
         assert allowed, f"{file} imports neurodyn.{other}, which is not below {folder}"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from neurodyn.binning.batch import Modality
 from neurodyn.binning.scaling import Scaling
+from neurodyn.realtime.freezable import row_of
 from neurodyn.realtime.runner import TIMES, Frozen
 from neurodyn.recurrent.export import live_arrays
 from neurodyn.recurrent.network import Network
@@ -39,11 +40,8 @@ def freeze(
 
 
 def _settings(modalities: tuple[Modality, ...], dims: tuple[str, ...], width: float) -> dict[str, Any]:
-    rows = [
-        {"name": m.name, "channels": m.n_channels, "likelihood": m.likelihood, "clock": m.clock} for m in modalities
-    ]
     return {
-        "modalities": rows,
+        "modalities": [row_of(modality) for modality in modalities],
         "channel_names": {m.name: list(m.channels) for m in modalities},
         "target_names": list(dims),
         "width_seconds": width,
@@ -64,7 +62,7 @@ def _modality(number: int, modality: Modality, scaling: Scaling, width: float) -
     channels = modality.n_channels
     mean, scale = scaling.mean[modality.name], scaling.scale[modality.name]
     usual, bounds = mean, {}
-    if modality.likelihood == "poisson":
+    if modality.counts:
         usual = np.log(np.maximum(mean, np.finfo(np.float32).tiny) / width)
         bounds = {f"{number}/bounds": np.asarray([usual.min(), usual.max()])}
     return bounds | {

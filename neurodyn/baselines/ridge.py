@@ -174,7 +174,7 @@ class CausalRidge(HasParameters):
         return fit_ridge_stream(features.rows(scored_blocks(batch, self.blocks)), penalties=self.penalties)
 
     def _prepared(self, batch: MultimodalBatch) -> MultimodalBatch:
-        counts = {m.name for m in batch.modalities if m.likelihood == "poisson" and self.root_counts}
+        counts = {m.name for m in batch.modalities if m.counts and self.root_counts}
         observations = {n: np.sqrt(a) if n in counts else a for n, a in batch.observations.items()}
         return replace(batch, observations=observations)
 

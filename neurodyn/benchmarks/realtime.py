@@ -108,10 +108,10 @@ def untrained(session: Session) -> "Frozen":
     """A decoder with the published networks (three hidden layers of 128), random weights and a target of two."""
     from neurodyn.binning import MultimodalBatch, Scaling
     from neurodyn.multiscale.config import DecoderConfig, ModalityConfig, ModelConfig
+    from neurodyn.multiscale.export import freeze
     from neurodyn.multiscale.fitted import Fitted, Readout
     from neurodyn.multiscale.fitting import build_model, split_model
     from neurodyn.multiscale.inference import Network
-    from neurodyn.realtime.freeze import freeze
     from neurodyn.targets import LinearTarget, VarianceModel
     from neurodyn.targets.losses import TIMES
     from neurodyn.training import History

@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from neurodyn.binning.labels import places_of
+from neurodyn.binning.likelihoods import LIKELIHOODS
 from neurodyn.errors import InputError, unknown_name
-
-LIKELIHOODS = ("poisson", "gaussian")
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class Modality:
     name
         Key of the modality in `MultimodalBatch.observations`.
     likelihood
-        ``"poisson"`` for counts, ``"gaussian"`` for real values.
+        Name of one in :data:`neurodyn.binning.likelihoods.LIKELIHOODS`: ``"poisson"`` for counts, ``"gaussian"`` for
+        real values, or one that was added.
     channels
         One label per channel.
     clock
@@ -58,6 +58,11 @@ class Modality:
     def n_channels(self) -> int:
         """Number of channels."""
         return len(self.channels)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the observations are counts of events per bin; if not, they are real values."""
+        return LIKELIHOODS[self.likelihood].counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +192,7 @@ class MultimodalBatch:
         width
             Width of a bin in seconds.
         likelihoods
-            ``"poisson"`` or ``"gaussian"`` per modality.
+            Per modality ``"poisson"``, ``"gaussian"`` or another of :data:`neurodyn.binning.likelihoods.LIKELIHOODS`.
         target
             (trial, time, dim), or None.
         target_names, channels, clocks
@@ -511,8 +516,9 @@ def _check_modality(batch: MultimodalBatch, modality: Modality) -> None:
         if array.shape != expected:
             raise InputError(f"{kind} of '{name}' must be (bins, channels) = {expected}, got {array.shape}")
     _check_missing_is_zero(f"modality '{name}'", batch.observations[name], batch.observed[name])
-    if modality.likelihood == "poisson" and (batch.observations[name] < 0).any():
-        raise InputError(f"modality '{name}' has negative counts, which no Poisson likelihood allows: use gaussian")
+    if modality.counts and (batch.observations[name] < 0).any():
+        kind = modality.likelihood
+        raise InputError(f"modality '{name}' has negative counts, which no {kind} likelihood allows: use gaussian")
 
 
 def _check_missing_is_zero(what: str, values: np.ndarray, observed: np.ndarray) -> None:
@@ -555,7 +561,7 @@ def _describe(
 ) -> Modality:
     """Row of the table for one array."""
     if name not in likelihoods:
-        raise InputError(f"likelihoods has no entry for modality '{name}': give 'poisson' or 'gaussian'")
+        raise InputError(f"likelihoods has no entry for modality '{name}': give one of {', '.join(LIKELIHOODS)}")
     labels = tuple(channels.get(name, [f"{name}{i}" for i in range(n_channels)]))
     return Modality(name, likelihoods[name], labels, clocks.get(name, 1))
 

@@ -19,7 +19,7 @@ class Scaling:
 
         scaled = (value - mean) / scale
 
-    `apply` and `invert` leave counts (Poisson modalities) as they are, because their likelihood needs counts;
+    `apply` and `invert` leave counts as they are, because their likelihood needs counts;
     their statistics are here for an encoder that wants centred inputs.
 
     Parameters
@@ -59,7 +59,7 @@ class Scaling:
             mean[name], scale[name] = moments(batch.observations[name][kept], batch.observed[name][kept])
         seen = np.broadcast_to(batch.target_observed[:, None], batch.target.shape)
         target_mean, target_scale = moments(batch.target[inside], seen[inside])
-        counts = tuple(m.name for m in batch.modalities if m.likelihood == "poisson")
+        counts = tuple(m.name for m in batch.modalities if m.counts)
         return cls(mean, scale, target_mean, target_scale, counts)
 
     def apply(self, batch: MultimodalBatch) -> MultimodalBatch:

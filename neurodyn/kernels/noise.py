@@ -21,7 +21,7 @@ PARITY = 0x1BD11BDA
 """Keeps a key of zeros from giving zeros."""
 
 
-def quick(key: Key[Array, "*any"]) -> Key[Array, "*any"]:
+def fast_key(key: Key[Array, "*any"]) -> Key[Array, "*any"]:
     """The same key, whose draws by ``jax.random`` are the same numbers, sooner.
 
     A key of another generator, or of Threefry as it was before JAX numbered the entries, is returned as it is.

@@ -42,11 +42,14 @@ Epsilons = tuple[float, ...]
 def epsilon_schedule(diameter: float, blur: float, scaling: float = 0.5) -> Epsilons:
     """Temperatures from ``diameter**2`` down to ``blur**2``, as in GeomLoss (the first one comes twice there too).
 
-    Arguments
-    ---------
-    diameter: largest distance between two points.
-    blur: distance below which points are not told apart.
-    scaling: factor on the distance from one temperature to the next.
+    Parameters
+    ----------
+    diameter
+        Largest distance between two points.
+    blur
+        Distance below which points are not told apart.
+    scaling
+        Factor on the distance from one temperature to the next.
 
     Raises
     ------
@@ -78,11 +81,14 @@ def sinkhorn_divergence(
 ) -> Float[Array, ""]:
     """``S(x, y)``: zero for equal clouds, the same if they change places, differentiable in both.
 
-    Arguments
-    ---------
-    x, y: points of equal weight.
-    epsilons: temperatures, see :func:`epsilon_schedule`.
-    block: rows of pairs that are held at a time; None: all of them, which is faster while they fit.
+    Parameters
+    ----------
+    x, y
+        Points of equal weight.
+    epsilons
+        Temperatures, see :func:`epsilon_schedule`.
+    block
+        Rows of pairs that are held at a time; None: all of them, which is faster while they fit.
     """
     return _divergence(x, y, epsilons, None, block)
 
@@ -97,10 +103,12 @@ def one_hot_divergence(
 ) -> Float[Array, ""]:
     """``S(x, y)`` of one-hot sequences with the gradient of the general form (for a straight-through estimator).
 
-    Arguments
-    ---------
-    x, y: sequences of one-hot rows; nothing checks that they are.
-    epsilons, block: as for :func:`sinkhorn_divergence`.
+    Parameters
+    ----------
+    x, y
+        Sequences of one-hot rows; nothing checks that they are.
+    epsilons, block
+        As for :func:`sinkhorn_divergence`.
     """
     steps = x.shape[1]
     x, y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
@@ -222,9 +230,10 @@ def _solve(pairs: _Pairs, x: Array, y: Array, epsilons: Epsilons) -> _Solution:
 def _pairs(x: Array, y: Array, steps: int | None, block: int | None, *, mirrored: bool = False) -> _Pairs:
     """Pairs of two clouds.
 
-    Arguments
-    ---------
-    mirrored: the clouds are one; rows stand for columns too, which are equal, but rounding would let the two potentials
+    Parameters
+    ----------
+    mirrored
+        The clouds are one; rows stand for columns too, which are equal, but rounding would let the two potentials
         drift apart.
     """
     if block is None or block >= x.shape[0]:

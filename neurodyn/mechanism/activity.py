@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from neurodyn.components import principal_axes
 from neurodyn.errors import InputError
-from neurodyn.kernels.noise import quick
+from neurodyn.kernels.noise import fast_key
 from neurodyn.mechanism.network import Network
 
 
@@ -113,7 +113,7 @@ def draw_noise(
     network: Network, steps: int, trials: int, level: float, key: Key[Array, ""]
 ) -> Float[Array, "steps trials inputs"]:
     """White noise of a standard deviation, for each step and trial."""
-    return level * jax.random.normal(quick(key), (steps, trials, network.inputs))
+    return level * jax.random.normal(fast_key(key), (steps, trials, network.inputs))
 
 
 @jax.jit

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from neurodyn.binning.likelihoods import likelihood
 from neurodyn.errors import InputError
-from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.recurrent.config import RecurrentConfig
 
 STARTS = ("modes", "paper")
@@ -18,7 +18,7 @@ class ModalityConfig:
     ---------
     name: key of the modality in every dictionary of observations.
     channels: number of channels.
-    likelihood: 'poisson' (counts) or 'gaussian' (field features).
+    likelihood: name of a likelihood in the table: 'poisson' (counts), 'gaussian' (field features) or one added.
     encoder, decoder: widths of the hidden layers.
     smoothness: weight of the divergence between consecutive smoothed outputs.
     raw: whether counts enter the encoder as they are, as in the paper; if not, z-scored.

@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from neurodyn.kernels import kalman
-from neurodyn.kernels.kalman import Belief, Filtered, Later, LinearGaussian, Smoothed
+from neurodyn.kernels.kalman import Belief, Filtered, FutureEvidence, LinearGaussian, Smoothed
 from neurodyn.kernels.linalg import spectral_norm
 
 MAX_NORM = 0.9995
@@ -21,16 +21,24 @@ class LinearDynamics(nnx.Module):
     The initial state, mean 0 and covariance I, is fixed. Started as in the paper, it has A = 0.9 I, entries of C
     0.9 times standard normal, Q = 0.5 I and R = I.
 
-    Arguments
-    ---------
-    start: "modes" or "paper".
-    parallel: recursion of logarithmic depth over time (see :func:`neurodyn.kernels.kalman.filter_trials`).
+    Parameters
+    ----------
+    latent
+        Dimensions of the state.
+    embedding
+        Dimensions of what is observed of it.
+    memory
+        Shortest and longest time constant that modes start with, bins.
+    start
+        "modes" or "paper".
+    parallel
+        Recursion of logarithmic depth over time (see :func:`neurodyn.kernels.kalman.filter_trials`).
     """
 
     def __init__(
         self,
         latent: int,
-        observed: int,
+        embedding: int,
         memory: tuple[float, float],
         *,
         start: str = "modes",
@@ -45,9 +53,9 @@ class LinearDynamics(nnx.Module):
             noise, emission = 1 - decay**2, 1.0 / np.sqrt(latent)
         rows = nnx.initializers.normal(emission)
         self.transition = nnx.Param(jnp.asarray(np.diag(decay), dtype))
-        self.emission = nnx.Param(rows(rngs.params(), (observed, latent), dtype))
+        self.emission = nnx.Param(rows(rngs.params(), (embedding, latent), dtype))
         self.log_process_noise = nnx.Param(jnp.asarray(np.log(noise), dtype))
-        self.log_observation_noise = nnx.Param(jnp.zeros(observed, dtype))
+        self.log_observation_noise = nnx.Param(jnp.zeros(embedding, dtype))
         self.latent, self.parallel = latent, parallel
 
     def parameters(self) -> LinearGaussian:
@@ -72,22 +80,22 @@ class LinearDynamics(nnx.Module):
         norm = spectral_norm(transition)
         return transition * jnp.minimum(jnp.ones_like(norm), MAX_NORM / norm)
 
-    def emit(self, latent: Float[Array, "*batch latent"]) -> Float[Array, "*batch observed"]:
+    def emit(self, latent: Float[Array, "*batch latent"]) -> Float[Array, "*batch embedding"]:
         """``C x``: the embedding that goes with a latent state."""
         return latent @ self.emission[...].T
 
     def filter(
         self,
-        embedding: Float[Array, "trial time observed"],
+        embedding: Float[Array, "trial time embedding"],
         seen: Bool[Array, " time"] | Bool[Array, "trial time"],
         start: Belief | None = None,
     ) -> Filtered:
         """Causal estimates of the state in every bin, from the bins seen so far (and from ``start`` on)."""
         return kalman.filter_trials(self.parameters(), embedding, seen[..., None], start, parallel=self.parallel)
 
-    def smooth(self, filtered: Filtered, later: Later | None = None) -> Smoothed:
-        """Estimates of the state from whole trials (and from what ``later`` pieces of them say)."""
-        return kalman.smooth_trials(self.parameters(), filtered, later, parallel=self.parallel)
+    def smooth(self, filtered: Filtered, future: FutureEvidence | None = None) -> Smoothed:
+        """Estimates of the state from whole trials, or from a piece of them and what the pieces after it say."""
+        return kalman.smooth_trials(self.parameters(), filtered, future, parallel=self.parallel)
 
     def after(self, filtered: Filtered) -> Belief:
         """The prediction for the bin after the last."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
+from neurodyn.binning.likelihoods import likelihood
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 STEPS_PER_EPOCH = 75
 """Most steps of the recurrent read-out for each epoch that ``training`` allows: one setting bounds both trainings."""
-
-SMOOTHNESS = {"poisson": 250.0, "gaussian": 5.0}
-"""Default weight of the divergence between consecutive outputs (spec: 250 for spikes, 5 to 10 for the field)."""
 
 
 @dataclass(frozen=True)
@@ -340,7 +338,7 @@ class MultiscaleDecoder(HasParameters):
         fitted = self._fitted()
         batch = fitted.aligned(batch, target=True)
         stacked = batch.stacked()
-        counts = [m.name for m in fitted.modalities if m.likelihood == "poisson"]
+        counts = [m.name for m in fitted.modalities if m.counts]
         bits: dict[str, float] = {}
         if counts:
             ahead = 0 if smoothed else 1
@@ -354,7 +352,7 @@ class MultiscaleDecoder(HasParameters):
         return replace(score(stacked.target[scored], decoded, fitted.target_names, deviation), bits_per_spike=bits)
 
     def realtime(self) -> "RealtimeDecoder":
-        """A compiled, warmed-up decoder that takes one bin at a time."""
+        """A decoder in NumPy that takes one bin at a time, warmed up."""
         from neurodyn.realtime.decoder import RealtimeDecoder
 
         return RealtimeDecoder(self._fitted())
@@ -367,7 +365,7 @@ class MultiscaleDecoder(HasParameters):
         InputError
             If the file cannot be written.
         """
-        from neurodyn.realtime.freeze import export
+        from neurodyn.multiscale.export import export
 
         export(self._fitted(), path)
 
@@ -485,7 +483,7 @@ class MultiscaleDecoder(HasParameters):
                 encoder=self.encoder,
                 decoder=self.decoder,
                 smoothness=self._smoothness(m.name, m.likelihood),
-                raw=self.raw_counts and m.likelihood == "poisson",
+                raw=self.raw_counts and m.counts,
             )
             for m in batch.modalities
         )
@@ -506,7 +504,7 @@ class MultiscaleDecoder(HasParameters):
 
     def _smoothness(self, name: str, kind: str) -> float:
         given = self.smoothness or {}
-        return given.get(name, given.get(kind, SMOOTHNESS[kind]))
+        return given.get(name, given.get(kind, likelihood(kind).smoothness))
 
     def recurrent_config(self) -> RecurrentConfig | None:
         """The settings of the recurrent read-out for this training's epochs and seed."""

@@ -1,7 +1,7 @@
 """A trained model with everything needed to decode with it: network, read-outs of the target, names and units."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +15,9 @@ from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent import Predicted, predict
 from neurodyn.targets import LinearTarget, VarianceModel, conditions, loss_memory
 from neurodyn.training import History
+
+if TYPE_CHECKING:
+    from neurodyn.realtime.runner import Frozen
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,12 @@ class Fitted:
     recurrent: RecurrentNetwork | None = None
     bounds: Float[np.ndarray, "2 dims"] | None = None
     """Least and greatest target seen in training, which no decoded one leaves; None: any value may be decoded."""
+
+    def frozen(self) -> "Frozen":
+        """Everything that a live decoder needs, as plain arrays (:mod:`neurodyn.multiscale.export`)."""
+        from neurodyn.multiscale.export import freeze
+
+        return freeze(self)
 
     def check(self, batch: MultimodalBatch) -> None:
         """Refuse a batch the model was not trained for.

@@ -15,10 +15,10 @@ from jaxtyping import Array, Float, Int, UInt
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.folds import held_out_seconds, validation_split
+from neurodyn.binning.likelihoods import likelihood
 from neurodyn.binning.scaling import Scaling
-from neurodyn.kernels.noise import quick
+from neurodyn.kernels.noise import fast_key
 from neurodyn.multiscale.config import DecoderConfig, ModelConfig, TrainingConfig
-from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.multiscale.model import Dropout, MultiscaleModel
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
 from neurodyn.multiscale.segments import (
@@ -69,7 +69,7 @@ def _baseline_log_likelihood(batch: MultimodalBatch, scaling: Scaling, name: str
     """Mean log-likelihood of a modality when every channel is predicted by its mean."""
     inside, noise = np.flatnonzero(batch.in_trials()), likelihood(kind)
     channels, total, count = len(scaling.mean[name]), 0.0, 0
-    output = np.zeros(channels, np.float32) if noise.scaled else np.log(np.maximum(scaling.mean[name], 1e-4))
+    output = noise.output_of_mean(scaling.mean[name])
     for bins in np.array_split(inside, max(1, len(inside) * channels // AT_ONCE)):
         values, observed = batch.observations[name][bins], batch.observed[name][bins]
         values = scaling.apply_observation(name, values) if noise.scaled else values
@@ -198,7 +198,7 @@ def draw_dropout(key: Array, batch: TrainingBatch, config: DecoderConfig) -> Dro
     """Masks of one step: bins per modality (for the whole batch or per trial), input channels, fused embedding."""
     objective, (trials, bins) = config.objective, batch.scored.shape
     hidden_shape = (trials, bins) if objective.time_dropout_per_trial else (bins,)
-    keys = iter(jax.random.split(quick(key), 2 * len(config.model.modalities) + 1))
+    keys = iter(jax.random.split(fast_key(key), 2 * len(config.model.modalities) + 1))
     hidden = {
         m.name: jax.random.bernoulli(next(keys), objective.time_dropout, hidden_shape) for m in config.model.modalities
     }

@@ -106,10 +106,12 @@ def estimate(
 
     Trials of any length take bounded memory: piece after piece of them, each from where the one before ended.
 
-    Arguments
-    ---------
-    reading: what is to be read out.
-    largest: most numbers that the covariances of one state, or the traces, may take at once.
+    Parameters
+    ----------
+    reading
+        What is to be read out.
+    largest
+        Most numbers that the covariances of one state, or the traces, may take at once.
     """
     found, state, reading = [], None, _numbers(reading)
     for piece in _Pieces(network, batch, largest, (reading,)):
@@ -130,11 +132,14 @@ def estimate_both(
 ) -> tuple[Estimates, Estimates]:
     """Causal and smoothed estimates of every trial, in bounded memory: forwards through the pieces, then backwards.
 
-    Arguments
-    ---------
-    filtered, smoothed: what is to be read out of each.
-    largest: most numbers that the covariances of one state, or the traces, may take at once.
-    share: False has covariances of every trial, also where all have one mask: batches that differ in this alone then
+    Parameters
+    ----------
+    filtered, smoothed
+        What is to be read out of each.
+    largest
+        Most numbers that the covariances of one state, or the traces, may take at once.
+    share
+        False has covariances of every trial, also where all have one mask: batches that differ in this alone then
         share a compiled program.
     """
     readings = _numbers(filtered), _numbers(smoothed)
@@ -169,17 +174,18 @@ def _start(parameters: Any, constants: Any, observations: Observations, graph: A
     """The state before the first bin, of every trial (and every mask)."""
     model = nnx.merge(graph, parameters, constants)
     trials, seen = len(next(iter(observations.values.values()))), observations.seen
-    one = model.initial_state(model.freeze())
+    single = model.initial_state(model.step_parameters())
 
-    def belief(single: Belief, mask: Array) -> Belief:
+    def of_trials(belief: Belief, mask: Array) -> Belief:
         axes = mask.shape[:-1]
-        covariance = jnp.broadcast_to(single.covariance, (*axes, *single.covariance.shape))
-        return Belief(jnp.broadcast_to(single.mean, (trials, *single.mean.shape)), covariance)
+        covariance = jnp.broadcast_to(belief.covariance, (*axes, *belief.covariance.shape))
+        return Belief(jnp.broadcast_to(belief.mean, (trials, *belief.mean.shape)), covariance)
 
-    own = tuple(belief(b, seen[n]) for b, n in zip(one.modalities, model.names, strict=False))
-    backbone = belief(one.backbone, observations.valid if model.fusion is not None else seen[model.names[0]])
-    traces = jax.tree.map(lambda a: jnp.broadcast_to(a, (trials, *a.shape)), one.traces)
-    return State(own, backbone, traces)
+    # With one modality there are no states of modalities, and the names go on.
+    modalities = tuple(of_trials(b, seen[n]) for b, n in zip(single.modalities, model.names, strict=False))
+    backbone = of_trials(single.backbone, observations.valid if model.fusion is not None else seen[model.names[0]])
+    traces = jax.tree.map(lambda a: jnp.broadcast_to(a, (trials, *a.shape)), single.traces)
+    return State(modalities, backbone, traces)
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -189,11 +195,11 @@ def _filter(
     model = nnx.merge(graph, parameters, constants)
     filtered = model.filter(piece.observations, state)
     # They are carried on whether they are read here or not: a smoothed reading of the next piece begins from them.
-    onward, traces = model.traces(piece.observations, state.traces)
+    traces_after, traces = model.traces(piece.observations, state.traces)
     traced = None if reading is None or reading.traces is None else _read(traces, reading.traces)
-    backbone, *own = (d.after(f) for d, f in zip(model.dynamics, filtered, strict=True))
+    backbone, *modalities = (d.after(f) for d, f in zip(model.dynamics, filtered, strict=True))
     beliefs = [Belief(f.mean, f.covariances.filtered) for f in filtered]
-    return State(tuple(own), backbone, onward), _summary(beliefs, traced, piece, reading)
+    return State(tuple(modalities), backbone, traces_after), _summary(beliefs, traced, piece, reading)
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -209,20 +215,20 @@ def _smooth(
     """Filter a piece from its start, then smooth it with what is known of its future."""
     model = nnx.merge(graph, parameters, constants)
     filtered = model.filter(piece.observations, state)
-    laters = [None] * len(filtered) if future is None else future.states
-    smoothed = [d.smooth(f, later) for d, f, later in zip(model.dynamics, filtered, laters, strict=True)]
-    coming, traced = _both_ways(model, state, future, piece, readings)
+    evidence = [None] * len(filtered) if future is None else future.states
+    smoothed = [d.smooth(f, e) for d, f, e in zip(model.dynamics, filtered, evidence, strict=True)]
+    future_traces, traced = _read_traces(model, state, future, piece, readings)
     forwards, backwards = [], []
     for dynamics, one, other in zip(model.dynamics, filtered, smoothed, strict=True):
         forwards.append(Belief(one.mean, one.covariances.filtered))
         backwards.append(Belief(other.mean, dynamics.smoothed_covariances(one, other)))
-    return Future(tuple(s.onward for s in smoothed), coming), (
+    return Future(tuple(s.evidence_at_first for s in smoothed), future_traces), (
         _summary(forwards, traced[0], piece, readings[0]),
         _summary(backwards, traced[1], piece, readings[1]),
     )
 
 
-def _both_ways(
+def _read_traces(
     model: MultiscaleModel,
     state: State,
     future: Future | None,
@@ -230,17 +236,17 @@ def _both_ways(
     readings: tuple[Reading | None, Reading | None],
 ) -> tuple[tuple[TraceState, ...], tuple[Array | None, Array | None]]:
     """What is read out of the traces of the past, and of past and future; and how those of the future go on."""
-    coming = jax.tree.map(jnp.zeros_like, state.traces) if future is None else future.traces
+    future_traces = jax.tree.map(jnp.zeros_like, state.traces) if future is None else future.traces
     filtered, smoothed = (None if reading is None else reading.traces for reading in readings)
     if filtered is None and smoothed is None:
-        return coming, (None, None)
+        return future_traces, (None, None)
     _, past = model.traces(piece.observations, state.traces)
-    behind = None if filtered is None else _read(past, filtered)
+    from_past = None if filtered is None else _read(past, filtered)
     if smoothed is None:
-        return coming, (behind, None)
-    coming, ahead = model.traces(piece.observations, coming, reverse=True)
+        return future_traces, (from_past, None)
+    future_traces, ahead = model.traces(piece.observations, future_traces, reverse=True)
     count = past.shape[-1]
-    return coming, (behind, _read(past, smoothed[:count]) + _read(ahead, smoothed[count:]))
+    return future_traces, (from_past, _read(past, smoothed[:count]) + _read(ahead, smoothed[count:]))
 
 
 def _read(traces: Array, weights: np.ndarray | Array) -> Float[Array, "trial time dim"]:

@@ -3,8 +3,8 @@
 from flax import nnx
 from jaxtyping import Array, Float
 
+from neurodyn.binning.likelihoods import likelihood
 from neurodyn.multiscale.config import ModalityConfig, ModelConfig
-from neurodyn.multiscale.likelihoods import likelihood
 from neurodyn.multiscale.networks import Mlp
 
 
@@ -16,9 +16,9 @@ class ModalityDecoder(nnx.Module):
         self.network = Mlp(config.embedding, modality.decoder, modality.channels, rngs=rngs)
 
     def __call__(self, embedding: Float[Array, "*batch embedding"]) -> Float[Array, "*batch channel"]:
-        """Output of the network: log expected count (Poisson) or mean of the z-scored value (Gaussian)."""
+        """Output of the network: log of the expected count per bin, or expected z-scored value."""
         return self.network(embedding)
 
     def mean(self, embedding: Float[Array, "*batch embedding"]) -> Float[Array, "*batch channel"]:
-        """Expected observation: counts per bin (Poisson) or z-scored value (Gaussian)."""
-        return self.likelihood.distribution(self(embedding)).mean
+        """Expected observation: counts per bin, or z-scored value."""
+        return self.likelihood.expected(self(embedding))

@@ -55,12 +55,16 @@ class ModalityEncoder(nnx.Module):
     ) -> Float[Array, "*batch embedding"]:
         """Embed single bins; a missing channel enters as its mean, and the others are scaled up to make up for it.
 
-        Arguments
-        ---------
-        values: in the unit of the recording; never read where not observed.
-        observed: True where the channel is observed.
-        hidden: True where training hides a channel, which then enters like a missing one.
-        gain: what inputs beside hidden ones are multiplied by; None: they make up for them as for missing ones.
+        Parameters
+        ----------
+        values
+            In the unit of the recording; never read where not observed.
+        observed
+            True where the channel is observed.
+        hidden
+            True where training hides a channel, which then enters like a missing one.
+        gain
+            What inputs beside hidden ones are multiplied by; None: they make up for them as for missing ones.
         """
         kept = observed if hidden is None else observed & ~hidden
         inputs = jnp.where(kept, self.scaled(values), jnp.zeros_like(values))
@@ -75,7 +79,7 @@ class ModalityEncoder(nnx.Module):
         seen: Bool[Array, " time"] | Bool[Array, "trial time"],
         start: kalman.Belief | None = None,
     ) -> tuple[Float[Array, "trial time embedding"], kalman.Filtered | None]:
-        """Embedding in every bin, from the bins seen so far: ``C z[t|t]``, and the own state z it comes from."""
+        """Embedding in every bin, from the bins seen so far: ``C z[t|t]``, and the modality's state z it comes from."""
         if self.dynamics is None:
             return embedding, None
         filtered = self.dynamics.filter(embedding, seen, start)

@@ -1,7 +1,8 @@
 """The whole model: encoders, fusion, backbone, decoders, for any number of modalities.
 
-Offline (:meth:`MultiscaleModel.filter`) and in real time (:meth:`MultiscaleModel.step`) the same parameters meet the
-same kernels; that both give the same latents is a test, with missing bins and channels.
+This is the model over whole trials, in JAX: what training derives and what ``transform`` and ``predict`` run. Bin by
+bin the same model is written a second time, in NumPy (:mod:`neurodyn.realtime.runner`), because a rig has neither JAX
+nor the time to call it. Tests hold the two against each other, and the second against a plain step as well.
 """
 
 from collections.abc import Mapping
@@ -19,14 +20,23 @@ from neurodyn.multiscale.dynamics import LinearDynamics
 from neurodyn.multiscale.fusion import Fusion
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
 from neurodyn.multiscale.modality_encoder import ModalityEncoder
-from neurodyn.multiscale.traces import TraceState, start_traces, step_traces, traces_of_trials
+from neurodyn.multiscale.traces import TraceState, start_traces, traces_of_trials
 
 
 class Observations(NamedTuple):
     """Trials as the model takes them, keyed by modality.
 
-    ``seen`` and ``valid`` are time when all trials share the mask, so that covariances are computed once, or
-    trial x time when they differ.
+    Parameters
+    ----------
+    values
+        (trial, time, channel), in the unit of the recording (z-scored by the encoder), 0 where not observed.
+    observed
+        (trial, time, channel), True where a channel has a value.
+    seen
+        True in bins in which any channel of the modality is observed: (time,) when all trials share the mask, so that
+        covariances are computed once, or (trial, time) when they differ.
+    valid
+        False in bins that pad shorter trials; axes as those of ``seen``.
     """
 
     values: Mapping[str, Float[Array, "trial time channel"]]
@@ -46,25 +56,17 @@ class State(NamedTuple):
     traces: tuple[TraceState, ...]
 
 
-class Frozen(NamedTuple):
-    """The linear dynamics of every part, worked out once before a real-time loop."""
+class StepParameters(NamedTuple):
+    """The state-space models whose Kalman filters a step runs: each modality's own, and the backbone's."""
 
     modalities: tuple[kalman.LinearGaussian, ...]
     backbone: kalman.LinearGaussian
 
 
-class StepOutput(NamedTuple):
-    """Estimates of one bin given everything up to and including it."""
-
-    states: tuple[Belief, ...]  # of the backbone, then of each modality's own dynamics
-    traces: Float[Array, " feature"]
-    means: tuple[Float[Array, " channel"], ...]
-
-
 class Future(NamedTuple):
-    """What the pieces of trials after this one say, by state (the backbone's first), and their reversed traces."""
+    """What the pieces of trials after this one say about each state (the backbone's first), and reversed traces."""
 
-    states: tuple[kalman.Later, ...]
+    states: tuple[kalman.FutureEvidence, ...]
     traces: tuple[TraceState, ...]
 
 
@@ -77,14 +79,23 @@ class Latents(NamedTuple):
 
 
 class Dropout(NamedTuple):
-    """What training hides: bins per modality (one mask for all trials, or one each), channels, fused entries.
+    """What training hides of the observations it has.
 
-    ``gain`` is what inputs beside hidden channels are multiplied by; None: by what their bin has lost.
+    Parameters
+    ----------
+    hidden_bins
+        Per modality, True where a bin is hidden: (time,) for all trials alike, or (trial, time).
+    hidden_channels
+        Per modality (trial, time, channel), True where a channel is hidden from the encoder.
+    fused_factor
+        (trial, time, embedding): 0 where an entry of the fused embedding is dropped; elsewhere what makes up for it.
+    gain
+        What inputs beside hidden channels are multiplied by; None: by what their bin has lost.
     """
 
-    bins: Mapping[str, Bool[Array, "*trial time"]]
-    channels: Mapping[str, Bool[Array, "trial time channel"]]
-    fused: Float[Array, "trial time embedding"]
+    hidden_bins: Mapping[str, Bool[Array, "*trial time"]]
+    hidden_channels: Mapping[str, Bool[Array, "trial time channel"]]
+    fused_factor: Float[Array, "trial time embedding"]
     gain: float | Float[Array, ""] | None = None
 
 
@@ -121,8 +132,6 @@ class MultiscaleModel(nnx.Module):
         width, dtype = config.target, jnp.result_type(float)
         self.readout = nnx.Linear(config.latent, width, param_dtype=dtype, rngs=rngs) if width else None
 
-    # Offline --------------------------------------------------------------------------------------------------
-
     @property
     def dynamics(self) -> tuple[LinearDynamics, ...]:
         """The linear dynamics of every state: the backbone's, then each modality's own."""
@@ -133,28 +142,31 @@ class MultiscaleModel(nnx.Module):
     ) -> tuple[kalman.Filtered, ...]:
         """Causal estimates of every state of the model in every bin: the backbone's first, then each modality's own.
 
-        Arguments
-        ---------
-        start: where the piece of the trials before this one ended; None at their beginning.
-        dropout: what training hides.
+        Parameters
+        ----------
+        start
+            Where the piece of the trials before this one ended; None at their beginning.
+        dropout
+            What training hides.
         """
-        filled, own, seen = [], [], observations.valid
+        embeddings, modality_states, seen = [], [], observations.valid
         beliefs = iter(() if start is None else start.modalities)
         for name, encoder in zip(self.names, self.encoders, strict=True):
             seen = observations.seen[name]
             observed, hidden, gain = observations.observed[name], None, None
             if dropout is not None:
-                seen, hidden, gain = seen & ~dropout.bins[name], dropout.channels[name], dropout.gain
+                seen, gain = seen & ~dropout.hidden_bins[name], dropout.gain
+                hidden = dropout.hidden_channels[name]
             embedding = encoder.embed(observations.values[name], observed, hidden, gain)
             embedding, state = encoder.fill(embedding, seen, next(beliefs, None))
-            filled.append(embedding)
-            own += [] if state is None else [state]
-        fused = filled[0]
+            embeddings.append(embedding)
+            modality_states += [] if state is None else [state]
+        fused = embeddings[0]
         if self.fusion is not None:
-            fused, seen = self.fusion(filled), observations.valid
+            fused, seen = self.fusion(embeddings), observations.valid
         if dropout is not None:
-            fused = fused * dropout.fused
-        return self.backbone.filter(fused, seen, None if start is None else start.backbone), *own
+            fused = fused * dropout.fused_factor
+        return self.backbone.filter(fused, seen, None if start is None else start.backbone), *modality_states
 
     def infer(self, observations: Observations, dropout: Dropout | None = None) -> Latents:
         """The backbone's state in every bin of whole trials, filtered (causal) and smoothed."""
@@ -170,63 +182,28 @@ class MultiscaleModel(nnx.Module):
         self, observations: Observations, start: tuple[TraceState, ...], *, reverse: bool = False
     ) -> tuple[tuple[TraceState, ...], Float[Array, "trial time feature"]]:
         """Traces of all modalities side by side, of the past or, reversed, of the future; and how they go on."""
-        onward, traces = [], []
+        states, traces = [], []
         for name, encoder, state in zip(self.names, self.encoders, start, strict=True):
             values = encoder.scaled(observations.values[name])
             state, trace = traces_of_trials(self.decays(), values, observations.observed[name], state, reverse=reverse)
-            onward.append(state)
+            states.append(state)
             traces.append(trace)
-        return tuple(onward), jnp.concatenate(traces, axis=-1)
+        return tuple(states), jnp.concatenate(traces, axis=-1)
 
-    # In real time ---------------------------------------------------------------------------------------------
+    def step_parameters(self) -> StepParameters:
+        """Parameters of every Kalman filter in the model, worked out once before the bins come."""
+        backbone, *of_modalities = (dynamics.parameters() for dynamics in self.dynamics)
+        return StepParameters(tuple(of_modalities), backbone)
 
-    def freeze(self) -> Frozen:
-        """Parameters of the linear dynamics for :meth:`step`."""
-        own = (e.dynamics for e in self.encoders)
-        return Frozen(tuple(d.parameters() for d in own if d is not None), self.backbone.parameters())
-
-    def initial_state(self, dynamics: Frozen) -> State:
+    def initial_state(self, parameters: StepParameters) -> State:
         """State before the first bin."""
         return State(
-            tuple(kalman.initial_belief(own) for own in dynamics.modalities),
-            kalman.initial_belief(dynamics.backbone),
+            tuple(kalman.initial_belief(of_modality) for of_modality in parameters.modalities),
+            kalman.initial_belief(parameters.backbone),
             tuple(start_traces(self.decays(), e.center[...].shape[0]) for e in self.encoders),
         )
-
-    def step(
-        self,
-        dynamics: Frozen,
-        state: State,
-        values: Mapping[str, Float[Array, " channel"]],
-        observed: Mapping[str, Bool[Array, " channel"]],
-    ) -> tuple[State, StepOutput]:
-        """One bin: the recursion that :meth:`filter` runs over whole trials."""
-        filled, states, beliefs, traces, seen = [], [], [], [], jnp.asarray(True)
-        for position, (name, encoder) in enumerate(zip(self.names, self.encoders, strict=True)):
-            seen = jnp.any(observed[name])
-            embedding = encoder.embed(values[name], observed[name])
-            scaled = encoder.scaled(values[name])
-            traces.append(step_traces(self.decays(), state.traces[position], scaled, observed[name]))
-            if encoder.dynamics is not None:
-                own = dynamics.modalities[position]
-                belief = _condition(own, state.modalities[position], embedding, seen)
-                embedding = encoder.dynamics.emit(belief.mean)
-                states.append(belief)
-                beliefs.append(kalman.predict(own, belief))
-            filled.append(embedding)
-        fused = filled[0]
-        if self.fusion is not None:
-            fused, seen = self.fusion(filled), jnp.asarray(True)
-        latent = _condition(dynamics.backbone, state.backbone, fused, seen)
-        memories, features = zip(*traces, strict=True)
-        output = StepOutput((latent, *states), jnp.concatenate(features), self.means(latent.mean))
-        return State(tuple(beliefs), kalman.predict(dynamics.backbone, latent), memories), output
 
     def means(self, latent: Float[Array, "*batch latent"]) -> tuple[Float[Array, "*batch channel"], ...]:
         """Expected observation of each modality given a latent state."""
         embedding = self.backbone.emit(latent)
         return tuple(decoder.mean(embedding) for decoder in self.decoders)
-
-
-def _condition(dynamics: kalman.LinearGaussian, predicted: Belief, embedding: Array, seen: Bool[Array, ""]) -> Belief:
-    return kalman.update(dynamics, predicted, embedding, seen[None])

@@ -49,17 +49,19 @@ def loss_terms(
 ) -> Terms:
     """All terms of the loss on one batch.
 
-    Arguments
-    ---------
-    scales: tau of the spec per modality, the weight of its log-likelihood (:func:`likelihood_scales`).
-    dropout: what to hide, or None for validation.
+    Parameters
+    ----------
+    scales
+        Tau of the spec per modality, the weight of its log-likelihood (:func:`likelihood_scales`).
+    dropout
+        What to hide, or None for validation.
     """
     latents = model.infer(batch.observations, dropout)
     ahead = tuple(k for k in objective.horizons if k > 0)
     states = [latents.smoothed[None]] + ([model.backbone.ahead(latents.filtered, ahead)] if ahead else [])
     embeddings = model.backbone.emit(jnp.concatenate(states))
     horizons = (0, *ahead)
-    score, rough = jnp.zeros((), embeddings.dtype), jnp.zeros((), embeddings.dtype)
+    total_likelihood = total_roughness = jnp.zeros((), embeddings.dtype)
     for row, encoder, decoder in zip(config.modalities, model.encoders, model.decoders, strict=True):
         values = batch.observations.values[row.name]
         if decoder.likelihood.scaled:
@@ -67,13 +69,13 @@ def loss_terms(
         observed = batch.observations.observed[row.name]
         visible = observed
         if dropout is not None and not objective.score_hidden:
-            visible = observed & ~dropout.bins[row.name][..., None]
-        likely, uneven = _decoded(decoder, embeddings, values, visible, observed, horizons, objective)
-        score += scales[row.name] * likely
-        rough += row.smoothness * uneven
+            visible = observed & ~dropout.hidden_bins[row.name][..., None]
+        log_likelihood, roughness = _decoded(decoder, embeddings, values, visible, observed, horizons, objective)
+        total_likelihood += scales[row.name] * log_likelihood
+        total_roughness += row.smoothness * roughness
     return Terms(
-        -score,
-        rough,
+        -total_likelihood,
+        total_roughness,
         objective.latent_smoothness * _latent_roughness(latents, batch.observations.valid),
         objective.weight_penalty * _weight_norms(model),
         objective.target * _target_error(model, latents.filtered, batch),
@@ -89,7 +91,7 @@ def _decoded(
     horizons: tuple[int, ...],
     objective: ObjectiveConfig,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Log-likelihood (of what is visible) and roughness (where observed) of what a modality's decoder says.
+    """Log-likelihood of what is visible at all horizons, and roughness of the smoothed outputs where observed.
 
     Whether training hides a bin makes no difference to the roughness, as in the paper.
     Where there are many channels, one horizon at a time, and once more for the derivative: the decoder's outputs for
@@ -97,26 +99,25 @@ def _decoded(
     """
     if len(horizons) * values.size <= DECODED:
         outputs = decoder(embeddings)
-        likely = _log_likelihood(decoder, outputs, values, visible, horizons, objective)
-        return likely, _output_roughness(decoder, outputs[0], jnp.any(observed, -1))
+        log_likelihood = _log_likelihood(decoder, outputs, values, visible, horizons, objective)
+        return log_likelihood, _output_roughness(decoder, outputs[0], jnp.any(observed, -1))
 
-    def one(embedding: Array, horizon: int) -> tuple[Array, Array]:
+    def decode_horizon(embedding: Array, horizon: int) -> tuple[Array, Array]:
         outputs = decoder(embedding[None])
-        likely = _log_likelihood(decoder, outputs, values, visible, (horizon,), objective)
-        uneven = (
-            _output_roughness(decoder, outputs[0], jnp.any(observed, -1)) if horizon == 0 else jnp.zeros_like(likely)
-        )
-        return likely, uneven
+        log_likelihood = _log_likelihood(decoder, outputs, values, visible, (horizon,), objective)
+        if horizon > 0:  # only the smoothed estimate is asked to be smooth
+            return log_likelihood, jnp.zeros_like(log_likelihood)
+        return log_likelihood, _output_roughness(decoder, outputs[0], jnp.any(observed, -1))
 
-    terms = [jax.checkpoint(partial(one, horizon=k))(embeddings[row]) for row, k in enumerate(horizons)]
-    return jnp.sum(jnp.stack([likely for likely, _ in terms])), terms[0][1]
+    terms = [jax.checkpoint(partial(decode_horizon, horizon=k))(embeddings[row]) for row, k in enumerate(horizons)]
+    return jnp.sum(jnp.stack([log_likelihood for log_likelihood, _ in terms])), terms[0][1]
 
 
 def _log_likelihood(
     decoder: ModalityDecoder,
     outputs: Float[Array, "horizon trial time channel"],
     values: Float[Array, "trial time channel"],
-    visible: Bool[Array, "trial time channel"],
+    observed: Bool[Array, "trial time channel"],
     horizons: tuple[int, ...],
     objective: ObjectiveConfig,
 ) -> Float[Array, ""]:
@@ -128,8 +129,9 @@ def _log_likelihood(
     # Predictions go to the bin that they are of: what depends on the observations alone is then computed once for all.
     predicted = jnp.stack([jnp.pad(outputs[row], ((0, 0), (k, 0), (0, 0)))[:, :bins] for row, k in scored])
     log_prob = jnp.asarray(decoder.likelihood.distribution(predicted).log_prob(values))
-    reached = jnp.arange(bins) >= jnp.asarray([k for _, k in scored])[:, None]
-    return jnp.sum(jax.vmap(masked_mean)(log_prob, visible & reached[:, None, :, None]))
+    # The first k bins of a trial have no prediction from k bins before.
+    predicted_there = jnp.arange(bins) >= jnp.asarray([k for _, k in scored])[:, None]
+    return jnp.sum(jax.vmap(masked_mean)(log_prob, observed & predicted_there[:, None, :, None]))
 
 
 def _output_roughness(
@@ -143,8 +145,8 @@ def _output_roughness(
     before = jnp.concatenate([jnp.full_like(latest[:, :1], -1), latest[:, :-1]], axis=1)
     previous = jnp.take_along_axis(output, jnp.maximum(before, 0)[..., None], axis=1)
     divergence = decoder.likelihood.divergence(previous, output)
-    counted = jnp.broadcast_to((seen & (before >= 0))[..., None], divergence.shape)
-    return masked_mean(divergence, counted)
+    has_previous = jnp.broadcast_to((seen & (before >= 0))[..., None], divergence.shape)
+    return masked_mean(divergence, has_previous)
 
 
 def _latent_roughness(latents: Latents, valid: Bool[Array, "*trial time"]) -> Float[Array, ""]:

@@ -121,7 +121,7 @@ def _blank(settings: Settings) -> Fitted:
         {m.name: np.ones(m.n_channels, np.float32) for m in modalities},
         np.zeros(dims, np.float32),
         np.ones(dims, np.float32),
-        tuple(m.name for m in modalities if m.likelihood == "poisson"),
+        tuple(m.name for m in modalities if m.counts),
     )
     graph, parameters, constants = split_model(build_model(config, scaling))
     past = config.model.n_traces
@@ -237,7 +237,7 @@ def _blank_stacked(config: DecoderConfig, traces: int, modalities: int) -> Reado
 def _blank_recurrent(config: RecurrentConfig, modalities: tuple[Modality, ...], dims: int) -> RecurrentNetwork:
     channels = [m.n_channels for m in modalities]
     scaling = InputScaling(
-        tuple(m.likelihood == "poisson" for m in modalities),
+        tuple(m.counts for m in modalities),
         tuple(np.zeros(n, np.float32) for n in channels),
         tuple(np.ones(n, np.float32) for n in channels),
         np.ones(len(modalities), np.float32),

@@ -36,10 +36,12 @@ def step_traces(
 ) -> tuple[TraceState, Float[Array, " feature"]]:
     """Take in one bin; return the averages ``total / (weight + prior)``, drawn to 0 while little has been observed.
 
-    Arguments
-    ---------
-    decays: factor per bin of each time scale, ``exp(-width / seconds)``.
-    values: z-scored; never read where not observed.
+    Parameters
+    ----------
+    decays
+        Factor per bin of each time scale, ``exp(-width / seconds)``.
+    values
+        Z-scored; never read where not observed.
     """
     fading = decays[:, None]
     total = fading * state.total + jnp.where(observed, values, jnp.zeros_like(values))
@@ -57,9 +59,10 @@ def traces_of_trials(
 ) -> tuple[TraceState, Float[Array, "trial time feature"]]:
     """Traces in every bin of every trial: a scan of the step, of the past or, reversed, of the future.
 
-    Arguments
-    ---------
-    start: one per trial; where the piece of a recording before this one (after it, if reversed) left off.
+    Parameters
+    ----------
+    start
+        One per trial; where the piece of a recording before this one (after it, if reversed) left off.
 
     Returns
     -------

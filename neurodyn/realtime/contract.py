@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.freeze import freeze
+from neurodyn.realtime.freezable import Freezable, frozen_of
 from neurodyn.realtime.runner import Frozen, Runner
 
 
@@ -25,10 +25,10 @@ class BenchmarkDecoder:
     Reference: Karpowicz et al. (2024), Few-shot algorithms for consistent neural decoding (FALCON) benchmark, NeurIPS.
     """
 
-    def __init__(self, model: Any, *, batch: int = 1) -> None:
+    def __init__(self, model: Freezable | Frozen, *, batch: int = 1) -> None:
         if batch < 1:
             raise InputError(f"the batch must have at least one recording, got {batch}")
-        first = Runner(model if isinstance(model, Frozen) else freeze(model))
+        first = Runner(frozen_of(model))
         self._rows = [first, *(first.fork() for _ in range(batch - 1))]
         edges = np.cumsum([0, *(m.channels for m in first.modalities)]).tolist()
         self._columns = {m.name: slice(a, b) for m, a, b in zip(first.modalities, edges[:-1], edges[1:], strict=True)}

@@ -4,18 +4,15 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.freeze import freeze
+from neurodyn.realtime.freezable import Freezable, frozen_of
 from neurodyn.realtime.latency import LatencyHistogram, Stats
 from neurodyn.realtime.runner import BadInput, Frozen, LiveEstimate, Runner, load_arrays, save_arrays
-
-if TYPE_CHECKING:
-    from neurodyn.multiscale.fitted import Fitted
 
 REMEMBERED = 100_000
 """Bins whose true target :meth:`RealtimeDecoder.observe` keeps: a quarter of an hour at 10 ms."""
@@ -33,8 +30,8 @@ class RealtimeDecoder:
     remembered: bins whose true target is kept for recalibration.
     """
 
-    def __init__(self, model: "Fitted | Frozen", *, remembered: int = REMEMBERED) -> None:
-        self._runner = Runner(_frozen(model))
+    def __init__(self, model: Freezable | Frozen, *, remembered: int = REMEMBERED) -> None:
+        self._runner = Runner(frozen_of(model))
         self._next: Runner | None = None
         self._pairs: deque[tuple[float, np.ndarray, np.ndarray]] = deque(maxlen=remembered)
         self._time, self._decoded = np.nan, None  # of the last bin
@@ -163,7 +160,7 @@ class RealtimeDecoder:
         dims = len(self.target_names)
         return np.asarray(times), np.reshape(decoded, (-1, dims)), np.reshape(true, (-1, dims))
 
-    def swap(self, model: "Fitted | Frozen") -> None:
+    def swap(self, model: Freezable | Frozen) -> None:
         """Change to another model of the same sizes; the next step uses it, and no bin waits.
 
         The state goes over as it is: right for a model whose read-out was recalibrated; one whose dynamics differ finds
@@ -174,7 +171,7 @@ class RealtimeDecoder:
         InputError
             If modalities, channels, target or sizes differ; the old model goes on.
         """
-        frozen = _frozen(model)
+        frozen = frozen_of(model)
         _same_sizes(self._runner.frozen.settings, frozen.settings)
         runner = Runner(frozen)
         if runner.state.shape != self._runner.state.shape or _experts(frozen) != _experts(self._runner.frozen):
@@ -263,10 +260,6 @@ class RealtimeDecoder:
         for name in estimate.seen:
             self._seen[name] += 1
         self._time, self._decoded = estimate.time, estimate.target
-
-
-def _frozen(model: "Fitted | Frozen") -> Frozen:
-    return model if isinstance(model, Frozen) else freeze(model)
 
 
 def _experts(frozen: Frozen) -> list[tuple[str, tuple[int, ...]]]:

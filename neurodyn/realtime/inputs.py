@@ -57,7 +57,7 @@ def binner_inputs(
 
 def sampled(modalities: Sequence[Modality]) -> list[str]:
     """Names of the modalities that are no spikes."""
-    return [row.name for row in modalities if row.likelihood != "poisson"]
+    return [row.name for row in modalities if not row.counts]
 
 
 def learn_rates(
@@ -125,11 +125,11 @@ def as_spikes(chunk: Chunk) -> Chunk:
 
 def labels_of(row: Modality) -> tuple[str, ...]:
     """Labels that a stream of a modality has: its units, or the channels of the raw signal."""
-    return row.channels if row.likelihood == "poisson" else _bands(row)[0]
+    return row.channels if row.counts else _bands(row)[0]
 
 
 def _input(row: Modality, width: float, rates: Mapping[str, float]) -> SpikeInput | FieldInput:
-    if row.likelihood == "poisson":
+    if row.counts:
         return SpikeInput(row.name, row.n_channels, labels=row.channels)
     if row.name not in rates:
         raise InputError(f"the rate of '{row.name}' is not known: say  --rate {row.name}=HZ")

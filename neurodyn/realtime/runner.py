@@ -6,8 +6,9 @@ This file needs nothing but NumPy (2.0 or later): for a rig without JAX, copy it
     out = runner.step({"spikes": counts, "field": None})     # None, NaN and left out are all missing
     out.target, out.lower, out.upper, out.latent, out.rates
 
-It computes what the model's own step does (tested against it): per modality an encoder network and a Kalman filter,
-a fusion network, the backbone's Kalman filter, decoder networks, and the linear read-out of the target.
+It is the model of neurodyn.multiscale written a second time, for one bin: per modality an encoder network and a Kalman
+filter, a fusion network, the backbone's Kalman filter, decoder networks, and the read-outs of the target. It calls
+nothing of the first. Tests hold both against each other over whole trials, and this one against a plain step as well.
 
 Covariances and gains depend on which bins were seen and never on values. They are computed by the exact recursion, in
 double precision, and kept in a table (:class:`GainTable`) of the covariances met so far: with a regular clock, and
@@ -28,8 +29,13 @@ from zipfile import BadZipFile
 import numpy as np
 
 FORMAT = "neurodyn-decoder"
-VERSION = 2
-"""Version 1 had one linear read-out, and is still read."""
+VERSION = 3
+"""Version 1 had one linear read-out; version 3 says of each likelihood that is not in `COUNTS` whether it is counts.
+
+A file gets the least version that it needs, so that an older runner reads what it can. All versions are read.
+"""
+COUNTS = {"poisson": True, "gaussian": False}
+"""Whether the observations of a modality are counts, by likelihood; of others the file says so itself."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
 CAPACITY = 256
@@ -103,7 +109,8 @@ class Frozen:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one npz file, atomically: two plain arrays, nothing that loading would execute."""
-        text = json.dumps({"format": FORMAT, "version": VERSION, **self.settings})
+        version = VERSION if any("counts" in row for row in self.settings["modalities"]) else 2
+        text = json.dumps({"format": FORMAT, "version": version, **self.settings})
         save_arrays(path, {"settings": np.frombuffer(text.encode(), np.uint8), "parameters": self.parameters})
 
     @classmethod
@@ -163,21 +170,37 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 # Covariances and gains ----------------------------------------------------------------------------------------
 
 
-class Node:
-    """A covariance that the filter can have before a bin, and what follows from it.
+class CachedCovariance:
+    """A predicted covariance before a bin, the gain for it, and links to those of the next bin.
 
-    ``after[seen]`` is the node of the next bin. The rest is None until it is first needed: for a bin that is seen, the
-    filtered covariance and the ``update`` (n, n + m) that takes the last mean and this bin's embedding to the new mean;
-    ``spread[seen]``, the share in the target's interval that each covariance has.
+    Attributes
+    ----------
+    predicted
+        (n, n), before the bin's observation; read-only.
+    filtered
+        (n, n), after it, if the bin is seen; None until it is first needed.
+    update
+        (n, n + m), which takes the last mean and this bin's embedding to the new mean, ``[(I - K H) F, K]``; None until
+        it is first needed.
+    following
+        ``following[seen]`` is the covariance of the next bin; None until it is first needed.
+    leading
+        Those that lead here, each with whether its bin was seen.
+    spread
+        ``spread[seen]`` is the share in the squared half width of the target's interval; None until it is needed.
+    score
+        One number that tells covariances apart quickly.
+    place, used
+        Where it stands in the table (-1: nowhere), and whether it was used since room was last made.
     """
 
-    __slots__ = ("after", "before", "filtered", "place", "predicted", "score", "spread", "update", "used")
+    __slots__ = ("filtered", "following", "leading", "place", "predicted", "score", "spread", "update", "used")
 
     def __init__(self, predicted: np.ndarray, score: float) -> None:
         self.predicted = predicted
         self.score = score
-        self.after: list[Node | None] = [None, None]
-        self.before: list[tuple[Node, bool]] = []
+        self.following: list[CachedCovariance | None] = [None, None]
+        self.leading: list[tuple[CachedCovariance, bool]] = []
         self.spread: list[np.ndarray | None] = [None, None]
         self.filtered: np.ndarray | None = None
         self.update: np.ndarray | None = None
@@ -196,11 +219,11 @@ class GainTable:
     r"""Covariances of one Kalman filter, as a graph: from a covariance, by whether the bin is seen, to the next.
 
     .. math::
-        K = P C' (C P C' + R)^{-1}, \qquad P' = A (P - K C P \text{ if seen, else } P) A' + Q
+        K = P H' (H P H' + R)^{-1}, \qquad P' = F (P - K H P \text{ if seen, else } P) F' + Q
 
     It starts empty and grows as bins come. A new covariance within the tolerance of a known one is taken to be that
-    one, which closes the loops: a settled filter is one node that leads to itself, a clock that ticks in every fifth
-    bin is a ring of five. When the table is full, the node not used for longest (nearly: second chance) makes room.
+    one, which closes the loops: a settled filter is one entry that leads to itself, a clock that ticks in every fifth
+    bin is a ring of five. When the table is full, the entry not used for longest (nearly: second chance) makes room.
 
     Parameters
     ----------
@@ -237,97 +260,97 @@ class GainTable:
         n = len(self._transition)
         # Any fixed direction does: it only has to tell covariances apart.
         self._direction = np.random.default_rng(0).uniform(0.5, 1.5, n * n) / n**2
-        self._nodes: list[Node] = []
+        self._entries: list[CachedCovariance] = []
         self._scores = np.full(max(capacity, 1), np.inf)
         self._capacity, self._hand = capacity, 0
         self.hits = self.misses = 0
-        self.start = self.node(wide["initial_covariance"])
+        self.start = self.entry(wide["initial_covariance"])
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self._entries)
 
-    def after(self, node: Node, seen: bool) -> Node:
-        """The node of the next bin."""
-        found = node.after[seen]
+    def after(self, entry: CachedCovariance, seen: bool) -> CachedCovariance:
+        """The entry of the next bin."""
+        found = entry.following[seen]
         if found is not None:
             self.hits += 1
             found.used = True
             return found
         self.misses += 1
         if seen:
-            self.condition(node)
-        return self._link(node, seen, self.node(self.predict(node.covariance(seen))))
+            self.condition(entry)
+        return self._link(entry, seen, self.entry(self.predict(entry.covariance(seen))))
 
-    def condition(self, node: Node) -> np.ndarray:
-        """Update of the mean in a bin that is seen: ``[(I - K C) A, K]``, worked out once per node."""
-        if node.update is None:
-            cross = self._emission @ node.predicted
+    def condition(self, entry: CachedCovariance) -> np.ndarray:
+        """Update of the mean in a bin that is seen: ``[(I - K H) F, K]``, worked out once per entry."""
+        if entry.update is None:
+            cross = self._emission @ entry.predicted
             gain = np.linalg.solve(cross @ self._emission.T + self._noise, cross).T
-            node.filtered = _fixed(_symmetric(node.predicted - gain @ cross))
+            entry.filtered = _fixed(_symmetric(entry.predicted - gain @ cross))
             kept = self._transition - gain @ self._emitted
-            node.update = np.concatenate([kept, gain], axis=1).astype(self._dtype)
-        return node.update
+            entry.update = np.concatenate([kept, gain], axis=1).astype(self._dtype)
+        return entry.update
 
     def predict(self, covariance: np.ndarray) -> np.ndarray:
-        """``A P A' + Q``."""
+        """``F P F' + Q``."""
         return _fixed(_symmetric(self._transition @ covariance @ self._transition.T + self._process))
 
-    def spread(self, node: Node, seen: bool) -> np.ndarray:
+    def spread(self, entry: CachedCovariance, seen: bool) -> np.ndarray:
         """Share of this filter's state in the squared half width of the target's interval: ``1.96^2 diag(W' P W)``."""
-        found = node.spread[seen]
+        found = entry.spread[seen]
         if found is None:
-            found = self.spread_of(node.covariance(seen))
-            node.spread[seen] = found
+            found = self.spread_of(entry.covariance(seen))
+            entry.spread[seen] = found
         return found
 
     def spread_of(self, covariance: np.ndarray) -> np.ndarray:
         """``1.96^2 diag(W' P W)`` of a covariance."""
         return NORMAL_95**2 * np.sum((self._readout @ covariance) * self._readout, axis=1)
 
-    def node(self, covariance: np.ndarray) -> Node:
-        """The known node of a covariance, or a new one."""
+    def entry(self, covariance: np.ndarray) -> CachedCovariance:
+        """The known entry of a covariance, or a new one."""
         score = float(self._direction @ covariance.ravel())
         bound = self._same * float(covariance.diagonal().max())
         for place in np.flatnonzero(np.abs(self._scores - score) <= bound):
-            known = self._nodes[place]
+            known = self._entries[place]
             if np.abs(known.predicted - covariance).max() <= bound:
                 known.used = True
                 return known
-        return self._add(Node(covariance, score))
+        return self._add(CachedCovariance(covariance, score))
 
-    def _add(self, node: Node) -> Node:
+    def _add(self, entry: CachedCovariance) -> CachedCovariance:
         if self._capacity == 0:
-            return node
-        if len(self._nodes) < self._capacity:
-            node.place = len(self._nodes)
-            self._nodes.append(node)
+            return entry
+        if len(self._entries) < self._capacity:
+            entry.place = len(self._entries)
+            self._entries.append(entry)
         else:
-            node.place = self._make_room()
-            self._nodes[node.place] = node
-        self._scores[node.place] = node.score
-        return node
+            entry.place = self._make_room()
+            self._entries[entry.place] = entry
+        self._scores[entry.place] = entry.score
+        return entry
 
     def _make_room(self) -> int:
-        """Second chance: the hand goes round, forgives each node used since it last came by, and takes the next."""
-        while self._nodes[self._hand].used:
-            self._nodes[self._hand].used = False
+        """Second chance: the hand goes round, forgives each entry used since it last came by, and takes the next."""
+        while self._entries[self._hand].used:
+            self._entries[self._hand].used = False
             self._hand = (self._hand + 1) % self._capacity
-        old, place = self._nodes[self._hand], self._hand
-        for node, seen in old.before:
-            node.after[seen] = None
-        for following in old.after:
+        old, place = self._entries[self._hand], self._hand
+        for entry, seen in old.leading:
+            entry.following[seen] = None
+        for following in old.following:
             if following is not None:
-                following.before = [edge for edge in following.before if edge[0] is not old]
-        old.before, old.place = [], -1
-        old.after[:] = None, None
+                following.leading = [link for link in following.leading if link[0] is not old]
+        old.leading, old.place = [], -1
+        old.following[:] = None, None
         self._hand = (place + 1) % self._capacity
         return place
 
-    def _link(self, node: Node, seen: bool, following: Node) -> Node:
-        # A node without a place is held by nobody else: an edge to or from it would only keep it in memory.
-        if node.place >= 0 and following.place >= 0:
-            node.after[seen] = following
-            following.before.append((node, seen))
+    def _link(self, entry: CachedCovariance, seen: bool, following: CachedCovariance) -> CachedCovariance:
+        # An entry without a place is held by nobody else: a link to or from it would only keep it in memory.
+        if entry.place >= 0 and following.place >= 0:
+            entry.following[seen] = following
+            following.leading.append((entry, seen))
         return following
 
 
@@ -336,7 +359,7 @@ def _symmetric(matrix: np.ndarray) -> np.ndarray:
 
 
 def _fixed(array: np.ndarray) -> np.ndarray:
-    """Nodes are shared: nobody may write to them."""
+    """Entries are shared: nobody may write to them."""
     array.flags.writeable = False
     return array
 
@@ -411,7 +434,7 @@ class Filter:
         self.transition, self._emission = arrays["transition"], arrays["emission"]
         self._first = arrays["initial_mean"]
         self.table, self.mean = table, mean
-        # The last mean and this bin's embedding, one behind the other, for one product with the node's update.
+        # The last mean and this bin's embedding, one behind the other, for one product with the entry's update.
         self._input = np.zeros(sum(self._emission.shape), mean.dtype)
         self._last, self.embedding = self._input[: len(mean)], self._input[len(mean) :]
         self.reset()
@@ -419,42 +442,42 @@ class Filter:
     def reset(self) -> None:
         """Before the first bin."""
         self.mean[:] = self._first
-        self.node, self.seen, self.started = self.table.start, False, False
-        self._next: Node | None = self.table.start
+        self.cached, self.seen, self.started = self.table.start, False, False
+        self._next: CachedCovariance | None = self.table.start
 
     @property
-    def position(self) -> tuple[Node, Node | None, bool, bool]:
+    def position(self) -> tuple[CachedCovariance, CachedCovariance | None, bool, bool]:
         """Where the filter stands, but for its mean."""
-        return self.node, self._next, self.seen, self.started
+        return self.cached, self._next, self.seen, self.started
 
     @position.setter
-    def position(self, position: tuple[Node, Node | None, bool, bool]) -> None:
-        self.node, self._next, self.seen, self.started = position
+    def position(self, position: tuple[CachedCovariance, CachedCovariance | None, bool, bool]) -> None:
+        self.cached, self._next, self.seen, self.started = position
 
     def resume(self, covariance: np.ndarray, seen: bool, started: bool) -> None:
         """Go on from the covariance predicted for the last bin, and whether that bin was seen."""
-        self.node, self.seen, self.started = self.table.node(covariance), seen, started
+        self.cached, self.seen, self.started = self.table.entry(covariance), seen, started
         if seen:
-            self.table.condition(self.node)
-        self._next = None if started else self.node
+            self.table.condition(self.cached)
+        self._next = None if started else self.cached
 
     def prepare(self) -> None:
         """Work out covariance and gain of the next bin."""
         if self._next is None:
-            self._next = self.table.after(self.node, self.seen)
+            self._next = self.table.after(self.cached, self.seen)
         self.table.condition(self._next)
         for seen in (False, True):
             self.table.spread(self._next, seen)
 
     def step(self, seen: bool) -> None:
         """Predict, and condition on ``embedding`` if the bin is seen."""
-        self.node, self._next, self.seen = self._next or self.table.after(self.node, self.seen), None, seen
+        self.cached, self._next, self.seen = self._next or self.table.after(self.cached, self.seen), None, seen
         self._last[:] = self.mean
         if not self.started:
             self._first_step()
         elif seen:
-            update = self.node.update
-            np.dot(self.table.condition(self.node) if update is None else update, self._input, out=self.mean)
+            update = self.cached.update
+            np.dot(self.table.condition(self.cached) if update is None else update, self._input, out=self.mean)
         else:
             np.dot(self.transition, self._last, out=self.mean)
 
@@ -462,17 +485,17 @@ class Filter:
         """The first bin has a prior instead of a prediction."""
         self.started = True
         if self.seen:
-            gain = self.table.condition(self.node)[:, len(self.mean) :]
+            gain = self.table.condition(self.cached)[:, len(self.mean) :]
             self.mean += gain @ (self.embedding - self._emission @ self._last)
 
     def spread(self) -> np.ndarray:
         """Share of this state in the squared half width of the target's interval."""
-        return self.table.spread(self.node, self.seen)
+        return self.table.spread(self.cached, self.seen)
 
     @property
     def covariance(self) -> np.ndarray:
         """Of the state, given everything up to the last bin."""
-        return self.node.covariance(self.seen)
+        return self.cached.covariance(self.seen)
 
     def ahead(self, bins: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance so many bins after the last, without observations."""
@@ -487,7 +510,7 @@ class Modality:
 
     def __init__(self, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> None:
         self.name, self.channels = settings["name"], settings["channels"]
-        self.counts = settings["likelihood"] == "poisson"
+        self.counts = settings["counts"] if "counts" in settings else COUNTS[settings["likelihood"]]
         self.center = arrays[f"{number}/center"]
         self.shrink = arrays[f"{number}/inverse_scale"]
         self.encoder = Mlp(numbered(arrays, f"{number}/encoder"))
@@ -1144,7 +1167,7 @@ class Runner:
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything the next step depends on, copied."""
         flags = np.asarray([[part.seen, part.started] for part in self.filters])
-        covariances = {f"covariance_{i}": part.node.predicted.copy() for i, part in enumerate(self.filters)}
+        covariances = {f"covariance_{i}": part.cached.predicted.copy() for i, part in enumerate(self.filters)}
         return {"state": self.state.copy(), "flags": flags, **covariances}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:

@@ -417,7 +417,7 @@ def make_service(
         return StreamingBinner(inputs, decoder.width, start=start, patience=patience, log=monitor.log)
 
     window = decoder.width * max(row.clock for row in modalities)
-    spikes = [row.name for row in modalities if row.likelihood == "poisson"]
+    spikes = [row.name for row in modalities if row.counts]
     return Service(
         decoder, make_binner, window, open_source, sinks, clock, monitor,
         spikes=spikes, snapshots=snapshots, options=options, wall=wall, sleep=sleep,

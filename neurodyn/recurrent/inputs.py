@@ -54,12 +54,12 @@ class InputScaling:
         centres, scales = [], []
         for modality in batch.modalities:
             values, observed = batch.observations[modality.name], batch.observed[modality.name]
-            rooted = partial(_rooted, counts=modality.likelihood == "poisson")
+            rooted = partial(_rooted, counts=modality.counts)
             centre, scale = moments(values[kept], observed[kept], of=rooted)
             centres.append(centre)
             scales.append(scale)
         fading = np.asarray([FADING * m.clock for m in batch.modalities], np.float32)
-        return cls(tuple(m.likelihood == "poisson" for m in batch.modalities), tuple(centres), tuple(scales), fading)
+        return cls(tuple(m.counts for m in batch.modalities), tuple(centres), tuple(scales), fading)
 
     @property
     def channels(self) -> tuple[int, ...]:

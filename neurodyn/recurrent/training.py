@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.errors import InputError
 from neurodyn.kernels.linalg import masked_mean
-from neurodyn.kernels.noise import quick
+from neurodyn.kernels.noise import fast_key
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import Sequences
 from neurodyn.recurrent.network import assemble, draw_weights, hidden_states, outputs, standardised
@@ -253,7 +253,7 @@ def _thinned(key: Key[Array, ""], values: Float[Array, "*shape"], share: float) 
 def _keep(key: Key[Array, ""], share: float, shape: tuple[int, ...]) -> Bool[Array, "*shape"]:
     """True with probability ``1 - share``, to 1/256: four decisions from each random word."""
     size = int(np.prod(shape))
-    words = jax.random.bits(quick(key), (-(-size // 4),))
+    words = jax.random.bits(fast_key(key), (-(-size // 4),))
     octets = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:size].reshape(shape)
     return octets >= jnp.uint8(min(255, round(256 * share)))
 

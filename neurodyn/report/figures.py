@@ -188,7 +188,7 @@ def _overview(batch: MultimodalBatch) -> Picture:
     panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for row, ax in zip(batch.modalities, panels, strict=False):
         values, seen = batch.observations[row.name][part], batch.observed[row.name][part]
-        if row.likelihood == "poisson":
+        if row.counts:
             plotting.plot_counts(time, values, seen, ax=ax)
         else:
             plotting.plot_field(time, _standard(values, seen), seen, ax=ax)

@@ -15,9 +15,9 @@ from oracles.streams import LIMIT, drain, joined
 
 from neurodyn.cli import replay, serve
 from neurodyn.errors import InputError
+from neurodyn.multiscale.export import freeze
 from neurodyn.realtime import EventLog, Kind, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.clock import LiveClock
-from neurodyn.realtime.freeze import freeze
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.service import make_service
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions

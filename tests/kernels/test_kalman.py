@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import dense_gaussian, textbook_kalman
+from oracles import dense_gaussian, filter_summaries, textbook_kalman
 
 from neurodyn.kernels import kalman
-from neurodyn.kernels.kalman import Belief, LinearGaussian
+from neurodyn.kernels.kalman import Belief, LinearGaussian, trials
 
 TRIALS, BINS, LATENT, CHANNELS = 3, 9, 3, 4
 
@@ -50,7 +50,7 @@ def everything(model, values, observed) -> Results:
     filtered = kalman.filter_trials(model, values, observed)
     smoothed = kalman.smooth_trials(model, filtered)
     covariance = kalman.smoothed_covariances(model, filtered.covariances.filtered, smoothed.information)
-    return Results(filtered, smoothed, covariance, kalman.log_likelihood(model, filtered, observed))
+    return Results(filtered, smoothed, covariance, filter_summaries.log_likelihood(model, filtered, observed))
 
 
 # Compiled once per shape here: uncompiled, every call would trace and compile its scans again.
@@ -59,7 +59,7 @@ filter_piece, smooth_piece = (
     jax.jit(function, static_argnames="parallel") for function in (kalman.filter_trials, kalman.smooth_trials)
 )
 update, predict = jax.jit(kalman.update), jax.jit(kalman.predict)
-predict_ahead = jax.jit(jax.vmap(kalman.predict_ahead, in_axes=(None, 0, None)), static_argnums=2)
+predict_ahead = jax.jit(filter_summaries.predict_ahead, static_argnums=2)
 
 
 def run(model, values, observed) -> Results:
@@ -195,8 +195,8 @@ def test_trials_taken_in_blocks_give_the_same(monkeypatch):
     """With their own masks, five trials, two at a time: the last block is filled up."""
     model, (values, observed) = make_model(14), make_data(14, trials=5)
     whole = run(model, values, observed)
-    monkeypatch.setattr(kalman, "CACHED", 0)
-    monkeypatch.setattr(kalman, "SMALLEST_BLOCK", 2)
+    monkeypatch.setattr(trials, "CACHED", 0)
+    monkeypatch.setattr(trials, "SMALLEST_BLOCK", 2)
     blocks = jax.jit(lambda *arguments: everything(*arguments))  # not the one compiled before
     jax.tree.map(close, blocks(model, jnp.asarray(values), jnp.asarray(observed)), whole)
 
@@ -209,8 +209,8 @@ def test_masking_channels_equals_a_model_without_them():
     masked, without = run(model, values, mask), run(smaller, values[..., kept], np.ones((BINS, 2), bool))
     jax.tree.map(close, masked[1:], without[1:])
     close(masked.filtered.mean, without.filtered.mean)
-    gain = kalman.gains(model, masked.filtered.covariances)
-    close(gain[..., kept], kalman.gains(smaller, without.filtered.covariances))
+    gain = filter_summaries.gains(model, masked.filtered.covariances)
+    close(gain[..., kept], filter_summaries.gains(smaller, without.filtered.covariances))
     assert not np.any(gain[..., [1, 3]])
 
 
@@ -240,10 +240,10 @@ def test_pieces_one_after_the_other_equal_the_whole(shared, parallel):
     close(jnp.concatenate([f.innovation for f in filtered], axis=1), whole.filtered.innovation)
     covariances = jnp.concatenate([f.covariances.filtered for f in filtered], axis=-3)
     close(covariances, whole.filtered.covariances.filtered)
-    later, smoothed = None, []
+    future, smoothed = None, []
     for one in reversed(filtered):
-        smoothed.insert(0, smooth_piece(model, one, later, parallel=parallel))
-        later = smoothed[0].onward
+        smoothed.insert(0, smooth_piece(model, one, future, parallel=parallel))
+        future = smoothed[0].evidence_at_first
     close(jnp.concatenate([s.mean for s in smoothed], axis=1), whole.smoothed.mean)
     close(jnp.concatenate([s.variance for s in smoothed], axis=-2), whole.smoothed.variance)
     information = jnp.concatenate([s.information for s in smoothed], axis=-3)
@@ -310,7 +310,7 @@ def test_gradients_equal_finite_differences(shared, channels):
     def total(model):
         found = everything(model, jnp.asarray(values), mask)
         bent = jnp.sum(found.smoothed.mean**2) + jnp.sum(jnp.sin(found.smoothed_covariance))
-        gain, variance = kalman.gains(model, found.filtered.covariances), found.smoothed.variance
+        gain, variance = filter_summaries.gains(model, found.filtered.covariances), found.smoothed.variance
         return jnp.sum(found.log_likelihood) + bent + jnp.sum(gain**2) + jnp.sum(jnp.log(variance))
 
     gradient = jax.jit(jax.grad(total))(model)

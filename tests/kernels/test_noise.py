@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurodyn.kernels.noise import quick, threefry
+from neurodyn.kernels.noise import fast_key, threefry
 
 DRAWS = {
     "bits": lambda key: jax.random.bits(key, (7, 5)),
@@ -28,21 +28,21 @@ DRAWS = {
 def test_the_same_numbers(draw, seed):
     key = jax.random.key(seed)
     with jax.enable_x64(True):
-        np.testing.assert_array_equal(draw(quick(key)), draw(key))
-        np.testing.assert_array_equal(jax.jit(lambda k: draw(quick(k)))(key), draw(key))
+        np.testing.assert_array_equal(draw(fast_key(key)), draw(key))
+        np.testing.assert_array_equal(jax.jit(lambda k: draw(fast_key(k)))(key), draw(key))
 
 
 def test_keys_of_other_generators_are_left_as_they_are():
     key = jax.random.key(0, impl="rbg")
-    np.testing.assert_array_equal(jax.random.bits(quick(key), (5,)), jax.random.bits(key, (5,)))
+    np.testing.assert_array_equal(jax.random.bits(fast_key(key), (5,)), jax.random.bits(key, (5,)))
     with jax.threefry_partitionable(False):
         key = jax.random.key(0)
-        np.testing.assert_array_equal(jax.random.bits(quick(key), (5,)), jax.random.bits(key, (5,)))
+        np.testing.assert_array_equal(jax.random.bits(fast_key(key), (5,)), jax.random.bits(key, (5,)))
 
 
 def test_a_quick_key_stays_one():
-    key = quick(jax.random.key(0))
-    assert jax.random.key_impl(quick(key)) == jax.random.key_impl(key)
+    key = fast_key(jax.random.key(0))
+    assert jax.random.key_impl(fast_key(key)) == jax.random.key_impl(key)
 
 
 def test_known_answers_of_the_authors():

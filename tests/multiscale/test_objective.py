@@ -99,7 +99,7 @@ def plain_mlp(network, inputs):
 
 def hidden_bins(dropout, name, trial):
     """Bins of a modality that training hides in a trial."""
-    bins = np.asarray(dropout.bins[name])
+    bins = np.asarray(dropout.hidden_bins[name])
     return bins if bins.ndim == 1 else bins[trial]
 
 
@@ -114,7 +114,7 @@ def plain_latents(model, rows, batch, dropout):
             bins = shown.any(-1)
             share = shown.mean(-1, keepdims=True)
             if dropout is not None:
-                shown = shown & ~np.asarray(dropout.channels[row.name][i])
+                shown = shown & ~np.asarray(dropout.hidden_channels[row.name][i])
                 bins = bins & ~np.asarray(hidden_bins(dropout, row.name, i))
                 share = shown.mean(-1, keepdims=True) if dropout.gain is None else share / dropout.gain
             z = (observations.values[row.name][i] - np.asarray(encoder.center[...])) / np.asarray(encoder.scale[...])
@@ -129,7 +129,7 @@ def plain_latents(model, rows, batch, dropout):
             embeddings.append(embedding)
         fused = plain_mlp(model.fusion.network, np.concatenate(embeddings, -1)) if len(rows) > 1 else embeddings[0]
         if dropout is not None:
-            fused = fused * np.asarray(dropout.fused[i])
+            fused = fused * np.asarray(dropout.fused_factor[i])
         backbone, mask = model.backbone.parameters(), np.repeat(seen[:, None], EMBEDDING, 1)
         filtered.append(kalman_filter(backbone, fused, mask)["mean"])
         mean, covariance = rts_smoother(backbone, fused, mask)
@@ -243,7 +243,7 @@ def test_every_term_as_published():
     model, config = make_model(rows, dims=0, skip=False, start="paper")
     rng = np.random.default_rng(3)
     bins = {r.name: jnp.asarray(rng.random((TRIALS, BINS)) < 0.3) for r in rows}
-    dropout = make_dropout(rows)._replace(bins=bins, gain=1 / (1 - 0.2))
+    dropout = make_dropout(rows)._replace(hidden_bins=bins, gain=1 / (1 - 0.2))
     objective = MultiscaleDecoder.published().objective
     assert not objective.score_hidden
     # No channel is missing by itself here, so that what training hides is all that a gain has to make up for.

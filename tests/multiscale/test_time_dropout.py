@@ -29,12 +29,12 @@ def test_bins_are_hidden_as_often_as_asked_for(lorenz_batch, own):
     dropout = drawn(batch, ObjectiveConfig(time_dropout=0.3, dropout=0.2, time_dropout_per_trial=own))
     shape = (24, 50) if own else (50,)
     for name in batch.names:
-        assert dropout.bins[name].shape == shape
-        assert abs(dropout.bins[name].mean() - 0.3) < 4 * np.sqrt(0.21 / dropout.bins[name].size)
-        assert abs(dropout.channels[name].mean() - 0.2) < 0.05
-    assert not np.array_equal(dropout.bins["spikes"], dropout.bins["field"])
-    np.testing.assert_allclose(np.unique(dropout.fused), [0, 1.25], rtol=1e-6)
-    assert abs(dropout.fused.mean() - 1) < 0.05
+        assert dropout.hidden_bins[name].shape == shape
+        assert abs(dropout.hidden_bins[name].mean() - 0.3) < 4 * np.sqrt(0.21 / dropout.hidden_bins[name].size)
+        assert abs(dropout.hidden_channels[name].mean() - 0.2) < 0.05
+    assert not np.array_equal(dropout.hidden_bins["spikes"], dropout.hidden_bins["field"])
+    np.testing.assert_allclose(np.unique(dropout.fused_factor), [0, 1.25], rtol=1e-6)
+    assert abs(dropout.fused_factor.mean() - 1) < 0.05
 
 
 def test_trials_hide_their_own_bins(lorenz_batch):

@@ -8,7 +8,7 @@ import pytest
 from oracles.frozen_decoder import random_dynamics
 from oracles.textbook_kalman import kalman_filter
 
-from neurodyn.realtime.runner import Filter, GainTable, Node
+from neurodyn.realtime.runner import CachedCovariance, Filter, GainTable
 
 SINGLE = np.dtype(np.float32)
 READOUT = np.array([[1.0, 0.0, 2.0, 0.0, -1.0]])
@@ -90,24 +90,24 @@ def test_a_regular_clock_becomes_a_ring(every):
     known, misses = len(part.table), part.table.misses
     run(part, np.zeros((1000, 4), np.float32), mask[:1000])
     assert (len(part.table), part.table.misses) == (known, misses)
-    ring, node = [], part.node  # of bin 999, which was seen
+    ring, node = [], part.cached  # of bin 999, which was seen
     for k in range(999, 999 + every):
         ring.append(node)
         node = part.table.after(node, bool(mask[k]))
-    assert node is part.node
+    assert node is part.cached
     assert len({id(one) for one in ring}) == every
 
 
 def test_a_full_table_forgets_what_is_not_used():
-    """And goes on to say the same, and keeps no more nodes alive than it may."""
+    """And goes on to say the same, and keeps no more entries alive than it may."""
     arrays, rng = random_dynamics(), np.random.default_rng(3)
     small, exact = make_filter(arrays, capacity=16), make_filter(arrays, capacity=0)
     mask, embeddings = rng.random(3000) > 0.3, rng.normal(size=(3000, 4)).astype(np.float32)
     gc.collect()
-    before = sum(isinstance(thing, Node) for thing in gc.get_objects())
+    before = sum(isinstance(thing, CachedCovariance) for thing in gc.get_objects())
     np.testing.assert_allclose(run(small, embeddings, mask), run(exact, embeddings, mask), atol=1e-5)
     gc.collect()
-    after = sum(isinstance(thing, Node) for thing in gc.get_objects())
+    after = sum(isinstance(thing, CachedCovariance) for thing in gc.get_objects())
     assert len(small.table) == 16
     assert after - before <= 16 + 3
 
@@ -116,12 +116,12 @@ def test_what_is_in_use_survives_a_flood_of_novelties():
     """Two filters on one table: one has settled, the other never sees the same pattern twice."""
     settled = make_filter(random_dynamics(), capacity=64)
     run(settled, np.zeros((2000, 4), np.float32), np.ones(2000, bool))
-    table, node = settled.table, settled.node
+    table, node = settled.table, settled.cached
     other = Filter(random_dynamics(), table, np.zeros(5, np.float32))
     for seen in np.random.default_rng(4).random(500) > 0.3:
         settled.step(True)
         other.step(bool(seen))
-        assert settled.node is node
+        assert settled.cached is node
     assert table.misses > 500
 
 

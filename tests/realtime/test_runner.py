@@ -1,22 +1,27 @@
-"""The NumPy decoder says what the model's own step says, from a file, without JAX, and without neurodyn."""
+"""The NumPy decoder says what a plain step of the model says, from a file, without JAX, and without neurodyn."""
 
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 import scipy.linalg
 from oracles.frozen_decoder import random_bins, random_frozen, untrained
+from oracles.model_step import step as model_step
 
 import neurodyn.realtime.runner
 from neurodyn.binning import MultimodalBatch
+from neurodyn.binning.likelihoods import LIKELIHOODS
 from neurodyn.errors import InputError
+from neurodyn.multiscale import modality_encoder, traces
+from neurodyn.multiscale.export import export, freeze
 from neurodyn.multiscale.fitted import variance_features
 from neurodyn.realtime import Frozen, RealtimeDecoder, Runner
-from neurodyn.realtime.freeze import export, freeze
-from neurodyn.targets import conditions
+from neurodyn.recurrent import inputs, network
+from neurodyn.targets import conditions, losses
 
 SHAPES = {
     "as published": {"latent": 4, "own": 4, "embedding": 4, "fusion": (6,), "skip": False},
@@ -46,16 +51,16 @@ def as_batch(fitted, given):
 def model_steps(fitted, given):
     """Latent, its covariance, target, its variance and the states' share of it.
 
-    States, traces and covariances come from the model's own step; the recurrent network's prediction from the whole
-    sequence at once; experts are added up here by the definition.
+    States, traces and covariances come from the plain step of `oracles.model_step`; the recurrent network's prediction
+    from the whole sequence at once; experts are added up here by the definition.
     """
     model = fitted.network.model()
-    dynamics, readout = model.freeze(), fitted.filtered
+    parameters, readout = model.step_parameters(), fitted.filtered
     evidence = fitted.evidence(as_batch(fitted, given), smooth=False)
     shares = conditions(evidence.memory, len(fitted.modalities))[0]
     features = variance_features(evidence, readout.usual_variance)[0]
     position = iter(range(len(given)))
-    state, step = model.initial_state(dynamics), jax.jit(lambda s, v, o: model.step(dynamics, s, v, o))
+    state, step = model.initial_state(parameters), jax.jit(partial(model_step, model, parameters))
     for bin_ in given:
         values, observed = {}, {}
         for row in fitted.modalities:
@@ -100,11 +105,11 @@ def check_against_model(fitted, runner, bins=80):
     means = fitted.network.model().means(jax.numpy.asarray(estimate.latent))
     for row, mean in zip(fitted.modalities, means, strict=True):
         value = fitted.scaling.invert_observation(row.name, np.asarray(mean))
-        near(estimate.rates[row.name], value / fitted.width if row.likelihood == "poisson" else value)
+        near(estimate.rates[row.name], value / fitted.width if row.counts else value)
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))
-def test_a_runner_equals_the_models_own_step(shape, lorenz_batch, float32):
+def test_a_runner_equals_a_plain_step_of_the_model(shape, lorenz_batch, float32):
     fitted = untrained(lorenz_batch[0], **SHAPES[shape])
     check_against_model(fitted, Runner(freeze(fitted)))
 
@@ -118,6 +123,17 @@ def test_an_exported_decoder_of_one_modality_equals_the_model(lorenz_batch, tmp_
     assert RealtimeDecoder.load(tmp_path / "decoder.npz").channels == {"field": 3}
     with pytest.raises(InputError, match="cannot write"):
         export(fitted, tmp_path / "nowhere" / "decoder.npz")
+
+
+def test_numbers_that_the_file_has_once_more_are_those_of_the_package():
+    """It may import nothing, so it repeats them; a change in one place only is caught here by name."""
+    runner = neurodyn.realtime.runner
+    assert runner.PRIOR == traces.PRIOR
+    assert runner.MAX_INFLATION == modality_encoder.MAX_INFLATION
+    assert (runner.TIMES, runner.WEIGHED) == (losses.TIMES, losses.WEIGHED)
+    assert runner.LIMIT == inputs.LIMIT
+    assert runner.LOG_VARIANCE == network.LOG_VARIANCE
+    assert all(LIKELIHOODS[name].counts == counts for name, counts in runner.COUNTS.items())
 
 
 ALONE = """

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from neurodyn.binning.likelihoods import likelihood
 from neurodyn.errors import InputError
-from neurodyn.multiscale.likelihoods import likelihood
 
 
 def test_poisson_log_prob_is_scipys():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from neurodyn.kernels import riccati
+from neurodyn.kernels.kalman import covariance_derivative, settled
+from neurodyn.kernels.kalman.step import update_covariance
 
 LATENT, BINS = 4, 7
 
@@ -21,7 +22,7 @@ def test_conditioning_adds_information(rows):
     rng = np.random.default_rng(rows)
     predicted, factor = covariance(rng, 5), rng.normal(size=(rows, LATENT))
     expected = np.linalg.inv(np.linalg.inv(predicted) + factor.T @ factor)
-    np.testing.assert_allclose(riccati.condition(predicted, jnp.asarray(factor)), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(update_covariance(predicted, jnp.asarray(factor)), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("varying", [False, True])
@@ -51,7 +52,7 @@ def test_the_derivative_is_that_of_the_plain_recursion(varying, masks):
         return lax.scan(step, first, (seen, each))[1]
 
     def ours(transition, noise, first, information):
-        return riccati.filtered_covariances(transition, noise, first, information, factor, seen)
+        return covariance_derivative.filtered_covariances(transition, noise, first, information, factor, seen)
 
     def total(recursion, *arguments):
         return jnp.sum(jnp.sin(recursion(*arguments)) * weights)
@@ -85,15 +86,17 @@ def test_what_has_settled_is_copied_and_nothing_changes(mask, monkeypatch):
     weights = jnp.asarray(np.random.default_rng(6).normal(size=(2, 160, LATENT, LATENT)))
 
     def both(transition, noise, first, information, last):
-        filtered = riccati.filtered_covariances(transition, noise, first, information, factor, seen[:, None])[:, 0]
-        return filtered, riccati.later_information(transition, filtered, information, seen, last)
+        filtered = covariance_derivative.filtered_covariances(
+            transition, noise, first, information, factor, seen[:, None]
+        )[:, 0]
+        return filtered, settled.future_information(transition, filtered, information, seen, last)
 
     def total(*arguments):
         return sum(jnp.sum(jnp.sin(found) * w) for found, w in zip(both(*arguments), weights, strict=True))
 
     results = []
     for long in (161, 1):
-        monkeypatch.setattr(riccati, "LONG", long)
+        monkeypatch.setattr(settled, "LONG", long)
         # A function of its own each time: compiled programs are kept by function, and LONG is no argument.
         found = jax.jit(lambda *a: both(*a))(*arguments, last)
         gradient = jax.jit(jax.grad(lambda *a: total(*a), argnums=(0, 1, 2, 3, 4)))(*arguments, last)
@@ -112,13 +115,13 @@ def test_what_has_settled_is_as_close_in_single_precision(monkeypatch):
     decay = np.exp(-1 / np.array([2.0, 20.0, 200.0, 2000.0]))
     factor, seen = rng.normal(size=(2, LATENT)), np.ones((8000, 1), bool)
     errors = {}
-    monkeypatch.setattr(riccati, "LONG", 10_000)
+    monkeypatch.setattr(settled, "LONG", 10_000)
     exact = None
     for name, dtype, long in (("exact", np.float64, 10_000), ("plain", np.float32, 10_000), ("settled", np.float32, 1)):
-        monkeypatch.setattr(riccati, "LONG", long)
+        monkeypatch.setattr(settled, "LONG", long)
         given = [jnp.asarray(a, dtype) for a in (np.diag(decay), 1 - decay**2, np.eye(LATENT)[None], factor)]
         transition, noise, first, root = given
-        found = jax.jit(lambda *a: riccati.filtered_covariances(*a))(
+        found = jax.jit(lambda *a: covariance_derivative.filtered_covariances(*a))(
             transition, noise, first, root.T @ root, root, jnp.asarray(seen)
         )
         found = np.asarray(found[:, 0], np.float64)

@@ -1,4 +1,7 @@
-"""From a fitted model to the plain arrays that :mod:`neurodyn.realtime.runner` decodes with."""
+"""From a fitted model to the plain arrays that :mod:`neurodyn.realtime.runner` decodes with.
+
+The rig knows no model: what it decodes with is made here, and the layout of the arrays is the runner's.
+"""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurodyn.binning.likelihoods import likelihood
 from neurodyn.errors import InputError
+from neurodyn.realtime.freezable import row_of
 from neurodyn.realtime.runner import Frozen
 
 if TYPE_CHECKING:
@@ -20,22 +25,23 @@ def freeze(fitted: "Fitted") -> Frozen:
     ``C x`` reads the state x instead, the offset of the target sits in the read-out's matrix, and the decoders give log
     rates in hertz, or values in the recording's unit.
 
-    Arguments
-    ---------
-    fitted: the trained model with its read-outs.
+    Parameters
+    ----------
+    fitted
+        The trained model with its read-outs.
     """
     import jax
 
     model = fitted.network.model()
-    dynamics = jax.jit(lambda: model.freeze())()
+    dynamics = jax.jit(lambda: model.step_parameters())()
     arrays: dict[str, np.ndarray] = {}
     for number in range(len(fitted.modalities)):
         arrays |= _modality(fitted, model, number, np.asarray(dynamics.backbone.emission, np.float64))
     arrays |= _dynamics("backbone", dynamics.backbone)
-    for number, own in enumerate(dynamics.modalities):
-        arrays |= _dynamics(f"{number}/dynamics", own)
+    for number, of_modality in enumerate(dynamics.modalities):
+        arrays |= _dynamics(f"{number}/dynamics", of_modality)
     if model.fusion is not None:
-        emissions = [np.asarray(own.emission, np.float64) for own in dynamics.modalities]
+        emissions = [np.asarray(d.emission, np.float64) for d in dynamics.modalities]
         arrays |= _network("fusion", model.fusion.network, reads=_block_diagonal(emissions))
     arrays |= _readout(fitted)
     arrays |= _recurrent(fitted)
@@ -60,12 +66,9 @@ def export(fitted: "Fitted", path: str | os.PathLike[str]) -> None:
 
 def _settings(fitted: "Fitted") -> dict[str, Any]:
     model = fitted.config.model
-    rows = fitted.modalities
     return {
-        "modalities": [
-            {"name": m.name, "channels": m.n_channels, "likelihood": m.likelihood, "clock": m.clock} for m in rows
-        ],
-        "channel_names": {m.name: list(m.channels) for m in rows},
+        "modalities": [row_of(modality) for modality in fitted.modalities],
+        "channel_names": {m.name: list(m.channels) for m in fitted.modalities},
         "target_names": list(fitted.target_names),
         "width_seconds": fitted.width,
         "states": list(model.states),
@@ -80,13 +83,10 @@ def _modality(fitted: "Fitted", model: Any, number: int, emission: np.ndarray) -
         f"{number}/inverse_scale": 1 / np.asarray(encoder.scale[...], np.float64),
         **_network(f"{number}/encoder", encoder.network),
     }
-    if row.likelihood == "poisson":
-        from neurodyn.multiscale.likelihoods import MAX_LOG_RATE
-
+    if row.counts:
         per_second = -np.log(fitted.width)
-        bounds = np.array([-MAX_LOG_RATE, MAX_LOG_RATE]) + per_second
         unit, offset = np.ones(row.n_channels), np.full(row.n_channels, per_second)
-        arrays[f"{number}/bounds"] = bounds
+        arrays[f"{number}/bounds"] = np.asarray(likelihood(row.likelihood).bounds) + per_second
     else:
         unit, offset = fitted.scaling.scale[row.name], fitted.scaling.mean[row.name]
     return arrays | _network(f"{number}/decoder", decoder.network, reads=emission, unit=unit, offset=offset)
@@ -102,10 +102,16 @@ def _network(
 ) -> dict[str, np.ndarray]:
     """Each layer as one matrix (outputs, inputs + 1), for :class:`neurodyn.realtime.runner.Mlp`.
 
-    Arguments
-    ---------
-    reads: (inputs, state), what the input is of the state that is read instead.
-    unit, offset: the output becomes ``unit * output + offset``.
+    Parameters
+    ----------
+    prefix
+        Of the arrays' names.
+    network
+        Its layers, output layer and linear path.
+    reads
+        (inputs, state), what the input is of the state that is read instead.
+    unit, offset
+        The output becomes ``unit * output + offset``.
     """
     hidden = [(_wide(layer.kernel), _wide(layer.bias)) for layer in network.layers]
     kernel, bias = _wide(network.output.kernel), _wide(network.output.bias)

@@ -1,0 +1,118 @@
+"""A likelihood is added as one class and one line, and then works everywhere: batch, training, files, live."""
+
+import json
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from oracles.small_decoder import fit_small
+from scipy import stats
+
+from neurodyn.binning.likelihoods import LIKELIHOODS, Likelihood
+from neurodyn.errors import InputError
+from neurodyn.multiscale import MultiscaleDecoder
+from neurodyn.realtime.runner import Frozen, Runner, load_arrays
+
+CONCENTRATION = 3.0
+
+
+class NegativeBinomial(Likelihood):
+    """Counts whose variance exceeds their mean m: ``m + m^2 / CONCENTRATION``."""
+
+    counts = True
+    smoothness = 250.0
+
+    def distribution(self, output):
+        mean = self.expected(output)
+        return dist.NegativeBinomial2(mean, jnp.full_like(mean, CONCENTRATION))
+
+    def divergence(self, output, other):
+        one, two, r = self.expected(output), self.expected(other), CONCENTRATION
+        return one * jnp.log(one * (two + r) / (two * (one + r))) + r * jnp.log((two + r) / (one + r))
+
+
+@pytest.fixture(autouse=True)
+def added(monkeypatch):
+    monkeypatch.setitem(LIKELIHOODS, "negative_binomial", NegativeBinomial())
+
+
+def overdispersed(batch):
+    """The batch with the new likelihood for its counts, and counts drawn from it."""
+    rng = np.random.default_rng(0)
+    noise = rng.gamma(CONCENTRATION, 1 / CONCENTRATION, batch.observations["spikes"].shape)
+    counts = np.float32(rng.poisson(noise * (0.2 + batch.observations["spikes"]))) * batch.observed["spikes"]
+    rows = tuple(replace(m, likelihood="negative_binomial") if m.counts else m for m in batch.modalities)
+    return replace(batch, modalities=rows, observations={**batch.observations, "spikes": counts})
+
+
+@pytest.fixture
+def batches(lorenz_batch):
+    return tuple(overdispersed(batch) for batch in lorenz_batch)
+
+
+def test_it_is_the_distribution_it_claims_to_be():
+    """The test's own class, before it is trusted below: scipy's log-probabilities, and the divergence as a sum."""
+    output, counts = np.log([0.5, 2.0, 7.0]), np.array([0, 3, 5])
+    new = LIKELIHOODS["negative_binomial"]
+    chance = CONCENTRATION / (CONCENTRATION + np.exp(output))
+    expected = stats.nbinom.logpmf(counts, CONCENTRATION, chance)
+    np.testing.assert_allclose(new.distribution(jnp.asarray(output)).log_prob(jnp.asarray(counts)), expected, rtol=1e-9)
+    k = np.arange(3000)
+    log_p, log_q = (stats.nbinom.logpmf(k, CONCENTRATION, chance[i]) for i in (0, 1))
+    divergence = new.divergence(jnp.asarray(output[0]), jnp.asarray(output[1]))
+    np.testing.assert_allclose(divergence, np.sum(np.exp(log_p) * (log_p - log_q)), rtol=1e-9)
+
+
+def test_a_model_trains_with_it_and_is_the_same_from_a_file_and_live(batches, tmp_path):
+    train, test = batches
+    decoder = fit_small(train, epochs=30)
+    losses = decoder.fitted_.history.loss
+    assert losses[-1] < losses[0]
+    found, decoded = decoder.transform(test), decoder.predict(test)
+    rates = found["spikes"].to_numpy()
+    # Better than each channel's mean count, under scipy's negative binomial.
+    stacked = test.stacked()
+    seen, counts = stacked.observed["spikes"], stacked.observations["spikes"]
+    mean = np.broadcast_to(decoder.fitted_.scaling.mean["spikes"], counts.shape)
+    ours, constant = (
+        np.mean(stats.nbinom.logpmf(counts, CONCENTRATION, CONCENTRATION / (CONCENTRATION + m))[seen])
+        for m in (rates, mean)
+    )
+    assert ours > constant
+    decoder.save(tmp_path / "model")
+    loaded = MultiscaleDecoder.load(tmp_path / "model")
+    assert [m.likelihood for m in loaded.fitted_.modalities] == ["negative_binomial", "gaussian"]
+    np.testing.assert_array_equal(loaded.predict(test)["target"], decoded["target"])
+    live = decoder.realtime()
+    for t in range(int(test.lengths[0])):
+        given = {n: np.where(test.observed[n][t], test.observations[n][t], np.nan) for n in test.names}
+        estimate = live.step(given, 0.0)
+        np.testing.assert_allclose(estimate.target, decoded["target"][0, t], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(estimate.rates["spikes"] * test.width, rates[0, t], rtol=1e-5)
+
+
+def test_an_exported_decoder_says_what_the_runner_does_not_know(batches, lorenz_batch, tmp_path, monkeypatch):
+    """A rig has the runner alone: the file says that the new likelihood is of counts, and older runners refuse it."""
+    new, usual = tmp_path / "new.npz", tmp_path / "usual.npz"
+    decoder = fit_small(batches[0], epochs=1)
+    decoder.export(new)
+    fit_small(lorenz_batch[0], epochs=1).export(usual)
+    versions = [json.loads(load_arrays(path)["settings"].tobytes())["version"] for path in (new, usual)]
+    assert versions == [3, 2]
+    assert "counts" not in Frozen.load(usual).settings["modalities"][0]
+    given = {"spikes": np.array([1.0, 0.0, 2.0, 1.0])}
+    live = decoder.realtime().step(given, 0.0)
+    monkeypatch.delitem(LIKELIHOODS, "negative_binomial")
+    alone = Runner(Frozen.load(new)).step(given)
+    np.testing.assert_array_equal(alone.target, live.target)
+    np.testing.assert_array_equal(alone.rates["spikes"], live.rates["spikes"])
+    assert (alone.rates["spikes"] > 0).all()
+
+
+def test_counts_of_any_likelihood_are_not_negative(batches):
+    batch = batches[0]
+    negative = {**batch.observations, "spikes": batch.observations["spikes"] - np.float32(1) * batch.observed["spikes"]}
+    with pytest.raises(InputError, match="no negative_binomial likelihood allows"):
+        replace(batch, observations=negative)

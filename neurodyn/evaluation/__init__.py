@@ -13,6 +13,7 @@ from neurodyn.evaluation.crossvalidation import (
 )
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, angle_error, bits_per_spike, correlation, r2, score, summarise
+from neurodyn.evaluation.paired import PairedDifference, paired_difference
 from neurodyn.evaluation.streaming import OnlineCheck, Streamed, check_online, stream
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "LearningCurve",
     "Method",
     "OnlineCheck",
+    "PairedDifference",
     "Score",
     "Streamed",
     "angle_error",
@@ -33,6 +35,7 @@ __all__ = [
     "correlation",
     "cross_validate",
     "labelled_target",
+    "paired_difference",
     "r2",
     "score",
     "stream",

@@ -199,7 +199,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, dict]:
     Returns
     -------
     ``{"correlation": part, "r2": part}``, each part ``{"mean": float, "per_dimension": {name: mean over
-    folds}, "per_fold": [mean over dimensions]}``.
+    folds}, "per_fold": [mean over dimensions], "per_fold_per_dimension": [[one row per fold]]}``.
 
     Raises
     ------
@@ -222,6 +222,7 @@ def _part(values: Float[np.ndarray, "folds dims"], dims: tuple[str, ...]) -> dic
         "mean": float(values.mean()),
         "per_dimension": {name: float(v) for name, v in zip(dims, values.mean(0), strict=True)},
         "per_fold": [float(v) for v in values.mean(1)],
+        "per_fold_per_dimension": values.tolist(),
     }
 
 

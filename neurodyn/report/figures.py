@@ -13,6 +13,7 @@ from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.errors import import_extra
 from neurodyn.evaluation import CrossValidation, Decoded, FoldResult
 from neurodyn.plotting.style import GREY
+from neurodyn.report.summary import main_methods
 
 DPI = 150
 
@@ -104,7 +105,7 @@ def _scores(result: CrossValidation, yardstick: str) -> Picture:
     for ax, (metric, label, smoothed) in zip(rows, panels, strict=True):
         table = {
             m: np.asarray([getattr(s, metric).mean() for s in result.scores(m, smoothed=smoothed)])
-            for m in result.methods
+            for m in main_methods(result)
             if result.scores(m, smoothed=smoothed)
         }
         plotting.plot_scores(table, yardstick=yardstick, label=label, ax=ax)

@@ -1,6 +1,7 @@
 """What the README shows is true: its code runs, its commands, options, links and files exist."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,20 @@ SHELL = "\n".join(code for language, code in BLOCKS if language == "sh")
 
 # The same calls at the size of a test.
 SMALLER = {
-    "MultiscaleDecoder(latent=32)": (
-        "MultiscaleDecoder(latent=4, progress=False, training=nd.multiscale.TrainingConfig(epochs=2))"
-    )
+    "MultiscaleDecoder(latent=32)": "MultiscaleDecoder(latent=4, progress=False, epochs=2)",
 }
 
 
-@pytest.fixture
-def session(tmp_path, monkeypatch):
+@pytest.fixture(params=[(5, 1), (13, 2)], ids=["5 units, a field", "13 units, two fields"])
+def session(tmp_path, monkeypatch, request):
+    """A recording as any user may have one; nothing in the text may rest on how many units or fields it has."""
     monkeypatch.chdir(tmp_path)
-    write_nwb(simulate_foraging(ForagingSettings(seconds=60.0, units=5), seed=0), tmp_path / "session.nwb")
+    units, fields = request.param
+    recording = simulate_foraging(ForagingSettings(seconds=60.0, units=units), seed=0)
+    field = recording.field()
+    names = ["lfp", "lfp_2"][:fields]
+    recording = replace(recording, fields={name: replace(field, name=name) for name in names})
+    write_nwb(recording, tmp_path / "session.nwb")
 
 
 def test_there_is_code_to_run():

@@ -54,7 +54,7 @@ def test_the_python_code_runs(session, float32):
 
 def test_commands_and_options_exist():
     commands = re.findall(r"^(?:\$ )?neurodyn (\w+)(.*?)$", SHELL.replace("\\\n", " "), flags=re.MULTILINE)
-    every = {"inspect", "demo", "decode", "convert", "serve", "replay", "emulate", "explain", "bench"}
+    every = {"inspect", "demo", "decode", "convert", "serve", "replay", "emulate", "explain", "bench", "doctor"}
     assert {name for name, _ in commands} == every
     for name, rest in commands:
         build_parser().parse_args([name, *rest.split("#")[0].split()])
@@ -75,12 +75,29 @@ def test_make_targets_exist():
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
 
 
-@pytest.mark.parametrize("file", ["README.md", "neurodyn/README.md", "experiments/README.md", "datasets/README.md"])
+@pytest.mark.parametrize("file", [
+        "README.md", "CONTRIBUTING.md", "neurodyn/README.md", "experiments/README.md", "datasets/README.md",
+    ])  # fmt: skip
 def test_links_lead_somewhere(file):
     path = ROOT / file
     for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         if "://" not in link:
             assert (path.parent / link).exists(), f"{file}: {link}"
+
+
+def test_the_citation_is_of_this_version():
+    import tomllib
+
+    import yaml
+
+    import neurodyn
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert cited["version"] == project["version"] == neurodyn.__version__
+    assert (cited["title"], cited["license"]) == (project["name"], project["license"])
+    assert [author["name"] for author in cited["authors"]] == [author["name"] for author in project["authors"]]
+    assert all(reference["url"] in README for reference in cited["references"])
 
 
 def test_folders_on_the_map_exist():

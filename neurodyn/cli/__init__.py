@@ -12,6 +12,7 @@ COMMANDS = {
     "replay": "play a recording to Lab Streaming Layer, ZeroMQ or Redis, as if it were being recorded",
     "emulate": "train a network to emulate a hidden Markov model",
     "explain": "test nine claims on how a trained network emulates its HMM",
+    "doctor": "look at versions, devices, threads and memory, and say what to do",
     "bench": "measure speed and memory next to a baseline",
 }
 """What each command does; the module of that name offers ``add_parser(subparsers)``, which sets the default ``run``."""

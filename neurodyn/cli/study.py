@@ -13,13 +13,12 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from neurodyn.binning import Fold, MultimodalBatch
+from neurodyn.cli.progress import FitsShown
 from neurodyn.errors import REPORT, InputError, missing_extras
-from neurodyn.evaluation import CrossValidation, FoldResult, Method, PairedDifference, check_folds, cross_validate
-from neurodyn.evaluation.paired import p_text
+from neurodyn.evaluation import CrossValidation, Method, PairedDifference, check_folds, cross_validate
 from neurodyn.report import differences, finding, render_page, score_rows, study_pictures, summary_of
 from neurodyn.report.page import ScoreTable
 
@@ -137,9 +136,9 @@ def score_table(result: CrossValidation, metric: str) -> Table:
 
 
 def difference_table(found: Sequence[PairedDifference]) -> Table:
-    """Lay differences of methods out as a table: the mean with interval and p value, the dimensions with p values."""
+    """Lay differences of methods out as a table: the mean with interval and p value, then the dimensions."""
     table = Table(
-        title="Does it add? Difference of R² (filtered), paired over folds [95 % interval]",
+        title="Does it add? Difference of R² (filtered), paired over folds [95 % interval], * p < 0.05",
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False,
     )  # fmt: skip
     for name in ("method", "minus"):
@@ -147,7 +146,8 @@ def difference_table(found: Sequence[PairedDifference]) -> Table:
     for name in found[0].dims:
         table.add_column(escape(name), justify="right", no_wrap=True)
     for row in found:
-        short = [f"{d:+.2f} ({p_text(p)})" for d, p in zip(row.difference[1:], row.p_value[1:], strict=True)]
+        pairs = zip(row.difference[1:], row.p_value[1:], strict=True)
+        short = [f"{difference:+.2f}{'*' if p < 0.05 else ' '}" for difference, p in pairs]
         table.add_row(escape(row.method), escape(row.other), escape(row.cells()[0]), *short)
     return table
 
@@ -163,22 +163,8 @@ def _remove_empty(folders: list[Path]) -> None:
 def _cross_validated(study: Study) -> CrossValidation:
     fits = len(study.methods) * len(study.folds)
     jobs = min(study.jobs or os.cpu_count() or 1, fits)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TextColumn("{task.fields[last]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"fits, {jobs} at a time" if jobs > 1 else "fits", total=fits, last="")
-
-        def show(result: FoldResult) -> None:
-            progress.update(task, advance=1, last=escape(_in_short(result)))
-
-        return cross_validate(study.methods, study.folds, jobs=jobs, on_result=show)
-
-
-def _in_short(result: FoldResult) -> str:
-    loss = "" if result.learning is None or not len(result.learning.loss) else f", loss {result.learning.loss[-1]:.3f}"
-    return f"{result.method} fold {result.fold + 1}: R² {result.filtered.r2.mean():.2f}{loss}"
+    with FitsShown([method.name for method in study.methods], len(study.folds), jobs) as shown:
+        return cross_validate(study.methods, study.folds, jobs=jobs, on_result=shown.add)
 
 
 def _page(study: Study, result: CrossValidation, summary: Mapping[str, Any]) -> str:

@@ -152,6 +152,7 @@ def to_bins(
     for counts in _all_counts(recording, modalities):
         spans = from_recorded_edges(spans, counts, width)
     grids = [TimeGrid.covering(start, stop, width) for start, stop in spans]
+    _check_not_milliseconds(width)
     observations, observed, rows = {}, {}, []
     for modality, clock in zip(modalities, clocks, strict=True):
         values, mask, channels = _binned(recording, modality, grids, clock)
@@ -187,16 +188,19 @@ def _width(given: float | str) -> float:
     Raises
     ------
     InputError
-        If it is none, or so long that milliseconds were meant.
+        If it is none.
     """
     if (width := argument_named("width", seconds, given)) <= 0:
         raise InputError(f"the bin width must be positive seconds, got {given}")
+    return width
+
+
+def _check_not_milliseconds(width: float) -> None:
     if width > WIDEST:
         raise InputError(
             f"the bin width of {width:g} s is longer than any bin that behaviour is decoded in ({WIDEST:g} s): for "
             f"{width:g} milliseconds give {width / 1e3:g}, or '{width:g}ms'"
         )
-    return width
 
 
 def _modalities(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import gammaln, xlogy
 
 from neurodyn.errors import InputError
 
@@ -264,4 +263,6 @@ def _checked_counts(rates: np.ndarray, counts: np.ndarray, observed: np.ndarray)
 
 
 def _poisson(counts: np.ndarray, rates: np.ndarray) -> float:
+    from scipy.special import gammaln, xlogy  # half of what it takes to start a command, if it is imported at the top
+
     return float(np.sum(xlogy(counts, rates) - rates - gammaln(counts + 1)))

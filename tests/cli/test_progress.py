@@ -70,7 +70,7 @@ def test_a_terminal_has_a_bar():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (119, "2 min"), (3600, "60 min"), (12_000, "3 h 20 min")]
+    ("seconds", "words"), [(0.4, "0 s"), (89.0, "89 s"), (119.0, "2 min"), (3600.0, "60 min"), (12_000.0, "3 h 20 min")]
 )
 def test_times_as_people_say_them(seconds, words):
     assert _spoken(seconds) == words

@@ -143,7 +143,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _hint(name: str) -> str:
-    """Name that was probably meant."""
+    """Name that was probably meant; tools look for names with an underscore all the time."""
+    if name.startswith("_"):
+        return ""
     import difflib
 
     near = difflib.get_close_matches(name, __all__, n=1)

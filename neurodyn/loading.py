@@ -1,5 +1,6 @@
 """One function for everything that was saved."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,7 @@ def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder | HmmEmulator | Rea
         from neurodyn.realtime import RealtimeDecoder
 
         return RealtimeDecoder.load(place)
-    if (place / "emulator.h5").is_file():
+    if _kind(place) == "emulator":
         from neurodyn.emulation import HmmEmulator
 
         return HmmEmulator.load(place)
@@ -58,3 +59,13 @@ def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder | HmmEmulator | Rea
     from neurodyn.multiscale import MultiscaleDecoder
 
     return MultiscaleDecoder.load(place)
+
+
+def _kind(folder: Path) -> str:
+    """What a folder says it holds; "" if it says nothing."""
+    if (folder / "emulator.h5").is_file():
+        return "emulator"
+    try:
+        return str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

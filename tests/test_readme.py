@@ -17,7 +17,10 @@ SHELL = "\n".join(code for language, code in BLOCKS if language == "sh")
 
 # The same calls at the size of a test.
 SMALLER = {
-    "MultiscaleDecoder(latent=32)": "MultiscaleDecoder(latent=4, progress=False, epochs=2)",
+    "MultiscaleDecoder(latent=32)": (
+        "MultiscaleDecoder(latent=4, progress=False, epochs=2,"
+        " recurrent=nd.recurrent.RecurrentConfig(hidden=4, members=1, steps=20, validate_every=20))"
+    ),
 }
 
 

@@ -2,7 +2,8 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable
+import importlib.util
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 
@@ -35,9 +36,42 @@ def import_extra(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
             raise
-        raise MissingExtraError(
-            f"this needs the package '{module}': install it with  pip install 'neurodyn[{extra}]'"
-        ) from error
+        raise MissingExtraError(f"this needs {_how_to_install([module], [extra])}") from error
+
+
+REPORT = {"matplotlib": "plot", "jinja2": "report"}
+"""Packages that pages with figures need, and the extras that bring them."""
+
+
+def missing_extras(extras: Mapping[str, str]) -> str:
+    """What is not installed of some optional packages, and how to install all of it at once; "" if nothing is missing.
+
+    Parameters
+    ----------
+    extras
+        Name of the extra by the package that it brings.
+    """
+    missing = [module for module in extras if importlib.util.find_spec(module) is None]
+    return _how_to_install(missing, list(dict.fromkeys(extras[module] for module in missing))) if missing else ""
+
+
+def require_extras(extras: Mapping[str, str]) -> None:
+    """Refuse to begin without optional packages, all that are missing named at once.
+
+    Raises
+    ------
+    MissingExtraError
+        If one is not installed.
+    """
+    if missing := missing_extras(extras):
+        raise MissingExtraError(f"this needs {missing}")
+
+
+def _how_to_install(modules: list[str], extras: list[str]) -> str:
+    """Packages by name, and the command that brings them: neurodyn is installed from a clone."""
+    names = " and ".join(f"'{module.split('.')[0]}'" for module in modules)
+    what = "package" if len(modules) == 1 else "packages"
+    return f"the {what} {names}: in your clone of neurodyn, run  pip install '.[{','.join(extras)}]'"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -220,14 +220,15 @@ ax = plot_latency(check.microseconds, bin_seconds=batch.width)
 # %% [markdown]
 # ## Keep it
 #
-# One file holds the parameters, the scaling, the names and units, and the versions it was made with.
+# One folder holds the parameters, the scaling, the names and units, and the versions it was made with.
 
 # %%
 import tempfile
 from pathlib import Path
 
-path = Path(tempfile.mkdtemp()) / "decoder.h5"
+path = Path(tempfile.mkdtemp()) / "decoder"
 both.save(path)
 again = nd.MultiscaleDecoder.load(path)
 np.testing.assert_allclose(again.predict(test)["target"], decoded["target"], rtol=0, atol=1e-5)
-print(f"{path.stat().st_size / 1e3:.0f} kB")
+size = sum(file.stat().st_size for file in path.iterdir())
+print(f"{', '.join(sorted(file.name for file in path.iterdir()))}: {size / 1e3:.0f} kB")

@@ -102,9 +102,11 @@ def test_arrows_go_one_way(folder):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_imports_the_top_or_what_is_outside(path):
-    for module, _ in imports_of(path):
+    for module, eager in imports_of(path):
         parts = module.split(".")
         assert parts[0] not in NEVER, f"imports {module}"
+        if path == ROOT / "__init__.py" and not eager:  # names every room for type checkers, and loads none
+            continue
         if folder_of(path) in TOP:
             continue
         assert not (parts[0] == "neurodyn" and len(parts) > 1 and parts[1] in TOP), f"imports {module}"

@@ -1,6 +1,7 @@
 """What the README shows is true: its code runs, its commands, options, links and files exist."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,22 @@ SHELL = "\n".join(code for language, code in BLOCKS if language == "sh")
 # The same calls at the size of a test.
 SMALLER = {
     "MultiscaleDecoder(latent=32)": (
-        "MultiscaleDecoder(latent=4, progress=False, training=nd.multiscale.TrainingConfig(epochs=2))"
-    )
+        "MultiscaleDecoder(latent=4, progress=False, epochs=2,"
+        " recurrent=nd.recurrent.RecurrentConfig(hidden=4, members=1, steps=20, validate_every=20))"
+    ),
 }
 
 
-@pytest.fixture
-def session(tmp_path, monkeypatch):
+@pytest.fixture(params=[(5, 1), (13, 2)], ids=["5 units, a field", "13 units, two fields"])
+def session(tmp_path, monkeypatch, request):
+    """A recording as any user may have one; nothing in the text may rest on how many units or fields it has."""
     monkeypatch.chdir(tmp_path)
-    write_nwb(simulate_foraging(ForagingSettings(seconds=60.0, units=5), seed=0), tmp_path / "session.nwb")
+    units, fields = request.param
+    recording = simulate_foraging(ForagingSettings(seconds=60.0, units=units), seed=0)
+    field = recording.field()
+    names = ["lfp", "lfp_2"][:fields]
+    recording = replace(recording, fields={name: replace(field, name=name) for name in names})
+    write_nwb(recording, tmp_path / "session.nwb")
 
 
 def test_there_is_code_to_run():
@@ -49,7 +57,7 @@ def test_the_python_code_runs(session, float32):
 
 def test_commands_and_options_exist():
     commands = re.findall(r"^(?:\$ )?neurodyn (\w+)(.*?)$", SHELL.replace("\\\n", " "), flags=re.MULTILINE)
-    every = {"inspect", "demo", "decode", "convert", "serve", "replay", "emulate", "explain", "bench"}
+    every = {"inspect", "demo", "decode", "convert", "serve", "replay", "emulate", "explain", "bench", "doctor"}
     assert {name for name, _ in commands} == every
     for name, rest in commands:
         build_parser().parse_args([name, *rest.split("#")[0].split()])
@@ -70,12 +78,29 @@ def test_make_targets_exist():
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
 
 
-@pytest.mark.parametrize("file", ["README.md", "neurodyn/README.md", "experiments/README.md", "datasets/README.md"])
+@pytest.mark.parametrize("file", [
+        "README.md", "CONTRIBUTING.md", "neurodyn/README.md", "experiments/README.md", "datasets/README.md",
+    ])  # fmt: skip
 def test_links_lead_somewhere(file):
     path = ROOT / file
     for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         if "://" not in link:
             assert (path.parent / link).exists(), f"{file}: {link}"
+
+
+def test_the_citation_is_of_this_version():
+    import tomllib
+
+    import yaml
+
+    import neurodyn
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert cited["version"] == project["version"] == neurodyn.__version__
+    assert (cited["title"], cited["license"]) == (project["name"], project["license"])
+    assert [author["name"] for author in cited["authors"]] == [author["name"] for author in project["authors"]]
+    assert all(reference["url"] in README for reference in cited["references"])
 
 
 def test_folders_on_the_map_exist():

@@ -6,14 +6,16 @@ stopping on blocks of time kept out (:mod:`neurodyn.recurrent`, which the multis
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
+from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch, check_usable
 from neurodyn.binning.folds import held_out_seconds, validation_split
 from neurodyn.binning.scaling import Scaling
+from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target
@@ -44,8 +46,8 @@ class _Fitted:
     status: str
 
 
-@dataclass(frozen=True)
-class CausalGru(HasParameters):
+@dataclass(frozen=True, repr=False)
+class CausalGru(Shown, HasParameters):
     """Gated recurrent network from the observations to the target.
 
     Parameters
@@ -56,6 +58,8 @@ class CausalGru(HasParameters):
         Whether a fit shows a progress bar.
     fitted_
         What a fit found; None before.
+    steps, seed
+        Instead of those of ``config``, or of its defaults.
 
     Reference
     ---------
@@ -75,6 +79,8 @@ class CausalGru(HasParameters):
     config: "RecurrentConfig | None" = None
     progress: bool = True
     fitted_: _Fitted | None = field(default=None, repr=False)
+    steps: int | None = field(default=None, kw_only=True)
+    seed: int | None = field(default=None, kw_only=True)
 
     @classmethod
     def beside(cls, config: "RecurrentConfig | None") -> "CausalGru":
@@ -98,6 +104,9 @@ class CausalGru(HasParameters):
         if batch.n_dims == 0:
             raise InputError("the batch has no target to fit: name one when binning")
         config = RecurrentConfig(members=1) if self.config is None else self.config
+        config = config if self.seed is None else replace(config, seed=self.seed)
+        if self.steps is not None:
+            config = replace(config, steps=self.steps, validate_every=min(config.validate_every, self.steps))
         scaling, inputs = Scaling.fit(batch), InputScaling.fit(batch)
         seconds = held_out_seconds(batch, VALIDATION, SHORTEST)
         inner, held = validation_split(batch, VALIDATION, seconds)
@@ -135,7 +144,7 @@ class CausalGru(HasParameters):
         if smoothed:
             raise InputError("a causal network has no smoothed estimate: leave smoothed=True out")
         fitted = self._require()
-        batch = batch.aligned_to(fitted.modalities)
+        batch = check_batch(batch).aligned_to(fitted.modalities)
         if not np.isclose(batch.width, fitted.width):
             raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
         stacked = batch.stacked(observations=False)
@@ -152,7 +161,7 @@ class CausalGru(HasParameters):
         InputError
             As :meth:`predict`, or if a metric is not defined on these data.
         """
-        batch = batch.aligned_to(self._require().modalities, self._require().dims)
+        batch = check_batch(batch).aligned_to(self._require().modalities, self._require().dims)
         found = self.predict(batch, smoothed=smoothed)
         stacked = batch.stacked(observations=False)
         scored = stacked.scored()
@@ -202,6 +211,22 @@ class CausalGru(HasParameters):
 
         fitted = self._require()
         return freeze(fitted.network, fitted.scaling, fitted.modalities, fitted.dims, fitted.width)
+
+    def _title(self) -> str:
+        state = "not fitted" if self.fitted_ is None else f"fitted, training {self.fitted_.status}"
+        return f"CausalGru: {state}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        if (fitted := self.fitted_) is not None:
+            yield "bins", f"{1e3 * fitted.width:g} ms"
+            yield from ((row.name, row._in_short()) for row in fitted.modalities)
+            yield "target", listed(fitted.dims)
+            best = f", best validation {fitted.history.best:.4g}" if fitted.history.validation else ""
+            yield "training", f"{len(fitted.history.loss)} rounds{best}"
+        if (config := self.config) is None:
+            yield "network", "as usual: one member"
+        else:
+            yield "network", f"{config.members} x {config.hidden} units, up to {config.steps} steps, seed {config.seed}"
 
     def _require(self) -> _Fitted:
         if self.fitted_ is None:

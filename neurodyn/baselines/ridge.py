@@ -1,12 +1,14 @@
 """Causal ridge regression: the yardstick every model is shown beside, on the same features and folds."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodyn.binning.batch import Modality, MultimodalBatch
+from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
+from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target
@@ -29,8 +31,8 @@ class _Fitted:
     smoothed: LinearTarget | None
 
 
-@dataclass(frozen=True)
-class CausalRidge(HasParameters):
+@dataclass(frozen=True, repr=False)
+class CausalRidge(Shown, HasParameters):
     """Ridge regression from the history of the observations to the target.
 
     The filtered prediction of a bin uses samples up to the end of that bin.  The smoothed one also uses the
@@ -91,7 +93,7 @@ class CausalRidge(HasParameters):
         InputError
             If there is no target, a dimension is constant, or there are too few bins.
         """
-        if batch.n_dims == 0:
+        if check_batch(batch).n_dims == 0:
             raise InputError("the batch has no target to fit: name one when binning")
         batch = self._prepared(batch)
         scaling = Scaling.fit(batch)
@@ -120,7 +122,7 @@ class CausalRidge(HasParameters):
             If not fitted, a modality or channel is not there, or the smoothed read-out was left out.
         """
         fitted = self._require()
-        batch = batch.aligned_to(fitted.modalities)
+        batch = check_batch(batch).aligned_to(fitted.modalities)
         target = fitted.smoothed if smoothed else fitted.filtered
         if target is None:
             raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
@@ -152,7 +154,7 @@ class CausalRidge(HasParameters):
         InputError
             As ``predict``, or if a metric is not defined on these data.
         """
-        batch = batch.aligned_to(self._require().modalities, self._require().dims)
+        batch = check_batch(batch).aligned_to(self._require().modalities, self._require().dims)
         found = self.predict(batch, smoothed=smoothed)
         stacked = batch.stacked(observations=False)
         scored = stacked.scored()
@@ -168,6 +170,18 @@ class CausalRidge(HasParameters):
     def smoothed_(self) -> LinearTarget | None:
         """The fitted read-out from past and future, None if it was left out."""
         return self._require().smoothed
+
+    def _title(self) -> str:
+        return f"CausalRidge: {'not fitted' if self._fitted is None else 'fitted'}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        if (fitted := self._fitted) is not None:
+            yield from ((row.name, row._in_short()) for row in fitted.modalities)
+            yield "target", listed(fitted.dims)
+            yield "weights", f"{fitted.filtered.weights.shape[0]:,} features per dimension"
+        yield "features", str(self.features)
+        yield "penalties", f"{len(self.penalties)}, chosen over {self.blocks} blocks of the training data"
+        yield "smoothed", "yes" if self.smoothed else "no"
 
     def _fit(self, batch: MultimodalBatch, scaling: Scaling, *, future: bool) -> LinearTarget:
         features = Features(batch, self.features, scaling, future=future)

@@ -3,20 +3,25 @@
 Axes are trial x time x channel wherever there is a trial axis, bins x channel on the flat timeline.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from neurodyn.binning.hiding import given_bins, given_channels, random_bins
 from neurodyn.binning.labels import places_of
 from neurodyn.binning.likelihoods import LIKELIHOODS
+from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError, unknown_name
 
+_QUICKLY_COUNTED = 20_000_000
+"""Entries of a mask up to which the share observed is worked out to be shown."""
 
-@dataclass(frozen=True)
-class Modality:
+
+@dataclass(frozen=True, repr=False)
+class Modality(Shown):
     """One row of the table of modalities.
 
     Parameters
@@ -64,9 +69,20 @@ class Modality:
         """Whether the observations are counts of events per bin; if not, they are real values."""
         return LIKELIHOODS[self.likelihood].counts
 
+    def _title(self) -> str:
+        return f"Modality '{self.name}': {self._in_short()}"
 
-@dataclass(frozen=True, eq=False)
-class Stacked:
+    def _in_short(self) -> str:
+        clock = f", a sample every {self.clock} bins" if self.clock > 1 else ""
+        unit = f", {self.unit}" if self.unit else ""
+        return f"{counted(self.n_channels, 'channel')}, {self.likelihood}{clock}{unit}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "channels", listed(self.channels)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stacked(Shown):
     """Trials of a batch side by side, the shorter ones padded at their end with missing bins.
 
     Parameters
@@ -91,13 +107,19 @@ class Stacked:
     context: Bool[np.ndarray, "trials time"]
     time: Float64[np.ndarray, "trials time"]
 
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        trials, bins = self.valid.shape
+        yield "trials", f"{trials:,} of at most {counted(bins, 'bin')}"
+        yield from ((name, counted(values.shape[2], "channel")) for name, values in self.observations.items())
+        yield "target", counted(self.target.shape[2], "dimension")
+
     def scored(self) -> Bool[np.ndarray, "trials time"]:
         """Bins where a prediction of the target counts: in a trial, after its lead, target observed."""
         return self.valid & ~self.context & self.target_observed
 
 
-@dataclass(frozen=True, eq=False)
-class MultimodalBatch:
+@dataclass(frozen=True, eq=False, repr=False)
+class MultimodalBatch(Shown):
     """Binned observations of several modalities, a target, and the trials: immutable.
 
     Folds and segments share the arrays of the timeline and differ in `starts`, `lengths` and `lead` only.
@@ -266,6 +288,24 @@ class MultimodalBatch:
         """Names of the modalities, in order."""
         return tuple(modality.name for modality in self.modalities)
 
+    def _title(self) -> str:
+        return f"MultimodalBatch: {self._in_short()}"
+
+    def _in_short(self) -> str:
+        lead = int(self.lead.sum())
+        context = f", {lead:,} of them context" if lead else ""
+        trials, bins = counted(self.n_trials, "trial"), counted(self.n_bins, "bin")
+        return f"{trials}, {bins} of {1e3 * self.width:g} ms{context}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        first, last = self.starts.min(), (self.starts + self.lengths).max() - 1
+        yield "time", f"{self.time[first] - self.width:.2f} to {self.time[last]:.2f} s"
+        for row in self.modalities:
+            mask = self.observed[row.name]
+            seen = f", {mask[self.in_trials()].mean():.1%} observed" if 0 < mask.size <= _QUICKLY_COUNTED else ""
+            yield row.name, f"{row._in_short()}{seen}"
+        yield "target", listed(self.target_names) or "none"
+
     @property
     def train(self) -> "MultimodalBatch":
         """First four fifths: of the trials, or of the time where there is one trial only."""
@@ -292,7 +332,8 @@ class MultimodalBatch:
         return slice(int(self.starts[index]), int(self.starts[index] + self.lengths[index]))
 
     def with_modalities(self, names: Sequence[str]) -> "MultimodalBatch":
-        """Batch with some of the modalities only, in the order given."""
+        """Batch with some of the modalities only, in the order given; one may be named by itself."""
+        names = (names,) if isinstance(names, str) else tuple(names)
         modalities = tuple(self.modality(name) for name in names)
         return replace(
             self,
@@ -307,7 +348,8 @@ class MultimodalBatch:
         Parameters
         ----------
         modalities
-            Of the model; the batch may have more of them, and more channels in each.
+            Of the model; the batch may have more of them, and more channels in each. One that it lacks is missing in
+            every bin, as a live decoder takes it.
         target_names
             Of the model's target; () leaves the target as it is.
 
@@ -319,14 +361,36 @@ class MultimodalBatch:
         Raises
         ------
         InputError
-            If a modality, a channel or a dimension of the target is not there; the message has both lists.
+            If no modality, a channel or a dimension of the target is not there, or the batch has a modality that the
+            model does not know in the place of one that it knows; the message has both lists.
         """
-        batch = self
-        if tuple(row.name for row in modalities) != self.names:
-            batch = self.with_modalities([row.name for row in modalities])
+        batch = self._with_absent(modalities)
+        if tuple(row.name for row in modalities) != batch.names:
+            batch = batch.with_modalities([row.name for row in modalities])
         for row in modalities:
             batch = batch._with_channels(row)
         return batch._with_target(tuple(target_names)) if target_names else batch
+
+    def _with_absent(self, modalities: Sequence[Modality]) -> "MultimodalBatch":
+        """Batch that has all modalities of another table; without a sample in those that it lacked."""
+        absent = [row for row in modalities if row.name not in self.names]
+        if not absent:
+            return self
+        known = {row.name for row in modalities}
+        unknown = [name for name in self.names if name not in known]
+        if unknown or len(absent) == len(modalities):
+            raise InputError(
+                f"the batch has {', '.join(self.names)}, the model was fitted on {', '.join(sorted(known))}: name the "
+                f"modalities so, or leave '{(unknown or self.names)[0]}' out with batch.with_modalities(names), which "
+                "makes it missing"
+            )
+        bins = len(self.time)
+        return replace(
+            self,
+            observations={**self.observations, **{r.name: np.zeros((bins, r.n_channels), np.float32) for r in absent}},
+            observed={**self.observed, **{r.name: np.zeros((bins, r.n_channels), np.bool_) for r in absent}},
+            modalities=(*self.modalities, *absent),
+        )
 
     def _with_channels(self, row: Modality) -> "MultimodalBatch":
         """Batch with the channels of one modality as another table has them."""
@@ -350,6 +414,62 @@ class MultimodalBatch:
         places = places_of(names, self.target_names, what="the target", other="the batch", kind="dimensions")
         units = tuple(self.target_units[place] for place in places) if self.target_units else ()
         return replace(self, target=self.target[:, places], target_names=names, target_units=units)
+
+    def hide(
+        self,
+        name: str,
+        *,
+        share: float | None = None,
+        bins: Any = None,
+        channels: str | Sequence[str] | None = None,
+        bursts: float | str | None = None,
+        seed: int = 0,
+    ) -> "MultimodalBatch":
+        """Batch in which samples of a modality are missing: to see what a decoder makes of it.
+
+        Parameters
+        ----------
+        name
+            Of the modality.
+        share
+            Part of the bins with a sample that is hidden, from 0 to 1; all if neither it nor ``bins`` is given.
+        bins
+            Or which: a slice, numbers of bins, or one flag for each bin of the timeline (``batch.time``).
+        channels
+            Labels of the channels that are hidden in those bins; None for all.
+        bursts
+            Seconds (``"500ms"`` will do) of the stretches that a share is hidden in; None for single bins.
+        seed
+            Of the choice at random.
+
+        Returns
+        -------
+        MultimodalBatch
+            The target, and what is scored, stays as it is.
+
+        Raises
+        ------
+        InputError
+            If a name, a channel or a bin is not there, the share is none, or both a share and bins are given.
+
+        Examples
+        --------
+        >>> import neurodyn as nd
+        >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=2, missing=0.0), seed=0)
+        >>> float(batch.hide("spikes", share=0.25, bursts="50ms").observed["spikes"].mean())
+        0.75
+        """
+        row = self.modality(name)
+        if bins is not None and (share is not None or bursts is not None):
+            raise InputError("hide either a share of the bins or the bins that are named, not both")
+        chosen = (
+            random_bins(self, name, share=1.0 if share is None else share, bursts=bursts, seed=seed)
+            if bins is None
+            else given_bins(self, bins)
+        )
+        kept = self.observed[name] & ~(chosen[:, None] & given_channels(row, channels))
+        values = np.where(kept, self.observations[name], np.float32(0))
+        return replace(self, observations={**self.observations, name: values}, observed={**self.observed, name: kept})
 
     def with_trials(self, indices: Any) -> "MultimodalBatch":
         """Batch with some of the trials only, in the order given; the timeline is shared."""
@@ -425,6 +545,27 @@ class MultimodalBatch:
         return np.cumsum(edges)[:-1] > 0
 
 
+def check_batch(given: Any) -> MultimodalBatch:
+    """What was given, if it is a batch; else an error that says how to make one.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if isinstance(given, MultimodalBatch):
+        return given
+    advice = {
+        "Recording": "bin it first with neurodyn.to_bins(recording, width=0.05, ...)",
+        "Fold": "take its part  fold.train  or  fold.test",
+        "list": "choose one of its items",
+        "ndarray": "make one with MultimodalBatch.from_arrays, or look at neurodyn.to_bins",
+        "dict": "make one with MultimodalBatch.from_arrays",
+    }
+    kind = type(given).__name__
+    raise InputError(f"expected a MultimodalBatch, got a {kind}: {advice.get(kind, advice['ndarray'])}")
+
+
 def check_usable(batch: MultimodalBatch) -> None:
     """Refuse data that no model could be fitted on, naming the modality, channel or target dimension.
 
@@ -433,7 +574,7 @@ def check_usable(batch: MultimodalBatch) -> None:
     InputError
         For a modality or channel without any observed sample, a target that is never observed or constant.
     """
-    inside = batch.in_trials()
+    inside = check_batch(batch).in_trials()
     for modality in batch.modalities:
         seen = batch.observed[modality.name][inside].any(axis=0)
         if not seen.any():

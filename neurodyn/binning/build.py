@@ -13,7 +13,8 @@ from neurodyn.binning.counts import from_recorded_edges, rebin_counts
 from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, bin_raw, whole_after
 from neurodyn.binning.grid import TimeGrid, count_spikes
 from neurodyn.binning.targets import TargetOptions, make_targets, target_sources, target_units
-from neurodyn.errors import InputError
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.given import argument_named, seconds
 from neurodyn.recording import (
     BinnedCounts,
     Intervals,
@@ -26,6 +27,9 @@ from neurodyn.recording import (
     without_invalid_times,
 )
 from neurodyn.recording.edges import first_edge, number_of, slack, whole_bins
+
+WIDEST = 10.0
+"""Seconds of a bin from which on milliseconds were probably meant: no behaviour is that slow."""
 
 _Binned = tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
 
@@ -93,8 +97,8 @@ class Field:
 def to_bins(
     recording: Recording,
     *,
-    width: float,
-    modalities: Sequence[Spikes | Field] = (Spikes(),),
+    width: float | str,
+    modalities: str | Spikes | Field | Sequence[str | Spikes | Field] = (Spikes(),),
     target: str | Sequence[str] = ("position",),
     interval: str | tuple[float, float] | Intervals | None = None,
     target_options: TargetOptions | None = None,
@@ -110,9 +114,11 @@ def to_bins(
     recording
         In seconds.
     width
-        Width of a bin in seconds.
+        Width of a bin in seconds, or text like ``"50ms"``.
     modalities
-        What the decoder sees.
+        What the decoder sees: `Spikes` and `Field`, or names, with the usual settings: ``"spikes"``, ``"field"``, a
+        name in the recording, or ``"all"`` for all spikes, counts and fields that there are. Those are called "spikes"
+        and "field" where there is one of their kind, and as in the recording where there are more.
     target
         Names of derived targets or behaviour series (see `make_targets`); () for none. Values belong to the
         END of each bin.
@@ -135,10 +141,10 @@ def to_bins(
         For names that are not in the recording, sources that do not overlap in time, bins longer than the
         interval, a slower clock that is no multiple of the bins, or data no model can use (`check_usable`).
     """
-    if not modalities:
-        raise InputError("to_bins needs at least one modality, got none: give Spikes() or Field()")
-    if not (math.isfinite(width) and width > 0):
-        raise InputError(f"the bin width must be positive seconds, got {width}")
+    if not isinstance(recording, Recording):
+        kind = type(recording).__name__
+        raise InputError(f"to_bins needs a Recording, got a {kind}: read one with neurodyn.read_recording(path)")
+    modalities, width = _modalities(recording, modalities), _width(width)
     recording = without_invalid_times(recording)
     targets = (target,) if isinstance(target, str) else tuple(target)
     clocks = [_clock(modality, width) for modality in modalities]
@@ -146,6 +152,7 @@ def to_bins(
     for counts in _all_counts(recording, modalities):
         spans = from_recorded_edges(spans, counts, width)
     grids = [TimeGrid.covering(start, stop, width) for start, stop in spans]
+    _check_not_milliseconds(width)
     observations, observed, rows = {}, {}, []
     for modality, clock in zip(modalities, clocks, strict=True):
         values, mask, channels = _binned(recording, modality, grids, clock)
@@ -173,6 +180,77 @@ def to_bins(
     )
     check_usable(batch)
     return batch
+
+
+def _width(given: float | str) -> float:
+    """Width of a bin in seconds.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if (width := argument_named("width", seconds, given)) <= 0:
+        raise InputError(f"the bin width must be positive seconds, got {given}")
+    return width
+
+
+def _check_not_milliseconds(width: float) -> None:
+    if width > WIDEST:
+        raise InputError(
+            f"the bin width of {width:g} s is longer than any bin that behaviour is decoded in ({WIDEST:g} s): for "
+            f"{width:g} milliseconds give {width / 1e3:g}, or '{width:g}ms'"
+        )
+
+
+def _modalities(
+    recording: Recording, given: str | Spikes | Field | Sequence[str | Spikes | Field]
+) -> list[Spikes | Field]:
+    """What was asked for, names with the usual settings.
+
+    Raises
+    ------
+    InputError
+        If nothing was, or a name is not in the recording.
+    """
+    if given == "all":
+        return all_modalities(recording)
+    one = isinstance(given, str | Spikes | Field)
+    found = [_named(recording, item) if isinstance(item, str) else item for item in ([given] if one else given)]
+    if not found:
+        raise InputError("to_bins needs at least one modality, got none: give Spikes() or Field()")
+    for item in found:
+        if not isinstance(item, Spikes | Field):
+            raise InputError(f"a modality is Spikes(), Field() or a name, got {item!r}")
+    return found
+
+
+def all_modalities(recording: Recording) -> list[Spikes | Field]:
+    """All spikes, counts and fields of a recording, with the usual settings.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    groups, fields = [*recording.spikes, *recording.counts], [*recording.fields]
+    if not groups and not fields:
+        raise InputError(f"recording '{recording.name}' has neither spikes nor a field potential to decode from")
+    spikes = [Spikes("spikes" if len(groups) == 1 else source, source) for source in groups]
+    return [*spikes, *(Field("field" if len(fields) == 1 else source, source) for source in fields)]
+
+
+def _named(recording: Recording, name: str) -> Spikes | Field:
+    """Modality of this name, with the usual settings."""
+    groups = [*recording.spikes, *recording.counts]
+    if name in groups:
+        return Spikes(name, name)
+    if name in recording.fields or name == "field":
+        return Field(name)
+    if name == "spikes":
+        return Spikes(name, groups[0]) if len(groups) == 1 else Spikes(name)
+    recording.check_usable(name)
+    raise unknown_name("modality", name, {"all", "spikes", "field", *groups, *recording.fields})
 
 
 def _counts(recording: Recording, modality: Spikes | Field) -> BinnedCounts | None:

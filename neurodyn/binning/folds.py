@@ -1,25 +1,33 @@
 """Cross-validation folds of a batch: disjoint and complete by construction."""
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.batch import MultimodalBatch, check_batch
+from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError
+from neurodyn.given import argument_named, seconds, whole
 from neurodyn.recording.edges import cut
 
 
-@dataclass(frozen=True, eq=False)
-class Fold:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fold(Shown):
     """One split: what to fit on, and what to score on; both share the timeline of the batch."""
 
     train: MultimodalBatch
     test: MultimodalBatch
 
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "train", self.train._in_short()
+        yield "test", self.test._in_short()
+        yield "from", listed(f"{row.name} ({counted(row.n_channels, 'channel')})" for row in self.train.modalities)
+        yield "target", listed(self.train.target_names) or "none"
 
-def time_folds(batch: MultimodalBatch, n: int, *, gap: float, lead_in: float = 0.0) -> list[Fold]:
+
+def time_folds(batch: MultimodalBatch, n: int, *, gap: float | str, lead_in: float | str = 0.0) -> list[Fold]:
     """Time-ordered folds: test block k is the k-th of `n` equal pieces of the bins of the trials.
 
     The test blocks, without their lead, tile the bins of the trials exactly. The training part of a fold is
@@ -32,7 +40,7 @@ def time_folds(batch: MultimodalBatch, n: int, *, gap: float, lead_in: float = 0
     n
         Number of folds, at least 2.
     gap
-        Seconds left out on either side of a test block.
+        Seconds left out on either side of a test block; text like ``"2s"`` or ``"500ms"`` will do.
     lead_in
         Seconds before a test block that the decoder sees as context (`lead`), as far as its trial reaches
         back. They may overlap the training part: only neural input, causal, never scored.
@@ -47,7 +55,7 @@ def time_folds(batch: MultimodalBatch, n: int, *, gap: float, lead_in: float = 0
     InputError
         When fewer than two folds are asked for, or one of them has nothing to train or to test on.
     """
-    _check_seconds(gap=gap, lead_in=lead_in)
+    gap, lead_in = argument_named("gap", seconds, gap), argument_named("lead_in", seconds, lead_in)
     owner = _owner(batch)
     bins = np.flatnonzero(owner >= 0)
     _check_count(n, len(bins), "bins")
@@ -78,7 +86,7 @@ def trial_folds(batch: MultimodalBatch, n: int, *, seed: int) -> list[Fold]:
     InputError
         When fewer than two folds are asked for, there are fewer trials than folds, or one is not usable.
     """
-    _check_count(n, batch.n_trials, "trials")
+    _check_count(n, check_batch(batch).n_trials, "trials")
     order = np.random.default_rng(seed).permutation(batch.n_trials)
     blocks = np.array_split(order, n)
     return _usable([_trial_fold(batch, np.sort(block)) for block in blocks], "use fewer folds")
@@ -99,11 +107,12 @@ def holdout(batch: MultimodalBatch, fraction: float = 0.2, gap: float = 2.0) -> 
     InputError
         When either part would be empty.
     """
+    check_batch(batch)
     if not 0 < fraction < 1:
         raise InputError(f"the held-out fraction must lie between 0 and 1, got {fraction}")
     if batch.n_trials > 1:
-        count = min(batch.n_trials - 1, max(1, round(fraction * batch.n_trials)))
-        return _trial_fold(batch, np.arange(batch.n_trials - count, batch.n_trials))
+        tested = min(batch.n_trials - 1, max(1, round(fraction * batch.n_trials)))
+        return _trial_fold(batch, np.arange(batch.n_trials - tested, batch.n_trials))
     owner = _owner(batch)
     bins = np.flatnonzero(owner >= 0)
     block = bins[len(bins) - max(1, round(fraction * len(bins))) :]
@@ -162,6 +171,7 @@ def runs(member: Bool[np.ndarray, " bins"], owner: Int64[np.ndarray, " bins"]) -
 
 def _owner(batch: MultimodalBatch) -> Int64[np.ndarray, " bins"]:
     """Trial to which each bin of the timeline belongs, context aside; -1 for none."""
+    check_batch(batch)
     owner = np.full(len(batch.time), -1, np.int64)
     first = batch.starts + batch.lead
     for trial, (start, stop) in enumerate(zip(first, batch.starts + batch.lengths, strict=True)):
@@ -234,17 +244,11 @@ def _usable(folds: list[Fold], advice: str) -> list[Fold]:
 
 def _check_count(n: int, available: int, what: str) -> None:
     """At least two folds, and no more than there are pieces."""
+    n = argument_named("number of folds", whole, n)
     if n < 2:
         raise InputError(f"cross-validation needs at least 2 folds, got {n}")
     if available < n:
         raise InputError(f"{n} folds need at least {n} {what}, got {available}: use fewer folds")
-
-
-def _check_seconds(**values: float) -> None:
-    """Durations are finite and not negative."""
-    for name, value in values.items():
-        if not (math.isfinite(value) and value >= 0):
-            raise InputError(f"{name} must be seconds, 0 or more, got {value}")
 
 
 def _context_runs(batch: MultimodalBatch, chosen: Bool[np.ndarray, " bin"], *, context: int) -> MultimodalBatch:

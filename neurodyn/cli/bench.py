@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers
 from neurodyn.errors import InputError, import_extra
 from neurodyn.writing import write_text
@@ -33,7 +34,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("bench", help="measure speed and memory next to a baseline")
+    parser = subparsers.add_parser("bench", help=COMMANDS["bench"])
     names = parser.add_subparsers(required=True, metavar="NAME")
     for name, (module, text) in BENCHMARKS.items():
         benchmark = names.add_parser(name, help=text, description=text)

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from neurodyn.cli import COMMANDS
 from neurodyn.cli.inspect import print_recording, recording_json, unread_text
 from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
@@ -14,7 +15,7 @@ from neurodyn.recording import write_recording
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("convert", help="write a recording in another format: .h5, .nwb or .mat")
+    parser = subparsers.add_parser("convert", help=COMMANDS["convert"])
     parser.add_argument("source", metavar="IN", type=Path, help=FILE_HELP)
     parser.add_argument("target", metavar="OUT", type=Path, help="file to write; its ending names the format")
     add_reading_options(parser)

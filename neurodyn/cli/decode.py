@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, TargetOptions, time_folds, to_bins
+from neurodyn.cli import COMMANDS
 from neurodyn.cli.options import DecodeOptions, add_options, merge, read_config
 from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
@@ -16,6 +17,7 @@ from neurodyn.cli.study import GRU, MULTIMODAL, RIDGE, Study, run_study
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation import Method
 from neurodyn.recording import Intervals, Recording
+from neurodyn.report import on_one
 
 MOST_SAMPLES_RAW = 2.0
 """Samples of a field per bin up to which it is taken as it is: there are no oscillations to see in so few."""
@@ -25,7 +27,7 @@ MODEL = "model"
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("decode", help="fit a real-time decoder to a recording and report how well it does")
+    parser = subparsers.add_parser("decode", help=COMMANDS["decode"])
     parser.add_argument("file", metavar="FILE", type=Path, help=FILE_HELP)
     add_reading_options(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")
@@ -214,11 +216,15 @@ def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, 
 
 
 def comparison(names: Sequence[str], model, gru, ridge) -> tuple[Method, ...]:
-    """The methods of a study, the slowest first; the richest model is the one that is streamed."""
+    """The methods of a study, the slowest first; the richest model is the one that is streamed.
+
+    Ridge regression, which costs little, is also fitted to each modality alone.
+    """
     single = tuple(Method(name, model, (name,), stream=len(names) == 1) for name in names)
     together = (Method(MULTIMODAL, model, tuple(names), stream=True),) if len(names) > 1 else ()
     yardsticks = (Method(GRU, gru, tuple(names)), Method(RIDGE, ridge, tuple(names)))
-    return (*together, *single, *yardsticks)
+    alone = tuple(Method(on_one(RIDGE, name), ridge, (name,)) for name in names) if len(names) > 1 else ()
+    return (*together, *single, *yardsticks, *alone)
 
 
 def _source(recording: Recording, name: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurodyn.binning import trial_folds
+from neurodyn.cli import COMMANDS
 from neurodyn.cli.decode import comparison
 from neurodyn.cli.parsers import Subparsers, argument, count, seed
 from neurodyn.cli.study import Study, run_study
@@ -58,7 +59,7 @@ SIZES = DemoSizes()
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("demo", help="decode a simulated Lorenz attractor from spikes and a slower field")
+    parser = subparsers.add_parser("demo", help=COMMANDS["demo"])
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")
     whole = argument(count)
     parser.add_argument("--seed", metavar="N", type=argument(seed), default=0, help="of all randomness (0)")

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers, argument, seed
 from neurodyn.cli.study import output_folder
-from neurodyn.errors import import_extra
+from neurodyn.errors import REPORT, require_extras
 from neurodyn.versions import versions
 from neurodyn.writing import replace_atomically, write_text
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("explain", help="test nine claims on how a trained network emulates its HMM")
+    parser = subparsers.add_parser("explain", help=COMMANDS["explain"])
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a network that was trained and saved")
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="folder for report.html, mechanism.nc, table.csv (DIR/mechanism)"
@@ -39,8 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from neurodyn.emulation import HmmEmulator
     from neurodyn.mechanism import ExplainConfig, explain, quick
 
-    for module, extra in (("matplotlib", "plot"), ("jinja2", "report")):
-        import_extra(module, extra)
+    require_extras(REPORT)
     emulator = HmmEmulator.load(arguments.folder)
     out = arguments.out or arguments.folder / "mechanism"
     config = quick() if arguments.quick else ExplainConfig()

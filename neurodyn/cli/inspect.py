@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read, read_given
 from neurodyn.cli.tables import Column, fitted, screen
@@ -39,7 +40,7 @@ _TREE = (
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser("inspect", help="show what is in a recording, as a table")
+    parser = subparsers.add_parser("inspect", help=COMMANDS["inspect"])
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help=FILE_HELP)
     add_reading_options(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON instead, nothing shortened")

@@ -7,6 +7,22 @@ from typing import Any, Protocol, runtime_checkable
 
 from neurodyn.cli.reading import WAYS
 from neurodyn.errors import InputError
+from neurodyn.given import count, names, number, seconds, whole, width
+
+__all__ = [
+    "LARGEST_SEED",
+    "Subparsers",
+    "argument",
+    "bands",
+    "count",
+    "interval",
+    "names",
+    "repeated",
+    "seconds",
+    "seed",
+    "text",
+    "width",
+]
 
 
 @runtime_checkable
@@ -16,37 +32,6 @@ class Subparsers(Protocol):
     def add_parser(self, name: str, **settings: Any) -> argparse.ArgumentParser:
         """Add a command and return its parser."""
         ...
-
-
-_UNITS = {"ms": 1e-3, "s": 1.0}
-
-
-def names(value: Any) -> tuple[str, ...]:
-    """Names from ``"a,b"`` or a list."""
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        raise InputError(f"expected names separated by commas, got {value!r}")
-    stripped = tuple(part.strip() for part in parts)
-    if not stripped or not all(stripped):
-        raise InputError(f"expected names separated by commas, got {value!r}")
-    return stripped
-
-
-def seconds(value: Any) -> float:
-    """Seconds from a number, ``"0.05"``, ``"50ms"`` or ``"2 s"``; 0 or more."""
-    text = str(value).strip().lower()
-    unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
-    number = _number(text.removesuffix(unit), f"expected seconds like 0.05 or 50ms, got {value!r}")
-    if number < 0:
-        raise InputError(f"expected seconds, 0 or more, got {value!r}")
-    return number * _UNITS.get(unit, 1.0)
-
-
-def width(value: Any) -> float:
-    """Seconds, more than 0."""
-    if (result := seconds(value)) > 0:
-        return result
-    raise InputError(f"expected more than 0 seconds, got {value!r}")
 
 
 def bands(value: Any) -> tuple[tuple[float, float], ...]:
@@ -60,7 +45,7 @@ def bands(value: Any) -> tuple[tuple[float, float], ...]:
     pairs = [part.split("-") if isinstance(part, str) else part for part in parts]
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         raise InputError(message)
-    return tuple((_number(low, message), _number(high, message)) for low, high in pairs)
+    return tuple((number(low, message), number(high, message)) for low, high in pairs)
 
 
 def interval(value: Any) -> str | tuple[float, float]:
@@ -75,13 +60,6 @@ def interval(value: Any) -> str | tuple[float, float]:
     if not 0 <= start < stop < math.inf:
         raise InputError(f"expected an interval of seconds with start < stop, got {value!r}")
     return start, stop
-
-
-def count(value: Any) -> int:
-    """Whole number of 1 or more."""
-    if (number := _whole(value)) >= 1:
-        return number
-    raise InputError(f"expected a whole number of 1 or more, got {value!r}")
 
 
 def text(value: Any) -> str:
@@ -104,8 +82,8 @@ LARGEST_SEED = 2**31 - 2**24
 
 def seed(value: Any) -> int:
     """Whole number from 0 to about two thousand million."""
-    if 0 <= (number := _whole(value)) <= LARGEST_SEED:
-        return number
+    if 0 <= (found := whole(value)) <= LARGEST_SEED:
+        return found
     raise InputError(f"expected a whole number from 0 to {LARGEST_SEED}, got {value!r}")
 
 
@@ -119,21 +97,3 @@ def argument(parse: Callable[[Any], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return convert
-
-
-def _number(value: Any, message: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(message) from None
-    if not math.isfinite(number):
-        raise InputError(message)
-    return number
-
-
-def _whole(value: Any) -> int:
-    message = f"expected a whole number, got {value!r}"
-    number = _number(None if isinstance(value, bool) else value, message)
-    if number != int(number):
-        raise InputError(message)
-    return int(number)

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers, argument, width
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
 from neurodyn.errors import InputError, NeurodynError
@@ -23,7 +24,7 @@ from neurodyn.realtime.streams.lsl import LslSink
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    text = "play a recording to Lab Streaming Layer, ZeroMQ or Redis, as if it were being recorded"
+    text = COMMANDS["replay"]
     parser = subparsers.add_parser("replay", help=text, description=text)
     parser.add_argument("file", metavar="FILE", type=Path, help=FILE_HELP)
     add_reading_options(parser)

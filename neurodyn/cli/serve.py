@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from neurodyn.binning.batch import Modality
+from neurodyn.cli import COMMANDS
 from neurodyn.cli.live_view import summary, view
 from neurodyn.cli.parsers import Subparsers, argument, seconds, width
 from neurodyn.cli.replay import tell
@@ -37,7 +38,7 @@ LEARN_SECONDS = 10.0
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    text = "decode live data with a fitted model"
+    text = COMMANDS["serve"]
     parser = subparsers.add_parser("serve", help=text, description=text)
     address = argument(parse_address)
     parser.add_argument("model", metavar="MODEL", type=Path, help="what model.save() or model.export() wrote")

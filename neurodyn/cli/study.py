@@ -2,8 +2,9 @@
 
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,13 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from neurodyn.binning import Fold, MultimodalBatch
-from neurodyn.errors import InputError, import_extra
-from neurodyn.evaluation import CrossValidation, FoldResult, Method, check_folds, cross_validate
-from neurodyn.report import finding, render_page, score_rows, study_pictures, summary_of
+from neurodyn.cli.progress import FitsShown
+from neurodyn.errors import REPORT, InputError, missing_extras
+from neurodyn.evaluation import CrossValidation, Method, PairedDifference, check_folds, cross_validate
+from neurodyn.report import differences, finding, render_page, score_rows, study_pictures, summary_of
 from neurodyn.report.page import ScoreTable
 from neurodyn.writing import write_text
 
@@ -60,20 +61,23 @@ class Study:
 def run_study(study: Study, out: Path, *, console: Console | None = None) -> dict[str, Any]:
     """Check everything, fit, write ``report.html`` and ``summary.json``, print the tables; return the summary.
 
+    Without the packages that draw, which a line on standard error names, there is no ``report.html``.
+
     Raises
     ------
     InputError
         If the folds cannot be used or the folder cannot be written; nothing has been written then.
     """
     check_folds(study.methods, study.folds)
-    for module, extra in (("matplotlib", "plot"), ("jinja2", "report")):
-        import_extra(module, extra)
+    if missing := missing_extras(REPORT):
+        print(f"neurodyn: note: there will be no report.html, which needs {missing}", file=sys.stderr)
     with output_folder(out):
         result = _cross_validated(study)
         summary = summary_of(result, study.batch, title=study.title, seed=study.seed, settings=study.settings)
-        write_text(out / "report.html", _page(study, result, summary))
+        if not missing:
+            write_text(out / "report.html", _page(study, result, summary))
         write_text(out / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
-    _print(console or _screen(), result, summary, out)
+    _print(console or _screen(), result, summary, out / ("summary.json" if missing else "report.html"))
     return summary
 
 
@@ -119,6 +123,23 @@ def score_table(result: CrossValidation, metric: str) -> Table:
     return table
 
 
+def difference_table(found: Sequence[PairedDifference]) -> Table:
+    """Lay differences of methods out as a table: the mean with interval and p value, then the dimensions."""
+    table = Table(
+        title="Does it add? Difference of R² (filtered), paired over folds [95 % interval], * p < 0.05",
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False,
+    )  # fmt: skip
+    for name in ("method", "minus"):
+        table.add_column(name, no_wrap=True)
+    for name in found[0].dims:
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    for row in found:
+        pairs = zip(row.difference[1:], row.p_value[1:], strict=True)
+        short = [f"{difference:+.2f}{'*' if p < 0.05 else ' '}" for difference, p in pairs]
+        table.add_row(escape(row.method), escape(row.other), escape(row.cells()[0]), *short)
+    return table
+
+
 def _remove_empty(folders: list[Path]) -> None:
     for folder in folders:
         try:
@@ -130,22 +151,8 @@ def _remove_empty(folders: list[Path]) -> None:
 def _cross_validated(study: Study) -> CrossValidation:
     fits = len(study.methods) * len(study.folds)
     jobs = min(study.jobs or os.cpu_count() or 1, fits)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TextColumn("{task.fields[last]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"fits, {jobs} at a time" if jobs > 1 else "fits", total=fits, last="")
-
-        def show(result: FoldResult) -> None:
-            progress.update(task, advance=1, last=escape(_in_short(result)))
-
-        return cross_validate(study.methods, study.folds, jobs=jobs, on_result=show)
-
-
-def _in_short(result: FoldResult) -> str:
-    loss = "" if result.learning is None or not len(result.learning.loss) else f", loss {result.learning.loss[-1]:.3f}"
-    return f"{result.method} fold {result.fold + 1}: R² {result.filtered.r2.mean():.2f}{loss}"
+    with FitsShown([method.name for method in study.methods], len(study.folds), jobs) as shown:
+        return cross_validate(study.methods, study.folds, jobs=jobs, on_result=shown.add)
 
 
 def _page(study: Study, result: CrossValidation, summary: Mapping[str, Any]) -> str:
@@ -154,6 +161,7 @@ def _page(study: Study, result: CrossValidation, summary: Mapping[str, Any]) -> 
         sentence=finding(result),
         dims=result.dims,
         tables=[ScoreTable(label, score_rows(result, metric)) for metric, label in _METRICS.items()],
+        differences=differences(result),
         pictures=study_pictures(study.batch, result),
         facts=_facts(summary),
         settings={**study.settings, "seed": str(study.seed)},
@@ -175,14 +183,18 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
     return facts
 
 
-def _print(console: Console, result: CrossValidation, summary: Mapping[str, Any], out: Path) -> None:
+def _print(console: Console, result: CrossValidation, summary: Mapping[str, Any], file: Path) -> None:
     for metric in _METRICS:
         console.print(score_table(result, metric))
+        console.print()
+    if found := differences(result):
+        console.print(difference_table(found))
         console.print()
     console.print(finding(result), highlight=False)
     for name, fact in _facts(summary).items():
         console.print(f"{name}: {fact}", highlight=False, markup=False)
-    console.print(f"report: {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+    what = "report" if file.suffix == ".html" else "summary"
+    console.print(f"{what}: {file}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _screen() -> Console:

@@ -1,7 +1,7 @@
 """The emulator as a user meets it: fit, generate, step, save, load."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
+from neurodyn.display import Shown
 from neurodyn.emulation.config import EmulationConfig, NetworkConfig, TrainingConfig, laptop
 from neurodyn.emulation.fitting import (
     VALIDATION_KEY,
@@ -59,8 +60,8 @@ class GeneratedSymbols:
     symbols: Int32[np.ndarray, "trial time"]
 
 
-@dataclass(frozen=True)
-class HmmEmulator:
+@dataclass(frozen=True, repr=False)
+class HmmEmulator(Shown):
     """A recurrent network, driven by noise, that emits the sequences of a hidden Markov model.
 
     Arguments
@@ -71,6 +72,7 @@ class HmmEmulator:
     training: how it is trained; the laptop scale of the model if None (``training_at`` gives the others).
     progress: whether a fit shows a progress bar.
     fitted_: what a fit found; None before.
+    epochs, seed: instead of those of ``training``, or of the laptop scale; a fitted copy has them there.
 
     Reference: Torre, Viscione, Pompe, Grewe & Mante (2025), Mechanistic Interpretability of RNNs emulating Hidden
     Markov Models, NeurIPS (arXiv 2510.25674).
@@ -82,6 +84,8 @@ class HmmEmulator:
     training: TrainingConfig | None = None
     progress: bool = True
     fitted_: Fitted | None = field(default=None, repr=False)
+    epochs: int | None = field(default=None, kw_only=True)
+    seed: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         NetworkConfig(self.hidden, self.inputs, self.cell)  # refuses what cannot be built
@@ -121,7 +125,23 @@ class HmmEmulator:
         fitted = fitted_from(hmm, config, trained, identity)
         if folder is not None:
             save_fitted(folder, fitted)
-        return replace(self, training=config.training, fitted_=fitted)
+        return replace(self, training=config.training, epochs=None, seed=None, fitted_=fitted)
+
+    def _title(self) -> str:
+        state = "not fitted" if self.fitted_ is None else f"fitted, training {self.fitted_.status}"
+        return f"HmmEmulator: {state}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        if (fitted := self.fitted_) is not None:
+            hmm, history = fitted.hmm, fitted.history
+            yield "model", f"{hmm.name}, {hmm.states} states, {hmm.symbols} symbols"
+            best = f", best validation {history.best:.4g}" if history.validation else ""
+            yield "epochs", f"{len(history.loss)} of {fitted.config.training.epochs}{best}"
+            yield "snapshots", str(len(fitted.snapshots))
+        yield "network", f"{self.hidden} {self.cell} units, {self.inputs} inputs of noise"
+        if (training := self.training) is not None:
+            what = f"{training.objective.value} of batches of {training.batch} out of {training.sequences:,} sequences"
+            yield "training", f"{what}, up to {training.epochs} epochs, seed {training.seed}"
 
     @property
     def config(self) -> EmulationConfig:
@@ -218,7 +238,9 @@ class HmmEmulator:
         return cls(network.hidden, network.inputs, network.cell, fitted.config.training, fitted_=fitted)
 
     def _config(self, hmm: HiddenMarkovModel) -> EmulationConfig:
-        return EmulationConfig(NetworkConfig(self.hidden, self.inputs, self.cell), self.training or laptop(hmm))
+        given = {name: value for name in ("epochs", "seed") if (value := getattr(self, name)) is not None}
+        training = replace(self.training or laptop(hmm), **given)
+        return EmulationConfig(NetworkConfig(self.hidden, self.inputs, self.cell), training)
 
     def _fitted(self) -> Fitted:
         if self.fitted_ is None:

@@ -13,6 +13,7 @@ frequencies and transitions.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -21,6 +22,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 from scipy.stats import ks_2samp
 
+from neurodyn.display import Shown
 from neurodyn.emulation.two_sample import (
     Classification,
     chance_interval,
@@ -164,8 +166,8 @@ class Profile:
     examples: Int[np.ndarray, "some time"]
 
 
-@dataclass(frozen=True)
-class Match:
+@dataclass(frozen=True, repr=False)
+class Match(Shown):
     """All statistics of an emulator and their verdict.
 
     Parameters
@@ -198,6 +200,17 @@ class Match:
     emulator: Profile = field(repr=False)
     hmm: Profile = field(repr=False)
     expected: Rates = field(repr=False)
+
+    def _title(self) -> str:
+        return f"Match: {self.verdict.value}, {self.trials:,} trials of {self.steps} steps against {self.model}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        for s in self.statistics:
+            met = "within its limit" if s.met else "outside its limit"
+            yield s.name, f"{s.value:.4g} ({s.floor:.4g} of the model itself), {met}"
+        if self.tests:
+            lowest = min(self.tests, key=lambda test: test.p_value)
+            yield "lowest p", f"{lowest.p_value:.2g} by {lowest.label}"
 
     def __getitem__(self, name: str) -> Statistic:
         """Return the statistic with this name."""

@@ -15,6 +15,7 @@ from neurodyn.evaluation.crossvalidation import (
 from neurodyn.evaluation.estimators import HasParameters, OverTrials, Trial, cross_val_score, trials_of
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, angle_error, bits_per_spike, correlation, r2, score, summarise
+from neurodyn.evaluation.paired import PairedDifference, paired_difference
 from neurodyn.evaluation.streaming import OnlineCheck, Streamed, check_online, stream
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Method",
     "OnlineCheck",
     "OverTrials",
+    "PairedDifference",
     "Score",
     "Streamed",
     "Trial",
@@ -41,6 +43,7 @@ __all__ = [
     "cross_val_score",
     "cross_validate",
     "labelled_target",
+    "paired_difference",
     "r2",
     "score",
     "stream",

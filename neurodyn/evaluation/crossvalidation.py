@@ -5,7 +5,7 @@ the other or in worker processes and give the same result.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -15,9 +15,11 @@ from jaxtyping import Bool, Float, Int
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.folds import Fold
 from neurodyn.binning.targets import ANGLE
+from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.calibration import Calibration, calibrate
 from neurodyn.evaluation.metrics import Score, angle_error, score, summarise
+from neurodyn.evaluation.paired import MEAN, PairedDifference, paired_difference
 from neurodyn.evaluation.streaming import OnlineCheck, check_online
 from neurodyn.evaluation.workers import in_workers
 
@@ -75,9 +77,13 @@ class Method:
     modalities: tuple[str, ...]
     stream: bool = False
 
+    def __post_init__(self) -> None:
+        names = (self.modalities,) if isinstance(self.modalities, str) else tuple(self.modalities)
+        object.__setattr__(self, "modalities", names)
 
-@dataclass(frozen=True, eq=False)
-class LearningCurve:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LearningCurve(Shown):
     """Course of a training run.
 
     Parameters
@@ -95,9 +101,19 @@ class LearningCurve:
     validation: Float[np.ndarray, " validations"]
     status: str
 
+    def _title(self) -> str:
+        return f"LearningCurve: {counted(len(self.loss), 'epoch')}, {self.status}"
 
-@dataclass(frozen=True, eq=False)
-class Decoded:
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        if len(self.loss):
+            yield "loss", f"{self.loss[0]:.4g} at first, {self.loss[-1]:.4g} at last"
+        if len(self.validation):
+            best = int(np.argmin(self.validation))
+            yield "validation", f"{self.validation[best]:.4g} at best, after epoch {self.validation_epoch[best]}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Decoded(Shown):
     """Held-out target, true and decoded; the bins of the test trials end to end, without their context.
 
     Parameters
@@ -121,9 +137,14 @@ class Decoded:
     deviation: Float[np.ndarray, "bins dims"]
     smoothed: Float[np.ndarray, "bins dims"] | None
 
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "bins", f"{len(self.time):,}, {int(self.scored.sum()):,} of them scored"
+        yield "target", counted(self.true.shape[1], "dimension")
+        yield "estimates", "filtered" if self.smoothed is None else "filtered, smoothed"
 
-@dataclass(frozen=True, eq=False)
-class FoldResult:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FoldResult(Shown):
     """One method on one fold.
 
     Parameters
@@ -142,6 +163,8 @@ class FoldResult:
         (bins, latent) smoothed latents, at the bins of ``decoded``; None if not asked for.
     online
         Real time against offline; None if not asked for.
+    train_bins
+        Bins with a known target that were fitted on; None if that is not known.
     """
 
     method: str
@@ -153,10 +176,20 @@ class FoldResult:
     learning: LearningCurve | None = None
     latent: Float[np.ndarray, "bins latent"] | None = None
     online: OnlineCheck | None = None
+    train_bins: int | None = None
+
+    def _title(self) -> str:
+        return f"FoldResult: {self.method}, fold {self.fold + 1}, fitted in {self.fit_seconds:.1f} s"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        for estimate, found in (("filtered", self.filtered), ("smoothed", self.smoothed)):
+            if found is not None:
+                per_dim = listed(f"{n} {value:.3f}" for n, value in zip(found.dims, found.r2, strict=True))
+                yield estimate, f"R² {found.r2.mean():.3f} ({per_dim}), {counted(found.n_bins, 'bin')} scored"
 
 
-@dataclass(frozen=True, eq=False)
-class CrossValidation:
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossValidation(Shown):
     """All methods on all folds.
 
     Parameters
@@ -175,6 +208,18 @@ class CrossValidation:
     dims: tuple[str, ...]
     n_folds: int
     results: tuple[FoldResult, ...]
+
+    def _title(self) -> str:
+        folds = counted(self.n_folds, "fold")
+        return f"CrossValidation: held-out R² of {listed(self.dims)}, mean ± spread over {folds}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        for method in self.methods:
+            parts = []
+            for smoothed, estimate in ((False, "filtered"), (True, "smoothed")):
+                values = np.asarray([found.r2.mean() for found in self.scores(method, smoothed=smoothed)])
+                parts += [f"{values.mean():.3f} ± {values.std():.3f} {estimate}"] if len(values) else []
+            yield method, ", ".join(parts)
 
     def of(self, method: str) -> tuple[FoldResult, ...]:
         """Return the folds of one method, in order."""
@@ -208,6 +253,49 @@ class CrossValidation:
         parts = [(d.true[d.scored], d.filtered[d.scored], d.deviation[d.scored]) for d in decoded]
         true, filtered, deviation = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return calibrate(true, filtered, deviation) if (deviation > 0).all() else None
+
+    def difference(self, method: str, other: str, *, metric: str = "r2", smoothed: bool = False) -> PairedDifference:
+        """By how much one method decodes better than another, paired over folds, per dimension of the target.
+
+        Parameters
+        ----------
+        method, other
+            The score of the first minus that of the second.
+        metric
+            'r2' or 'correlation'.
+        smoothed
+            Whether smoothed estimates are compared instead of filtered ones.
+
+        Returns
+        -------
+        Differences with 95 % intervals and p values of the corrected resampled t-test (see
+        :mod:`neurodyn.evaluation.paired`).
+
+        Raises
+        ------
+        InputError
+            If a method is not there or has no smoothed estimates, or there is no such metric.
+        """
+        if metric not in (metrics := ("r2", "correlation")):
+            raise unknown_name("metric", metric, metrics)
+        tables = []
+        for name in (method, other):
+            if not (scores := self.scores(name, smoothed=smoothed)):
+                raise InputError(f"method '{name}' has no smoothed estimates to compare: leave smoothed=True out")
+            tables.append(np.stack([np.asarray(getattr(one, metric), np.float64) for one in scores]))
+        values = tables[0] - tables[1]
+        values = np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
+        estimate, dims = "smoothed" if smoothed else "filtered", (MEAN, *self.dims)
+        found = paired_difference(values, self._test_to_train(method))
+        return PairedDifference(method, other, metric, estimate, dims, values, *found)
+
+    def _test_to_train(self, method: str) -> float:
+        """Scored bins by bins fitted on, over all folds; of folds of equal size where that is not known."""
+        results = self.of(method)
+        trained = [result.train_bins for result in results]
+        if any(count is None for count in trained):
+            return 1 / (self.n_folds - 1)
+        return sum(result.filtered.n_bins for result in results) / sum(count or 0 for count in trained)
 
     def angle_errors(self) -> dict[str, dict[str, dict[str, float]]]:
         """Errors of a decoded direction in degrees, over the scored bins of all folds; empty if none was decoded.
@@ -246,9 +334,10 @@ def check_folds(methods: Sequence[Method], folds: Sequence[Fold]) -> None:
     Raises
     ------
     InputError
-        For fewer than two folds, no method, two of one name, data that cannot be fitted, or a target dimension
-        that is constant where it is scored; the message names the fold.
+        For what is no method or fold, fewer than two folds, no method, two of one name, data that cannot be fitted, or
+        a target dimension that is constant where it is scored; the message names the fold.
     """
+    _check_kinds(methods, folds)
     names = [method.name for method in methods]
     if not names or len(set(names)) != len(names):
         raise InputError(f"a comparison needs methods of different names, got: {', '.join(names) or 'none'}")
@@ -362,6 +451,7 @@ def judge(
         method=method.name, fold=number, filtered=score(true, decoded.filtered[scored], names),
         smoothed=None if decoded.smoothed is None else score(true, decoded.smoothed[scored], names), decoded=decoded,
         fit_seconds=seconds, learning=learning, latent=latent, online=online,
+        train_bins=int((fold.train.in_trials() & fold.train.target_observed).sum()),
     )  # fmt: skip
 
 
@@ -400,6 +490,20 @@ def _streamed(fitted: Any, test: MultimodalBatch, max_bins: int | None) -> tuple
     stacked = test.stacked(observations=False)
     latent = fitted.transform(test, smoothed=True)["latent"].to_numpy()[stacked.valid & ~stacked.context]
     return latent, check_online(fitted, test, max_bins=max_bins)
+
+
+def _check_kinds(methods: Sequence[Method], folds: Sequence[Fold]) -> None:
+    """Refuse what a caller may take for methods and folds."""
+    for what, given, kind in (("methods", methods, Method), ("folds", folds, Fold)):
+        items = list(given) if isinstance(given, Sequence) else [given]
+        wrong = [item for item in items if not isinstance(item, kind)]
+        if wrong or not isinstance(given, Sequence):
+            example = {
+                "methods": 'Method("multimodal", MultiscaleDecoder(), batch.names)',
+                "folds": "time_folds(batch, 5, gap=2.0)",
+            }[what]
+            found = type(wrong[0] if wrong else given).__name__
+            raise InputError(f"{what} are a list, such as {example}; got a {found}")
 
 
 def _check_scorable(test: MultimodalBatch, where: str) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import gammaln, xlogy
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.calibration import Calibration, calibrate
@@ -270,7 +269,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, dict]:
     Returns
     -------
     ``{"correlation": part, "r2": part}``, each part ``{"mean": float, "per_dimension": {name: mean over
-    folds}, "per_fold": [mean over dimensions]}``.
+    folds}, "per_fold": [mean over dimensions], "per_fold_per_dimension": [[one row per fold]]}``.
 
     Raises
     ------
@@ -293,6 +292,7 @@ def _part(values: Float[np.ndarray, "folds dims"], dims: tuple[str, ...]) -> dic
         "mean": float(values.mean()),
         "per_dimension": {name: float(v) for name, v in zip(dims, values.mean(0), strict=True)},
         "per_fold": [float(v) for v in values.mean(1)],
+        "per_fold_per_dimension": values.tolist(),
     }
 
 
@@ -334,4 +334,6 @@ def _checked_counts(rates: np.ndarray, counts: np.ndarray, observed: np.ndarray)
 
 
 def _poisson(counts: np.ndarray, rates: np.ndarray) -> float:
+    from scipy.special import gammaln, xlogy  # half of what it takes to start a command, if it is imported at the top
+
     return float(np.sum(xlogy(counts, rates) - rates - gammaln(counts + 1)))

@@ -119,7 +119,7 @@ def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -
     for bin_, first in zip(bins.tolist(), resets.tolist(), strict=True):
         if first:
             live.reset()
-        estimates.append(live.step(_sample(batch, bin_), float(batch.time[bin_])))
+        estimates.append(live.step(sample_of(batch, bin_), float(batch.time[bin_])))
     return Streamed(
         np.stack([np.asarray(e.latent) for e in estimates]),
         np.stack([np.asarray(e.target) for e in estimates]),
@@ -171,7 +171,8 @@ def trial_bins(
     return bins[:max_bins], first[:max_bins]
 
 
-def _sample(batch: MultimodalBatch, bin_: int) -> dict[str, Any]:
+def sample_of(batch: MultimodalBatch, bin_: int) -> dict[str, Any]:
+    """One bin as a live decoder takes it: None for a modality, and NaN for a channel, without a sample."""
     sample: dict[str, Any] = {}
     for name in batch.names:
         seen = batch.observed[name][bin_]

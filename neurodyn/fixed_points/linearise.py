@@ -1,7 +1,8 @@
 """What a step does near its fixed points: Jacobians, modes, time constants, stability."""
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Complex, Float, Int
 
+from neurodyn.display import Shown, counted
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.problem import Layout, Problem, Step, VectorStep, make_problem
 from neurodyn.threads import one_blas_thread
@@ -64,8 +66,8 @@ class LineariseConfig:
             raise InputError(f"kink_jump is a share between 0 and 1, got {self.kink_jump}")
 
 
-@dataclass(frozen=True, eq=False)
-class Linearisation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Linearisation(Shown):
     """``dh[t+1] = A dh[t] + B dx[t]`` at each point; eigenvalues from the slowest (longest) to the fastest.
 
     Parameters
@@ -144,6 +146,21 @@ class Linearisation:
                 f"{self.time_constants[i, mode]:>9.4g}  {self.frequencies[i, mode]:>8.4g}  {note}".rstrip()
             )
         return "\n".join(rows)
+
+    def _title(self) -> str:
+        points, size = self.eigenvalues.shape
+        return f"Linearisation: {counted(points, 'point')} of {size} dimensions, {self.dt:g} s per step"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        classes = Counter(self.stability)
+        yield from ((kind.value, counted(classes[kind], "point")) for kind in Stability if classes[kind])
+        if self.eigenvalues.size:
+            lengths, unstable = np.abs(self.eigenvalues), self.unstable
+            yield "unstable", f"{unstable.min()} to {unstable.max()} directions per point"
+            yield "|eigenvalue|", f"{lengths.min():.4g} to {lengths.max():.4g}"
+        if near := int(self.kinks.any(axis=1).sum()):
+            yield "kinks", f"{counted(near, 'point')} with a unit near one"
+        yield "vectors", "not asked for" if self.right is None else "left and right"
 
     def to_xarray(self) -> "xr.Dataset":
         """The same as labelled data; complex numbers as they are."""

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from neurodyn.display import Shown
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.problem import Layout, layout_of
 from neurodyn.writing import replace_atomically
@@ -29,8 +31,8 @@ class Status(Enum):
     DIVERGED = "diverged"  # the step is not finite there
 
 
-@dataclass(frozen=True, eq=False)
-class FixedPoints:
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedPoints(Shown):
     """Distinct points, fixed ones first, then slow ones, then every start that came to neither.
 
     With one input per start a point is a state with its input: one state under two inputs is two points.
@@ -130,6 +132,22 @@ class FixedPoints:
             for i in range(len(self))
         ]
         return "\n".join([head, *rows, self._summary()])
+
+    def _title(self) -> str:
+        return f"FixedPoints: {len(self)} of states with {self.layout.size} entries"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        points = Counter(self.status)
+        starts = Counter(self.status[point] for point in self.point_of if point >= 0)
+        for status in Status:
+            if points[status]:
+                residual = self.residual[[one is status for one in self.status]]
+                extent = f"residual {residual.min():.1e} to {residual.max():.1e}"
+                yield status.value, f"{points[status]} from {starts[status]} starts, {extent}"
+        for name in ("outlier", "ray"):
+            if (number := int(getattr(self, name).sum())) > 0:
+                yield name, str(number)
+        yield "search", f"{len(self.point_of)} starts, tolerance {self.tolerance:.0e}"
 
     def _notes(self, index: int) -> str:
         return ", ".join(name for name in ("outlier", "ray") if getattr(self, name)[index])

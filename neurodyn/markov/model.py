@@ -1,5 +1,6 @@
 """A hidden Markov model with categorical emissions, checked when it is made."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,14 +8,15 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from neurodyn.display import Shown
 from neurodyn.errors import InputError
 
 TOLERANCE = 1e-6
 """How far the probabilities of a row may be from adding up to one: the rounding of single precision."""
 
 
-@dataclass(frozen=True, eq=False, init=False)
-class HiddenMarkovModel:
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class HiddenMarkovModel(Shown):
     """A chain of hidden states, each of which emits one of a few symbols.
 
     ``P(z[0] = i) = initial[i]``, ``P(z[t+1] = j | z[t] = i) = transitions[i, j]``, ``P(y[t] = s | z[t] = i) =
@@ -73,6 +75,17 @@ class HiddenMarkovModel:
     def symbols(self) -> int:
         """Number of symbols."""
         return self.emissions.shape[1]
+
+    def _title(self) -> str:
+        return f"HiddenMarkovModel '{self.name}': {self.states} states, {self.symbols} symbols"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        stay = self.transitions.diagonal()
+        yield "trial", f"{self.trial_steps} steps"
+        yield "staying", f"probability {stay.min():.3g} to {stay.max():.3g} per step"
+        for state, (initial, row) in enumerate(zip(self.initial, self.emissions, strict=True)):
+            symbols = ", ".join(f"{symbol} ({row[symbol]:.3g})" for symbol in np.argsort(-row)[:3] if row[symbol] > 0)
+            yield f"state {state}", f"initial {initial:.3g}, most often emits {symbols}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model as lists, numbers and text that fit in JSON."""

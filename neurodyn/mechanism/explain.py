@@ -1,7 +1,7 @@
 """All nine claims on one trained network."""
 
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurodyn.display import Shown
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism import (
@@ -83,8 +84,8 @@ def quick() -> ExplainConfig:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation(Shown):
     """Nine findings on one network.
 
     Parameters
@@ -101,6 +102,14 @@ class Explanation:
     seconds: dict[str, float]
     network: str
     hmm: str
+
+    def _title(self) -> str:
+        return f"Explanation of {self.network}, trained on {self.hmm}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        for found in self.findings:
+            control = f"{found.control.value:.4g}"
+            yield found.name, f"{found.verdict.value}: {found.estimate.name} {found.estimate}, control {control}"
 
     def __getitem__(self, name: str) -> Finding:
         """The finding on a claim, by the name of its module."""

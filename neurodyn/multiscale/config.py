@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from neurodyn.binning.likelihoods import likelihood
 from neurodyn.errors import InputError
+from neurodyn.given import argument_named, count, whole
 from neurodyn.recurrent.config import RecurrentConfig
 
 STARTS = ("modes", "paper")
@@ -180,7 +181,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "half_cycle", "validate_every", "patience"):
-            _positive(name, getattr(self, name))
+            object.__setattr__(self, name, argument_named(name, count, getattr(self, name)))
+        object.__setattr__(self, "seed", argument_named("seed", whole, self.seed))
         for name in ("segment", "clip", "decay"):
             _positive(name, getattr(self, name))
         low, high = self.learning_rate

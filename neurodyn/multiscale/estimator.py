@@ -1,8 +1,8 @@
 """The decoder as a user meets it: fit, transform, predict, score, save, load, realtime."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,14 @@ import numpy as np
 from neurodyn.binning.batch import MultimodalBatch, Stacked, check_usable
 from neurodyn.binning.likelihoods import likelihood
 from neurodyn.binning.scaling import Scaling
+from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
+from neurodyn.evaluation.intervals import NORMAL_95
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.metrics import Score, bits_per_spike, score
+from neurodyn.evaluation.streaming import sample_of, trial_bins
+from neurodyn.given import argument_named, count, whole
 from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.choosing import SECONDS, choose
 from neurodyn.multiscale.config import (
@@ -44,8 +48,8 @@ STEPS_PER_EPOCH = 75
 """Most steps of the recurrent read-out for each epoch that ``training`` allows: one setting bounds both trainings."""
 
 
-@dataclass(frozen=True)
-class MultiscaleDecoder(HasParameters):
+@dataclass(frozen=True, repr=False)
+class MultiscaleDecoder(Shown, HasParameters):
     """Decode a target from modalities with their own clocks, likelihoods and missing samples (MRINE and beyond).
 
     Arguments
@@ -72,6 +76,7 @@ class MultiscaleDecoder(HasParameters):
         takes what stands here.
     progress: whether a fit shows a progress bar.
     fitted_: what a fit found; None before.
+    epochs, seed: instead of those of ``training``, which keeps them: ``decoder.training.epochs``.
 
     Reference: Erturk & Shanechi (2025), Dynamical modeling of nonlinear latent factors in multiscale neural activity
     with real-time inference, NeurIPS, arXiv 2512.12462.
@@ -97,6 +102,16 @@ class MultiscaleDecoder(HasParameters):
     choose: float | None = None
     progress: bool = True
     fitted_: Fitted | None = field(default=None, repr=False)
+    epochs: InitVar[int | None] = field(default=None, kw_only=True)
+    seed: InitVar[int | None] = field(default=None, kw_only=True)
+
+    def __post_init__(self, epochs: int | None, seed: int | None) -> None:
+        given = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+        if given:
+            object.__setattr__(self, "training", replace(self.training, **given))
+        for name in ("latent", "own", "embedding"):
+            if (size := getattr(self, name)) is not None:
+                object.__setattr__(self, name, argument_named(name, count, size))
 
     @classmethod
     def published(
@@ -288,6 +303,7 @@ class MultiscaleDecoder(HasParameters):
 
         Arguments
         ---------
+        batch: modalities of the model that it lacks are missing, as they are to a live decoder.
         smoothed: use the whole trial (offline) instead of the past only (real time).
         ahead: predict this many bins ahead; entry t then estimates bin ``t + ahead`` from data up to t.
 
@@ -311,24 +327,58 @@ class MultiscaleDecoder(HasParameters):
             variables[row.name] = _labelled(values, stacked, f"{row.name}_channel", row.channels)
         return _dataset(variables, batch, stacked)
 
-    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
+    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> "xr.Dataset":
         """Decoded target of every trial with its standard error.
+
+        Arguments
+        ---------
+        batch: modalities of the model that it lacks are missing, as they are to a live decoder.
+        smoothed: use the whole trial (offline) instead of the past only (real time).
+        ahead: predict this many bins ahead; entry t then estimates bin ``t + ahead`` from data up to t. The live
+            decoder does it, bin by bin: reckon with a second for a few thousand bins.
 
         Returns
         -------
         Dataset with ``target`` and ``deviation`` (trial x time x dim), in the unit of the target: the predictive
         distribution is Gaussian. NaN beyond a trial's end.
+
+        Raises
+        ------
+        InputError
+            If the model has no target, the batch does not fit it, or a smoothed estimate is asked for ahead of time.
         """
         fitted, readout = self._fitted(), self._readout(smoothed)
         batch = fitted.aligned(batch)
+        if ahead := argument_named("ahead", whole, ahead):
+            return self._predict_ahead(batch, ahead, smoothed)
         evidence = fitted.evidence(batch, smooth=smoothed)
         target = fitted.within_bounds(readout.predict(evidence))
         return labelled_target(
             batch, batch.stacked(observations=False), target, np.sqrt(readout.variance(evidence)), fitted.target_names
         )
 
+    def _predict_ahead(self, batch: MultimodalBatch, ahead: int, smoothed: bool) -> "xr.Dataset":
+        """What a live decoder says of the bin that comes so many bins later, in every bin of every trial."""
+        if smoothed or ahead < 0:
+            raise InputError(f"ahead is a number of bins that a filtered estimate looks ahead, got {ahead}")
+        fitted, live, coming = self._fitted(), self.realtime(), []
+        for bin_, first in zip(*(array.tolist() for array in trial_bins(batch)), strict=True):
+            if first:
+                live.reset()
+            live.step(sample_of(batch, bin_), float(batch.time[bin_]))
+            coming.append(live.predict_ahead(ahead))
+        stacked = batch.stacked(observations=False)
+        target = np.zeros((*stacked.valid.shape, len(fitted.target_names)))
+        deviation = np.zeros_like(target)
+        target[stacked.valid] = [one.target for one in coming]
+        deviation[stacked.valid] = [(one.upper - one.lower) / (2 * NORMAL_95) for one in coming]
+        return labelled_target(batch, stacked, target, deviation, fitted.target_names)
+
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
         """How well the batch is decoded, over all its scored bins.
+
+        Modalities of the model that the batch lacks are missing; of those that are not observed there is no
+        ``bits_per_spike``.
 
         Returns
         -------
@@ -338,7 +388,7 @@ class MultiscaleDecoder(HasParameters):
         fitted = self._fitted()
         batch = fitted.aligned(batch, target=True)
         stacked = batch.stacked()
-        counts = [m.name for m in fitted.modalities if m.counts]
+        counts = [m.name for m in fitted.modalities if m.counts and stacked.observed[m.name].any()]
         bits: dict[str, float] = {}
         if counts:
             ahead = 0 if smoothed else 1
@@ -403,6 +453,23 @@ class MultiscaleDecoder(HasParameters):
             smoothness={m.name: m.smoothness for m in model.modalities},
             bounded=fitted.bounds is not None, fitted_=fitted,
         )  # fmt: skip
+
+    def _title(self) -> str:
+        state = "not fitted" if self.fitted_ is None else f"fitted, training {self.fitted_.status}"
+        return f"MultiscaleDecoder: {state}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        settings, fitted = self.training, self.fitted_
+        if fitted is None:
+            yield "training", f"up to {settings.epochs} epochs, seed {settings.seed}"
+        else:
+            yield from fitted.facts()
+        yield "latent", f"{self.latent}, time constants from {self.memory[0]:g} to {self.memory[1]:g} s"
+        recurrent = self.recurrent_config() if fitted is None else fitted.config.recurrent
+        members = "none" if recurrent is None else f"{recurrent.members} x {recurrent.hidden} units"
+        yield "recurrent", members
+        if self.traces:
+            yield "traces", f"{listed(f'{seconds:g}' for seconds in self.traces)} s"
 
     def _tasks(
         self, batches: MultimodalBatch | Sequence[MultimodalBatch], seeds: Sequence[int] | None

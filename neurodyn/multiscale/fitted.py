@@ -1,13 +1,15 @@
 """A trained model with everything needed to decode with it: network, read-outs of the target, names and units."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.binning.batch import Modality, MultimodalBatch
+from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
+from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
 from neurodyn.multiscale.inference import Estimates, Network, Reading, estimate, estimate_both, seen_bins
@@ -127,8 +129,8 @@ def variance_features(
     return np.concatenate([np.broadcast_to(excess, shape)[:, :, None], own[:, :, None], losses], axis=2)
 
 
-@dataclass(frozen=True)
-class Fitted:
+@dataclass(frozen=True, repr=False)
+class Fitted(Shown):
     """Result of a fit; immutable, and all that is saved."""
 
     config: DecoderConfig
@@ -152,6 +154,17 @@ class Fitted:
         from neurodyn.multiscale.export import freeze
 
         return freeze(self)
+
+    def facts(self) -> Iterable[tuple[str, str]]:
+        """What was fitted on what, and how its training went."""
+        history = self.history
+        yield "bins", f"{1e3 * self.width:g} ms"
+        yield from ((row.name, row._in_short()) for row in self.modalities)
+        yield "target", listed(self.target_names) or "none"
+        best = f", best validation {history.best:.4g}" if history.validation else ""
+        yield "training", f"{len(history.loss)} of {self.config.training.epochs} epochs{best}"
+
+    _facts = facts
 
     def check(self, batch: MultimodalBatch) -> None:
         """Refuse a batch the model was not trained for.
@@ -187,7 +200,7 @@ class Fitted:
         InputError
             If a label of the model is not in the batch, or as in `check`.
         """
-        aligned = batch.aligned_to(self.modalities, self.target_names if target else ())
+        aligned = check_batch(batch).aligned_to(self.modalities, self.target_names if target else ())
         self.check(aligned)
         return aligned
 

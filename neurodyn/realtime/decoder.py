@@ -3,12 +3,13 @@
 import os
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError
 from neurodyn.realtime.freezable import Freezable, frozen_of
 from neurodyn.realtime.latency import LatencyHistogram, Stats
@@ -18,7 +19,7 @@ REMEMBERED = 100_000
 """Bins whose true target :meth:`RealtimeDecoder.observe` keeps: a quarter of an hour at 10 ms."""
 
 
-class RealtimeDecoder:
+class RealtimeDecoder(Shown):
     """Recursive decoder: equal to the offline filter bin for bin.
 
     It is a :class:`neurodyn.realtime.runner.Runner`, the NumPy code that an exported decoder runs too, with what a rig
@@ -76,6 +77,13 @@ class RealtimeDecoder:
     def target_names(self) -> tuple[str, ...]:
         """Names of the target's dimensions."""
         return tuple(self._runner.frozen.settings["target_names"])
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "bins", f"{1e3 * self.width:g} ms, {self._latency.total:,} decoded"
+        yield from ((name, counted(channels, "channel")) for name, channels in self.channels.items())
+        yield "target", listed(self.target_names) or "none"
+        if self._latency.total:
+            yield "step", f"{self._latency.percentile(50.0):.0f} µs at the median, {self._latency.worst:.0f} at worst"
 
     # Bin by bin -----------------------------------------------------------------------------------------------
 

@@ -843,6 +843,18 @@ class LiveEstimate(NamedTuple):
     time_in: float = 0.0
     time_out: float = 0.0
 
+    def __repr__(self) -> str:
+        """Sizes, and the numbers of the first dimensions of the target; the rates are not worked out for it."""
+        lines = [f"LiveEstimate: bin that ends at {self.time:g} s, seen: {', '.join(self.seen) or 'nothing'}"]
+        for dim, (value, low, high) in enumerate(zip(self.target[:6], self.lower[:6], self.upper[:6], strict=True)):
+            lines.append(f"  target {dim}  {value:.4g}, 95 % interval {low:.4g} to {high:.4g}")
+        if len(self.target) > 6:
+            lines.append(f"  ... and {len(self.target) - 6} more dimensions of the target")
+        lines.append(f"  latent    {len(self.latent)} dimensions")
+        if self.microseconds:
+            lines.append(f"  step      {self.microseconds:.0f} µs")
+        return "\n".join(lines)
+
 
 class Runner:
     """A frozen decoder that takes one bin at a time.

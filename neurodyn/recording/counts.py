@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.names import unique_names
 
@@ -15,8 +16,8 @@ WHOLE = 1e-3
 _HAIR = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class BinnedCounts:
+@dataclass(frozen=True, eq=False, repr=False)
+class BinnedCounts(Shown):
     """Counts of spikes in bins of equal width: bin k covers ``[start + k width, start + (k + 1) width)``.
 
     When a spike was inside its bin is not known, so bins of another width are made of whole ones only.
@@ -84,6 +85,16 @@ class BinnedCounts:
     def stop(self) -> float:
         """End of the last bin in seconds."""
         return self.start + self.n_bins * self.width
+
+    def _title(self) -> str:
+        return f"BinnedCounts '{self.name}': {self._in_short()}"
+
+    def _in_short(self) -> str:
+        return f"{counted(self.n_units, 'unit')} x {counted(self.n_bins, 'bin')} of {1e3 * self.width:g} ms"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "time", f"{self.start:.2f} to {self.stop:.2f} s"
+        yield "units", listed(self.units)
 
     def select(self, units: Iterable[str]) -> "BinnedCounts":
         """Return the named units, in the order given.

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int, Shaped
 from numpy.typing import ArrayLike
 
+from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.clocks import Clock, fit_clock
 from neurodyn.recording.counts import BinnedCounts
@@ -27,8 +28,8 @@ from neurodyn.recording.where import rows_where
 _Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True, eq=False)
-class Signal:
+@dataclass(frozen=True, eq=False, repr=False)
+class Signal(Shown):
     """Sampled channels on a regular clock (``rate``) or with a time for every sample (``timestamps``).
 
     Parameters
@@ -90,6 +91,20 @@ class Signal:
             return self.timestamps
         assert self.rate is not None
         return self.start + np.arange(self.n_samples) / self.rate
+
+    def _title(self) -> str:
+        return f"Signal '{self.name}': {self._in_short()}"
+
+    def _in_short(self) -> str:
+        """Sizes and rate; of timestamps the mean rate, for the one between gaps would have to be worked out."""
+        rate = self.rate or (self.n_samples - 1) / (self.duration or np.inf)
+        about = "at" if self.timestamps is None else "with timestamps, on average at"
+        unit = f", {self.unit}" if self.unit else ""
+        return f"{self.n_samples:,} samples x {counted(self.n_channels, 'channel')} {about} {rate:.5g} Hz{unit}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "time", f"{self.start:.2f} to {self.stop:.2f} s"
+        yield "channels", listed(self.channels)
 
     @property
     def stop(self) -> float:
@@ -166,8 +181,8 @@ class Signal:
         return replace(self, values=kept, start=float(self.start + first / self.rate))
 
 
-@dataclass(frozen=True, eq=False)
-class SpikeTrains:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpikeTrains(Shown):
     """Spike times of sorted units.
 
     Parameters
@@ -235,6 +250,18 @@ class SpikeTrains:
         """Time of the last spike in seconds (NaN if there is none)."""
         return float(max((train[-1] for train in self.times if train.size), default=np.nan))
 
+    def _title(self) -> str:
+        return f"SpikeTrains '{self.name}': {self._in_short()}"
+
+    def _in_short(self) -> str:
+        return f"{counted(self.n_units, 'unit')}, {counted(self.n_spikes, 'spike')}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "time", f"{self.start:.2f} to {self.stop:.2f} s"
+        yield "units", listed(self.units)
+        if self.attributes:
+            yield "attributes", listed(self.attributes)
+
     @property
     def unit_supports(self) -> tuple[TimeSupport, ...]:
         """When each unit was recorded, as far as that is stated: without bounds where it is not."""
@@ -275,8 +302,8 @@ class SpikeTrains:
         return replace(self, times=kept, support=tuple(parts[one] for one in self.unit_supports))
 
 
-@dataclass(frozen=True, eq=False)
-class Intervals:
+@dataclass(frozen=True, eq=False, repr=False)
+class Intervals(Shown):
     """Labelled stretches of time: epochs, trials.  They may overlap and labels may repeat.
 
     Parameters
@@ -333,6 +360,19 @@ class Intervals:
     def __len__(self) -> int:
         return self.starts.size
 
+    def _title(self) -> str:
+        return f"Intervals '{self.name}': {self._in_short()}"
+
+    def _in_short(self) -> str:
+        return counted(len(self), "interval")
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        if len(self):
+            yield "time", f"{self.starts.min():.2f} to {self.stops.max():.2f} s"
+        yield "labels", listed(dict.fromkeys(self.labels))
+        if self.columns:
+            yield "columns", listed(self.columns)
+
     def labelled(self, label: str) -> "Intervals":
         """Return the intervals that carry a label.
 
@@ -388,8 +428,8 @@ class Intervals:
         return replace(inside, starts=np.clip(inside.starts, start, stop), stops=np.clip(inside.stops, start, stop))
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording(Shown):
     """All that was recorded together, on one clock in seconds.
 
     Parameters
@@ -533,6 +573,18 @@ class Recording:
             unusable=self.unusable,
             unread=self.unread,
         )
+
+    def _title(self) -> str:
+        return f"Recording '{self.name}': {self.start:.2f} to {self.stop:.2f} s"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        kinds = {"spikes": self.spikes, "counts": self.counts, "field": self.fields, "behaviour": self.behaviour}
+        for kind, items in {**kinds, "intervals": self.intervals}.items():
+            yield from ((name, f"{kind}: {item._in_short()}") for name, item in items.items())
+        if self.unusable:
+            yield "unusable", listed(item.name for item in self.unusable)
+        if self.unread:
+            yield "not read", listed(f"{number} {kind}" for kind, number in self.unread.items())
 
     def _timed(self) -> list[Signal | SpikeTrains | BinnedCounts]:
         signals = [*self.fields.values(), *self.behaviour.values()]

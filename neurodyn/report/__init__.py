@@ -2,7 +2,18 @@
 
 from neurodyn.report.figures import Picture, study_pictures
 from neurodyn.report.page import render_page
-from neurodyn.report.summary import finding, summary_of
+from neurodyn.report.summary import comparisons, differences, finding, on_one, summary_of
 from neurodyn.report.tables import ScoreRow, score_rows
 
-__all__ = ["Picture", "ScoreRow", "finding", "render_page", "score_rows", "study_pictures", "summary_of"]
+__all__ = [
+    "Picture",
+    "ScoreRow",
+    "comparisons",
+    "differences",
+    "finding",
+    "on_one",
+    "render_page",
+    "score_rows",
+    "study_pictures",
+    "summary_of",
+]

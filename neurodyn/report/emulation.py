@@ -78,8 +78,9 @@ def sentence(match: Match) -> str:
     """Return the finding in one sentence."""
     transitions, ratio = match["transition_error_max"], match["volatility_ratio"]
     measured = (
-        f"its symbols' transition matrix is within {transitions.value:.3f} of the model's "
-        f"({transitions.floor:.3f} for the model itself), and it changes its symbol {ratio.value:.2f} times as often"
+        f"its symbols' transition matrix is off by {transitions.value:.3f} at most (limit "
+        f"{transitions.upper_limit:g}; {transitions.floor:.3f} for the model itself), and it changes its symbol "
+        f"{ratio.value:.2f} times as often"
     )
     head = {
         Verdict.INDISTINGUISHABLE: f"The network cannot be told from {match.model}",

@@ -14,6 +14,7 @@ from neurodyn.components import principal_scores
 from neurodyn.errors import import_extra
 from neurodyn.evaluation import Calibration, CrossValidation, Decoded, FoldResult
 from neurodyn.plotting.style import GREY
+from neurodyn.report.summary import main_methods
 
 DPI = 150
 
@@ -100,7 +101,7 @@ def _scores(result: CrossValidation, yardstick: str) -> Picture:
     for ax, (metric, label, smoothed) in zip(rows, panels, strict=True):
         table = {
             m: np.asarray([getattr(s, metric).mean() for s in result.scores(m, smoothed=smoothed)])
-            for m in result.methods
+            for m in main_methods(result)
             if result.scores(m, smoothed=smoothed)
         }
         plotting.plot_scores(table, yardstick=yardstick, label=label, ax=ax)

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from neurodyn.errors import import_extra
+from neurodyn.evaluation import PairedDifference
 from neurodyn.report.figures import Picture
 from neurodyn.report.tables import ScoreRow
 
@@ -25,6 +26,7 @@ def render_page(
     sentence: str,
     dims: Sequence[str],
     tables: Sequence[ScoreTable],
+    differences: Sequence[PairedDifference] = (),
     pictures: Sequence[Picture],
     facts: Mapping[str, str],
     settings: Mapping[str, str],
@@ -38,14 +40,14 @@ def render_page(
         Head of the page: name of the study and its finding.
     dims
         Names of the target dimensions: columns of the tables.
-    tables, pictures
-        In the order shown.
+    tables, differences, pictures
+        In the order shown; the differences of methods are R² of their filtered estimates.
     facts, settings, versions
         Numbers beside the tables, options, and packages, by name.
     """
     values = {
-        "title": title, "sentence": sentence, "dims": dims, "tables": tables, "facts": facts, "settings": settings,
-        "versions": versions,
+        "title": title, "sentence": sentence, "dims": dims, "tables": tables, "differences": differences,
+        "facts": facts, "settings": settings, "versions": versions,
     }  # fmt: skip
     return fill_template("template.html.j2", values, pictures)
 

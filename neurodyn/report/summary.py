@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.evaluation import Calibration, CrossValidation
+from neurodyn.evaluation import Calibration, CrossValidation, PairedDifference
+from neurodyn.evaluation.paired import p_text
 from neurodyn.versions import versions
 
 
@@ -26,7 +27,9 @@ def summary_of(
 
     Returns
     -------
-    dict with ``methods.<name>.<filtered|smoothed>.<correlation|r2>.{mean, per_dimension, per_fold}``;
+    dict with ``methods.<name>.<filtered|smoothed>.<correlation|r2>.{mean, per_dimension, per_fold,
+    per_fold_per_dimension}``; ``differences.<name> minus <other>.<filtered|smoothed>.<correlation|r2>.<dimension or
+    "mean">.{difference, low, high, p_value, per_fold}`` of the pairs that `comparisons` lists;
     ``latency_us.{p50, p95, p99}`` per step; ``online_offline_max_abs_difference`` of the latents and
     ``online_offline_target_max_abs_difference`` in standard deviations of the target; ``fit_seconds`` of all fits
     together and ``fit_seconds_per_method`` on average;
@@ -40,6 +43,7 @@ def summary_of(
         "title": title,
         "methods": result.summary(),
         "intervals": {method: _intervals(one) for method in result.methods if (one := result.calibration(method))},
+        "differences": _differences(result),
         **({"angle_error_degrees": angles} if (angles := result.angle_errors()) else {}),
         **_online_part(result),
         "fit_seconds": float(sum(r.fit_seconds for r in result.results)),
@@ -79,6 +83,43 @@ YARDSTICKS = {"gru": "a causal GRU", "ridge": "causal ridge regression"}
 """Methods that are not ours, as the finding calls them."""
 
 
+def on_one(yardstick: str, modality: str) -> str:
+    """Name of a yardstick that sees one modality alone, where another one sees all."""
+    return f"{yardstick} {modality}"
+
+
+def main_methods(result: CrossValidation) -> tuple[str, ...]:
+    """Methods without the yardsticks that see one modality alone: what a figure has room for."""
+    single = {on_one(yardstick, method) for yardstick in YARDSTICKS for method in result.methods}
+    return tuple(method for method in result.methods if method not in single)
+
+
+def comparisons(result: CrossValidation) -> tuple[tuple[str, str], ...]:
+    """Pairs whose difference is shown: the first method and every other, a yardstick and itself on one modality."""
+    hero, *others = main_methods(result)
+    single = [(y, on_one(y, m)) for y in YARDSTICKS for m in others if on_one(y, m) in result.methods]
+    return (*((hero, other) for other in others), *single)
+
+
+def differences(result: CrossValidation, metric: str = "r2", *, smoothed: bool = False) -> list[PairedDifference]:
+    """Difference of each pair of `comparisons`, of those that have the estimate."""
+    return [
+        result.difference(method, other, metric=metric, smoothed=smoothed)
+        for method, other in comparisons(result)
+        if all(result.scores(name, smoothed=smoothed) for name in (method, other))
+    ]
+
+
+def _differences(result: CrossValidation) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for smoothed in (False, True):
+        for metric in ("correlation", "r2"):
+            for one in differences(result, metric, smoothed=smoothed):
+                part = found.setdefault(f"{one.method} minus {one.other}", {}).setdefault(one.estimate, {})
+                part[metric] = one.to_dict()
+    return found
+
+
 def finding(result: CrossValidation) -> str:
     """Say in one sentence how well the first method decodes live, and what the others reach.
 
@@ -87,13 +128,28 @@ def finding(result: CrossValidation) -> str:
     result
         All methods on all folds.
     """
-    hero, *others = result.methods
+    hero, *others = main_methods(result)
     means = {m: float(np.mean([s.r2.mean() for s in result.scores(m)])) for m in result.methods}
     dims = ", ".join(result.dims)
     sentence = f"Live (causal) decoding of {dims} from {_described(hero)} reaches a held-out R² of {means[hero]:.2f}"
     parts = [f"{means[m]:.2f} from {m} alone" for m in others if m not in YARDSTICKS]
     parts += [f"{means[m]:.2f} by {what}" for m, what in YARDSTICKS.items() if m in others]
-    return (f"{sentence}, against {_joined(parts)}." if parts else f"{sentence}.") + _angle(result)
+    head = f"{sentence}, against {_joined(parts)}." if parts else f"{sentence}."
+    return head + _added(result) + _angle(result)
+
+
+def _added(result: CrossValidation) -> str:
+    """What all modalities together add to each alone, in a sentence; nothing where there is one modality."""
+    hero, *others = main_methods(result)
+    alone = [m for m in others if m not in YARDSTICKS]
+    if not alone:
+        return ""
+    parts = []
+    for other in alone:
+        found = result.difference(hero, other)
+        interval = f"95 % interval {found.low[0]:+.2f} to {found.high[0]:+.2f}, {p_text(float(found.p_value[0]))}"
+        parts.append(f"{found.difference[0]:+.2f} to {other} alone ({interval})")
+    return f" Together they add {_joined(parts)}, paired over {result.n_folds} folds."
 
 
 def _angle(result: CrossValidation) -> str:
@@ -101,7 +157,7 @@ def _angle(result: CrossValidation) -> str:
     medians = {method: found["filtered"]["median"] for method, found in result.angle_errors().items()}
     if not medians:
         return ""
-    hero, *others = result.methods
+    hero, *others = main_methods(result)
     rest = ", ".join(f"{medians[method]:.0f}° by {method}" for method in others)
     return f" The direction is off by {medians[hero]:.0f}° (median){', ' + rest if rest else ''}; chance is 90°."
 

@@ -45,8 +45,13 @@ def test_a_fit_is_a_copy(fitted, lorenz_batch):
 def test_what_it_cannot_do_is_refused(fitted, lorenz_batch):
     with pytest.raises(InputError, match="no smoothed estimate"):
         fitted.predict(lorenz_batch[1], smoothed=True)
-    with pytest.raises(InputError, match="field"):
-        fitted.predict(lorenz_batch[1].with_modalities(["spikes"]))
+    renamed = lorenz_batch[1].with_modalities(["spikes"])
+    renamed = replace(
+        renamed, modalities=(replace(renamed.modality("spikes"), name="units"),),
+        observations={"units": renamed.observations["spikes"]}, observed={"units": renamed.observed["spikes"]},
+    )  # fmt: skip
+    with pytest.raises(InputError, match="the batch has units, the model was fitted on field, spikes"):
+        fitted.predict(renamed)
 
 
 def with_losses(batch, seed):

@@ -92,7 +92,7 @@ def test_folds_that_cannot_be_used_are_refused():
         time_folds(batch, 2, gap=10.0)
     with pytest.raises(InputError, match="101 folds need at least 101 bins"):
         time_folds(batch, 101, gap=0.0)
-    with pytest.raises(InputError, match="gap must be seconds"):
+    with pytest.raises(InputError, match="gap: expected seconds, 0 or more, got -1"):
         time_folds(batch, 2, gap=-1.0)
     with pytest.raises(InputError, match="2 folds need at least 2 trials, got 1"):
         trial_folds(batch, 2, seed=0)

@@ -127,7 +127,7 @@ def test_modalities_are_what_the_file_has(tmp_path):
     assert methods(both) == {
         "multimodal": (pair, True), "spikes": (("spikes",), False), "field": (("field",), False),
         "gru": (pair, False),
-        "ridge": (pair, False),
+        "ridge": (pair, False), "ridge spikes": (("spikes",), False), "ridge field": (("field",), False),
     }  # fmt: skip
     alone = {"spikes": (("spikes",), True), "gru": (("spikes",), False), "ridge": (("spikes",), False)}
     assert methods(spikes) == methods(both, modalities=("spikes",)) == alone

@@ -103,7 +103,7 @@ def test_an_empty_or_missing_file(tmp_path):
         (["dcode"], "invalid choice: 'dcode'"),
         (["demo", "--epochs", "-3"], "argument --epochs: expected a whole number of 1 or more"),
         (["demo"], "the following arguments are required: --out"),
-        ([], "the following arguments are required: COMMAND"),
+        (["--nothing"], "the following arguments are required: COMMAND"),
     ],
 )
 def test_wrong_options_are_one_line_and_exit_code_2(tmp_path, capsys, arguments, words):

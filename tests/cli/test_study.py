@@ -41,6 +41,10 @@ def test_report_and_summary(tmp_path, study):
     assert "<things>" not in page
     text = screen.getvalue()
     assert max(map(len, text.splitlines())) <= 100
+    found = summary["differences"]["multimodal minus ridge"]["filtered"]["r2"]["mean"]
+    shown = f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+    assert shown in text
+    assert shown in page
     mean = summary["methods"]["ridge"]["filtered"]["r2"]["mean"]
     assert f"{mean:.2f} by causal ridge regression" in text.replace("\n", " ")
     assert "report: " in text
@@ -74,7 +78,8 @@ def test_a_file_is_no_folder(tmp_path):
 def test_demo_builds_its_study_from_the_seed():
     sizes = demo.DemoSizes(trials=6, seconds=0.2, epochs=3)
     one, same, other = (demo.build_study(sizes, folds=2, seed=s) for s in (1, 1, 2))
-    assert [m.name for m in one.methods] == ["multimodal", "spikes", "field", "gru", "ridge"]
+    names = ["multimodal", "spikes", "field", "gru", "ridge", "ridge spikes", "ridge field"]
+    assert [m.name for m in one.methods] == names
     np.testing.assert_array_equal(one.batch.target, same.batch.target)
     assert not np.array_equal(one.batch.target, other.batch.target)
     assert one.batch.modality("field").clock == 5
@@ -89,9 +94,12 @@ def test_demo_runs(tmp_path, monkeypatch):
     out = tmp_path / "out"
     assert main(["demo", "--out", str(out), "--trials", "8", "--folds", "2", "--seed", "7", "--jobs", "1"]) == 0
     summary = json.loads((out / "summary.json").read_text())
-    assert set(summary["methods"]) == {"multimodal", "spikes", "field", "gru", "ridge"}
+    alone = {"ridge spikes", "ridge field"}
+    assert set(summary["methods"]) == {"multimodal", "spikes", "field", "gru", "ridge"} | alone
     assert set(summary["intervals"]) == set(summary["methods"])
     assert 0.5 < summary["intervals"]["ridge"]["coverage"]["95%"] <= 1
+    pairs = {"multimodal minus spikes", "multimodal minus field", "multimodal minus gru", "multimodal minus ridge"}
+    assert set(summary["differences"]) == pairs | {f"ridge minus {one}" for one in alone}
     assert summary["seed"] == 7
     assert summary["sizes"]["trials"] == 8
     assert summary["online_offline_max_abs_difference"] < 1e-4

@@ -346,8 +346,13 @@ def test_other_channels_modalities_or_bins_are_refused(decoder, lorenz_batch):
     )
     with pytest.raises(InputError, match=r"'spikes' was fitted on 4 channels .*the batch has 3"):
         decoder.predict(fewer)
-    with pytest.raises(InputError, match="unknown modality 'field'"):
-        decoder.transform(batch.with_modalities(["spikes"]))
+    row = replace(batch.modality("field"), name="lfp")
+    renamed = replace(
+        batch.with_modalities(["field"]), modalities=(row,),
+        observations={"lfp": batch.observations["field"]}, observed={"lfp": batch.observed["field"]},
+    )  # fmt: skip
+    with pytest.raises(InputError, match="the batch has lfp, the model was fitted on field, spikes"):
+        decoder.transform(renamed)
     with pytest.raises(InputError, match=r"fitted on 0.01 s bins, the batch has 0.05 s bins"):
         decoder.score(replace(batch, width=0.05, time=5 * batch.time))
 

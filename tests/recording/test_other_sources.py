@@ -250,7 +250,9 @@ def test_xdf_without_its_package_names_the_extra(tmp_path, monkeypatch):
 
     write_xdf(tmp_path / "a.xdf")
     monkeypatch.setitem(sys.modules, "pyxdf", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'neurodyn\[xdf\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"package 'pyxdf': in your clone of neurodyn, run  pip install '\.\[xdf\]'"
+    ):
         read_recording(tmp_path / "a.xdf")
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from evaluation.stubs import Leaky
+from scipy import stats
 
 from neurodyn.baselines import CausalRidge
 from neurodyn.binning import MultimodalBatch, time_folds
 from neurodyn.components import principal_scores
 from neurodyn.evaluation import Method, cross_validate
-from neurodyn.report import finding, score_rows, study_pictures, summary_of
+from neurodyn.report import comparisons, finding, score_rows, study_pictures, summary_of
 from neurodyn.report.figures import middle_fold, window
 
 
@@ -48,7 +49,8 @@ def test_summary_has_the_stable_keys_and_the_numbers(batch, result):
             for metric in ("correlation", "r2"):
                 part = summary["methods"][method][estimate][metric]
                 table = np.stack([getattr(s, metric) for s in scores])
-                assert set(part) == {"mean", "per_dimension", "per_fold"}
+                assert set(part) == {"mean", "per_dimension", "per_fold", "per_fold_per_dimension"}
+                np.testing.assert_allclose(part["per_fold_per_dimension"], table)
                 assert part["mean"] == pytest.approx(table.mean())
                 assert list(part["per_dimension"].values()) == pytest.approx(table.mean(0).tolist())
                 assert part["per_fold"] == pytest.approx(table.mean(1).tolist())
@@ -65,8 +67,39 @@ def test_finding_names_every_method(result):
     assert finding(result) == (
         "Live (causal) decoding of left, log_right from all modalities together reaches a held-out R² of "
         f"{means['multimodal']:.2f}, against {means['field']:.2f} from field alone and {means['ridge']:.2f} by causal "
-        "ridge regression."
+        f"ridge regression. Together they add {_added(result)}, paired over 3 folds."
     )
+
+
+def _added(result):
+    """Difference to the field alone, by hand: t distribution with two degrees of freedom, folds of equal size."""
+    values = [np.asarray([s.r2.mean() for s in result.scores(name)]) for name in ("multimodal", "field")]
+    difference = values[0] - values[1]
+    ratio = sum(s.n_bins for s in result.scores("field")) / sum(one.train_bins for one in result.of("field"))
+    error = difference.std(ddof=1) * np.sqrt(1 / 3 + ratio)
+    low, high = difference.mean() + np.array([-1, 1]) * 4.302652729911275 * error
+    p_value = 2 * stats.t.sf(abs(difference.mean()) / error, 2)
+    told = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+    return f"{difference.mean():+.2f} to field alone (95 % interval {low:+.2f} to {high:+.2f}, {told})"
+
+
+def test_differences_are_under_stable_keys(batch, result):
+    found = summary_of(result, batch, title="t", seed=0, settings={})["differences"]
+    assert set(found) == {"multimodal minus field", "multimodal minus ridge"}
+    values = [
+        np.stack([s.correlation[1] for s in result.scores(name, smoothed=True)]) for name in ("multimodal", "ridge")
+    ]
+    part = found["multimodal minus ridge"]["smoothed"]["correlation"]["log_right"]
+    assert part["difference"] == pytest.approx((values[0] - values[1]).mean())
+    assert part["per_fold"] == pytest.approx((values[0] - values[1]).tolist())
+    assert set(part) == {"difference", "low", "high", "p_value", "per_fold"}
+
+
+def test_a_yardstick_on_one_modality_is_compared_with_itself(result):
+    alone = replace(result, methods=(*result.methods, "ridge field"), results=(
+        *result.results, *(replace(one, method="ridge field") for one in result.of("ridge"))))  # fmt: skip
+    assert comparisons(alone) == (("multimodal", "field"), ("multimodal", "ridge"), ("ridge", "ridge field"))
+    assert "ridge field" not in finding(alone)
 
 
 def test_a_direction_is_scored_in_degrees(batch, result):

@@ -1,0 +1,96 @@
+"""Which bins of a modality are hidden, to see what a decoder makes of losses."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.given import argument_named, number, width
+
+if TYPE_CHECKING:
+    from neurodyn.binning.batch import Modality, MultimodalBatch
+
+
+def random_bins(
+    batch: "MultimodalBatch", name: str, *, share: float, bursts: float | str | None, seed: int
+) -> Bool[np.ndarray, " bins"]:
+    """A share of the bins of the trials in which a modality has a sample, one by one or in stretches.
+
+    Parameters
+    ----------
+    share
+        Of those bins, from 0 to 1; to the nearest bin, or to the nearest stretch.
+    bursts
+        Seconds of a stretch: time is cut into stretches, and some of them are chosen; None for single bins.
+    seed
+        Of the choice.
+
+    Returns
+    -------
+    One flag per bin of the timeline.
+
+    Raises
+    ------
+    InputError
+        If the share is none, or a stretch would be shorter than a bin.
+    """
+    share = argument_named("share", lambda value: number(value, f"expected a share, got {value!r}"), share)
+    if not 0 <= share <= 1:
+        raise InputError(f"share is the part that is hidden, from 0 to 1, got {share:g}")
+    rng, chosen = np.random.default_rng(seed), np.zeros(len(batch.time), np.bool_)
+    sampled = batch.observed[name].any(axis=1) & _in_any_trial(batch)
+    bins = np.flatnonzero(sampled)
+    if bursts is None:
+        chosen[rng.permutation(bins)[: round(share * len(bins))]] = True
+        return chosen
+    size = round(argument_named("bursts", width, bursts) / batch.width)
+    if size < 1:
+        raise InputError(f"bursts of {bursts} are shorter than a bin of {batch.width:g} s")
+    stretch = (np.arange(len(batch.time)) + rng.integers(size)) // size
+    numbers = np.unique(stretch[bins])
+    lost = rng.permutation(numbers)[: round(share * len(numbers))]
+    return np.isin(stretch, lost) & sampled
+
+
+def given_bins(batch: "MultimodalBatch", bins: Any) -> Bool[np.ndarray, " bins"]:
+    """Bins of the timeline that were named by a slice, by numbers, or by a flag each.
+
+    Raises
+    ------
+    InputError
+        If there are no such bins.
+    """
+    chosen = np.zeros(len(batch.time), np.bool_)
+    places = bins if isinstance(bins, slice) else np.asarray(bins)
+    try:
+        chosen[places] = True
+    except IndexError as error:
+        raise InputError(f"bins of a timeline of {len(batch.time)} bins: {error}") from None
+    return chosen
+
+
+def given_channels(row: "Modality", channels: str | Sequence[str] | None) -> Bool[np.ndarray, " channels"]:
+    """Channels of a modality by label; all if None.
+
+    Raises
+    ------
+    InputError
+        If a label is not there.
+    """
+    if channels is None:
+        return np.ones(row.n_channels, np.bool_)
+    wanted = (channels,) if isinstance(channels, str) else tuple(channels)
+    for channel in wanted:
+        if channel not in row.channels:
+            raise unknown_name(f"channel of modality '{row.name}'", channel, row.channels)
+    return np.isin(row.channels, wanted)
+
+
+def _in_any_trial(batch: "MultimodalBatch") -> Bool[np.ndarray, " bins"]:
+    """Bins that belong to a trial, its context included."""
+    edges = np.zeros(len(batch.time) + 1, np.int64)
+    np.add.at(edges, batch.starts, 1)
+    np.add.at(edges, batch.starts + batch.lengths, -1)
+    return np.cumsum(edges)[:-1] > 0

@@ -112,9 +112,11 @@ class Poisson(Likelihood):
 
     def divergence(self, output: Any, other: Any) -> Any:
         """``r log(r / s) - r + s`` for rates r and s."""
+        import jax.numpy as jnp
+
         log_rate, log_other = self.log_rate(output), self.log_rate(other)
-        rate = self.expected(output)
-        return rate * (log_rate - log_other) - rate + self.expected(other)
+        rate = jnp.exp(log_rate)
+        return rate * (log_rate - log_other) - rate + jnp.exp(log_other)
 
 
 class Gaussian(Likelihood):

@@ -86,8 +86,9 @@ def test_a_model_trains_with_it_and_is_the_same_from_a_file_and_live(batches, tm
     assert [m.likelihood for m in loaded.fitted_.modalities] == ["negative_binomial", "gaussian"]
     np.testing.assert_array_equal(loaded.predict(test)["target"], decoded["target"])
     live = decoder.realtime()
+    first = int(test.starts[0])
     for t in range(int(test.lengths[0])):
-        given = {n: np.where(test.observed[n][t], test.observations[n][t], np.nan) for n in test.names}
+        given = {n: np.where(test.observed[n], test.observations[n], np.nan)[first + t] for n in test.names}
         estimate = live.step(given, 0.0)
         np.testing.assert_allclose(estimate.target, decoded["target"][0, t], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(estimate.rates["spikes"] * test.width, rates[0, t], rtol=1e-5)

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TextIO
@@ -23,6 +23,11 @@ class Kind(StrEnum):
     MISSING = "missing"  # a modality went missing
     RETURNED = "returned"  # a missing modality is back
     CLOCK_JUMP = "clock jump"
+    CLOCK_OFFSET = "clock offset"  # a stream whose clock is constantly ahead or behind
+    BAD_STAMP = "bad stamp"  # a time in the future that nothing confirms: left out
+    JITTER = "jitter"  # stamps come too unevenly to be believed one by one: the stream's clock is told from all of them
+    RATE = "rate"  # samples come faster or slower than the model was trained on
+    UNUSUAL = "unusual"  # values far beyond those of the training data: missing
     OVERFLOW = "overflow"  # more waiting than memory allows
     BY_POSITION = "by position"  # a stream without labels: its units or channels are taken in the order they come in
     LEFT_OUT = "left out"  # units or channels that the model does not know
@@ -35,6 +40,10 @@ class Kind(StrEnum):
     SINK_STALLED = "sink stalled"
     SINK_RESUMED = "sink resumed"  # takes everything again
     LOG_LOST = "log lost"  # its file cannot be written any more
+
+
+Say = Callable[[Kind, str, str], None]
+"""Takes the kind of an event, the modality, and what happened."""
 
 
 @dataclass(frozen=True)

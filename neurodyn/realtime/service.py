@@ -163,7 +163,9 @@ class Service:
     def take(self, chunks: Sequence[Chunk]) -> int:
         """Take in data and decode every bin that is ready now; returns how many were."""
         begin = time.perf_counter()
-        self._clock.note(chunks)
+        chunks = self._clock.note(chunks)
+        for kind, name, detail in self._clock.news():
+            self._record(kind, detail, name)
         binner = self._binner or self._begin(chunks)
         if binner is None:
             return 0

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from neurodyn.errors import InputError
 from neurodyn.realtime.freeze import freeze
 from neurodyn.realtime.latency import LatencyHistogram, Stats
+from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.runner import BadInput, Frozen, LiveEstimate, Runner, load_arrays, save_arrays
 
 if TYPE_CHECKING:
@@ -31,10 +32,17 @@ class RealtimeDecoder:
     ---------
     model: the trained model with its read-outs, or one that was exported.
     remembered: bins whose true target is kept for recalibration.
+    output: bounds of what is handed out as the target; None for none.
     """
 
-    def __init__(self, model: "Fitted | Frozen", *, remembered: int = REMEMBERED) -> None:
+    def __init__(
+        self, model: "Fitted | Frozen", *, remembered: int = REMEMBERED, output: OutputLimits | None = None
+    ) -> None:
         self._runner = Runner(_frozen(model))
+        if output is not None:
+            output.check(len(self.target_names))
+        self._output = output
+        self._handed_out: LiveEstimate | None = None
         self._next: Runner | None = None
         self._pairs: deque[tuple[float, np.ndarray, np.ndarray]] = deque(maxlen=remembered)
         self._time, self._decoded = np.nan, None  # of the last bin
@@ -80,6 +88,22 @@ class RealtimeDecoder:
         """Names of the target's dimensions."""
         return tuple(self._runner.frozen.settings["target_names"])
 
+    @property
+    def limits(self) -> dict[str, np.ndarray]:
+        """Lowest and highest value (2, channels) of each modality that is a measurement; others are missing.
+
+        They are learned from the training data when a model is exported, and may be set, ``{}`` for none. A decoder
+        that was exported by an earlier version has none.
+        """
+        return self._runner.limits
+
+    @limits.setter
+    def limits(self, limits: Mapping[str, np.ndarray]) -> None:
+        try:
+            self._runner.limits = dict(limits)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
     # Bin by bin -----------------------------------------------------------------------------------------------
 
     def warmup(self) -> None:
@@ -94,7 +118,7 @@ class RealtimeDecoder:
         """Forget everything seen: the next bin is the first of a session. Counts and observed targets are kept."""
         self._runner.reset()
         self._runner.prepare()
-        self._time, self._decoded = np.nan, None
+        self._time, self._decoded, self._handed_out = np.nan, None, None
 
     def step(self, observations: Mapping[str, Any], t: float) -> LiveEstimate:
         """Take in one bin and return what is known at its end.
@@ -108,7 +132,8 @@ class RealtimeDecoder:
         Raises
         ------
         InputError
-            If a modality is unknown or has another number of channels; the decoder's state is unchanged.
+            If a modality is unknown or has another number of channels, or a count is below 0; the decoder's state is
+            unchanged.
         """
         if self._next is not None:
             self._adopt()
@@ -117,6 +142,9 @@ class RealtimeDecoder:
         except BadInput as error:
             self._refused += 1
             raise InputError(str(error)) from error
+        if self._output is not None:
+            estimate = self._output.apply(estimate, self._handed_out, len(self._runner.names))
+            self._handed_out = estimate
         self._count(estimate)
         return estimate
 

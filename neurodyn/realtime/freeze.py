@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.errors import InputError
+from neurodyn.realtime.limits import learn_limits
 from neurodyn.realtime.runner import Frozen
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def _settings(fitted: "Fitted") -> dict[str, Any]:
         "width_seconds": fitted.width,
         "states": list(model.states),
         "traces": len(model.traces),
+        "limits": learn_limits(rows, fitted.scaling.mean, fitted.scaling.scale, fitted.width),
     }
 
 

@@ -33,8 +33,8 @@ class LatePolicy(StrEnum):
     ``waited_for``. What comes later is carried or dropped, and in the log.
     """
 
-    CARRY = "carry"  # spikes are counted in the next bin; a field feature stands in for a next one that is missing
-    DROP = "drop"
+    CARRY = "carry"  # the spikes of one bin are counted in the next; a feature stands in for a next that is missing
+    DROP = "drop"  # a bin whose spikes have not all come is missing
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,8 @@ class RealtimeDecoder:
         self.warmup()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "RealtimeDecoder":
-        """Read a decoder that ``model.export(path)`` wrote; needs no JAX.
+    def load(cls, path: str | os.PathLike[str], *, output: OutputLimits | None = None) -> "RealtimeDecoder":
+        """Read a decoder that ``model.export(path)`` wrote; needs no JAX. ``output`` as for a new one.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class RealtimeDecoder:
             If the file holds something else.
         """
         try:
-            return cls(Frozen.load(path))
+            return cls(Frozen.load(path), output=output)
         except ValueError as error:
             raise InputError(str(error)) from error
 

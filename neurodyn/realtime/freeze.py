@@ -71,6 +71,7 @@ def _settings(fitted: "Fitted") -> dict[str, Any]:
         "width_seconds": fitted.width,
         "states": list(model.states),
         "traces": len(model.traces),
+        "rates": {m.name: m.rate for m in rows if m.rate is not None},
         "limits": learn_limits(rows, fitted.scaling.mean, fitted.scaling.scale, fitted.width),
     }
 

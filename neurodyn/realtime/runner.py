@@ -90,8 +90,8 @@ class Frozen:
         for (name, shape), size in zip(settings["layout"], sizes, strict=True):
             self.arrays[name] = parameters[first : first + size].reshape(shape)
             first += size
-        # Limits of the inputs are no part of what a state belongs to: a decoder without them is the same decoder.
-        told = {key: value for key, value in settings.items() if key != "limits"}
+        # What is known of the inputs is no part of what a state belongs to: a decoder without it is the same decoder.
+        told = {key: value for key, value in settings.items() if key not in ("limits", "rates")}
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         digest.update(parameters.tobytes())
         self.fingerprint = np.frombuffer(digest.digest(), np.uint8)
@@ -866,12 +866,12 @@ class LiveEstimate(NamedTuple):
 
 def _revived(time: float, names: tuple[str, ...], parts: list[tuple[str, bytes]], rest: tuple) -> LiveEstimate:
     """Estimate from what `LiveEstimate.__reduce__` took it apart into."""
-    latent, half, *arrays = (np.frombuffer(raw, kind).copy() for kind, raw in parts)
+    latent, half, target, lower, upper, *expected = (np.frombuffer(raw, kind).copy() for kind, raw in parts)
     covariance = np.empty((len(latent), len(latent)), half.dtype)
     rows, columns = np.triu_indices(len(latent))
     covariance[rows, columns] = covariance[columns, rows] = half
-    rates = dict(zip(names, arrays[3:], strict=True))
-    return LiveEstimate(time, latent, _fixed(covariance), rates, *arrays[:3], *rest)
+    rates = dict(zip(names, expected, strict=True))
+    return LiveEstimate(time, latent, _fixed(covariance), rates, target, lower, upper, *rest)
 
 
 class Runner:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.plain import plain
 from neurodyn.realtime.labels import labelled
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
@@ -262,8 +263,9 @@ class JsonLinesSink:
         """
         if isinstance(item, Chunk):
             raise InputError("a file takes estimates only: replay to lsl://, zmq:// or redis://")
-        sides = {name: getattr(item, name).tolist() for name in ("target", "lower", "upper")}
-        self._file.write(json.dumps({"time": item.time, **sides, "seen": item.seen}) + "\n")
+        kept = ("time", "target", "lower", "upper", "seen", "stale", "unusual")
+        told = item.to_dict()
+        self._file.write(json.dumps(plain({name: told[name] for name in kept}), allow_nan=False) + "\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -45,7 +45,8 @@ def encode(item: LiveEstimate | Chunk, *, rates: bool = False) -> list[bytes]:
         if item.labels is not None:
             arrays["labels"] = np.frombuffer(to_bytes(item.labels), np.uint8)
         return _pack(f"{item.kind.value}/{item.name}".encode(), header, arrays)
-    header = {"time": item.time, "seen": list(item.seen), "microseconds": item.microseconds}
+    flags = {name: list(getattr(item, name)) for name in ("seen", "stale", "unusual")}
+    header = {"time": item.time, **flags, "microseconds": item.microseconds}
     return _pack(ESTIMATE, header, estimate_arrays(item, rates=rates))
 
 

@@ -25,6 +25,7 @@ from neurodyn.realtime.garbage import only_when_swept
 from neurodyn.realtime.inputs import agreed_rates, labels_of, learn_rates, modalities_of, sampled
 from neurodyn.realtime.labels import check_streams
 from neurodyn.realtime.limits import OutputLimits
+from neurodyn.realtime.logs import Announcer, RotatedFile
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.service import Service, ServiceOptions, make_service
 from neurodyn.realtime.stamps import StampPolicy
@@ -78,7 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
     tell(console, [address.warning() for address in (*arguments.sources, *arguments.sinks)])
     with contextlib.ExitStack() as stack:
-        log = EventLog(file=None if arguments.log is None else stack.enter_context(_opened(arguments.log)))
+        log = EventLog(
+            file=None if arguments.log is None else stack.enter_context(contextlib.closing(RotatedFile(arguments.log)))
+        )
         monitor = Monitor([row.name for row in modalities], log)
         service, first = _session(arguments, options, decoder, modalities, monitor, console)
         stop = stack.enter_context(_stopped_by_signals())
@@ -146,8 +149,11 @@ def _session(
         opened.callback(source.close)
         sinks = []
         for address in arguments.sinks:
-            sinks.append(SinkWriter(open_sink(address), address.scheme.value, monitor.log))
+            sink = open_sink(address)
+            sinks.append(SinkWriter(sink, address.scheme.value, monitor.log))
             opened.callback(sinks[-1].close)
+            if getattr(sink, "continued", False):
+                tell(console, [f"{address.name} is continued; with ?new a new file is begun"])
         if arguments.web is not None:
             page = WebPage(monitor, decoder.target_names, title=arguments.model.stem, port=arguments.web)
             sinks.append(SinkWriter(page, "page", monitor.log))
@@ -212,9 +218,10 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def _shown(monitor: Monitor, names: Sequence[str], title: str, console: Console) -> Iterator[None]:
-    """The live view, if there is a terminal to show it on."""
+    """The live view; without a terminal to show it on, the first event of each kind."""
     if not console.is_terminal:
-        yield
+        with Announcer(monitor.log, sys.stderr):
+            yield
         return
 
     def render() -> RenderableType:
@@ -222,16 +229,6 @@ def _shown(monitor: Monitor, names: Sequence[str], title: str, console: Console)
 
     with Live(get_renderable=render, console=console, refresh_per_second=4, transient=True):
         yield
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator:
-    try:
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write the log '{path}': {error.strerror or error}") from error
-    with file:
-        yield file
 
 
 def _rate(text: str) -> tuple[str, float]:

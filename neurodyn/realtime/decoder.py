@@ -59,9 +59,10 @@ class RealtimeDecoder:
             If the file holds something else.
         """
         try:
-            return cls(Frozen.load(path), output=output)
+            frozen = Frozen.load(path)
         except ValueError as error:
             raise InputError(str(error)) from error
+        return cls(frozen, output=output)
 
     @property
     def runner(self) -> Runner:
@@ -222,6 +223,12 @@ class RealtimeDecoder:
         """Everything the next step depends on, as arrays."""
         return {**self._runner.snapshot(), "time": np.asarray(self._time), "model": self._runner.frozen.fingerprint}
 
+    def is_of_another(self, snapshot: Mapping[str, np.ndarray]) -> bool:
+        """Whether a snapshot says of itself that it was taken with another model."""
+        model, own = snapshot.get("model"), self._runner.frozen.fingerprint
+        known = model is not None and np.shape(model) == own.shape and np.asarray(model).dtype == own.dtype
+        return known and not np.array_equal(np.asarray(model), own)
+
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> float:
         """Go on from a snapshot of this model; returns the time of its last bin, seconds (NaN if there was none).
 
@@ -233,10 +240,13 @@ class RealtimeDecoder:
         if not np.array_equal(snapshot.get("model", ()), self._runner.frozen.fingerprint):
             raise InputError("the snapshot is of another model: load the model it was taken with")
         try:
+            time = float(snapshot["time"])
             self._runner.restore(snapshot)
         except ValueError as error:
             raise InputError(str(error)) from error
-        self._time, self._decoded = float(snapshot["time"]), None
+        except (KeyError, TypeError) as error:
+            raise InputError("the snapshot is damaged: it holds something else than numbers, or no time") from error
+        self._time, self._decoded = time, None
         return self._time
 
     def save_snapshot(self, path: str | os.PathLike[str]) -> None:

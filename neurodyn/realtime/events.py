@@ -6,7 +6,22 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TextIO
+from typing import Protocol
+
+from neurodyn.plain import plain
+
+
+class LogFile(Protocol):
+    """What an `EventLog` writes to: an open text file, or a `neurodyn.realtime.logs.RotatedFile`."""
+
+    def write(self, text: str, /) -> object:
+        """Append text."""
+        ...
+
+    def flush(self) -> None:
+        """Hand it to the system."""
+        ...
+
 
 DEFAULT_KEPT = 10_000
 """Events an :class:`EventLog` keeps by default; counts go on beyond."""
@@ -79,7 +94,7 @@ class EventLog:
         Open text file that gets one line of JSON per event; None for none.
     """
 
-    def __init__(self, kept: int = DEFAULT_KEPT, file: TextIO | None = None) -> None:
+    def __init__(self, kept: int = DEFAULT_KEPT, file: LogFile | None = None) -> None:
         self._events: deque[Event] = deque(maxlen=kept)
         self._counts: Counter[tuple[Kind, str]] = Counter()
         self._added = 0
@@ -98,10 +113,10 @@ class EventLog:
         self._counts[event.kind, event.modality] += 1
         self._added += 1
 
-    def _write(self, event: Event, file: TextIO) -> None:
+    def _write(self, event: Event, file: LogFile) -> None:
         """One line in the file; a full disk must not end a session, so that the log goes on in memory and says so."""
         try:
-            file.write(json.dumps(asdict(event)) + "\n")
+            file.write(json.dumps(plain(asdict(event)), allow_nan=False) + "\n")
             file.flush()
         except OSError as error:
             self._file = None

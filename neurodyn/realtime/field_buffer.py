@@ -62,9 +62,9 @@ class FieldBuffer:
     def complete(self, stop: float) -> bool:
         """Whether nothing more can come before a time, seconds: no sample that is due, and none that fills a hole."""
         waiting = self._waiting
-        if not len(waiting):
+        if not len(waiting) or not math.isfinite(self._last):  # what comes first in time need not come first
             return self._next(self._last) >= stop
-        before = self._number if math.isfinite(self._last) else int(waiting.numbers[0]) - 1
+        before = self._number
         if int(waiting.numbers[-1]) - before == len(waiting):
             return self._next(float(waiting.times[-1])) >= stop
         hole = int(np.argmax(waiting.numbers - before != np.arange(1, len(waiting) + 1)))

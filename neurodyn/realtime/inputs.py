@@ -19,6 +19,8 @@ from neurodyn.recording.clocks import fit_clock
 _BAND = re.compile(r"^(?P<channel>.*) (?P<low>[\d.e+-]+)-(?P<high>[\d.e+-]+) Hz$")
 ENOUGH, MANY = 20, 100_000
 """Samples from which on a rate can be told, and above which more say nothing new."""
+MOST_SPIKES = 2**20
+"""Spikes that one chunk of counts may unfold into: seconds of a thousand units, all firing as fast as they can."""
 LONG_ENOUGH = 2.0
 """Seconds of stamps from which a rate is told: jitter of a fifth of a period leaves an error of 1e-4 of 250 Hz."""
 SAME_RATE, OTHER_RATE = 1e-3, 0.02
@@ -182,8 +184,16 @@ def agreed_rates(
 
 
 def as_spikes(chunk: Chunk) -> Chunk:
-    """Counts per sample (time x unit), as rigs send threshold crossings, as spikes at the time of their sample."""
-    counts = np.where(np.isfinite(chunk.values), chunk.values, 0).astype(np.int64).clip(0)
+    """Counts per sample (time x unit), as rigs send threshold crossings, as spikes at the time of their sample.
+
+    Raises
+    ------
+    InputError
+        If they would unfold into more than `MOST_SPIKES`.
+    """
+    counts = np.where(np.isfinite(chunk.values), chunk.values, 0).clip(0, MOST_SPIKES + 1).astype(np.int64)
+    if (total := int(counts.sum())) > MOST_SPIKES:
+        raise InputError(f"'{chunk.name}' has {total:,} spikes or more in a chunk, at most {MOST_SPIKES:,} are taken")
     rows, units = np.nonzero(counts)
     repeats = counts[rows, units]
     until = float(chunk.times[-1]) if len(chunk.times) else None

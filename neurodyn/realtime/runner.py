@@ -20,16 +20,20 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
 FORMAT = "neurodyn-decoder"
 VERSION = 2
 """Version 1 had one linear read-out, and is still read."""
+MOST_UNFOLDED = 20
+"""Times its own size that a file may unfold into; compressed parameters take a tenth less, compressed zeros thousands."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
 CAPACITY = 256
@@ -120,15 +124,23 @@ class Frozen:
         ValueError
             If the file holds something else, or comes from a later version.
         """
-        arrays = load_arrays(path)
+        arrays = load_arrays(path, ("settings", "parameters"))
         try:
             settings = json.loads(arrays["settings"].tobytes())
-            found, version = settings.pop("format"), settings.pop("version")
-        except (KeyError, ValueError, AttributeError) as error:
+            found, version, parameters = settings.pop("format"), settings.pop("version"), arrays["parameters"]
+        except (KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} holds no exported decoder: give the file that export() wrote") from error
-        if found != FORMAT or version > VERSION:
+        if found != FORMAT or not isinstance(version, int) or version > VERSION:
             raise ValueError(f"{path} is {found} version {version}, expected {FORMAT} up to {VERSION}: update neurodyn")
-        return cls(settings, arrays["parameters"])
+        try:
+            if parameters.dtype.name not in SAME or parameters.ndim != 1:
+                raise ValueError("its parameters are not one row of floating-point numbers")
+            frozen = cls(settings, parameters)
+            check_decoder(settings, frozen.arrays)
+            Runner(frozen).step({})  # sizes that do not fit each other are found here
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
+        return frozen
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -148,21 +160,86 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) 
             os.unlink(temporary)
 
 
-def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read an npz file of plain arrays.
+def load_arrays(path: str | os.PathLike[str], wanted: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """Read an npz file of plain arrays, in time and memory that its size bounds.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    wanted
+        Names of the arrays to read, those that are there; None for all.
 
     Raises
     ------
     ValueError
-        If it is missing or no such file.
+        If it is missing or no such file, or would unfold into far more than it holds.
     """
     if not os.path.isfile(path):
         raise ValueError(f"no such file: {os.fspath(path)}")
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, EOFError, BadZipFile) as error:
+        with ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            names = [name for name in members if wanted is None or name in wanted]
+            # What save_arrays writes is not compressed; files that were are taken, and bombs are not.
+            if sum(members[name].file_size for name in names) > MOST_UNFOLDED * os.path.getsize(path):
+                raise ValueError("it unfolds into too much")
+            return {name: _read_array(archive, members[name]) for name in names}
+    except _DAMAGED as error:
         raise ValueError(f"{os.fspath(path)} is not an npz file of plain arrays, or it is damaged") from error
+
+
+_DAMAGED = (OSError, ValueError, TypeError, AttributeError, EOFError, LookupError, ArithmeticError, MemoryError,
+            RuntimeError, SyntaxError, BadZipFile, zlib.error, struct.error)  # fmt: skip
+"""What zip files and headers of arrays that were tampered with make their readers raise; the last is a bad header."""
+
+
+def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
+    """One array, whose header may not claim more than there is."""
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or not 0 <= size <= info.file_size or min(shape, default=0) < 0:
+            raise ValueError("an array that cannot be")
+        data = bytearray(file.read(size + 1))
+    if len(data) != size:
+        raise ValueError("an array that is cut off")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse settings and arrays that do not make a decoder, before anything is built of them.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If sizes are not positive or do not fit the arrays, or there are numbers that are not finite.
+    """
+    rows, states = settings["modalities"], settings["states"]
+    names = [row["name"] for row in rows]
+    whole = [*states, *(row["channels"] for row in rows), *(row["clock"] for row in rows)]
+    if not rows or len(set(names)) < len(names) or not all(isinstance(n, int) and n >= 1 for n in whole):
+        raise ValueError("it needs modalities of different names, and sizes of 1 or more")
+    if not (isinstance(settings["width_seconds"], float | int) and 0 < settings["width_seconds"] < math.inf):
+        raise ValueError(f"its bins are {settings['width_seconds']} s wide")
+    if len(states) != (1 if len(rows) == 1 else 1 + len(rows)):
+        raise ValueError(f"it has {len(states)} states for {len(rows)} modalities")
+    for prefix, size in zip(["backbone", *(f"{i}/dynamics" for i in range(len(states) - 1))], states, strict=True):
+        if arrays[f"{prefix}/transition"].shape != (size, size):
+            raise ValueError(f"the transition of '{prefix}' is not that of {size} states")
+    for number, row in enumerate(rows):
+        labels = settings["channel_names"][row["name"]]
+        if not (arrays[f"{number}/center"].shape == (row["channels"],) and len(labels) == row["channels"]):
+            raise ValueError(f"'{row['name']}' has not {row['channels']} channels")
+        if row["likelihood"] not in ("poisson", "gaussian"):
+            raise ValueError(f"'{row['name']}' has an unknown likelihood")
+    if settings["traces"] != len(arrays.get("decays", ())) or not isinstance(settings["target_names"], list):
+        raise ValueError("its traces or its target do not fit")
+    for name, array in arrays.items():
+        if not name.endswith("bounds") and not np.isfinite(array).all():
+            raise ValueError(f"'{name}' has numbers that are not finite")
 
 
 # Covariances and gains ----------------------------------------------------------------------------------------

@@ -94,6 +94,11 @@ class Service:
         How patient it is.
     wall, sleep
         Seconds that pass; given by tests.
+
+    Raises
+    ------
+    InputError
+        If the snapshot is of another model.
     """
 
     def __init__(
@@ -277,9 +282,9 @@ class Service:
         return self._binner
 
     def _push(self, binner: StreamingBinner, chunk: Chunk) -> None:
-        if chunk.kind is Kind.SAMPLES and chunk.name in self._spikes:
-            chunk = as_spikes(chunk)
         try:
+            if chunk.kind is Kind.SAMPLES and chunk.name in self._spikes:
+                chunk = as_spikes(chunk)
             if chunk.kind is Kind.SPIKES:
                 binner.push_spikes(
                     chunk.name,
@@ -367,9 +372,20 @@ class Service:
             return
         try:
             found = self._snapshots.load()
-            if found is not None:
-                self._resumed = self._decoder.restore(found)
         except InputError as error:  # a session must start, whatever is left of the last
+            self._record(EventKind.BAD_INPUT, str(error))
+            return
+        if found is None:
+            return
+        if self._decoder.is_of_another(found):
+            self._snapshots.close()
+            raise InputError(
+                f"{self._snapshots.path} is a snapshot of another model, and is not overwritten: give the model that "
+                "it was taken with, or another file"
+            )
+        try:
+            self._resumed = self._decoder.restore(found)
+        except InputError as error:  # of this model, and damaged
             self._record(EventKind.BAD_INPUT, str(error))
 
     def _catch_up(self, first: float) -> None:

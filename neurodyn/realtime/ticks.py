@@ -11,6 +11,7 @@ with the gains of least squares with a growing memory (alpha = 2 (2 k - 1) / (k 
 k-th chunk), held at those of `HORIZON` chunks.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,22 +31,24 @@ CERTAIN = 6.0
 """Deviations of the jitter by which a single step must be too long to be a gap; one in a thousand million is."""
 LIKELY = 3.0
 """The same for the median of a chunk."""
-EARLY = 0.05
-"""Periods that are added to the ticks of the line: one that lies on the edge of a window must not come out before it,
-and the line is nearer to the clock than this after a few samples."""
+EARLY = (0.01, 0.25)
+"""Least and most periods that are added to the ticks of the line, which are as many deviations of its end as `LIKELY`:
+a tick that lies on the edge of a window must not come out before it."""
 
 
 @dataclass
 class _Line:
-    """A line through stamps: the time of the last tick and the period, in seconds; updates so far."""
+    """A line through stamps: the time of the last tick and the period, in seconds; chunks and samples it remembers."""
 
     time: float
     period: float
     updates: int = 1
+    samples: float = 1.0
 
     def follow(self, samples: int, residual: float) -> None:
         """Move on by so many samples, and correct by a residual in seconds."""
         self.updates = k = min(self.updates + 1, HORIZON)
+        self.samples = self.samples * (1 - 1 / HORIZON) + samples
         self.time += samples * self.period + residual * 2 * (2 * k - 1) / (k * (k + 1))
         self.period += residual / max(samples, 1) * 6 / (k * (k + 1))
 
@@ -113,11 +116,12 @@ class Ticks:
 
     def uneven(self, times: Float64[np.ndarray, " n"]) -> bool:
         """Whether these stamps, in order, are the last straw: from now on they are not believed one by one."""
-        steps = np.diff(times, prepend=self.stamp if times[0] > self.stamp else times[0])
-        steps = steps[np.isfinite(steps)] / self.nominal
+        steps = np.diff(times, prepend=self.stamp) / self.nominal
+        if not times[0] > self.stamp > -np.inf:  # out of order: the first step says nothing
+            steps = steps[1:]
         # Long steps are gaps, and those of a clock that drifts need not be whole.
-        off = np.abs(steps - np.rint(steps)) > UNEVEN + 1e-3 * steps
-        self._uneven = self._uneven * 0.99 ** len(steps) + np.count_nonzero(off)
+        off = (np.abs(steps - np.rint(steps)) > UNEVEN + 1e-3 * steps) | (steps < UNEVEN)
+        self._uneven = self._uneven * 0.99 ** len(steps) + int(np.count_nonzero(off))
         return bool(self._uneven > FEWEST_UNEVEN)
 
     def _follow(self, samples: int, last: float) -> None:
@@ -135,6 +139,7 @@ class Ticks:
             away = stamps - stamps[-1] - (numbers - numbers[-1]) * self.period
             self._line.time = float(stamps[-1] + away.mean() + (self.number - numbers[-1]) * self.period)
             self._line.updates = max(2, min(len(stamps), HORIZON))
+            self._line.samples = float(len(stamps))
             self._jitter = float(away.std()) / self.period
 
     def count(
@@ -145,6 +150,7 @@ class Ticks:
         Samples that lie as a whole before what is expected are counted backwards, and nothing has changed then: they
         may fill a gap. If they do not, count them again with ``backwards=False``.
         """
+        early = float(np.clip(2 * LIKELY * self._jitter / math.sqrt(self._line.samples), *EARLY))
         order = np.arange(1, len(stamps) + 1)
         if np.isnan(self._line.time):
             self._line.time = float(np.mean(stamps - order * self.period))
@@ -156,13 +162,13 @@ class Ticks:
         steps = steps + lost
         numbers = self.number + steps
         if lost < 0:
-            return numbers, self._line.time + (steps + EARLY) * self.period
+            return numbers, self._line.time + (steps + early) * self.period
         away -= lost
         self._learn(away - np.median(away) if len(away) > 1 else np.clip(away, -tolerance, tolerance))
         self.number, self.stamp = int(numbers[-1]), max(self.stamp, float(stamps.max()))
         residual = float(np.clip(away, -tolerance, tolerance).mean()) * self.period
         self._line.follow(int(steps[-1]), residual)
-        return numbers, self._line.time + (numbers - self.number + EARLY) * self._line.period
+        return numbers, self._line.time + (numbers - self.number + early) * self._line.period
 
     def _inside(self, stamps: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         """Ticks lost before each sample inside a chunk: only where a step is too long for any jitter."""

@@ -152,13 +152,12 @@ class LiveClock:
             return [chunk]
         away = end - now
         if math.isnan(now) or -self._policy.max_jump <= away <= self._limit(chunk.name, wall) + stream.believed:
-            if stream.held:
-                self._leave_out(chunk.name, stream)
+            earlier = self._settle(chunk.name, stream, now, wall) if stream.held else []
             stream.heard = wall
             if not stream.believed:
                 self._advance(end, wall)
                 stream.least = min(stream.least, -away)
-            return [chunk]
+            return [*earlier, chunk]
         return self._hold(stream, chunk, now, wall)
 
     def _limit(self, name: str, wall: float) -> float:
@@ -222,6 +221,15 @@ class LiveClock:
             self._advance(end_of(one), wall)
         stream.heard = wall
         return held
+
+    def _settle(self, name: str, stream: _Stream, now: float, wall: float) -> list[Chunk]:
+        """What was held back and fits the present after all, since that has moved meanwhile; the rest is left out."""
+        limit = self._limit(name, wall)
+        if all(abs(_offset(one, came) - (now - wall)) <= limit for one, _, came in stream.held):
+            held, stream.held = [one for one, _, _ in stream.held], []
+            return held
+        self._leave_out(name, stream)
+        return []
 
     def _leave_out(self, name: str, stream: _Stream) -> None:
         """What was held back is not confirmed."""

@@ -6,11 +6,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from neurodyn.plain import plain
 
 
+@runtime_checkable
 class LogFile(Protocol):
     """What an `EventLog` writes to: an open text file, or a `neurodyn.realtime.logs.RotatedFile`."""
 

@@ -33,7 +33,7 @@ FORMAT = "neurodyn-decoder"
 VERSION = 2
 """Version 1 had one linear read-out, and is still read."""
 MOST_UNFOLDED = 20
-"""Times its own size that a file may unfold into; compressed parameters take a tenth less, compressed zeros thousands."""
+"""Times its own size that a file may unfold into: parameters that were compressed hardly do, zeros a thousandfold."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
 CAPACITY = 256
@@ -224,7 +224,7 @@ def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
         raise ValueError("it needs modalities of different names, and sizes of 1 or more")
     if not (isinstance(settings["width_seconds"], float | int) and 0 < settings["width_seconds"] < math.inf):
         raise ValueError(f"its bins are {settings['width_seconds']} s wide")
-    if len(states) != (1 if len(rows) == 1 else 1 + len(rows)):
+    if len(states) not in (1, 1 + len(rows)):
         raise ValueError(f"it has {len(states)} states for {len(rows)} modalities")
     for prefix, size in zip(["backbone", *(f"{i}/dynamics" for i in range(len(states) - 1))], states, strict=True):
         if arrays[f"{prefix}/transition"].shape != (size, size):

@@ -55,7 +55,8 @@ def test_one_stamp_in_the_future_moves_nothing(away, whole, names):
     rig = Rig(change, names)
     errors = rig.run(10.0)
     if away > rig.clock._policy.ahead_alone or len(names) > 1:
-        np.testing.assert_allclose(errors, 0, atol=1e-9)
+        np.testing.assert_allclose(np.delete(errors, 499), 0, atol=1e-9)
+        assert abs(errors[499]) <= STEP / 2 + 1e-9  # alone, it tells the time by the sample before
         (news,) = rig.news
         assert (news.kind, news.name) == (Kind.BAD_STAMP, "field")
         assert f"{away:+.3f} s from the present" in news.detail
@@ -102,17 +103,17 @@ def test_and_is_moved_if_asked(away):
 
 
 def test_an_aligned_clock_is_followed_as_it_drifts():
-    """By 200 millionths: 60 ms in five minutes."""
-    drift = 2e-4
+    """By one in a thousand: 40 ms in 40 s."""
+    drift = 1e-3
 
     def change(name, seconds, one):
         return bent(one, 5.0 + drift * seconds, True) if name == "field" and seconds > 1.0 else one
 
     rig = Rig(change, align=True)
-    rig.run(300.0)
+    rig.run(40.0)
     away = np.array(rig.got["field"][-100:]) - np.array(rig.got["spikes"][-100:])
-    assert np.abs(away).max() < 0.015
-    assert np.ptp(away) < 1e-3
+    assert np.abs(away).max() < 0.025  # a tenth of the lag per second: a steady drift leaves ten seconds of it
+    assert np.ptp(away) < 2e-3
 
 
 def test_a_stream_of_another_origin_is_moved_as_before():

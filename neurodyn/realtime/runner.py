@@ -1159,6 +1159,7 @@ class Runner:
     def _take_in(self, arrays: list[np.ndarray | None]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """Encoders, filters, fusion, backbone and traces of one bin; the modalities seen, overdue and unusual."""
         seen: list[str] = []
+        unusual: list[str] = []
         flags = [False] * len(arrays)
         traces, recurrent = self._traces, self._recurrent
         if recurrent is not None:
@@ -1171,6 +1172,9 @@ class Runner:
                 scaled, observed, count = row.scale(values)
                 if count and traces is not None:
                     traces.add(i, scaled, observed)
+                if count < row.channels and row.unusual:
+                    unusual.append(row.name)
+                    row.unusual = False
             if count:
                 seen.append(row.name)
                 flags[i] = True
@@ -1186,22 +1190,16 @@ class Runner:
         self.backbone.step(self._fusion is not None or bool(seen))
         if self._losses is not None:
             self._losses.step(flags)
-        return tuple(seen), self._stale(flags), self._unusual()
-
-    def _stale(self, seen: list[bool]) -> tuple[str, ...]:
-        """Modalities that are overdue."""
-        if self._losses is not None:
             lost = self._losses.lost
-        else:  # decoders with one linear map keep no memory of losses
-            self._ages = [0 if here else age + 1 for here, age in zip(seen, self._ages, strict=True)]
-            lost = [age >= clock for age, clock in zip(self._ages, self._clocks, strict=True)]
-        return tuple(name for name, gone in zip(self.names, lost, strict=True) if gone) if True in lost else ()
+        else:
+            lost = self._overdue(flags)
+        stale = tuple(name for name, gone in zip(self.names, lost, strict=True) if gone) if True in lost else ()
+        return tuple(seen), stale, tuple(unusual)
 
-    def _unusual(self) -> tuple[str, ...]:
-        found = [row for row in self.modalities if row.unusual]
-        for row in found:
-            row.unusual = False
-        return tuple(row.name for row in found)
+    def _overdue(self, seen: list[bool]) -> list[bool]:
+        """Whether each modality should have been seen by now, in decoders that keep no memory of losses."""
+        self._ages = [0 if here else age + 1 for here, age in zip(seen, self._ages, strict=True)]
+        return [age >= clock for age, clock in zip(self._ages, self._clocks, strict=True)]
 
     def _decode_recurrently(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The recurrent network's mean and variance of the target in this bin, if there is one."""

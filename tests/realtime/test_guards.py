@@ -175,7 +175,7 @@ class TestRates:
     ROWS = (Modality("field", "gaussian", ("a",), rate=1000.0), Modality("spikes", "poisson", ("b",)))
 
     def test_one_that_differs_is_refused_or_told(self):
-        with pytest.raises(InputError, match="comes at 500 Hz, the model was trained at 1000 Hz.*--rate field=HZ"):
+        with pytest.raises(InputError, match=r"comes at 500 Hz, the model was trained at 1000 Hz.*--rate field=HZ"):
             agreed_rates(self.ROWS, {"field": 500.0}, {})
         rates, told = agreed_rates(self.ROWS, {}, {"field": 500.0})
         assert (rates, len(told)) == ({"field": 500.0}, 1)

@@ -1,5 +1,7 @@
 """What stalls, comes in disorder or is stamped unevenly moves no spike into a bin it does not belong to."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -135,7 +137,7 @@ def test_jitter_costs_no_window(jitter):
     rng, true, values = clock_and_values(20.0)
     stamps = np.sort(true + rng.normal(0, jitter / RATE, len(true)))
     edges = [int(e) for e in np.searchsorted(true, np.arange(0, 20.01, 0.01) - 1e-9)]
-    arrivals = [(0.01 * (k + 1), slice(a, b)) for k, (a, b) in enumerate(zip(edges, edges[1:], strict=False)) if b > a]
+    arrivals = [(0.01 * (k + 1), slice(a, b)) for k, (a, b) in enumerate(pairwise(edges)) if b > a]
     binner, found = play(stamps, values, arrivals, patience=0.01)
     expected = expected_windows(true, values, 399)
     assert found.keys() <= expected.keys() | {1999}

@@ -1,4 +1,4 @@
-"""What time it is, told by all streams and the wall clock: one bad stamp moves nothing, a clock that differs is told."""
+"""What time it is, told by all streams and the wall clock: a bad stamp moves nothing, a clock that differs is told."""
 
 from dataclasses import replace
 

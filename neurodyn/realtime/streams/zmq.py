@@ -12,7 +12,7 @@ from neurodyn.realtime.streams.wire import decode_chunk, encode
 BACKLOG = 10_000
 """Messages a slow subscriber may be behind before ZeroMQ drops new ones for it."""
 LARGEST = 64 * 2**20
-"""Bytes of the largest part of a message that is taken, seconds of a thousand channels; ZeroMQ drops senders of more."""
+"""Bytes of the largest part of a message that is taken, seconds of a thousand channels; ZeroMQ drops who sends more."""
 MOST_PER_READ = 256
 """Messages taken in one read, so that a flood cannot keep the reader from decoding."""
 

@@ -104,8 +104,8 @@ class Announcer:
                 self._again[key] += 1
                 continue
             self._told.add(key)
-            of = f" of '{event.modality}'" if event.modality else ""
-            self._print(f"{event.time:.3f} s: {event.kind}{of}: {event.detail}")
+            of = f"'{event.modality}' " if event.modality else ""
+            self._print(f"{event.time:.3f} s: {of}{event.kind}: {event.detail}")
 
     def sum_up(self) -> None:
         """Tell how often what is known has come again."""

@@ -221,7 +221,7 @@ class TestLogs:
                 log.record(float(k), Kind.GAP, "field", f"gap {k}")
             log.record(50.0, Kind.CLOCK_JUMP, "", "by an hour")
         first, second, third = out.getvalue().splitlines()
-        assert first == "neurodyn serve: 0.000 s: gap of 'field': gap 0"
+        assert first == "neurodyn serve: 0.000 s: 'field' gap: gap 0"
         assert "clock jump: by an hour" in second
         assert third == "neurodyn serve: again: gap 'field' 49"
 

@@ -3,10 +3,9 @@
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import TextIO
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import EventLog
+from neurodyn.realtime.events import EventLog, LogFile
 
 LARGEST = 16 * 2**20
 """Bytes after which a log begins a new file; the one before is kept as ``FILE.1``."""
@@ -68,7 +67,7 @@ class Announcer:
         Seconds between looks.
     """
 
-    def __init__(self, log: EventLog, out: TextIO, *, period: float = 0.5) -> None:
+    def __init__(self, log: EventLog, out: LogFile, *, period: float = 0.5) -> None:
         self._log, self._out, self._period = log, out, period
         self._position = 0
         self._told: set[tuple[str, str]] = set()

@@ -203,9 +203,11 @@ class TestFilesInUse:
 class TestLogs:
     def test_a_file_is_of_bounded_size(self, tmp_path):
         path = tmp_path / "events.jsonl"
-        log = EventLog(file=RotatedFile(path, largest=2000))
+        file = RotatedFile(path, largest=2000)
+        log = EventLog(file=file)
         for k in range(200):
-            log.record(float(k) if k else np.nan, Kind.GAP, "field", "some words about it")
+            log.record(float(k) if k else float("nan"), Kind.GAP, "field", "some words about it")
+        file.close()
         sizes = [p.stat().st_size for p in tmp_path.iterdir()]
         assert len(sizes) == 2
         assert max(sizes) <= 2000

@@ -11,6 +11,7 @@ import numpy as np
 from neurodyn.binning.batch import Modality
 from neurodyn.binning.scaling import Scaling
 from neurodyn.realtime.freezable import row_of
+from neurodyn.realtime.limits import learn_limits
 from neurodyn.realtime.runner import TIMES, Frozen
 from neurodyn.recurrent.export import live_arrays
 from neurodyn.recurrent.network import Network
@@ -36,10 +37,12 @@ def freeze(
     for number, modality in enumerate(modalities):
         arrays |= _modality(number, modality, scaling, width)
     arrays |= live_arrays(network, scaling.target_mean, scaling.target_scale)
-    return Frozen.pack(_settings(modalities, dims, width), arrays, network.weights["recurrent"].dtype)
+    return Frozen.pack(_settings(modalities, scaling, dims, width), arrays, network.weights["recurrent"].dtype)
 
 
-def _settings(modalities: tuple[Modality, ...], dims: tuple[str, ...], width: float) -> dict[str, Any]:
+def _settings(
+    modalities: tuple[Modality, ...], scaling: Scaling, dims: tuple[str, ...], width: float
+) -> dict[str, Any]:
     return {
         "modalities": [row_of(modality) for modality in modalities],
         "channel_names": {m.name: list(m.channels) for m in modalities},
@@ -47,6 +50,7 @@ def _settings(modalities: tuple[Modality, ...], dims: tuple[str, ...], width: fl
         "width_seconds": width,
         "states": [1],
         "traces": 0,
+        "limits": learn_limits(modalities, scaling.mean, scaling.scale, width),
     }
 
 

@@ -4,7 +4,7 @@ Axes are trial x time x channel wherever there is a trial axis, bins x channel o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ class Modality(Shown):
         Bins between samples: 1 is observed in every bin, 5 in one bin of five.
     unit
         Of the values, for display and to tell recordings apart; empty if not known.
+    rate
+        Hertz of the signal that features were made from; None for counts, or if not known. Clocks of two recordings
+        differ in the last digits, so that it is not compared here but, with a tolerance, where a stream is opened.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class Modality(Shown):
     channels: tuple[str, ...]
     clock: int = 1
     unit: str = ""
+    rate: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(str(channel) for channel in self.channels))

@@ -158,7 +158,8 @@ def to_bins(
         values, mask, channels = _binned(recording, modality, grids, clock)
         observations[modality.name], observed[modality.name] = values, mask
         likelihood = "poisson" if isinstance(modality, Spikes) else "gaussian"
-        rows.append(Modality(modality.name, likelihood, channels, clock, _unit(recording, modality)))
+        unit, rate = _unit(recording, modality), _rate(recording, modality)
+        rows.append(Modality(modality.name, likelihood, channels, clock, unit, rate))
     time = np.concatenate([grid.ends for grid in grids])
     values, known, names = _targets(recording, targets, time, target_options)
     if not (valid := _valid(recording, grids, 1)).all():
@@ -265,6 +266,14 @@ def _all_counts(recording: Recording, modalities: Sequence[Spikes | Field]) -> l
     """Counts that were recorded in bins, of all modalities that are made from such."""
     found = (_counts(recording, modality) for modality in modalities)
     return [counts for counts in found if counts is not None]
+
+
+def _rate(recording: Recording, modality: Spikes | Field) -> float | None:
+    """Samples per second of the signal of a field; None for spikes."""
+    if isinstance(modality, Spikes):
+        return None
+    rate = _field_signal(recording, modality).typical_rate
+    return float(rate) if math.isfinite(rate) else None
 
 
 def _unit(recording: Recording, modality: Spikes | Field) -> str:

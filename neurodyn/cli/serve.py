@@ -15,16 +15,21 @@ from rich.live import Live
 from neurodyn.binning.batch import Modality
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.live_view import summary, view
-from neurodyn.cli.parsers import Subparsers, argument, seconds, width
+from neurodyn.cli.parsers import Subparsers, argument
 from neurodyn.cli.replay import tell
+from neurodyn.cli.serve_options import ServeOptions, add_options, chosen
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, RealtimeDecoder
 from neurodyn.realtime.clock import DataClock, LiveClock, ReplayClock
+from neurodyn.realtime.events import Kind as EventKind
 from neurodyn.realtime.garbage import only_when_swept
-from neurodyn.realtime.inputs import labels_of, learn_rates, modalities_of, sampled
+from neurodyn.realtime.inputs import agreed_rates, labels_of, learn_rates, modalities_of, sampled
 from neurodyn.realtime.labels import check_streams
+from neurodyn.realtime.limits import OutputLimits
+from neurodyn.realtime.logs import Announcer, RotatedFile
 from neurodyn.realtime.monitor import Monitor
-from neurodyn.realtime.service import REHEARSE, Service, ServiceOptions, make_service
+from neurodyn.realtime.service import Service, ServiceOptions, make_service
+from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams import Address, MergedSource, Source, open_sink, open_source, parse_address
 from neurodyn.realtime.streams.address import Scheme
 from neurodyn.realtime.streams.pace import announced
@@ -55,18 +60,6 @@ def add_parser(subparsers: Subparsers) -> None:
         help=f"also show a page on http://127.0.0.1:PORT ({WEB_PORT})",
     )  # fmt: skip
     parser.add_argument("--snapshot", metavar="FILE", type=Path, help="go on from this file, and keep the state in it")
-    parser.add_argument(
-        "--snapshot-every", metavar="TIME", type=argument(width), default=ServiceOptions.snapshot_every,
-        help="how often (5s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--patience", metavar="TIME", type=argument(seconds), default=0.01,
-        help="how long a bin waits for data that are on their way (10ms)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rehearse", metavar="TIME", type=argument(seconds), default=REHEARSE,
-        help="how long before the end of a bin to go through a step in rehearsal, 0 for never (0.5ms)",
-    )  # fmt: skip
     parser.add_argument("--spin", action="store_true", help="hardly ever sleep: lower latency, and a core fully busy")
     parser.add_argument(
         "--rate", metavar="NAME=HZ", action="append", default=[], type=argument(_rate),
@@ -75,18 +68,23 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--log", metavar="FILE", type=Path, help="also write every event to this file, a line of JSON each"
     )
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Decode until the source ends, Ctrl-C or SIGTERM."""
-    decoder, modalities = load_decoder(arguments.model)
+    options = chosen(arguments)
+    output = OutputLimits(slew=options.slew, hold=options.hold) if options.slew or options.hold else None
+    decoder, modalities = load_decoder(arguments.model, output)
     console = Console(stderr=True)
     tell(console, [address.warning() for address in (*arguments.sources, *arguments.sinks)])
     with contextlib.ExitStack() as stack:
-        log = EventLog(file=None if arguments.log is None else stack.enter_context(_opened(arguments.log)))
+        log = EventLog(
+            file=None if arguments.log is None else stack.enter_context(contextlib.closing(RotatedFile(arguments.log)))
+        )
         monitor = Monitor([row.name for row in modalities], log)
-        service, first = _session(arguments, decoder, modalities, monitor, console)
+        service, first = _session(arguments, options, decoder, modalities, monitor, console)
         stop = stack.enter_context(_stopped_by_signals())
         with _shown(monitor, decoder.target_names, arguments.model.name, console), only_when_swept():
             service.run(stop, first=first)
@@ -94,8 +92,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def load_decoder(path: Path) -> tuple[RealtimeDecoder, tuple[Modality, ...]]:
+def load_decoder(path: Path, output: OutputLimits | None = None) -> tuple[RealtimeDecoder, tuple[Modality, ...]]:
     """Live decoder and its table of modalities, from a saved or an exported model.
+
+    Parameters
+    ----------
+    path
+        What ``model.save()`` or ``model.export()`` wrote.
+    output
+        Limits of the target; None for none.
 
     Raises
     ------
@@ -105,13 +110,13 @@ def load_decoder(path: Path) -> tuple[RealtimeDecoder, tuple[Modality, ...]]:
     if not path.exists():
         raise InputError(f"there is no model '{path}': give what model.save() or model.export() wrote")
     if path.suffix == ".npz":
-        decoder = RealtimeDecoder.load(path)
+        decoder = RealtimeDecoder.load(path, output=output)
         return decoder, modalities_of(decoder)
     from neurodyn.multiscale import MultiscaleDecoder
 
     fitted = MultiscaleDecoder.load(path).fitted_
     assert fitted is not None
-    return RealtimeDecoder(fitted), fitted.modalities
+    return RealtimeDecoder(fitted, output=output), fitted.modalities
 
 
 def source_of(addresses: Sequence[Address]) -> Callable[[], Source]:
@@ -124,13 +129,14 @@ def source_of(addresses: Sequence[Address]) -> Callable[[], Source]:
     return connect
 
 
-def clock_of(addresses: Sequence[Address]) -> DataClock:
+def clock_of(addresses: Sequence[Address], policy: StampPolicy | None = None) -> DataClock:
     """Files alone have a clock of their own, which goes as fast as they are read."""
-    return ReplayClock() if _files_only(addresses) else LiveClock()
+    return ReplayClock() if _files_only(addresses) else LiveClock(policy=policy)
 
 
 def _session(
     arguments: argparse.Namespace,
+    options: ServeOptions,
     decoder: RealtimeDecoder,
     modalities: Sequence[Modality],
     monitor: Monitor,
@@ -138,45 +144,55 @@ def _session(
 ) -> tuple[Service, list]:
     """Connect everything; a wrong address ends the command before anything is decoded."""
     connect = source_of(arguments.sources)
+    policy = StampPolicy(max_jump=options.max_jump, align=options.align)
     with contextlib.ExitStack() as opened:
         source = connect()
         opened.callback(source.close)
         sinks = []
         for address in arguments.sinks:
-            sinks.append(SinkWriter(open_sink(address), address.scheme.value, monitor.log))
+            sink = open_sink(address)
+            sinks.append(SinkWriter(sink, address.scheme.value, monitor.log))
             opened.callback(sinks[-1].close)
+            if getattr(sink, "continued", False):
+                tell(console, [f"{address.name} is continued; with ?new a new file is begun"])
         if arguments.web is not None:
             page = WebPage(monitor, decoder.target_names, title=arguments.model.stem, port=arguments.web)
             sinks.append(SinkWriter(page, "page", monitor.log))
             opened.callback(sinks[-1].close)
             console.print(f"neurodyn serve: {page.address}", markup=False, highlight=False)
-        rates = dict(arguments.rate)
-        unknown = [name for name in sampled(modalities) if name not in rates]
+        given = dict(arguments.rate)
+        unknown = [name for name in sampled(modalities) if name not in given]
         if unknown:
             console.print(f"neurodyn serve: waiting for {', '.join(unknown)}", markup=False, highlight=False)
         learned, first = learn_rates(source, unknown, timeout=LEARN_SECONDS)
+        rates, told = agreed_rates(modalities, learned, given)
+        for text in told:
+            monitor.log.record(0.0, EventKind.RATE, "", text)
+        tell(console, told)
         check_streams(
             [(row.name, labels_of(row)) for row in modalities],
             [(chunk.name, chunk.labels) for chunk in (*announced(source), *first)],
         )
         service = make_service(
-            decoder, modalities, _once_more(source, connect), sinks, clock_of(arguments.sources), monitor,
-            rates=rates | learned,
-            patience=arguments.patience,
+            decoder, modalities, _once_more(source, connect), sinks, clock_of(arguments.sources, policy), monitor,
+            rates=rates,
+            patience=options.patience,
+            late=options.late,
+            max_jump=options.max_jump,
             snapshots=None if arguments.snapshot is None else SnapshotFile(arguments.snapshot, monitor.log),
-            options=_options(arguments, decoder),
+            options=_options(arguments, options, decoder),
         )  # fmt: skip
         opened.pop_all()  # the service closes them now
     return service, first
 
 
-def _options(arguments: argparse.Namespace, decoder: RealtimeDecoder) -> ServiceOptions:
+def _options(arguments: argparse.Namespace, options: ServeOptions, decoder: RealtimeDecoder) -> ServiceOptions:
     """A live estimate is late one bin after its data should have been there; of a file none is."""
-    tolerance = math.inf if _files_only(arguments.sources) else arguments.patience + decoder.width
+    tolerance = math.inf if _files_only(arguments.sources) else options.patience + decoder.width
     poll = 0.0 if arguments.spin else ServiceOptions.poll
     # Data of a file do not come at a time of their own, and nothing is gained by being ready for them.
-    rehearse = 0.0 if _files_only(arguments.sources) else arguments.rehearse
-    return ServiceOptions(poll=poll, rehearse=rehearse, tolerance=tolerance, snapshot_every=arguments.snapshot_every)
+    rehearse = 0.0 if _files_only(arguments.sources) else options.rehearse
+    return ServiceOptions(poll=poll, rehearse=rehearse, tolerance=tolerance, snapshot_every=options.snapshot_every)
 
 
 def _files_only(addresses: Sequence[Address]) -> bool:
@@ -203,9 +219,10 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def _shown(monitor: Monitor, names: Sequence[str], title: str, console: Console) -> Iterator[None]:
-    """The live view, if there is a terminal to show it on."""
+    """The live view; without a terminal to show it on, the first event of each kind."""
     if not console.is_terminal:
-        yield
+        with Announcer(monitor.log, sys.stderr):
+            yield
         return
 
     def render() -> RenderableType:
@@ -213,16 +230,6 @@ def _shown(monitor: Monitor, names: Sequence[str], title: str, console: Console)
 
     with Live(get_renderable=render, console=console, refresh_per_second=4, transient=True):
         yield
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator:
-    try:
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write the log '{path}': {error.strerror or error}") from error
-    with file:
-        yield file
 
 
 def _rate(text: str) -> tuple[str, float]:

@@ -12,6 +12,7 @@ import numpy as np
 from neurodyn.binning.likelihoods import likelihood
 from neurodyn.errors import InputError
 from neurodyn.realtime.freezable import row_of
+from neurodyn.realtime.limits import learn_limits
 from neurodyn.realtime.runner import Frozen
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def _settings(fitted: "Fitted") -> dict[str, Any]:
         "width_seconds": fitted.width,
         "states": list(model.states),
         "traces": len(model.traces),
+        "rates": {m.name: m.rate for m in rows if m.rate is not None},
+        "limits": learn_limits(fitted.modalities, fitted.scaling.mean, fitted.scaling.scale, fitted.width),
     }
 
 

@@ -10,9 +10,12 @@ import numpy as np
 from jaxtyping import Num
 
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.realtime.buffers import FARTHEST, FieldBuffer, FieldInput, Grid, SpikeBuffer, SpikeInput, in_order
+from neurodyn.realtime.buffers import FieldInput, Grid, SpikeInput, in_order
 from neurodyn.realtime.events import Event, EventLog, Kind
+from neurodyn.realtime.field_buffer import FieldBuffer
 from neurodyn.realtime.labels import Matcher, in_order_of, labels_in
+from neurodyn.realtime.spike_buffer import SpikeBuffer
+from neurodyn.realtime.stamps import FARTHEST
 from neurodyn.recording.edges import cut, first_edge
 
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
@@ -30,8 +33,8 @@ class LatePolicy(StrEnum):
     ``waited_for``. What comes later is carried or dropped, and in the log.
     """
 
-    CARRY = "carry"  # spikes are counted in the next bin; a field feature stands in for a next one that is missing
-    DROP = "drop"
+    CARRY = "carry"  # the spikes of one bin are counted in the next; a feature stands in for a next that is missing
+    DROP = "drop"  # a bin whose spikes have not all come is missing
 
 
 @dataclass(frozen=True)
@@ -315,7 +318,7 @@ class StreamingBinner:
 
     def _due(self, now: float) -> bool:
         stop = cut(self._grid.edge(self._index + 1))
-        return now >= stop + self.patience or all(b.reached >= stop for b in self._buffers.values())
+        return now >= stop + self.patience or all(b.complete(stop) for b in self._buffers.values())
 
     def _waiting(self, before: float) -> bool:
         return any(buffer.first < before for buffer in self._buffers.values())

@@ -1,33 +1,95 @@
-"""What time it is on the clock of the data."""
+"""What time it is on the clock of the data, and which of their stamps are believed."""
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from neurodyn.realtime.events import Kind
+from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.protocol import Chunk
 
-MAX_JUMP = 30.0
-"""Seconds; data further than this from the present come from a clock that jumped."""
+WINDOW = 0.5
+"""Seconds that the latest time in the data stays the one the present is told from, if no later one comes."""
+LAG_EVERY = 1.0
+"""Seconds between looks at how far each stream is behind the present."""
+LAG_TOLD_AFTER = 2
+"""Looks in a row that have to find the same lag before it is told."""
+ALIVE = 1.0
+"""Seconds since its last chunk in which a stream has a say in what time it is."""
+FOLLOWED = 0.1
+"""Share of a lag by which an aligned stream is moved at each look: drift is slow, and delays of chunks vary."""
+
+
+class News(NamedTuple):
+    """Something about the clock of a stream that the event log should have."""
+
+    kind: Kind
+    name: str
+    detail: str
 
 
 @runtime_checkable
 class DataClock(Protocol):
     """Tells the present from the data that have come."""
 
-    def note(self, chunks: Iterable[Chunk]) -> None:
-        """Take in what has just been read."""
+    def note(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """Take in what has just been read; return what of it is believed, on the clock of the session."""
         ...
 
     def now(self) -> float:
         """Present in seconds; NaN before any data."""
         ...
 
+    def news(self) -> list[News]:
+        """What was found out about clocks since the last call."""
+        ...
+
+
+@dataclass
+class _Stream:
+    """What a clock knows of one stream.
+
+    Attributes
+    ----------
+    shift
+        Seconds added to its stamps.
+    held
+        Chunks that were too far from the present, in a row, with the present and the wall clock when they came.
+    believed
+        Seconds by which it may be ahead without a word: its clock has been told to be.
+    heard
+        Wall clock when it last agreed with the present.
+    least
+        Least distance behind the present since the last look, seconds.
+    lag, looks, told
+        Lag found in the last look, in how many looks in a row about that, and the one that the log has; seconds.
+    kept
+        Lag that it is kept at as its clock drifts, since it was moved onto the present; NaN until it is known, None
+        for a stream that was not moved.
+    """
+
+    shift: float = 0.0
+    held: list[tuple[Chunk, float, float]] = field(default_factory=list)
+    believed: float = 0.0
+    heard: float = -math.inf
+    least: float = math.inf
+    lag: float = 0.0
+    looks: int = 0
+    told: float = 0.0
+    kept: float | None = None
+
 
 class LiveClock:
-    """The latest time in the data, and what has passed since it came: goes on when every source falls silent.
+    """The latest time in the data that is believed, and what has passed since it came.
 
         now = latest + (wall - wall when the latest came)
+
+    It goes on when every source falls silent. A time in the future is believed when several chunks agree on it and no
+    other stream contradicts them (:class:`neurodyn.realtime.stamps.StampPolicy`): until then its chunks are held back.
+    A stream that is contradicted has a clock of its own, which is told, and corrected if asked.
 
     Parameters
     ----------
@@ -35,29 +97,186 @@ class LiveClock:
         Seconds that pass steadily, from any origin.
     max_jump
         Seconds that the data may be away from the present. A stream that is further away has a clock that jumped: it is
-        moved onto the present, as the binner does, and followed from there.
+        moved onto the present, as the binner does, and followed from there. None for that of the policy.
+    policy
+        Which stamps are believed.
     """
 
-    def __init__(self, *, wall: Callable[[], float] = time.monotonic, max_jump: float = MAX_JUMP) -> None:
-        self._wall, self._max_jump = wall, max_jump
-        self._latest, self._came = math.nan, math.nan
-        self._shift: dict[str, float] = {}
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], float] = time.monotonic,
+        max_jump: float | None = None,
+        policy: StampPolicy | None = None,
+    ) -> None:
+        policy = StampPolicy() if policy is None else policy
+        self._wall, self._policy = wall, policy if max_jump is None else replace(policy, max_jump=max_jump)
+        # Latest times and when they came, ever earlier and ever younger: the first is the latest of the last WINDOW.
+        self._ends: deque[tuple[float, float]] = deque()
+        self._streams: dict[str, _Stream] = {}
+        self._news: list[News] = []
+        self._next_look = -math.inf
 
-    def note(self, chunks: Iterable[Chunk]) -> None:
-        """Take in what has just been read."""
-        now = self.now()
-        for chunk in chunks:
-            end = end_of(chunk) + self._shift.get(chunk.name, 0.0)
-            if not math.isfinite(end):
-                continue
-            if abs(end - now) > self._max_jump:
-                self._shift[chunk.name] = self._shift.get(chunk.name, 0.0) + now - end
-            elif math.isnan(self._latest) or end > self._latest:
-                self._latest, self._came = end, self._wall()
+    def note(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """Take in what has just been read; return what of it is believed, on the clock of the session."""
+        wall = self._wall()
+        believed = [one for chunk in chunks for one in self._admit(chunk, wall)]
+        if wall >= self._next_look and self._streams:
+            self._look(wall)
+        return believed
 
     def now(self) -> float:
         """Present in seconds; NaN before any data."""
-        return self._latest + (self._wall() - self._came)
+        return self._now(self._wall())
+
+    def news(self) -> list[News]:
+        """What was found out about clocks since the last call."""
+        if not self._news:
+            return []
+        found, self._news = self._news, []
+        return found
+
+    def _now(self, wall: float) -> float:
+        if not self._ends:
+            return math.nan
+        latest, came = self._ends[0]
+        return latest + (wall - came)
+
+    def _admit(self, chunk: Chunk, wall: float) -> list[Chunk]:
+        """The chunk, or nothing while it is held back, or it and those that were."""
+        stream = self._streams.setdefault(chunk.name, _Stream())
+        if stream.shift:
+            chunk = moved(chunk, stream.shift)
+        end, now = end_of(chunk), self._now(wall)
+        if not math.isfinite(end):
+            return [chunk]
+        away = end - now
+        if math.isnan(now) or -self._policy.max_jump <= away <= self._limit(chunk.name, wall) + stream.believed:
+            earlier = self._settle(chunk.name, stream, now, wall) if stream.held else []
+            stream.heard = wall
+            if not stream.believed:
+                self._advance(end, wall)
+                stream.least = min(stream.least, -away)
+            return [*earlier, chunk]
+        return self._hold(stream, chunk, now, wall)
+
+    def _limit(self, name: str, wall: float) -> float:
+        """Seconds that a stream may be ahead of the present without being held back."""
+        others = any(wall - other.heard <= ALIVE for key, other in self._streams.items() if key != name)
+        return self._policy.ahead if others else self._policy.ahead_alone
+
+    def _advance(self, end: float, wall: float) -> None:
+        ends = self._ends
+        while ends and ends[-1][0] <= end:
+            ends.pop()
+        ends.append((end, wall))
+        while len(ends) > 1 and ends[0][1] < wall - WINDOW:
+            ends.popleft()
+
+    # Stamps far from the present --------------------------------------------------------------------------------
+
+    def _hold(self, stream: _Stream, chunk: Chunk, now: float, wall: float) -> list[Chunk]:
+        """Hold back a chunk that is too far from the present, until enough of them agree; return what is believed."""
+        near, chunk = self._split(chunk, now, wall)
+        if stream.held and abs(_offset(chunk, wall) - _offset(stream.held[0][0], stream.held[0][2])) > WINDOW:
+            self._leave_out(chunk.name, stream)
+        stream.held.append((chunk, now, wall))
+        began = stream.held[0][2]
+        if len(stream.held) < self._policy.confirmations or wall - began < self._policy.confirmed_after:
+            return near
+        held, stream.held = [one for one, _, _ in stream.held], []
+        first, first_now = held[0], now - (wall - began)
+        return near + self._believe(stream, held, end_of(first) - first_now, began, wall)
+
+    def _split(self, chunk: Chunk, now: float, wall: float) -> tuple[list[Chunk], Chunk]:
+        """What lies near the present, as one chunk or none, and the rest of a chunk."""
+        limit = self._limit(chunk.name, wall)
+        near = (chunk.times >= now - self._policy.max_jump) & (chunk.times <= now + limit)
+        if not near.any():
+            return [], chunk
+        times = chunk.times[near]
+        kept = replace(chunk, times=times, values=chunk.values[near], until=None)
+        far = replace(chunk, times=chunk.times[~near], values=chunk.values[~near], unrecorded=())
+        self._streams[chunk.name].heard = wall
+        self._advance(float(times.max()), wall)
+        return [kept], far
+
+    def _believe(self, stream: _Stream, held: list[Chunk], away: float, began: float, wall: float) -> list[Chunk]:
+        """Several chunks agree that their stream is so many seconds from the present."""
+        name = held[0].name
+        others = any(other.heard >= began for other in self._streams.values() if other is not stream)
+        if abs(away) > self._policy.max_jump or (others and self._policy.align):
+            stream.shift -= away
+            stream.kept = math.nan
+            self._tell(Kind.CLOCK_JUMP, name, f"{away:+.3f} s from the present; moved onto it")
+            held = [moved(one, -away) for one in held]
+        elif others:
+            stream.believed = away
+            self._tell_offset(name, away)
+            return held
+        else:
+            self._ends.clear()
+            self._tell(Kind.CLOCK_JUMP, name, f"the present moved by {away:+.3f} s: nothing contradicts this stream")
+        for one in held:
+            self._advance(end_of(one), wall)
+        stream.heard = wall
+        return held
+
+    def _settle(self, name: str, stream: _Stream, now: float, wall: float) -> list[Chunk]:
+        """What was held back and fits the present after all, since that has moved meanwhile; the rest is left out."""
+        limit = self._limit(name, wall)
+        if all(abs(_offset(one, came) - (now - wall)) <= limit for one, _, came in stream.held):
+            held, stream.held = [one for one, _, _ in stream.held], []
+            return held
+        self._leave_out(name, stream)
+        return []
+
+    def _leave_out(self, name: str, stream: _Stream) -> None:
+        """What was held back is not confirmed."""
+        samples = sum(max(len(chunk.times), 1) for chunk, _, _ in stream.held)
+        chunk, now, _ = stream.held[0]
+        stream.held = []
+        text = f"{samples} stamps {end_of(chunk) - now:+.3f} s from the present, which nothing confirms, are left out"
+        self._tell(Kind.BAD_STAMP, name, text)
+
+    # Clocks that are constantly behind --------------------------------------------------------------------------
+
+    def _look(self, wall: float) -> None:
+        """Find streams whose chunks are all behind the present by about the same time."""
+        self._next_look = wall + LAG_EVERY
+        for name, stream in self._streams.items():
+            lag, stream.least = stream.least, math.inf
+            if stream.kept is not None:
+                self._follow(stream, lag)
+                continue
+            same = math.isfinite(lag) and lag > self._policy.lag and abs(lag - stream.lag) < 0.5 * self._policy.lag
+            stream.lag, stream.looks = lag, stream.looks + 1 if same else 0
+            if stream.looks >= LAG_TOLD_AFTER and abs(lag - stream.told) > 0.5 * self._policy.lag:
+                self._lags(name, stream, lag)
+
+    def _follow(self, stream: _Stream, lag: float) -> None:
+        """Keep a stream that was moved onto the present where it was put, though its clock drifts."""
+        assert stream.kept is not None
+        if math.isfinite(lag):
+            stream.kept = lag if math.isnan(stream.kept) else stream.kept
+            stream.shift += FOLLOWED * (lag - stream.kept)
+
+    def _lags(self, name: str, stream: _Stream, lag: float) -> None:
+        if self._policy.align:
+            stream.shift += lag
+            stream.kept = math.nan
+            self._tell(Kind.CLOCK_JUMP, name, f"{-lag:+.3f} s from the present; moved onto it")
+            return
+        stream.told = lag
+        self._tell_offset(name, -lag)
+
+    def _tell_offset(self, name: str, away: float) -> None:
+        side = "ahead of" if away > 0 else "behind"
+        text = f"its times are {abs(away):.3f} s {side} those of the others: its clock differs, or its data are delayed"
+        self._tell(Kind.CLOCK_OFFSET, name, text)
+
+    def _tell(self, kind: Kind, name: str, detail: str) -> None:
+        self._news.append(News(kind, name, detail))
 
 
 class ReplayClock:
@@ -67,16 +286,22 @@ class ReplayClock:
         self._max_jump = max_jump
         self._latest = math.nan
 
-    def note(self, chunks: Iterable[Chunk]) -> None:
-        """Take in what has just been read."""
+    def note(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """Take in what has just been read; a file's stamps are all believed."""
+        chunks = list(chunks)
         for chunk in chunks:
             end = end_of(chunk)
             if math.isnan(self._latest) or 0 < end - self._latest <= self._max_jump:
                 self._latest = end
+        return chunks
 
     def now(self) -> float:
         """Present in seconds; NaN before any data."""
         return self._latest
+
+    def news(self) -> list[News]:
+        """Nothing: a file has one clock."""
+        return []
 
 
 def end_of(chunk: Chunk) -> float:
@@ -89,3 +314,15 @@ def end_of(chunk: Chunk) -> float:
 def start_of(chunk: Chunk) -> float:
     """Seconds from which on a chunk tells what happened; NaN if it does not."""
     return float(chunk.times[0]) if len(chunk.times) else end_of(chunk)
+
+
+def moved(chunk: Chunk, seconds: float) -> Chunk:
+    """The same at another time."""
+    until = None if chunk.until is None else chunk.until + seconds
+    pauses = tuple((unit, start + seconds, stop + seconds) for unit, start, stop in chunk.unrecorded)
+    return replace(chunk, times=chunk.times + seconds, until=until, unrecorded=pauses)
+
+
+def _offset(chunk: Chunk, wall: float) -> float:
+    """Seconds from the wall clock to the end of a chunk."""
+    return end_of(chunk) - wall

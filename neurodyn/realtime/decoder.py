@@ -13,6 +13,7 @@ from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError
 from neurodyn.realtime.freezable import Freezable, frozen_of
 from neurodyn.realtime.latency import LatencyHistogram, Stats
+from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.runner import BadInput, Frozen, LiveEstimate, Runner, load_arrays, save_arrays
 
 REMEMBERED = 100_000
@@ -29,10 +30,17 @@ class RealtimeDecoder(Shown):
     ---------
     model: the trained model with its read-outs, or one that was exported.
     remembered: bins whose true target is kept for recalibration.
+    output: bounds of what is handed out as the target; None for none.
     """
 
-    def __init__(self, model: Freezable | Frozen, *, remembered: int = REMEMBERED) -> None:
+    def __init__(
+        self, model: Freezable | Frozen, *, remembered: int = REMEMBERED, output: OutputLimits | None = None
+    ) -> None:
         self._runner = Runner(frozen_of(model))
+        if output is not None:
+            output.check(len(self.target_names))
+        self._output = output
+        self._handed_out: LiveEstimate | None = None
         self._next: Runner | None = None
         self._pairs: deque[tuple[float, np.ndarray, np.ndarray]] = deque(maxlen=remembered)
         self._time, self._decoded = np.nan, None  # of the last bin
@@ -40,8 +48,8 @@ class RealtimeDecoder(Shown):
         self.warmup()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "RealtimeDecoder":
-        """Read a decoder that ``model.export(path)`` wrote; needs no JAX.
+    def load(cls, path: str | os.PathLike[str], *, output: OutputLimits | None = None) -> "RealtimeDecoder":
+        """Read a decoder that ``model.export(path)`` wrote; needs no JAX. ``output`` as for a new one.
 
         Raises
         ------
@@ -49,9 +57,10 @@ class RealtimeDecoder(Shown):
             If the file holds something else.
         """
         try:
-            return cls(Frozen.load(path))
+            frozen = Frozen.load(path)
         except ValueError as error:
             raise InputError(str(error)) from error
+        return cls(frozen, output=output)
 
     @property
     def runner(self) -> Runner:
@@ -85,6 +94,22 @@ class RealtimeDecoder(Shown):
         if self._latency.total:
             yield "step", f"{self._latency.percentile(50.0):.0f} µs at the median, {self._latency.worst:.0f} at worst"
 
+    @property
+    def limits(self) -> dict[str, np.ndarray]:
+        """Lowest and highest value (2, channels) of each modality that is a measurement; others are missing.
+
+        They are learned from the training data when a model is exported, and may be set, ``{}`` for none. A decoder
+        that was exported by an earlier version has none.
+        """
+        return self._runner.limits
+
+    @limits.setter
+    def limits(self, limits: Mapping[str, np.ndarray]) -> None:
+        try:
+            self._runner.limits = dict(limits)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
     # Bin by bin -----------------------------------------------------------------------------------------------
 
     def warmup(self) -> None:
@@ -99,7 +124,7 @@ class RealtimeDecoder(Shown):
         """Forget everything seen: the next bin is the first of a session. Counts and observed targets are kept."""
         self._runner.reset()
         self._runner.prepare()
-        self._time, self._decoded = np.nan, None
+        self._time, self._decoded, self._handed_out = np.nan, None, None
 
     def step(self, observations: Mapping[str, Any], t: float) -> LiveEstimate:
         """Take in one bin and return what is known at its end.
@@ -113,7 +138,8 @@ class RealtimeDecoder(Shown):
         Raises
         ------
         InputError
-            If a modality is unknown or has another number of channels; the decoder's state is unchanged.
+            If a modality is unknown or has another number of channels, or a count is below 0; the decoder's state is
+            unchanged.
         """
         if self._next is not None:
             self._adopt()
@@ -122,6 +148,9 @@ class RealtimeDecoder(Shown):
         except BadInput as error:
             self._refused += 1
             raise InputError(str(error)) from error
+        if self._output is not None:
+            estimate = self._output.apply(estimate, self._handed_out, len(self._runner.names))
+            self._handed_out = estimate
         self._count(estimate)
         return estimate
 
@@ -199,6 +228,12 @@ class RealtimeDecoder(Shown):
         """Everything the next step depends on, as arrays."""
         return {**self._runner.snapshot(), "time": np.asarray(self._time), "model": self._runner.frozen.fingerprint}
 
+    def is_of_another(self, snapshot: Mapping[str, np.ndarray]) -> bool:
+        """Whether a snapshot says of itself that it was taken with another model."""
+        model, own = snapshot.get("model"), self._runner.frozen.fingerprint
+        known = model is not None and np.shape(model) == own.shape and np.asarray(model).dtype == own.dtype
+        return known and not np.array_equal(np.asarray(model), own)
+
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> float:
         """Go on from a snapshot of this model; returns the time of its last bin, seconds (NaN if there was none).
 
@@ -210,10 +245,13 @@ class RealtimeDecoder(Shown):
         if not np.array_equal(snapshot.get("model", ()), self._runner.frozen.fingerprint):
             raise InputError("the snapshot is of another model: load the model it was taken with")
         try:
+            time = float(snapshot["time"])
             self._runner.restore(snapshot)
         except ValueError as error:
             raise InputError(str(error)) from error
-        self._time, self._decoded = float(snapshot["time"]), None
+        except (KeyError, TypeError) as error:
+            raise InputError("the snapshot is damaged: it holds something else than numbers, or no time") from error
+        self._time, self._decoded = time, None
         return self._time
 
     def save_snapshot(self, path: str | os.PathLike[str]) -> None:

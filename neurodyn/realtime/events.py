@@ -3,10 +3,26 @@
 import json
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TextIO
+from typing import Protocol, runtime_checkable
+
+from neurodyn.plain import plain
+
+
+@runtime_checkable
+class LogFile(Protocol):
+    """What an `EventLog` writes to: an open text file, or a `neurodyn.realtime.logs.RotatedFile`."""
+
+    def write(self, text: str, /) -> object:
+        """Append text."""
+        ...
+
+    def flush(self) -> None:
+        """Hand it to the system."""
+        ...
+
 
 DEFAULT_KEPT = 10_000
 """Events an :class:`EventLog` keeps by default; counts go on beyond."""
@@ -23,6 +39,11 @@ class Kind(StrEnum):
     MISSING = "missing"  # a modality went missing
     RETURNED = "returned"  # a missing modality is back
     CLOCK_JUMP = "clock jump"
+    CLOCK_OFFSET = "clock offset"  # a stream whose clock is constantly ahead or behind
+    BAD_STAMP = "bad stamp"  # a time in the future that nothing confirms: left out
+    JITTER = "jitter"  # stamps come too unevenly to be believed one by one: the stream's clock is told from all of them
+    RATE = "rate"  # samples come faster or slower than the model was trained on
+    UNUSUAL = "unusual"  # values far beyond those of the training data: missing
     OVERFLOW = "overflow"  # more waiting than memory allows
     BY_POSITION = "by position"  # a stream without labels: its units or channels are taken in the order they come in
     LEFT_OUT = "left out"  # units or channels that the model does not know
@@ -35,6 +56,10 @@ class Kind(StrEnum):
     SINK_STALLED = "sink stalled"
     SINK_RESUMED = "sink resumed"  # takes everything again
     LOG_LOST = "log lost"  # its file cannot be written any more
+
+
+Say = Callable[[Kind, str, str], None]
+"""Takes the kind of an event, the modality, and what happened."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +95,7 @@ class EventLog:
         Open text file that gets one line of JSON per event; None for none.
     """
 
-    def __init__(self, kept: int = DEFAULT_KEPT, file: TextIO | None = None) -> None:
+    def __init__(self, kept: int = DEFAULT_KEPT, file: LogFile | None = None) -> None:
         self._events: deque[Event] = deque(maxlen=kept)
         self._counts: Counter[tuple[Kind, str]] = Counter()
         self._added = 0
@@ -89,10 +114,10 @@ class EventLog:
         self._counts[event.kind, event.modality] += 1
         self._added += 1
 
-    def _write(self, event: Event, file: TextIO) -> None:
+    def _write(self, event: Event, file: LogFile) -> None:
         """One line in the file; a full disk must not end a session, so that the log goes on in memory and says so."""
         try:
-            file.write(json.dumps(asdict(event)) + "\n")
+            file.write(json.dumps(plain(asdict(event)), allow_nan=False) + "\n")
             file.flush()
         except OSError as error:
             self._file = None

@@ -1,5 +1,6 @@
 """What the binner has to be told of a model's modalities: which are spikes, which are band powers, at which rate."""
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,14 @@ from neurodyn.recording.checks import MOST_GROUPED
 from neurodyn.recording.clocks import fit_clock
 
 _BAND = re.compile(r"^(?P<channel>.*) (?P<low>[\d.e+-]+)-(?P<high>[\d.e+-]+) Hz$")
-ENOUGH = 20
-"""Samples from which a rate is told."""
+ENOUGH, MANY = 20, 100_000
+"""Samples from which on a rate can be told, and above which more say nothing new."""
+MOST_SPIKES = 2**20
+"""Spikes that one chunk of counts may unfold into: seconds of a thousand units, all firing as fast as they can."""
+LONG_ENOUGH = 2.0
+"""Seconds of stamps from which a rate is told: jitter of a fifth of a period leaves an error of 1e-4 of 250 Hz."""
+SAME_RATE, OTHER_RATE = 1e-3, 0.02
+"""Relative difference of two rates up to which they are one, measured twice; and above which they are not alike."""
 
 
 def modalities_of(decoder: RealtimeDecoder) -> tuple[Modality, ...]:
@@ -25,9 +32,12 @@ def modalities_of(decoder: RealtimeDecoder) -> tuple[Modality, ...]:
     settings = decoder.runner.frozen.settings
     names = settings["channel_names"]
     return tuple(
-        Modality(row["name"], row["likelihood"], tuple(names[row["name"]]), row["clock"])
+        Modality(
+            row["name"], row["likelihood"], tuple(names[row["name"]]), row["clock"],
+            rate=settings.get("rates", {}).get(row["name"]),
+        )
         for row in settings["modalities"]
-    )
+    )  # fmt: skip
 
 
 def binner_inputs(
@@ -92,10 +102,10 @@ def learn_rates(
     InputError
         If a stream stays silent, or its stamps are too uneven to tell.
     """
-    times: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    heard = {name: _Heard() for name in names}
     chunks: list[Chunk] = []
-    deadline = wall() + timeout
-    while any(sum(map(len, parts)) < ENOUGH for parts in times.values()):
+    begin = wall()
+    while any(not one.enough(wall() - begin) for one in heard.values()):
         try:
             fresh = source.read(0.05)
         except EndOfStream:
@@ -106,16 +116,84 @@ def learn_rates(
             raise NeurodynError(f"the source broke off while the first data were waited for: {error}") from error
         chunks += fresh
         for chunk in fresh:
-            if chunk.name in times and chunk.kind is Kind.SAMPLES:
-                times[chunk.name].append(chunk.times)
-        if wall() > deadline:
+            if chunk.name in heard and chunk.kind is Kind.SAMPLES:
+                heard[chunk.name].take(chunk)
+        if wall() > begin + timeout:
             break
-    return {name: _rate(name, parts, chunks, timeout) for name, parts in times.items()}, chunks
+    return {name: one.nominal or _rate(name, one.times, chunks, timeout) for name, one in heard.items()}, chunks
+
+
+class _Heard:
+    """What has come of a stream whose rate is to be told."""
+
+    def __init__(self) -> None:
+        self.times: list[np.ndarray] = []
+        self.nominal: float | None = None  # what the stream itself says
+        self._samples, self._first, self._last = 0, math.inf, -math.inf
+
+    def take(self, chunk: Chunk) -> None:
+        self.nominal = chunk.rate or self.nominal
+        self.times.append(chunk.times)
+        self._samples += len(chunk.times)
+        if len(chunk.times):
+            self._first, self._last = min(self._first, chunk.times.min()), max(self._last, chunk.times.max())
+
+    def enough(self, waited: float) -> bool:
+        if self.nominal is not None or self._samples >= MANY:
+            return True
+        return self._samples >= ENOUGH and max(self._last - self._first, waited) >= LONG_ENOUGH
+
+
+def agreed_rates(
+    modalities: Sequence[Modality], learned: Mapping[str, float], given: Mapping[str, float]
+) -> tuple[dict[str, float], list[str]]:
+    """Rates to make features with: those that were learned or given, compared with those of the training data.
+
+    Parameters
+    ----------
+    modalities
+        Of the model.
+    learned, given
+        Hertz by modality, told from the stream and by the user.
+
+    Returns
+    -------
+    rates
+        A rate that was learned and differs from that of the training data by what measuring does is taken for it.
+    told
+        What differs, for the event log, one text each.
+
+    Raises
+    ------
+    InputError
+        If a stream has another rate than the model was trained on, and the user has not said so.
+    """
+    rates, told = dict(learned) | dict(given), []
+    for row in modalities:
+        if row.rate is None or row.name not in rates:
+            continue
+        away = abs(rates[row.name] / row.rate - 1)
+        text = f"'{row.name}' comes at {rates[row.name]:g} Hz, the model was trained at {row.rate:g} Hz"
+        if away > OTHER_RATE and row.name not in given:
+            raise InputError(f"{text}: resample it, or say  --rate {row.name}=HZ  to have its features all the same")
+        if row.name in learned and away <= SAME_RATE:
+            rates[row.name] = row.rate
+        elif away > SAME_RATE:
+            told.append(text)
+    return rates, told
 
 
 def as_spikes(chunk: Chunk) -> Chunk:
-    """Counts per sample (time x unit), as rigs send threshold crossings, as spikes at the time of their sample."""
-    counts = np.where(np.isfinite(chunk.values), chunk.values, 0).astype(np.int64).clip(0)
+    """Counts per sample (time x unit), as rigs send threshold crossings, as spikes at the time of their sample.
+
+    Raises
+    ------
+    InputError
+        If they would unfold into more than `MOST_SPIKES`.
+    """
+    counts = np.where(np.isfinite(chunk.values), chunk.values, 0).clip(0, MOST_SPIKES + 1).astype(np.int64)
+    if (total := int(counts.sum())) > MOST_SPIKES:
+        raise InputError(f"'{chunk.name}' has {total:,} spikes or more in a chunk, at most {MOST_SPIKES:,} are taken")
     rows, units = np.nonzero(counts)
     repeats = counts[rows, units]
     until = float(chunk.times[-1]) if len(chunk.times) else None

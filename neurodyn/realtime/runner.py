@@ -21,10 +21,12 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -36,6 +38,8 @@ A file gets the least version that it needs, so that an older runner reads what 
 """
 COUNTS = {"poisson": True, "gaussian": False}
 """Whether the observations of a modality are counts, by likelihood; of others the file says so itself."""
+MOST_UNFOLDED = 20
+"""Times its own size that a file may unfold into: parameters that were compressed hardly do, zeros a thousandfold."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
 CAPACITY = 256
@@ -96,9 +100,14 @@ class Frozen:
         for (name, shape), size in zip(settings["layout"], sizes, strict=True):
             self.arrays[name] = parameters[first : first + size].reshape(shape)
             first += size
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        # What is known of the inputs is no part of what a state belongs to: a decoder without it is the same decoder.
+        told = {key: value for key, value in settings.items() if key not in ("limits", "rates")}
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         digest.update(parameters.tobytes())
         self.fingerprint = np.frombuffer(digest.digest(), np.uint8)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Frozen, (self.settings, self.parameters)  # arrays are views, which a copy would cut off
 
     @classmethod
     def pack(cls, settings: dict[str, Any], arrays: Mapping[str, np.ndarray], dtype: np.dtype) -> "Frozen":
@@ -122,15 +131,23 @@ class Frozen:
         ValueError
             If the file holds something else, or comes from a later version.
         """
-        arrays = load_arrays(path)
+        arrays = load_arrays(path, ("settings", "parameters"))
         try:
             settings = json.loads(arrays["settings"].tobytes())
-            found, version = settings.pop("format"), settings.pop("version")
-        except (KeyError, ValueError, AttributeError) as error:
+            found, version, parameters = settings.pop("format"), settings.pop("version"), arrays["parameters"]
+        except (KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} holds no exported decoder: give the file that export() wrote") from error
-        if found != FORMAT or version > VERSION:
+        if found != FORMAT or not isinstance(version, int) or version > VERSION:
             raise ValueError(f"{path} is {found} version {version}, expected {FORMAT} up to {VERSION}: update neurodyn")
-        return cls(settings, arrays["parameters"])
+        try:
+            if parameters.dtype.name not in SAME or parameters.ndim != 1:
+                raise ValueError("its parameters are not one row of floating-point numbers")
+            frozen = cls(settings, parameters)
+            check_decoder(settings, frozen.arrays)
+            Runner(frozen).step({})  # sizes that do not fit each other are found here
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
+        return frozen
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -150,21 +167,86 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) 
             os.unlink(temporary)
 
 
-def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read an npz file of plain arrays.
+def load_arrays(path: str | os.PathLike[str], wanted: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """Read an npz file of plain arrays, in time and memory that its size bounds.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    wanted
+        Names of the arrays to read, those that are there; None for all.
 
     Raises
     ------
     ValueError
-        If it is missing or no such file.
+        If it is missing or no such file, or would unfold into far more than it holds.
     """
     if not os.path.isfile(path):
         raise ValueError(f"no such file: {os.fspath(path)}")
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, EOFError, BadZipFile) as error:
+        with ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            names = [name for name in members if wanted is None or name in wanted]
+            # What save_arrays writes is not compressed; files that were are taken, and bombs are not.
+            if sum(members[name].file_size for name in names) > MOST_UNFOLDED * os.path.getsize(path):
+                raise ValueError("it unfolds into too much")
+            return {name: _read_array(archive, members[name]) for name in names}
+    except _DAMAGED as error:
         raise ValueError(f"{os.fspath(path)} is not an npz file of plain arrays, or it is damaged") from error
+
+
+_DAMAGED = (OSError, ValueError, TypeError, AttributeError, EOFError, LookupError, ArithmeticError, MemoryError,
+            RuntimeError, SyntaxError, BadZipFile, zlib.error, struct.error)  # fmt: skip
+"""What zip files and headers of arrays that were tampered with make their readers raise; the last is a bad header."""
+
+
+def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
+    """One array, whose header may not claim more than there is."""
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or not 0 <= size <= info.file_size or min(shape, default=0) < 0:
+            raise ValueError("an array that cannot be")
+        data = bytearray(file.read(size + 1))
+    if len(data) != size:
+        raise ValueError("an array that is cut off")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse settings and arrays that do not make a decoder, before anything is built of them.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If sizes are not positive or do not fit the arrays, or there are numbers that are not finite.
+    """
+    rows, states = settings["modalities"], settings["states"]
+    names = [row["name"] for row in rows]
+    whole = [*states, *(row["channels"] for row in rows), *(row["clock"] for row in rows)]
+    if not rows or len(set(names)) < len(names) or not all(isinstance(n, int) and n >= 1 for n in whole):
+        raise ValueError("it needs modalities of different names, and sizes of 1 or more")
+    if not (isinstance(settings["width_seconds"], float | int) and 0 < settings["width_seconds"] < math.inf):
+        raise ValueError(f"its bins are {settings['width_seconds']} s wide")
+    if len(states) not in (1, 1 + len(rows)):
+        raise ValueError(f"it has {len(states)} states for {len(rows)} modalities")
+    for prefix, size in zip(["backbone", *(f"{i}/dynamics" for i in range(len(states) - 1))], states, strict=True):
+        if arrays[f"{prefix}/transition"].shape != (size, size):
+            raise ValueError(f"the transition of '{prefix}' is not that of {size} states")
+    for number, row in enumerate(rows):
+        labels = settings["channel_names"][row["name"]]
+        if not (arrays[f"{number}/center"].shape == (row["channels"],) and len(labels) == row["channels"]):
+            raise ValueError(f"'{row['name']}' has not {row['channels']} channels")
+        if row["likelihood"] not in ("poisson", "gaussian"):
+            raise ValueError(f"'{row['name']}' has an unknown likelihood")
+    if settings["traces"] != len(arrays.get("decays", ())) or not isinstance(settings["target_names"], list):
+        raise ValueError("its traces or its target do not fit")
+    for name, array in arrays.items():
+        if not name.endswith("bounds") and not np.isfinite(array).all():
+            raise ValueError(f"'{name}' has numbers that are not finite")
 
 
 # Covariances and gains ----------------------------------------------------------------------------------------
@@ -517,15 +599,34 @@ class Modality:
         self.low, self.high = arrays[f"{number}/bounds"] if self.counts else (0, 0)
         self.filter: Filter | None = None
         self._all = np.ones(self.channels, bool)
+        self.unusual = False  # whether the last bin had values beyond the limits
+        self.limit(None)
+
+    def limit(self, limits: np.ndarray | None) -> None:
+        """Set the lowest and the highest value of each channel (2, channels) that is a measurement; None for all."""
+        self._limits, self._near = limits, float(np.finfo(np.float64).max)
+        if limits is not None:
+            bounds = limits[1:] if self.counts else limits  # counts below 0 are refused before
+            scores = np.abs((bounds - self.center) * self.shrink).min(initial=np.inf, where=np.isfinite(bounds))
+            # No channel can be beyond its limit while the sum of all squared scores is below this.
+            self._near = min(float(scores) ** 2, self._near)
 
     def scale(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        """Z-scored values in the encoder's input, zero where missing; what is observed, and how many channels are."""
+        """Z-scored values in the encoder's input, zero where missing; what is observed, and how many channels are.
+
+        A value beyond the limits of its channel is missing.
+        """
         scaled = self.encoder.input
         np.subtract(values, self.center, out=scaled)
         np.multiply(scaled, self.shrink, out=scaled)
-        if math.isfinite(np.dot(scaled, scaled)):
+        # Not so if it is not a number, either.
+        if np.dot(scaled, scaled) <= self._near:
             return scaled, self._all, self.channels
         observed = np.isfinite(values)
+        if self._limits is not None:
+            within = (values >= self._limits[0]) & (values <= self._limits[1])
+            self.unusual = bool(np.count_nonzero(observed & ~within))
+            observed &= within
         count = int(np.count_nonzero(observed))
         scaled[~observed] = 0
         # A value that overflows when squared is no measurement.
@@ -605,12 +706,13 @@ class Losses:
         self._gained = np.empty_like(self._rows)
         self._follows = self._rows[: len(clocks), WEIGHED]
         self._shares = np.empty(len(clocks) + 1, memory.dtype)
+        self.lost = [True] * len(clocks)  # whether each modality is overdue
 
     def step(self, seen: list[bool]) -> None:
         """Take in which modalities had a sample in this bin."""
         # Python's own numbers here and below: an array of two or three costs more than it saves.
         since = [0.0 if here else bins + 1 for here, bins in zip(seen, self._since.tolist(), strict=True)]
-        lost = [bins >= clock for bins, clock in zip(since, self._clocks, strict=True)]
+        self.lost = lost = [bins >= clock for bins, clock in zip(since, self._clocks, strict=True)]
         self._since[:] = since
         self._lost[:, 0] = [*lost, all(lost)] if len(self._lost) > len(lost) else lost
         np.multiply(self._lost, self._gain, out=self._gained)
@@ -829,6 +931,10 @@ class LiveEstimate(NamedTuple):
         How long the step took; 0 if no clock was given to it.
     time_in, time_out
         When it began and ended, seconds on that clock.
+    stale
+        Modalities that should have been seen by now and were not: what is known of them is predicted.
+    unusual
+        Modalities of which values lay far beyond those of the training data in this bin: these are taken as missing.
     """
 
     time: float
@@ -842,6 +948,30 @@ class LiveEstimate(NamedTuple):
     microseconds: float = 0.0
     time_in: float = 0.0
     time_out: float = 0.0
+    stale: tuple[str, ...] = ()
+    unusual: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Time, target with its interval, latent and flags as numbers, lists and texts, fit for JSON."""
+        arrays = {name: getattr(self, name).tolist() for name in ("target", "lower", "upper", "latent")}
+        flags = {name: list(getattr(self, name)) for name in ("seen", "stale", "unusual")}
+        return {"time": self.time, **arrays, **flags, "microseconds": self.microseconds}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Numbers alone, without the decoder that the rates would be computed with; half of the covariance."""
+        half = np.asarray(self.covariance)[np.triu_indices(len(self.latent))]
+        arrays = [np.asarray(a) for a in (self.latent, half, *self[4:7], *self.rates.values())]
+        return _revived, (self.time, tuple(self.rates), [(a.dtype.str, a.tobytes()) for a in arrays], self[7:])
+
+
+def _revived(time: float, names: tuple[str, ...], parts: list[tuple[str, bytes]], rest: tuple) -> LiveEstimate:
+    """Estimate from what `LiveEstimate.__reduce__` took it apart into."""
+    latent, half, target, lower, upper, *expected = (np.frombuffer(raw, kind).copy() for kind, raw in parts)
+    covariance = np.empty((len(latent), len(latent)), half.dtype)
+    rows, columns = np.triu_indices(len(latent))
+    covariance[rows, columns] = covariance[columns, rows] = half
+    rates = dict(zip(names, expected, strict=True))
+    return LiveEstimate(time, latent, _fixed(covariance), rates, target, lower, upper, *rest)
 
     def __repr__(self) -> str:
         """Sizes, and the numbers of the first dimensions of the target; the rates are not worked out for it."""
@@ -868,7 +998,7 @@ class Runner:
     """
 
     def __init__(self, frozen: Frozen, *, capacity: int = CAPACITY, same: float | None = None) -> None:
-        self.frozen = frozen
+        self.frozen, self._options = frozen, (capacity, same)
         settings, arrays = frozen.settings, frozen.arrays
         self.names = tuple(row["name"] for row in settings["modalities"])
         self.modalities = [Modality(row, arrays, i) for i, row in enumerate(settings["modalities"])]
@@ -877,8 +1007,26 @@ class Runner:
         means = self._build_state(settings["states"], settings["traces"])
         self._build_filters(means, capacity, same)
         self._build_readout()
+        self.limits = {name: np.asarray(rows, np.float64) for name, rows in settings.get("limits", {}).items()}
         self._rehearsal = {m.name: np.zeros(m.channels, self.dtype) for m in self.modalities}
         self.reset()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _resumed, (self.frozen, *self._options, self.limits, self.snapshot())
+
+    @property
+    def limits(self) -> dict[str, np.ndarray]:
+        """Lowest and highest value (2, channels) that is a measurement, by modality; those left out have none."""
+        return dict(self._limits)
+
+    @limits.setter
+    def limits(self, limits: Mapping[str, np.ndarray]) -> None:
+        for name, rows in limits.items():
+            if name not in self._by_name or np.shape(rows) != (2, self._by_name[name].channels):
+                raise ValueError(f"limits are (2, channels) of {', '.join(self.names)}; got {name}: {np.shape(rows)}")
+        self._limits = {name: np.asarray(rows, np.float64) for name, rows in limits.items()}
+        for row in self.modalities:
+            row.limit(self._limits.get(row.name))
 
     def _build_state(self, states: list[int], scales: int) -> list[np.ndarray]:
         """Lay out all that is carried from bin to bin in one buffer; returns where the mean of each state stands.
@@ -938,6 +1086,8 @@ class Runner:
         self._bounds = arrays.get("readout/bounds")
         self._usual = NORMAL_95**2 * self._excess * np.asarray(arrays["readout/usual"], np.float64)
         self._stack = self._losses = self._recurrent = None
+        self._clocks = [row["clock"] for row in self.frozen.settings["modalities"]]
+        self._ages = list(self._clocks)
         if "readout/stack" not in arrays:
             self._constant = NORMAL_95**2 * np.asarray(arrays["readout/residual"], np.float64)
             return
@@ -951,8 +1101,7 @@ class Runner:
         self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
         slopes = np.asarray(arrays["readout/slopes"], np.float64)
         self._own_slope, self._slopes = NORMAL_95**2 * slopes[1], NORMAL_95**2 * slopes[2:].T
-        clocks = [row["clock"] for row in self.frozen.settings["modalities"]]
-        self._losses = Losses(clocks, self._since, self._memory)
+        self._losses = Losses(self._clocks, self._since, self._memory)
         if "recurrent/recurrent" in arrays:
             own = under(arrays, "recurrent")
             self._recurrent = Recurrent(own, [m.counts for m in self.modalities], self._hidden, self._since)
@@ -1027,22 +1176,25 @@ class Runner:
         Raises
         ------
         BadInput
-            If a modality is unknown or has another number of channels; nothing has changed then.
+            If a modality is unknown or has another number of channels, or a count is below 0; nothing has changed then.
         """
         begin = 0.0 if clock is None else clock()
         with np.errstate(over="ignore"):
-            seen = self._take_in(self._arrays(observations))
+            seen, stale, unusual = self._take_in(self._arrays(observations))
             target, half = self._target([part.spread() for part in self.filters], self._decode_recurrently())
         latent, covariance = self.backbone.mean.copy(), self.backbone.covariance
         rates = Rates(self._rates, latent)
         lower, upper = target - half, target + half
         end = 0.0 if clock is None else clock()
         took = 1e6 * (end - begin)
-        return LiveEstimate(t, latent, covariance, rates, target, lower, upper, seen, took, begin, end)
+        return LiveEstimate(
+            t, latent, covariance, rates, target, lower, upper, seen, took, begin, end, stale, unusual
+        )  # fmt: skip
 
-    def _take_in(self, arrays: list[np.ndarray | None]) -> tuple[str, ...]:
-        """Encoders, filters, fusion, backbone and traces of one bin; returns the modalities seen."""
+    def _take_in(self, arrays: list[np.ndarray | None]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Encoders, filters, fusion, backbone and traces of one bin; the modalities seen, overdue and unusual."""
         seen: list[str] = []
+        unusual: list[str] = []
         flags = [False] * len(arrays)
         traces, recurrent = self._traces, self._recurrent
         if recurrent is not None:
@@ -1055,6 +1207,9 @@ class Runner:
                 scaled, observed, count = row.scale(values)
                 if count and traces is not None:
                     traces.add(i, scaled, observed)
+                if count < row.channels and row.unusual:
+                    unusual.append(row.name)
+                    row.unusual = False
             if count:
                 seen.append(row.name)
                 flags[i] = True
@@ -1070,7 +1225,16 @@ class Runner:
         self.backbone.step(self._fusion is not None or bool(seen))
         if self._losses is not None:
             self._losses.step(flags)
-        return tuple(seen)
+            lost = self._losses.lost
+        else:
+            lost = self._overdue(flags)
+        stale = tuple(name for name, gone in zip(self.names, lost, strict=True) if gone) if True in lost else ()
+        return tuple(seen), stale, tuple(unusual)
+
+    def _overdue(self, seen: list[bool]) -> list[bool]:
+        """Whether each modality should have been seen by now, in decoders that keep no memory of losses."""
+        self._ages = [0 if here else age + 1 for here, age in zip(seen, self._ages, strict=True)]
+        return [age >= clock for age, clock in zip(self._ages, self._clocks, strict=True)]
 
     def _decode_recurrently(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The recurrent network's mean and variance of the target in this bin, if there is one."""
@@ -1128,6 +1292,9 @@ class Runner:
             raise BadInput(f"modality '{row.name}' needs {row.channels} numbers: {error}") from error
         if array.shape != (row.channels,):
             raise BadInput(f"modality '{row.name}' needs one bin of {row.channels} channels, got shape {array.shape}")
+        # The smallest is not a number where one is missing: then every one is looked at.
+        if row.counts and not np.minimum.reduce(array) >= 0 and np.count_nonzero(array < 0):
+            raise BadInput(f"modality '{row.name}' holds counts, which cannot be below 0, got {np.nanmin(array):g}")
         return array
 
     def _nearest(self, name: str) -> str:
@@ -1198,6 +1365,16 @@ class Runner:
         self._put(snapshot["state"])
         for i, (part, (seen, started)) in enumerate(zip(self.filters, snapshot["flags"].tolist(), strict=True)):
             part.resume(np.array(snapshot[f"covariance_{i}"], np.float64), seen, started)
+
+
+def _resumed(
+    frozen: Frozen, capacity: int, same: float | None, limits: dict[str, np.ndarray], snapshot: dict[str, np.ndarray]
+) -> Runner:
+    """Copy of a decoder, from what `Runner.__reduce__` took it apart into: the same state, tables of its own."""
+    runner = Runner(frozen, capacity=capacity, same=same)
+    runner.limits = limits
+    runner.restore(snapshot)
+    return runner
 
 
 def under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from neurodyn.binning.batch import Modality
 from neurodyn.errors import InputError
-from neurodyn.realtime.binner import Bin, StreamingBinner
+from neurodyn.realtime.binner import Bin, LatePolicy, StreamingBinner
 from neurodyn.realtime.clock import DataClock, start_of
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Kind as EventKind
@@ -25,6 +25,7 @@ from neurodyn.realtime.garbage import Sweeper
 from neurodyn.realtime.inputs import as_spikes, binner_inputs
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Source
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
@@ -93,6 +94,11 @@ class Service:
         How patient it is.
     wall, sleep
         Seconds that pass; given by tests.
+
+    Raises
+    ------
+    InputError
+        If the snapshot is of another model.
     """
 
     def __init__(
@@ -130,6 +136,7 @@ class Service:
         self._latest: dict[str, np.ndarray] | None = None  # snapshot that a failing decoder goes back to
         self._latest_time = -math.inf
         self._late = False  # whether the last estimate was
+        self._unusual: tuple[str, ...] = ()  # modalities of which it left values out
         self._resumed: float | None = None
         self._resume()
 
@@ -163,7 +170,9 @@ class Service:
     def take(self, chunks: Sequence[Chunk]) -> int:
         """Take in data and decode every bin that is ready now; returns how many were."""
         begin = time.perf_counter()
-        self._clock.note(chunks)
+        chunks = self._clock.note(chunks)
+        for kind, name, detail in self._clock.news():
+            self._record(kind, detail, name)
         binner = self._binner or self._begin(chunks)
         if binner is None:
             return 0
@@ -273,9 +282,9 @@ class Service:
         return self._binner
 
     def _push(self, binner: StreamingBinner, chunk: Chunk) -> None:
-        if chunk.kind is Kind.SAMPLES and chunk.name in self._spikes:
-            chunk = as_spikes(chunk)
         try:
+            if chunk.kind is Kind.SAMPLES and chunk.name in self._spikes:
+                chunk = as_spikes(chunk)
             if chunk.kind is Kind.SPIKES:
                 binner.push_spikes(
                     chunk.name,
@@ -310,8 +319,17 @@ class Service:
                 EventKind.MISSED_DEADLINE, f"the bin of {one.time:g} s was decoded {now - one.time:.3g} s late"
             )
         self._late = missed
+        if estimate.unusual != self._unusual:
+            self._tell_unusual(estimate)
         self._monitor.dropped = sum(sink.dropped for sink in self._sinks)
         self._monitor.add(estimate, 1e6 * (time.perf_counter() - begin), missed=missed)
+
+    def _tell_unusual(self, estimate: LiveEstimate) -> None:
+        """Say it for the first of several bins in a row."""
+        for name in set(estimate.unusual) - set(self._unusual):
+            text = f"values far beyond those of the training data are missing, from the bin of {estimate.time:g} s on"
+            self._record(EventKind.UNUSUAL, text, name)
+        self._unusual = estimate.unusual
 
     def _step(self, one: Bin) -> LiveEstimate:
         try:
@@ -354,9 +372,20 @@ class Service:
             return
         try:
             found = self._snapshots.load()
-            if found is not None:
-                self._resumed = self._decoder.restore(found)
         except InputError as error:  # a session must start, whatever is left of the last
+            self._record(EventKind.BAD_INPUT, str(error))
+            return
+        if found is None:
+            return
+        if self._decoder.is_of_another(found):
+            self._snapshots.close()
+            raise InputError(
+                f"{self._snapshots.path} is a snapshot of another model, and is not overwritten: give the model that "
+                "it was taken with, or another file"
+            )
+        try:
+            self._resumed = self._decoder.restore(found)
+        except InputError as error:  # of this model, and damaged
             self._record(EventKind.BAD_INPUT, str(error))
 
     def _catch_up(self, first: float) -> None:
@@ -388,6 +417,8 @@ def make_service(
     *,
     rates: Mapping[str, float],
     patience: float = 0.0,
+    late: LatePolicy = LatePolicy.CARRY,
+    max_jump: float = StampPolicy.max_jump,
     snapshots: SnapshotFile | None = None,
     options: ServiceOptions | None = None,
     wall: Callable[[], float] = time.monotonic,
@@ -405,6 +436,8 @@ def make_service(
         Samples per second of each modality that is no spikes.
     patience
         Seconds that a bin waits for data that are on their way.
+    late, max_jump
+        As of the `StreamingBinner`.
 
     Raises
     ------
@@ -414,7 +447,9 @@ def make_service(
     inputs = binner_inputs(modalities, decoder.width, rates)
 
     def make_binner(start: float) -> StreamingBinner:
-        return StreamingBinner(inputs, decoder.width, start=start, patience=patience, log=monitor.log)
+        return StreamingBinner(
+            inputs, decoder.width, start=start, patience=patience, late=late, max_jump=max_jump, log=monitor.log
+        )
 
     window = decoder.width * max(row.clock for row in modalities)
     spikes = [row.name for row in modalities if row.counts]

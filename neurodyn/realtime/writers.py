@@ -10,6 +10,7 @@ import numpy as np
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.events import EventLog, Kind
+from neurodyn.realtime.locks import lock_beside
 from neurodyn.realtime.runner import LiveEstimate, load_arrays, save_arrays
 from neurodyn.realtime.streams.protocol import Sink
 
@@ -120,15 +121,26 @@ class SnapshotFile:
         Of the file (NumPy's npz: arrays only, nothing in it is executed).
     log
         Told when the file cannot be written, and when it can again.
+
+    Raises
+    ------
+    InputError
+        If another process has the file.
     """
 
     def __init__(self, path: str | os.PathLike[str], log: EventLog) -> None:
         self._path, self._log = Path(path), log
+        self._lock = lock_beside(self._path)
         self._waiting: dict[str, np.ndarray] | None = None
         self._wake = threading.Condition()
         self._closing = self._failing = False
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
         self._thread.start()
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._path
 
     def load(self) -> dict[str, np.ndarray] | None:
         """Return what the file holds, None if there is no file.
@@ -157,6 +169,8 @@ class SnapshotFile:
             self._closing = True
             self._wake.notify()
         self._thread.join(timeout)
+        if self._lock is not None:
+            self._lock.close()
 
     def _run(self) -> None:
         while (snapshot := self._next()) is not None:

@@ -45,6 +45,8 @@ def estimate(time: float = 0.5) -> LiveEstimate:
         "upper": np.array([time + 1, 2.0]),
         "seen": ("spikes",),
         "microseconds": 50.0,
+        "stale": (),
+        "unusual": (),
     }
     return LiveEstimate(**{**template, **known})
 

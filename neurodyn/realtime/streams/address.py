@@ -29,7 +29,7 @@ EXAMPLES = {
     Scheme.REDIS: "redis://127.0.0.1:6379/prefix",
 }
 _OPTIONS = {
-    Scheme.FILE: {"speed", "start", "stop"},
+    Scheme.FILE: {"speed", "start", "stop", "new"},
     Scheme.LSL: {"network"},
     Scheme.ZMQ: {"rates"},
     Scheme.REDIS: {"dtype"},
@@ -145,7 +145,7 @@ def open_sink(address: Address) -> Sink:
     if address.scheme is Scheme.FILE:
         from neurodyn.realtime.streams.file import JsonLinesSink
 
-        return JsonLinesSink(address.name)
+        return JsonLinesSink(address.name, fresh="new" in address.options)
     if address.scheme is Scheme.LSL:
         from neurodyn.realtime.streams.lsl import LslSink
 
@@ -163,7 +163,7 @@ def _replay(address: Address) -> Source:
     from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
     from neurodyn.recording import read_recording
 
-    numbers = {name: _number(name, text) for name, text in address.options.items()}
+    numbers = {name: _number(name, text) for name, text in address.options.items() if name != "new"}
     options = ReplayOptions(speed=numbers.get("speed", 1.0), start=numbers.get("start"), stop=numbers.get("stop"))
     return FileReplay(read_recording(Path(address.name)), options)
 

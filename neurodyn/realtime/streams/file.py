@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.plain import plain
 from neurodyn.realtime.labels import labelled
+from neurodyn.realtime.locks import lock
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
 from neurodyn.recording import BinnedCounts, Recording, SpikeTrains, TimeSupport, silent_ends, without_invalid_times
@@ -233,24 +235,39 @@ class FileReplay:
 
 
 class JsonLinesSink:
-    """Estimates as one JSON object per line; a file that is there is continued.
+    """Estimates as one JSON object per line.
 
     Parameters
     ----------
     path
         Of the file.
+    fresh
+        Begin a new file instead of continuing one that is there, which is then kept as ``FILE.old``.
+
+    Attributes
+    ----------
+    continued
+        Whether the file had lines already.
 
     Raises
     ------
     InputError
-        If it cannot be written.
+        If it cannot be written, or another process writes it.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, fresh: bool = False) -> None:
+        path = Path(path)
         try:
-            self._file = Path(path).open("a", encoding="utf-8")  # noqa: SIM115 (closed by close)
+            self._file = path.open("a", encoding="utf-8")
+            lock(self._file, path)
+            if fresh and self._file.tell():
+                path.replace(path.with_name(path.name + ".old"))
+                self._file.close()
+                self._file = path.open("a", encoding="utf-8")
+                lock(self._file, path)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        self.continued = self._file.tell() > 0
 
     def write(self, item: LiveEstimate | Chunk) -> None:
         """Append an estimate.
@@ -262,8 +279,9 @@ class JsonLinesSink:
         """
         if isinstance(item, Chunk):
             raise InputError("a file takes estimates only: replay to lsl://, zmq:// or redis://")
-        sides = {name: getattr(item, name).tolist() for name in ("target", "lower", "upper")}
-        self._file.write(json.dumps({"time": item.time, **sides, "seen": item.seen}) + "\n")
+        kept = ("time", "target", "lower", "upper", "seen", "stale", "unusual")
+        told = item.to_dict()
+        self._file.write(json.dumps(plain({name: told[name] for name in kept}), allow_nan=False) + "\n")
         self._file.flush()
 
     def close(self) -> None:

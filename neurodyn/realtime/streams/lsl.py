@@ -1,5 +1,6 @@
 """Lab Streaming Layer: one stream per modality, found by name, on this machine unless told otherwise."""
 
+import contextlib
 import os
 import socket
 import time
@@ -19,6 +20,8 @@ NO_SPIKE = -1
 UNRECORDED = -2
 """In a stream of spikes: begin of a stretch in which no unit was recorded, and one less its end; of the unit in row r
 both are less by 2 (r + 1)."""
+CORRECT_EVERY = 5.0
+"""Seconds between corrections of the clocks of other machines."""
 BUFFER_SECONDS = 60
 """Seconds of data a reader may be behind before liblsl drops the oldest."""
 DESCRIBED_WITHIN = 1.0
@@ -73,7 +76,10 @@ class LslSource:
         self._inlets: dict[str, Any] = {}
         self._kinds: dict[str, Kind] = {}
         self._names: dict[str, str] = {}
+        self._rates: dict[str, float | None] = {}
+        self._remote: set[str] = set()  # whose clock is that of another machine
         self._offset: dict[str, float] = {}
+        self._next_correction = 0.0
         self._begun: dict[str, dict[int, float]] = {}  # begins of stretches not recorded, whose ends have not come
         self._labels: dict[str, tuple[str, ...] | None] = {}
         self._pace = Pace()
@@ -82,6 +88,8 @@ class LslSource:
     def read(self, timeout: float) -> list[Chunk]:
         """Wait for the fastest stream, then take what the others have."""
         self._search()
+        if self._remote:
+            self._correct()
         if not self._inlets:
             time.sleep(min(timeout, 0.01))
             return []
@@ -118,10 +126,23 @@ class LslSource:
         local = info.hostname() == socket.gethostname()
         # On one machine both clocks are the same one, and a correction would only add its noise.
         self._offset[identity] = 0.0 if local else inlet.time_correction(timeout=1.0)
+        if not local:
+            self._remote.add(identity)
+        self._rates[identity] = info.nominal_srate() or None
         self._kinds[identity] = Kind.SPIKES if info.type() == Kind.SPIKES.value else Kind.SAMPLES
         self._names[identity] = info.name().removeprefix(self._prefix)
         self._labels[identity] = self._read_labels(inlet)
         self._inlets[identity] = inlet
+
+    def _correct(self) -> None:
+        """Follow the clocks of other machines: liblsl measures them all the time, and tells the latest at once."""
+        now = time.monotonic()
+        if now < self._next_correction:
+            return
+        self._next_correction = now + CORRECT_EVERY
+        for identity in self._remote & self._inlets.keys():
+            with contextlib.suppress(self._pylsl.util.TimeoutError, self._pylsl.util.LostError):
+                self._offset[identity] = self._inlets[identity].time_correction(timeout=0.001)
 
     def _read_labels(self, inlet: Any) -> tuple[str, ...] | None:
         """Labels of the channels, or of the units, in the stream's description; None if it has none."""
@@ -150,7 +171,7 @@ class LslSource:
         times = np.asarray(stamps, np.float64) + self._offset[identity]
         name, labels = self._names[identity], self._labels[identity]
         if self._kinds[identity] is Kind.SAMPLES:
-            return Chunk(name, times, np.asarray(values), labels=labels)
+            return Chunk(name, times, np.asarray(values), labels=labels, rate=self._rates[identity])
         units = np.asarray(values)[:, 0]
         fired, marks = units >= 0, units <= UNRECORDED
         begun = self._begun.setdefault(identity, {})

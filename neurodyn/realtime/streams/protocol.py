@@ -41,6 +41,8 @@ class Chunk:
     unrecorded
         Of spikes: stretches in which a unit was not recorded, so that bins that touch one are missing and not zero: row
         of the unit (-1 for all units), start and stop in seconds.
+    rate
+        Of samples: how many there are per second by what the source says, hertz; None if it does not say.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class Chunk:
     until: float | None = None
     labels: tuple[str, ...] | None = None
     unrecorded: tuple[tuple[int, float, float], ...] = ()
+    rate: float | None = None
 
     def __post_init__(self) -> None:
         axes = 2 if self.kind is Kind.SAMPLES else 1

@@ -45,7 +45,8 @@ def encode(item: LiveEstimate | Chunk, *, rates: bool = False) -> list[bytes]:
         if item.labels is not None:
             arrays["labels"] = np.frombuffer(to_bytes(item.labels), np.uint8)
         return _pack(f"{item.kind.value}/{item.name}".encode(), header, arrays)
-    header = {"time": item.time, "seen": list(item.seen), "microseconds": item.microseconds}
+    flags = {name: list(getattr(item, name)) for name in ("seen", "stale", "unusual")}
+    header = {"time": item.time, **flags, "microseconds": item.microseconds}
     return _pack(ESTIMATE, header, estimate_arrays(item, rates=rates))
 
 
@@ -63,7 +64,7 @@ def decode_chunk(parts: Sequence[bytes]) -> Chunk:
         until = None if header.get("until") is None else float(header["until"])
         labels = from_bytes(arrays["labels"].tobytes()) if "labels" in arrays else None
         return Chunk(str(header["name"]), times, values, Kind(header["kind"]), until, labels, unrecorded_of(header))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"expected a message with times and values of spikes or samples, got {header}") from error
 
 
@@ -94,7 +95,7 @@ def unpack(parts: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray
         arrays = {
             str(name): _array(raw, kind, shape) for raw, (name, kind, shape) in zip(parts[2:], described, strict=True)
         }
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         begin = bytes(parts[1][:60]) if len(parts) > 1 else b""
         raise InputError(
             f"expected a topic, a JSON header of version {VERSION} and its arrays, got {len(parts)} parts, {begin!r}"

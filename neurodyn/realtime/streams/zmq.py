@@ -11,6 +11,8 @@ from neurodyn.realtime.streams.wire import decode_chunk, encode
 
 BACKLOG = 10_000
 """Messages a slow subscriber may be behind before ZeroMQ drops new ones for it."""
+LARGEST = 64 * 2**20
+"""Bytes of the largest part of a message that is taken, seconds of a thousand channels; ZeroMQ drops who sends more."""
 MOST_PER_READ = 256
 """Messages taken in one read, so that a flood cannot keep the reader from decoding."""
 
@@ -36,6 +38,7 @@ class ZmqSource:
         self._context = self._zmq.Context()
         self._socket = self._context.socket(self._zmq.SUB)
         self._socket.setsockopt(self._zmq.RCVHWM, BACKLOG)
+        self._socket.setsockopt(self._zmq.MAXMSGSIZE, LARGEST)
         for kind in Kind:
             self._socket.setsockopt(self._zmq.SUBSCRIBE, f"{kind.value}/".encode())
         _attach(self._zmq, self._context, self._socket, self._socket.connect, endpoint)

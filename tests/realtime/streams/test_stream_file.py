@@ -137,6 +137,8 @@ def test_estimates_are_lines_of_json(tmp_path):
         "lower": [-0.5, 0.0],
         "upper": [1.5, 2.0],
         "seen": ["spikes"],
+        "stale": [],
+        "unusual": [],
     }
     with pytest.raises(InputError, match="cannot write"):
         JsonLinesSink(tmp_path / "no" / "folder.jsonl")

@@ -1,0 +1,415 @@
+"""Samples of one source that wait for their bin, their causal features, and the windows these are averaged over.
+
+push      stamps -> ticks (`ticks`), repeats left out, in order of ticks
+complete  whether a bin has to wait: for what has not come, and for a hole that may still be filled
+close     the samples of a bin through the filters, once each; windows that end with it
+"""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from neurodyn.binning import features
+from neurodyn.realtime.buffers import MAX_WAITING, FieldInput, Grid, Recent
+from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.stamps import MEMORY, SourceClock
+from neurodyn.realtime.ticks import UNEVEN, Ticks
+from neurodyn.recording.edges import bin_of, cut, number_of
+
+FORGET = 0.999
+"""What a sample leaves of the largest jitter seen before it."""
+GONE_BACK = 0.5
+"""Periods before the newest stamp from which on a sample is out of order: nearer ones are on the same tick."""
+
+
+class FieldBuffer:
+    """Samples of one source, by the ticks of its clock.
+
+    Samples go through the filters in order of time, once each. One that has been lost, or comes after its successor
+    has been filtered, is a gap, which the filters bridge as they do offline.
+
+    Parameters
+    ----------
+    source, grid
+        The source, and the bins.
+    clock
+        Bins per window.
+    carry, max_jump, say
+        As in :class:`neurodyn.realtime.spike_buffer.SpikeBuffer`; a late feature stands in for the next that is
+        missing.
+    """
+
+    def __init__(self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: Say) -> None:
+        self.source, self.every = source, clock
+        self._grid, self._carry, self._say = grid, carry, say
+        self._clock = SourceClock(source.name, max_jump, say)
+        self._ticks = Ticks(source.rate)
+        self._waiting = _Samples.none(source.channels)
+        self._past = Recent(
+            grid.width, (np.float64, np.uint64, np.int64)
+        )  # stamps, bytes and ticks of what went through the filters
+        self._number, self._last = -1, -np.inf  # tick and time of the last sample that did
+        self._windows = _Windows(source, grid, clock)
+        self._early = 0.0  # by how much stamps have come before or after their tick of late, seconds
+
+    @property
+    def first(self) -> float:
+        """Earliest time that waits; infinite if none does."""
+        return float(self._waiting.times[0]) if len(self._waiting) else np.inf
+
+    def complete(self, stop: float) -> bool:
+        """Whether nothing more can come before a time, seconds: no sample that is due, and none that fills a hole."""
+        waiting = self._waiting
+        if not len(waiting) or not math.isfinite(self._last):  # what comes first in time need not come first
+            return self._next(self._last) >= stop
+        before = self._number
+        if int(waiting.numbers[-1]) - before == len(waiting):
+            return self._next(float(waiting.times[-1])) >= stop
+        hole = int(np.argmax(waiting.numbers - before != np.arange(1, len(waiting) + 1)))
+        return self._next(float(waiting.times[hole - 1]) if hole else self._last) >= stop
+
+    # What comes in ----------------------------------------------------------------------------------------------
+
+    def push(self, times: np.ndarray, values: np.ndarray, now: float | None, *, ordered: bool = False) -> None:
+        """Take in samples; ``ordered`` if their times are known to be `in_order`."""
+        for piece in self._clock.pieces(times, ordered=ordered):
+            part = times[piece]
+            expected = self._ticks.expected if math.isfinite(self._ticks.stamp) else None
+            first, last = (part[0], part[-1]) if ordered else (part.min(), part.max())
+            shift = self._clock.shift(float(first), float(last), now, expected)
+            if shift:
+                part = part + shift
+            if not (ordered and not self._ticks.jittering and self._follows(part)):
+                self._take(part, values[piece])
+            else:
+                numbers = self._ticks.number + np.arange(1, len(part) + 1)
+                self._ticks.append(len(part), float(part[-1]))
+                self._waiting = self._waiting.followed_by(_Samples(numbers, part, part, values[piece]))
+            self._bound()
+
+    def _follows(self, times: np.ndarray) -> bool:
+        """Whether samples come on the ticks after the newest one, none lost and none twice."""
+        period, first = self._ticks.nominal, float(times[0]) - self._ticks.stamp
+        shortest = longest = first if math.isfinite(first) else period
+        if len(times) > 1:
+            steps = times[1:] - times[:-1]
+            shortest = min(shortest, float(np.minimum.reduce(steps)))
+            longest = max(longest, float(np.maximum.reduce(steps)))
+        if not (shortest > (1 - UNEVEN) * period and longest < (1 + UNEVEN) * period):
+            return False
+        self._learn(len(times), shortest, longest)
+        return True
+
+    def _learn(self, samples: int, *steps: float) -> None:
+        """Follow how evenly stamps come: one that is early stands for a tick on the edge after it, as offline."""
+        self._early *= FORGET**samples
+        for step in steps:
+            away = abs(step - self._ticks.nominal)
+            if self._early < away <= 0.5 * self._ticks.nominal:
+                self._early = away
+
+    def _next(self, time: float) -> float:
+        """Time that the sample after one at this time cannot come before."""
+        ticks = self._ticks
+        return time + (ticks.period if ticks.jittering else ticks.nominal + self._early)
+
+    def _take(self, stamps: np.ndarray, values: np.ndarray) -> None:
+        """Samples in any order, some of which may have come before."""
+        again = self._repeated(stamps, values)
+        if again.any():
+            self._say(Kind.DUPLICATE, self.source.name, f"{again.sum()} samples came again and are left out")
+            stamps, values = stamps[~again], values[~again]
+        if not len(stamps):
+            return
+        order = np.argsort(stamps, kind="stable")
+        if not self._ticks.jittering and self._ticks.uneven(stamps[order]):
+            self._give_up()
+        if self._ticks.jittering:
+            self._take_uneven(stamps, values)
+            return
+        back = GONE_BACK * self._ticks.nominal
+        if (np.diff(stamps) < 0).any() or stamps[0] < self._ticks.stamp - back:
+            self._say(Kind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
+        self._take_even(stamps[order], values[order])
+
+    def _take_even(self, stamps: np.ndarray, values: np.ndarray) -> None:
+        """Samples in order of their stamps, which are believed."""
+        steps = np.diff(stamps, prepend=self._ticks.stamp)
+        self._learn(len(stamps), *steps[np.isfinite(steps)].tolist())
+        numbers = self._ticks.place(stamps)
+        free = self._free(numbers) & (np.diff(numbers, prepend=-2) > 0)
+        if not free.all():
+            self._say(Kind.DROPPED, self.source.name, f"{(~free).sum()} samples whose place others have, or passed")
+        if free.any():
+            self._ticks.came(numbers[free], stamps[free])
+            self._wait(_Samples(numbers[free], stamps[free], stamps[free], values[free]))
+
+    def _take_uneven(self, stamps: np.ndarray, values: np.ndarray) -> None:
+        """Samples in the order in which they came, whose stamps say only about when."""
+        newest = self._ticks.number
+        numbers, times = self._ticks.count(stamps)
+        if numbers[-1] <= newest and not self._free(numbers).all():
+            numbers, times = self._ticks.count(stamps, backwards=False)
+        elif numbers[-1] <= newest:
+            self._say(Kind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
+        self._wait(_Samples(numbers, times, stamps, values))
+        # Ticks of the line beside stamps that were still believed: in order of ticks is in order of time.
+        np.maximum.accumulate(self._waiting.times, out=self._waiting.times)
+
+    def _free(self, numbers: np.ndarray) -> Bool[np.ndarray, " n"]:
+        """Ticks that no sample came of, and that the filters have not passed."""
+        return (numbers > self._number) & ~np.isin(numbers, self._waiting.numbers)
+
+    def _give_up(self) -> None:
+        past_stamps, _, past_numbers = self._past.columns()
+        stamps = np.concatenate([past_stamps, self._waiting.stamps])
+        self._ticks.give_up(np.concatenate([past_numbers, self._waiting.numbers]), stamps)
+        text = "its stamps are uneven; samples are counted, and times come from a line through the stamps"
+        self._say(Kind.JITTER, self.source.name, text)
+
+    def _repeated(self, stamps: np.ndarray, values: np.ndarray) -> Bool[np.ndarray, " n"]:
+        """Samples of which one with the same stamp and the same values has come before."""
+        again = np.zeros(len(stamps), bool)
+        old = stamps <= self._ticks.stamp
+        if old.any():
+            past_stamps, past_bytes, _ = self._past.columns()
+            known_stamps = np.concatenate([past_stamps, self._waiting.stamps])
+            known_bytes = np.concatenate([past_bytes, _bytes(self._waiting.values)])
+            # One row per sample; NumPy compares rows that are one value of bytes.
+            again[old] = np.isin(_rows(stamps[old], _bytes(values[old])), _rows(known_stamps, known_bytes))
+        return again
+
+    def _wait(self, fresh: "_Samples") -> None:
+        self._waiting = self._waiting.followed_by(fresh)
+
+    def _bound(self) -> None:
+        excess = len(self._waiting) - MAX_WAITING // self.source.channels
+        if excess > 0:
+            self._waiting = self._waiting.split(excess)[1]
+            self._say(Kind.OVERFLOW, self.source.name, f"{excess} samples waited too long and are lost")
+
+    # What goes out ----------------------------------------------------------------------------------------------
+
+    def close(self, index: int) -> np.ndarray | None:
+        """Features for a bin, NaN where a channel is missing; None if all are, or no window ends with it."""
+        self._filter(self._grid.edge(index + 1))
+        own, late = self._windows.finished(index, self._reached())
+        return self._late(own, late) if late else own
+
+    def _reached(self) -> float:
+        """Time that no sample can come before any more: that of the next one, if it waits already."""
+        waiting = self._waiting
+        if len(waiting) and waiting.numbers[0] == self._number + 1:
+            return float(waiting.times[0])
+        return self._next(self._last)
+
+    def _filter(self, stop: float) -> None:
+        """Run the samples before a time through the filters, and add them to their windows."""
+        samples, self._waiting = self._waiting.split(int(self._waiting.times.searchsorted(cut(stop))))
+        self._past.add(samples.stamps, _bytes(samples.values), samples.numbers)
+        if not len(samples):
+            return
+        before = self._number
+        if math.isfinite(self._last) and int(samples.numbers[-1]) - before == len(samples):
+            self._windows.add(samples.times, samples.values, before + 1)
+        else:
+            self._filter_around_gaps(samples)
+        self._number, self._last = int(samples.numbers[-1]), float(samples.times[-1])
+
+    def _filter_around_gaps(self, samples: "_Samples") -> None:
+        numbers, times = samples.numbers, samples.times
+        steps = np.diff(numbers, prepend=self._number)
+        late = np.flatnonzero((steps > 1) | (np.arange(len(steps)) == 0) & (not math.isfinite(self._last)))
+        for place in late.tolist():
+            self._gap(float(times[place - 1]) if place else self._last, float(times[place]), int(steps[place]) - 1)
+        inside = np.flatnonzero(np.diff(numbers) > 1) + 1
+        for a, b in pairwise([0, *inside.tolist(), len(times)]):
+            self._windows.add(times[a:b], samples.values[a:b], int(numbers[a]))
+
+    def _gap(self, before: float, after: float, lost: int) -> None:
+        """Remember the ticks between two samples of which none came, and say so."""
+        tick = (after - before) / (lost + 1) if math.isfinite(before) else self._ticks.nominal
+        early = 0.0 if self._ticks.jittering else self._early
+        self._windows.lacks(before + tick + early, after - tick + early)
+        if math.isfinite(before):
+            self._say(Kind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
+
+    def _late(self, own: np.ndarray | None, late: list[np.ndarray]) -> np.ndarray | None:
+        """The newest late feature if it may stand in for one that is missing."""
+        taken = int(self._carry and own is None)
+        for kind, count in ((Kind.CARRIED, taken), (Kind.DROPPED, len(late) - taken)):
+            if count:
+                self._say(kind, self.source.name, f"{count} features after their bin was handed out")
+        return late[-1] if taken else own
+
+    def rebase(self, index: int, now: float) -> None:
+        """The clock of the bins has jumped: windows begin anew, and what waits for later than now is lost."""
+        count = int(np.searchsorted(self._waiting.times, now, side="right"))
+        if count < len(self._waiting):
+            text = f"{len(self._waiting) - count} samples from before the clock was set back"
+            self._say(Kind.DROPPED, self.source.name, text)
+        self._waiting = self._waiting.split(count)[0]
+        self._windows.forget()
+        self._past.clear()
+        self._last = -np.inf
+        self._ticks.restart(float(self._waiting.stamps[-1]) if len(self._waiting) else -np.inf)
+
+
+class _Samples:
+    """Samples in order of their ticks.
+
+    Parameters
+    ----------
+    numbers, times, stamps, values
+        Tick of each, its time in seconds, the stamp it came with (on the clock of the bins), and its channels.
+    """
+
+    __slots__ = ("numbers", "stamps", "times", "values")
+
+    def __init__(self, numbers: np.ndarray, times: np.ndarray, stamps: np.ndarray, values: np.ndarray) -> None:
+        self.numbers, self.times, self.stamps, self.values = numbers, times, stamps, values
+
+    @classmethod
+    def none(cls, channels: int) -> "_Samples":
+        """No samples."""
+        return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros((0, channels)))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def followed_by(self, other: "_Samples") -> "_Samples":
+        """Both, in order of their ticks."""
+        if not len(self):
+            return other
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("numbers", "times", "stamps", "values"))
+        columns = [np.concatenate(pair) for pair in pairs]
+        if other.numbers[0] < self.numbers[-1]:
+            order = np.argsort(columns[0], kind="stable")
+            columns = [column[order] for column in columns]
+        return _Samples(*columns)
+
+    def split(self, count: int) -> "tuple[_Samples, _Samples]":
+        """The first so many, and the others."""
+        columns = (self.numbers, self.times, self.stamps, self.values)
+        return _Samples(*(column[:count] for column in columns)), _Samples(*(column[count:] for column in columns))
+
+
+class _Windows:
+    """Means of the filtered samples over the windows of a source, and which windows lack one.
+
+    Parameters
+    ----------
+    source, grid
+        The source, and the bins.
+    every
+        Bins per window.
+    """
+
+    def __init__(self, source: FieldInput, grid: Grid, every: int) -> None:
+        self._grid, self.every = grid, every
+        power = source.power
+        self._filters = (
+            []
+            if power is None
+            else [features.PowerFilter(power, band, source.rate, source.channels) for band in power.bands]
+        )
+        self._gaps: list[tuple[float, float]] = []  # first and last tick without a sample
+        self._open: dict[int, tuple[np.ndarray, int]] = {}
+        self._done = -1  # the newest window that is finished
+
+    def __len__(self) -> int:
+        return len(self._gaps) + len(self._open)
+
+    def add(self, times: np.ndarray, values: np.ndarray, first: int) -> None:
+        """Filter samples that follow one another, the first on tick ``first``, and add them to their windows."""
+        self._add(times, self._level(values, first))
+
+    def lacks(self, first: float, last: float) -> None:
+        """Remember that no sample came from one time to another, both of ticks in seconds."""
+        self._gaps = [gap for gap in self._gaps if gap[1] > first - MEMORY][-1000:]
+        self._gaps.append((first, last))
+
+    def finished(self, index: int, reached: float) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        """Feature of the window that ends with a bin, None if none does or it is missing; and those that come late.
+
+        Parameters
+        ----------
+        index
+            Of the bin.
+        reached
+            Time that no further sample can come before, seconds: later windows are not finished.
+        """
+        last, inside = divmod(index + 1, self.every)
+        own, late = None, []
+        for number in sorted(self._open):
+            if number >= last or reached < cut(self._edge(number + 1)):
+                continue
+            feature = self._feature(number)
+            if number == last - 1 and inside == 0:
+                own = feature
+            elif feature is not None:
+                late.append(feature)
+        return own, late
+
+    def forget(self) -> None:
+        """The bins have begun anew."""
+        self._open, self._gaps, self._done = {}, [], -1
+
+    def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n features"]:
+        """The samples, or their power in each band (channel by channel); NaN where unknown."""
+        if not self._filters:
+            return values
+        whole = [(slice(0, len(values)), first)]
+        parts = [one.push(values, whole) for one in self._filters]
+        levels = [np.where(known, level, np.nan) for level, known in parts]
+        return np.stack(levels, axis=2).reshape(len(values), -1)
+
+    def _add(self, times: np.ndarray, level: np.ndarray) -> None:
+        """Add samples to the sums of their windows."""
+        start, width = self._grid.start, self._grid.width
+        # What comes for a finished window was stamped a little before its edge, and stands for a tick on it.
+        first = max(number_of(float(times[0]), start, width) // self.every, self._done + 1)
+        if times[-1] < cut(self._edge(first + 1)):
+            self._sum(first, level)
+            return
+        numbers = np.maximum(bin_of(times, start, width) // self.every, self._done + 1)
+        for number in np.unique(numbers).tolist():
+            self._sum(number, level[numbers == number])
+
+    def _sum(self, number: int, level: np.ndarray) -> None:
+        """Add samples to one window; those before the first bin belong to none."""
+        if number >= 0:
+            total, count = np.add.reduce(level, axis=0), len(level)
+            if number in self._open:
+                before, earlier = self._open[number]
+                total, count = before + total, earlier + count
+            self._open[number] = total, count
+
+    def _feature(self, number: int) -> np.ndarray | None:
+        """Finish a window: mean of its samples, NaN where one is lacking; None if nothing is left of it."""
+        total, count = self._open.pop(number)
+        self._done = max(self._done, number)
+        start, stop = cut(self._edge(number)), cut(self._edge(number + 1))
+        if any(start <= last and first < stop for first, last in self._gaps):
+            return None
+        mean = total / count
+        if self._filters:
+            mean = np.log(np.where(mean > 0, mean, np.nan))
+        return mean.astype(np.float32) if np.isfinite(mean).any() else None
+
+    def _edge(self, number: int) -> float:
+        """Begin of a window, seconds."""
+        return self._grid.edge(number * self.every)
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """One whole number per sample that depends on the bytes of every channel: samples that differ rarely share it."""
+    return np.add.reduce(np.ascontiguousarray(values).view(np.uint64), axis=1)
+
+
+def _rows(stamps: np.ndarray, contents: np.ndarray) -> np.ndarray:
+    """Stamp and content of each sample as one value of bytes."""
+    both = np.stack([np.asarray(stamps, np.float64).view(np.uint64), contents], axis=1)
+    return np.ascontiguousarray(both).view("V16").ravel()

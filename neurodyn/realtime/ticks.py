@@ -1,0 +1,183 @@
+r"""From the stamps of a regular stream to the ticks of its clock: one whole number per sample, gaps included.
+
+Stamps that lie on a grid are believed as they are, so that bins are those of offline binning. Stamps that jitter are
+not: their samples are counted, and the time of a tick comes from a line through all stamps of late, as a phase-locked
+loop follows a clock,
+
+.. math::
+    t_{k+n} = t_k + n p + \alpha r, \qquad p \mathrel{+}= \beta r / n, \qquad r = \text{mean stamp} - \text{mean tick}
+
+with the gains of least squares with a growing memory (alpha = 2 (2 k - 1) / (k (k + 1)), beta = 6 / (k (k + 1)) at the
+k-th chunk), held at those of `HORIZON` chunks.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+FIRST = 2**20
+"""Tick before that of the sample that comes first: those that come after it and lie before it have numbers too."""
+UNEVEN = 0.3
+"""Periods between a step and the nearest whole number of periods above which stamps jitter.
+
+Rounding decides wrongly at 0.5; offline binning follows stamps up to that. A step has the jitter of two stamps."""
+FEWEST_UNEVEN = 3
+"""Uneven steps among the latest hundred before stamps count as jittering: a single one is a fault of that stamp."""
+HORIZON = 500
+"""Chunks that the line through the stamps remembers: seconds, over which crystals are steadier than microseconds."""
+CERTAIN = 6.0
+"""Deviations of the jitter by which a single step must be too long to be a gap; one in a thousand million is."""
+LIKELY = 3.0
+"""The same for the median of a chunk."""
+EARLY = (0.01, 0.25)
+"""Least and most periods that are added to the ticks of the line, which are as many deviations of its end as `LIKELY`:
+a tick that lies on the edge of a window must not come out before it."""
+
+
+@dataclass
+class _Line:
+    """A line through stamps: the time of the last tick and the period, in seconds; chunks and samples it remembers."""
+
+    time: float
+    period: float
+    updates: int = 1
+    samples: float = 1.0
+
+    def follow(self, samples: int, residual: float) -> None:
+        """Move on by so many samples, and correct by a residual in seconds."""
+        self.updates = k = min(self.updates + 1, HORIZON)
+        self.samples = self.samples * (1 - 1 / HORIZON) + samples
+        self.time += samples * self.period + residual * 2 * (2 * k - 1) / (k * (k + 1))
+        self.period += residual / max(samples, 1) * 6 / (k * (k + 1))
+
+
+class Ticks:
+    """Counts the samples of one stream.
+
+    Parameters
+    ----------
+    rate
+        Samples per second that the stream should have.
+
+    Attributes
+    ----------
+    number
+        Of the newest tick that a sample came of.
+    jittering
+        Whether stamps are not believed one by one.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.nominal = 1.0 / rate
+        self.number, self.jittering = FIRST, False
+        self.stamp = -np.inf  # of the newest sample, as the source gave it
+        self._line = _Line(np.nan, self.nominal)
+        self._jitter = 0.0  # standard deviation of a stamp, periods
+        self._uneven = 0.0  # uneven steps of late
+
+    @property
+    def period(self) -> float:
+        """Seconds per sample, as the stamps of late have it."""
+        return self._line.period
+
+    @property
+    def expected(self) -> float:
+        """Where the next sample belongs if nothing is lost; infinite before the first."""
+        return self._line.time + self._line.period if self.jittering else self.stamp + self.nominal
+
+    def restart(self, stamp: float) -> None:
+        """The clock of the bins has begun anew, with a newest stamp or none (-inf): what comes then follows it."""
+        self.stamp, self._line = stamp, _Line(stamp if np.isfinite(stamp) else np.nan, self._line.period)
+
+    # Stamps that are believed -----------------------------------------------------------------------------------
+
+    def append(self, samples: int, last: float) -> None:
+        """Count samples that follow one another without a gap; ``last`` is the stamp of the last, seconds."""
+        self.number += samples
+        self.stamp = last
+        self._follow(samples, last)
+        self._uneven *= 0.99**samples
+
+    def place(self, times: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Ticks that believed stamps lie on; those in the past too."""
+        if not np.isfinite(self.stamp):
+            return self.number + 1 + np.rint((times - times.min()) / self.nominal).astype(np.int64)
+        return self.number + np.rint((times - self.stamp) / self.nominal).astype(np.int64)
+
+    def came(self, numbers: Int64[np.ndarray, " n"], times: Float64[np.ndarray, " n"]) -> None:
+        """Take note of samples with believed stamps, in any order."""
+        newest = int(np.argmax(numbers))
+        if numbers[newest] > self.number:
+            samples = int(numbers[newest]) - self.number
+            self.number, self.stamp = int(numbers[newest]), float(times[newest])
+            self._follow(samples, self.stamp)
+
+    def uneven(self, times: Float64[np.ndarray, " n"]) -> bool:
+        """Whether these stamps, in order, are the last straw: from now on they are not believed one by one."""
+        steps = np.diff(times, prepend=self.stamp) / self.nominal
+        if not times[0] > self.stamp > -np.inf:  # out of order: the first step says nothing
+            steps = steps[1:]
+        # Long steps are gaps, and those of a clock that drifts need not be whole.
+        off = (np.abs(steps - np.rint(steps)) > UNEVEN + 1e-3 * steps) | (steps < UNEVEN)
+        self._uneven = self._uneven * 0.99 ** len(steps) + int(np.count_nonzero(off))
+        return bool(self._uneven > FEWEST_UNEVEN)
+
+    def _follow(self, samples: int, last: float) -> None:
+        if np.isnan(self._line.time):
+            self._line.time = last
+        else:
+            self._line.follow(samples, last - self._line.time - samples * self._line.period)
+
+    # Stamps that are not ----------------------------------------------------------------------------------------
+
+    def give_up(self, numbers: Int64[np.ndarray, " n"], stamps: Float64[np.ndarray, " n"]) -> None:
+        """Believe stamps no longer one by one; the line begins as the one through the latest samples."""
+        self.jittering = True
+        if len(stamps):
+            away = stamps - stamps[-1] - (numbers - numbers[-1]) * self.period
+            self._line.time = float(stamps[-1] + away.mean() + (self.number - numbers[-1]) * self.period)
+            self._line.updates = max(2, min(len(stamps), HORIZON))
+            self._line.samples = float(len(stamps))
+            self._jitter = float(away.std()) / self.period
+
+    def count(
+        self, stamps: Float64[np.ndarray, " n"], *, backwards: bool = True
+    ) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+        """Ticks and their times for samples in the order in which they came, none of which has come before.
+
+        Samples that lie as a whole before what is expected are counted backwards, and nothing has changed then: they
+        may fill a gap. If they do not, count them again with ``backwards=False``.
+        """
+        early = float(np.clip(2 * LIKELY * self._jitter / math.sqrt(self._line.samples), *EARLY))
+        order = np.arange(1, len(stamps) + 1)
+        if np.isnan(self._line.time):
+            self._line.time = float(np.mean(stamps - order * self.period))
+        inside = self._inside(stamps)
+        steps = order + inside
+        away = (stamps - self._line.time) / self.period - steps
+        typical, tolerance = float(np.median(away)), max(0.75, LIKELY * self._jitter)
+        lost = round(typical) if typical > tolerance or (backwards and typical < -tolerance) else 0
+        steps = steps + lost
+        numbers = self.number + steps
+        if lost < 0:
+            return numbers, self._line.time + (steps + early) * self.period
+        away -= lost
+        self._learn(away - np.median(away) if len(away) > 1 else np.clip(away, -tolerance, tolerance))
+        self.number, self.stamp = int(numbers[-1]), max(self.stamp, float(stamps.max()))
+        residual = float(np.clip(away, -tolerance, tolerance).mean()) * self.period
+        self._line.follow(int(steps[-1]), residual)
+        return numbers, self._line.time + (numbers - self.number + early) * self._line.period
+
+    def _inside(self, stamps: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Ticks lost before each sample inside a chunk: only where a step is too long for any jitter."""
+        steps = np.diff(stamps, prepend=stamps[0]) / self.period
+        long = steps > 1.5 + CERTAIN * max(self._jitter, 0.1)
+        return np.cumsum(np.where(long, np.rint(steps) - 1, 0)).astype(np.int64)
+
+    def _learn(self, away: Float64[np.ndarray, " n"]) -> None:
+        """Follow the size of the jitter, from how samples of a chunk lie about its middle."""
+        kept = 0.98 ** len(away)
+        square = float(np.mean(away**2)) * len(away) / max(len(away) - 1, 1)
+        self._jitter = float(np.sqrt(kept * self._jitter**2 + (1 - kept) * square))

@@ -1,0 +1,207 @@
+"""What goes into a decoder and what comes out stays within bounds, and copies of it are decoders of their own."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from neurodyn.binning import Modality
+from neurodyn.errors import InputError
+from neurodyn.realtime import Frozen, RealtimeDecoder
+from neurodyn.realtime.inputs import agreed_rates, learn_rates
+from neurodyn.realtime.limits import OutputLimits, learn_limits
+from neurodyn.realtime.streams import Chunk
+
+
+@pytest.fixture
+def live(decoder):
+    return decoder.realtime()
+
+
+def observations(live, seed):
+    rng = np.random.default_rng(seed)
+    return {"spikes": rng.poisson(0.3, live.channels["spikes"]).astype(float),
+            "field": rng.normal(size=live.channels["field"])}  # fmt: skip
+
+
+def run(live, bins, start=0):
+    return [live.step(observations(live, start + k), 0.01 * (start + k)) for k in range(bins)]
+
+
+class TestLimits:
+    def test_they_are_learned_per_channel(self):
+        rows = [Modality("spikes", "poisson", ("a", "b")), Modality("field", "gaussian", ("c", "d"))]
+        mean, scale = {"spikes": np.array([0.1, 30.0]), "field": np.array([-1.0, 5.0])}, {}
+        scale |= {"spikes": np.array([0.3, 5.0]), "field": np.array([2.0, 0.1])}
+        limits = learn_limits(rows, mean, scale, 0.01)
+        assert limits["spikes"] == [[0, 0], [10.0, 130.0]]  # no neuron fires at more than 1 kHz
+        np.testing.assert_allclose(limits["field"], [[-41, 3], [39, 7]])
+
+    @pytest.mark.parametrize("value", [200.0, 1e6, 1e30])
+    def test_a_count_far_beyond_is_as_if_it_were_missing(self, decoder, value):
+        one, other = decoder.realtime(), decoder.realtime()
+        run(one, 50)
+        run(other, 50)
+        given = observations(one, 60)
+        given["spikes"][1] = value
+        got = one.step(given, 1.0)
+        given["spikes"][1] = np.nan
+        expected = other.step(given, 1.0)
+        np.testing.assert_array_equal(got.target, expected.target)
+        np.testing.assert_array_equal(got.latent, expected.latent)
+        assert (got.unusual, expected.unusual) == (("spikes",), ())
+        assert one.step(observations(one, 61), 1.01).unusual == ()
+
+    def test_a_field_far_beyond_is_missing_and_one_within_is_not(self, live):
+        run(live, 10)
+        given = observations(live, 11)
+        given["field"][:] = live.limits["field"][1] + 1.0
+        got = live.step(given, 0.2)
+        assert (got.seen, got.unusual) == (("spikes",), ("field",))
+        given["field"][:] = live.limits["field"][1] - 0.01
+        assert live.step(given, 0.21).unusual == ()
+
+    def test_they_can_be_changed_and_taken_away(self, live):
+        given = observations(live, 0)
+        given["spikes"][0] = 200.0
+        live.limits = {}
+        assert live.step(given, 0.0).unusual == ()
+        live.limits = {"spikes": np.array([np.zeros(live.channels["spikes"]), np.full(live.channels["spikes"], 1.0)])}
+        given["spikes"][0] = 2.0
+        assert live.step(given, 0.01).unusual == ("spikes",)
+        with pytest.raises(InputError, match=r"limits are \(2, channels\)"):
+            live.limits = {"spikes": np.zeros(3)}
+
+    def test_counts_below_0_are_refused_and_change_nothing(self, decoder):
+        one, other = decoder.realtime(), decoder.realtime()
+        given = observations(one, 0)
+        given["spikes"][:2] = -1.0, np.nan
+        with pytest.raises(InputError, match="counts, which cannot be below 0, got -1"):
+            one.step(given, 0.0)
+        np.testing.assert_array_equal(run(one, 3)[-1].target, run(other, 3)[-1].target)
+
+    def test_they_are_in_the_file_and_those_of_before_have_none(self, decoder, tmp_path):
+        decoder.export(tmp_path / "decoder.npz")
+        now = RealtimeDecoder.load(tmp_path / "decoder.npz")
+        assert now.limits.keys() == {"spikes", "field"}
+        frozen = now.runner.frozen
+        before = RealtimeDecoder(Frozen({k: v for k, v in frozen.settings.items() if k != "limits"}, frozen.parameters))
+        assert before.limits == {}
+        before.restore(now.snapshot())  # the same decoder, as far as its state goes
+        given = observations(now, 0)
+        given["spikes"][0] = 200.0
+        assert before.step(given, 0.0).unusual == ()
+
+
+def test_modalities_that_are_overdue_are_told(live):
+    clocks = {row["name"]: row["clock"] for row in live.runner.frozen.settings["modalities"]}
+    run(live, 20)
+    for k in range(6):
+        got = live.step({"field": np.zeros(live.channels["field"])}, 1.0 + 0.01 * k)
+        assert ("spikes" in got.stale) == (k + 1 >= clocks["spikes"])
+    for _ in range(2 * max(clocks.values())):
+        got = live.step({}, 2.0)
+    assert got.stale == ("spikes", "field")
+
+
+class TestOutput:
+    def test_bounds_and_slew(self, decoder):
+        frozen = decoder.realtime().runner.frozen
+        dims = len(decoder.fitted_.target_names)
+        free = RealtimeDecoder(frozen)
+        plain = np.array([e.target for e in run(free, 60)])
+        low, high = np.quantile(plain, 0.25, axis=0), np.quantile(plain, 0.75, axis=0)
+        bound = RealtimeDecoder(frozen, output=OutputLimits(low=tuple(low), high=tuple(high)))
+        np.testing.assert_allclose([e.target for e in run(bound, 60)], np.clip(plain, low, high), rtol=1e-6)
+        slew = 0.5 * np.abs(np.diff(plain, axis=0)).max() / 0.01
+        slowed = run(RealtimeDecoder(frozen, output=OutputLimits(slew=slew)), 60)
+        steps = np.abs(np.diff([e.target for e in slowed], axis=0))
+        assert steps.max() <= 0.01 * slew * (1 + 1e-5)
+        assert np.allclose([e.upper - e.target for e in slowed], [e.target - e.lower for e in slowed])
+        with pytest.raises(InputError, match=f"the target's {dims} dimensions"):
+            RealtimeDecoder(frozen, output=OutputLimits(low=(0.0,) * (dims + 1)))
+
+    def test_hold(self, decoder):
+        held = RealtimeDecoder(decoder.realtime().runner.frozen, output=OutputLimits(hold=True))
+        last = run(held, 30)[-1]
+        got = [held.step({}, 1.0 + 0.01 * k) for k in range(20)]
+        overdue = [e for e in got if len(e.stale) == 2]
+        assert overdue
+        assert {tuple(e.target) for e in overdue} == {tuple(got[-1].target)}
+        assert held.step(observations(held, 1), 2.0).target.tolist() != last.target.tolist()
+
+    def test_limits_that_cannot_be_are_refused(self):
+        with pytest.raises(InputError, match="low <= high"):
+            OutputLimits(low=(1.0,), high=(0.0,))
+        with pytest.raises(InputError, match="slew"):
+            OutputLimits(slew=0.0)
+
+
+class TestCopies:
+    @pytest.mark.parametrize("make", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+    def test_a_copy_goes_on_from_where_it_was_taken_alone(self, live, make):
+        run(live, 40)
+        live.observe(np.zeros(len(live.target_names)))
+        other = make(live)
+        expected = [e.target for e in run(live, 20, 40)]
+        run(live, 30, 100)  # what the first does then moves the copy not
+        got = run(other, 20, 40)
+        np.testing.assert_allclose([e.target for e in got], expected, atol=1e-10)
+        assert len({tuple(e.target) for e in got}) > 10
+        assert len(other.observed()[0]) == 1
+        assert other.stats().steps == 60
+
+    def test_an_estimate_is_small_and_the_same(self, live):
+        estimate = run(live, 5)[-1]
+        data = pickle.dumps(estimate)
+        numbers = sum(np.asarray(a).nbytes for a in (*estimate[1:3], *estimate[4:7], *estimate.rates.values()))
+        assert len(data) < 700 + numbers
+        for other in (pickle.loads(data), copy.deepcopy(estimate)):
+            for name in ("latent", "covariance", "target", "lower", "upper"):
+                np.testing.assert_array_equal(getattr(other, name), getattr(estimate, name))
+            np.testing.assert_array_equal(other.rates["spikes"], estimate.rates["spikes"])
+            assert (other.time, other.seen, other.stale) == (estimate.time, estimate.seen, estimate.stale)
+
+    def test_an_estimate_as_a_dictionary_is_json(self, live):
+        estimate = run(live, 5)[-1]
+        got = json.loads(json.dumps(estimate.to_dict(), allow_nan=False))
+        assert got["target"] == estimate.target.tolist()
+        assert (got["seen"], got["stale"], got["unusual"]) == (["spikes", "field"], [], [])
+
+
+class TestRates:
+    ROWS = (Modality("field", "gaussian", ("a",), rate=1000.0), Modality("spikes", "poisson", ("b",)))
+
+    def test_one_that_differs_is_refused_or_told(self):
+        with pytest.raises(InputError, match=r"comes at 500 Hz, the model was trained at 1000 Hz.*--rate field=HZ"):
+            agreed_rates(self.ROWS, {"field": 500.0}, {})
+        rates, told = agreed_rates(self.ROWS, {}, {"field": 500.0})
+        assert (rates, len(told)) == ({"field": 500.0}, 1)
+
+    def test_one_that_was_measured_nearly_the_same_is_the_same(self):
+        assert agreed_rates(self.ROWS, {"field": 1000.2}, {}) == ({"field": 1000.0}, [])
+        rates, told = agreed_rates(self.ROWS, {"field": 1010.0}, {})
+        assert (rates, len(told)) == ({"field": 1010.0}, 1)
+
+    def test_it_is_what_the_stream_says_or_learned_from_seconds(self):
+        class Source:
+            rate, k = None, 0
+
+            def read(self, timeout):
+                self.k += 1
+                times = (np.arange(5) + 5 * self.k) / 250.0
+                times += np.random.default_rng(self.k).normal(0, 0.2 / 250.0, 5)
+                return [Chunk("field", times, np.zeros((5, 1)), rate=self.rate)]
+
+            def close(self):
+                pass
+
+        source = Source()
+        rates, _ = learn_rates(source, ["field"], timeout=30.0)
+        assert rates["field"] == pytest.approx(250.0, rel=1e-3)
+        assert source.k >= 100  # two seconds of samples, and not twenty samples
+        source.rate, source.k = 251.0, 0
+        assert learn_rates(source, ["field"], timeout=30.0)[0] == {"field": 251.0}
+        assert source.k == 1

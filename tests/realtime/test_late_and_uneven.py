@@ -1,0 +1,209 @@
+"""What stalls, comes in disorder or is stamped unevenly moves no spike into a bin it does not belong to."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from neurodyn.realtime import FieldInput, Kind, LatePolicy, SpikeInput, StreamingBinner
+
+WIDTH, UNITS = 0.010, 16
+
+
+def stalled(late, seconds=4.0, begin=1.0, end=3.0):
+    """Chunks of 10 ms, those of two seconds held up and sent one after the other; bins, true counts and the binner."""
+    rng = np.random.default_rng(0)
+    binner = StreamingBinner([SpikeInput("spikes", UNITS)], WIDTH, start=0.0, patience=0.01, late=late)
+    bins, held, counts = [], [], []
+    for k in range(1, round(seconds / WIDTH)):
+        n = rng.poisson(UNITS * 30 * WIDTH)
+        times, units = np.sort(rng.uniform(WIDTH * (k - 1), WIDTH * k, n)), rng.integers(0, UNITS, n)
+        counts.append(np.bincount(units, minlength=UNITS))
+        held.append((times, units, WIDTH * k))
+        if not begin < WIDTH * k < end:
+            for old in held:
+                binner.push_spikes("spikes", old[0], old[1], until=old[2])
+            held = []
+        bins += binner.ready(WIDTH * k + 1e-4)
+    return binner, bins, np.array(counts)
+
+
+@pytest.mark.parametrize("late", list(LatePolicy))
+def test_a_stall_does_not_become_a_burst(late):
+    """The bins of a stall are missing, and at most one other has spikes that are not its own: those of one bin."""
+    binner, bins, counts = stalled(late)
+    got = [one.observations["spikes"] for one in bins]
+    missing = np.array([values is None for values in got])
+    assert missing[102:298].all()
+    assert not missing[:99].any()
+    assert not missing[302:].any()
+    other = [k for k, values in enumerate(got) if values is not None and not np.array_equal(values, counts[k])]
+    assert len(other) <= 2  # one that was handed out in the middle, and the one that has its spikes
+    assert max(values.sum() for values in got if values is not None) <= 2 * counts.sum(axis=1).max()
+    dropped = [event for event in binner.log if event.kind is Kind.DROPPED]
+    told = sum(int(event.detail.split()[0]) for event in dropped)
+    kept = sum(values.sum() for values in got if values is not None)
+    assert told + kept == counts[: len(got)].sum()  # each spike is in a bin, or in an event
+
+
+def test_of_late_spikes_those_of_the_newest_bin_are_carried_and_no_more():
+    """A source that does not say how far it has sent: its silence was counted as zeros."""
+    binner = StreamingBinner([SpikeInput("spikes", 2)], WIDTH, start=0.0)
+    binner.push_spikes("spikes", np.array([0.001]), np.array([0]))
+    binner.ready(0.095)
+    late = np.concatenate([np.full(7, 0.045), np.full(3, 0.082), [0.091]])
+    binner.push_spikes("spikes", late, np.ones(len(late), int))
+    (bin_9,) = binner.ready(0.100)
+    assert bin_9.observations["spikes"].tolist() == [0, 3 + 1]
+    carried, dropped = (next(e for e in binner.log if e.kind is kind) for kind in (Kind.CARRIED, Kind.DROPPED))
+    assert carried.detail.startswith("3 spikes")
+    assert dropped.detail.startswith("7 spikes of 1 bins")
+
+
+def test_what_is_late_for_long_is_dropped():
+    binner = StreamingBinner([SpikeInput("spikes", 1)], WIDTH, start=0.0)
+    binner.push_spikes("spikes", np.array([0.001]), np.array([0]))
+    binner.ready(0.505)
+    binner.push_spikes("spikes", np.full(5, 0.2), np.zeros(5, int))
+    (one,) = binner.ready(0.51)
+    assert one.observations["spikes"].tolist() == [0]
+
+
+def test_a_bin_that_is_not_finished_is_missing_if_late_spikes_are_dropped():
+    for late, expected in ((LatePolicy.DROP, None), (LatePolicy.CARRY, [1.0])):
+        binner = StreamingBinner([SpikeInput("spikes", 1)], WIDTH, start=0.0, late=late)
+        binner.push_spikes("spikes", np.array([0.001]), np.array([0]), until=0.005)
+        (one,) = binner.ready(0.010)
+        values = one.observations["spikes"]
+        assert (values if values is None else values.tolist()) == expected
+
+
+# Fields -----------------------------------------------------------------------------------------------------------
+
+RATE, EVERY = 250.0, 5
+WINDOW = WIDTH * EVERY
+
+
+def play(times, values, arrivals, *, patience=0.04, spikes=False, rate=RATE):
+    """Push chunks (slices) at their arrival, ask for bins every 2 ms; features by window, and the binner."""
+    inputs = [FieldInput("field", values.shape[1], rate, width=WINDOW)]
+    binner = StreamingBinner([*inputs, *([SpikeInput("s", 1)] if spikes else [])], WIDTH, start=0.0, patience=patience)
+    order = np.argsort([when for when, _ in arrivals], kind="stable")
+    found, waiting = {}, [arrivals[place] for place in order.tolist()]
+    for tick in range(1, round(1000 * waiting[-1][0] / 2) + 60):
+        now = 0.002 * tick
+        while waiting and waiting[0][0] <= now:
+            chunk = waiting.pop(0)[1]
+            binner.push_samples("field", values[chunk], times[chunk])
+        if spikes:
+            binner.push_spikes("s", np.zeros(0), np.zeros(0, int), until=now)
+        for one in binner.ready(now):
+            if one.observations["field"] is not None:
+                found[one.index] = one.observations["field"]
+    return binner, found
+
+
+def expected_windows(true, values, count):
+    """Mean of the samples whose true tick lies in a window, by the number of the bin that ends it."""
+    numbers = np.floor(true / WINDOW + 1e-6).astype(int)
+    means = {n: values[numbers == n].mean(axis=0) for n in range(count) if (numbers == n).any()}
+    return {EVERY * n + EVERY - 1: mean for n, mean in means.items()}
+
+
+def clock_and_values(seconds, seed=1):
+    rng = np.random.default_rng(seed)
+    true = np.arange(round(seconds * RATE)) / RATE
+    return rng, true, rng.normal(size=(len(true), 2))
+
+
+@pytest.mark.parametrize("spikes", [False, True])
+def test_chunks_in_disorder_lose_nothing_within_patience(spikes):
+    """Delays from 0 to 30 ms, patience 40 ms: every window is seen, with the values of data in order."""
+    rng, true, values = clock_and_values(4.0)
+    chunks = [slice(a, a + 2) for a in range(0, len(true), 2)]
+    arrivals = [(true[chunk][-1] + 1 / RATE + rng.uniform(0, 0.03), chunk) for chunk in chunks]
+    binner, found = play(true, values, arrivals, spikes=spikes)
+    expected = expected_windows(true, values, 79)
+    assert binner.log.counts("field")[Kind.OUT_OF_ORDER] > 100
+    assert expected.keys() <= found.keys()
+    for number, feature in expected.items():
+        np.testing.assert_allclose(feature, found[number], rtol=1e-6, atol=1e-6)
+    assert Kind.GAP not in binner.log.counts("field")
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.05, 0.1, 0.2, 0.3, 0.5])
+def test_jitter_costs_no_window(jitter):
+    """Stamps early or late by normal deviates of so many periods: all but the first windows are seen, once, in time."""
+    rng, true, values = clock_and_values(20.0)
+    stamps = np.sort(true + rng.normal(0, jitter / RATE, len(true)))
+    edges = [int(e) for e in np.searchsorted(true, np.arange(0, 20.01, 0.01) - 1e-9)]
+    arrivals = [(0.01 * (k + 1), slice(a, b)) for k, (a, b) in enumerate(pairwise(edges)) if b > a]
+    binner, found = play(stamps, values, arrivals, patience=0.01)
+    expected = expected_windows(true, values, 399)
+    assert found.keys() <= expected.keys() | {1999}
+    assert len(found) >= 0.99 * len(expected)
+    # The values are those of the true ticks once a line has been drawn through a second of stamps.
+    later = [number for number in expected.keys() & found.keys() if number > 100]
+    equal = [np.allclose(found[number], expected[number], atol=1e-5) for number in later]
+    assert np.mean(equal) > (0.95 if jitter > 0.2 else 0.99)
+    assert (binner.log.counts("field").get(Kind.JITTER, 0) == 1) == (jitter > 0.05)
+
+
+def test_samples_stamped_by_packet_are_counted():
+    """Ten samples that all carry the time at which their packet was sent."""
+    _, true, values = clock_and_values(10.0)
+    stamps = np.repeat(true[9::10], 10)
+    arrivals = [(true[a + 9] + 0.002, slice(a, a + 10)) for a in range(0, len(true), 10)]
+    _, found = play(stamps, values, arrivals, patience=0.06)
+    assert len(found) >= 0.98 * 199
+
+
+def test_a_gap_in_uneven_samples_is_a_whole_number_of_them():
+    """Two whole seconds lost: what comes after is in the windows it belongs to."""
+    rng, true, values = clock_and_values(12.0)
+    kept = (true < 4) | (true >= 6)
+    true, values = true[kept], values[kept]
+    stamps = np.sort(true + rng.normal(0, 0.2 / RATE, len(true)))
+    arrivals = [(true[a : a + 5][-1] + 0.004, slice(a, a + 5)) for a in range(0, len(true), 5)]
+    binner, found = play(stamps, values, arrivals, patience=0.03)
+    # Before the stamps are known to be uneven a long step is taken for the gap that it would be in an even stream.
+    gaps = [e for e in binner.log if e.kind is Kind.GAP and e.time > 1.0]
+    assert [gap.detail.split(" before")[0] for gap in gaps] == ["500 samples"]
+    expected = expected_windows(true, values, 239)
+    good = [np.allclose(found[n], f, atol=1e-5) for n, f in expected.items() if n in found]
+    assert len(good) >= 195
+    assert np.mean(good) > 0.97
+    assert not found.keys() & set(range(EVERY * 81, EVERY * 119))
+
+
+def test_samples_that_come_again_are_known_by_stamp_and_bytes():
+    """A sample at the same tick with other values is no repeat; a resent chunk is."""
+    _, true, values = clock_and_values(2.0)
+    binner = StreamingBinner([FieldInput("field", 2, RATE)], WIDTH, start=0.0, patience=0.05)
+    binner.push_samples("field", values[:20], true[:20])
+    binner.push_samples("field", values[10:20], true[10:20])
+    assert binner.log.counts("field") == {Kind.DUPLICATE: 1}
+    binner.push_samples("field", values[30:31], true[19:20])
+    assert binner.log.counts("field") == {Kind.DUPLICATE: 1, Kind.DROPPED: 1}
+
+
+def test_two_senders_of_spikes_that_interleave_are_cheap():
+    """Disorder between two probes is no reason to compare each spike with all of the last two seconds."""
+    import time
+
+    rng = np.random.default_rng(0)
+    binner = StreamingBinner([SpikeInput("spikes", 200)], WIDTH, start=0.0, patience=0.02)
+    spent, counts = 0.0, 0
+    for k in range(300):
+        start = WIDTH * k
+        for probe in (0, 100):
+            times = np.sort(rng.uniform(start, start + WIDTH, 100))
+            units = probe + rng.integers(0, 100, 100)
+            begin = time.process_time()
+            binner.push_spikes("spikes", times, units)
+            spent += time.process_time() - begin
+        begin = time.process_time()
+        counts += sum(one.observations["spikes"].sum() for one in binner.ready(start + WIDTH))
+        spent += time.process_time() - begin
+    assert counts >= 200 * 297
+    assert spent < 0.3 * 3.0  # of a core, of 3 s at 20,000 spikes per second

@@ -1,0 +1,128 @@
+"""What time it is, told by all streams and the wall clock: a bad stamp moves nothing, a clock that differs is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from oracles.session import World
+
+from neurodyn.errors import InputError
+from neurodyn.realtime import Kind
+from neurodyn.realtime.clock import LiveClock
+from neurodyn.realtime.stamps import StampPolicy
+from neurodyn.realtime.streams import Chunk
+
+STEP = 0.01
+
+
+def chunk(name, time, n=2):
+    return Chunk(name, time - STEP / n * np.arange(n)[::-1], np.ones((n, 1)))
+
+
+def bent(one, seconds, whole=False):
+    times = one.times.copy()
+    times[slice(None) if whole else -1] += seconds
+    return replace(one, times=times)
+
+
+class Rig:
+    """Two streams in simulated time; ``change(name, seconds, chunk)`` is what becomes of a chunk."""
+
+    def __init__(self, change=lambda name, seconds, one: one, names=("spikes", "field"), **policy):
+        self.world, self.change, self.names = World(), change, names
+        self.clock = LiveClock(wall=self.world, policy=StampPolicy(**policy))
+        self.begin, self.got, self.errors = self.world.now, {name: [] for name in names}, []
+
+    def run(self, seconds):
+        """Chunks of 10 ms that come as soon as they are whole; how far the present was from the truth."""
+        for k in range(1, round(seconds / STEP)):
+            self.world.now = self.begin + STEP * k
+            sent = [self.change(name, STEP * k, chunk(name, 50.0 + STEP * k)) for name in self.names]
+            for one in self.clock.note([one for one in sent if one is not None]):
+                self.got[one.name] += one.times.tolist()
+            self.errors.append(self.clock.now() - (50.0 + STEP * k))
+        self.news = self.clock.news()
+        return np.array(self.errors)
+
+
+@pytest.mark.parametrize("away", [0.5, 20.0, 25.0, 29.0, 40.0, 3600.0])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("names", [("spikes", "field"), ("field",)])
+def test_one_stamp_in_the_future_moves_nothing(away, whole, names):
+    def change(name, seconds, one):
+        return bent(one, away, whole) if name == "field" and abs(seconds - 5.0) < STEP / 2 else one
+
+    rig = Rig(change, names)
+    errors = rig.run(10.0)
+    if away > rig.clock._policy.ahead_alone or len(names) > 1:
+        np.testing.assert_allclose(np.delete(errors, 499), 0, atol=1e-9)
+        assert abs(errors[499]) <= STEP / 2 + 1e-9  # alone, it tells the time by the sample before
+        (news,) = rig.news
+        assert (news.kind, news.name) == (Kind.BAD_STAMP, "field")
+        assert f"{away:+.3f} s from the present" in news.detail
+        assert len(rig.got["field"]) == 2 * 999 - (2 if whole else 1)
+    else:  # a lone stream may be played faster than it was recorded: it is believed, and forgotten soon
+        np.testing.assert_allclose(errors[560:], 0, atol=1e-9)
+    assert max(rig.got["field"]) < 61
+
+
+def test_a_first_stamp_in_the_future_is_forgotten():
+    rig = Rig(lambda name, seconds, one: bent(one, 25.0) if seconds < 1.5 * STEP and name == "spikes" else one)
+    np.testing.assert_allclose(rig.run(3.0)[60:], 0, atol=1e-9)
+
+
+def test_a_pause_of_all_streams_is_believed_when_several_chunks_agree():
+    """Recorded time jumps by ten seconds, as in a replay of a recording with a pause: nothing is lost."""
+    rig = Rig(lambda name, seconds, one: bent(one, 10.0, True) if seconds > 2.0 else one)
+    errors = rig.run(4.0)
+    np.testing.assert_allclose(errors[:200], 0, atol=1e-9)
+    np.testing.assert_allclose(errors[240:], 10.0, atol=1e-9)
+    assert len(rig.got["field"]) == len(rig.got["spikes"]) == 2 * 399
+    assert Kind.CLOCK_JUMP in {news.kind for news in rig.news}
+
+
+@pytest.mark.parametrize("away", [-5.0, -1.0, 1.0, 5.0, 20.0])
+def test_a_clock_that_is_off_by_a_constant_is_told_by_name_and_size(away):
+    rig = Rig(lambda name, seconds, one: bent(one, away, True) if name == "field" and seconds > 2.0 else one)
+    errors = rig.run(8.0)
+    np.testing.assert_allclose(errors, 0, atol=1e-9)
+    (news,) = [news for news in rig.news if news.kind is Kind.CLOCK_OFFSET]
+    assert news.name == "field"
+    side = "ahead of" if away > 0 else "behind"
+    assert f"{abs(away):.3f} s {side}" in news.detail
+    assert len(rig.got["field"]) == 2 * 799  # its data keep their stamps
+
+
+@pytest.mark.parametrize("away", [-5.0, 5.0, 20.0, -100.0, 100.0])
+def test_and_is_moved_if_asked(away):
+    rig = Rig(
+        lambda name, seconds, one: bent(one, away, True) if name == "field" and seconds > 2.0 else one, align=True
+    )
+    np.testing.assert_allclose(rig.run(9.0), 0, atol=1e-9)
+    np.testing.assert_allclose(rig.got["field"][-100:], rig.got["spikes"][-100:], atol=0.012)
+
+
+def test_an_aligned_clock_is_followed_as_it_drifts():
+    """By one in a thousand: 40 ms in 40 s."""
+    drift = 1e-3
+
+    def change(name, seconds, one):
+        return bent(one, 5.0 + drift * seconds, True) if name == "field" and seconds > 1.0 else one
+
+    rig = Rig(change, align=True)
+    rig.run(40.0)
+    away = np.array(rig.got["field"][-100:]) - np.array(rig.got["spikes"][-100:])
+    assert np.abs(away).max() < 0.025  # a tenth of the lag per second: a steady drift leaves ten seconds of it
+    assert np.ptp(away) < 2e-3
+
+
+def test_a_stream_of_another_origin_is_moved_as_before():
+    rig = Rig(lambda name, seconds, one: bent(one, 3600.0, True) if name == "field" and seconds > 2.0 else one)
+    np.testing.assert_allclose(rig.run(5.0), 0, atol=1e-9)
+    assert [(news.kind, news.name) for news in rig.news] == [(Kind.CLOCK_JUMP, "field")]
+    np.testing.assert_allclose(rig.got["field"], rig.got["spikes"], atol=1e-9)
+
+
+def test_a_policy_that_cannot_be_is_refused():
+    with pytest.raises(InputError, match="ahead <= ahead_alone"):
+        StampPolicy(ahead=2.0)

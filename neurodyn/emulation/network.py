@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from neurodyn.emulation.config import NetworkConfig
-from neurodyn.kernels.noise import quick
+from neurodyn.kernels.noise import fast_key
 from neurodyn.kernels.recurrence import CELLS, Parameters, initialise, read_out, unroll
 
 
@@ -50,13 +50,13 @@ def run_outputs(
 def draw_inputs(config: NetworkConfig, key: Key[Array, ""], steps: int, trials: int) -> Array:
     """Fresh Gaussian noise for every step (time x trial x inputs)."""
     dtype = jnp.result_type(float)
-    uniform = jax.random.uniform(quick(key), (steps, trials, config.inputs), dtype, minval=jnp.finfo(dtype).eps - 1)
+    uniform = jax.random.uniform(fast_key(key), (steps, trials, config.inputs), dtype, minval=jnp.finfo(dtype).eps - 1)
     return 2**0.5 * jax.lax.erf_inv(uniform)
 
 
 def sample_symbols(logits: Float[Array, "*any symbol"], key: Key[Array, ""]) -> Int[Array, "*any"]:
     """Draw symbols with probability ``softmax(logits)`` (Gumbel-max)."""
-    return jnp.argmax(logits + jax.random.gumbel(quick(key), logits.shape, logits.dtype), axis=-1)
+    return jnp.argmax(logits + jax.random.gumbel(fast_key(key), logits.shape, logits.dtype), axis=-1)
 
 
 def sample_one_hot(
@@ -66,7 +66,7 @@ def sample_one_hot(
 
     Reference: Jang, Gu & Poole (2017), Categorical reparameterization with Gumbel-softmax, ICLR.
     """
-    perturbed = logits + jax.random.gumbel(quick(key), logits.shape, logits.dtype)
+    perturbed = logits + jax.random.gumbel(fast_key(key), logits.shape, logits.dtype)
     return _straight_through(perturbed, temperature)
 
 

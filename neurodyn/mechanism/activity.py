@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from neurodyn.errors import InputError
-from neurodyn.kernels.noise import quick
+from neurodyn.kernels.noise import fast_key
 from neurodyn.mechanism.network import Network
 
 
@@ -112,7 +112,7 @@ def draw_noise(
     network: Network, steps: int, trials: int, level: float, key: Key[Array, ""]
 ) -> Float[Array, "steps trials inputs"]:
     """White noise of a standard deviation, for each step and trial."""
-    return level * jax.random.normal(quick(key), (steps, trials, network.inputs))
+    return level * jax.random.normal(fast_key(key), (steps, trials, network.inputs))
 
 
 @jax.jit

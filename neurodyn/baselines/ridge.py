@@ -172,10 +172,10 @@ class CausalRidge(Shown, HasParameters):
         return self._require().smoothed
 
     def _title(self) -> str:
-        return f"CausalRidge: {'not fitted' if self._fitted is None else 'fitted'}"
+        return f"CausalRidge: {'not fitted' if self.fitted_ is None else 'fitted'}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
-        if (fitted := self._fitted) is not None:
+        if (fitted := self.fitted_) is not None:
             yield from ((row.name, row._in_short()) for row in fitted.modalities)
             yield "target", listed(fitted.dims)
             yield "weights", f"{fitted.filtered.weights.shape[0]:,} features per dimension"

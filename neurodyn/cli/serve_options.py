@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from neurodyn.cli.options import argument, seconds, width
+from neurodyn.cli.parsers import argument, seconds, width
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.binner import LatePolicy
 from neurodyn.realtime.service import REHEARSE, ServiceOptions

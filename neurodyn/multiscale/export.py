@@ -74,7 +74,7 @@ def _settings(fitted: "Fitted") -> dict[str, Any]:
         "width_seconds": fitted.width,
         "states": list(model.states),
         "traces": len(model.traces),
-        "rates": {m.name: m.rate for m in rows if m.rate is not None},
+        "rates": {m.name: m.rate for m in fitted.modalities if m.rate is not None},
         "limits": learn_limits(fitted.modalities, fitted.scaling.mean, fitted.scaling.scale, fitted.width),
     }
 

@@ -30,7 +30,7 @@ def cut_out(
 ) -> Float[np.ndarray, "trials time _"] | Bool[np.ndarray, "trials time _"]:
     """Part of an array (bins, columns) on the timeline of a batch, zeros or False beyond the end of a trial."""
     starts, lengths = batch.starts[piece.trials], batch.lengths[piece.trials]
-    if len(starts) == 1:
+    if len(starts) == 1 and piece.last <= lengths[0]:  # all of it lies in the trial: no copy
         return array[None, int(starts[0]) + piece.first : int(starts[0]) + piece.last]
     step = np.arange(piece.first, piece.last)
     inside = step < lengths[:, None]

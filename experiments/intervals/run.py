@@ -19,6 +19,7 @@ from experiments.intervals.gaps import Case, cases
 from neurodyn.binning import MultimodalBatch, time_folds
 from neurodyn.multiscale import MultiscaleDecoder
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
+from neurodyn.writing import replace_atomically, write_text
 
 FOLDER = Path(__file__).parent
 LEVELS = (0.50, 0.80, 0.90, 0.95)
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         for system in systems(config, seed):
             path = parts / f"{system.name}-seed{seed}.json"
             if not path.exists():
-                path.write_text(json.dumps(study(system, config["epochs"])) + "\n", encoding="utf-8")
+                write_text(path, json.dumps(study(system, config["epochs"])) + "\n")
             found += json.loads(path.read_text(encoding="utf-8"))
     write(found, given.out, given.readme)
 
@@ -143,7 +144,7 @@ def row(error: np.ndarray, deviation: np.ndarray) -> dict[str, Any]:
 
 def write(found: list[dict[str, Any]], out: Path, readme: Path | None) -> None:
     """Write table.csv (every number), table.md (means over seeds) and figure.png."""
-    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    with replace_atomically(out / "table.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         levels = [f"{level:.0%}" for level in LEVELS]
         writer.writerow(["system", "seed", "case", "phase", "bins", *levels, "rms", "deviation", "width"])
@@ -152,7 +153,7 @@ def write(found: list[dict[str, Any]], out: Path, readme: Path | None) -> None:
             rest = [f"{one[name]:.4f}" for name in ("rms", "deviation", "width")]
             writer.writerow([one["system"], one["seed"], one["case"], one["phase"], one["bins"], *covered, *rest])
     table = markdown(found)
-    (out / "table.md").write_text(table, encoding="utf-8")
+    write_text(out / "table.md", table)
     fill_readme(readme, table)
     save_figure(found, out / "figure.png")
 
@@ -198,7 +199,8 @@ def save_figure(found: list[dict[str, Any]], path: Path) -> None:
         ax.set_ylabel("truth inside the 95 % interval (%)")
         ax.set_title(system)
         ax.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from neurodyn.cli import COMMANDS
+from neurodyn.cli.parsers import Subparsers
 from neurodyn.compilation import user_cache
 
 LEAST_FREE = 2e9
@@ -45,7 +46,7 @@ class Line:
     fault: bool = False
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("doctor", help=COMMANDS["doctor"])
     parser.add_argument("--json", action="store_true", help="print everything as JSON instead")

@@ -287,7 +287,11 @@ class CrossValidation(Shown):
         values = np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
         estimate, dims = "smoothed" if smoothed else "filtered", (MEAN, *self.dims)
         found = paired_difference(values, self._test_to_train(method))
-        return PairedDifference(method, other, metric, estimate, dims, values, *found)
+        mean, low, high, p_value = found
+        return PairedDifference(
+            method=method, other=other, metric=metric, estimate=estimate, dims=dims, per_fold=values,
+            difference=mean, low=low, high=high, p_value=p_value,
+        )  # fmt: skip
 
     def _test_to_train(self, method: str) -> float:
         """Scored bins by bins fitted on, over all folds; of folds of equal size where that is not known."""

@@ -5,9 +5,9 @@ it sends leaves half a message, for whose rest the executor's reader would wait 
 its own, so that ending it ends its conversation and nobody else's.
 """
 
+import copy
 import multiprocessing
 import os
-import pickle
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,9 +121,9 @@ def _serve(pipe: Connection, work: Callable[..., Any]) -> None:
 
 
 def _sendable(error: BaseException) -> BaseException:
-    """The error, or one that says the same if it cannot be pickled."""
+    """The error, or one that says the same if it cannot be made again on the other side of the pipe."""
     try:
-        pickle.loads(pickle.dumps(error))
+        copy.deepcopy(error)  # which takes it apart and puts it together as pickling does
     except Exception:
         return NeurodynError(f"{type(error).__name__}: {error}")
     return error

@@ -70,7 +70,9 @@ def loss_terms(
         visible = observed
         if dropout is not None and not objective.score_hidden:
             visible = observed & ~dropout.hidden_bins[row.name][..., None]
-        log_likelihood, roughness = _decoded(decoder, embeddings, values, visible, observed, horizons, objective)
+        log_likelihood, roughness = _decoded(
+            decoder, embeddings, values, visible, observed, horizons=horizons, objective=objective
+        )
         total_likelihood += scales[row.name] * log_likelihood
         total_roughness += row.smoothness * roughness
     return Terms(

@@ -89,6 +89,7 @@ def test_recordings_say_why_they_are_skipped(tmp_path):
 
 # What the other experiments leave behind, by name.
 LEAVE = {
+    "intervals": ["table.csv", "table.md", "figure.png"],
     "flip_flop": ["table.csv", "table.md", "figure.png"],
     "hmm_rnn_grid": ["networks.nc", "table.csv", "table.md", "divergence.png", "statistics.png"],
     "interruptions": ["table.csv", "table.md"],

@@ -141,7 +141,7 @@ class _Heard:
     def enough(self, waited: float) -> bool:
         if self.nominal is not None or self._samples >= MANY:
             return True
-        return self._samples >= ENOUGH and max(self._last - self._first, waited) >= LONG_ENOUGH
+        return bool(self._samples >= ENOUGH and max(self._last - self._first, waited) >= LONG_ENOUGH)
 
 
 def agreed_rates(

@@ -18,7 +18,7 @@ from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, Frozen, Kind, LatePolicy, RealtimeDecoder
 from neurodyn.realtime.inputs import MOST_SPIKES, as_spikes
 from neurodyn.realtime.logs import Announcer, RotatedFile
-from neurodyn.realtime.runner import load_arrays, save_arrays
+from neurodyn.realtime.runner import FORMAT, VERSION, load_arrays, save_arrays
 from neurodyn.realtime.streams import Chunk
 from neurodyn.realtime.streams.file import JsonLinesSink
 from neurodyn.realtime.streams.wire import decode_chunk, encode
@@ -45,7 +45,8 @@ class TestDecoders:
         settings = json.loads(json.dumps(frozen.settings))
         parameters = frozen.parameters.copy()
         change(settings, parameters)
-        Frozen.save(type("Any", (), {"settings": settings, "parameters": parameters})(), path)
+        text = json.dumps({"format": FORMAT, "version": VERSION, **settings})
+        save_arrays(path, {"settings": np.frombuffer(text.encode(), np.uint8), "parameters": parameters})
 
     @pytest.mark.parametrize(
         "change",

@@ -57,7 +57,8 @@ def check_results(out: Path, *, runs: list[str], methods: set[str]) -> None:
 def test_lorenz(tmp_path):
     result = smoke("lorenz", tmp_path)
     assert result.returncode == 0, result.stderr
-    check_results(tmp_path, runs=["seed 0"], methods={"multimodal", "spikes", "field", "gru", "ridge"})
+    methods = {"multimodal", "spikes", "field", "gru", "ridge", "ridge spikes", "ridge field"}
+    check_results(tmp_path, runs=["seed 0"], methods=methods)
 
 
 @pytest.mark.slow

@@ -395,7 +395,7 @@ def test_smoothing_the_future_is_refused(decoder, lorenz_batch):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"epochs": 0}, {"learning_rate": (1e-2, 1e-3)}, {"validation": 0.0}, {"average": 1.0}, {"segment": -1.0}],
+    [{"epochs": 0}, {"learning_rate": (1e-2, 1e-3)}, {"validation": -0.1}, {"average": 1.0}, {"segment": -1.0}],
 )
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))):

@@ -619,8 +619,8 @@ class Modality:
         scaled = self.encoder.input
         np.subtract(values, self.center, out=scaled)
         np.multiply(scaled, self.shrink, out=scaled)
-        # Not so if it is not a number, either.
-        if np.dot(scaled, scaled) <= self._near:
+        # Not so if it is not a number, either. Python's float: in single precision the largest number is infinite.
+        if float(np.dot(scaled, scaled)) <= self._near:
             return scaled, self._all, self.channels
         observed = np.isfinite(values)
         if self._limits is not None:
@@ -951,6 +951,18 @@ class LiveEstimate(NamedTuple):
     stale: tuple[str, ...] = ()
     unusual: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Sizes, and the numbers of the first dimensions of the target; the rates are not worked out for it."""
+        lines = [f"LiveEstimate: bin that ends at {self.time:g} s, seen: {', '.join(self.seen) or 'nothing'}"]
+        for dim, (value, low, high) in enumerate(zip(self.target[:6], self.lower[:6], self.upper[:6], strict=True)):
+            lines.append(f"  target {dim}  {value:.4g}, 95 % interval {low:.4g} to {high:.4g}")
+        if len(self.target) > 6:
+            lines.append(f"  ... and {len(self.target) - 6} more dimensions of the target")
+        lines.append(f"  latent    {len(self.latent)} dimensions")
+        if self.microseconds:
+            lines.append(f"  step      {self.microseconds:.0f} µs")
+        return "\n".join(lines)
+
     def to_dict(self) -> dict[str, Any]:
         """Time, target with its interval, latent and flags as numbers, lists and texts, fit for JSON."""
         arrays = {name: getattr(self, name).tolist() for name in ("target", "lower", "upper", "latent")}
@@ -972,18 +984,6 @@ def _revived(time: float, names: tuple[str, ...], parts: list[tuple[str, bytes]]
     covariance[rows, columns] = covariance[columns, rows] = half
     rates = dict(zip(names, expected, strict=True))
     return LiveEstimate(time, latent, _fixed(covariance), rates, target, lower, upper, *rest)
-
-    def __repr__(self) -> str:
-        """Sizes, and the numbers of the first dimensions of the target; the rates are not worked out for it."""
-        lines = [f"LiveEstimate: bin that ends at {self.time:g} s, seen: {', '.join(self.seen) or 'nothing'}"]
-        for dim, (value, low, high) in enumerate(zip(self.target[:6], self.lower[:6], self.upper[:6], strict=True)):
-            lines.append(f"  target {dim}  {value:.4g}, 95 % interval {low:.4g} to {high:.4g}")
-        if len(self.target) > 6:
-            lines.append(f"  ... and {len(self.target) - 6} more dimensions of the target")
-        lines.append(f"  latent    {len(self.latent)} dimensions")
-        if self.microseconds:
-            lines.append(f"  step      {self.microseconds:.0f} µs")
-        return "\n".join(lines)
 
 
 class Runner:

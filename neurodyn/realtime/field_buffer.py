@@ -24,6 +24,10 @@ GONE_BACK = 0.5
 """Periods before the newest stamp from which on a sample is out of order: nearer ones are on the same tick."""
 
 
+NONE_DONE = -(2**62)
+"""Number of the newest finished window while there is none: samples from before the first bin stay before it."""
+
+
 class FieldBuffer:
     """Samples of one source, by the ticks of its clock.
 
@@ -317,7 +321,7 @@ class _Windows:
         )
         self._gaps: list[tuple[float, float]] = []  # first and last tick without a sample
         self._open: dict[int, tuple[np.ndarray, int]] = {}
-        self._done = -1  # the newest window that is finished
+        self._done = NONE_DONE  # the newest window that is finished
 
     def __len__(self) -> int:
         return len(self._gaps) + len(self._open)
@@ -355,7 +359,7 @@ class _Windows:
 
     def forget(self) -> None:
         """The bins have begun anew."""
-        self._open, self._gaps, self._done = {}, [], -1
+        self._open, self._gaps, self._done = {}, [], NONE_DONE
 
     def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n features"]:
         """The samples, or their power in each band (channel by channel); NaN where unknown."""

@@ -240,7 +240,7 @@ def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
         labels = settings["channel_names"][row["name"]]
         if not (arrays[f"{number}/center"].shape == (row["channels"],) and len(labels) == row["channels"]):
             raise ValueError(f"'{row['name']}' has not {row['channels']} channels")
-        if row["likelihood"] not in ("poisson", "gaussian"):
+        if row["likelihood"] not in COUNTS and not isinstance(row.get("counts"), bool):
             raise ValueError(f"'{row['name']}' has an unknown likelihood")
     if settings["traces"] != len(arrays.get("decays", ())) or not isinstance(settings["target_names"], list):
         raise ValueError("its traces or its target do not fit")

@@ -38,7 +38,7 @@ def test_bins_are_hidden_as_often_as_asked_for(lorenz_batch, own):
 
 
 def test_trials_hide_their_own_bins(lorenz_batch):
-    bins = drawn(lorenz_batch[0], ObjectiveConfig(time_dropout_per_trial=True)).bins["spikes"]
+    bins = drawn(lorenz_batch[0], ObjectiveConfig(time_dropout_per_trial=True)).hidden_bins["spikes"]
     assert len(np.unique(bins, axis=0)) == len(bins)
 
 

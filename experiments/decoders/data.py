@@ -1,6 +1,6 @@
 """The recordings in bins, and what is taken away from them."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +32,9 @@ def losses(batch: MultimodalBatch, seed: int) -> dict[str, MultimodalBatch]:
     """The test part as it is, with bins lost at random, and without each modality in every other minute."""
     generator = np.random.default_rng(seed)
     at_random = {name: generator.random(len(batch.time)) < LOST for name in batch.names}
-    found = {"complete": batch, f"{LOST:.0%} lost": _without(batch, at_random)}
+    found = {"complete": batch, f"{LOST:.0%} lost": without(batch, at_random)}
     for name in batch.names:
-        found[f"{name} gone"] = _without(batch, {name: _every_other_minute(batch)})
+        found[f"{name} gone"] = without(batch, {name: _every_other_minute(batch)})
     return found
 
 
@@ -46,7 +46,8 @@ def _every_other_minute(batch: MultimodalBatch) -> np.ndarray:
     return gone
 
 
-def _without(batch: MultimodalBatch, lost: dict[str, np.ndarray]) -> MultimodalBatch:
-    observed = {n: o & ~lost[n][:, None] if n in lost else o for n, o in batch.observed.items()}
-    values = {n: np.where(observed[n], v, np.float32(0)) for n, v in batch.observations.items()}
-    return replace(batch, observed=observed, observations=values)
+def without(batch: MultimodalBatch, lost: Mapping[str, np.ndarray]) -> MultimodalBatch:
+    """A batch some bins of whose modalities are missing: one flag for each bin of the timeline, by modality."""
+    for name, bins in lost.items():
+        batch = batch.hide(name, bins=bins)
+    return batch

@@ -1,12 +1,13 @@
 """Test data with gaps cut into them, and the phase of its gap that every bin is in."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from experiments.decoders.data import LOST, without
 from neurodyn.binning import MultimodalBatch
 
 PHASES = (
@@ -14,8 +15,6 @@ PHASES = (
     ("30 to the end", 30, None), ("0 to 5 after", 0, 5), ("5 to 20 after", 5, 20),
 )  # fmt: skip
 """Bins from the gap's start, and, of the last two, from its end."""
-LOST = 0.4
-"""Share of bins lost at random."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,3 @@ def gaps(
                 stop = int(bins) if name.endswith("after") else start + length
                 phase[first + origin + a : first + min(end, stop)] = number
     return gap, phase
-
-
-def without(batch: MultimodalBatch, lost: Mapping[str, np.ndarray]) -> MultimodalBatch:
-    """A batch some bins of whose modalities are missing."""
-    observed = {n: o & ~lost[n][:, None] if n in lost else o for n, o in batch.observed.items()}
-    values = {n: np.where(observed[n], v, np.float32(0)) for n, v in batch.observations.items()}
-    return replace(batch, observed=observed, observations=values)

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from experiments.command import arguments, configuration, fill_readme
 from experiments.decoders.data import FILES, load
 from experiments.intervals.gaps import Case, cases
 from neurodyn.binning import MultimodalBatch, time_folds
+from neurodyn.evaluation.calibration import LEVELS, calibrate
 from neurodyn.multiscale import MultiscaleDecoder
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 from neurodyn.writing import replace_atomically, write_text
 
 FOLDER = Path(__file__).parent
-LEVELS = (0.50, 0.80, 0.90, 0.95)
+NAMES = [f"{level:.0%}" for level in LEVELS]
 
 
 @dataclass(frozen=True)
@@ -128,17 +128,14 @@ def row(error: np.ndarray, deviation: np.ndarray) -> dict[str, Any]:
 
     The best constant interval is the 95 % quantile of the errors' sizes in this phase, for each dimension.
     """
-    half = norm.ppf(0.5 + np.asarray(LEVELS) / 2)
-    coverage = {
-        f"{level:.0%}": float(np.mean(np.abs(error) <= h * deviation)) for level, h in zip(LEVELS, half, strict=True)
-    }
-    best = np.quantile(np.abs(error), 0.95, axis=0)
+    found = calibrate(error, np.zeros_like(error), deviation)
+    best = np.quantile(np.abs(error), found.levels[-1], axis=0)
     return {
         "bins": len(error),
-        "coverage": coverage,
+        "coverage": dict(zip(NAMES, found.coverage.mean(axis=1).tolist(), strict=True)),
         "rms": float(np.sqrt(np.mean(error**2))),
         "deviation": float(np.sqrt(np.mean(deviation**2))),
-        "width": float(np.mean(half[-1] * deviation.mean(axis=0) / best)),
+        "width": float(np.mean(found.width / 2 / best)),
     }
 
 
@@ -146,10 +143,9 @@ def write(found: list[dict[str, Any]], out: Path, readme: Path | None) -> None:
     """Write table.csv (every number), table.md (means over seeds) and figure.png."""
     with replace_atomically(out / "table.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        levels = [f"{level:.0%}" for level in LEVELS]
-        writer.writerow(["system", "seed", "case", "phase", "bins", *levels, "rms", "deviation", "width"])
+        writer.writerow(["system", "seed", "case", "phase", "bins", *NAMES, "rms", "deviation", "width"])
         for one in found:
-            covered = [f"{one['coverage'][level]:.4f}" for level in levels]
+            covered = [f"{one['coverage'][level]:.4f}" for level in NAMES]
             rest = [f"{one[name]:.4f}" for name in ("rms", "deviation", "width")]
             writer.writerow([one["system"], one["seed"], one["case"], one["phase"], one["bins"], *covered, *rest])
     table = markdown(found)
@@ -169,7 +165,7 @@ def markdown(found: list[dict[str, Any]]) -> str:
         ]  # fmt: skip
         for case, phase in dict.fromkeys((one["case"], one["phase"]) for one in own):
             rows = [one for one in own if (one["case"], one["phase"]) == (case, phase)]
-            covered = [f"{np.mean([r['coverage'][f'{level:.0%}'] for r in rows]):.1%}" for level in LEVELS]
+            covered = [f"{np.mean([r['coverage'][level] for r in rows]):.1%}" for level in NAMES]
             rest = [f"{np.mean([r[name] for r in rows]):.2f}" for name in ("rms", "deviation", "width")]
             lines.append(f"| {case} | {phase} | {' | '.join(covered + rest)} |")
         lines.append("")

@@ -181,11 +181,11 @@ class CausalGru(Shown, HasParameters):
         Examples
         --------
         >>> import neurodyn as nd
-        >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzConfig(trials=12, seconds=1.0), seed=0)
+        >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12, seconds=1.0), seed=0)
         >>> from neurodyn.recurrent import RecurrentConfig
         >>> gru = nd.baselines.CausalGru(RecurrentConfig(hidden=8, members=1, steps=20), progress=False).fit(batch)
         >>> live = gru.realtime()
-        >>> live.step({name: values[0][0] for name, values in batch.observations.items()}, t=0.01).target.shape
+        >>> live.step({name: values[0] for name, values in batch.observations.items()}, t=0.01).target.shape
         (3,)
         """
         from neurodyn.realtime.decoder import RealtimeDecoder

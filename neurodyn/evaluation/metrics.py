@@ -170,8 +170,8 @@ def angle_error(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..
     --------
     >>> import numpy as np
     >>> from neurodyn.evaluation import angle_error
-    >>> angle_error(np.array([[1.0, 0.0]]), np.array([[0.0, -0.5]])).tolist()
-    [90.0]
+    >>> angle_error(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.0, -0.5], [0.0, 2.0]])).tolist()
+    [90.0, 0.0]
     """
     true, predicted = _checked(true, predicted)
     if true.shape[1] != 2:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.command import fill_readme
+from experiments.command import fill_readme, save_png, table_file
 from neurodyn.plotting import plot_scores
-from neurodyn.writing import replace_atomically, write_text
+from neurodyn.writing import write_text
 
 ESTIMATES, METRICS = ("filtered", "smoothed"), ("correlation", "r2")
 
@@ -62,10 +62,7 @@ def write_results(runs: Sequence[Run], out: Path, *, metric: str, title: str, re
     readme
         Experiment's README that the table goes into, between the marks of its folder's name; None: into none.
     """
-    with (
-        replace_atomically(out / "table.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with table_file(out / "table.csv") as file:
         writer = csv.DictWriter(file, fieldnames=["run", "method", "estimate", "metric", "dimension", "value"])
         writer.writeheader()
         writer.writerows(rows_of(runs))
@@ -117,8 +114,7 @@ def save_figure(runs: Sequence[Run], path: Path, *, metric: str, title: str) -> 
         plot_scores(scores, yardstick="ridge", label=_LABELS[metric] if ax is panels[0] else "", ax=ax)
         ax.set_title(run.name)
     figure.suptitle(f"{title}, filtered (causal)")
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_png(figure, path)
 
 
 _LABELS = {"correlation": "correlation", "r2": "R²"}

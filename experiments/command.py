@@ -2,13 +2,15 @@
 
 import argparse
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
 from neurodyn.cli.main import main as neurodyn
-from neurodyn.writing import write_text
+from neurodyn.writing import replace_atomically, write_text
 
 
 def arguments(doc: str | None, folder: Path, argv: list[str] | None) -> argparse.Namespace:
@@ -61,6 +63,19 @@ def fill_readme(readme: Path | None, table: str) -> None:
     if not places:
         raise ValueError(f"{readme} has no place for a table: put {start.strip()} and {end} where it is to be")
     write_text(readme, filled)
+
+
+@contextmanager
+def table_file(path: Path) -> Iterator[TextIO]:
+    """The file of a table, to write rows of comma-separated values to; it takes its name when all is written."""
+    with replace_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        yield file
+
+
+def save_png(figure: Any, path: Path, dpi: int = 120) -> None:
+    """Write a figure of matplotlib, all of it or nothing."""
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
 
 
 def run(*words: str | Path) -> None:

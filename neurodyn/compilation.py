@@ -34,18 +34,18 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
     To be called before JAX compiles anything; before it is imported, where its false alarms are to be silent too.
     JAX's own settings in the environment go first.
 
-    Arguments
-    ---------
-    folder: where; if None what the variable NEURODYN_CACHE says, or the user's cache folder.
+    Parameters
+    ----------
+    folder
+        Where; if None what the variable NEURODYN_CACHE says, or the user's cache folder.
 
     Returns
     -------
     The folder, or None where nothing is kept: the variable says 'off'.
     """
-    asked = os.environ.get(SWITCH, "")
-    if folder is None and asked.lower() == "off":
+    folder = folder or chosen_folder()
+    if folder is None:
         return None
-    folder = folder or (Path(asked) if asked else user_cache())
     # Each program that XLA reads back on a CPU comes with a false alarm of a kilobyte about the machine's features.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     settings = {
@@ -59,6 +59,14 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
             if "jax" in sys.modules:
                 sys.modules["jax"].config.update(name, value)
     return Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+
+
+def chosen_folder() -> Path | None:
+    """Where programs are kept unless JAX is told otherwise: as NEURODYN_CACHE says, None where it says 'off'."""
+    asked = os.environ.get(SWITCH, "")
+    if asked.lower() == "off":
+        return None
+    return Path(asked) if asked else user_cache()
 
 
 def user_cache() -> Path:

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
+
+import yaml
 
 from neurodyn.errors import InputError
 
@@ -78,3 +81,26 @@ def argument_named(name: str, parse: Callable[[Any], _T], value: Any) -> _T:
         return parse(value)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """What a YAML file holds: mappings, lists and plain values, nothing that reading would execute.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    what
+        What it is called in the error, as "configuration".
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    # Nested a thousand deep, it is the parser that gives up; a date that there is not is a bad value.
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"cannot read the {what} '{path}': {' '.join(cause.split())}") from error

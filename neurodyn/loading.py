@@ -1,6 +1,5 @@
 """One function for everything that was saved."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +49,9 @@ def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder | HmmEmulator | Rea
         from neurodyn.realtime import RealtimeDecoder
 
         return RealtimeDecoder.load(place)
-    if _kind(place) == "emulator":
+    from neurodyn.training.store import kind_of
+
+    if kind_of(place) == "emulator":
         from neurodyn.emulation import HmmEmulator
 
         return HmmEmulator.load(place)
@@ -59,13 +60,3 @@ def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder | HmmEmulator | Rea
     from neurodyn.multiscale import MultiscaleDecoder
 
     return MultiscaleDecoder.load(place)
-
-
-def _kind(folder: Path) -> str:
-    """What a folder says it holds; "" if it says nothing."""
-    if (folder / "emulator.h5").is_file():
-        return "emulator"
-    try:
-        return str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["kind"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""

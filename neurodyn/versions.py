@@ -8,11 +8,12 @@ PACKAGES = ("neurodyn", "jax", "flax", "optax", "numpyro", "numpy", "scipy", "xa
 
 def versions() -> dict[str, str]:
     """Version of Python and of each package a result depends on, without importing any of them."""
-    return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
+    return {"python": platform.python_version(), **{package: installed(package) or "unknown" for package in PACKAGES}}
 
 
-def _version(package: str) -> str:
+def installed(package: str) -> str | None:
+    """Version of a package; None if it is not installed, or run from a source tree that was not."""
     try:
         return version(package)
-    except PackageNotFoundError:  # not installed, or run from a source tree that was not
-        return "unknown"
+    except PackageNotFoundError:
+        return None

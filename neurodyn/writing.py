@@ -13,6 +13,22 @@ from neurodyn.errors import InputError
 
 
 @contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say of a file that could not be written which one, and why.
+
+    Raises
+    ------
+    InputError
+        If the block ended with an error of the system.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise InputError(f"cannot write '{os.fspath(path)}': {reason}") from error
+
+
+@contextmanager
 def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the name of a temporary file to write, which replaces ``path`` once the block has ended without an error.
 
@@ -47,13 +63,11 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
-        raise InputError(f"cannot write '{path}': {reason}") from error
+        with writing(path):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -52,8 +52,12 @@ calls = {
     "batches for folds": lambda: nd.cross_validate([method], [batch, batch]),
     "one fold": lambda: nd.cross_validate([method], folds[0]),
     "a share in words": lambda: batch.hide("spikes", share="half"),
+    "a seed of losses in words": lambda: batch.hide("spikes", share=0.5, seed="x"),
+    "a gap before now": lambda: nd.holdout(batch, gap=-1.0),
 }
 assert nd.Method("ridge", ridge, "spikes").modalities == ("spikes",)
+assert len(nd.time_folds(batch, "3", gap="1s")) == 3
+assert nd.holdout(batch, gap="2s").train.n_bins == nd.holdout(batch, gap=2.0).train.n_bins
 assert nd.MultiscaleDecoder(latent="8", seed="3").latent == 8
 said = {}
 for name, call in calls.items():
@@ -90,6 +94,8 @@ EXPECTED = {
     "batches for folds": "folds are a list, such as time_folds(batch, 5, gap=2.0); got a MultimodalBatch",
     "one fold": "folds are a list, such as time_folds(batch, 5, gap=2.0); got a Fold",
     "a share in words": "share: expected a share, got 'half'",
+    "a seed of losses in words": "seed: expected a whole number, got 'x'",
+    "a gap before now": "gap: expected seconds, 0 or more, got -1.0",
 }
 
 
@@ -137,3 +143,9 @@ def test_all_that_there_is(recording):
         to_bins(replace(recording, fields={}, spikes={}), width=0.05, modalities="all")
     with pytest.raises(InputError, match="unknown modality 'ca2': did you mean 'ca1'"):
         to_bins(two, width=0.05, modalities="ca2")
+
+
+def test_all_is_not_one_of_several(recording):
+    with pytest.raises(InputError, match=r"unknown modality 'all'") as refused:
+        to_bins(recording, width=0.05, modalities=["all"])
+    assert "did you mean 'all'" not in str(refused.value)

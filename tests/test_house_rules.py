@@ -1,6 +1,7 @@
 """Rules that keep the code readable, read from the code itself."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ ROOT = Path(neurodyn.__file__).parents[1]
 FILES = [path for folder in ("neurodyn", "experiments") for path in sorted((ROOT / folder).rglob("*.py"))]
 MOST_POSITIONAL = 6
 """A call with more arguments than these names them: nobody knows what the seventh is."""
-REALTIME = ROOT / "neurodyn" / "realtime"
 PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}
 """Documented members of named tuples and of ``os`` in spite of their underscore."""
 
@@ -52,8 +52,6 @@ def private_names(tree: ast.Module) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_long_calls_name_their_arguments(path):
-    if REALTIME in path.parents:
-        pytest.skip("realtime has its own course of change")
     found = long_calls(ast.parse(path.read_text()))
     assert not found, f"calls with more than {MOST_POSITIONAL} positional arguments: {found}"
 
@@ -64,6 +62,13 @@ def test_no_private_members_of_other_libraries_are_used():
     for path, tree in trees.items():
         foreign = private_uses(tree) - ours - PUBLIC
         assert not foreign, f"{path.relative_to(ROOT)} uses private members of others: {foreign}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_docstrings_are_of_one_form(path):
+    """That of NumPy: sections of other names are not found by the tools that show them."""
+    other = re.findall(r"^ *(Arguments|Args|Params|Return|Raise|Example)\n *-{3,}$", path.read_text(), re.MULTILINE)
+    assert not other, f"expected Parameters, Returns, Raises, Examples; got {other}"
 
 
 def test_the_rules_would_be_seen_to_be_broken():

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.command import arguments, configuration, fill_readme
+from experiments.command import arguments, configuration, fill_readme, save_png, table_file
 from experiments.decoders.data import FILES, load, losses
 from neurodyn.binning import time_folds
 from neurodyn.evaluation.metrics import r2
 from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
-from neurodyn.writing import replace_atomically, write_text
+from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
 METHODS = ("multiscale", "gru", "ridge")
@@ -124,10 +124,7 @@ def decoder(task: Task) -> Any:
 def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) -> None:
     """Write table.csv (every number), table.md and figure.png."""
     found = {task: json.loads((parts / task.name).read_text(encoding="utf-8")) for task in tasks}
-    with (
-        replace_atomically(out / "table.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with table_file(out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["recording", "seed", "fold", "method", "condition", "metric", "value"])
         for task, scores in found.items():
@@ -189,8 +186,7 @@ def save_figure(found: dict[Task, Any], path: Path) -> None:
         ax.set_title(recording)
         ax.set_ylabel("filtered R²")
     figure.axes[0].legend(frameon=False)
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_png(figure, path)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.command import arguments, configuration, fill_readme
+from experiments.command import arguments, configuration, fill_readme, save_png, table_file
 from neurodyn.benchmarks.flip_flop import FlipFlopConfig, FlipFlopNetwork, draw_trials, train_flip_flop
 from neurodyn.fixed_points import (
     FixedPoints,
@@ -23,7 +23,7 @@ from neurodyn.fixed_points import (
     sample_starts,
 )
 from neurodyn.training import Bar
-from neurodyn.writing import replace_atomically, write_text
+from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
 STEP = 1.0
@@ -53,10 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     given = arguments(__doc__, FOLDER, argv)
     findings = study(configuration(FOLDER, smoke=given.smoke))
     given.out.mkdir(parents=True, exist_ok=True)
-    with (
-        replace_atomically(given.out / "table.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with table_file(given.out / "table.csv") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows(findings)[0]))
         writer.writeheader()
         writer.writerows(rows(findings))
@@ -153,8 +150,7 @@ def save_figure(findings: Findings, path: Path) -> None:
     plot_fixed_points(view.points(found.vectors), kinds, directions=ways, trajectories=paths, length=0.7, ax=ax)
     plot_eigenvalues(linear.eigenvalues, kinds, ax=figure.add_subplot(1, 2, 2))
     figure.suptitle(f"3-bit flip-flop, {findings.network.config.cell} {findings.network.config.hidden}, without input")
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+    save_png(figure, path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from experiments.command import fill_readme
+from experiments.command import fill_readme, save_png, table_file
 from neurodyn.writing import replace_atomically, write_text
 
 AUTHORS = {"chain2": 10.0, "chain3": 4.1, "chain4": 4.6, "chain5": 7.8, "fully_connected3": 1.9, "cycle4": 5.5}
@@ -25,10 +25,7 @@ def write_results(summaries: Summaries, out: Path, *, readme: Path | None) -> No
     data = to_xarray(summaries)
     with replace_atomically(out / "networks.nc") as temporary:
         data.to_netcdf(temporary, engine="scipy")
-    with (
-        replace_atomically(out / "table.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with table_file(out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["network", *data.data_vars])
         for place, name in enumerate(summaries):
@@ -131,8 +128,7 @@ def save_divergences(data: xr.Dataset, path: Path) -> None:
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False, fontsize=9
     )
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_png(figure, path)
 
 
 def save_statistics(data: xr.Dataset, path: Path) -> None:
@@ -154,8 +150,7 @@ def save_statistics(data: xr.Dataset, path: Path) -> None:
         ax.set_title(title, fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("dots: networks; line: the HMM itself; dashed: limit, or the HMM's value", fontsize=9)
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_png(figure, path)
 
 
 def _draw_by_size(ax: Any, part: xr.Dataset, name: str) -> None:

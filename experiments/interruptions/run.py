@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.command import arguments, configuration, fill_readme
-from neurodyn.writing import replace_atomically, write_text
+from experiments.command import arguments, configuration, fill_readme, table_file
+from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
 SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
@@ -233,10 +233,7 @@ def same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
 
 def write(out: Path, kills: list[Kill], ends: list[End]) -> None:
     """table.csv with every kill, table.md to read."""
-    with (
-        replace_atomically(out / "table.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with table_file(out / "table.csv") as file:
         writer = csv.DictWriter(file, fieldnames=[field.name for field in fields(Kill)])
         writer.writeheader()
         writer.writerows(asdict(kill) for kill in kills)

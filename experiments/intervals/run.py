@@ -6,20 +6,20 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.command import arguments, configuration, fill_readme
+from experiments.command import arguments, configuration, fill_readme, save_png, table_file
 from experiments.decoders.data import FILES, load
 from experiments.intervals.gaps import Case, cases
 from neurodyn.binning import MultimodalBatch, time_folds
 from neurodyn.evaluation.calibration import LEVELS, calibrate
 from neurodyn.multiscale import MultiscaleDecoder
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
-from neurodyn.writing import replace_atomically, write_text
+from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
 NAMES = [f"{level:.0%}" for level in LEVELS]
@@ -83,9 +83,7 @@ def systems(config: Mapping[str, Any], seed: int) -> Iterator[System]:
 
 def study(system: System, epochs: int | None) -> list[dict[str, Any]]:
     """Fit, and measure every phase of every case."""
-    model = MultiscaleDecoder(progress=False)
-    training = replace(model.training, seed=system.seed)
-    model = replace(model, training=training if epochs is None else replace(training, epochs=epochs))
+    model = MultiscaleDecoder(progress=False, epochs=epochs, seed=system.seed)
     return measure(system, model.fit(system.train))
 
 
@@ -141,7 +139,7 @@ def row(error: np.ndarray, deviation: np.ndarray) -> dict[str, Any]:
 
 def write(found: list[dict[str, Any]], out: Path, readme: Path | None) -> None:
     """Write table.csv (every number), table.md (means over seeds) and figure.png."""
-    with replace_atomically(out / "table.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with table_file(out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["system", "seed", "case", "phase", "bins", *NAMES, "rms", "deviation", "width"])
         for one in found:
@@ -195,8 +193,7 @@ def save_figure(found: list[dict[str, Any]], path: Path) -> None:
         ax.set_ylabel("truth inside the 95 % interval (%)")
         ax.set_title(system)
         ax.legend(frameon=False)
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_png(figure, path)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from experiments.command import arguments, configuration, fill_readme, run
-from neurodyn.writing import replace_atomically, write_text
+from experiments.command import arguments, configuration, fill_readme, run, save_png, table_file
+from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def find_networks(folder: Path) -> dict[str, Path]:
     """Folders of the networks below a folder, by their path in words."""
-    from neurodyn.emulation import holds_network
+    from neurodyn.training.store import kind_of
 
-    found = sorted(path for path in (folder, *folder.rglob("*")) if path.is_dir() and holds_network(path))
+    found = sorted(path for path in (folder, *folder.rglob("*")) if path.is_dir() and kind_of(path) == "emulator")
     return {"-".join(path.relative_to(folder).parts): path for path in found}
 
 
@@ -95,10 +95,7 @@ def write_results(summaries: Mapping[str, Mapping[str, Any]], out: Path) -> None
         for name, summary in summaries.items()
         for claim in summary["claims"]
     ]
-    with (
-        replace_atomically(out / "table.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with table_file(out / "table.csv") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -141,8 +138,7 @@ def save_figure(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.invert_yaxis()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_png(figure, path)
 
 
 def _cells(claim: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,14 +4,11 @@ A live decoder (:mod:`neurodyn.realtime.runner`) weighs linear read-outs of a st
 the network has all the weight: the state is one number that stays at zero, and rates are those of the training data.
 """
 
-from typing import Any
-
 import numpy as np
 
 from neurodyn.binning.batch import Modality
 from neurodyn.binning.scaling import Scaling
-from neurodyn.realtime.freezable import row_of
-from neurodyn.realtime.limits import learn_limits
+from neurodyn.realtime.freezable import settings_of
 from neurodyn.realtime.runner import TIMES, Frozen
 from neurodyn.recurrent.export import live_arrays
 from neurodyn.recurrent.network import Network
@@ -37,21 +34,8 @@ def freeze(
     for number, modality in enumerate(modalities):
         arrays |= _modality(number, modality, scaling, width)
     arrays |= live_arrays(network, scaling.target_mean, scaling.target_scale)
-    return Frozen.pack(_settings(modalities, scaling, dims, width), arrays, network.weights["recurrent"].dtype)
-
-
-def _settings(
-    modalities: tuple[Modality, ...], scaling: Scaling, dims: tuple[str, ...], width: float
-) -> dict[str, Any]:
-    return {
-        "modalities": [row_of(modality) for modality in modalities],
-        "channel_names": {m.name: list(m.channels) for m in modalities},
-        "target_names": list(dims),
-        "width_seconds": width,
-        "states": [1],
-        "traces": 0,
-        "limits": learn_limits(modalities, scaling.mean, scaling.scale, width),
-    }
+    settings = settings_of(modalities, scaling, dims, width, states=[1], traces=0)
+    return Frozen.pack(settings, arrays, network.weights["recurrent"].dtype)
 
 
 def _idle_state() -> dict[str, np.ndarray]:

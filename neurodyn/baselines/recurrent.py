@@ -18,8 +18,9 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
-from neurodyn.evaluation.labelled import labelled_target
-from neurodyn.evaluation.metrics import Score, score
+from neurodyn.evaluation.labelled import labelled_target, score_of
+from neurodyn.evaluation.metrics import Score
+from neurodyn.writing import writing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,10 +104,7 @@ class CausalGru(Shown, HasParameters):
         check_usable(batch)
         if batch.n_dims == 0:
             raise InputError("the batch has no target to fit: name one when binning")
-        config = RecurrentConfig(members=1) if self.config is None else self.config
-        config = config if self.seed is None else replace(config, seed=self.seed)
-        if self.steps is not None:
-            config = replace(config, steps=self.steps, validate_every=min(config.validate_every, self.steps))
+        config = self._settings(RecurrentConfig(members=1) if self.config is None else self.config)
         scaling, inputs = Scaling.fit(batch), InputScaling.fit(batch)
         seconds = held_out_seconds(batch, VALIDATION, SHORTEST)
         inner, held = validation_split(batch, VALIDATION, seconds)
@@ -162,11 +160,7 @@ class CausalGru(Shown, HasParameters):
             As :meth:`predict`, or if a metric is not defined on these data.
         """
         batch = check_batch(batch).aligned_to(self._require().modalities, self._require().dims)
-        found = self.predict(batch, smoothed=smoothed)
-        stacked = batch.stacked(observations=False)
-        scored = stacked.scored()
-        predicted, deviation = (found[name].to_numpy()[scored] for name in ("target", "deviation"))
-        return score(stacked.target[scored], predicted, self._require().dims, deviation)
+        return score_of(batch, self.predict(batch, smoothed=smoothed))
 
     def realtime(self) -> "RealtimeDecoder":
         """A warmed-up decoder that takes one bin at a time, equal to :meth:`predict`.
@@ -201,10 +195,8 @@ class CausalGru(Shown, HasParameters):
             If not fitted, or the file cannot be written.
         """
         frozen = self._frozen()
-        try:
+        with writing(path):
             frozen.save(path)
-        except OSError as error:
-            raise InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
 
     def _frozen(self) -> "Frozen":
         from neurodyn.baselines.export import freeze
@@ -223,10 +215,20 @@ class CausalGru(Shown, HasParameters):
             yield "target", listed(fitted.dims)
             best = f", best validation {fitted.history.best:.4g}" if fitted.history.validation else ""
             yield "training", f"{len(fitted.history.loss)} rounds{best}"
-        if (config := self.config) is None:
-            yield "network", "as usual: one member"
+        if self.config is None:
+            given = {"steps": self.steps, "seed": self.seed}
+            told = "".join(f", {name} {value}" for name, value in given.items() if value is not None)
+            yield "network", f"as usual: one member{told}"
         else:
+            config = self._settings(self.config)
             yield "network", f"{config.members} x {config.hidden} units, up to {config.steps} steps, seed {config.seed}"
+
+    def _settings(self, config: "RecurrentConfig") -> "RecurrentConfig":
+        """These settings with the steps and the seed that were given beside them."""
+        config = config if self.seed is None else replace(config, seed=self.seed)
+        if self.steps is None:
+            return config
+        return replace(config, steps=self.steps, validate_every=min(config.validate_every, self.steps))
 
     def _require(self) -> _Fitted:
         if self.fitted_ is None:

@@ -11,8 +11,8 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
-from neurodyn.evaluation.labelled import labelled_target
-from neurodyn.evaluation.metrics import Score, score
+from neurodyn.evaluation.labelled import labelled_target, score_of
+from neurodyn.evaluation.metrics import Score
 from neurodyn.history.filters import ExponentialFilters, History
 from neurodyn.history.streams import Features, scored_blocks
 from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge_stream
@@ -155,11 +155,7 @@ class CausalRidge(Shown, HasParameters):
             As ``predict``, or if a metric is not defined on these data.
         """
         batch = check_batch(batch).aligned_to(self._require().modalities, self._require().dims)
-        found = self.predict(batch, smoothed=smoothed)
-        stacked = batch.stacked(observations=False)
-        scored = stacked.scored()
-        predicted, deviation = (found[name].to_numpy()[scored] for name in ("target", "deviation"))
-        return score(stacked.target[scored], predicted, batch.target_names, deviation)
+        return score_of(batch, self.predict(batch, smoothed=smoothed))
 
     @property
     def filtered_(self) -> LinearTarget:

@@ -541,10 +541,10 @@ class MultimodalBatch(Shown):
         """Bins where a prediction counts, (trial, time): valid, after the lead, target observed."""
         return self.stacked(observations=False).scored()
 
-    def in_trials(self) -> Bool[np.ndarray, " bins"]:
-        """Bins of the timeline that belong to a trial after its lead: what may be fitted on."""
+    def in_trials(self, *, context: bool = False) -> Bool[np.ndarray, " bins"]:
+        """Bins of the timeline that belong to a trial after its lead, which may be fitted on; with context, all."""
         edges = np.zeros(len(self.time) + 1, np.int64)
-        np.add.at(edges, self.starts + self.lead, 1)
+        np.add.at(edges, self.starts if context else self.starts + self.lead, 1)
         np.add.at(edges, self.starts + self.lengths, -1)
         return np.cumsum(edges)[:-1] > 0
 

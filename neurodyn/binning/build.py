@@ -217,7 +217,8 @@ def _modalities(
     if given == "all":
         return all_modalities(recording)
     one = isinstance(given, str | Spikes | Field)
-    found = [_named(recording, item) if isinstance(item, str) else item for item in ([given] if one else given)]
+    others = {"all"} if one else set()  # which stands for a list by itself
+    found = [_named(recording, item, others) if isinstance(item, str) else item for item in ([given] if one else given)]
     if not found:
         raise InputError("to_bins needs at least one modality, got none: give Spikes() or Field()")
     for item in found:
@@ -241,8 +242,8 @@ def all_modalities(recording: Recording) -> list[Spikes | Field]:
     return [*spikes, *(Field("field" if len(fields) == 1 else source, source) for source in fields)]
 
 
-def _named(recording: Recording, name: str) -> Spikes | Field:
-    """Modality of this name, with the usual settings."""
+def _named(recording: Recording, name: str, others: set[str]) -> Spikes | Field:
+    """Modality of this name, with the usual settings; the error knows other names that could have been meant."""
     groups = [*recording.spikes, *recording.counts]
     if name in groups:
         return Spikes(name, name)
@@ -251,7 +252,7 @@ def _named(recording: Recording, name: str) -> Spikes | Field:
     if name == "spikes":
         return Spikes(name, groups[0]) if len(groups) == 1 else Spikes(name)
     recording.check_usable(name)
-    raise unknown_name("modality", name, {"all", "spikes", "field", *groups, *recording.fields})
+    raise unknown_name("modality", name, {*others, "spikes", "field", *groups, *recording.fields})
 
 
 def _counts(recording: Recording, modality: Spikes | Field) -> BinnedCounts | None:

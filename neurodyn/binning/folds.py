@@ -58,7 +58,7 @@ def time_folds(batch: MultimodalBatch, n: int, *, gap: float | str, lead_in: flo
     gap, lead_in = argument_named("gap", seconds, gap), argument_named("lead_in", seconds, lead_in)
     owner = _owner(batch)
     bins = np.flatnonzero(owner >= 0)
-    _check_count(n, len(bins), "bins")
+    n = _checked_count(n, len(bins), "bins")
     lead_bins = round(lead_in / batch.width)
     folds = [_time_fold(batch, owner, block, gap, lead_bins) for block in np.array_split(bins, n)]
     return _usable(folds, f"use fewer folds or a gap shorter than {gap:g} s")
@@ -86,7 +86,7 @@ def trial_folds(batch: MultimodalBatch, n: int, *, seed: int) -> list[Fold]:
     InputError
         When fewer than two folds are asked for, there are fewer trials than folds, or one is not usable.
     """
-    _check_count(n, check_batch(batch).n_trials, "trials")
+    n = _checked_count(n, check_batch(batch).n_trials, "trials")
     order = np.random.default_rng(seed).permutation(batch.n_trials)
     blocks = np.array_split(order, n)
     return _usable([_trial_fold(batch, np.sort(block)) for block in blocks], "use fewer folds")
@@ -108,6 +108,7 @@ def holdout(batch: MultimodalBatch, fraction: float = 0.2, gap: float = 2.0) -> 
         When either part would be empty.
     """
     check_batch(batch)
+    gap = argument_named("gap", seconds, gap)
     if not 0 < fraction < 1:
         raise InputError(f"the held-out fraction must lie between 0 and 1, got {fraction}")
     if batch.n_trials > 1:
@@ -242,21 +243,23 @@ def _usable(folds: list[Fold], advice: str) -> list[Fold]:
     return folds
 
 
-def _check_count(n: int, available: int, what: str) -> None:
-    """At least two folds, and no more than there are pieces."""
+def _checked_count(n: int, available: int, what: str) -> int:
+    """The number of folds: at least two, and no more than there are pieces."""
     n = argument_named("number of folds", whole, n)
     if n < 2:
         raise InputError(f"cross-validation needs at least 2 folds, got {n}")
     if available < n:
         raise InputError(f"{n} folds need at least {n} {what}, got {available}: use fewer folds")
+    return n
 
 
 def _context_runs(batch: MultimodalBatch, chosen: Bool[np.ndarray, " bin"], *, context: int) -> MultimodalBatch:
     """The runs of chosen bins of the trials, each with up to ``context`` bins of its trial before it as lead.
 
-    Arguments
-    ---------
-    chosen: one flag per bin of the trials after their lead, trials end to end; a run never crosses two trials.
+    Parameters
+    ----------
+    chosen
+        One flag per bin of the trials after their lead, trials end to end; a run never crosses two trials.
     """
     starts, lengths, leads = [], [], []
     own = np.split(chosen, np.cumsum(batch.lengths - batch.lead)[:-1])

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.given import argument_named, number, width
+from neurodyn.given import argument_named, number, whole, width
 
 if TYPE_CHECKING:
     from neurodyn.binning.batch import Modality, MultimodalBatch
@@ -36,11 +36,11 @@ def random_bins(
     InputError
         If the share is none, or a stretch would be shorter than a bin.
     """
-    share = argument_named("share", lambda value: number(value, f"expected a share, got {value!r}"), share)
+    share = number(share, f"share: expected a share, got {share!r}")
     if not 0 <= share <= 1:
         raise InputError(f"share is the part that is hidden, from 0 to 1, got {share:g}")
-    rng, chosen = np.random.default_rng(seed), np.zeros(len(batch.time), np.bool_)
-    sampled = batch.observed[name].any(axis=1) & _in_any_trial(batch)
+    rng, chosen = np.random.default_rng(argument_named("seed", whole, seed)), np.zeros(len(batch.time), np.bool_)
+    sampled = batch.observed[name].any(axis=1) & batch.in_trials(context=True)
     bins = np.flatnonzero(sampled)
     if bursts is None:
         chosen[rng.permutation(bins)[: round(share * len(bins))]] = True
@@ -64,6 +64,8 @@ def given_bins(batch: "MultimodalBatch", bins: Any) -> Bool[np.ndarray, " bins"]
     """
     chosen = np.zeros(len(batch.time), np.bool_)
     places = bins if isinstance(bins, slice) else np.asarray(bins)
+    if not isinstance(places, slice) and places.size == 0:
+        return chosen  # an empty list is an array of no whole numbers
     try:
         chosen[places] = True
     except IndexError as error:
@@ -86,11 +88,3 @@ def given_channels(row: "Modality", channels: str | Sequence[str] | None) -> Boo
         if channel not in row.channels:
             raise unknown_name(f"channel of modality '{row.name}'", channel, row.channels)
     return np.isin(row.channels, wanted)
-
-
-def _in_any_trial(batch: "MultimodalBatch") -> Bool[np.ndarray, " bins"]:
-    """Bins that belong to a trial, its context included."""
-    edges = np.zeros(len(batch.time) + 1, np.int64)
-    np.add.at(edges, batch.starts, 1)
-    np.add.at(edges, batch.starts + batch.lengths, -1)
-    return np.cumsum(edges)[:-1] > 0

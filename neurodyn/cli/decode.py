@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, TargetOptions, time_folds, to_bins
+from neurodyn.binning.targets import target_sources
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.options import DecodeOptions, add_options, merge, read_config
 from neurodyn.cli.parsers import Subparsers
@@ -90,6 +91,7 @@ def build_study(recording: Recording, options: DecodeOptions) -> Study:
     InputError
         For everything about the recording or the options that makes decoding impossible.
     """
+    target_sources(recording, options.target)  # what is wrong with the target is told first
     modalities = chosen_modalities(recording, options)
     batch = to_bins(
         recording,

@@ -5,10 +5,11 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from rich import box
@@ -18,7 +19,8 @@ from rich.table import Table
 
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers
-from neurodyn.compilation import user_cache
+from neurodyn.compilation import chosen_folder
+from neurodyn.versions import installed as _installed
 
 LEAST_FREE = 2e9
 """Bytes of free memory below which a fit of a session may not fit."""
@@ -72,7 +74,7 @@ def examine() -> list[Line]:
         devices(),
         threads(),
         memory(*_memory()),
-        compiled(user_cache()),
+        _cache(),
     ]
 
 
@@ -157,6 +159,13 @@ def memory(total: float | None, free: float | None) -> Line:
     return Line("memory", f"{total / 1e9:.1f} GB, {free / 1e9:.1f} GB free", advice)
 
 
+def _cache() -> Line:
+    """The folder that programs are kept in, as :func:`neurodyn.compilation.keep_compiled` chooses it."""
+    told = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    folder = Path(told) if told else chosen_folder()
+    return Line("compiled programs", "not kept: NEURODYN_CACHE is off") if folder is None else compiled(folder)
+
+
 def compiled(folder: Path) -> Line:
     """Programs that JAX has compiled and keeps for the next start."""
     files = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
@@ -188,15 +197,8 @@ def _requirements() -> list[str]:
 
 def _extra_of(marker: str) -> str | None:
     """Extra that a marker like ``extra == "nwb"`` asks for."""
-    rest = marker.partition("extra == ")[2]
-    return None if not rest else rest.strip().strip("'\"").split('"')[0].split("'")[0]
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    found = re.search(r"extra == ['\"]([^'\"]+)", marker)
+    return found[1] if found else None
 
 
 def _memory() -> tuple[float | None, float | None]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from neurodyn.binning.targets import TargetOptions
 from neurodyn.cli import parsers
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.given import read_yaml
 
 
 @dataclass(frozen=True)
@@ -144,12 +143,7 @@ def read_config(path: Path) -> dict[str, Any]:
     InputError
         If the file cannot be read, is not a mapping, has an unknown key (with the nearest names) or a bad value.
     """
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the configuration '{path}': {' '.join(str(error).split())}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from error
+    loaded = read_yaml(path, "configuration")
     if loaded is None:
         return {}
     if not isinstance(loaded, Mapping):

@@ -168,7 +168,8 @@ def _session(
         rates, told = agreed_rates(modalities, learned, given)
         for text in told:
             monitor.log.record(0.0, EventKind.RATE, "", text)
-        tell(console, told)
+        if console.is_terminal:  # without one the log is read out
+            tell(console, told)
         check_streams(
             [(row.name, labels_of(row)) for row in modalities],
             [(chunk.name, chunk.labels) for chunk in (*announced(source), *first)],

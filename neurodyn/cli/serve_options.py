@@ -6,10 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from neurodyn.cli.parsers import argument, seconds, width
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.given import read_yaml
 from neurodyn.realtime.binner import LatePolicy
 from neurodyn.realtime.service import REHEARSE, ServiceOptions
 from neurodyn.realtime.stamps import StampPolicy
@@ -134,10 +133,7 @@ def read_config(path: Path) -> dict[str, Any]:
     InputError
         If the file cannot be read, is not a mapping, or has an unknown option (with the nearest names) or a bad value.
     """
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"cannot read the configuration '{path}': {' '.join(str(error).split())}") from error
+    loaded = read_yaml(path, "configuration")
     if loaded is not None and not isinstance(loaded, Mapping):
         raise InputError(f"'{path}' must hold 'option: value' lines, got a {type(loaded).__name__}")
     return {str(name).replace("-", "_"): _parsed(str(name), value, path) for name, value in (loaded or {}).items()}

@@ -14,11 +14,14 @@ from neurodyn.markov import HiddenMarkovModel
 class NetworkConfig:
     """Sizes of a network.
 
-    Arguments
-    ---------
-    hidden: units.
-    inputs: dimensions of the Gaussian noise that comes in at every step.
-    cell: 'relu' (the paper's: no biases), 'tanh' or 'gru'.
+    Parameters
+    ----------
+    hidden
+        Units.
+    inputs
+        Dimensions of the Gaussian noise that comes in at every step.
+    cell
+        'relu' (the paper's: no biases), 'tanh' or 'gru'.
     """
 
     hidden: int = 150
@@ -44,26 +47,43 @@ class Objective(StrEnum):
 class TrainingConfig:
     """How a network is trained; as in the paper where nothing else is said.
 
-    Arguments
-    ---------
-    objective: what a gradient step makes smaller.
-    sequences: drawn from the HMM; a third each to train on, to validate with and to test with.
-    batch: sequences per gradient step, as many generated as drawn from the HMM.
-    epochs: passes over the training sequences; those that fill no batch are left for another epoch.
-    ngram: steps of the short stretches whose frequencies are matched as well by the energy objective (0: none). Long
+    Parameters
+    ----------
+    objective
+        What a gradient step makes smaller.
+    sequences
+        Drawn from the HMM; a third each to train on, to validate with and to test with.
+    batch
+        Sequences per gradient step, as many generated as drawn from the HMM.
+    epochs
+        Passes over the training sequences; those that fill no batch are left for another epoch.
+    ngram
+        Steps of the short stretches whose frequencies are matched as well by the energy objective (0: none). Long
         sequences that differ in a step are close to each other, so their distance hardly feels a flicker of one step.
-    ngram_smoothing: share of the mean frequency below which that of a stretch counts for less.
-    learning_rate: of Adam, at the start.
-    final_rate: share of it that is left at the end of a cosine; 1: it stays.
-    betas: decay of Adam's first and second moment.
-    clip: bound on the global gradient norm.
-    average: decay per step of the running average of the parameters, which is validated and kept (0: none).
-    temperature: of the Gumbel softmax whose derivative the sampled symbols take.
-    blur, scaling: last temperature of the Sinkhorn divergence is ``blur**2``; factor on its root from one to the next.
-    validation: sequences of each kind in a validation.
-    validate_every: epochs between validations.
-    snapshot_every: epochs between the snapshots of the parameters that are kept for later analyses (0: none).
-    seed: of the HMM's sequences, the initial weights, the order of the sequences and all noise.
+    ngram_smoothing
+        Share of the mean frequency below which that of a stretch counts for less.
+    learning_rate
+        Of Adam, at the start.
+    final_rate
+        Share of it that is left at the end of a cosine; 1: it stays.
+    betas
+        Decay of Adam's first and second moment.
+    clip
+        Bound on the global gradient norm.
+    average
+        Decay per step of the running average of the parameters, which is validated and kept (0: none).
+    temperature
+        Of the Gumbel softmax whose derivative the sampled symbols take.
+    blur, scaling
+        Last temperature of the Sinkhorn divergence is ``blur**2``; factor on its root from one to the next.
+    validation
+        Sequences of each kind in a validation.
+    validate_every
+        Epochs between validations.
+    snapshot_every
+        Epochs between the snapshots of the parameters that are kept for later analyses (0: none).
+    seed
+        Of the HMM's sequences, the initial weights, the order of the sequences and all noise.
     """
 
     objective: Objective = Objective.DIVERGENCE

@@ -39,12 +39,16 @@ AT_ONCE = 512
 class Generated:
     """What a network did in some trials.
 
-    Arguments
-    ---------
-    symbols: drawn at each step.
-    logits: of the symbols' probabilities.
-    states: after each step.
-    inputs: noise that came in at each step.
+    Parameters
+    ----------
+    symbols
+        Drawn at each step.
+    logits
+        Of the symbols' probabilities.
+    states
+        After each step.
+    inputs
+        Noise that came in at each step.
     """
 
     symbols: Int32[np.ndarray, "trial time"]
@@ -64,15 +68,22 @@ class GeneratedSymbols:
 class HmmEmulator(Shown):
     """A recurrent network, driven by noise, that emits the sequences of a hidden Markov model.
 
-    Arguments
-    ---------
-    hidden: units.
-    inputs: dimensions of the noise.
-    cell: 'relu' (no biases, the paper's), 'tanh' or 'gru'.
-    training: how it is trained; the laptop scale of the model if None (``training_at`` gives the others).
-    progress: whether a fit shows a progress bar.
-    fitted_: what a fit found; None before.
-    epochs, seed: instead of those of ``training``, or of the laptop scale; a fitted copy has them there.
+    Parameters
+    ----------
+    hidden
+        Units.
+    inputs
+        Dimensions of the noise.
+    cell
+        'relu' (no biases, the paper's), 'tanh' or 'gru'.
+    training
+        How it is trained; the laptop scale of the model if None (``training_at`` gives the others).
+    progress
+        Whether a fit shows a progress bar.
+    fitted_
+        What a fit found; None before.
+    epochs, seed
+        Instead of those of ``training``, or of the laptop scale; a fitted copy has them there.
 
     Reference: Torre, Viscione, Pompe, Grewe & Mante (2025), Mechanistic Interpretability of RNNs emulating Hidden
     Markov Models, NeurIPS (arXiv 2510.25674).
@@ -101,10 +112,12 @@ class HmmEmulator(Shown):
 
         Ctrl-C ends the training with the parameters that validated best.
 
-        Arguments
-        ---------
-        directory: folder for the result, and for what an interrupted fit is resumed from, exactly.
-        progress: told about every epoch; a bar if None and ``self.progress``.
+        Parameters
+        ----------
+        directory
+            Folder for the result, and for what an interrupted fit is resumed from, exactly.
+        progress
+            Told about every epoch; a bar if None and ``self.progress``.
 
         Raises
         ------
@@ -139,9 +152,12 @@ class HmmEmulator(Shown):
             yield "epochs", f"{len(history.loss)} of {fitted.config.training.epochs}{best}"
             yield "snapshots", str(len(fitted.snapshots))
         yield "network", f"{self.hidden} {self.cell} units, {self.inputs} inputs of noise"
-        if (training := self.training) is not None:
+        if self.training is not None:
+            training = replace(self.training, **self._given())
             what = f"{training.objective.value} of batches of {training.batch} out of {training.sequences:,} sequences"
             yield "training", f"{what}, up to {training.epochs} epochs, seed {training.seed}"
+        elif given := self._given():
+            yield "training", "as usual, " + ", ".join(f"{name} {value}" for name, value in given.items())
 
     @property
     def config(self) -> EmulationConfig:
@@ -185,10 +201,12 @@ class HmmEmulator(Shown):
     def generate(self, trials: int, steps: int, *, seed: int, noise: float = 1.0) -> Generated:
         """Run trials from the state zero and keep everything.
 
-        Arguments
-        ---------
-        seed: of the noise and of the symbols.
-        noise: factor on the noise that comes in.
+        Parameters
+        ----------
+        seed
+            Of the noise and of the symbols.
+        noise
+            Factor on the noise that comes in.
         """
         parts = zip(*self._chunks(trials, steps, seed, noise, everything=True), strict=True)
         symbols, logits, states, inputs = (np.concatenate(part)[:trials] for part in parts)
@@ -238,9 +256,12 @@ class HmmEmulator(Shown):
         return cls(network.hidden, network.inputs, network.cell, fitted.config.training, fitted_=fitted)
 
     def _config(self, hmm: HiddenMarkovModel) -> EmulationConfig:
-        given = {name: value for name in ("epochs", "seed") if (value := getattr(self, name)) is not None}
-        training = replace(self.training or laptop(hmm), **given)
+        training = replace(self.training or laptop(hmm), **self._given())
         return EmulationConfig(NetworkConfig(self.hidden, self.inputs, self.cell), training)
+
+    def _given(self) -> dict[str, int]:
+        """What was given beside the settings of the training."""
+        return {name: value for name in ("epochs", "seed") if (value := getattr(self, name)) is not None}
 
     def _fitted(self) -> Fitted:
         if self.fitted_ is None:

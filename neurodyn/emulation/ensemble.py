@@ -44,15 +44,21 @@ def fit_ensemble(
     Each network is the one that :meth:`HmmEmulator.fit` trains alone, to rounding, whoever its neighbours are. Memory
     grows with the number of networks. For accelerators: on a processor one after the other is faster (README.md).
 
-    Arguments
-    ---------
-    hmms: one model, or several with as many symbols and steps per trial, and different names.
-    seeds: of each model's networks; they replace the seed of ``training``.
-    hidden, inputs, cell: of every network, see :class:`HmmEmulator`.
-    training: of every network; the laptop scale of the models if None, which has to be the same for all of them.
-    directory: folder with one folder per network, ``<model>_seed<seed>``, which ``HmmEmulator.load`` reads and from
-        which an interrupted training is resumed, exactly; None: not saved.
-    progress: whether to show a bar, or what is told about every epoch (mean loss, mean of the best validations).
+    Parameters
+    ----------
+    hmms
+        One model, or several with as many symbols and steps per trial, and different names.
+    seeds
+        Of each model's networks; they replace the seed of ``training``.
+    hidden, inputs, cell
+        Of every network, see :class:`HmmEmulator`.
+    training
+        Of every network; the laptop scale of the models if None, which has to be the same for all of them.
+    directory
+        Folder with one folder per network, ``<model>_seed<seed>``, which ``HmmEmulator.load`` reads and from which an
+        interrupted training is resumed, exactly; None: not saved.
+    progress
+        Whether to show a bar, or what is told about every epoch (mean loss, mean of the best validations).
 
     Returns
     -------

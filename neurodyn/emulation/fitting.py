@@ -124,9 +124,10 @@ def distance(
 ) -> Float[Array, ""]:
     """Distance of as many sequences of the network from sequences of the HMM.
 
-    Arguments
-    ---------
-    stretches: frequencies of the HMM's stretches of :func:`stretch_length`; empty for a distance without them.
+    Parameters
+    ----------
+    stretches
+        Frequencies of the HMM's stretches of :func:`stretch_length`; empty for a distance without them.
     """
     trials, steps = symbols.shape
     count = parameters["readout"].shape[0]
@@ -271,9 +272,10 @@ def fit_parameters(
 ) -> Trained:
     """Train a network.
 
-    Arguments
-    ---------
-    directory: folder that the run and its snapshots are saved to and resumed from; None: not saved.
+    Parameters
+    ----------
+    directory
+        Folder that the run and its snapshots are saved to and resumed from; None: not saved.
     """
     placement = Placement.of(config.training.batch)
     snapshots = Snapshots(directory, config.training.snapshot_every)
@@ -295,13 +297,18 @@ def run_of(
 ) -> Run:
     """One training run as the engine takes it; a network is trained to the end, however its validations go.
 
-    Arguments
-    ---------
-    hmm, config, data: the model, the settings and its sequences.
-    identity: what has to be equal for a checkpoint to be resumed.
-    directory: folder of the checkpoint; None: not saved.
-    snapshots: told the parameters after each epoch.
-    placement: of devices that share the trials of a step.
+    Parameters
+    ----------
+    hmm, config, data
+        The model, the settings and its sequences.
+    identity
+        What has to be equal for a checkpoint to be resumed.
+    directory
+        Folder of the checkpoint; None: not saved.
+    snapshots
+        Told the parameters after each epoch.
+    placement
+        Of devices that share the trials of a step.
     """
     training, seed = config.training, jnp.asarray(config.training.seed)
     checkpoint = None if directory is None else directory / CHECKPOINT_NAME

@@ -44,12 +44,16 @@ Snapshot = tuple[int, dict[str, np.ndarray]]
 class Fitted:
     """Result of a fit; immutable, and all that is saved.
 
-    Arguments
-    ---------
-    parameters: after the last epoch; those that validated best if training did not finish.
-    history, status: course and end of training.
-    snapshots: (epoch, parameters), the earliest first.
-    identity: what has to be equal for the run to be resumed.
+    Parameters
+    ----------
+    parameters
+        After the last epoch; those that validated best if training did not finish.
+    history, status
+        Course and end of training.
+    snapshots
+        (epoch, parameters), the earliest first.
+    identity
+        What has to be equal for the run to be resumed.
     """
 
     config: EmulationConfig

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtr, ndtri
 
 from neurodyn.errors import InputError
 
@@ -82,6 +81,8 @@ def calibrate(
     >>> calibrate(truth, np.zeros_like(truth), np.ones_like(truth)).coverage[:, 0].round(2).tolist()
     [0.5, 0.8, 0.9, 0.95]
     """
+    from scipy.special import ndtr, ndtri  # half of what it takes to start a command
+
     _check(true, predicted, deviation, levels)
     true, predicted, deviation = (values.astype(np.float64) for values in (true, predicted, deviation))
     z = (true - predicted) / deviation

@@ -18,7 +18,7 @@ from neurodyn.binning.targets import ANGLE
 from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.calibration import Calibration, calibrate
-from neurodyn.evaluation.metrics import Score, angle_error, score, summarise
+from neurodyn.evaluation.metrics import METRICS, Score, angle_error, score, summarise
 from neurodyn.evaluation.paired import MEAN, PairedDifference, paired_difference
 from neurodyn.evaluation.streaming import OnlineCheck, check_online
 from neurodyn.evaluation.workers import in_workers
@@ -276,8 +276,8 @@ class CrossValidation(Shown):
         InputError
             If a method is not there or has no smoothed estimates, or there is no such metric.
         """
-        if metric not in (metrics := ("r2", "correlation")):
-            raise unknown_name("metric", metric, metrics)
+        if metric not in METRICS:
+            raise unknown_name("metric", metric, METRICS)
         tables = []
         for name in (method, other):
             if not (scores := self.scores(name, smoothed=smoothed)):
@@ -286,8 +286,7 @@ class CrossValidation(Shown):
         values = tables[0] - tables[1]
         values = np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
         estimate, dims = "smoothed" if smoothed else "filtered", (MEAN, *self.dims)
-        found = paired_difference(values, self._test_to_train(method))
-        mean, low, high, p_value = found
+        mean, low, high, p_value = paired_difference(values, self._test_to_train(method))
         return PairedDifference(
             method=method, other=other, metric=metric, estimate=estimate, dims=dims, per_fold=values,
             difference=mean, low=low, high=high, p_value=p_value,

@@ -1,4 +1,4 @@
-"""Predictions of a target as a labelled data set: one layout for every decoder."""
+"""Predictions of a target as a labelled data set, and their score: one layout for every decoder."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from neurodyn.binning.batch import MultimodalBatch, Stacked
+from neurodyn.evaluation.metrics import Score, score
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,3 +54,24 @@ def labelled_target(
         },
         attrs={"bin_width_seconds": batch.width},
     )
+
+
+def score_of(batch: MultimodalBatch, found: "xr.Dataset") -> Score:
+    """Score what a decoder predicts of a batch, over its scored bins.
+
+    Parameters
+    ----------
+    batch
+        Held-out data, with the target's dimensions in the decoder's order.
+    found
+        What :func:`labelled_target` made of the prediction.
+
+    Raises
+    ------
+    InputError
+        If a metric is not defined on these data.
+    """
+    stacked = batch.stacked(observations=False)
+    scored = stacked.scored()
+    predicted, deviation = (found[name].to_numpy()[scored] for name in ("target", "deviation"))
+    return score(stacked.target[scored], predicted, batch.target_names, deviation)

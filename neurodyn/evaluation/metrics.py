@@ -253,8 +253,9 @@ def score(
     """
     if true.ndim == 2 and true.shape[1] != len(dims):
         raise InputError(f"expected one name per target dimension, got {len(dims)} for {true.shape[1]} dimensions")
-    spread = deviation is not None and bool((deviation > 0).all())
-    intervals = calibrate(true, predicted, deviation) if spread and deviation is not None else None
+    intervals = None
+    if deviation is not None and (deviation > 0).all():
+        intervals = calibrate(true, predicted, deviation)
     return Score(tuple(dims), correlation(true, predicted), r2(true, predicted), len(true), intervals=intervals)
 
 

@@ -1,6 +1,6 @@
 """Stream held-out trials through a real-time decoder, and compare what it says with the offline result."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -114,17 +114,27 @@ def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -
     batch = batch.aligned_to(
         [replace(batch.modality(name), channels=own) for name, own in names.items()] or batch.modalities
     )
-    bins, resets = trial_bins(batch, max_bins)
-    estimates = []
-    for bin_, first in zip(bins.tolist(), resets.tolist(), strict=True):
-        if first:
-            live.reset()
-        estimates.append(live.step(sample_of(batch, bin_), float(batch.time[bin_])))
+    estimates = list(steps(live, batch, max_bins))
     return Streamed(
         np.stack([np.asarray(e.latent) for e in estimates]),
         np.stack([np.asarray(e.target) for e in estimates]),
         np.asarray([e.microseconds for e in estimates], np.float64),
     )
+
+
+def steps(live: Live, batch: MultimodalBatch, max_bins: int | None = None) -> Iterator[Any]:
+    """Step a real-time decoder through the trials of a batch, each from a fresh start; yields each estimate.
+
+    Parameters
+    ----------
+    live, batch, max_bins
+        As in :func:`stream`; the batch has the decoder's channels in the decoder's order.
+    """
+    bins, resets = _trial_bins(batch, max_bins)
+    for bin_, first in zip(bins.tolist(), resets.tolist(), strict=True):
+        if first:
+            live.reset()
+        yield live.step(_sample_of(batch, bin_), float(batch.time[bin_]))
 
 
 def check_online(decoder: Streamable, batch: MultimodalBatch, *, max_bins: int | None = None) -> OnlineCheck:
@@ -159,7 +169,7 @@ def check_online(decoder: Streamable, batch: MultimodalBatch, *, max_bins: int |
     )
 
 
-def trial_bins(
+def _trial_bins(
     batch: MultimodalBatch, max_bins: int | None = None
 ) -> tuple[Int[np.ndarray, " bins"], Int[np.ndarray, " bins"]]:
     """Place on the timeline of each bin of each trial in turn, and 1 where a trial begins."""
@@ -171,7 +181,7 @@ def trial_bins(
     return bins[:max_bins], first[:max_bins]
 
 
-def sample_of(batch: MultimodalBatch, bin_: int) -> dict[str, Any]:
+def _sample_of(batch: MultimodalBatch, bin_: int) -> dict[str, Any]:
     """One bin as a live decoder takes it: None for a modality, and NaN for a channel, without a sample."""
     sample: dict[str, Any] = {}
     for name in batch.names:

@@ -9,6 +9,9 @@ cell       next state                                                           
            h + c))`, r and z sigmoids of :math:`U x + b + W h`                    and n), bias b, gated_bias c
 =========  =====================================================================  ===============================
 
+``relu`` has no bias, so that its map is positively homogeneous. The gated unit is that of Cho et al. (2014), Learning
+phrase representations using RNN encoder-decoder, EMNLP, with the reset gate after the matrix product, as in cuDNN.
+
 States and inputs have any batch axes in front, but for :func:`read_out`, which takes one axis of trials. Parameters are
 a dictionary, in which further entries (a read-out) are left alone.
 """
@@ -59,31 +62,6 @@ class Cell(NamedTuple):
     ) -> "Cell":
         """A cell whose next state is ``activation(W h + drive)``."""
         return cls(partial(_advance_plain, activation), 1, biases, activation, slope)
-
-
-def relu_step(
-    parameters: Parameters, state: Float[Array, "*batch hidden"], inputs: Float[Array, "*batch inputs"]
-) -> Float[Array, "*batch hidden"]:
-    """``max(0, W h + U x)``: no bias, so that the map is positively homogeneous."""
-    return step(CELLS["relu"], parameters, state, inputs)
-
-
-def tanh_step(
-    parameters: Parameters, state: Float[Array, "*batch hidden"], inputs: Float[Array, "*batch inputs"]
-) -> Float[Array, "*batch hidden"]:
-    """``tanh(W h + U x + b)``."""
-    return step(CELLS["tanh"], parameters, state, inputs)
-
-
-def gru_step(
-    parameters: Parameters, state: Float[Array, "*batch hidden"], inputs: Float[Array, "*batch inputs"]
-) -> Float[Array, "*batch hidden"]:
-    """One step of a gated recurrent unit.
-
-    Reference: Cho et al. (2014), Learning phrase representations using RNN encoder-decoder, EMNLP; the reset gate acts
-    after the matrix product, as in cuDNN.
-    """
-    return step(CELLS["gru"], parameters, state, inputs)
 
 
 def step(

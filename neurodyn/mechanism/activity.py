@@ -1,7 +1,6 @@
 """What a network did under noise: recorded once, looked at by every claim."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -161,7 +160,3 @@ def leading_plane(states: Float[np.ndarray, "trials time hidden"]) -> Plane:
     """First two principal components of the activity."""
     found = principal_axes(states.reshape(-1, states.shape[-1]), 2)
     return Plane(found.middle, found.directions, float(found.share.sum()))
-
-
-likeliest_of = partial(jnp.argmax, axis=-1)
-"""Likeliest symbol of logits."""

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.mechanism.activity import Activity
+from neurodyn.mechanism.activity import Activity, Plane, leading_plane
 from neurodyn.mechanism.measured import Kick, KickConfig, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Epoch, Network
 
@@ -74,6 +74,11 @@ class Evidence:
         if self.hmm is None:
             raise InputError("this claim needs the hidden Markov model that the network was trained on: give hmm=")
         return self.hmm
+
+    @cached_property
+    def plane(self) -> Plane:
+        """First two principal components of the recorded activity."""
+        return leading_plane(self.activity.states)
 
     @cached_property
     def residency(self) -> Residency:

@@ -61,7 +61,7 @@ class Ablation:
     random: Float[np.ndarray, " sets"]
     readout: float
     noise: Estimate
-    noise_random: Float[np.ndarray, " sets"]
+    noise_random: Float[np.ndarray, " sets_noise"]
 
 
 def find(emulator: Any, activity: Activity, config: KickConfig | None = None, *, seed: int) -> tuple[Kick, ...]:

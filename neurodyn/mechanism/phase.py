@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from neurodyn.mechanism.activity import Activity, Plane, leading_plane
+from neurodyn.mechanism.activity import Activity, Plane
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Network
@@ -63,7 +63,7 @@ def examine(evidence: Evidence, config: PhaseConfig | None = None, *, seed: int)
         Of the controls and of the bootstrap.
     """
     config, activity, rng = config or PhaseConfig(), evidence.activity, np.random.default_rng(seed)
-    plane = leading_plane(activity.states)
+    plane = evidence.plane
     phases, probabilities = plane.phase(activity.states), activity.probabilities
     explained = _explained(phases, probabilities, config, rng)
     shuffled = _permuted(phases, probabilities, config, rng)

@@ -18,7 +18,7 @@ import xarray as xr
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from neurodyn.mechanism.activity import Activity, draw_noise, leading_plane
+from neurodyn.mechanism.activity import Activity, Plane, draw_noise
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.measured import BANDS, Residency, ResidencyConfig
@@ -96,7 +96,7 @@ def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: 
     notes = (*_notes(found, unstable, chosen), f"{slopes.name}: {slopes}")
     return Finding(
         number=4, name="residency", claim=CLAIM, estimate=between, control=control, criteria=criteria,
-        data=_data(activity, found, unstable, chosen), notes=notes,
+        data=_data(activity, evidence.plane, found, unstable, chosen), notes=notes,
     )  # fmt: skip
 
 
@@ -169,8 +169,7 @@ def _between(draws: np.ndarray) -> float:
     return float(draws.mean(axis=1).var() / total) if total else 0.0
 
 
-def _data(activity: Activity, found: Residency, unstable: np.ndarray, chosen: np.ndarray) -> xr.Dataset:
-    plane = leading_plane(activity.states)
+def _data(activity: Activity, plane: Plane, found: Residency, unstable: np.ndarray, chosen: np.ndarray) -> xr.Dataset:
     return xr.Dataset(
         {
             "steps": ("state", found.steps),

@@ -16,7 +16,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from neurodyn.mechanism.activity import leading_plane
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.statistics import beyond, bootstrap, phase_randomised, spread
@@ -62,7 +61,7 @@ def examine(evidence: Evidence, config: RotationConfig | None = None, *, seed: i
         Of the controls and of the bootstrap.
     """
     config, activity, rng = config or RotationConfig(), evidence.activity, np.random.default_rng(seed)
-    plane = leading_plane(activity.states)
+    plane = evidence.plane
     places = plane.coordinates(activity.states)
     areas = _swept(places)
     sign = np.sign(areas[:, 0].sum()) or 1.0

@@ -15,14 +15,20 @@ READOUTS = ("states", "backbone")
 class ModalityConfig:
     """One row of the modality table.
 
-    Arguments
-    ---------
-    name: key of the modality in every dictionary of observations.
-    channels: number of channels.
-    likelihood: name of a likelihood in the table: 'poisson' (counts), 'gaussian' (field features) or one added.
-    encoder, decoder: widths of the hidden layers.
-    smoothness: weight of the divergence between consecutive smoothed outputs.
-    raw: whether counts enter the encoder as they are, as in the paper; if not, z-scored.
+    Parameters
+    ----------
+    name
+        Key of the modality in every dictionary of observations.
+    channels
+        Number of channels.
+    likelihood
+        Name of a likelihood in the table: 'poisson' (counts), 'gaussian' (field features) or one added.
+    encoder, decoder
+        Widths of the hidden layers.
+    smoothness
+        Weight of the divergence between consecutive smoothed outputs.
+    raw
+        Whether counts enter the encoder as they are, as in the paper; if not, z-scored.
     """
 
     name: str
@@ -44,20 +50,29 @@ class ModalityConfig:
 class ModelConfig:
     """Sizes and starting point of the model.
 
-    Arguments
-    ---------
-    latent: dimensions of the backbone and of each modality's own state.
-    own: dimensions of each modality's own state.
-    embedding: dimensions of each modality's embedding and of the fused one.
-    target: dimensions of the behavioural target (0: none).
-    fusion: widths of the hidden layers of the fusion network.
-    memory: shortest and longest starting time constant of the latent modes, in bins, spaced geometrically.
-    traces: time constants of the fading memory of the observations that the target is also read out from, in bins.
-    skip: whether encoders and fusion carry a linear path around the hidden layers.
-    start: how the dynamics begin: "modes" of many time constants, or the "paper"'s matrices
+    Parameters
+    ----------
+    latent
+        Dimensions of the backbone and of each modality's own state.
+    own
+        Dimensions of each modality's own state.
+    embedding
+        Dimensions of each modality's embedding and of the fused one.
+    target
+        Dimensions of the behavioural target (0: none).
+    fusion
+        Widths of the hidden layers of the fusion network.
+    memory
+        Shortest and longest starting time constant of the latent modes, in bins, spaced geometrically.
+    traces
+        Time constants of the fading memory of the observations that the target is also read out from, in bins.
+    skip
+        Whether encoders and fusion carry a linear path around the hidden layers.
+    start
+        How the dynamics begin: "modes" of many time constants, or the "paper"'s matrices
         (:class:`neurodyn.multiscale.dynamics.LinearDynamics`).
-    readout: what the target is read out from: all "states", or the "backbone"'s alone by plain regression, as in the
-        paper.
+    readout
+        What the target is read out from: all "states", or the "backbone"'s alone by plain regression, as in the paper.
     """
 
     modalities: tuple[ModalityConfig, ...]
@@ -105,19 +120,28 @@ class ModelConfig:
 class ObjectiveConfig:
     """Weights of the terms of the training objective (spec of MRINE, section Objective; ours: target).
 
-    Arguments
-    ---------
-    horizons: bins ahead that the decoders are scored at; 0 is the smoothed estimate.
-    latent_smoothness: weight of the divergence between consecutive smoothed latents (first half of dimensions).
-    weight_penalty: weight of the summed Frobenius norms of the network weights.
-    target: weight of the squared error of a linear read-out of the target from the filtered latent.
-    time_dropout: probability that a bin of a modality is hidden during training.
-    time_dropout_per_trial: whether each trial of a step has its own hidden bins; if not, all share them, so that their
-        covariances are computed once: several times faster, and as good (experiments/time_dropout).
-    dropout: probability that an input channel, or an entry of the fused embedding, is dropped in training.
-    score_hidden: whether bins hidden by time dropout are scored too (the authors score the visible ones only).
-    rescale: whether inputs that channel dropout leaves are scaled up by the share that it left of their bin, as those
-        beside missing channels are; if not, by 1 / (1 - dropout), as in the paper.
+    Parameters
+    ----------
+    horizons
+        Bins ahead that the decoders are scored at; 0 is the smoothed estimate.
+    latent_smoothness
+        Weight of the divergence between consecutive smoothed latents (first half of dimensions).
+    weight_penalty
+        Weight of the summed Frobenius norms of the network weights.
+    target
+        Weight of the squared error of a linear read-out of the target from the filtered latent.
+    time_dropout
+        Probability that a bin of a modality is hidden during training.
+    time_dropout_per_trial
+        Whether each trial of a step has its own hidden bins; if not, all share them, so that their covariances are
+        computed once: several times faster, and as good (experiments/time_dropout).
+    dropout
+        Probability that an input channel, or an entry of the fused embedding, is dropped in training.
+    score_hidden
+        Whether bins hidden by time dropout are scored too (the authors score the visible ones only).
+    rescale
+        Whether inputs that channel dropout leaves are scaled up by the share that it left of their bin, as those beside
+        missing channels are; if not, by 1 / (1 - dropout), as in the paper.
     """
 
     horizons: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -144,24 +168,38 @@ class ObjectiveConfig:
 class TrainingConfig:
     """How long and how fast to train.
 
-    Arguments
-    ---------
-    epochs: passes over the training bins.
-    batch: trials or segments per step.
-    segment: longest stretch trained on at once, seconds; longer trials are cut at random places.
-    learning_rate: low and high end of the triangular cycle.
-    half_cycle: epochs from the low to the high end.
-    decay: factor per epoch on the high end.
-    stepwise: whether the rate moves once per epoch and the decay is that of the cycle's height above the low end, as in
-        the paper; if not, it moves with every step.
-    clip: bound on the global gradient norm.
-    validation: share of the training bins kept out of the gradient to choose the best parameters by; 0 trains on all
-        of them and keeps the last ones.
-    average: decay per step of the running average of the parameters that is validated and kept (0: none).
-    validate_every: epochs between validations.
-    patience: validations without improvement before training stops.
-    seed: of the initial weights, the order of segments and the dropout masks.
-    parallel: recursion of logarithmic depth over time, in training and after; None: on accelerators only.
+    Parameters
+    ----------
+    epochs
+        Passes over the training bins.
+    batch
+        Trials or segments per step.
+    segment
+        Longest stretch trained on at once, seconds; longer trials are cut at random places.
+    learning_rate
+        Low and high end of the triangular cycle.
+    half_cycle
+        Epochs from the low to the high end.
+    decay
+        Factor per epoch on the high end.
+    stepwise
+        Whether the rate moves once per epoch and the decay is that of the cycle's height above the low end, as in the
+        paper; if not, it moves with every step.
+    clip
+        Bound on the global gradient norm.
+    validation
+        Share of the training bins kept out of the gradient to choose the best parameters by; 0 trains on all of them
+        and keeps the last ones.
+    average
+        Decay per step of the running average of the parameters that is validated and kept (0: none).
+    validate_every
+        Epochs between validations.
+    patience
+        Validations without improvement before training stops.
+    seed
+        Of the initial weights, the order of segments and the dropout masks.
+    parallel
+        Recursion of logarithmic depth over time, in training and after; None: on accelerators only.
     """
 
     epochs: int = 20

@@ -16,9 +16,9 @@ from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.intervals import NORMAL_95
-from neurodyn.evaluation.labelled import labelled_target
-from neurodyn.evaluation.metrics import Score, bits_per_spike, score
-from neurodyn.evaluation.streaming import sample_of, trial_bins
+from neurodyn.evaluation.labelled import labelled_target, score_of
+from neurodyn.evaluation.metrics import Score, bits_per_spike
+from neurodyn.evaluation.streaming import steps
 from neurodyn.given import argument_named, count, whole
 from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.choosing import SECONDS, choose
@@ -30,14 +30,14 @@ from neurodyn.multiscale.config import (
     TrainingConfig,
 )
 from neurodyn.multiscale.fitted import Fitted, Readout
-from neurodyn.multiscale.fitting import Trained, Training, fit_parameters, prepare
+from neurodyn.multiscale.fitting import Training, fit_parameters, prepare
 from neurodyn.multiscale.inference import Network, expected_observations, look_ahead
 from neurodyn.multiscale.readouts import fit_readouts
 from neurodyn.multiscale.storage import load_fitted, provenance, save_fitted
 from neurodyn.multiscale.together import check_equal_shapes, faster_together, fit_together, groups_of
 from neurodyn.recurrent import InputScaling, RecurrentConfig, fit_members, sequences_of
 from neurodyn.recurrent import Network as RecurrentNetwork
-from neurodyn.training import Bar
+from neurodyn.training import Bar, Outcome, TrainState
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,31 +52,49 @@ STEPS_PER_EPOCH = 75
 class MultiscaleDecoder(Shown, HasParameters):
     """Decode a target from modalities with their own clocks, likelihoods and missing samples (MRINE and beyond).
 
-    Arguments
-    ---------
-    latent: dimensions of the shared latent state.
-    own: dimensions of each modality's own state; as many as ``latent`` if None.
-    embedding: dimensions of each modality's embedding; as many as ``latent`` if None.
-    encoder, decoder, fusion: widths of the hidden layers of each network.
-    linear_path: start encoders and fusion as linear maps that training bends (see ``Mlp``); not in the paper.
-    memory: shortest and longest starting time constant of the latent modes, seconds.
-    traces: time constants, seconds, of the fading memory of the observations that the target is read out from beside
-        the latent states (see :mod:`neurodyn.multiscale.traces`); () for the states alone, as in the paper.
-    recurrent: settings of the gated recurrent network that decodes the target beside them; None leaves it out. Its
-        steps are bounded by 75 for each epoch of ``training``.
-    objective, training: weights of the loss and course of the training.
-    start: how the linear dynamics begin: as "modes" of many time constants, or as in the "paper".
-    readout: what the target is read out from beside traces and recurrent network: all "states", or the "backbone"'s
-        alone by plain regression, as in the paper (then without traces and recurrent network).
-    smoothness: weight of the divergence between consecutive outputs, by name or likelihood of a modality; what is not
-        in it, and None: 250 for counts, 5 for the others.
-    raw_counts: whether counts enter the encoders as they are, as in the paper, instead of z-scored.
-    bounded: whether decoded targets stay between the least and the greatest that were seen in training.
-    choose: seconds that a fit may spend on choosing sizes inside its data (:mod:`neurodyn.multiscale.choosing`); None
-        takes what stands here.
-    progress: whether a fit shows a progress bar.
-    fitted_: what a fit found; None before.
-    epochs, seed: instead of those of ``training``, which keeps them: ``decoder.training.epochs``.
+    Parameters
+    ----------
+    latent
+        Dimensions of the shared latent state.
+    own
+        Dimensions of each modality's own state; as many as ``latent`` if None.
+    embedding
+        Dimensions of each modality's embedding; as many as ``latent`` if None.
+    encoder, decoder, fusion
+        Widths of the hidden layers of each network.
+    linear_path
+        Start encoders and fusion as linear maps that training bends (see ``Mlp``); not in the paper.
+    memory
+        Shortest and longest starting time constant of the latent modes, seconds.
+    traces
+        Time constants, seconds, of the fading memory of the observations that the target is read out from beside the
+        latent states (see :mod:`neurodyn.multiscale.traces`); () for the states alone, as in the paper.
+    recurrent
+        Settings of the gated recurrent network that decodes the target beside them; None leaves it out. Its steps are
+        bounded by 75 for each epoch of ``training``.
+    objective, training
+        Weights of the loss and course of the training.
+    start
+        How the linear dynamics begin: as "modes" of many time constants, or as in the "paper".
+    readout
+        What the target is read out from beside traces and recurrent network: all "states", or the "backbone"'s alone by
+        plain regression, as in the paper (then without traces and recurrent network).
+    smoothness
+        Weight of the divergence between consecutive outputs, by name or likelihood of a modality; what is not in it,
+        and None: 250 for counts, 5 for the others.
+    raw_counts
+        Whether counts enter the encoders as they are, as in the paper, instead of z-scored.
+    bounded
+        Whether decoded targets stay between the least and the greatest that were seen in training.
+    choose
+        Seconds that a fit may spend on choosing sizes inside its data (:mod:`neurodyn.multiscale.choosing`); None takes
+        what stands here.
+    progress
+        Whether a fit shows a progress bar.
+    fitted_
+        What a fit found; None before.
+    epochs, seed
+        Instead of those of ``training``, which keeps them: ``decoder.training.epochs``.
 
     Reference: Erturk & Shanechi (2025), Dynamical modeling of nonlinear latent factors in multiscale neural activity
     with real-time inference, NeurIPS, arXiv 2512.12462.
@@ -196,15 +214,18 @@ class MultiscaleDecoder(Shown, HasParameters):
     ) -> "MultiscaleDecoder":
         """Train on a batch and fit the target's read-out; returns a fitted copy.
 
-        Arguments
-        ---------
-        batch: training trials; a share of them (``training.validation``) chooses the parameters kept.
-        checkpoint: file that training is saved to and, if it exists, resumed from; the recurrent read-out has its own
-            beside it, with ``.recurrent`` behind the name. Ctrl-C keeps the best so far; in the training of the
-            state-space model it leaves the recurrent read-out out.
-        choose: True, or seconds: first choose sizes by successive halving on blocks of this batch that are kept out
-            of training, then fit with what was best. What was compared stands in ``fitted_.provenance["choice"]``.
-            None: as the decoder's own ``choose`` says; False: not at all.
+        Parameters
+        ----------
+        batch
+            Training trials; a share of them (``training.validation``) chooses the parameters kept.
+        checkpoint
+            File that training is saved to and, if it exists, resumed from; the recurrent read-out has its own beside
+            it, with ``.recurrent`` behind the name. Ctrl-C keeps the best so far; in the training of the state-space
+            model it leaves the recurrent read-out out.
+        choose
+            True, or seconds: first choose sizes by successive halving on blocks of this batch that are kept out of
+            training, then fit with what was best. What was compared stands in ``fitted_.provenance["choice"]``. None:
+            as the decoder's own ``choose`` says; False: not at all.
 
         Raises
         ------
@@ -248,13 +269,17 @@ class MultiscaleDecoder(Shown, HasParameters):
         Models of equal shape can be trained together, in the same compiled calls: seeds of one batch always can,
         folds if they are split into as many pieces of the same length. Memory grows with their number.
 
-        Arguments
-        ---------
-        batches: training trials of each model.
-        seeds: of each batch's models; that of ``training`` if None.
-        together: whether models are trained together; None: those of equal shape, on devices where it is faster
+        Parameters
+        ----------
+        batches
+            Training trials of each model.
+        seeds
+            Of each batch's models; that of ``training`` if None.
+        together
+            Whether models are trained together; None: those of equal shape, on devices where it is faster
             (:meth:`faster_together`).
-        checkpoints: a file for each model, as in :meth:`fit`.
+        checkpoints
+            A file for each model, as in :meth:`fit`.
 
         Returns
         -------
@@ -301,11 +326,14 @@ class MultiscaleDecoder(Shown, HasParameters):
     def transform(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> "xr.Dataset":
         """Latents and expected observations of every trial.
 
-        Arguments
-        ---------
-        batch: modalities of the model that it lacks are missing, as they are to a live decoder.
-        smoothed: use the whole trial (offline) instead of the past only (real time).
-        ahead: predict this many bins ahead; entry t then estimates bin ``t + ahead`` from data up to t.
+        Parameters
+        ----------
+        batch
+            Modalities of the model that it lacks are missing, as they are to a live decoder.
+        smoothed
+            Use the whole trial (offline) instead of the past only (real time).
+        ahead
+            Predict this many bins ahead; entry t then estimates bin ``t + ahead`` from data up to t.
 
         Returns
         -------
@@ -330,12 +358,15 @@ class MultiscaleDecoder(Shown, HasParameters):
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> "xr.Dataset":
         """Decoded target of every trial with its standard error.
 
-        Arguments
-        ---------
-        batch: modalities of the model that it lacks are missing, as they are to a live decoder.
-        smoothed: use the whole trial (offline) instead of the past only (real time).
-        ahead: predict this many bins ahead; entry t then estimates bin ``t + ahead`` from data up to t. The live
-            decoder does it, bin by bin: reckon with a second for a few thousand bins.
+        Parameters
+        ----------
+        batch
+            Modalities of the model that it lacks are missing, as they are to a live decoder.
+        smoothed
+            Use the whole trial (offline) instead of the past only (real time).
+        ahead
+            Predict this many bins ahead; entry t then estimates bin ``t + ahead`` from data up to t. The live decoder
+            does it, bin by bin: reckon with a second for a few thousand bins.
 
         Returns
         -------
@@ -361,12 +392,8 @@ class MultiscaleDecoder(Shown, HasParameters):
         """What a live decoder says of the bin that comes so many bins later, in every bin of every trial."""
         if smoothed or ahead < 0:
             raise InputError(f"ahead is a number of bins that a filtered estimate looks ahead, got {ahead}")
-        fitted, live, coming = self._fitted(), self.realtime(), []
-        for bin_, first in zip(*(array.tolist() for array in trial_bins(batch)), strict=True):
-            if first:
-                live.reset()
-            live.step(sample_of(batch, bin_), float(batch.time[bin_]))
-            coming.append(live.predict_ahead(ahead))
+        fitted, live = self._fitted(), self.realtime()
+        coming = [live.predict_ahead(ahead) for _ in steps(live, batch)]
         stacked = batch.stacked(observations=False)
         target = np.zeros((*stacked.valid.shape, len(fitted.target_names)))
         deviation = np.zeros_like(target)
@@ -394,12 +421,9 @@ class MultiscaleDecoder(Shown, HasParameters):
             ahead = 0 if smoothed else 1
             rates = self.transform(batch, smoothed=smoothed, ahead=ahead)
             bits = {name: _bits(rates[name].to_numpy(), stacked, name, ahead) for name in counts}
-        scored = stacked.scored()
         if not fitted.target_names:
-            return Score((), np.zeros(0), np.zeros(0), int(scored.sum()), bits)
-        found = self.predict(batch, smoothed=smoothed)
-        decoded, deviation = (found[name].to_numpy()[scored] for name in ("target", "deviation"))
-        return replace(score(stacked.target[scored], decoded, fitted.target_names, deviation), bits_per_spike=bits)
+            return Score((), np.zeros(0), np.zeros(0), int(stacked.scored().sum()), bits)
+        return replace(score_of(batch, self.predict(batch, smoothed=smoothed)), bits_per_spike=bits)
 
     def realtime(self) -> "RealtimeDecoder":
         """A decoder in NumPy that takes one bin at a time, warmed up."""
@@ -493,12 +517,12 @@ class MultiscaleDecoder(Shown, HasParameters):
         return prepare(batch, Scaling.fit(batch), self._config(batch))
 
     def _fitted_on(
-        self, batch: MultimodalBatch, run: Training, trained: Trained, checkpoint: Path | None
+        self, batch: MultimodalBatch, run: Training, outcome: Outcome[TrainState], checkpoint: Path | None
     ) -> "MultiscaleDecoder":
         """A copy with the trained model and its read-outs of the target."""
         give_back_memory()
-        network = Network(trained.graph, trained.outcome.parameters, trained.constants)
-        recurrent, status = None, trained.outcome.status
+        network = Network(run.graph, outcome.parameters, run.constants)
+        recurrent, status = None, outcome.status
         if status != "interrupted":  # who asks for the best so far does not want another training to begin
             recurrent, ended = self._recurrent_network(batch, run, checkpoint)
             status = ended if ended in ("interrupted", "not finite") else status
@@ -517,7 +541,7 @@ class MultiscaleDecoder(Shown, HasParameters):
         fitted = Fitted(
             config=config, network=network, scaling=run.scaling, modalities=batch.modalities,
             target_names=batch.target_names, width=batch.width, filtered=filtered, smoothed=smoothed,
-            history=trained.outcome.history, status=status, provenance=provenance(batch),
+            history=outcome.history, status=status, provenance=provenance(batch),
             target_units=batch.target_units, recurrent=recurrent, bounds=_bounds(batch) if self.bounded else None,
         )  # fmt: skip
         return replace(self, fitted_=fitted)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.binning.likelihoods import likelihood
-from neurodyn.errors import InputError
-from neurodyn.realtime.freezable import row_of
-from neurodyn.realtime.limits import learn_limits
+from neurodyn.realtime.freezable import settings_of
 from neurodyn.realtime.runner import Frozen
+from neurodyn.writing import writing
 
 if TYPE_CHECKING:
     from neurodyn.multiscale.fitted import Fitted
@@ -48,7 +47,12 @@ def freeze(fitted: "Fitted") -> Frozen:
     arrays |= _recurrent(fitted)
     if fitted.config.model.traces:
         arrays["decays"] = np.asarray(model.decays())
-    return Frozen.pack(_settings(fitted), arrays, np.asarray(dynamics.backbone.transition).dtype)
+    sizes = fitted.config.model
+    settings = settings_of(
+        fitted.modalities, fitted.scaling, fitted.target_names, fitted.width, states=sizes.states,
+        traces=len(sizes.traces),
+    )  # fmt: skip
+    return Frozen.pack(settings, arrays, np.asarray(dynamics.backbone.transition).dtype)
 
 
 def export(fitted: "Fitted", path: str | os.PathLike[str]) -> None:
@@ -59,24 +63,9 @@ def export(fitted: "Fitted", path: str | os.PathLike[str]) -> None:
     InputError
         If the file cannot be written.
     """
-    try:
-        freeze(fitted).save(path)
-    except OSError as error:
-        raise InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
-
-
-def _settings(fitted: "Fitted") -> dict[str, Any]:
-    model = fitted.config.model
-    return {
-        "modalities": [row_of(modality) for modality in fitted.modalities],
-        "channel_names": {m.name: list(m.channels) for m in fitted.modalities},
-        "target_names": list(fitted.target_names),
-        "width_seconds": fitted.width,
-        "states": list(model.states),
-        "traces": len(model.traces),
-        "rates": {m.name: m.rate for m in fitted.modalities if m.rate is not None},
-        "limits": learn_limits(fitted.modalities, fitted.scaling.mean, fitted.scaling.scale, fitted.width),
-    }
+    frozen = freeze(fitted)
+    with writing(path):
+        frozen.save(path)
 
 
 def _modality(fitted: "Fitted", model: Any, number: int, emission: np.ndarray) -> dict[str, np.ndarray]:

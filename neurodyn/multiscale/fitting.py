@@ -234,30 +234,28 @@ def validation_scores(parameters: Any, held: Sample, *, graph: Any, config: Deco
     return jax.vmap(one)(parameters, held)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Trained parameters and how they came about."""
-
-    parameters: Any
-    constants: Any
-    graph: Any
-    outcome: Outcome[TrainState]
-
-
 @dataclass(frozen=True, eq=False)
 class Training:
     """Everything a training run needs before its first step.
 
-    Arguments
-    ---------
-    scaling: of the training data.
-    graph, constants: of the model, with the training data's scaling.
-    start: parameters drawn from the seed, and the optimizer's state.
-    timeline, scales: the recording, and the weight of each modality's log-likelihood.
-    segments, shared, steps: what is trained on, whether all see the same bins, and steps per epoch.
-    held, held_shared: what is validated on, whole, and whether all of it sees the same bins.
-    identity: what has to be equal for a checkpoint to be resumed.
-    trained_on, held_out: the parts of the batch that the gradient sees, and that it does not.
+    Parameters
+    ----------
+    scaling
+        Of the training data.
+    graph, constants
+        Of the model, with the training data's scaling.
+    start
+        Parameters drawn from the seed, and the optimizer's state.
+    timeline, scales
+        The recording, and the weight of each modality's log-likelihood.
+    segments, shared, steps
+        What is trained on, whether all see the same bins, and steps per epoch.
+    held, held_shared
+        What is validated on, whole, and whether all of it sees the same bins.
+    identity
+        What has to be equal for a checkpoint to be resumed.
+    trained_on, held_out
+        The parts of the batch that the gradient sees, and that it does not.
     """
 
     config: DecoderConfig
@@ -304,10 +302,6 @@ class Training:
             trial_axis=2,
         )  # fmt: skip
 
-    def trained(self, outcome: Outcome[TrainState]) -> Trained:
-        """The model with the parameters that a run has kept."""
-        return Trained(outcome.parameters, self.constants, self.graph, outcome)
-
 
 def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> Training:
     """Split a batch into what is trained on and what is validated on, and start a model."""
@@ -344,9 +338,11 @@ def _split(batch: MultimodalBatch, training: TrainingConfig) -> tuple[Multimodal
     return validation_split(batch, training.validation, held_out_seconds(batch, training.validation, training.segment))
 
 
-def fit_parameters(run: Training, *, checkpoint: Path | None = None, progress: Progress | None = None) -> Trained:
+def fit_parameters(
+    run: Training, *, checkpoint: Path | None = None, progress: Progress | None = None
+) -> Outcome[TrainState]:
     """Train a model; the validation share chooses which parameters are kept."""
-    return run.trained(fit(run.run(checkpoint), placement=Placement.of(run.trials), progress=progress))
+    return fit(run.run(checkpoint), placement=Placement.of(run.trials), progress=progress)
 
 
 def score_of(terms: Any, config: DecoderConfig) -> Array:

@@ -91,10 +91,12 @@ def gather(
 ) -> TrainingBatch:
     """Cut segments out of the timeline.
 
-    Arguments
-    ---------
-    segments: starts, lengths and leads in bins; beyond its length a segment is masked, in its lead not scored.
-    shared: whether all segments have one mask (checked by the caller); the covariances are then computed once.
+    Parameters
+    ----------
+    segments
+        Starts, lengths and leads in bins; beyond its length a segment is masked, in its lead not scored.
+    shared
+        Whether all segments have one mask (checked by the caller); the covariances are then computed once.
     """
     starts, lengths, leads = segments
     offset = jnp.arange(bins)

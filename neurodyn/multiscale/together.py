@@ -9,9 +9,9 @@ import jax
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
-from neurodyn.multiscale.fitting import Trained, Training, compile_key
+from neurodyn.multiscale.fitting import Training, compile_key
 from neurodyn.multiscale.segments import segments_of
-from neurodyn.training import Progress, engine
+from neurodyn.training import Outcome, Progress, TrainState, engine
 
 SMALL = 2**15
 """Numbers in the widest layer of a step (segments x bins x units) up to which a processor is faster together.
@@ -100,18 +100,19 @@ def fit_together(
     *,
     checkpoints: Sequence[Path | None] | None = None,
     progress: Progress | None = None,
-) -> list[Trained]:
+) -> list[Outcome[TrainState]]:
     """Train models of equal shape (:func:`check_equal_shapes`); each is the one it would be alone, to rounding.
 
     All of them are on one device.
 
-    Arguments
-    ---------
-    labels: what each model is called in messages.
-    checkpoints: file of each model, the same as it would write and resume from alone.
+    Parameters
+    ----------
+    labels
+        What each model is called in messages.
+    checkpoints
+        File of each model, the same as it would write and resume from alone.
     """
     files = checkpoints or [None] * len(runs)
-    outcomes = engine.fit_together(
+    return engine.fit_together(
         [run.run(file) for run, file in zip(runs, files, strict=True)], labels, progress=progress
     )
-    return [run.trained(outcome) for run, outcome in zip(runs, outcomes, strict=True)]

@@ -15,7 +15,7 @@ from neurodyn.realtime.events import Event, EventLog, Kind
 from neurodyn.realtime.field_buffer import FieldBuffer
 from neurodyn.realtime.labels import Matcher, in_order_of, labels_in
 from neurodyn.realtime.spike_buffer import SpikeBuffer
-from neurodyn.realtime.stamps import FARTHEST
+from neurodyn.realtime.stamps import FARTHEST, StampPolicy
 from neurodyn.recording.edges import cut, first_edge
 
 _Buffer = TypeVar("_Buffer", SpikeBuffer, FieldBuffer)
@@ -102,7 +102,7 @@ class StreamingBinner:
         start: float | None = None,
         patience: float = 0.0,
         late: LatePolicy = LatePolicy.CARRY,
-        max_jump: float = 30.0,
+        max_jump: float = StampPolicy.max_jump,
         log: EventLog | None = None,
     ) -> None:
         _check(inputs, width, patience, max_jump)

@@ -17,10 +17,12 @@ class BenchmarkDecoder:
     Arrays are (batch, channel): one row per recording, the channels of all modalities side by side in the order of the
     modality table; NaN is missing. Every row has its own state; tables of gains are shared.
 
-    Arguments
-    ---------
-    model: the trained model with its read-outs, or one that was exported.
-    batch: recordings decoded at once.
+    Parameters
+    ----------
+    model
+        The trained model with its read-outs, or one that was exported.
+    batch
+        Recordings decoded at once.
 
     Reference: Karpowicz et al. (2024), Few-shot algorithms for consistent neural decoding (FALCON) benchmark, NeurIPS.
     """

@@ -15,6 +15,7 @@ from neurodyn.realtime.freezable import Freezable, frozen_of
 from neurodyn.realtime.latency import LatencyHistogram, Stats
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.runner import BadInput, Frozen, LiveEstimate, Runner, load_arrays, save_arrays
+from neurodyn.writing import writing
 
 REMEMBERED = 100_000
 """Bins whose true target :meth:`RealtimeDecoder.observe` keeps: a quarter of an hour at 10 ms."""
@@ -26,11 +27,14 @@ class RealtimeDecoder(Shown):
     It is a :class:`neurodyn.realtime.runner.Runner`, the NumPy code that an exported decoder runs too, with what a rig
     needs around it: times, counts, snapshots, and a change of model while it runs.
 
-    Arguments
-    ---------
-    model: the trained model with its read-outs, or one that was exported.
-    remembered: bins whose true target is kept for recalibration.
-    output: bounds of what is handed out as the target; None for none.
+    Parameters
+    ----------
+    model
+        The trained model with its read-outs, or one that was exported.
+    remembered
+        Bins whose true target is kept for recalibration.
+    output
+        Bounds of what is handed out as the target; None for none.
     """
 
     def __init__(
@@ -115,7 +119,7 @@ class RealtimeDecoder(Shown):
     def warmup(self) -> None:
         """Touch all code and memory and work out the first gains, then forget it: the first bin is no slower."""
         for row in self._runner.modalities:
-            self.step({row.name: np.zeros(row.channels)}, 0.0)
+            self.step({row.name: row.usual}, 0.0)
         self.predict_ahead(1)
         self.reset()
         self._forget_counts()
@@ -129,11 +133,13 @@ class RealtimeDecoder(Shown):
     def step(self, observations: Mapping[str, Any], t: float) -> LiveEstimate:
         """Take in one bin and return what is known at its end.
 
-        Arguments
-        ---------
-        observations: array (channel) per modality, in the unit of the training data; a modality that is None or left
-            out is missing in this bin, and so is a single channel whose value is not finite.
-        t: time of the bin's end, seconds; passed through.
+        Parameters
+        ----------
+        observations
+            Array (channel) per modality, in the unit of the training data; a modality that is None or left out is
+            missing in this bin, and so is a single channel whose value is not finite.
+        t
+            Time of the bin's end, seconds; passed through.
 
         Raises
         ------
@@ -201,7 +207,8 @@ class RealtimeDecoder(Shown):
         """Change to another model of the same sizes; the next step uses it, and no bin waits.
 
         The state goes over as it is: right for a model whose read-out was recalibrated; one whose dynamics differ finds
-        its way within the memory of its filters. May be called from another thread than the one that steps.
+        its way within the memory of its filters. Limits are those of the new model: set your own again. May be called
+        from another thread than the one that steps.
 
         Raises
         ------
@@ -251,7 +258,7 @@ class RealtimeDecoder(Shown):
             raise InputError(str(error)) from error
         except (KeyError, TypeError) as error:
             raise InputError("the snapshot is damaged: it holds something else than numbers, or no time") from error
-        self._time, self._decoded = time, None
+        self._time, self._decoded, self._handed_out = time, None, None
         return self._time
 
     def save_snapshot(self, path: str | os.PathLike[str]) -> None:
@@ -262,10 +269,8 @@ class RealtimeDecoder(Shown):
         InputError
             If the file cannot be written.
         """
-        try:
+        with writing(path):
             save_arrays(path, self.snapshot())
-        except OSError as error:
-            raise InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
 
     def load_snapshot(self, path: str | os.PathLike[str]) -> float:
         """Restore from a file that :meth:`save_snapshot` wrote; returns the time of its last bin.
@@ -289,8 +294,8 @@ class RealtimeDecoder(Shown):
         p50, p95, p99, p999 = (latency.percentile(share) for share in (50.0, 95.0, 99.0, 99.9))
         hits, misses = sum(table.hits for table in tables), sum(table.misses for table in tables)
         return Stats(
-            latency.total, dict(self._seen), self._missed, self._refused,
-            p50, p95, p99, p999, latency.worst, hits, misses,
+            latency.total, dict(self._seen), self._missed, self._refused, p50=p50, p95=p95, p99=p99, p999=p999,
+            worst=latency.worst, table_hits=hits, table_misses=misses,
         )  # fmt: skip
 
     def _forget_counts(self) -> None:

@@ -12,6 +12,11 @@ except ImportError:  # not POSIX: nothing is locked there
     fcntl: Any = None
 
 
+def length_of(file: IO) -> int:
+    """Where a file that is appended to ends; 0 for a pipe, which has no end."""
+    return file.tell() if file.seekable() else 0
+
+
 def lock(file: IO, path: str | os.PathLike[str]) -> None:
     """Take an open file for this process alone, until it is closed.
 

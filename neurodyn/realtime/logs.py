@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.events import EventLog, LogFile
+from neurodyn.realtime.locks import length_of
 
 LARGEST = 16 * 2**20
 """Bytes after which a log begins a new file; the one before is kept as ``FILE.1``."""
@@ -35,7 +36,7 @@ class RotatedFile:
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise InputError(f"cannot write the log '{path}': {error.strerror or error}") from error
-        self._size = self._file.tell()
+        self._size = length_of(self._file)
 
     def write(self, text: str) -> None:
         """Append a line."""

@@ -26,7 +26,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -203,6 +203,8 @@ _DAMAGED = (OSError, ValueError, TypeError, AttributeError, EOFError, LookupErro
 
 def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
     """One array, whose header may not claim more than there is."""
+    if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise ValueError("packed as NumPy never packs")
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -599,17 +601,23 @@ class Modality:
         self.low, self.high = arrays[f"{number}/bounds"] if self.counts else (0, 0)
         self.filter: Filter | None = None
         self._all = np.ones(self.channels, bool)
+        # What a rehearsal takes in: zeros would be beyond the limits of a channel that is far from zero.
+        self.usual = np.zeros(self.channels, self.center.dtype) if self.counts else self.center
         self.unusual = False  # whether the last bin had values beyond the limits
         self.limit(None)
 
     def limit(self, limits: np.ndarray | None) -> None:
         """Set the lowest and the highest value of each channel (2, channels) that is a measurement; None for all."""
-        self._limits, self._near = limits, float(np.finfo(np.float64).max)
+        self._limits, self._least = limits, math.inf
         if limits is not None:
-            bounds = limits[1:] if self.counts else limits  # counts below 0 are refused before
-            scores = np.abs((bounds - self.center) * self.shrink).min(initial=np.inf, where=np.isfinite(bounds))
-            # No channel can be beyond its limit while the sum of all squared scores is below this.
-            self._near = min(float(scores) ** 2, self._near)
+            low, high = limits
+            bounding = np.isfinite(low) & (low > 0) if self.counts else np.isfinite(low)  # counts below 0 are refused
+            below = ((self.center - low) * self.shrink).min(initial=np.inf, where=bounding)
+            above = ((high - self.center) * self.shrink).min(initial=np.inf, where=np.isfinite(high))
+            # Deviations from the centre within which no channel is beyond a limit; negative if a centre is.
+            self._least = min(float(below), float(above))
+        # All are within while the sum of their squares is below this.
+        self._near = min(self._least * abs(self._least), float(np.finfo(np.float64).max))
 
     def scale(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Z-scored values in the encoder's input, zero where missing; what is observed, and how many channels are.
@@ -619,8 +627,10 @@ class Modality:
         scaled = self.encoder.input
         np.subtract(values, self.center, out=scaled)
         np.multiply(scaled, self.shrink, out=scaled)
-        # Not so if it is not a number, either. Python's float: in single precision the largest number is infinite.
-        if float(np.dot(scaled, scaled)) <= self._near:
+        # Python's float: in single precision the largest number is infinite.
+        square = float(np.dot(scaled, scaled))
+        # The sum of many channels is large without any of them being so. What is not a number fails both.
+        if square <= self._near or (square < math.inf and np.maximum.reduce(np.absolute(scaled)) <= self._least):
             return scaled, self._all, self.channels
         observed = np.isfinite(values)
         if self._limits is not None:
@@ -978,12 +988,12 @@ class LiveEstimate(NamedTuple):
 
 def _revived(time: float, names: tuple[str, ...], parts: list[tuple[str, bytes]], rest: tuple) -> LiveEstimate:
     """Estimate from what `LiveEstimate.__reduce__` took it apart into."""
-    latent, half, target, lower, upper, *expected = (np.frombuffer(raw, kind).copy() for kind, raw in parts)
+    latent, half, *others = (np.frombuffer(raw, kind).copy() for kind, raw in parts)
     covariance = np.empty((len(latent), len(latent)), half.dtype)
     rows, columns = np.triu_indices(len(latent))
     covariance[rows, columns] = covariance[columns, rows] = half
-    rates = dict(zip(names, expected, strict=True))
-    return LiveEstimate(time, latent, _fixed(covariance), rates, target, lower, upper, *rest)
+    bounds, rates = others[:3], dict(zip(names, others[3:], strict=True))
+    return LiveEstimate(time, latent, _fixed(covariance), rates, *bounds, *rest)
 
 
 class Runner:
@@ -1007,8 +1017,8 @@ class Runner:
         means = self._build_state(settings["states"], settings["traces"])
         self._build_filters(means, capacity, same)
         self._build_readout()
-        self.limits = {name: np.asarray(rows, np.float64) for name, rows in settings.get("limits", {}).items()}
-        self._rehearsal = {m.name: np.zeros(m.channels, self.dtype) for m in self.modalities}
+        self.limits = settings.get("limits", {})
+        self._rehearsal = {m.name: m.usual for m in self.modalities}
         self.reset()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -1020,7 +1030,7 @@ class Runner:
         return dict(self._limits)
 
     @limits.setter
-    def limits(self, limits: Mapping[str, np.ndarray]) -> None:
+    def limits(self, limits: Mapping[str, Any]) -> None:
         for name, rows in limits.items():
             if name not in self._by_name or np.shape(rows) != (2, self._by_name[name].channels):
                 raise ValueError(f"limits are (2, channels) of {', '.join(self.names)}; got {name}: {np.shape(rows)}")
@@ -1087,7 +1097,6 @@ class Runner:
         self._usual = NORMAL_95**2 * self._excess * np.asarray(arrays["readout/usual"], np.float64)
         self._stack = self._losses = self._recurrent = None
         self._clocks = [row["clock"] for row in self.frozen.settings["modalities"]]
-        self._ages = list(self._clocks)
         if "readout/stack" not in arrays:
             self._constant = NORMAL_95**2 * np.asarray(arrays["readout/residual"], np.float64)
             return
@@ -1130,6 +1139,7 @@ class Runner:
         self._put(0.0)
         self.state[self._ones] = 1
         self._since[:] = NEVER
+        self._ages = list(self._clocks)
         for part in self.filters:
             part.reset()
 
@@ -1142,11 +1152,12 @@ class Runner:
         """
         for part in self.filters:
             part.prepare()
-        kept, positions = self.state.copy(), [part.position for part in self.filters]
+        kept, ages, positions = self.state.copy(), self._ages, [part.position for part in self.filters]
         # What comes first here is not needed in the step and may leave the cache again.
         fed_back = None if self._recurrent is None else self._recurrent.expect().copy()
         self.step(self._rehearsal)
         self._put(kept)
+        self._ages = ages
         for part, position in zip(self.filters, positions, strict=True):
             part.position = position
         if self._recurrent is not None:
@@ -1188,7 +1199,8 @@ class Runner:
         end = 0.0 if clock is None else clock()
         took = 1e6 * (end - begin)
         return LiveEstimate(
-            t, latent, covariance, rates, target, lower, upper, seen, took, begin, end, stale, unusual
+            t, latent, covariance, rates, target, lower, upper=upper, seen=seen, microseconds=took, time_in=begin,
+            time_out=end, stale=stale, unusual=unusual,
         )  # fmt: skip
 
     def _take_in(self, arrays: list[np.ndarray | None]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -1317,7 +1329,8 @@ class Runner:
         finally:
             self._put(kept)
         mean, covariance = beliefs[0][0].copy(), beliefs[0][1]
-        return LiveEstimate(t, mean, covariance, Rates(self._rates, mean), target, target - half, target + half, ())
+        rates, lower, upper = Rates(self._rates, mean), target - half, target + half
+        return LiveEstimate(t, mean, covariance, rates, target, lower, upper=upper, seen=())
 
     def _rates(self, latent: np.ndarray) -> dict[str, np.ndarray]:
         """Expected rates and field values of every modality, given a latent state."""
@@ -1347,7 +1360,7 @@ class Runner:
         """Everything the next step depends on, copied."""
         flags = np.asarray([[part.seen, part.started] for part in self.filters])
         covariances = {f"covariance_{i}": part.cached.predicted.copy() for i, part in enumerate(self.filters)}
-        return {"state": self.state.copy(), "flags": flags, **covariances}
+        return {"state": self.state.copy(), "flags": flags, "ages": np.asarray(self._ages, np.int64), **covariances}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Go on from a snapshot.
@@ -1358,11 +1371,14 @@ class Runner:
             If it is of a decoder of other sizes; nothing has changed then.
         """
         for name, own in self.snapshot().items():
+            if name == "ages" and name not in snapshot:
+                continue  # taken by an earlier version
             if name not in snapshot or snapshot[name].shape != own.shape:
                 raise ValueError(f"the snapshot is of another decoder: its '{name}' does not fit")
             if not np.all(np.isfinite(snapshot[name])):
                 raise ValueError(f"the snapshot is damaged: its '{name}' is not finite")
         self._put(snapshot["state"])
+        self._ages = list(self._clocks) if "ages" not in snapshot else snapshot["ages"].tolist()
         for i, (part, (seen, started)) in enumerate(zip(self.filters, snapshot["flags"].tolist(), strict=True)):
             part.resume(np.array(snapshot[f"covariance_{i}"], np.float64), seen, started)
 

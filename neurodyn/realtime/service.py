@@ -454,6 +454,6 @@ def make_service(
     window = decoder.width * max(row.clock for row in modalities)
     spikes = [row.name for row in modalities if row.counts]
     return Service(
-        decoder, make_binner, window, open_source, sinks, clock, monitor,
+        decoder, make_binner, window, open_source, sinks, clock, monitor=monitor,
         spikes=spikes, snapshots=snapshots, options=options, wall=wall, sleep=sleep,
     )  # fmt: skip

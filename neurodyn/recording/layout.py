@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.given import read_yaml
 
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "samples": None}
 """How many of each unit make a second; samples need a rate."""
@@ -231,13 +232,7 @@ def read_layout(path: Path) -> Layout:
     InputError
         If the file cannot be read, or has an unknown key or a value of the wrong kind.
     """
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    # Nested a thousand deep, it is the parser that gives up.
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"cannot read the layout '{path}': {' '.join(cause.split())}") from error
-    return layout_of(loaded, f"'{path}'")
+    return layout_of(read_yaml(path, "layout"), f"'{path}'")
 
 
 def layout_of(loaded: Any, where: str = "the layout") -> Layout:

@@ -56,11 +56,14 @@ def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
 def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[str, str] | None = None) -> Tree:
     """Read a checkpoint's arrays into a pytree of the same structure as ``like``.
 
-    Arguments
-    ---------
-    path: of the checkpoint.
-    like: pytree of arrays that says which names and shapes to expect.
-    renamed: beginnings of names and what they were in earlier versions, which are looked for if a name is missing.
+    Parameters
+    ----------
+    path
+        Of the checkpoint.
+    like
+        Pytree of arrays that says which names and shapes to expect.
+    renamed
+        Beginnings of names and what they were in earlier versions, which are looked for if a name is missing.
 
     Raises
     ------

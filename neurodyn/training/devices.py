@@ -26,10 +26,12 @@ class Placement:
     def of(cls, trials: int, devices: Sequence[Any] | None = None) -> "Placement":
         """All devices that can take equal shares of so many trials; one device if none can.
 
-        Arguments
-        ---------
-        trials: in each step.
-        devices: to choose from; all of the default backend if None.
+        Parameters
+        ----------
+        trials
+            In each step.
+        devices
+            To choose from; all of the default backend if None.
         """
         found = jax.devices() if devices is None else list(devices)
         return cls(Mesh(np.array(found), ("trial",))) if len(found) > 1 and trials % len(found) == 0 else cls()

@@ -38,9 +38,10 @@ class History:
 def judge(status: str, history: History, who: str = "") -> None:
     """Refuse a run that kept nothing; say what to try after one that kept something and then failed.
 
-    Arguments
-    ---------
-    who: put in front of the message where one of several runs is meant.
+    Parameters
+    ----------
+    who
+        Put in front of the message where one of several runs is meant.
 
     Raises
     ------

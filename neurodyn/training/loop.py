@@ -38,13 +38,18 @@ RENAMED = {"state/parameters/": "state/weights/"}
 class LoopConfig:
     """When to validate, when to stop, where to save.
 
-    Arguments
-    ---------
-    epochs: the most that are run.
-    validate_every: epochs between validations (and checkpoints).
-    patience: validations without a better score before the run stops.
-    checkpoint: file the run is saved to and resumed from; None: not saved.
-    identity: what has to be equal for a checkpoint to be resumed (settings, data sizes).
+    Parameters
+    ----------
+    epochs
+        The most that are run.
+    validate_every
+        Epochs between validations (and checkpoints).
+    patience
+        Validations without a better score before the run stops.
+    checkpoint
+        File the run is saved to and resumed from; None: not saved.
+    identity
+        What has to be equal for a checkpoint to be resumed (settings, data sizes).
     """
 
     epochs: int
@@ -77,13 +82,18 @@ def train(
 ) -> Outcome[State]:
     """Run epochs until done; Ctrl-C ends the run with the best parameters so far.
 
-    Arguments
-    ---------
-    state: what an epoch changes.
-    run_epoch: one compiled pass over the training data: (state, epoch) -> (state, losses of its steps).
-    validate: score to minimise, and the parameters it belongs to.
-    config: when to validate, when to stop, where to save.
-    progress: told the mean loss of every epoch and the best score.
+    Parameters
+    ----------
+    state
+        What an epoch changes.
+    run_epoch
+        One compiled pass over the training data: (state, epoch) -> (state, losses of its steps).
+    validate
+        Score to minimise, and the parameters it belongs to.
+    config
+        When to validate, when to stop, where to save.
+    progress
+        Told the mean loss of every epoch and the best score.
 
     Returns
     -------
@@ -118,16 +128,23 @@ def train_together(
 
     A member that has ended early waits for the others, and its share of every further epoch is computed in vain.
 
-    Arguments
-    ---------
-    states: of each member, of equal shapes.
-    run_epoch: one compiled pass of all members: (state, epoch, whose turn it is) -> (state, losses). Every array of
-        the state has a member axis in front, and members whose turn it is not keep theirs (:func:`hold`).
-    validate: score of each member, and the parameters they belong to, with a member axis in front.
-    configs: of each member; they differ in checkpoint and identity only.
-    labels: what each member is called in messages.
-    placement: where the stacked arrays lie; several devices each hold a share of the members.
-    progress: told the mean loss of the members that trained, and the mean of the best scores.
+    Parameters
+    ----------
+    states
+        Of each member, of equal shapes.
+    run_epoch
+        One compiled pass of all members: (state, epoch, whose turn it is) -> (state, losses). Every array of the state
+        has a member axis in front, and members whose turn it is not keep theirs (:func:`hold`).
+    validate
+        Score of each member, and the parameters they belong to, with a member axis in front.
+    configs
+        Of each member; they differ in checkpoint and identity only.
+    labels
+        What each member is called in messages.
+    placement
+        Where the stacked arrays lie; several devices each hold a share of the members.
+    progress
+        Told the mean loss of the members that trained, and the mean of the best scores.
 
     Returns
     -------

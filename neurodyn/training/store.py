@@ -111,6 +111,16 @@ def save_model(folder: Path, form: ModelFormat, settings: Settings, arrays: Any)
                 old.unlink()
 
 
+def kind_of(folder: Path) -> str:
+    """What kind of model a folder says it holds, "" if it says nothing; an emulator of version 1 is one HDF5 file."""
+    if (folder / "emulator.h5").is_file():
+        return "emulator"
+    try:
+        return str(json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
 def read_model_settings(path: Path, form: ModelFormat, *, first_version: Path | None = None) -> tuple[Settings, Path]:
     """Settings in the present version of the format, and the file that holds the arrays.
 

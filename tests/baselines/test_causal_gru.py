@@ -84,6 +84,15 @@ def test_live_equals_offline_with_samples_missing(fitted, lorenz_batch, tmp_path
         np.testing.assert_allclose(half, 1.959964 * deviation, atol=1e-5 * scale, rtol=0)
 
 
+def test_a_stream_of_another_rate_is_told(lorenz_batch):
+    """A rig compares the rate of what comes with that of the training data, which is in the file."""
+    batch = lorenz_batch[0]
+    rows = tuple(replace(m, rate=1000.0) if m.name == "field" else m for m in batch.modalities)
+    batch = replace(batch, modalities=rows)
+    fitted = CausalGru(SMALL, steps=2, progress=False).fit(batch)
+    assert fitted.realtime().runner.frozen.settings["rates"] == {"field": 1000.0}
+
+
 def test_live_rates_are_those_of_the_training_data(fitted, lorenz_batch):
     batch = lorenz_batch[0]
     rates = fitted.realtime().step({}, t=0.0).rates
@@ -96,3 +105,8 @@ def test_live_rates_are_those_of_the_training_data(fitted, lorenz_batch):
 def test_a_network_that_is_not_fitted_cannot_run_live():
     with pytest.raises(InputError, match="not fitted"):
         CausalGru(SMALL).realtime()
+
+
+def test_it_shows_the_steps_and_the_seed_that_were_given():
+    assert "up to 5 steps, seed 9" in repr(CausalGru(SMALL, steps=5, seed=9))
+    assert "one member, steps 5" in repr(CausalGru(steps=5))

@@ -114,3 +114,13 @@ def test_a_modality_that_is_left_out_is_missing(batch):
     )  # fmt: skip
     with pytest.raises(InputError, match="leave 'lfp' out"):
         renamed.aligned_to(batch.modalities)
+
+
+def test_no_bins_are_none_hidden(batch):
+    np.testing.assert_array_equal(batch.hide("spikes", bins=[]).observed["spikes"], batch.observed["spikes"])
+
+
+def test_trials_with_their_context(batch):
+    led = batch.with_runs([0, 100], [100, 100], [20, 0])
+    assert led.in_trials().sum() == 180
+    assert led.in_trials(context=True).all()

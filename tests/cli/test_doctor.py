@@ -62,3 +62,13 @@ def test_a_cache_that_is_not_there_yet(tmp_path):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "one").write_bytes(b"x" * 3_000_000)
     assert doctor.compiled(tmp_path / "c").found == f"1 in {tmp_path / 'c'}, 3 MB"
+
+
+def test_the_cache_is_the_one_that_is_used(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("NEURODYN_CACHE", str(tmp_path))
+    assert str(tmp_path) in doctor.examine()[-1].found
+    monkeypatch.setenv("NEURODYN_CACHE", "off")
+    assert doctor.examine()[-1].found == "not kept: NEURODYN_CACHE is off"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "jax"))
+    assert str(tmp_path / "jax") in doctor.examine()[-1].found

@@ -71,7 +71,7 @@ def test_command_line_before_file_before_default(tmp_path):
         ("folds: 2.5", "expected a whole number"),
         ("seed: true", "expected a whole number"),
         ("- position", "must hold 'option: value' lines, got a list"),
-        ("a: [", "is not YAML"),
+        ("a: [", "cannot read the configuration"),
     ],
 )
 def test_bad_files(tmp_path, capsys, text, words):

@@ -30,7 +30,7 @@ from neurodyn.emulation.network import (
     sample_symbols,
 )
 from neurodyn.errors import InputError, NumericalError
-from neurodyn.kernels.recurrence import relu_step
+from neurodyn.kernels.recurrence import CELLS, step
 from neurodyn.kernels.sinkhorn import one_hot, one_hot_divergence
 from neurodyn.markov import cycle, fully_connected, linear_chain
 from neurodyn.training.engine import gradient_step, run_epoch
@@ -70,7 +70,7 @@ def test_a_network_is_a_loop_of_steps():
     states, logits = run_network(network, parameters, inputs)
     state = jnp.zeros((2, 8))
     for time in range(5):
-        state = relu_step(parameters, state, inputs[time])
+        state = step(CELLS["relu"], parameters, state, inputs[time])
         np.testing.assert_allclose(states[time], state, atol=1e-12)
         np.testing.assert_allclose(logits[time], state @ parameters["readout"].T, atol=1e-12)
     np.testing.assert_allclose(run_outputs(network, parameters, inputs), logits, atol=1e-12)

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neurodyn.kernels.recurrence import CELLS, gru_step, initialise, project, unroll, unroll_gated
+from neurodyn.kernels.recurrence import CELLS, initialise, project, step, unroll, unroll_gated
 
 
 def by_steps(parameters, initial, inputs):
-    """States of :func:`gru_step` in a Python loop: what JAX differentiates by itself."""
+    """States of :func:`step` in a Python loop: what JAX differentiates by itself."""
     states, state = [], initial
     for now in inputs:
-        state = gru_step(parameters, state, now)
+        state = step(CELLS["gru"], parameters, state, now)
         states.append(state)
     return jnp.stack(states)
 

@@ -1,5 +1,7 @@
 """The recurrent cells: by hand, against PyTorch's GRU, along a sequence, and their own derivative."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,9 @@ import pytest
 
 from neurodyn.errors import InputError
 from neurodyn.kernels import recurrence
-from neurodyn.kernels.recurrence import CELLS, cell_named, gru_step, initialise, read_out, relu_step, tanh_step, unroll
+from neurodyn.kernels.recurrence import CELLS, cell_named, initialise, read_out, step, unroll
 
-STEPS = {"relu": relu_step, "tanh": tanh_step, "gru": gru_step}
+STEPS = {name: partial(step, CELLS[name]) for name in ("relu", "tanh", "gru")}
 
 
 def case(name, seed=0, *, hidden=5, inputs=3, steps=7, trials=4):
@@ -21,13 +23,13 @@ def case(name, seed=0, *, hidden=5, inputs=3, steps=7, trials=4):
 
 def test_relu_by_hand():
     parameters = {"recurrent": jnp.asarray([[0.5, -1.0], [0.0, 2.0]]), "input": jnp.asarray([[1.0], [-3.0]])}
-    state = relu_step(parameters, jnp.asarray([1.0, 2.0]), jnp.asarray([0.5]))
+    state = STEPS["relu"](parameters, jnp.asarray([1.0, 2.0]), jnp.asarray([0.5]))
     np.testing.assert_allclose(state, [0.0, 2.5])
 
 
 def test_relu_is_positively_homogeneous():
     parameters, initial, inputs = case("relu")
-    once, thrice = relu_step(parameters, initial, inputs[0]), relu_step(parameters, 3 * initial, 3 * inputs[0])
+    once, thrice = STEPS["relu"](parameters, initial, inputs[0]), STEPS["relu"](parameters, 3 * initial, 3 * inputs[0])
     np.testing.assert_allclose(thrice, 3 * once)
 
 
@@ -46,7 +48,7 @@ def test_gru_is_that_of_torch():
         for name, value in values.items():
             getattr(cell, name).copy_(torch.tensor(np.array(value)))
         expected = cell(torch.tensor(np.array(inputs[0])), torch.tensor(np.array(initial))).numpy()
-    np.testing.assert_allclose(gru_step(parameters, initial, inputs[0]), expected, rtol=1e-12)
+    np.testing.assert_allclose(STEPS["gru"](parameters, initial, inputs[0]), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", list(CELLS))
@@ -117,7 +119,9 @@ def test_outputs_and_their_gradient_are_those_of_a_loop_of_steps(name, many, mon
 def test_further_parameters_are_left_alone():
     parameters, initial, inputs = case("relu")
     more = {**parameters, "readout": jnp.ones((2, 5))}
-    np.testing.assert_array_equal(relu_step(more, initial, inputs[0]), relu_step(parameters, initial, inputs[0]))
+    np.testing.assert_array_equal(
+        STEPS["relu"](more, initial, inputs[0]), STEPS["relu"](parameters, initial, inputs[0])
+    )
 
 
 def test_weights_are_drawn_as_by_torch():

@@ -74,6 +74,46 @@ class TestLimits:
         with pytest.raises(InputError, match=r"limits are \(2, channels\)"):
             live.limits = {"spikes": np.zeros(3)}
 
+    def test_those_on_one_side_of_the_centre_hold(self, decoder):
+        """A channel that is beyond its limits is missing, however near it is to its mean."""
+        one, other = decoder.realtime(), decoder.realtime()
+        center = np.array(one.runner.modalities[1].center, np.float64)
+        limits = np.full((2, len(center)), np.inf) * [[-1.0], [1.0]]
+        limits[0, 0] = center[0] + 1.0
+        one.limits = other.limits = {"field": limits}
+        given = observations(one, 0)
+        given["field"] = center.copy()
+        got = one.step(given, 0.0)
+        given["field"][0] = np.nan
+        np.testing.assert_array_equal(got.latent, other.step(given, 0.0).latent)
+        assert got.unusual == ("field",)
+        given["field"][0] = center[0] + 2.0
+        assert one.step(given, 0.01).unusual == ()
+
+    def test_many_channels_that_are_each_within_are_measurements(self, live):
+        center, scale = (np.asarray(getattr(live.runner.modalities[1], name)) for name in ("center", "shrink"))
+        live.limits = {"field": np.stack([center - 3.0 / scale, center + 3.0 / scale])}
+        got = live.step({"field": center + 2.9 / scale}, 0.0)
+        assert (got.seen, got.unusual) == (("field",), ())
+
+    def test_a_rehearsal_far_from_zero_is_of_measurements(self, decoder):
+        """The work done ahead is that of the bin that comes, also where zero would be no measurement."""
+        frozen = decoder.realtime().runner.frozen
+        moved = Frozen(json.loads(json.dumps(frozen.settings)), frozen.parameters.copy())
+        moved.arrays["1/center"][:] = 1e4
+        moved.settings["limits"]["field"] = [
+            [9e3] * len(moved.arrays["1/center"]),
+            [1.1e4] * len(moved.arrays["1/center"]),
+        ]
+        live = RealtimeDecoder(moved)
+        seen = []
+        step = live.runner.step
+        live.runner.step = lambda given, *args: seen.append(step(given, *args)) or seen[-1]
+        live.prepare()
+        live.warmup()
+        assert {"field"} <= {name for got in seen for name in got.seen}
+        assert not any(got.unusual for got in seen)
+
     def test_counts_below_0_are_refused_and_change_nothing(self, decoder):
         one, other = decoder.realtime(), decoder.realtime()
         given = observations(one, 0)
@@ -106,7 +146,39 @@ def test_modalities_that_are_overdue_are_told(live):
     assert got.stale == ("spikes", "field")
 
 
+@pytest.mark.parametrize("make", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_what_is_overdue_goes_with_a_copy_and_is_not_moved_by_work_ahead(live, make):
+    clocks = {row["name"]: row["clock"] for row in live.runner.frozen.settings["modalities"]}
+    run(live, 20)
+    field = {"field": np.zeros(live.channels["field"])}
+    for k in range(clocks["spikes"] - 1):
+        live.step(field, 1.0 + 0.01 * k)
+        live.prepare()
+    other = make(live)
+    kept = live.snapshot()
+    assert "spikes" in live.step(field, 2.0).stale
+    assert "spikes" in other.step(field, 2.0).stale
+    live.reset()
+    run(live, 1)
+    assert "spikes" not in live.step({"spikes": np.zeros(live.channels["spikes"])}, 0.1).stale
+    live.restore(kept)
+    assert "spikes" in live.step(field, 2.0).stale
+
+
 class TestOutput:
+    def test_a_snapshot_heals_what_was_handed_out(self, decoder):
+        """The slew holds from the state that was restored on, and not from what was decoded since."""
+        frozen = decoder.realtime().runner.frozen
+        live = RealtimeDecoder(frozen, output=OutputLimits(slew=1e-3))
+        run(live, 20)
+        kept = live.snapshot()
+        live.step({"field": np.full(live.channels["field"], 1e3)}, 0.2)
+        live.restore(kept)
+        free = RealtimeDecoder(frozen)
+        free.restore(kept)
+        given = observations(live, 30)
+        np.testing.assert_array_equal(live.step(given, 0.2).target, free.step(given, 0.2).target)
+
     def test_bounds_and_slew(self, decoder):
         frozen = decoder.realtime().runner.frozen
         dims = len(decoder.fitted_.target_names)

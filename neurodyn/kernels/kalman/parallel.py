@@ -18,7 +18,8 @@ from jax import lax
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Bool, Float
 
-from neurodyn.kernels.linalg import congruence, symmetrise
+from neurodyn.kernels.kalman.observations import zero_missing
+from neurodyn.kernels.linalg import complement, congruence, symmetrise
 
 
 def filtered_covariances(
@@ -53,11 +54,11 @@ def filtered_covariances(
     channels = jnp.broadcast_to(observed, (len(observed), emission.shape[0]))
 
     def element(covariance: Array, observed: Array) -> tuple[Array, Array, Array]:
-        rows = jnp.where(observed[:, None], emission, jnp.zeros_like(emission))
+        rows = zero_missing(emission, observed[:, None])
         noise = jnp.where(observed, observation_noise, jnp.ones_like(observation_noise))
         root = jnp.linalg.cholesky(congruence(rows, covariance) + jnp.diag(noise))  # of S = H P H' + R
         weight = cho_solve((root, True), rows)  # S^-1 H
-        kept = jnp.eye(covariance.shape[0], dtype=covariance.dtype) - covariance @ weight.T @ rows  # I - K H
+        kept = complement(covariance @ weight.T @ rows)  # I - K H
         information = transition.T @ (rows.T @ weight) @ transition
         return kept @ transition, symmetrise(kept @ covariance), symmetrise(information)
 
@@ -124,7 +125,7 @@ def backward_information(closed_loop: Float[Array, "T n n"], gained: Float[Array
     """
 
     def combine(later: tuple[Array, Array], earlier: tuple[Array, Array]) -> tuple[Array, Array]:
-        carried_back = jnp.swapaxes(earlier[0], -1, -2) @ later[1] @ earlier[0]
+        carried_back = congruence(jnp.swapaxes(earlier[0], -1, -2), later[1])
         return later[0] @ earlier[0], symmetrise(earlier[1] + carried_back)
 
     return lax.associative_scan(combine, (closed_loop, gained), reverse=True)[1]
@@ -138,6 +139,6 @@ def _combine(earlier: tuple[Array, Array, Array], later: tuple[Array, Array, Arr
     # One solve gives D A_i and D C_i.
     both = jnp.linalg.solve(eye + added_i @ information_j, jnp.concatenate([across_i, added_i], axis=-1))
     d_across, d_added = jnp.split(both, 2, axis=-1)
-    added = symmetrise(across_j @ d_added @ jnp.swapaxes(across_j, -1, -2) + added_j)
+    added = symmetrise(congruence(across_j, d_added) + added_j)
     information = symmetrise(jnp.swapaxes(across_i, -1, -2) @ information_j @ d_across + information_i)
     return across_j @ d_across, added, information

@@ -21,7 +21,7 @@ from neurodyn.kernels.kalman.observations import (
     whitened_emission,
     zero_missing,
 )
-from neurodyn.kernels.kalman.step import predict, predict_covariance, update_mean
+from neurodyn.kernels.kalman.step import initial_belief, predict, predict_covariance, update_mean
 from neurodyn.kernels.kalman.trials import apply, in_blocks, is_parallel, time_first
 from neurodyn.kernels.linalg import complement, symmetrise
 
@@ -63,7 +63,7 @@ def filter_trials(
     ([1.0, 1.0], [0.5, 1.5])
     """
     parallel = is_parallel(parallel)
-    start = start or Belief(model.initial_mean, model.initial_covariance)
+    start = start or initial_belief(model)
 
     def filter_block(values: Array, observed: Array, mean: Array, covariance: Array) -> Filtered:
         covariances = filter_covariances(model, observed, covariance, parallel=parallel)

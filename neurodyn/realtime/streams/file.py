@@ -14,7 +14,7 @@ from jaxtyping import Float64, Shaped
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.plain import plain
 from neurodyn.realtime.labels import labelled
-from neurodyn.realtime.locks import lock
+from neurodyn.realtime.locks import length_of, lock
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
 from neurodyn.recording import BinnedCounts, Recording, SpikeTrains, TimeSupport, silent_ends, without_invalid_times
@@ -260,14 +260,14 @@ class JsonLinesSink:
         try:
             self._file = path.open("a", encoding="utf-8")
             lock(self._file, path)
-            if fresh and self._file.tell():
+            if fresh and length_of(self._file):
                 path.replace(path.with_name(path.name + ".old"))
                 self._file.close()
                 self._file = path.open("a", encoding="utf-8")
                 lock(self._file, path)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-        self.continued = self._file.tell() > 0
+        self.continued = length_of(self._file) > 0
 
     def write(self, item: LiveEstimate | Chunk) -> None:
         """Append an estimate.
@@ -331,8 +331,8 @@ def _spike_track(name: str, recording: Recording, trains: SpikeTrains) -> _Track
         times[order],
         labelled(units[order], trains.units),
         trains.units,
-        pauses,
-        silent_ends(recording, trains),
+        pauses=pauses,
+        silent=silent_ends(recording, trains),
     )
 
 

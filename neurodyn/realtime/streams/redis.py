@@ -123,12 +123,12 @@ class RedisSource:
             until = None if described.get("until") is None else float(described["until"])
             unrecorded = unrecorded_of(described)
             labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InputError(
                 f"Redis stream '{key.decode()}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
                 f"got {sorted(field.decode() for field in fields)}"
             ) from error
-        return Chunk(name, times, values, kind, until, labels, unrecorded)
+        return Chunk(name, times, values, kind, until, labels, unrecorded=unrecorded)
 
 
 class RedisSink:

@@ -63,7 +63,8 @@ def decode_chunk(parts: Sequence[bytes]) -> Chunk:
         times, values = arrays["times"].astype(np.float64, copy=False), arrays["values"]
         until = None if header.get("until") is None else float(header["until"])
         labels = from_bytes(arrays["labels"].tobytes()) if "labels" in arrays else None
-        return Chunk(str(header["name"]), times, values, Kind(header["kind"]), until, labels, unrecorded_of(header))
+        name, kind, unrecorded = str(header["name"]), Kind(header["kind"]), unrecorded_of(header)
+        return Chunk(name, times, values, kind, until, labels, unrecorded=unrecorded)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"expected a message with times and values of spikes or samples, got {header}") from error
 

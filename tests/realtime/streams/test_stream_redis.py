@@ -121,6 +121,12 @@ def test_an_entry_of_a_brand_node_is_one_sample(client, port):
         {"ts": b"\0" * 8, "samples": b"\0" * 5},
         {"ts": b"\0" * 8, "samples": b"\0" * 8, "format": json.dumps({"dtype": "O"})},
         {"ts": b"\0" * 8, "samples": b"\0" * 8, "format": "[1]"},
+        {"ts": b"\0" * 8, "samples": b"\0" * 8, "format": "[" * 100_000},
+        {
+            "ts": b"\0" * 8,
+            "samples": b"\0" * 8,
+            "format": '{"kind": "spikes", "until": 1, "unrecorded": [[1e400, 0, 1]]}',
+        },
     ],
 )
 def test_an_entry_that_cannot_be_read_is_told_and_the_rest_is_read(sink, source, client, entry):

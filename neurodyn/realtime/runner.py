@@ -993,7 +993,7 @@ def _revived(time: float, names: tuple[str, ...], parts: list[tuple[str, bytes]]
     rows, columns = np.triu_indices(len(latent))
     covariance[rows, columns] = covariance[columns, rows] = half
     bounds, rates = others[:3], dict(zip(names, others[3:], strict=True))
-    return LiveEstimate(time, latent, _fixed(covariance), rates, *bounds, *rest)
+    return LiveEstimate._make((time, latent, _fixed(covariance), rates, *bounds, *rest))
 
 
 class Runner:

@@ -1,0 +1,108 @@
+"""The decoder's state in a session: kept every so often, gone on from after a kill, gone back to after bad numbers."""
+
+import math
+
+import numpy as np
+
+from neurodyn.errors import InputError
+from neurodyn.realtime.decoder import RealtimeDecoder
+from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.writers import SnapshotFile
+
+
+class StateKeeper:
+    """Snapshots of a decoder while it runs.
+
+    Parameters
+    ----------
+    decoder
+        Whose state it is. If the file holds a snapshot of it, it is in that state afterwards.
+    file
+        To go on from and to write to; None keeps the state in memory only.
+    say
+        Records an event.
+    every
+        Seconds of data between snapshots.
+    catch_up
+        Longest gap, seconds, between a snapshot and the present that the decoder predicts through; after a longer one
+        it begins anew.
+
+    Raises
+    ------
+    InputError
+        If the file holds a snapshot of another model.
+    """
+
+    def __init__(
+        self, decoder: RealtimeDecoder, file: SnapshotFile | None, say: Say, *, every: float, catch_up: float
+    ) -> None:
+        self._decoder, self._file, self._say = decoder, file, say
+        self._every, self._most = every, catch_up
+        self._latest: dict[str, np.ndarray] | None = None
+        self._latest_time = -math.inf
+        self._resumed = None if file is None else self._resume(file)
+
+    def _resume(self, file: SnapshotFile) -> float | None:
+        """Time of the snapshot that the decoder goes on from, seconds; None if there is none that can be used."""
+        try:
+            found = file.load()
+        except InputError as error:  # a session must start, whatever is left of the last
+            self._say(Kind.BAD_INPUT, "", str(error))
+            return None
+        if found is None:
+            return None
+        if self._decoder.is_of_another(found):
+            file.close()
+            raise InputError(
+                f"{file.path} is a snapshot of another model, and is not overwritten: give the model that "
+                "it was taken with, or another file"
+            )
+        try:
+            return self._decoder.restore(found)
+        except InputError as error:  # of this model, and damaged
+            self._say(Kind.BAD_INPUT, "", str(error))
+            return None
+
+    def catch_up(self, first: float) -> None:
+        """Predict from the snapshot through the time that nobody decoded, to the bin that ends at a time (seconds)."""
+        if self._resumed is None:
+            return
+        gap, resumed = first - self._resumed, self._resumed
+        self._resumed = None
+        missing = round(gap / self._decoder.width) - 1
+        if not 0 <= gap <= self._most:
+            self._decoder.reset()
+            self._say(Kind.RESTORED, "", f"the snapshot is {gap:g} s away from {first:g} s: begun anew")
+            return
+        for index in range(missing):
+            self._decoder.step({}, resumed + (index + 1) * self._decoder.width)
+        self._say(Kind.RESTORED, "", f"from a snapshot of {resumed:g} s; {missing} bins nobody saw are predicted")
+
+    def keep(self, time: float) -> None:
+        """Take a snapshot if the last one is old enough at a time, seconds."""
+        if abs(time - self._latest_time) < self._every:  # bins may go back, after a jump
+            return
+        snapshot = self._decoder.snapshot()
+        if not np.isfinite(snapshot["time"]):
+            return
+        self._latest, self._latest_time = snapshot, float(snapshot["time"])
+        if self._file is not None:
+            self._file.offer(snapshot)
+
+    def heal(self) -> None:
+        """Go back to the last good state, or begin anew: numbers that are not finite stay in a filter for ever."""
+        since = "the start"
+        try:
+            if self._latest is not None:
+                self._decoder.restore(self._latest)
+                since = f"{self._latest_time:g} s"
+        except InputError:
+            self._latest = None
+        if self._latest is None:
+            self._decoder.reset()
+        self._say(Kind.NOT_FINITE, "", f"the decoder left the finite numbers and is back at {since}")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,120 @@
+"""The windows that a source's samples are averaged over, after its filters: sums, and which windows lack a sample."""
+
+import numpy as np
+from jaxtyping import Float
+
+from neurodyn.binning import features
+from neurodyn.realtime.buffers import FieldInput, Grid
+from neurodyn.realtime.stamps import MEMORY
+from neurodyn.recording.edges import bin_of, cut, number_of
+
+NONE_DONE = -(2**62)
+"""Number of the newest finished window while there is none: samples from before the first bin stay before it."""
+
+
+class Windows:
+    """Means of the filtered samples over the windows of a source, and which windows lack one.
+
+    Parameters
+    ----------
+    source, grid
+        The source, and the bins.
+    every
+        Bins per window.
+    """
+
+    def __init__(self, source: FieldInput, grid: Grid, every: int) -> None:
+        self._grid, self.every = grid, every
+        power = source.power
+        self._filters = (
+            []
+            if power is None
+            else [features.PowerFilter(power, band, source.rate, source.channels) for band in power.bands]
+        )
+        self._gaps: list[tuple[float, float]] = []  # first and last tick without a sample
+        self._open: dict[int, tuple[np.ndarray, int]] = {}
+        self._done = NONE_DONE  # the newest window that is finished
+
+    def __len__(self) -> int:
+        return len(self._gaps) + len(self._open)
+
+    def add(self, times: np.ndarray, values: np.ndarray, first: int) -> None:
+        """Filter samples that follow one another, the first on tick ``first``, and add them to their windows."""
+        self._add(times, self._level(values, first))
+
+    def lacks(self, first: float, last: float) -> None:
+        """Remember that no sample came from one time to another, both of ticks in seconds."""
+        self._gaps = [gap for gap in self._gaps if gap[1] > first - MEMORY][-1000:]
+        self._gaps.append((first, last))
+
+    def finished(self, index: int, reached: float) -> tuple[np.ndarray | None, list[np.ndarray]]:
+        """Feature of the window that ends with a bin, None if none does or it is missing; and those that come late.
+
+        Parameters
+        ----------
+        index
+            Of the bin.
+        reached
+            Time that no further sample can come before, seconds: later windows are not finished.
+        """
+        last, inside = divmod(index + 1, self.every)
+        own, late = None, []
+        for number in sorted(self._open):
+            if number >= last or reached < cut(self._edge(number + 1)):
+                continue
+            feature = self._feature(number)
+            if number == last - 1 and inside == 0:
+                own = feature
+            elif feature is not None:
+                late.append(feature)
+        return own, late
+
+    def forget(self) -> None:
+        """The bins have begun anew."""
+        self._open, self._gaps, self._done = {}, [], NONE_DONE
+
+    def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n features"]:
+        """The samples, or their power in each band (channel by channel); NaN where unknown."""
+        if not self._filters:
+            return values
+        whole = [(slice(0, len(values)), first)]
+        parts = [one.push(values, whole) for one in self._filters]
+        levels = [np.where(known, level, np.nan) for level, known in parts]
+        return np.stack(levels, axis=2).reshape(len(values), -1)
+
+    def _add(self, times: np.ndarray, level: np.ndarray) -> None:
+        """Add samples to the sums of their windows."""
+        start, width = self._grid.start, self._grid.width
+        # What comes for a finished window was stamped a little before its edge, and stands for a tick on it.
+        first = max(number_of(float(times[0]), start, width) // self.every, self._done + 1)
+        if times[-1] < cut(self._edge(first + 1)):
+            self._sum(first, level)
+            return
+        numbers = np.maximum(bin_of(times, start, width) // self.every, self._done + 1)
+        for number in np.unique(numbers).tolist():
+            self._sum(number, level[numbers == number])
+
+    def _sum(self, number: int, level: np.ndarray) -> None:
+        """Add samples to one window; those before the first bin belong to none."""
+        if number >= 0:
+            total, count = np.add.reduce(level, axis=0), len(level)
+            if number in self._open:
+                before, earlier = self._open[number]
+                total, count = before + total, earlier + count
+            self._open[number] = total, count
+
+    def _feature(self, number: int) -> np.ndarray | None:
+        """Finish a window: mean of its samples, NaN where one is lacking; None if nothing is left of it."""
+        total, count = self._open.pop(number)
+        self._done = max(self._done, number)
+        start, stop = cut(self._edge(number)), cut(self._edge(number + 1))
+        if any(start <= last and first < stop for first, last in self._gaps):
+            return None
+        mean = total / count
+        if self._filters:
+            mean = np.log(np.where(mean > 0, mean, np.nan))
+        return mean.astype(np.float32) if np.isfinite(mean).any() else None
+
+    def _edge(self, number: int) -> float:
+        """Begin of a window, seconds."""
+        return self._grid.edge(number * self.every)

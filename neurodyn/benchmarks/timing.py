@@ -59,12 +59,15 @@ class Report:
         From `machine`.
     targets
         For each figure asked for, whether it was reached: text to text.
+    columns
+        Names of notes that have a column of the table to themselves.
     """
 
     name: str
     measurements: tuple[Measurement, ...]
     machine: dict[str, Any]
     targets: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dictionaries and lists, ready for ``json.dump``; what is not finite is None."""

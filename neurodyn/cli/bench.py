@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "emulate": ("emulate", "a training step next to eager PyTorch with GeomLoss, and generation"),
     "fixed-points": ("fixed_points", "fixed points from all starts at once, next to batched Adam and to one at a time"),
+    "faults": ("faults", "a live decoder on a rig that fails in every way, next to the undisturbed session"),
     "streams": ("streams", "source to sink over ZeroMQ, decoded by another process"),
     "realtime": ("realtime", "time per bin of a live decoder, at the rate of the bins and flat out"),
     "train": ("training", "a step of training: kinds of masks, a loop over trials, the matrix products alone"),
@@ -65,15 +66,19 @@ def run(arguments: argparse.Namespace) -> int:
 def report_table(report: "Report") -> Table:
     """Lay the measurements out as a table: ratio first."""
     table = Table(title=f"bench {report.name}: {report.machine['processor']}, {report.machine['cores']} cores")
-    for column in ("what", "sizes", "times as fast", "as", "seconds", "notes"):
+    speed = () if report.columns else ("times as fast", "as", "seconds")
+    for column in ("what", "sizes", *speed, *report.columns, *(() if report.columns else ("notes",))):
         table.add_column(column, overflow="fold")
     for row in report.measurements:
         sizes = ", ".join(f"{key} {value}" for key, value in row.sizes.items())
+        if report.columns:
+            table.add_row(row.name, sizes, *(_short(row.notes.get(name, "")) for name in report.columns))
+            continue
         ratio = f"{row.ratio:.2f}" if row.baseline else ""
         notes = ", ".join(f"{key} {_short(value)}" for key, value in row.notes.items())
         table.add_row(row.name, sizes, ratio, row.baseline, f"{row.seconds:.4g}", notes)
     for target, outcome in report.targets.items():
-        table.add_row(target, "", "", "", "", outcome)
+        table.add_row(target, *[""] * (len(table.columns) - 2), outcome)
     return table
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from neurodyn.realtime.events import Kind
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.protocol import Chunk
+from neurodyn.realtime.streams.protocol import Kind as StreamKind
 
 WINDOW = 0.5
 """Seconds that the latest time in the data stays the one the present is told from, if no later one comes."""
@@ -62,6 +63,8 @@ class _Stream:
         Seconds by which it may be ahead without a word: its clock has been told to be.
     heard
         Wall clock when it last agreed with the present.
+    end
+        Up to when it has told what happened, seconds.
     least
         Least distance behind the present since the last look, seconds.
     lag, looks, told
@@ -75,6 +78,7 @@ class _Stream:
     held: list[tuple[Chunk, float, float]] = field(default_factory=list)
     believed: float = 0.0
     heard: float = -math.inf
+    end: float = math.nan
     least: float = math.inf
     lag: float = 0.0
     looks: int = 0
@@ -151,9 +155,10 @@ class LiveClock:
         if not math.isfinite(end):
             return [chunk]
         away = end - now
-        if math.isnan(now) or -self._policy.max_jump <= away <= self._limit(chunk.name, wall) + stream.believed:
+        earliest = stream.believed - WINDOW if stream.believed else -self._policy.max_jump
+        if math.isnan(now) or earliest <= away <= self._limit(chunk.name, wall) + stream.believed:
             earlier = self._settle(chunk.name, stream, now, wall) if stream.held else []
-            stream.heard = wall
+            stream.heard, stream.end = wall, end
             if not stream.believed:
                 self._advance(end, wall)
                 stream.least = min(stream.least, -away)
@@ -177,7 +182,8 @@ class LiveClock:
 
     def _hold(self, stream: _Stream, chunk: Chunk, now: float, wall: float) -> list[Chunk]:
         """Hold back a chunk that is too far from the present, until enough of them agree; return what is believed."""
-        near, chunk = self._split(chunk, now, wall)
+        # A stream whose clock is another comes to the present when that is set right, and is held back as well.
+        near, chunk = ([], chunk) if stream.believed else self._split(chunk, now, wall)
         if stream.held and abs(_offset(chunk, wall) - _offset(stream.held[0][0], stream.held[0][2])) > WINDOW:
             self._leave_out(chunk.name, stream)
         stream.held.append((chunk, now, wall))
@@ -197,8 +203,9 @@ class LiveClock:
         times = chunk.times[near]
         kept = replace(chunk, times=times, values=chunk.values[near], until=None)
         far = replace(chunk, times=chunk.times[~near], values=chunk.values[~near], unrecorded=())
-        self._streams[chunk.name].heard = wall
-        self._advance(float(times.max()), wall)
+        stream = self._streams[chunk.name]
+        stream.heard, stream.end = wall, float(times.max())
+        self._advance(stream.end, wall)
         return [kept], far
 
     def _believe(self, stream: _Stream, held: list[Chunk], away: float, began: float, wall: float) -> list[Chunk]:
@@ -207,27 +214,43 @@ class LiveClock:
         others = any(other.heard >= began for other in self._streams.values() if other is not stream)
         if abs(away) > self._policy.max_jump or (others and self._policy.align):
             stream.shift -= away
-            stream.kept = math.nan
+            stream.kept, stream.believed = math.nan, 0.0
             self._tell(Kind.CLOCK_JUMP, name, f"{away:+.3f} s from the present; moved onto it")
             held = [moved(one, -away) for one in held]
         elif others:
-            stream.believed = away
-            self._tell_offset(name, away)
-            return held
+            back = away <= self._policy.ahead
+            stream.believed = 0.0 if back else away
+            if back:
+                self._tell(Kind.CLOCK_OFFSET, name, "its times are those of the others again")
+            else:
+                self._tell_offset(name, away)
+            return self._after_a_hole(stream, held)
         else:
             self._ends.clear()
             self._tell(Kind.CLOCK_JUMP, name, f"the present moved by {away:+.3f} s: nothing contradicts this stream")
         for one in held:
             self._advance(end_of(one), wall)
         stream.heard = wall
-        return held
+        return self._after_a_hole(stream, held)
+
+    def _after_a_hole(self, stream: _Stream, chunks: list[Chunk]) -> list[Chunk]:
+        """Chunks of a stream, of which the first says that nothing was recorded since the one before.
+
+        A stream whose times leap ahead has not been silent meanwhile: nobody knows. A field has a gap there anyway.
+        """
+        first, last = chunks[0], stream.end
+        stream.end = end_of(chunks[-1])
+        if first.kind is not StreamKind.SPIKES or not start_of(first) - last > self._policy.ahead:
+            return chunks
+        hole = (-1, last, start_of(first))
+        return [replace(first, unrecorded=(*first.unrecorded, hole)), *chunks[1:]]
 
     def _settle(self, name: str, stream: _Stream, now: float, wall: float) -> list[Chunk]:
         """What was held back and fits the present after all, since that has moved meanwhile; the rest is left out."""
         limit = self._limit(name, wall)
         if all(abs(_offset(one, came) - (now - wall)) <= limit for one, _, came in stream.held):
             held, stream.held = [one for one, _, _ in stream.held], []
-            return held
+            return self._after_a_hole(stream, held)
         self._leave_out(name, stream)
         return []
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from neurodyn.realtime.buffers import MAX_WAITING, FieldInput, Grid, Recent
 from neurodyn.realtime.events import Kind, Say
-from neurodyn.realtime.stamps import SourceClock
+from neurodyn.realtime.stamps import SourceClock, StampPolicy
 from neurodyn.realtime.ticks import UNEVEN, Ticks
 from neurodyn.realtime.windows import Windows
 from neurodyn.recording.edges import cut
@@ -39,10 +39,15 @@ class FieldBuffer:
     carry, max_jump, say
         As in :class:`neurodyn.realtime.spike_buffer.SpikeBuffer`; a late feature stands in for the next that is
         missing.
+
+    Attributes
+    ----------
+    present
+        As there.
     """
 
     def __init__(self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: Say) -> None:
-        self.source, self.every = source, clock
+        self.source, self.every, self.present = source, clock, math.inf
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
         self._ticks = Ticks(source.rate)
@@ -81,6 +86,8 @@ class FieldBuffer:
             shift = self._clock.shift(float(first), float(last), now, expected)
             if shift:
                 part = part + shift
+            if float(last) + shift <= self.present + StampPolicy.ahead < self._ticks.stamp:
+                self._set_back(self.present)  # the source's clock has been set back
             if not (ordered and not self._ticks.jittering and self._follows(part)):
                 self._take(part, values[piece])
             else:
@@ -245,7 +252,11 @@ class FieldBuffer:
         return late[-1] if taken else own
 
     def rebase(self, index: int, now: float) -> None:
-        """The clock of the bins has jumped: windows begin anew, and what waits for later than now is lost."""
+        """The clock of the bins has jumped, and goes on with this bin; what waits for later than now is lost."""
+        self._set_back(now)
+
+    def _set_back(self, now: float) -> None:
+        """Begin the windows anew, and forget what waits for later than now."""
         count = int(np.searchsorted(self._waiting.times, now, side="right"))
         if count < len(self._waiting):
             text = f"{len(self._waiting) - count} samples from before the clock was set back"

@@ -169,9 +169,10 @@ class Service:
         binner = self._binner or self._begin(chunks)
         if binner is None:
             return 0
+        now = self._clock.now()
+        binner.tell_time(now)
         for chunk in chunks:
             self._push(binner, chunk)
-        now = self._clock.now()
         bins = binner.ready(now)
         for one in bins:
             self._state.catch_up(one.time)

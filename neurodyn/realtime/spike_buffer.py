@@ -8,7 +8,7 @@ from jaxtyping import Bool
 
 from neurodyn.realtime.buffers import MAX_WAITING, Grid, Recent, SpikeInput
 from neurodyn.realtime.events import Kind, Say
-from neurodyn.realtime.stamps import SourceClock
+from neurodyn.realtime.stamps import SourceClock, StampPolicy
 from neurodyn.recording.edges import bin_of, cut
 
 MAX_PAUSES = 2**17
@@ -36,10 +36,16 @@ class SpikeBuffer:
         See :class:`neurodyn.realtime.stamps.StampPolicy`.
     say
         Takes events.
+
+    Attributes
+    ----------
+    present
+        Seconds, if it is told before data come: a source that has sent data of a later time and now sends earlier ones
+        has set its clock back, and what waits for then is forgotten. Infinite if nobody tells.
     """
 
     def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, max_jump: float, say: Say) -> None:
-        self.source, self.reached = source, -np.inf
+        self.source, self.reached, self.present = source, -np.inf, np.inf
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
         self._latest = -np.inf
@@ -88,6 +94,8 @@ class SpikeBuffer:
         shift = self._clock.shift(first, last, now, None)
         if shift:
             times = times + shift
+        if last + shift <= self.present + StampPolicy.ahead < self.reached:
+            self._set_back(self.present)
         self.reached = max(self.reached, last + shift)
         if ordered and times[0] > self._latest and times[0] >= self._closed:
             self._latest = float(times[-1])
@@ -151,7 +159,7 @@ class SpikeBuffer:
         self._past.add(times, units)
         self._closed = stop
         unrecorded = self._unrecorded(index) if self._pauses else None
-        known = self._heard_of(start, stop) and (unrecorded is None or not unrecorded.all())
+        known = self._heard_of(index, stop) and (unrecorded is None or not unrecorded.all())
         self._late.handed_out(index, counted=known)
         if not known:
             return None
@@ -160,7 +168,7 @@ class SpikeBuffer:
             counts[unrecorded] = np.nan
         return counts.astype(np.float32)
 
-    def _heard_of(self, start: float, stop: float) -> bool:
+    def _heard_of(self, index: int, stop: float) -> bool:
         """Whether enough of a bin is known for it to be counted.
 
         Neurons may be silent: without a word from a source that does not say how far it has sent, a bin is zeros for
@@ -168,7 +176,8 @@ class SpikeBuffer:
         not finished if the rest cannot be carried.
         """
         if self._tells:
-            return self.reached >= (start if self._carry else stop)
+            # What was sent up to the edge of a bin tells nothing of the bin.
+            return cut(self.reached) >= self._grid.edge(index) if self._carry else self.reached >= stop
         return stop - self.reached <= self.source.silence
 
     def _unrecorded(self, index: int) -> Bool[np.ndarray, " units"]:
@@ -194,15 +203,20 @@ class SpikeBuffer:
 
     def rebase(self, index: int, now: float) -> None:
         """The clock of the bins has jumped, and goes on with this bin; what waits for later than now is lost."""
+        self._set_back(now)
+        self._closed = cut(self._grid.edge(index))
+        self._pauses.clear()
+        self._late.forget()
+
+    def _set_back(self, now: float) -> None:
+        """Forget what waits for later than now: the clock that stamped it has been set back, or its source's has."""
         future = self._times > now
         if future.any():
             self._say(Kind.DROPPED, self.source.name, f"{future.sum()} spikes from before the clock was set back")
         self._times, self._units = self._times[~future], self._units[~future]
         self.reached, self._latest = min(self.reached, now), min(self._latest, now)
-        self._closed = cut(self._grid.edge(index))
         self._disorder_at = -np.inf
-        self._pauses.clear()
-        self._late.forget()
+        self._pauses = [(unit, start, min(stop, now)) for unit, start, stop in self._pauses if start < now]
 
 
 class _LateSpikes:

@@ -1,73 +1,16 @@
 """A session in simulated time: a real recording, replayed; a real decoder; and faults put in between."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import numpy as np
 
-from neurodyn.realtime import Event, EventLog, Kind, LiveEstimate, RealtimeDecoder
-from neurodyn.realtime.clock import LiveClock
-from neurodyn.realtime.monitor import Monitor
-from neurodyn.realtime.service import Service, ServiceOptions, make_service
-from neurodyn.realtime.streams import Chunk, Source
-from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
-from neurodyn.realtime.writers import SinkWriter, SnapshotFile
+from neurodyn.benchmarks.rig import ORIGIN, Faulty, SimulatedSession, World, between, shifted
+from neurodyn.realtime import Event, Kind, LiveEstimate
 from neurodyn.recording import Recording, Signal, SpikeTrains
 
-Fault = Callable[[list[Chunk], float], list[Chunk]]
-"""What becomes of the chunks of a read, given the recorded time."""
+__all__ = ["ORIGIN", "Faulty", "Session", "World", "between", "shifted"]
 
 FIELD_RATE = 200.0
-ORIGIN = 1000.0
-"""Where the simulated clock begins, seconds."""
-
-
-class World:
-    """Time that passes when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = ORIGIN
-
-    def __call__(self) -> float:
-        """Seconds."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-
-
-class Collected:
-    """A sink that keeps what it gets."""
-
-    never_blocks = True
-
-    def __init__(self) -> None:
-        self.estimates: list[LiveEstimate] = []
-
-    def write(self, item: LiveEstimate | Chunk) -> None:
-        """Keep."""
-        assert isinstance(item, LiveEstimate)
-        self.estimates.append(item)
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class Faulty:
-    """A source with a fault put behind it."""
-
-    def __init__(self, source: FileReplay, fault: Fault) -> None:
-        self._source, self._fault = source, fault
-
-    def read(self, timeout: float) -> list[Chunk]:
-        """Read, and let the fault have it."""
-        return self._fault(self._source.read(timeout), self._source.played)
-
-    def close(self) -> None:
-        """Close."""
-        self._source.close()
 
 
 def recording(seconds: float, seed: int = 0) -> Recording:
@@ -83,64 +26,15 @@ def recording(seconds: float, seed: int = 0) -> Recording:
     return Recording("made", {"spikes": SpikeTrains("spikes", spikes, units)}, {"lfp": field})
 
 
-class Session:
-    """A service on a replay; ``run`` plays it to its end."""
+class Session(SimulatedSession):
+    """A session of the small decoder's field; ``events`` tells what happened in it."""
 
-    def __init__(
-        self,
-        decoder: RealtimeDecoder,
-        modalities: tuple,
-        played: Recording,
-        *,
-        fault: Fault | None = None,
-        start: float | None = None,
-        stop: float | None = None,
-        chunk: float = 0.02,
-        sinks: Iterable[SinkWriter] = (),
-        snapshots: SnapshotFile | None = None,
-        log: EventLog | None = None,
-        options: ServiceOptions | None = None,
-    ) -> None:
-        decoder.reset()
-        self.decoder, self.world, self.log = decoder, World(), EventLog() if log is None else log
-        self.world.now += start or 0.0
-        replay = ReplayOptions(chunk=chunk, start=start, stop=stop)
-        self._replay = FileReplay(played, replay, clock=self.world, sleep=self.world.sleep)
-        self.source: Source = self._replay if fault is None else Faulty(self._replay, fault)
-        self.collected = Collected()
-        self.monitor = Monitor([row.name for row in modalities], self.log)
-        writers = [SinkWriter(self.collected, "kept", self.log, size=10**6), *sinks]
-        self.service: Service = make_service(
-            decoder, modalities, lambda: self.source, writers, LiveClock(wall=self.world), self.monitor,
-            rates={"field": FIELD_RATE}, patience=1.5 * chunk, snapshots=snapshots,
-            wall=self.world, sleep=self.world.sleep,
-            options=options or ServiceOptions(tolerance=3 * chunk),
-        )  # fmt: skip
-
-    def run(self) -> list[LiveEstimate]:
-        """Estimates of the whole replay."""
-        self.service.run()
-        return self.collected.estimates
+    def __init__(self, decoder, modalities, played, **options) -> None:
+        super().__init__(decoder, modalities, played, rates={"field": FIELD_RATE}, **options)
 
     def events(self, kind: Kind, modality: str | None = None) -> list[Event]:
         """What happened, of one kind."""
         return [event for event in self.log if event.kind is kind and modality in (None, event.modality)]
-
-
-def between(name: str, start: float, stop: float, change: Callable[[Chunk], Chunk | None]) -> Fault:
-    """Change the chunks of a stream in a part of the recording; None is lost."""
-
-    def fault(chunks: list[Chunk], played: float) -> list[Chunk]:
-        changed = [change(c) if c.name == name and start < played <= stop else c for c in chunks]
-        return [chunk for chunk in changed if chunk is not None]
-
-    return fault
-
-
-def shifted(chunk: Chunk, seconds: float) -> Chunk:
-    """The same at another time."""
-    until = None if chunk.until is None else chunk.until + seconds
-    return replace(chunk, times=chunk.times + seconds, until=until)
 
 
 def at(estimates: list[LiveEstimate], time: float) -> LiveEstimate:

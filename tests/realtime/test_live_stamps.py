@@ -7,10 +7,11 @@ import pytest
 from oracles.session import World
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import Kind
+from neurodyn.realtime import FieldInput, Kind, SpikeInput, StreamingBinner
 from neurodyn.realtime.clock import LiveClock
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams import Chunk
+from neurodyn.realtime.streams import Kind as StreamKind
 
 STEP = 0.01
 
@@ -126,3 +127,91 @@ def test_a_stream_of_another_origin_is_moved_as_before():
 def test_a_policy_that_cannot_be_is_refused():
     with pytest.raises(InputError, match="ahead <= ahead_alone"):
         StampPolicy(ahead=2.0)
+
+
+class TestAClockThatLeapsAhead:
+    """The clock of the spikes is five seconds ahead for two; the field's is right. Bins of 10 ms, 5 spikes in each."""
+
+    BEGIN, END, AHEAD = 2.0, 4.0, 5.0
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def bins():
+        cls, world = TestAClockThatLeapsAhead, World()
+        clock, origin = LiveClock(wall=world), world.now
+        binner = StreamingBinner([SpikeInput("spikes", 1), FieldInput("field", 1, 200.0)], STEP, start=0.0)
+        binner.patience, found = 2 * STEP, {}
+        for k in range(1, 1200):
+            world.now = origin + STEP * k
+            stop = STEP * k
+            wrong = cls.AHEAD if cls.BEGIN < stop - STEP / 2 < cls.END else 0.0
+            times = stop - STEP + STEP * (np.arange(5) + 0.5) / 5 + wrong
+            spikes = Chunk("spikes", times, np.zeros(5, np.int64), StreamKind.SPIKES, until=stop + wrong)
+            field = Chunk("field", stop - STEP + np.array([0.0, 0.005]), np.ones((2, 1)))
+            chunks = clock.note([spikes, field])
+            binner.tell_time(clock.now())
+            for one in chunks:
+                if one.kind is StreamKind.SPIKES:
+                    binner.push_spikes("spikes", one.times, one.values, until=one.until, unrecorded=one.unrecorded)
+                else:
+                    binner.push_samples("field", one.values, one.times)
+            for one in binner.ready(clock.now()):
+                values = one.observations["spikes"]
+                found[one.index] = None if values is None else float(values[0])
+        return found, clock.news(), list(binner.log)
+
+    def test_bins_of_which_it_says_nothing_are_missing_and_not_silent(self, bins):
+        found, *_ = bins
+        assert set(found.values()) == {5.0, None}
+        missing = [index for index, count in found.items() if count is None]
+        assert missing[0] == round(self.BEGIN / STEP)
+        assert missing == list(range(missing[0], missing[-1] + 1))
+
+    def test_it_counts_again_when_it_is_right_again(self, bins):
+        """What it had sent for a later time is forgotten, and is not counted with what comes then."""
+        found, *_ = bins
+        last = max(index for index, count in found.items() if count is None)
+        assert round(self.END / STEP) <= last < round(self.END / STEP) + 20
+        assert len(found) > 1190
+
+    def test_it_is_told(self, bins):
+        _, news, log = bins
+        assert [(one.kind, one.name) for one in news] == [(Kind.CLOCK_OFFSET, "spikes")] * 2
+        assert "5.0" in news[0].detail
+        assert "ahead of" in news[0].detail
+        assert news[1].detail == "its times are those of the others again"
+        assert "from before the clock was set back" in next(e.detail for e in log if e.kind is Kind.DROPPED)
+
+
+def test_two_senders_of_one_stream_that_catch_up_one_after_the_other_lose_nothing():
+    """Each sends a second at once: the first one's data are later than the second's, and not of the future."""
+    binner = StreamingBinner([SpikeInput("spikes", 2)], STEP, start=0.0, patience=1.0)
+    binner.tell_time(0.0)
+    binner.push_spikes("spikes", np.array([0.0]), np.array([0]))
+    binner.ready(0.0)
+    times = np.arange(100) * STEP + 0.005
+    binner.tell_time(1.0)
+    for unit in (0, 1):
+        for time in times:
+            binner.push_spikes("spikes", np.array([time]), np.array([unit]))
+    bins = binner.ready(2.0)
+    assert [b.observations["spikes"].tolist() for b in bins[1:99]] == [[1.0, 1.0]] * 98
+
+
+def test_a_pause_of_all_streams_is_missing_and_not_silent():
+    """Both leap by ten seconds: the present goes with them, and nobody knows what the units did in between."""
+
+    def change(name, seconds, one):
+        leaps = bent(one, 10.0, True) if seconds > 2.0 else one
+        return replace(leaps, kind=StreamKind.SPIKES, values=np.zeros(len(one.times), np.int64), until=None)
+
+    rig, holes = Rig(change, names=("spikes", "more")), []
+    note = rig.clock.note
+    rig.clock.note = lambda chunks: [holes.append((one.name, one.unrecorded)) or one for one in note(chunks)]
+    rig.run(4.0)
+    told = [(name, stretch) for name, stretches in holes for stretch in stretches]
+    assert [name for name, _ in told] == ["spikes", "more"]
+    for _, (unit, start, stop) in told:
+        assert unit == -1
+        assert start == pytest.approx(52.0, abs=2 * STEP)
+        assert stop == pytest.approx(62.0, abs=2 * STEP)

@@ -6,7 +6,7 @@ from pathlib import Path
 from experiments.collect import read_runs, write_results
 from experiments.command import arguments, configuration
 from neurodyn.cli.demo import SIZES, build_study
-from neurodyn.cli.study import MULTIMODAL, RIDGE, Study, run_study
+from neurodyn.cli.study import MULTIMODAL, Study, run_study
 from neurodyn.evaluation import Method
 from neurodyn.multiscale import MultiscaleDecoder
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
 def both_kinds(study: Study) -> Study:
     """The study with the multimodal decoder trained in both ways, and the yardstick."""
     # Without the GRU, which has no such masks, and without single modalities.
-    multimodal, ridge = (next(m for m in study.methods if m.name == name) for name in (MULTIMODAL, RIDGE))
+    multimodal, ridge = (next(m for m in study.methods if m.name == name) for name in (MULTIMODAL, "ridge"))
     model = multimodal.decoder
     assert isinstance(model, MultiscaleDecoder)
     own = replace(model, objective=replace(model.objective, time_dropout_per_trial=True))

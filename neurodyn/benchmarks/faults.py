@@ -176,7 +176,7 @@ class _Rig:
         self._modalities = modalities_of(decoder)
         fields = list(recording.fields.values())
         self._rates = {
-            name: float(recording.fields[name].rate if name in recording.fields else fields[0].rate)
+            name: (recording.fields[name] if name in recording.fields else fields[0]).typical_rate
             for name in sampled(self._modalities)
         }
 

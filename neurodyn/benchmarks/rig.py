@@ -60,8 +60,8 @@ class Faulty:
     def __init__(self, source: FileReplay, fault: Fault) -> None:
         self._source, self._fault = source, fault
 
-    def read(self, timeout: float) -> list[Chunk]:
-        """Read, and let the fault have it."""
+    def read(self, timeout: float) -> list:
+        """Read, and let the fault have it, which may make anything of it."""
         return self._fault(self._source.read(timeout), self._source.played)
 
     def close(self) -> None:

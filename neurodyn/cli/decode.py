@@ -2,19 +2,21 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from neurodyn.baselines import BASELINES
 from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, TargetOptions, time_folds, to_bins
 from neurodyn.binning.targets import target_sources
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.options import DecodeOptions, add_options, merge, read_config
 from neurodyn.cli.parsers import Subparsers
 from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
-from neurodyn.cli.study import GRU, MULTIMODAL, RIDGE, Study, run_study
+from neurodyn.cli.study import MULTIMODAL, Study, run_study
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation import Method
 from neurodyn.recording import Intervals, Recording
@@ -24,6 +26,8 @@ MOST_SAMPLES_RAW = 2.0
 """Samples of a field per bin up to which it is taken as it is: there are no oscillations to see in so few."""
 MODEL = "model"
 """Folder of the saved model, below that of the study."""
+MODEL_METHOD = "multiscale"
+"""What ``--methods`` calls the model itself, on all modalities and on each alone."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -126,7 +130,7 @@ def chosen_modalities(recording: Recording, options: DecodeOptions) -> list[Spik
     result: list[Spikes | Field] = []
     for kind, source in sources:
         name = kind if kinds.count(kind) == 1 else source
-        if name in (MULTIMODAL, GRU, RIDGE):
+        if name in (MULTIMODAL, *BASELINES):
             raise InputError(f"a modality cannot be called '{name}', which is the name of a method: rename the series")
         if kind == "spikes":
             result.append(Spikes(name, source))
@@ -203,10 +207,23 @@ def _bands(recording: Recording, source: str, options: DecodeOptions) -> tuple[t
 
 
 def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, ...]:
-    """All modalities together, each alone, and the yardstick on all of them."""
-    from neurodyn.baselines import CausalGru, CausalRidge
+    """All modalities together, each alone, and the yardsticks.
+
+    Raises
+    ------
+    InputError
+        If there is no such method, or the model itself is not among them.
+    """
     from neurodyn.multiscale import MultiscaleDecoder
 
+    for name in options.methods:
+        if name not in (MODEL_METHOD, *BASELINES):
+            raise unknown_name("method", name, (MODEL_METHOD, *BASELINES))
+    if MODEL_METHOD not in options.methods:
+        raise InputError(
+            f"--methods needs '{MODEL_METHOD}' among them: the report streams it, and compares the others with it; in"
+            " Python, cross_validate(...) takes any methods"
+        )
     model = MultiscaleDecoder(progress=False)
     if options.latent is not None:
         model = replace(model, latent=options.latent)
@@ -214,19 +231,35 @@ def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, 
     if options.epochs is not None:
         training = replace(training, epochs=options.epochs)
     model = replace(model, training=training, choose=options.choose)
-    return comparison(batch.names, model, CausalGru.beside(model.recurrent_config()), CausalRidge())
+    recurrent = model.recurrent_config()
+    yardsticks = {name: row.make(recurrent) for name, row in BASELINES.items() if name in options.methods}
+    return comparison(batch.names, model, yardsticks)
 
 
-def comparison(names: Sequence[str], model, gru, ridge) -> tuple[Method, ...]:
+def comparison(names: Sequence[str], model: Any, yardsticks: Mapping[str, Any]) -> tuple[Method, ...]:
     """The methods of a study, the slowest first; the richest model is the one that is streamed.
 
-    Ridge regression, which costs little, is also fitted to each modality alone.
+    Yardsticks that cost little are also fitted to each modality alone.
+
+    Parameters
+    ----------
+    names
+        Of the modalities.
+    model
+        The decoder, not fitted.
+    yardsticks
+        Estimators, not fitted, by their names in `neurodyn.baselines.BASELINES`.
     """
     single = tuple(Method(name, model, (name,), stream=len(names) == 1) for name in names)
     together = (Method(MULTIMODAL, model, tuple(names), stream=True),) if len(names) > 1 else ()
-    yardsticks = (Method(GRU, gru, tuple(names)), Method(RIDGE, ridge, tuple(names)))
-    alone = tuple(Method(on_one(RIDGE, name), ridge, (name,)) for name in names) if len(names) > 1 else ()
-    return (*together, *single, *yardsticks, *alone)
+    on_all = tuple(Method(yardstick, decoder, tuple(names)) for yardstick, decoder in yardsticks.items())
+    alone = tuple(
+        Method(on_one(yardstick, name), decoder, (name,))
+        for yardstick, decoder in yardsticks.items()
+        if BASELINES[yardstick].alone and len(names) > 1
+        for name in names
+    )
+    return (*together, *single, *on_all, *alone)
 
 
 def _source(recording: Recording, name: str) -> tuple[str, str]:

@@ -99,7 +99,9 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         batch=batch,
         folds=tuple(trial_folds(batch, folds, seed=seed)),
         methods=comparison(
-            batch.names, model, CausalGru.beside(network), CausalRidge(ExponentialFilters(sizes.trace_seconds))
+            batch.names,
+            model,
+            {"gru": CausalGru.beside(network), "ridge": CausalRidge(ExponentialFilters(sizes.trace_seconds))},
         ),
         seed=seed,
         jobs=jobs,

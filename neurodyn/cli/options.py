@@ -82,6 +82,10 @@ class DecodeOptions:
     lead_in: float = _option(
         10.0, parsers.seconds, "TIME", "of context that the decoder sees before a test part", words="10"
     )
+    methods: tuple[str, ...] = _option(
+        ("multiscale", "gru", "ridge"), parsers.names, "NAMES",
+        "what is compared: multiscale, gru, kalman, ridge", words="multiscale,gru,ridge",
+    )  # fmt: skip
     latent: int | None = _option(
         None, parsers.count, "N", "dimensions of the latent state", words="the model's default"
     )

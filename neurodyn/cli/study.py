@@ -23,7 +23,8 @@ from neurodyn.report import differences, finding, render_page, score_rows, study
 from neurodyn.report.page import ScoreTable
 from neurodyn.writing import write_text
 
-MULTIMODAL, GRU, RIDGE = "multimodal", "gru", "ridge"
+MULTIMODAL = "multimodal"
+"""The model on all modalities, as results call it."""
 
 _METRICS = {"r2": "R²", "correlation": "Correlation"}
 _WIDTH_OFF_SCREEN = 120

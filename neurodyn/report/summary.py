@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from neurodyn.baselines import BASELINES
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.evaluation import Calibration, CrossValidation, PairedDifference
 from neurodyn.evaluation.paired import p_text
@@ -79,10 +80,6 @@ def sizes_of(batch: MultimodalBatch) -> dict[str, Any]:
     }
 
 
-YARDSTICKS = {"gru": "a causal GRU", "ridge": "causal ridge regression"}
-"""Methods that are not ours, as the finding calls them."""
-
-
 def on_one(yardstick: str, modality: str) -> str:
     """Name of a yardstick that sees one modality alone, where another one sees all."""
     return f"{yardstick} {modality}"
@@ -90,14 +87,14 @@ def on_one(yardstick: str, modality: str) -> str:
 
 def main_methods(result: CrossValidation) -> tuple[str, ...]:
     """Methods without the yardsticks that see one modality alone: what a figure has room for."""
-    single = {on_one(yardstick, method) for yardstick in YARDSTICKS for method in result.methods}
+    single = {on_one(yardstick, method) for yardstick in BASELINES for method in result.methods}
     return tuple(method for method in result.methods if method not in single)
 
 
 def comparisons(result: CrossValidation) -> tuple[tuple[str, str], ...]:
     """Pairs whose difference is shown: the first method and every other, a yardstick and itself on one modality."""
     hero, *others = main_methods(result)
-    single = [(y, on_one(y, m)) for y in YARDSTICKS for m in others if on_one(y, m) in result.methods]
+    single = [(y, on_one(y, m)) for y in BASELINES for m in others if on_one(y, m) in result.methods]
     return (*((hero, other) for other in others), *single)
 
 
@@ -132,8 +129,8 @@ def finding(result: CrossValidation) -> str:
     means = {m: float(np.mean([s.r2.mean() for s in result.scores(m)])) for m in result.methods}
     dims = ", ".join(result.dims)
     sentence = f"Live (causal) decoding of {dims} from {_described(hero)} reaches a held-out R² of {means[hero]:.2f}"
-    parts = [f"{means[m]:.2f} from {m} alone" for m in others if m not in YARDSTICKS]
-    parts += [f"{means[m]:.2f} by {what}" for m, what in YARDSTICKS.items() if m in others]
+    parts = [f"{means[m]:.2f} from {m} alone" for m in others if m not in BASELINES]
+    parts += [f"{means[m]:.2f} by {row.description}" for m, row in BASELINES.items() if m in others]
     head = f"{sentence}, against {_joined(parts)}." if parts else f"{sentence}."
     return head + _added(result) + _angle(result)
 
@@ -141,7 +138,7 @@ def finding(result: CrossValidation) -> str:
 def _added(result: CrossValidation) -> str:
     """What all modalities together add to each alone, in a sentence; nothing where there is one modality."""
     hero, *others = main_methods(result)
-    alone = [m for m in others if m not in YARDSTICKS]
+    alone = [m for m in others if m not in BASELINES]
     if not alone:
         return ""
     parts = []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from recording.make_nwb import NEGATIVE, UNSORTED, place_spikes, write_nwb
 
+from neurodyn.baselines import BASELINES, Baseline, VelocityKalman
 from neurodyn.cli import decode
 from neurodyn.cli.main import main
 from neurodyn.cli.options import DecodeOptions
@@ -67,6 +68,8 @@ BAD = {
         {"position_rate": None, "extra": still(np.arange(0, 20, 0.02))}, [], "target 'y' is constant in the time",
     ),
     "no overlap in time": ({"units": SHIFTED}, ["--target", "position"], "do not overlap in time"),
+    "unknown method": ({}, ["--methods", "multiscale,kalmann"], "unknown method 'kalmann': did you mean 'kalman'"),
+    "yardsticks alone": ({}, ["--methods", "kalman,ridge"], "--methods needs 'multiscale' among them"),
     "one fold": ({}, ["--folds", "1"], "cross-validation needs at least 2 folds, got 1"),
     "more folds than bins": ({}, ["--folds", "500"], "500 folds need at least 500 bins"),
     "gaps eat the training": ({}, ["--folds", "2", "--gap", "30"], "nothing left to train on"),
@@ -131,6 +134,8 @@ def test_modalities_are_what_the_file_has(tmp_path):
     }  # fmt: skip
     alone = {"spikes": (("spikes",), True), "gru": (("spikes",), False), "ridge": (("spikes",), False)}
     assert methods(spikes) == methods(both, modalities=("spikes",)) == alone
+    kalman = methods(spikes, methods=("multiscale", "kalman"))
+    assert kalman == {"spikes": (("spikes",), True), "kalman": (("spikes",), False)}
     assert methods(field, modalities=("field",)) == methods(both, modalities=("lfp",))
     with pytest.raises(InputError, match="say  --modalities field"):
         methods(field)
@@ -163,11 +168,18 @@ def test_a_folder_that_is_no_model_is_not_written_over(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_from_file_to_report(tmp_path, capsys, float32):
-    """As users have JAX: single precision, and the standard promotion that optax's Adam needs."""
+def test_from_file_to_report(tmp_path, capsys, float32, monkeypatch):
+    """As users have JAX: single precision, and the standard promotion that optax's Adam needs.
+
+    With a yardstick of one's own, which is one line in a table.
+    """
+    monkeypatch.setitem(BASELINES, "own", Baseline("a filter of my own", lambda _: VelocityKalman((3,))))
     path = write_nwb(tmp_path / "session.nwb", units=3, lfp_rate=None)
     config = tmp_path / "options.yaml"
-    config.write_text("target: position\nwidth: 200ms\nfolds: 2\nepochs: 1\nlatent: 2\nlead_in: 1\ngap: 1\njobs: 1\n")
+    config.write_text(
+        "target: position\nwidth: 200ms\nfolds: 2\nepochs: 1\nlatent: 2\nlead_in: 1\ngap: 1\njobs: 1\n"
+        "methods: [multiscale, own, kalman, ridge]\n"
+    )
     out = tmp_path / "deep" / "out"
     with jax.numpy_dtype_promotion("standard"):
         command = ["decode", str(path), "--out", str(out), "--config", str(config), "--seed", "3", "--save-model"]
@@ -175,7 +187,7 @@ def test_from_file_to_report(tmp_path, capsys, float32):
     assert sorted(p.name for p in out.iterdir()) == ["model", "report.html", "summary.json"]
     assert MultiscaleDecoder.load(out / "model").realtime().step({"spikes": np.zeros(3)}, 0.2).target.shape == (2,)
     summary = json.loads((out / "summary.json").read_text())
-    assert set(summary["methods"]) == {"spikes", "gru", "ridge"}
+    assert set(summary["methods"]) == {"spikes", "own", "kalman", "ridge"}
     for estimates in summary["methods"].values():
         for metrics in estimates.values():
             for part in metrics.values():
@@ -190,5 +202,6 @@ def test_from_file_to_report(tmp_path, capsys, float32):
     assert summary["sizes"]["channels"] == {"spikes": 3}
     assert {"neurodyn", "jax", "numpy", "python"} <= set(summary["versions"])
     printed = capsys.readouterr().out
+    assert "by a filter of my own" in " ".join(printed.split())
     assert re.search(r"spikes +filtered +-?\d\.\d\d ± \d\.\d\d", printed)
     assert str(out / "report.html") in printed

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from neurodyn.baselines import CausalGru, CausalRidge, ExponentialFilters
+from neurodyn.baselines import CausalGru, CausalRidge, ExponentialFilters, VelocityKalman
 from neurodyn.binning import trial_folds
 from neurodyn.errors import InputError
 from neurodyn.evaluation import OverTrials, cross_val_score, r2, trials_of
@@ -14,7 +14,12 @@ from neurodyn.recurrent import RecurrentConfig
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
 RIDGE = CausalRidge(ExponentialFilters((0.05, 0.2)), smoothed=False)
-DECODERS = [RIDGE, CausalGru(RecurrentConfig(hidden=8)), MultiscaleDecoder(latent=3, training=TrainingConfig(epochs=2))]
+DECODERS = [
+    RIDGE,
+    CausalGru(RecurrentConfig(hidden=8)),
+    MultiscaleDecoder(latent=3, training=TrainingConfig(epochs=2)),
+    VelocityKalman(),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,369 @@
+r"""The velocity Kalman filter: what most brain-computer interfaces decode movement with.
+
+The state is the target and its change per bin, the observations are linear in it:
+
+.. math::
+    s_t = (x_t, x_t - x_{t-1}), \qquad s_t = A s_{t-1} + w_t, \qquad y_{t-l} = H s_t + d + q_t
+
+with :math:`w \sim N(0, W)`, :math:`q \sim N(0, Q)`, all fitted by least squares to the training data, and a lag
+:math:`l` of the observations, which are of the past only, chosen on blocks of time kept out. Missing samples are exact:
+a bin is updated by the channels that were observed, with their part of Q.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.linalg import cho_factor, cho_solve
+
+from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
+from neurodyn.binning.folds import held_out_seconds, validation_split
+from neurodyn.binning.scaling import Scaling
+from neurodyn.display import Shown, listed
+from neurodyn.errors import InputError
+from neurodyn.evaluation.estimators import HasParameters
+from neurodyn.evaluation.labelled import labelled_target, score_of
+from neurodyn.evaluation.metrics import Score
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+VALIDATION = 0.15
+"""Share of the training bins that decides on the lag."""
+SHORTEST = 10.0
+"""Seconds of the shortest block of time that they come from."""
+FLOOR = 1e-6
+"""Least variance in any direction of the state or the observations, of deviations of one."""
+
+
+class StateSpace(NamedTuple):
+    """The fitted model; states and observations are in standard deviations of the training data.
+
+    transition, process
+        (state, state): A, and the covariance W of its noise.
+    emission, offset, noise
+        (channel, state) H, (channel,) d, and (channel, channel) Q.
+    mean, covariance
+        Of the state in training: what is known of the first bin.
+    """
+
+    transition: Float[np.ndarray, "state state"]
+    process: Float[np.ndarray, "state state"]
+    emission: Float[np.ndarray, "channels state"]
+    offset: Float[np.ndarray, " channels"]
+    noise: Float[np.ndarray, "channels channels"]
+    mean: Float[np.ndarray, " state"]
+    covariance: Float[np.ndarray, "state state"]
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    modalities: tuple[Modality, ...]
+    dims: tuple[str, ...]
+    scaling: Scaling
+    model: StateSpace
+    lag: int
+    inflation: Float[np.ndarray, " dims"]
+
+
+@dataclass(frozen=True, repr=False)
+class VelocityKalman(Shown, HasParameters):
+    """Kalman filter whose state is the target and its velocity.
+
+    Parameters
+    ----------
+    lags
+        Bins by which the observations may precede the target, to choose from.
+    root_counts
+        Take the square root of Poisson counts first, which evens out their variance (Anscombe 1948).
+    fitted_
+        What a fit found; None before.
+
+    Reference
+    ---------
+    Wu et al. (2006), Bayesian population decoding of motor cortical activity using a Kalman filter, Neural Computation
+    18(1).
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12, seconds=1.0), seed=0)
+    >>> nd.baselines.VelocityKalman().fit(batch).predict(batch)["target"].dims
+    ('trial', 'time', 'dim')
+    """
+
+    lags: tuple[int, ...] = (0, 1, 2, 4)
+    root_counts: bool = field(default=True, kw_only=True)
+    fitted_: _Fitted | None = field(default=None, repr=False, kw_only=True)
+
+    def fit(self, batch: MultimodalBatch) -> "VelocityKalman":
+        """Fit the model to the trials of a batch; returns a fitted copy.
+
+        Parameters
+        ----------
+        batch
+            Training data; bins that are context or have no target are left out of the regression.
+
+        Raises
+        ------
+        InputError
+            If there is no target, a dimension of it is constant, there are too few bins, or a lag is below 0.
+        """
+        if check_batch(batch).n_dims == 0:
+            raise InputError("the batch has no target to fit: name one when binning")
+        if not self.lags or any(int(lag) != lag or lag < 0 for lag in self.lags):
+            raise InputError(f"lags are whole numbers of bins, 0 or more: the future is not known; got {self.lags}")
+        lag = self.lags[0] if len(self.lags) == 1 else self._chosen_lag(batch)
+        return self._fit(batch, lag)
+
+    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
+        """Target decoded in every bin of every trial, context bins included.
+
+        Parameters
+        ----------
+        batch
+            Data with the modalities and channels the estimator was fitted on, matched by label.
+        smoothed
+            Use the whole trial instead of the past alone (Rauch, Tung and Striebel).
+
+        Returns
+        -------
+        Dataset with ``target`` and ``deviation`` (trial x time x dim) in the unit of the target, NaN beyond a trial's
+        end. The deviation is that of the state, times what makes it right on average in the training data.
+
+        Raises
+        ------
+        InputError
+            If not fitted, or a modality or channel is not there.
+        """
+        fitted = self._require()
+        batch = check_batch(batch).aligned_to(fitted.modalities)
+        stacked = batch.stacked(observations=False)
+        values, observed = _observations(self._prepared(batch), fitted.scaling, fitted.lag)
+        means, covariances = _decode(fitted.model, values, observed, smoothed=smoothed)
+        dims = len(fitted.dims)
+        variance = np.diagonal(covariances, axis1=-2, axis2=-1)[..., :dims]
+        scale, centre = fitted.scaling.target_scale, fitted.scaling.target_mean
+        return labelled_target(
+            batch,
+            stacked,
+            centre + scale * means[..., :dims],
+            scale * fitted.inflation * np.sqrt(variance),
+            fitted.dims,
+        )
+
+    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
+        """Correlation and R2 over the scored bins of a batch, per target dimension.
+
+        Raises
+        ------
+        InputError
+            As ``predict``, or if a metric is not defined on these data.
+        """
+        batch = check_batch(batch).aligned_to(self._require().modalities, self._require().dims)
+        return score_of(batch, self.predict(batch, smoothed=smoothed))
+
+    @property
+    def model_(self) -> StateSpace:
+        """The fitted state-space model."""
+        return self._require().model
+
+    @property
+    def lag_(self) -> int:
+        """Bins by which the observations precede the target, as chosen."""
+        return self._require().lag
+
+    def _title(self) -> str:
+        return f"VelocityKalman: {'not fitted' if self.fitted_ is None else 'fitted'}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        if (fitted := self.fitted_) is not None:
+            yield from ((row.name, row._in_short()) for row in fitted.modalities)
+            yield "target", listed(fitted.dims)
+            yield "lag", f"{fitted.lag} bins, chosen from {listed(str(lag) for lag in self.lags)}"
+        else:
+            yield "lags", f"{listed(str(lag) for lag in self.lags)} bins"
+
+    def _chosen_lag(self, batch: MultimodalBatch) -> int:
+        """The lag that decodes blocks of the training data best that are kept out."""
+        inner, held = validation_split(batch, VALIDATION, held_out_seconds(batch, VALIDATION, SHORTEST))
+        scores = [self._fit(inner, lag).score(held).mean("r2") for lag in self.lags]
+        return self.lags[int(np.nanargmax(scores))]
+
+    def _fit(self, batch: MultimodalBatch, lag: int) -> "VelocityKalman":
+        prepared = self._prepared(batch)
+        scaling = Scaling.fit(prepared)
+        stacked = batch.stacked(observations=False)
+        values, observed = _observations(prepared, scaling, lag)
+        scored = stacked.scored()
+        target = (stacked.target - scaling.target_mean) / scaling.target_scale
+        model = _fit_model(target.astype(np.float64), scored, values, observed)
+        means, covariances = _decode(model, values, observed)
+        dims = target.shape[-1]
+        squared = ((means[..., :dims] - target) ** 2)[scored].mean(axis=0)
+        variance = np.diagonal(covariances, axis1=-2, axis2=-1)[scored][:, :dims].mean(axis=0)
+        inflation = np.sqrt(squared / variance)
+        return replace(self, fitted_=_Fitted(batch.modalities, batch.target_names, scaling, model, int(lag), inflation))
+
+    def _prepared(self, batch: MultimodalBatch) -> MultimodalBatch:
+        counts = {m.name for m in batch.modalities if m.counts and self.root_counts}
+        observations = {n: np.sqrt(a) if n in counts else a for n, a in batch.observations.items()}
+        return replace(batch, observations=observations)
+
+    def _require(self) -> _Fitted:
+        if self.fitted_ is None:
+            raise InputError("this VelocityKalman is not fitted: use the one that fit(batch) returns")
+        return self.fitted_
+
+
+def _observations(
+    batch: MultimodalBatch, scaling: Scaling, lag: int
+) -> tuple[Float[np.ndarray, "trials time channels"], Bool[np.ndarray, "trials time channels"]]:
+    """All modalities side by side in standard deviations, so many bins after they came; 0 where missing."""
+    stacked = batch.stacked()
+    scaled = [(stacked.observations[n] - scaling.mean[n]) / scaling.scale[n] for n in batch.names]
+    observed = np.concatenate([stacked.observed[n] for n in batch.names], axis=-1)
+    values = np.where(observed, np.concatenate(scaled, axis=-1), 0.0).astype(np.float64)
+    if lag:
+        values[:, lag:], observed[:, lag:] = values[:, :-lag].copy(), observed[:, :-lag].copy()
+        observed[:, :lag] = False
+        values[:, :lag] = 0.0
+    return values, observed
+
+
+def _fit_model(
+    target: Float[np.ndarray, "trials time dims"],
+    scored: Bool[np.ndarray, "trials time"],
+    values: Float[np.ndarray, "trials time channels"],
+    observed: Bool[np.ndarray, "trials time channels"],
+) -> StateSpace:
+    """Least squares for every part of the model.
+
+    Raises
+    ------
+    InputError
+        If there are fewer pairs of bins than numbers to fit, or a channel is hardly observed.
+    """
+    known = scored[:, 1:] & scored[:, :-1]  # whose velocity is known
+    states = np.concatenate([target[:, 1:], np.diff(target, axis=1)], axis=-1)
+    pairs = known[:, 1:] & known[:, :-1]
+    size = states.shape[-1]
+    if np.count_nonzero(pairs) < 4 * size:
+        raise InputError(
+            f"a Kalman filter needs runs of bins with a target: of {np.count_nonzero(scored)} bins only "
+            f"{np.count_nonzero(pairs)} have one, and so have the two before; at least {4 * size} are needed"
+        )
+    before, after = states[:, :-1][pairs], states[:, 1:][pairs]
+    transition = np.linalg.lstsq(before, after, rcond=None)[0].T
+    process = _covariance(after - before @ transition.T)
+    rows, seen = values[:, 1:][known], observed[:, 1:][known]
+    inputs = np.concatenate([states[known], np.ones((len(rows), 1))], axis=1)
+    if (few := seen.sum(axis=0).min(initial=len(seen))) < 4 * (size + 1):
+        raise InputError(
+            f"a channel is observed in {few} of the bins with a target: at least {4 * (size + 1)} are needed"
+        )
+    # Normal equations of each channel, over the bins in which it was observed.
+    products = np.einsum("ti,tj->tij", inputs, inputs).reshape(len(inputs), -1)
+    gram = (seen.astype(np.float64).T @ products).reshape(-1, size + 1, size + 1)
+    weights = np.linalg.solve(gram + FLOOR * np.eye(size + 1), (rows.T @ inputs)[..., None])[..., 0]
+    residual = np.where(seen, rows - inputs @ weights.T, 0.0)
+    together = np.maximum(seen.T.astype(np.float64) @ seen, 1.0)
+    noise = residual.T @ residual / together
+    # Few bins tell little of how channels go together; they tell more of each by itself.
+    share = len(noise) / (len(noise) + len(rows))
+    noise = (1 - share) * noise + share * np.diag(np.diag(noise))
+    least, vectors = np.linalg.eigh(noise)
+    noise = (vectors * np.maximum(least, 1e-3 * np.median(np.diag(noise)))) @ vectors.T
+    return StateSpace(
+        transition, process, weights[:, :-1], weights[:, -1], noise, states[known].mean(axis=0),
+        covariance=_covariance(states[known]),
+    )  # fmt: skip
+
+
+def _covariance(rows: Float[np.ndarray, "n size"]) -> Float[np.ndarray, "size size"]:
+    away = rows - rows.mean(axis=0)
+    return away.T @ away / len(away) + FLOOR * np.eye(away.shape[1])
+
+
+def _decode(
+    model: StateSpace,
+    values: Float[np.ndarray, "trials time channels"],
+    observed: Bool[np.ndarray, "trials time channels"],
+    *,
+    smoothed: bool = False,
+) -> tuple[Float[np.ndarray, "trials time state"], Float[np.ndarray, "trials time state state"]]:
+    """Means and covariances of the states, in double precision whatever the process computes in."""
+    import jax
+
+    precision, information = _evidence(model, values, observed)
+    with jax.enable_x64(True):
+        found = _run(model, precision, information, smoothed=smoothed)
+        return np.asarray(found[0]), np.asarray(found[1])
+
+
+def _evidence(
+    model: StateSpace,
+    values: Float[np.ndarray, "trials time channels"],
+    observed: Bool[np.ndarray, "trials time channels"],
+) -> tuple[Float[np.ndarray, "trials time state state"], Float[np.ndarray, "trials time state"]]:
+    """What each bin says about its state: ``H' Q^-1 H`` and ``H' Q^-1 (y - d)`` of the channels observed in it."""
+    size = model.emission.shape[1]
+    patterns, which = np.unique(observed.reshape(-1, observed.shape[-1]), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    flat = values.reshape(len(which), -1) - model.offset
+    precision, information = np.zeros((len(patterns), size, size)), np.zeros((len(which), size))
+    for number, seen in enumerate(patterns):
+        if seen.any():
+            emission = model.emission[seen]
+            gain = cho_solve(cho_factor(model.noise[np.ix_(seen, seen)]), emission)
+            precision[number] = emission.T @ gain
+            rows = which == number
+            information[rows] = flat[rows][:, seen] @ gain
+    shape = values.shape[:2]
+    return precision[which].reshape(*shape, size, size), information.reshape(*shape, size)
+
+
+def _run(model: StateSpace, precision, information, *, smoothed: bool):
+    """Filter all trials side by side, and smooth them if asked."""
+    import jax
+    import jax.numpy as jnp
+
+    trials, _, size = information.shape
+    transition, process = jnp.asarray(model.transition), jnp.asarray(model.process)
+    start = (
+        jnp.broadcast_to(jnp.asarray(model.mean), (trials, size)),
+        jnp.broadcast_to(jnp.asarray(model.covariance), (trials, size, size)),
+    )
+
+    def step(predicted, evidence):
+        mean, covariance = predicted
+        matrix, vector = evidence
+        # P = (I + P' J)^-1 P': no covariance is inverted, so that nothing has to be known of one.
+        updated = jnp.linalg.solve(jnp.eye(size) + covariance @ matrix, covariance)
+        updated = 0.5 * (updated + jnp.swapaxes(updated, -1, -2))
+        mean = mean + jnp.einsum("bij,bj->bi", updated, vector - jnp.einsum("bij,bj->bi", matrix, mean))
+        following = transition @ updated @ transition.T + process
+        return (mean @ transition.T, following), (mean, updated, mean @ transition.T, following)
+
+    def back(after, bin_):
+        mean, covariance = after
+        filtered, spread, predicted, following = bin_
+        gain = jnp.swapaxes(jnp.linalg.solve(following, transition @ spread), -1, -2)
+        mean = filtered + jnp.einsum("bij,bj->bi", gain, mean - predicted)
+        covariance = spread + gain @ (covariance - following) @ jnp.swapaxes(gain, -1, -2)
+        return (mean, covariance), (mean, covariance)
+
+    def run(precision, information):
+        evidence = jnp.swapaxes(precision, 0, 1), jnp.swapaxes(information, 0, 1)
+        _, bins = jax.lax.scan(step, start, evidence)
+        means, covariances = bins[:2]
+        if smoothed:
+            last = means[-1], covariances[-1]
+            _, earlier = jax.lax.scan(back, last, tuple(array[:-1] for array in bins), reverse=True)
+            means = jnp.concatenate([earlier[0], last[0][None]])
+            covariances = jnp.concatenate([earlier[1], last[1][None]])
+        return jnp.swapaxes(means, 0, 1), jnp.swapaxes(covariances, 0, 1)
+
+    return jax.jit(run)(jnp.asarray(precision), jnp.asarray(information))

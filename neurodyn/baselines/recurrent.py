@@ -137,12 +137,13 @@ class CausalGru(Shown, HasParameters):
         InputError
             If not fitted, the modalities differ, or a smoothed estimate is asked for.
         """
+        from neurodyn.realtime.limits import measurements_of
         from neurodyn.recurrent import predict
 
         if smoothed:
             raise InputError("a causal network has no smoothed estimate: leave smoothed=True out")
         fitted = self._require()
-        batch = check_batch(batch).aligned_to(fitted.modalities)
+        batch = measurements_of(check_batch(batch).aligned_to(fitted.modalities), fitted.scaling)
         if not np.isclose(batch.width, fitted.width):
             raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
         stacked = batch.stacked(observations=False)

@@ -13,6 +13,7 @@ from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
 from neurodyn.multiscale.inference import Estimates, Network, Reading, estimate, estimate_both, seen_bins
+from neurodyn.realtime.limits import measurements_of
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent import Predicted, predict
 from neurodyn.targets import LinearTarget, VarianceModel, conditions, loss_memory
@@ -195,6 +196,8 @@ class Fitted(Shown):
     def aligned(self, batch: MultimodalBatch, *, target: bool = False) -> MultimodalBatch:
         """The batch with the model's channels, and its target too if asked, in the model's order, by label; checked.
 
+        Values far beyond those of the training data are missing, as they are live.
+
         Raises
         ------
         InputError
@@ -202,7 +205,7 @@ class Fitted(Shown):
         """
         aligned = check_batch(batch).aligned_to(self.modalities, self.target_names if target else ())
         self.check(aligned)
-        return aligned
+        return measurements_of(aligned, self.scaling)
 
     def within_bounds(self, target: Float[np.ndarray, "*bins dims"]) -> Float[np.ndarray, "*bins dims"]:
         """The target, or the nearest one that was seen in training."""

@@ -1,12 +1,13 @@
 """What a decoder takes for a measurement, and what it lets out: limits of the inputs, bounds of the target."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.binning.batch import Modality
+from neurodyn.binning.batch import Modality, MultimodalBatch
+from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
 from neurodyn.realtime.runner import LiveEstimate
 
@@ -50,6 +51,33 @@ def learn_limits(
         high = np.maximum(centre + reach, FASTEST * width) if counts else centre + reach
         limits[row.name] = [low.tolist(), high.tolist()]
     return limits
+
+
+def measurements_of(batch: MultimodalBatch, scaling: Scaling) -> MultimodalBatch:
+    """The batch as a live decoder takes it in: values beyond the limits of their channels are missing.
+
+    Parameters
+    ----------
+    batch
+        With the modalities that the scaling knows.
+    scaling
+        Means and scales of the training data, which the limits are learned from.
+
+    Returns
+    -------
+    The batch itself if all its values are measurements.
+    """
+    limits = learn_limits(batch.modalities, scaling.mean, scaling.scale, batch.width)
+    observations, observed = {}, {}
+    for name, (low, high) in limits.items():
+        values = batch.observations[name]
+        beyond = ((values < np.asarray(low)) | (values > np.asarray(high))) & batch.observed[name]
+        if beyond.any():
+            observed[name] = batch.observed[name] & ~beyond
+            observations[name] = np.where(beyond, np.float32(0), values)
+    if not observed:
+        return batch
+    return replace(batch, observations={**batch.observations, **observations}, observed={**batch.observed, **observed})
 
 
 @dataclass(frozen=True)

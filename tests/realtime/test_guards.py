@@ -3,10 +3,13 @@
 import copy
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from oracles.small_decoder import SMALL_NETWORK
 
+from neurodyn.baselines import CausalGru
 from neurodyn.binning import Modality
 from neurodyn.errors import InputError
 from neurodyn.realtime import Frozen, RealtimeDecoder
@@ -62,6 +65,31 @@ class TestLimits:
         assert (got.seen, got.unusual) == (("spikes",), ("field",))
         given["field"][:] = live.limits["field"][1] - 0.01
         assert live.step(given, 0.21).unusual == ()
+
+    @pytest.mark.parametrize("kind", ["multiscale", "gru"])
+    def test_what_is_beyond_them_is_missing_offline_too(self, decoder, lorenz_batch, kind):
+        """Muscles and artefacts have tails: online equals offline with them."""
+        batch = lorenz_batch[1]
+        fitted = decoder if kind == "multiscale" else CausalGru(SMALL_NETWORK, progress=False).fit(lorenz_batch[0])
+        random = np.random.default_rng(3)
+        values = {name: array.copy() for name, array in batch.observations.items()}
+        for array in values.values():
+            array[random.random(array.shape) < 0.02] = 1e4
+        values = {name: np.where(batch.observed[name], array, np.float32(0)) for name, array in values.items()}
+        batch = replace(batch, observations=values)
+        offline, live = fitted.predict(batch)["target"].to_numpy(), fitted.realtime()
+        scale = fitted.fitted_.scaling.target_scale.max()
+        flagged = 0
+        for trial in range(3):
+            live.reset()
+            bins = range(batch.starts[trial], batch.starts[trial] + batch.lengths[trial])
+            rows = [{n: np.where(batch.observed[n][b], values[n][b], np.nan) for n in batch.names} for b in bins]
+            found = [live.step(row, 0.0) for row in rows]
+            flagged += sum(bool(one.unusual) for one in found)
+            np.testing.assert_allclose(
+                [e.target for e in found], offline[trial, : len(found)], atol=1e-5 * scale, rtol=0
+            )
+        assert flagged > 10
 
     def test_they_can_be_changed_and_taken_away(self, live):
         given = observations(live, 0)

@@ -12,7 +12,7 @@ a bin is updated by the channels that were observed, with their part of Q.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -65,6 +65,7 @@ class _Fitted:
     scaling: Scaling
     model: StateSpace
     lag: int
+    width: float
     inflation: Float[np.ndarray, " dims"]
 
 
@@ -113,10 +114,8 @@ class VelocityKalman(Shown, HasParameters):
         """
         if check_batch(batch).n_dims == 0:
             raise InputError("the batch has no target to fit: name one when binning")
-        if not self.lags or any(int(lag) != lag or lag < 0 for lag in self.lags):
-            raise InputError(f"lags are whole numbers of bins, 0 or more: the future is not known; got {self.lags}")
-        lag = self.lags[0] if len(self.lags) == 1 else self._chosen_lag(batch)
-        return self._fit(batch, lag)
+        lags = _whole(self.lags)
+        return self._fit(batch, lags[0] if len(lags) == 1 else self._chosen_lag(batch, lags))
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
         """Target decoded in every bin of every trial, context bins included.
@@ -140,6 +139,8 @@ class VelocityKalman(Shown, HasParameters):
         """
         fitted = self._require()
         batch = check_batch(batch).aligned_to(fitted.modalities)
+        if not np.isclose(batch.width, fitted.width):
+            raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
         stacked = batch.stacked(observations=False)
         values, observed = _observations(self._prepared(batch), fitted.scaling, fitted.lag)
         means, covariances = _decode(fitted.model, values, observed, smoothed=smoothed)
@@ -186,11 +187,20 @@ class VelocityKalman(Shown, HasParameters):
         else:
             yield "lags", f"{listed(str(lag) for lag in self.lags)} bins"
 
-    def _chosen_lag(self, batch: MultimodalBatch) -> int:
+    def _chosen_lag(self, batch: MultimodalBatch, lags: tuple[int, ...]) -> int:
         """The lag that decodes blocks of the training data best that are kept out."""
         inner, held = validation_split(batch, VALIDATION, held_out_seconds(batch, VALIDATION, SHORTEST))
-        scores = [self._fit(inner, lag).score(held).mean("r2") for lag in self.lags]
-        return self.lags[int(np.nanargmax(scores))]
+        stacked = held.stacked(observations=False)
+        scored = stacked.scored()
+        if not scored.any():
+            return lags[0]
+        scale = Scaling.fit(batch).target_scale
+
+        def error(lag: int) -> float:
+            found = self._fit(inner, lag).predict(held)["target"].to_numpy()
+            return float(np.mean(((found - stacked.target)[scored] / scale) ** 2))
+
+        return lags[int(np.argmin([error(lag) for lag in lags]))]
 
     def _fit(self, batch: MultimodalBatch, lag: int) -> "VelocityKalman":
         prepared = self._prepared(batch)
@@ -205,7 +215,12 @@ class VelocityKalman(Shown, HasParameters):
         squared = ((means[..., :dims] - target) ** 2)[scored].mean(axis=0)
         variance = np.diagonal(covariances, axis1=-2, axis2=-1)[scored][:, :dims].mean(axis=0)
         inflation = np.sqrt(squared / variance)
-        return replace(self, fitted_=_Fitted(batch.modalities, batch.target_names, scaling, model, int(lag), inflation))
+        return replace(
+            self,
+            fitted_=_Fitted(
+                batch.modalities, batch.target_names, scaling, model, lag=lag, width=batch.width, inflation=inflation
+            ),
+        )
 
     def _prepared(self, batch: MultimodalBatch) -> MultimodalBatch:
         counts = {m.name for m in batch.modalities if m.counts and self.root_counts}
@@ -216,6 +231,24 @@ class VelocityKalman(Shown, HasParameters):
         if self.fitted_ is None:
             raise InputError("this VelocityKalman is not fitted: use the one that fit(batch) returns")
         return self.fitted_
+
+
+def _whole(lags: Any) -> tuple[int, ...]:
+    """Lags as whole numbers.
+
+    Raises
+    ------
+    InputError
+        If they are none.
+    """
+    try:
+        found = tuple(int(lag) for lag in lags)
+        good = bool(found) and all(a == b >= 0 for a, b in zip(found, lags, strict=True))
+    except (TypeError, ValueError, OverflowError):
+        found, good = (), False
+    if not good:
+        raise InputError(f"lags are a list of whole numbers of bins, 0 or more: the future is not known; got {lags!r}")
+    return found
 
 
 def _observations(
@@ -275,7 +308,7 @@ def _fit_model(
     share = len(noise) / (len(noise) + len(rows))
     noise = (1 - share) * noise + share * np.diag(np.diag(noise))
     least, vectors = np.linalg.eigh(noise)
-    noise = (vectors * np.maximum(least, 1e-3 * np.median(np.diag(noise)))) @ vectors.T
+    noise = (vectors * np.maximum(least, max(1e-3 * np.median(np.diag(noise)), FLOOR))) @ vectors.T
     return StateSpace(
         transition, process, weights[:, :-1], weights[:, -1], noise, states[known].mean(axis=0),
         covariance=_covariance(states[known]),
@@ -314,12 +347,13 @@ def _evidence(
     which = which.reshape(-1)
     flat = values.reshape(len(which), -1) - model.offset
     precision, information = np.zeros((len(patterns), size, size)), np.zeros((len(which), size))
-    for number, seen in enumerate(patterns):
+    order = np.argsort(which, kind="stable")
+    bins = np.split(order, np.cumsum(np.bincount(which, minlength=len(patterns)))[:-1])
+    for number, (seen, rows) in enumerate(zip(patterns, bins, strict=True)):
         if seen.any():
             emission = model.emission[seen]
             gain = cho_solve(cho_factor(model.noise[np.ix_(seen, seen)]), emission)
             precision[number] = emission.T @ gain
-            rows = which == number
             information[rows] = flat[rows][:, seen] @ gain
     shape = values.shape[:2]
     return precision[which].reshape(*shape, size, size), information.reshape(*shape, size)

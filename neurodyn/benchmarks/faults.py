@@ -14,14 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodyn.benchmarks.rig import Fault, SimulatedSession, between, shifted
+from neurodyn.benchmarks.rig import Fault, SimulatedSession, between
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.binning.batch import Modality
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
+from neurodyn.realtime.clock import end_of, moved
 from neurodyn.realtime.inputs import modalities_of, sampled
 from neurodyn.realtime.runner import NORMAL_95
 from neurodyn.realtime.streams import Chunk
+from neurodyn.realtime.streams.file import stream_names
 from neurodyn.recording import Recording
 
 MOST_UNFLAGGED = 3.0
@@ -147,7 +149,14 @@ def measure(decoder: RealtimeDecoder, recording: Recording, sizes: Sizes) -> Rep
     if not decoder.target_names:
         raise InputError("the decoder has no target, whose difference could be measured: fit one with a target")
     rig = _Rig(decoder, recording, sizes, recording.stop - sizes.seconds)
+    if rig.start < recording.start:
+        raise InputError(
+            f"the recording lasts {recording.stop - recording.start:g} s, {sizes.seconds:g} s are to be played: give"
+            " fewer --seconds"
+        )
     whole, seconds, _ = rig.play(None)
+    if silent := [row.name for row in modalities_of(decoder) if not any(row.name in one.seen for one in whole)]:
+        raise InputError(f"nothing of {', '.join(silent)} comes in the last {sizes.seconds:g} s of the recording")
     after = [estimate for estimate in whole if estimate.time > rig.start + sizes.begin]
     if len(after) < 5.0 / decoder.width:
         raise InputError(
@@ -174,10 +183,16 @@ class _Rig:
     def __init__(self, decoder: RealtimeDecoder, recording: Recording, sizes: Sizes, start: float) -> None:
         self.start, self._decoder, self._recording, self._sizes = start, decoder, recording, sizes
         self._modalities = modalities_of(decoder)
-        fields = list(recording.fields.values())
+        names = {stream: item for item, stream in stream_names(recording).items()}
+        if lacking := [row.name for row in self._modalities if row.name not in names]:
+            heard = ", ".join(row.name for row in self._modalities)
+            raise InputError(
+                f"the decoder hears {heard}; a replay of '{recording.name}' has "
+                f"{', '.join(names)}, and no {lacking[0]}: give the recording that it was fitted to, or one like it"
+            )
+        known = decoder.runner.frozen.settings.get("rates", {})
         self._rates = {
-            name: (recording.fields[name] if name in recording.fields else fields[0]).typical_rate
-            for name in sampled(self._modalities)
+            name: known.get(name) or recording.fields[names[name]].typical_rate for name in sampled(self._modalities)
         }
 
     def play(self, fault: Fault | None) -> tuple[list[LiveEstimate], float, EventLog]:
@@ -277,9 +292,9 @@ def disturbances(modalities: Sequence[Modality], decoder: RealtimeDecoder, sizes
     add("chunks in disorder", "up to 20 ms", 2.0, _in_disorder(sizes.begin, 2.0, rng))
     for row in modalities:
         add(f"one stamp of {row.name} ahead", "20 s", sizes.chunk, _one_stamp(row.name, sizes.begin, 20.0))
-        add(f"clock of {row.name} ahead", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: shifted(c, 5.0)))
-    add("all clocks jump", "10 s", 1.0, between("", sizes.begin, np.inf, lambda c: shifted(c, 10.0)), moved=10.0)
-    add("all clocks jump", "1 h", 1.0, between("", sizes.begin, np.inf, lambda c: shifted(c, 3600.0)))
+        add(f"clock of {row.name} ahead", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: moved(c, 5.0)))
+    add("all clocks jump", "10 s", 1.0, between("", sizes.begin, np.inf, lambda c: moved(c, 10.0)), moved=10.0)
+    add("all clocks jump", "1 h", 1.0, between("", sizes.begin, np.inf, lambda c: moved(c, 3600.0)))
     for row in modalities:
         far = _far(row, decoder.limits)
         if row.counts:
@@ -320,6 +335,8 @@ def _in_disorder(begin: float, seconds: float, rng: np.random.Generator) -> Faul
         if not begin < played <= begin + seconds:
             out, held[:] = [*held, *chunks], []
             return out
+        if not chunks:  # a look in between: what is held waits for the next chunks
+            return []
         late = rng.random(len(chunks)) < 0.5
         out = [*(c for c, wait in zip(chunks, late, strict=True) if not wait), *held]
         held[:] = [c for c, wait in zip(chunks, late, strict=True) if wait]
@@ -345,9 +362,10 @@ def _one_stamp(name: str, begin: float, ahead: float) -> Fault:
 
 def _burst(chunk: Chunk) -> Chunk:
     """Two hundred spikes of the first unit more, at the end of the chunk."""
-    if chunk.until is None:
+    end = end_of(chunk)
+    if not np.isfinite(end):
         return chunk
-    times = np.concatenate([chunk.times, chunk.until - 1e-3 - 1e-6 * np.arange(200)])
+    times = np.concatenate([chunk.times, end - 1e-3 - 1e-6 * np.arange(200)])
     units = np.concatenate([chunk.values, np.zeros(200, chunk.values.dtype)])
     order = np.argsort(times)
     return replace(chunk, times=times[order], values=units[order])

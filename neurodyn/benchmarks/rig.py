@@ -4,7 +4,6 @@ Minutes pass in seconds, and a run is the same every time: whatever sleeps lets 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from neurodyn.binning.batch import Modality
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
@@ -138,9 +137,3 @@ def between(name: str, start: float, stop: float, change: Callable[[Chunk], Chun
         return [chunk for chunk in changed if chunk is not None]
 
     return fault
-
-
-def shifted(chunk: Chunk, seconds: float) -> Chunk:
-    """The same at another time."""
-    until = None if chunk.until is None else chunk.until + seconds
-    return replace(chunk, times=chunk.times + seconds, until=until)

@@ -95,6 +95,7 @@ def build_study(recording: Recording, options: DecodeOptions) -> Study:
     InputError
         For everything about the recording or the options that makes decoding impossible.
     """
+    check_methods(options)
     target_sources(recording, options.target)  # what is wrong with the target is told first
     modalities = chosen_modalities(recording, options)
     batch = to_bins(
@@ -206,16 +207,14 @@ def _bands(recording: Recording, source: str, options: DecodeOptions) -> tuple[t
     return tuple(band for band in DEFAULT_BANDS if band[1] < rate / 2) or None
 
 
-def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, ...]:
-    """All modalities together, each alone, and the yardsticks.
+def check_methods(options: DecodeOptions) -> None:
+    """Refuse names of methods that there are not.
 
     Raises
     ------
     InputError
         If there is no such method, or the model itself is not among them.
     """
-    from neurodyn.multiscale import MultiscaleDecoder
-
     for name in options.methods:
         if name not in (MODEL_METHOD, *BASELINES):
             raise unknown_name("method", name, (MODEL_METHOD, *BASELINES))
@@ -224,6 +223,12 @@ def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, 
             f"--methods needs '{MODEL_METHOD}' among them: the report streams it, and compares the others with it; in"
             " Python, cross_validate(...) takes any methods"
         )
+
+
+def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, ...]:
+    """All modalities together, each alone, and the yardsticks."""
+    from neurodyn.multiscale import MultiscaleDecoder
+
     model = MultiscaleDecoder(progress=False)
     if options.latent is not None:
         model = replace(model, latent=options.latent)

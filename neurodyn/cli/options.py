@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from neurodyn.baselines import BASELINES
 from neurodyn.binning.targets import TargetOptions
 from neurodyn.cli import parsers
 from neurodyn.errors import InputError, unknown_name
@@ -84,7 +85,7 @@ class DecodeOptions:
     )
     methods: tuple[str, ...] = _option(
         ("multiscale", "gru", "ridge"), parsers.names, "NAMES",
-        "what is compared: multiscale, gru, kalman, ridge", words="multiscale,gru,ridge",
+        f"what is compared: multiscale, and yardsticks of {', '.join(BASELINES)}", words="multiscale,gru,ridge",
     )  # fmt: skip
     latent: int | None = _option(
         None, parsers.count, "N", "dimensions of the latent state", words="the model's default"

@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from neurodyn.realtime.events import Kind
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.protocol import Chunk
-from neurodyn.realtime.streams.protocol import Kind as StreamKind
 
 WINDOW = 0.5
 """Seconds that the latest time in the data stays the one the present is told from, if no later one comes."""
@@ -49,6 +48,15 @@ class DataClock(Protocol):
         ...
 
 
+class _Held(NamedTuple):
+    """A chunk that is held back, with the present and the wall clock when it came, and whether all of it is."""
+
+    chunk: Chunk
+    present: float
+    wall: float
+    whole: bool
+
+
 @dataclass
 class _Stream:
     """What a clock knows of one stream.
@@ -58,13 +66,15 @@ class _Stream:
     shift
         Seconds added to its stamps.
     held
-        Chunks that were too far from the present, in a row, with the present and the wall clock when they came.
+        Chunks that were too far from the present, in a row.
     believed
         Seconds by which it may be ahead without a word: its clock has been told to be.
     heard
         Wall clock when it last agreed with the present.
     end
         Up to when it has told what happened, seconds.
+    unheard
+        Whether whole chunks that came since then have been left out.
     least
         Least distance behind the present since the last look, seconds.
     lag, looks, told
@@ -75,10 +85,11 @@ class _Stream:
     """
 
     shift: float = 0.0
-    held: list[tuple[Chunk, float, float]] = field(default_factory=list)
+    held: list[_Held] = field(default_factory=list)
     believed: float = 0.0
     heard: float = -math.inf
     end: float = math.nan
+    unheard: bool = False
     least: float = math.inf
     lag: float = 0.0
     looks: int = 0
@@ -154,16 +165,19 @@ class LiveClock:
         end, now = end_of(chunk), self._now(wall)
         if not math.isfinite(end):
             return [chunk]
-        away = end - now
-        earliest = stream.believed - WINDOW if stream.believed else -self._policy.max_jump
-        if math.isnan(now) or earliest <= away <= self._limit(chunk.name, wall) + stream.believed:
-            earlier = self._settle(chunk.name, stream, now, wall) if stream.held else []
-            stream.heard, stream.end = wall, end
-            if not stream.believed:
-                self._advance(end, wall)
-                stream.least = min(stream.least, -away)
-            return [*earlier, chunk]
-        return self._hold(stream, chunk, now, wall)
+        away, limit = end - now, self._limit(chunk.name, wall)
+        # A stream whose clock is ahead, and that comes at the present, is late or has been set right.
+        right = stream.believed > WINDOW and abs(away) <= limit
+        if not (math.isnan(now) or (-self._policy.max_jump <= away <= limit + stream.believed and not right)):
+            return self._hold(stream, chunk, now, wall)
+        earlier = self._settle(chunk.name, stream, now, wall) if stream.held else []
+        if stream.unheard:
+            (chunk,) = self._after_a_hole(stream, [chunk])
+        stream.heard, stream.end = wall, end
+        stream.least = min(stream.least, -away)
+        if not stream.believed:
+            self._advance(end, wall)
+        return [*earlier, chunk]
 
     def _limit(self, name: str, wall: float) -> float:
         """Seconds that a stream may be ahead of the present without being held back."""
@@ -184,15 +198,15 @@ class LiveClock:
         """Hold back a chunk that is too far from the present, until enough of them agree; return what is believed."""
         # A stream whose clock is another comes to the present when that is set right, and is held back as well.
         near, chunk = ([], chunk) if stream.believed else self._split(chunk, now, wall)
-        if stream.held and abs(_offset(chunk, wall) - _offset(stream.held[0][0], stream.held[0][2])) > WINDOW:
+        first = stream.held[0] if stream.held else None
+        if first is not None and abs(_offset(chunk, wall) - _offset(first.chunk, first.wall)) > WINDOW:
             self._leave_out(chunk.name, stream)
-        stream.held.append((chunk, now, wall))
-        began = stream.held[0][2]
+        stream.held.append(_Held(chunk, now, wall, not near))
+        began = stream.held[0].wall
         if len(stream.held) < self._policy.confirmations or wall - began < self._policy.confirmed_after:
             return near
-        held, stream.held = [one for one, _, _ in stream.held], []
-        first, first_now = held[0], now - (wall - began)
-        return near + self._believe(stream, held, end_of(first) - first_now, began, wall)
+        held, stream.held = [one.chunk for one in stream.held], []
+        return near + self._believe(stream, held, end_of(held[0]) - (now - (wall - began)), began, wall)
 
     def _split(self, chunk: Chunk, now: float, wall: float) -> tuple[list[Chunk], Chunk]:
         """What lies near the present, as one chunk or none, and the rest of a chunk."""
@@ -218,15 +232,15 @@ class LiveClock:
             self._tell(Kind.CLOCK_JUMP, name, f"{away:+.3f} s from the present; moved onto it")
             held = [moved(one, -away) for one in held]
         elif others:
-            back = away <= self._policy.ahead
-            stream.believed = 0.0 if back else away
-            if back:
+            stream.believed = away if away > self._policy.ahead else 0.0
+            if abs(away) <= self._policy.ahead:
                 self._tell(Kind.CLOCK_OFFSET, name, "its times are those of the others again")
             else:
                 self._tell_offset(name, away)
             return self._after_a_hole(stream, held)
         else:
             self._ends.clear()
+            stream.believed = 0.0
             self._tell(Kind.CLOCK_JUMP, name, f"the present moved by {away:+.3f} s: nothing contradicts this stream")
         for one in held:
             self._advance(end_of(one), wall)
@@ -236,30 +250,34 @@ class LiveClock:
     def _after_a_hole(self, stream: _Stream, chunks: list[Chunk]) -> list[Chunk]:
         """Chunks of a stream, of which the first says that nothing was recorded since the one before.
 
-        A stream whose times leap ahead has not been silent meanwhile: nobody knows. A field has a gap there anyway.
+        A stream whose times leap ahead has not been silent meanwhile: nobody knows. Samples have a gap there anyway,
+        but counts may come as samples.
         """
-        first, last = chunks[0], stream.end
-        stream.end = end_of(chunks[-1])
-        if first.kind is not StreamKind.SPIKES or not start_of(first) - last > self._policy.ahead:
+        first, last, shortest = chunks[0], stream.end, 0.0 if stream.unheard else self._policy.ahead
+        stream.end, stream.unheard = end_of(chunks[-1]), False
+        if not start_of(first) - last > shortest:
             return chunks
         hole = (-1, last, start_of(first))
         return [replace(first, unrecorded=(*first.unrecorded, hole)), *chunks[1:]]
 
     def _settle(self, name: str, stream: _Stream, now: float, wall: float) -> list[Chunk]:
         """What was held back and fits the present after all, since that has moved meanwhile; the rest is left out."""
-        limit = self._limit(name, wall)
-        if all(abs(_offset(one, came) - (now - wall)) <= limit for one, _, came in stream.held):
-            held, stream.held = [one for one, _, _ in stream.held], []
+        most = self._limit(name, wall) + stream.believed
+        least = -self._policy.max_jump if stream.believed else -most
+        if all(least <= _offset(one.chunk, one.wall) - (now - wall) <= most for one in stream.held):
+            held, stream.held = [one.chunk for one in stream.held], []
             return self._after_a_hole(stream, held)
         self._leave_out(name, stream)
         return []
 
     def _leave_out(self, name: str, stream: _Stream) -> None:
         """What was held back is not confirmed."""
-        samples = sum(max(len(chunk.times), 1) for chunk, _, _ in stream.held)
-        chunk, now, _ = stream.held[0]
+        samples = sum(max(len(one.chunk.times), 1) for one in stream.held)
+        first = stream.held[0]
+        stream.unheard |= any(one.whole for one in stream.held)
         stream.held = []
-        text = f"{samples} stamps {end_of(chunk) - now:+.3f} s from the present, which nothing confirms, are left out"
+        away = end_of(first.chunk) - first.present
+        text = f"{samples} stamps {away:+.3f} s from the present, which nothing confirms, are left out"
         self._tell(Kind.BAD_STAMP, name, text)
 
     # Clocks that are constantly behind --------------------------------------------------------------------------
@@ -290,7 +308,7 @@ class LiveClock:
             stream.kept = math.nan
             self._tell(Kind.CLOCK_JUMP, name, f"{-lag:+.3f} s from the present; moved onto it")
             return
-        stream.told = lag
+        stream.told, stream.believed = lag, 0.0
         self._tell_offset(name, -lag)
 
     def _tell_offset(self, name: str, away: float) -> None:

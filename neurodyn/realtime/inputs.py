@@ -198,7 +198,9 @@ def as_spikes(chunk: Chunk) -> Chunk:
     repeats = counts[rows, units]
     until = float(chunk.times[-1]) if len(chunk.times) else None
     times = np.repeat(chunk.times[rows], repeats)
-    return Chunk(chunk.name, times, np.repeat(units, repeats), Kind.SPIKES, until, chunk.labels)
+    return Chunk(
+        chunk.name, times, np.repeat(units, repeats), Kind.SPIKES, until, chunk.labels, unrecorded=chunk.unrecorded
+    )
 
 
 def labels_of(row: Modality) -> tuple[str, ...]:

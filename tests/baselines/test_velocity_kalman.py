@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurodyn.baselines import CausalRidge, VelocityKalman
-from neurodyn.baselines.kalman import StateSpace, _decode
+from neurodyn.baselines.kalman import StateSpace, _decode, _whole
 from neurodyn.binning import MultimodalBatch
 from neurodyn.errors import InputError
 from neurodyn.evaluation import cross_val_score
@@ -156,6 +156,17 @@ def test_missing_samples_are_left_out_and_widen_the_interval(walk):
     np.testing.assert_allclose(deviation[300], deviation[99], rtol=1e-3)
 
 
+def test_channels_and_targets_that_rest_do_no_harm(walk):
+    """Most channels silent in training, one dimension at rest in the blocks that the lag is chosen on."""
+    values = walk.observations["field"].copy()
+    values[:, 3:] = 0.0
+    target = walk.target.copy()
+    target[len(target) // 4 :, 1] = 0.0
+    batch = replace(walk, observations={"field": values}, target=target)
+    fitted = VelocityKalman().fit(batch.with_trials([0, 1, 2]))
+    assert np.isfinite(fitted.predict(batch.with_trials([3]))["target"].to_numpy()).all()
+
+
 def test_it_goes_through_cross_validation(walk):
     assert cross_val_score(VelocityKalman((0,)), walk, 2).shape == (2,)
 
@@ -165,6 +176,12 @@ def test_what_it_cannot_do_is_refused(walk):
         VelocityKalman().predict(walk)
     with pytest.raises(InputError, match="the future is not known"):
         VelocityKalman((-1,)).fit(walk)
+    for lags in ((-1,), (), (0.5,), 3, (float("nan"),), ("a",)):
+        with pytest.raises(InputError, match="the future is not known"):
+            _whole(lags)
+    assert _whole((0, 2.0, np.int64(3))) == (0, 2, 3)
+    with pytest.raises(InputError, match=r"fitted on 0.05 s bins, the batch has 0.1 s bins"):
+        VelocityKalman((0,)).fit(walk).predict(replace(walk, width=0.1))
     with pytest.raises(InputError, match="no target"):
         VelocityKalman().fit(replace(walk, target=walk.target[:, :0], target_names=()))
     short = a_walk(bins=20, trials=2)

@@ -58,6 +58,7 @@ def test_every_disturbance_is_played_to_a_real_session(decoder):
     assert notes["spikes lost", "2 s"]["flagged"] > 0.1
     assert notes["every chunk twice", "2 s"]["unflagged"] < 1e-4
     assert "duplicate" in notes["every chunk twice", "2 s"]["told"]
+    assert "out of order" in notes["chunks in disorder", "up to 20 ms"]["told"]
     assert "source lost" in notes["the source fails", "0.5 s"]["told"]
     assert "unusual" in notes["one unit of spikes bursts", "200 in a bin"]["told"]
     assert len(report.targets) == 2
@@ -69,6 +70,13 @@ def test_what_cannot_be_is_refused_before_anything_is_played(decoder):
     live = RealtimeDecoder(decoder.fitted_)
     with pytest.raises(InputError, match="at least 5 s are needed"):
         measure(live, recording(8.0), replace(SMALL, begin=6.0))
+    with pytest.raises(InputError, match="the recording lasts 8 s, 20 s are to be played"):
+        measure(live, recording(8.0), replace(SMALL, seconds=20.0))
+    alone = replace(recording(10.0), fields={})
+    with pytest.raises(
+        InputError, match="the decoder hears spikes, field; a replay of 'made' has spikes, and no field"
+    ):
+        measure(live, alone, SMALL)
     parser = argparse.ArgumentParser()
     faults.add_options(parser)
     with pytest.raises(InputError, match="both --model and --recording"):

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from neurodyn.benchmarks.rig import ORIGIN, Faulty, SimulatedSession, World, between, shifted
+from neurodyn.benchmarks.rig import ORIGIN, Faulty, SimulatedSession, World, between
 from neurodyn.realtime import Event, Kind, LiveEstimate
+from neurodyn.realtime.clock import moved as shifted
 from neurodyn.recording import Recording, Signal, SpikeTrains
 
 __all__ = ["ORIGIN", "Faulty", "Session", "World", "between", "shifted"]

@@ -9,6 +9,7 @@ from oracles.session import World
 from neurodyn.errors import InputError
 from neurodyn.realtime import FieldInput, Kind, SpikeInput, StreamingBinner
 from neurodyn.realtime.clock import LiveClock
+from neurodyn.realtime.inputs import as_spikes
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams import Chunk
 from neurodyn.realtime.streams import Kind as StreamKind
@@ -129,36 +130,108 @@ def test_a_policy_that_cannot_be_is_refused():
         StampPolicy(ahead=2.0)
 
 
+def played(ahead, steps, *, counts=False, chunk=STEP, patience=2 * STEP):
+    """Counts of each bin of 10 ms with 5 spikes, sent with stamps that are so far ahead; what is told of the clock."""
+    world = World()
+    clock, origin = LiveClock(wall=world), world.now
+    binner = StreamingBinner([SpikeInput("spikes", 1), FieldInput("field", 1, 200.0)], STEP, start=0.0)
+    binner.patience, found = patience, {}
+    for k in range(1, round(steps * STEP / chunk)):
+        world.now = origin + chunk * k
+        stop, n = chunk * k, round(5 * chunk / STEP)
+        wrong = ahead(stop)
+        times = stop - chunk + chunk * (np.arange(n) + 0.5) / n + wrong
+        if counts:
+            spikes = Chunk("spikes", times, np.ones((n, 1)))
+        else:
+            spikes = Chunk("spikes", times, np.zeros(n, np.int64), StreamKind.SPIKES, until=stop + wrong)
+        ticks = stop - chunk + 0.005 * np.arange(round(chunk / 0.005))
+        chunks = clock.note([spikes, Chunk("field", ticks, np.ones((len(ticks), 1)))])
+        binner.tell_time(clock.now())
+        for one in chunks:
+            if one.name == "field":
+                binner.push_samples("field", one.values, one.times)
+                continue
+            one = one if one.kind is StreamKind.SPIKES else as_spikes(one)
+            binner.push_spikes("spikes", one.times, one.values, until=one.until, unrecorded=one.unrecorded)
+        for one in binner.ready(clock.now()):
+            values = one.observations["spikes"]
+            found[one.index] = None if values is None else float(values[0])
+    return found, clock.news(), list(binner.log)
+
+
+def test_a_leap_that_nothing_confirms_is_missing_and_not_silent():
+    found, *_ = played(lambda stop: 5.0 if 1.95 < stop < 2.15 else 0.0, 400, chunk=0.1, patience=0.15)
+    assert set(found.values()) == {5.0, None}
+    missing = [index for index, count in found.items() if count is None]
+    assert 15 <= len(missing) <= 45
+    assert set(missing) <= set(range(185, 235))
+
+
+class TestAStreamWhoseClockIsAhead:
+    """By half a second and more, which is told once and believed."""
+
+    @pytest.mark.parametrize("away", [0.3, 0.6, 5.0])
+    def test_what_it_sends_late_is_not_thrown_away(self, away):
+        """Half a second of it held up on the way."""
+
+        def change(name, seconds, one):
+            if name == "field" and 6.0 < seconds <= 6.5:
+                held.append(bent(one, away, True))
+                return None
+            return bent(one, away, True) if name == "field" else one
+
+        held: list = []
+        rig = Rig(change)
+        note = rig.clock.note
+
+        def with_what_was_held(chunks):
+            late = held[:] if rig.world.now - rig.begin > 6.5 else []
+            del held[: len(late)]
+            return note([*late, *chunks])
+
+        rig.clock.note = with_what_was_held
+        rig.run(9.0)
+        assert len(rig.got["field"]) == 2 * 899
+
+    def test_it_is_heard_when_it_is_right_again_and_nobody_contradicts_it(self):
+        """The other stream ends first."""
+
+        def change(name, seconds, one):
+            if name == "spikes":
+                return one if seconds < 5.0 else None
+            return bent(one, 5.0, True) if 2.0 < seconds < 6.0 else one
+
+        rig = Rig(change)
+        rig.run(20.0)
+        assert len(rig.news) < 8
+        late = np.array(rig.got["field"][-200:])
+        np.testing.assert_allclose(np.diff(late), 0.005, atol=1e-9)
+        assert late[-1] == pytest.approx(69.99, abs=0.02)
+
+    def test_one_that_falls_behind_is_not_called_right(self):
+        def change(name, seconds, one):
+            away = 0.0 if name == "spikes" or seconds < 2.0 else 5.0 if seconds < 6.0 else -10.0
+            return bent(one, away, True)
+
+        rig = Rig(change)
+        rig.run(14.0)
+        details = [one.detail for one in rig.news]
+        assert not any("again" in detail for detail in details)
+        assert any("10.0" in detail and "behind" in detail for detail in details)
+
+
 class TestAClockThatLeapsAhead:
     """The clock of the spikes is five seconds ahead for two; the field's is right. Bins of 10 ms, 5 spikes in each."""
 
     BEGIN, END, AHEAD = 2.0, 4.0, 5.0
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="class", params=["spikes", "counts per sample"])
     @staticmethod
-    def bins():
-        cls, world = TestAClockThatLeapsAhead, World()
-        clock, origin = LiveClock(wall=world), world.now
-        binner = StreamingBinner([SpikeInput("spikes", 1), FieldInput("field", 1, 200.0)], STEP, start=0.0)
-        binner.patience, found = 2 * STEP, {}
-        for k in range(1, 1200):
-            world.now = origin + STEP * k
-            stop = STEP * k
-            wrong = cls.AHEAD if cls.BEGIN < stop - STEP / 2 < cls.END else 0.0
-            times = stop - STEP + STEP * (np.arange(5) + 0.5) / 5 + wrong
-            spikes = Chunk("spikes", times, np.zeros(5, np.int64), StreamKind.SPIKES, until=stop + wrong)
-            field = Chunk("field", stop - STEP + np.array([0.0, 0.005]), np.ones((2, 1)))
-            chunks = clock.note([spikes, field])
-            binner.tell_time(clock.now())
-            for one in chunks:
-                if one.kind is StreamKind.SPIKES:
-                    binner.push_spikes("spikes", one.times, one.values, until=one.until, unrecorded=one.unrecorded)
-                else:
-                    binner.push_samples("field", one.values, one.times)
-            for one in binner.ready(clock.now()):
-                values = one.observations["spikes"]
-                found[one.index] = None if values is None else float(values[0])
-        return found, clock.news(), list(binner.log)
+    def bins(request):
+        cls = TestAClockThatLeapsAhead
+        leap = lambda stop: cls.AHEAD if cls.BEGIN < stop - STEP / 2 < cls.END else 0.0  # noqa: E731
+        return played(leap, 1200, counts=request.param != "spikes")
 
     def test_bins_of_which_it_says_nothing_are_missing_and_not_silent(self, bins):
         found, *_ = bins

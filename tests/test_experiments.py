@@ -65,7 +65,7 @@ def test_lorenz(tmp_path):
 def test_recordings_on_stand_ins(tmp_path, stand_ins):
     result = smoke("recordings", tmp_path / "out", NEURODYN_DATA=str(stand_ins))
     assert result.returncode == 0, result.stderr
-    check_results(tmp_path / "out", runs=["r1838", "r050"], methods={"spikes", "field", "gru", "ridge"})
+    check_results(tmp_path / "out", runs=["r1838", "r050"], methods={"spikes", "field", "kalman", "ridge"})
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ def run(path: Path, folder: Path, **environment: str) -> str:
     extra = {"MPLBACKEND": "Agg", "NEURODYN_SMOKE": "1", "TMPDIR": str(folder), **environment}
     result = subprocess.run(
         [sys.executable, "-W", "error", str(path)],
-        cwd=folder, env={**kept, **extra}, capture_output=True, text=True, timeout=300,
+        cwd=folder, env={**kept, **extra}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return result.stdout

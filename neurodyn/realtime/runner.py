@@ -1190,7 +1190,8 @@ class Runner:
             If a modality is unknown or has another number of channels, or a count is below 0; nothing has changed then.
         """
         begin = 0.0 if clock is None else clock()
-        with np.errstate(over="ignore"):
+        # A BLAS may raise the flag of an invalid number for what it reads and does not use; a session looks for itself.
+        with np.errstate(over="ignore", invalid="ignore"):
             seen, stale, unusual = self._take_in(self._arrays(observations))
             target, half = self._target([part.spread() for part in self.filters], self._decode_recurrently())
         latent, covariance = self.backbone.mean.copy(), self.backbone.covariance

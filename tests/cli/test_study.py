@@ -92,7 +92,12 @@ def test_demo_runs(tmp_path, monkeypatch):
     """From the command to the report, the model replaced by a decoder that costs nothing."""
     monkeypatch.setattr("neurodyn.multiscale.MultiscaleDecoder", lambda **_: Leaky())
     out = tmp_path / "out"
-    assert main(["demo", "--out", str(out), "--trials", "8", "--folds", "2", "--seed", "7", "--jobs", "1"]) == 0
+    assert (
+        main(
+            ["demo", "--out", str(out), "--trials", "8", "--folds", "2", "--seed", "7", "--jobs", "1", "--epochs", "2"]
+        )
+        == 0
+    )
     summary = json.loads((out / "summary.json").read_text())
     alone = {"ridge spikes", "ridge field"}
     assert set(summary["methods"]) == {"multimodal", "spikes", "field", "gru", "ridge"} | alone

@@ -96,6 +96,7 @@ def build_study(recording: Recording, options: DecodeOptions) -> Study:
         For everything about the recording or the options that makes decoding impossible.
     """
     check_methods(options)
+    _check_anything(recording)
     target_sources(recording, options.target)  # what is wrong with the target is told first
     modalities = chosen_modalities(recording, options)
     batch = to_bins(
@@ -161,6 +162,25 @@ def chosen_interval(recording: Recording, options: DecodeOptions) -> str | tuple
     return recording.find_intervals(options.interval or "trials").where(options.where)
 
 
+def _check_anything(recording: Recording) -> None:
+    """Refuse a recording that has nothing to decode from.
+
+    Raises
+    ------
+    InputError
+        If it has neither spikes nor a field.
+    """
+    if recording.spikes or recording.counts or recording.fields:
+        return
+    recording.check_usable(None, "spikes", "counts")
+    recording.check_usable(None, "fields")
+    there = [*recording.behaviour, *recording.intervals, *(f"{n} {kind}" for kind, n in recording.unread.items())]
+    raise InputError(
+        f"recording '{recording.name}' has neither spikes nor a field potential to decode from; it has "
+        f"{', '.join(there) or 'nothing that is read'}"
+    )
+
+
 def _all_there_is(recording: Recording) -> tuple[str, ...]:
     """Spikes, and the field where there is one; what is not clear is left to the user.
 
@@ -172,13 +192,6 @@ def _all_there_is(recording: Recording) -> tuple[str, ...]:
     groups, fields = [*recording.spikes, *recording.counts], list(recording.fields)
     if not groups:
         recording.check_usable(None, "spikes", "counts")
-    if not groups and not fields:
-        recording.check_usable(None, "fields")
-        there = [*recording.behaviour, *recording.intervals, *(f"{n} {kind}" for kind, n in recording.unread.items())]
-        raise InputError(
-            f"recording '{recording.name}' has neither spikes nor a field potential to decode from; it has "
-            f"{', '.join(there) or 'nothing that is read'}"
-        )
     if not groups:
         raise InputError(
             f"recording '{recording.name}' has no units: to decode from the field alone say  --modalities "

@@ -189,6 +189,7 @@ def _all_there_is(recording: Recording) -> tuple[str, ...]:
     InputError
         If there are no spikes, or more than one field.
     """
+    _check_anything(recording)
     groups, fields = [*recording.spikes, *recording.counts], list(recording.fields)
     if not groups:
         recording.check_usable(None, "spikes", "counts")

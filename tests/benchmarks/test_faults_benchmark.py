@@ -70,7 +70,7 @@ def test_what_cannot_be_is_refused_before_anything_is_played(decoder):
     live = RealtimeDecoder(decoder.fitted_)
     with pytest.raises(InputError, match="at least 5 s are needed"):
         measure(live, recording(10.0), replace(SMALL, begin=6.0))
-    with pytest.raises(InputError, match="the recording lasts 8 s, 20 s are to be played"):
+    with pytest.raises(InputError, match="20 s are to be played"):
         measure(live, recording(8.0), replace(SMALL, seconds=20.0))
     alone = replace(recording(10.0), fields={})
     with pytest.raises(

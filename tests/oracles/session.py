@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-from neurodyn.benchmarks.rig import ORIGIN, Faulty, SimulatedSession, World, between
+from neurodyn.benchmarks.rig import ORIGIN, Collected, Faulty, SimulatedSession, World, between
 from neurodyn.realtime import Event, Kind, LiveEstimate
 from neurodyn.realtime.clock import moved as shifted
 from neurodyn.recording import Recording, Signal, SpikeTrains
 
-__all__ = ["ORIGIN", "Faulty", "Session", "World", "between", "shifted"]
+__all__ = ["ORIGIN", "Collected", "Faulty", "Session", "World", "between", "shifted"]
 
 FIELD_RATE = 200.0
 

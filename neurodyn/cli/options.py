@@ -85,7 +85,7 @@ class DecodeOptions:
     )
     methods: tuple[str, ...] = _option(
         ("multiscale", "gru", "ridge"), parsers.names, "NAMES",
-        f"what is compared: multiscale, and yardsticks of {', '.join(BASELINES)}", words="multiscale,gru,ridge",
+        f"what is compared: multiscale, and the yardsticks {', '.join(BASELINES)}", words="multiscale,gru,ridge",
     )  # fmt: skip
     latent: int | None = _option(
         None, parsers.count, "N", "dimensions of the latent state", words="the model's default"

@@ -15,25 +15,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy.linalg import cho_factor, cho_solve
 
+from neurodyn.baselines.yardstick import Yardstick, check_target, kept_out, with_root_counts
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
-from neurodyn.binning.folds import held_out_seconds, validation_split
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import Shown, listed
+from neurodyn.display import listed
 from neurodyn.errors import InputError
-from neurodyn.evaluation.estimators import HasParameters
-from neurodyn.evaluation.labelled import labelled_target, score_of
-from neurodyn.evaluation.metrics import Score
+from neurodyn.evaluation.labelled import labelled_target
+from neurodyn.given import whole
 
 if TYPE_CHECKING:
     import xarray as xr
 
-VALIDATION = 0.15
-"""Share of the training bins that decides on the lag."""
-SHORTEST = 10.0
-"""Seconds of the shortest block of time that they come from."""
 FLOOR = 1e-6
 """Least variance in any direction of the state or the observations, of deviations of one."""
 
@@ -70,7 +65,7 @@ class _Fitted:
 
 
 @dataclass(frozen=True, repr=False)
-class VelocityKalman(Shown, HasParameters):
+class VelocityKalman(Yardstick[_Fitted]):
     """Kalman filter whose state is the target and its velocity.
 
     Parameters
@@ -112,8 +107,7 @@ class VelocityKalman(Shown, HasParameters):
         InputError
             If there is no target, a dimension of it is constant, there are too few bins, or a lag is below 0.
         """
-        if check_batch(batch).n_dims == 0:
-            raise InputError("the batch has no target to fit: name one when binning")
+        check_target(check_batch(batch))
         lags = _whole(self.lags)
         return self._fit(batch, lags[0] if len(lags) == 1 else self._chosen_lag(batch, lags))
 
@@ -135,12 +129,9 @@ class VelocityKalman(Shown, HasParameters):
         Raises
         ------
         InputError
-            If not fitted, or a modality or channel is not there.
+            If not fitted, a modality or channel is not there, or bins have another width.
         """
-        fitted = self._require()
-        batch = check_batch(batch).aligned_to(fitted.modalities)
-        if not np.isclose(batch.width, fitted.width):
-            raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
+        fitted, batch = self._require(), self._aligned(batch)
         stacked = batch.stacked(observations=False)
         values, observed = _observations(self._prepared(batch), fitted.scaling, fitted.lag)
         means, covariances = _decode(fitted.model, values, observed, smoothed=smoothed)
@@ -155,17 +146,6 @@ class VelocityKalman(Shown, HasParameters):
             fitted.dims,
         )
 
-    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
-        """Correlation and R2 over the scored bins of a batch, per target dimension.
-
-        Raises
-        ------
-        InputError
-            As ``predict``, or if a metric is not defined on these data.
-        """
-        batch = check_batch(batch).aligned_to(self._require().modalities, self._require().dims)
-        return score_of(batch, self.predict(batch, smoothed=smoothed))
-
     @property
     def model_(self) -> StateSpace:
         """The fitted state-space model."""
@@ -175,9 +155,6 @@ class VelocityKalman(Shown, HasParameters):
     def lag_(self) -> int:
         """Bins by which the observations precede the target, as chosen."""
         return self._require().lag
-
-    def _title(self) -> str:
-        return f"VelocityKalman: {'not fitted' if self.fitted_ is None else 'fitted'}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
@@ -189,7 +166,7 @@ class VelocityKalman(Shown, HasParameters):
 
     def _chosen_lag(self, batch: MultimodalBatch, lags: tuple[int, ...]) -> int:
         """The lag that decodes blocks of the training data best that are kept out."""
-        inner, held = validation_split(batch, VALIDATION, held_out_seconds(batch, VALIDATION, SHORTEST))
+        inner, held = kept_out(batch)
         stacked = held.stacked(observations=False)
         scored = stacked.scored()
         if not scored.any():
@@ -223,14 +200,7 @@ class VelocityKalman(Shown, HasParameters):
         )
 
     def _prepared(self, batch: MultimodalBatch) -> MultimodalBatch:
-        counts = {m.name for m in batch.modalities if m.counts and self.root_counts}
-        observations = {n: np.sqrt(a) if n in counts else a for n, a in batch.observations.items()}
-        return replace(batch, observations=observations)
-
-    def _require(self) -> _Fitted:
-        if self.fitted_ is None:
-            raise InputError("this VelocityKalman is not fitted: use the one that fit(batch) returns")
-        return self.fitted_
+        return with_root_counts(batch) if self.root_counts else batch
 
 
 def _whole(lags: Any) -> tuple[int, ...]:
@@ -242,11 +212,10 @@ def _whole(lags: Any) -> tuple[int, ...]:
         If they are none.
     """
     try:
-        found = tuple(int(lag) for lag in lags)
-        good = bool(found) and all(a == b >= 0 for a, b in zip(found, lags, strict=True))
-    except (TypeError, ValueError, OverflowError):
-        found, good = (), False
-    if not good:
+        found = tuple(whole(lag) for lag in lags)
+    except (InputError, TypeError):
+        found = ()
+    if not found or min(found) < 0:
         raise InputError(f"lags are a list of whole numbers of bins, 0 or more: the future is not known; got {lags!r}")
     return found
 
@@ -352,7 +321,7 @@ def _evidence(
     for number, (seen, rows) in enumerate(zip(patterns, bins, strict=True)):
         if seen.any():
             emission = model.emission[seen]
-            gain = cho_solve(cho_factor(model.noise[np.ix_(seen, seen)]), emission)
+            gain = scipy.linalg.cho_solve(scipy.linalg.cho_factor(model.noise[np.ix_(seen, seen)]), emission)
             precision[number] = emission.T @ gain
             information[rows] = flat[rows][:, seen] @ gain
     shape = values.shape[:2]

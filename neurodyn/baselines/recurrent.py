@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch, check_usable
-from neurodyn.binning.folds import held_out_seconds, validation_split
+from neurodyn.baselines.yardstick import Yardstick, check_target, kept_out
+from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
+from neurodyn.binning.limits import measurements_of
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import Shown, listed
+from neurodyn.display import listed
 from neurodyn.errors import InputError
-from neurodyn.evaluation.estimators import HasParameters
-from neurodyn.evaluation.labelled import labelled_target, score_of
-from neurodyn.evaluation.metrics import Score
+from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.writing import writing
 
 if TYPE_CHECKING:
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
     from neurodyn.realtime.runner import Frozen
     from neurodyn.recurrent import Network, RecurrentConfig
     from neurodyn.training import History
-
-VALIDATION = 0.15
-"""Share of the training bins that decides when to stop."""
-SHORTEST = 10.0
-"""Seconds of the shortest block of time that they come from."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class _Fitted:
 
 
 @dataclass(frozen=True, repr=False)
-class CausalGru(Shown, HasParameters):
+class CausalGru(Yardstick[_Fitted]):
     """Gated recurrent network from the observations to the target.
 
     Parameters
@@ -102,12 +96,10 @@ class CausalGru(Shown, HasParameters):
         from neurodyn.training import Bar
 
         check_usable(batch)
-        if batch.n_dims == 0:
-            raise InputError("the batch has no target to fit: name one when binning")
+        check_target(batch)
         config = self._settings(RecurrentConfig(members=1) if self.config is None else self.config)
         scaling, inputs = Scaling.fit(batch), InputScaling.fit(batch)
-        seconds = held_out_seconds(batch, VALIDATION, SHORTEST)
-        inner, held = validation_split(batch, VALIDATION, seconds)
+        inner, held = kept_out(batch)
         sequences = sequences_of(batch, inputs, scaling.target_mean, scaling.target_scale)
         bar = Bar(f"fit gru {'+'.join(batch.names)}") if self.progress else None
         outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, progress=bar)
@@ -137,31 +129,17 @@ class CausalGru(Shown, HasParameters):
         InputError
             If not fitted, the modalities differ, or a smoothed estimate is asked for.
         """
-        from neurodyn.realtime.limits import measurements_of
         from neurodyn.recurrent import predict
 
         if smoothed:
             raise InputError("a causal network has no smoothed estimate: leave smoothed=True out")
         fitted = self._require()
-        batch = measurements_of(check_batch(batch).aligned_to(fitted.modalities), fitted.scaling)
-        if not np.isclose(batch.width, fitted.width):
-            raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
+        batch = measurements_of(self._aligned(batch), fitted.scaling)
         stacked = batch.stacked(observations=False)
         found = predict(fitted.network, batch)
         scale = np.asarray(fitted.scaling.target_scale, np.float64)
         target = fitted.scaling.target_mean + scale * found.mean
         return labelled_target(batch, stacked, target, scale * np.sqrt(found.variance), fitted.dims)
-
-    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
-        """Correlation and R2 over the scored bins of a batch, per target dimension.
-
-        Raises
-        ------
-        InputError
-            As :meth:`predict`, or if a metric is not defined on these data.
-        """
-        batch = check_batch(batch).aligned_to(self._require().modalities, self._require().dims)
-        return score_of(batch, self.predict(batch, smoothed=smoothed))
 
     def realtime(self) -> "RealtimeDecoder":
         """A warmed-up decoder that takes one bin at a time, equal to :meth:`predict`.
@@ -206,8 +184,7 @@ class CausalGru(Shown, HasParameters):
         return freeze(fitted.network, fitted.scaling, fitted.modalities, fitted.dims, fitted.width)
 
     def _title(self) -> str:
-        state = "not fitted" if self.fitted_ is None else f"fitted, training {self.fitted_.status}"
-        return f"CausalGru: {state}"
+        return super()._title() if self.fitted_ is None else f"CausalGru: fitted, training {self.fitted_.status}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
@@ -230,8 +207,3 @@ class CausalGru(Shown, HasParameters):
         if self.steps is None:
             return config
         return replace(config, steps=self.steps, validate_every=min(config.validate_every, self.steps))
-
-    def _require(self) -> _Fitted:
-        if self.fitted_ is None:
-            raise InputError("this CausalGru is not fitted: use the one that fit(batch) returns")
-        return self.fitted_

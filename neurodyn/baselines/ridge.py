@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neurodyn.baselines.yardstick import Yardstick, check_target, with_root_counts
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import Shown, listed
+from neurodyn.display import listed
 from neurodyn.errors import InputError
-from neurodyn.evaluation.estimators import HasParameters
-from neurodyn.evaluation.labelled import labelled_target, score_of
-from neurodyn.evaluation.metrics import Score
+from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.history.filters import ExponentialFilters, History
 from neurodyn.history.streams import Features, scored_blocks
 from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge_stream
@@ -26,13 +25,14 @@ if TYPE_CHECKING:
 class _Fitted:
     modalities: tuple[Modality, ...]
     dims: tuple[str, ...]
+    width: float
     scaling: Scaling
     filtered: LinearTarget
     smoothed: LinearTarget | None
 
 
 @dataclass(frozen=True, repr=False)
-class CausalRidge(Shown, HasParameters):
+class CausalRidge(Yardstick[_Fitted]):
     """Ridge regression from the history of the observations to the target.
 
     The filtered prediction of a bin uses samples up to the end of that bin.  The smoothed one also uses the
@@ -93,13 +93,13 @@ class CausalRidge(Shown, HasParameters):
         InputError
             If there is no target, a dimension is constant, or there are too few bins.
         """
-        if check_batch(batch).n_dims == 0:
-            raise InputError("the batch has no target to fit: name one when binning")
+        check_target(check_batch(batch))
         batch = self._prepared(batch)
         scaling = Scaling.fit(batch)
         filtered = self._fit(batch, scaling, future=False)
         smoothed = self._fit(batch, scaling, future=True) if self.smoothed else None
-        return replace(self, fitted_=_Fitted(batch.modalities, batch.target_names, scaling, filtered, smoothed))
+        found = _Fitted(batch.modalities, batch.target_names, batch.width, scaling, filtered, smoothed)
+        return replace(self, fitted_=found)
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
         """Target predicted in every bin of every trial, context bins included.
@@ -119,10 +119,10 @@ class CausalRidge(Shown, HasParameters):
         Raises
         ------
         InputError
-            If not fitted, a modality or channel is not there, or the smoothed read-out was left out.
+            If not fitted, a modality or channel is not there, bins have another width, or the smoothed read-out was
+            left out.
         """
-        fitted = self._require()
-        batch = check_batch(batch).aligned_to(fitted.modalities)
+        fitted, batch = self._require(), self._aligned(batch)
         target = fitted.smoothed if smoothed else fitted.filtered
         if target is None:
             raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
@@ -135,28 +135,6 @@ class CausalRidge(Shown, HasParameters):
         deviation = np.sqrt(np.diag(target.residual_covariance))
         return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape), fitted.dims)
 
-    def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
-        """Correlation and R2 over the scored bins of a batch, per target dimension.
-
-        Parameters
-        ----------
-        batch
-            Held-out data.
-        smoothed
-            Score the smoothed prediction instead of the filtered one.
-
-        Returns
-        -------
-        Score over all trials' scored bins laid end to end.
-
-        Raises
-        ------
-        InputError
-            As ``predict``, or if a metric is not defined on these data.
-        """
-        batch = check_batch(batch).aligned_to(self._require().modalities, self._require().dims)
-        return score_of(batch, self.predict(batch, smoothed=smoothed))
-
     @property
     def filtered_(self) -> LinearTarget:
         """The fitted causal read-out, with its penalties and residual covariance."""
@@ -166,9 +144,6 @@ class CausalRidge(Shown, HasParameters):
     def smoothed_(self) -> LinearTarget | None:
         """The fitted read-out from past and future, None if it was left out."""
         return self._require().smoothed
-
-    def _title(self) -> str:
-        return f"CausalRidge: {'not fitted' if self.fitted_ is None else 'fitted'}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
@@ -184,11 +159,4 @@ class CausalRidge(Shown, HasParameters):
         return fit_ridge_stream(features.rows(scored_blocks(batch, self.blocks)), penalties=self.penalties)
 
     def _prepared(self, batch: MultimodalBatch) -> MultimodalBatch:
-        counts = {m.name for m in batch.modalities if m.counts and self.root_counts}
-        observations = {n: np.sqrt(a) if n in counts else a for n, a in batch.observations.items()}
-        return replace(batch, observations=observations)
-
-    def _require(self) -> _Fitted:
-        if self.fitted_ is None:
-            raise InputError("this CausalRidge is not fitted: use the one that fit(batch) returns")
-        return self.fitted_
+        return with_root_counts(batch) if self.root_counts else batch

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
 from neurodyn.errors import InputError
 
@@ -42,8 +43,7 @@ class Sizes:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what a user may choose."""
-    for name, default in asdict(Sizes()).items():
-        parser.add_argument(f"--{name}", metavar="N", type=type(default), default=default, help="(default %(default)s)")
+    add_sizes(parser, Sizes)
     parser.add_argument(
         "--widths", metavar="SECONDS", type=float, nargs="+", default=[0.01, 0.05], help="of the bins (0.01 0.05)"
     )
@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """Count the same spikes in bins of each width, with both."""
-    sizes = Sizes(**{name: getattr(arguments, name) for name in asdict(Sizes())})
+    sizes = chosen(arguments, Sizes)
     rng = np.random.default_rng(0)
     trains = [
         np.sort(rng.uniform(0, sizes.seconds, part)) for part in np.bincount(np.arange(sizes.spikes) % sizes.units)

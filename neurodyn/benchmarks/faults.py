@@ -9,12 +9,13 @@ of the session in which nothing happened, in the disturbed estimate's own standa
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from neurodyn.benchmarks.rig import Fault, SimulatedSession, between
+from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.binning.batch import Modality
 from neurodyn.errors import InputError
@@ -92,15 +93,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "seconds": "of the replay", "begin": "of the disturbance in it", "chunk": "seconds of data per chunk",
         "simulated": "seconds of recording to fit to", "epochs": "of the fit", "seed": "of everything random",
     }  # fmt: skip
-    for name, default in asdict(Sizes()).items():
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"{texts[name]} (%(default)s)")
+    add_sizes(parser, Sizes, texts)
     parser.add_argument("--model", type=Path, metavar="FILE", help="exported decoder to disturb (one is fitted)")
     parser.add_argument("--recording", type=Path, metavar="FILE", help="recording to replay to it (simulated)")
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Play the undisturbed session, then one per disturbance."""
-    sizes = Sizes(**{name: getattr(arguments, name) for name in asdict(Sizes())})
+    sizes = chosen(arguments, Sizes)
     if (arguments.model is None) != (arguments.recording is None):
         raise InputError("give both --model and --recording, or neither: a decoder hears the streams it was fitted to")
     if arguments.model is None:
@@ -190,10 +190,9 @@ class _Rig:
                 f"the decoder hears {heard}; a replay of '{recording.name}' has "
                 f"{', '.join(names)}, and no {lacking[0]}: give the recording that it was fitted to, or one like it"
             )
-        known = decoder.runner.frozen.settings.get("rates", {})
-        self._rates = {
-            name: known.get(name) or recording.fields[names[name]].typical_rate for name in sampled(self._modalities)
-        }
+        fields = {name: recording.fields[names[name]] for name in sampled(self._modalities)}
+        trained = {row.name: row.rate for row in self._modalities}
+        self._rates = {name: trained[name] or field.typical_rate for name, field in fields.items()}
 
     def play(self, fault: Fault | None) -> tuple[list[LiveEstimate], float, EventLog]:
         """Estimates of a session, how many seconds it took, and its log."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ GROWTH_BASE = Sizes(latent=32, channels=32, bins=1000)
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what a user may choose."""
-    for name, default in asdict(Sizes()).items():
-        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help="(default %(default)s)")
+    add_sizes(parser, Sizes)
     parser.add_argument("--repeats", metavar="N", type=int, default=5, help="timed calls (default %(default)s)")
     parser.add_argument("--no-growth", action="store_true", help="leave out growth with each size")
     parser.add_argument("--long", metavar="BINS", type=int, default=360_000, help="recording filtered whole (0: none)")
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> Report:
     from neurodyn.benchmarks.training import along_each
 
     smooth = arguments.name == "smooth"
-    sizes = Sizes(**{name: getattr(arguments, name) for name in asdict(Sizes())})
+    sizes = chosen(arguments, Sizes)
     found = compare(sizes, arguments.repeats, smooth=smooth)
     if not arguments.no_growth:
         for grown in dict.fromkeys(along_each(GROWTH_BASE, GROWTH)):

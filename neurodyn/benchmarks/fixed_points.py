@@ -11,11 +11,12 @@ Reference for the tool: Golub & Sussillo (2018), FixedPointFinder, Journal of Op
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
 from neurodyn.errors import import_extra
 
@@ -68,15 +69,14 @@ class Sizes:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what a user may choose."""
-    for name, default in asdict(Sizes()).items():
-        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help="(default %(default)s)")
+    add_sizes(parser, Sizes)
     parser.add_argument("--repeats", metavar="N", type=int, default=3, help="timed searches (default %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Train the networks, search them in every way, and linearise as many points as there are starts."""
     import_extra("optimistix", "bench")  # before a network is trained for it
-    sizes = Sizes(**{name: getattr(arguments, name) for name in asdict(Sizes())})
+    sizes = chosen(arguments, Sizes)
     found = []
     for cell, hidden in (("gru", sizes.gru), ("relu", sizes.relu)):
         if hidden:

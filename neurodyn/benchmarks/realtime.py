@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.errors import NeurodynError
 from neurodyn.writing import write_text
@@ -89,14 +90,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "minutes": "minutes at the rate of the bins", "steps": "bins flat out",
         "core": "processor core to run on (-1: the last allowed)", "seed": "of weights and data",
     }  # fmt: skip
-    for name, default in asdict(Session()).items():
-        text = f"{texts[name]} (default %(default)s)"
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
+    add_sizes(parser, Session, texts)
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Make a decoder, run it in a process of its own and collect what that measured."""
-    session = Session(**{name: getattr(arguments, name) for name in asdict(Session())})
+    session = chosen(arguments, Session)
     with tempfile.TemporaryDirectory() as folder:
         untrained(session).save(Path(folder) / "decoder.npz")
         write_text(Path(folder) / "session.json", json.dumps(asdict(session)))

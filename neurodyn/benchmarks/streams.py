@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.errors import NeurodynError, import_extra
 from neurodyn.writing import write_text
@@ -82,16 +83,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "width": "bin width, seconds", "chunks": "chunks per bin", "bins": "bins that are timed",
         "seed": "of weights and data",
     }  # fmt: skip
-    for name, default in asdict(Rig()).items():
-        text = f"{texts[name]} (default %(default)s)"
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
+    add_sizes(parser, Rig, texts)
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """Time both processes, one after the other."""
     from neurodyn.benchmarks.realtime import Session, untrained
 
-    rig = Rig(**{name: getattr(arguments, name) for name in asdict(Rig())})
+    rig = chosen(arguments, Rig)
     with tempfile.TemporaryDirectory() as folder:
         session = Session(spikes=rig.spikes, field=rig.field, latent=rig.latent, width=rig.width, seed=rig.seed)
         untrained(session).save(Path(folder) / "decoder.npz")

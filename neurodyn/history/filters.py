@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy.signal import lfilter
 
 from neurodyn.errors import InputError
 
@@ -221,7 +221,7 @@ def _decaying_sums(
     if trials * channels < _FEW:
         for k, decay in enumerate(decays):
             start = decay * before[:, None, k]
-            sums[:, :, k] = np.asarray(lfilter([1.0], [1.0, -decay], samples, axis=1, zi=start)[0])
+            sums[:, :, k] = np.asarray(scipy.signal.lfilter([1.0], [1.0, -decay], samples, axis=1, zi=start)[0])
     else:
         state, fading = before, decays[:, None]
         for t in range(bins):

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
+from neurodyn.binning.limits import measurements_of
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
 from neurodyn.multiscale.inference import Estimates, Network, Reading, estimate, estimate_both, seen_bins
-from neurodyn.realtime.limits import measurements_of
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent import Predicted, predict
 from neurodyn.targets import LinearTarget, VarianceModel, conditions, loss_memory
@@ -213,7 +213,10 @@ class Fitted(Shown):
 
     def estimate(self, batch: MultimodalBatch, *, smooth: bool) -> Estimates:
         """Every state in every bin of every trial (see :mod:`neurodyn.multiscale.inference`)."""
-        batch = self.aligned(batch)
+        return self._estimate(self.aligned(batch), smooth)
+
+    def _estimate(self, batch: MultimodalBatch, smooth: bool) -> Estimates:
+        """The same of a batch that is aligned."""
         states = sum(self.config.model.states)
         filtered, smoothed = (None if r is None else r.reading(states) for r in (self.filtered, self.smoothed))
         if smooth:
@@ -223,7 +226,7 @@ class Fitted(Shown):
     def evidence(self, batch: MultimodalBatch, *, smooth: bool) -> Evidence:
         """What the target of every bin of a batch is read out from."""
         batch = self.aligned(batch)
-        return evidence_of(self.estimate(batch, smooth=smooth), self.recurrent, self.scaling, batch)
+        return evidence_of(self._estimate(batch, smooth), self.recurrent, self.scaling, batch)
 
 
 def evidence_of(

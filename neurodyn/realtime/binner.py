@@ -296,8 +296,7 @@ class StreamingBinner:
 
     def tell_time(self, now: float) -> None:
         """Say what time it is (seconds) before data are pushed: what was stamped later is known to be wrong then."""
-        for buffer in self._buffers.values():
-            buffer.present = now if abs(now) < FARTHEST else math.inf
+        self._grid.present = now if abs(now) < FARTHEST else math.inf
 
     def ready(self, now: float) -> list[Bin]:
         """Bins that are complete, or that have waited long enough, in order.

@@ -108,10 +108,14 @@ class Grid:
     ----------
     start, width
         Seconds; the start moves when the clock of the bins jumps, so that the bins go on with the next number.
+    present
+        Seconds, if it is told before data come: a source that has sent data of a later time and now sends earlier ones
+        has set its clock back, and what waits for then is forgotten. Infinite if nobody tells.
     """
 
     start: float
     width: float
+    present: float = math.inf
 
     def edge(self, index: int) -> float:
         """Begin of a bin, seconds."""

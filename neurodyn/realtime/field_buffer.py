@@ -39,15 +39,10 @@ class FieldBuffer:
     carry, max_jump, say
         As in :class:`neurodyn.realtime.spike_buffer.SpikeBuffer`; a late feature stands in for the next that is
         missing.
-
-    Attributes
-    ----------
-    present
-        As there.
     """
 
     def __init__(self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: Say) -> None:
-        self.source, self.every, self.present = source, clock, math.inf
+        self.source, self.every = source, clock
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
         self._ticks = Ticks(source.rate)
@@ -86,8 +81,8 @@ class FieldBuffer:
             shift = self._clock.shift(float(first), float(last), now, expected)
             if shift:
                 part = part + shift
-            if float(last) + shift <= self.present + StampPolicy.ahead < self._ticks.stamp:
-                self._set_back(self.present)  # the source's clock has been set back
+            if float(last) + shift <= self._grid.present + StampPolicy.ahead < self._ticks.stamp:
+                self._set_back(self._grid.present)  # the source's clock has been set back
             if not (ordered and not self._ticks.jittering and self._follows(part)):
                 self._take(part, values[piece])
             else:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from neurodyn.binning.batch import Modality
+from neurodyn.binning.limits import learn_limits
 from neurodyn.binning.scaling import Scaling
-from neurodyn.realtime.limits import learn_limits
 from neurodyn.realtime.runner import COUNTS, Frozen
 
 

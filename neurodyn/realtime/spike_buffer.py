@@ -36,16 +36,10 @@ class SpikeBuffer:
         See :class:`neurodyn.realtime.stamps.StampPolicy`.
     say
         Takes events.
-
-    Attributes
-    ----------
-    present
-        Seconds, if it is told before data come: a source that has sent data of a later time and now sends earlier ones
-        has set its clock back, and what waits for then is forgotten. Infinite if nobody tells.
     """
 
     def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, max_jump: float, say: Say) -> None:
-        self.source, self.reached, self.present = source, -np.inf, np.inf
+        self.source, self.reached = source, -np.inf
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
         self._latest = -np.inf
@@ -94,8 +88,8 @@ class SpikeBuffer:
         shift = self._clock.shift(first, last, now, None)
         if shift:
             times = times + shift
-        if last + shift <= self.present + StampPolicy.ahead < self.reached:
-            self._set_back(self.present)
+        if last + shift <= self._grid.present + StampPolicy.ahead < self.reached:
+            self._set_back(self._grid.present)
         self.reached = max(self.reached, last + shift)
         if ordered and times[0] > self._latest and times[0] >= self._closed:
             self._latest = float(times[-1])

@@ -12,8 +12,8 @@ All of it depends on masks alone, never on values. :mod:`neurodyn.realtime.runne
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy.signal import lfilter
 
 TIMES = (2.0, 6.0, 18.0, 54.0)
 """Time constants of the memory, bins."""
@@ -59,7 +59,9 @@ def loss_memory(
     lost = [lost_bins(mask, clock) for mask, clock in zip(seen, clocks, strict=True)]
     sources = [*lost, np.logical_and.reduce(lost)] if len(lost) > 1 else lost
     decays = [float(np.exp(-1 / t)) for t in TIMES]
-    faded = [lfilter([1 - g], [1, -g], source.astype(np.float64), axis=1) for source in sources for g in decays]
+    faded = [
+        scipy.signal.lfilter([1 - g], [1, -g], source.astype(np.float64), axis=1) for source in sources for g in decays
+    ]
     return np.stack(faded, axis=-1)
 
 

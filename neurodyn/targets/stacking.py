@@ -14,9 +14,8 @@ Reference: Breiman (1996), Stacked regressions, Machine Learning 24.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import nnls
 
 from neurodyn.errors import InputError
 
@@ -118,8 +117,10 @@ def _weights(inputs: np.ndarray, target: np.ndarray, prior: np.ndarray, independ
     for _ in range(ROUNDS):
         noise = max(size - 2 * along @ weights + weights @ products @ weights, 1e-9 * size) / len(target)
         penalty = noise * len(target) / max(independent, 1.0) / PRIOR_DEVIATION**2
-        factor = cholesky(products + penalty * np.eye(len(prior)), lower=False)
-        weights = nnls(factor, solve_triangular(factor.T, along + penalty * prior, lower=True))[0]
+        factor = scipy.linalg.cholesky(products + penalty * np.eye(len(prior)), lower=False)
+        weights = scipy.optimize.nnls(
+            factor, scipy.linalg.solve_triangular(factor.T, along + penalty * prior, lower=True)
+        )[0]
     return weights
 
 
@@ -161,9 +162,9 @@ def fit_variance(
     for d in range(squares.shape[1]):
         least = 0.1 * float(squares[:, d].mean())
         inputs = np.concatenate([np.ones((len(squares), 1)), features[:, :, d]], axis=1)
-        found = nnls(inputs, squares[:, d])[0]
+        found = scipy.optimize.nnls(inputs, squares[:, d])[0]
         weight = 1 / np.maximum(inputs @ found, least)
-        found = nnls(inputs * weight[:, None], squares[:, d] * weight)[0]
+        found = scipy.optimize.nnls(inputs * weight[:, None], squares[:, d] * weight)[0]
         constants.append(max(found[0], least))
         slopes.append(found[1:])
     return VarianceModel(np.asarray(constants), np.stack(slopes, axis=1))

@@ -254,3 +254,11 @@ def test_yardstick_on_a_maze(real_data):
     recording = read_nwb(real_data / "r050_ca1_tmaze.nwb")
     batch = to_bins(recording, width=0.1, modalities=[Spikes()], target="position", interval="task")
     assert np.all(held_out_r2(batch, ("spikes",)).mean(0) > [0.65, 0.68])
+
+
+def test_bins_of_another_width_are_refused():
+    """Counts per bin and lags of bins mean something else there."""
+    batch = simulate_lorenz(LorenzSettings(n_trials=8, seconds=0.5), seed=0)
+    fitted = CausalRidge(smoothed=False).fit(batch)
+    with pytest.raises(InputError, match=r"fitted on 0.01 s bins, the batch has 0.02 s bins"):
+        fitted.predict(replace(batch, width=0.02))

@@ -11,10 +11,11 @@ from oracles.small_decoder import SMALL_NETWORK
 
 from neurodyn.baselines import CausalGru
 from neurodyn.binning import Modality
+from neurodyn.binning.limits import learn_limits
 from neurodyn.errors import InputError
 from neurodyn.realtime import Frozen, RealtimeDecoder
 from neurodyn.realtime.inputs import agreed_rates, learn_rates
-from neurodyn.realtime.limits import OutputLimits, learn_limits
+from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.streams import Chunk
 
 

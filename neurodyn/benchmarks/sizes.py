@@ -1,0 +1,30 @@
+"""The sizes of a benchmark as options of its command: one per field of a dataclass with defaults."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+Sizes = TypeVar("Sizes")
+
+
+def add_sizes(parser: argparse.ArgumentParser, kind: Any, texts: Mapping[str, str] | None = None) -> None:
+    """Add an option for each field of a dataclass, of the type of its default.
+
+    Parameters
+    ----------
+    parser
+        Of the benchmark.
+    kind
+        The dataclass.
+    texts
+        What the fields are, by name.
+    """
+    for each in fields(kind):
+        text = f"{texts[each.name]} (%(default)s)" if texts else "(%(default)s)"
+        parser.add_argument(f"--{each.name}", metavar="N", type=type(each.default), default=each.default, help=text)
+
+
+def chosen(arguments: argparse.Namespace, kind: type[Sizes]) -> Sizes:
+    """The dataclass with what the command line says."""
+    return kind(**{each.name: getattr(arguments, each.name) for each in fields(kind)})  # type: ignore[arg-type]

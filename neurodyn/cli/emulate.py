@@ -15,10 +15,12 @@ from rich.table import Table
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers, argument, count, seed
 from neurodyn.cli.study import output_folder
+from neurodyn.display import counted
 from neurodyn.errors import REPORT, InputError, require_extras, unknown_name
 from neurodyn.writing import write_text
 
 if TYPE_CHECKING:
+    from neurodyn.cli.fitted_hmm import FittedHmm
     from neurodyn.emulation import HmmEmulator, Match, TrainingConfig
     from neurodyn.markov import HiddenMarkovModel
 
@@ -34,7 +36,18 @@ def add_parser(subparsers: Subparsers) -> None:
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--family", metavar="NAME", help="chain, fully_connected or cycle")
     model.add_argument("--hmm", metavar="FILE", type=Path, help="JSON with initial, transitions, emissions, ...")
-    parser.add_argument("--states", metavar="N", type=int, help="hidden states of the family (3; 4 for a cycle)")
+    model.add_argument(
+        "--fit",
+        metavar="FILE",
+        type=Path,
+        help="CSV, NumPy or MATLAB file of symbol sequences: a model is fitted to it",
+    )
+    parser.add_argument(
+        "--states",
+        metavar="N",
+        type=int,
+        help="hidden states of the family (3; 4 for a cycle), or of the fit (chosen by cross-validation)",
+    )
     parser.add_argument("--hidden", metavar="N", type=int, default=150, help="units of the network (150)")
     parser.add_argument("--inputs", metavar="N", type=int, default=100, help="dimensions of its noise (100)")
     parser.add_argument("--cell", metavar="NAME", default="relu", help="relu, tanh or gru (relu)")
@@ -55,7 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     from neurodyn.report.emulation import write_match_report
 
     require_extras(REPORT)
-    hmm = _hmm(arguments)
+    HmmEmulator(arguments.hidden, arguments.inputs, arguments.cell)  # refuses sizes before a model is fitted
+    source = None if arguments.fit is None else _fitted(arguments)
+    hmm = _hmm(arguments) if source is None else source.hmm
     training = _training(arguments, hmm)
     emulator = HmmEmulator(arguments.hidden, arguments.inputs, arguments.cell, training)
     smoke = arguments.scale == "smoke"
@@ -68,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     if smoke:
         print(f"neurodyn: note: {_SMOKE}", file=sys.stderr)
     with output_folder(arguments.out):
+        if source is not None:
+            source.write(arguments.out)
         started = time.perf_counter()
         fitted = emulator.fit(hmm, directory=arguments.out)
         trained = time.perf_counter()
@@ -117,6 +134,19 @@ def summary_of(emulator: "HmmEmulator", found: "Match", *, scale: str, seconds: 
         "training_seconds": round(seconds, 2),
         "training": asdict(training),
     }
+
+
+def _fitted(arguments: argparse.Namespace) -> "FittedHmm":
+    """Model of the sequences in a file; says on standard error what it found."""
+    from neurodyn.cli.fitted_hmm import fit_file
+
+    with Console(stderr=True).status("fitting a hidden Markov model"):
+        found = fit_file(arguments.fit, arguments.states, seed=arguments.seed)
+    how = "" if found.choice is None else ", chosen by cross-validation"
+    symbols = ", ".join(found.labels[:8]) + (", ..." if len(found.labels) > 8 else "")
+    print(f"neurodyn: {found.facts['sequences']} sequences of the symbols {symbols}", file=sys.stderr)
+    print(f"neurodyn: {counted(found.hmm.states, 'hidden state')}{how}", file=sys.stderr)
+    return found
 
 
 def _hmm(arguments: argparse.Namespace) -> "HiddenMarkovModel":

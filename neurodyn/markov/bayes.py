@@ -1,7 +1,7 @@
 """All models that sequences leave possible: the posterior over the parameters, by Hamiltonian Monte Carlo."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -12,45 +12,18 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
 from numpyro.diagnostics import split_gelman_rubin
-from numpyro.infer import MCMC, NUTS, init_to_value
 
-from neurodyn.errors import InputError, import_extra
+from neurodyn.errors import import_extra
 from neurodyn.kernels.discrete import LogChain
 from neurodyn.markov.alignment import reordered, state_order
-from neurodyn.markov.em import EmConfig, fit_em
-from neurodyn.markov.inference import along_time, filter_trials, log_chain, log_ratio
+from neurodyn.markov.config import BayesConfig
+from neurodyn.markov.em import fit_em
+from neurodyn.markov.inference import filter_trials, log_chain, log_ratio
 from neurodyn.markov.model import HiddenMarkovModel
-from neurodyn.markov.sampling import check_symbols
+from neurodyn.markov.sampler import draw_posterior, inside
+from neurodyn.markov.symbols import check_symbols
 
 _NAMES = ("initial", "transitions", "emissions")
-
-
-@dataclass(frozen=True)
-class BayesConfig:
-    """Prior and sampler.
-
-    Parameters
-    ----------
-    warmup, draws, chains
-        Steps of the sampler that are thrown away, steps that are kept, and how many chains do so.
-    initial, transitions, emissions
-        Concentration of the Dirichlet prior of each row: 1 is uniform, more pulls towards equal probabilities.
-    em
-        Search for the point at which all chains start.
-    """
-
-    warmup: int = 500
-    draws: int = 500
-    chains: int = 2
-    initial: float = 1.0
-    transitions: float = 1.0
-    emissions: float = 1.0
-    em: EmConfig = field(default_factory=EmConfig)
-
-    def __post_init__(self) -> None:
-        for name in ("warmup", "draws", "chains", *_NAMES):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -139,30 +112,17 @@ def fit_bayesian(
     ------
     InputError
         If a symbol is out of range, none is seen at all, or there is no state.
-
-    Reference
-    ---------
-    Hoffman & Gelman (2014), The No-U-Turn Sampler, JMLR 15.
     """
     config = config or BayesConfig()
     checked = check_symbols(symbols, symbol_count)
     start = fit_em(checked, states, symbol_count=symbol_count, seed=seed, config=config.em).hmm
-    # What the sampler weighs is how much better a draw is than the start: in float32 that is not lost in the total.
-    reference = jax.jit(filter_trials)(log_chain(start), jnp.asarray(checked.T))[1]
-    kernel = NUTS(_model, init_strategy=init_to_value(values=_inside(start)))
-    sampler = MCMC(
-        kernel, num_warmup=config.warmup, num_samples=config.draws, num_chains=config.chains,
-        chain_method="vectorized", progress_bar=progress_bar,
-    )  # fmt: skip
-    with jax.numpy_dtype_promotion("standard"):  # NumPyro's own arithmetic mixes integers and reals
-        sampler.run(
-            jax.random.key(seed), jnp.asarray(checked.T), states, symbol_count, config, reference,
-            extra_fields=("diverging",),
-        )  # fmt: skip
-        drawn = {k: np.asarray(v) for k, v in sampler.get_samples(group_by_chain=True).items()}
-        diverging = np.asarray(sampler.get_extra_fields(group_by_chain=True)["diverging"])
-    drawn["log_likelihood"] = drawn["log_likelihood"].astype(np.float64) + along_time(reference).sum()
-    return _aligned(drawn, diverging, start)
+    rows = jnp.asarray(checked.T)
+    arguments = {
+        "symbols": rows, "states": states, "symbol_count": symbol_count, "config": config,
+        "reference": jax.jit(filter_trials)(log_chain(start), rows)[1],
+    }  # fmt: skip
+    at = {name: inside(getattr(start, name)) for name in _NAMES}
+    return _aligned(*draw_posterior(_model, at, arguments, config, seed=seed, progress_bar=progress_bar), start)
 
 
 def _model(
@@ -172,25 +132,17 @@ def _model(
     config: BayesConfig,
     reference: Float[Array, "time trials"],
 ) -> None:
-    def rows(name: str, count: int, columns: int) -> Array:
-        prior = dist.Dirichlet(jnp.full((count, columns), getattr(config, name))).to_event(1)
-        return jnp.log(numpyro.sample(name, prior))
+    def rows(name: str, concentration: Array) -> Array:
+        return jnp.log(numpyro.sample(name, dist.Dirichlet(concentration).to_event(1)))
 
     initial = jnp.log(numpyro.sample("initial", dist.Dirichlet(jnp.full(states, config.initial))))
-    chain = LogChain(initial, rows("transitions", states, states), rows("emissions", states, symbol_count))
+    emissions = jnp.full((states, symbol_count), config.emissions)
+    chain = LogChain(initial, rows("transitions", config.rows(states)), rows("emissions", emissions))
     numpyro.factor("symbols", numpyro.deterministic("log_likelihood", log_ratio(chain, symbols, reference)))
 
 
-def _inside(hmm: HiddenMarkovModel) -> dict[str, Array]:
-    """Probabilities of a start with none at zero or one, where the sampler's coordinates are infinite."""
-    return {
-        name: jnp.asarray(0.99 * row + 0.01 / row.shape[-1])
-        for name, row in ((name, getattr(hmm, name)) for name in _NAMES)
-    }
-
-
 def _aligned(drawn: dict[str, np.ndarray], diverging: np.ndarray, start: HiddenMarkovModel) -> Posterior:
-    parts: dict[str, np.ndarray] = {name: np.array(drawn[name], np.float64) for name in _NAMES}
+    parts = {name: drawn[name] for name in _NAMES}
     for chain, draw in np.ndindex(diverging.shape):
         rows = (parts[name][chain, draw] / parts[name][chain, draw].sum(axis=-1, keepdims=True) for name in _NAMES)
         hmm = HiddenMarkovModel(*rows, name=start.name, trial_steps=start.trial_steps)

@@ -1,50 +1,40 @@
 """The model under which sequences are most probable, by expectation maximisation from several starts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, NumericalError
-from neurodyn.markov.inference import along_time, expected_counts, log_chain
+from neurodyn.markov.config import EmConfig
+from neurodyn.markov.emissions.base import Emission, Parameters, Prepared
+from neurodyn.markov.emissions.categorical import Categorical
+from neurodyn.markov.emissions.table import make_emission
+from neurodyn.markov.general import GeneralHmm, as_general, as_symbols
+from neurodyn.markov.inference import (
+    Expectation,
+    along_time,
+    expect,
+    log_path,
+    natural_on_device,
+    on_device,
+    prepared_for,
+)
 from neurodyn.markov.model import HiddenMarkovModel
-from neurodyn.markov.sampling import check_symbols
+from neurodyn.markov.rows import most_probable_rows
 from neurodyn.training.progress import Progress, Silent
 
-Symbols: TypeAlias = Int32[np.ndarray, "trials time"]
+__all__ = ["EmConfig", "EmFit", "EmRun", "fit_em", "fit_hmm", "run_em"]
+
+Model = TypeVar("Model", HiddenMarkovModel, GeneralHmm)
 
 
 @dataclass(frozen=True)
-class EmConfig:
-    """When a start is over, and how many there are.
-
-    Parameters
-    ----------
-    restarts
-        Random starts; the one that ends with the highest likelihood is kept.
-    iterations
-        The most steps of a start.
-    tolerance
-        A start has converged when a step adds less than this to the log-likelihood per symbol (nats).
-    """
-
-    restarts: int = 10
-    iterations: int = 500
-    tolerance: float = 1e-6
-
-    def __post_init__(self) -> None:
-        for name in ("restarts", "iterations", "tolerance"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class EmRun:
+class EmRun(Generic[Model]):
     """One start: where it ended and how.
 
     Parameters
@@ -52,18 +42,21 @@ class EmRun:
     hmm
         The model it ended with.
     log_likelihood
-        (iterations,) of all sequences before each step, then at the end; never falls.
+        (iterations,) of all sequences before each step, then at the end; never falls unless there is a prior.
     status
         'converged', or 'iterations' if there were too few of them.
+    log_posterior
+        (iterations,) the same with the log of the prior, up to a constant; never falls.
     """
 
-    hmm: HiddenMarkovModel
+    hmm: Model
     log_likelihood: Float[np.ndarray, " iterations"]
     status: str
+    log_posterior: Float[np.ndarray, " iterations"]
 
 
 @dataclass(frozen=True)
-class EmFit:
+class EmFit(Generic[Model]):
     """The best of all starts.
 
     Parameters
@@ -75,10 +68,10 @@ class EmFit:
         All starts, the best one first. That several end at the same likelihood is the sign that it is the highest.
     """
 
-    hmm: HiddenMarkovModel
+    hmm: Model
     log_likelihood: float
     status: str
-    runs: tuple[EmRun, ...] = field(repr=False)
+    runs: tuple[EmRun[Model], ...] = field(repr=False)
 
 
 def fit_em(
@@ -89,8 +82,8 @@ def fit_em(
     seed: int,
     config: EmConfig | None = None,
     progress: Progress | None = None,
-) -> EmFit:
-    """Fit a model with this many states to sequences, from random starts.
+) -> EmFit[HiddenMarkovModel]:
+    """Fit a model with this many states to sequences of symbols, from random starts.
 
     Parameters
     ----------
@@ -101,7 +94,7 @@ def fit_em(
     seed
         Seed of the starts.
     config
-        Starts and steps.
+        Starts, steps and prior.
     progress
         Shows the steps; silent if None.
 
@@ -117,30 +110,84 @@ def fit_em(
         If Ctrl-C comes before any start has ended.
     """
     config = config or EmConfig()
-    checked = _checked(symbols, states, symbol_count)
-    rng = np.random.default_rng(seed)
-    progress, runs, status = progress or Silent(), [], ""
-    try:
-        for number in range(config.restarts):
-            start = random_model(states, symbol_count, checked.shape[1], rng)
-            runs.append(_run(start, checked, config, progress, number))
-    except KeyboardInterrupt:
-        if not runs:
-            raise
-        status = "interrupted"
-    finally:
-        progress.finish(status or "finished")
-    ranked = sorted(runs, key=lambda run: -run.log_likelihood[-1])
-    best = ranked[0]
-    return EmFit(best.hmm, float(best.log_likelihood[-1]), status or best.status, tuple(ranked))
+    if states < 1 or symbol_count < 1:
+        raise InputError(f"a model needs at least one state and one symbol, got {states} and {symbol_count}")
+    emission = Categorical(symbol_count, config.emissions)
+    prepared = checked(emission.prepare(symbols), "symbol")
+    found = best_of_starts(emission, prepared, states, seed, config, progress)
+    steps = prepared.seen.shape[0]
+    runs = tuple(cast(EmRun[HiddenMarkovModel], replace(run, hmm=as_symbols(run.hmm, steps))) for run in found.runs)
+    return EmFit(runs[0].hmm, found.log_likelihood, found.status, runs)
 
 
-def run_em(start: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any], *, config: EmConfig | None = None) -> EmRun:
+def fit_hmm(
+    observations: ArrayLike | Sequence[Any],
+    states: int,
+    *,
+    emission: Emission | str,
+    seed: int,
+    config: EmConfig | None = None,
+    progress: Progress | None = None,
+) -> EmFit[GeneralHmm]:
+    """Fit a model with this many states and any emission of the table to sequences, from random starts.
+
+    Parameters
+    ----------
+    observations
+        Sequences of what the emission is of, of any lengths: (trials, time, channels), or a list of (time, channels) or
+        (time,); NaN, or a masked entry, where missing. Symbols as `fit_em` takes them.
+    states
+        Number of states.
+    emission
+        What the states emit: an emission, or the name of one that needs no settings, as ``"gaussian"``.
+    seed
+        Seed of the starts.
+    config
+        Starts, steps and the prior of the hidden path; the emission has its own prior.
+    progress
+        Shows the steps; silent if None.
+
+    Returns
+    -------
+    The best model. Ctrl-C ends the search with the best start that had ended by then.
+
+    Raises
+    ------
+    InputError
+        If the sequences are none that the emission takes, nothing is seen at all, or there is no state.
+    NumericalError
+        If a state collapses where the emission has no prior, or the likelihood falls by more than rounding.
+    KeyboardInterrupt
+        If Ctrl-C comes before any start has ended.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = [np.repeat([1, 9, 1], 20), np.repeat([9, 1], 30)]
+    >>> fit = fit_hmm(counts, 2, emission="poisson", seed=0)
+    >>> np.sort(fit.hmm.parameters["rate"].ravel()).round(1)
+    array([1., 9.])
+    """
+    kind = make_emission(emission)
+    return best_of_starts(kind, checked(kind.prepare(observations), "step"), states, seed, config, progress)
+
+
+def run_em(start: Model, observations: ArrayLike | Sequence[Any], *, config: EmConfig | None = None) -> EmRun[Model]:
     r"""Climb from one start.
 
-    Each step replaces every probability by its expected share, given the symbols and the model before the step:
-    ``A_ij ∝ E[transitions i → j]``, ``B_is ∝ E[s emitted in i]``, ``pi_i ∝ E[starts in i]``. That cannot lower the
-    likelihood. What is zero at the start stays zero.
+    Each step replaces every probability by its expected share, given the observations and the model before the step:
+    ``A_ij ∝ E[transitions i → j]``, ``B_is ∝ E[s emitted in i]``, ``pi_i ∝ E[starts in i]``, to which a prior adds its
+    counts; parameters of other emissions likewise follow from expected statistics. That cannot lower the likelihood
+    (with a prior: the posterior). What is zero at the start stays zero, unless the prior adds to it.
+
+    Parameters
+    ----------
+    start
+        Model to start from.
+    observations
+        Sequences of the kind that it emits, see `log_likelihood`.
+    config
+        Steps and prior; there is one start.
 
     Raises
     ------
@@ -153,34 +200,92 @@ def run_em(start: HiddenMarkovModel, symbols: ArrayLike | Sequence[Any], *, conf
     ---------
     Baum, Petrie, Soules & Weiss (1970), Annals of Mathematical Statistics 41(1).
     """
-    return _run(start, _checked(symbols, start.states, start.symbols), config or EmConfig(), Silent(), 0)
+    config = config or EmConfig()
+    general = as_general(start)
+    emission = general.emission
+    if isinstance(start, HiddenMarkovModel):
+        emission = Categorical(start.symbols, config.emissions)
+        general = GeneralHmm(start.initial, start.transitions, emission, general.parameters, start.name)
+    what = "symbol" if isinstance(emission, Categorical) else "step"
+    prepared = checked(prepared_for(general, observations), what)
+    run = climb(general, prepared, config, Silent(), 0)
+    if isinstance(start, HiddenMarkovModel):
+        return cast(EmRun[Model], replace(run, hmm=as_symbols(run.hmm, start.trial_steps)))
+    return cast(EmRun[Model], run)
 
 
-def random_model(states: int, symbols: int, steps: int, rng: np.random.Generator) -> HiddenMarkovModel:
-    """Draw every row uniformly from all probabilities."""
-    return HiddenMarkovModel(
-        rng.dirichlet(np.ones(states)),
-        rng.dirichlet(np.ones(states), states),
-        rng.dirichlet(np.ones(symbols), states),
-        name=f"fit{states}",
-        trial_steps=steps,
-    )
+def best_of_starts(
+    emission: Emission,
+    prepared: Prepared,
+    states: int,
+    seed: int,
+    config: EmConfig | None = None,
+    progress: Progress | None = None,
+) -> EmFit[GeneralHmm]:
+    """`fit_hmm` of sequences that are prepared."""
+    if states < 1:
+        raise InputError(f"a model needs at least one state, got {states}")
+    config, rng = config or EmConfig(), np.random.default_rng(seed)
+    progress, runs, status = progress or Silent(), [], ""
+    try:
+        for number in range(config.restarts):
+            start = _random_model(emission, prepared, states, rng)
+            run = climb(start, prepared, config, progress, number)
+            runs.append(run)
+    except KeyboardInterrupt:
+        if not runs:
+            raise
+        status = "interrupted"
+    finally:
+        progress.finish(status or "finished")
+    ranked = sorted(runs, key=lambda run: -run.log_posterior[-1])
+    best = ranked[0]
+    return EmFit(best.hmm, float(best.log_likelihood[-1]), status or best.status, tuple(ranked))
 
 
-def _run(hmm: HiddenMarkovModel, symbols: Symbols, config: EmConfig, progress: Progress, number: int) -> EmRun:
-    time_first, seen, curve = jnp.asarray(symbols.T), int((symbols >= 0).sum()), []
-    ends = jnp.asarray(symbols.shape[1] - np.argmax(symbols[:, ::-1] >= 0, axis=1))
+def climb(hmm: GeneralHmm, prepared: Prepared, config: EmConfig, progress: Progress, number: int) -> EmRun[GeneralHmm]:
+    """`run_em` of sequences that are prepared; ``number`` is that of the start, for the progress."""
+    emission, observed, prior = hmm.emission, on_device(prepared), hmm.emission.prior(prepared)
+    seen, trials = int(prepared.seen.sum()), prepared.seen.shape[1]
+    ends = jnp.asarray(prepared.seen.shape[0] - np.argmax(prepared.seen[::-1], axis=0))
+    likelihoods: list[float] = []
+    curve: list[float] = []
+
+    def result(status: str) -> EmRun[GeneralHmm]:
+        return EmRun(hmm, np.array(likelihoods), status, np.array(curve))
+
     for iteration in range(config.iterations + 1):
-        counts, total = _expectation(hmm, time_first, ends)
-        curve.append(total)
-        if iteration and _converged(curve, seen * config.tolerance, len(symbols)):
-            return EmRun(hmm, np.array(curve), "converged")
+        found, steps = expect(
+            emission,
+            log_path(hmm.initial, hmm.transitions),
+            natural_on_device(emission, hmm.parameters),
+            observed,
+            ends,
+        )
+        likelihoods.append(_total(along_time(steps)))
+        log_prior = config.log_prior(hmm.initial, hmm.transitions) + emission.log_prior(hmm.parameters, prior)
+        curve.append(likelihoods[-1] + log_prior)
+        if iteration and _converged(curve, seen * config.tolerance, trials):
+            return result("converged")
         if iteration == config.iterations:
             break
-        hmm = _maximised(hmm, counts)
+        hmm = _maximised(hmm, found, prior, config)
         done = number * config.iterations + iteration + 1
-        progress.update(done, config.restarts * config.iterations, -total / seen, -max(curve) / seen)
-    return EmRun(hmm, np.array(curve), "iterations")
+        progress.update(done, config.restarts * config.iterations, -curve[-1] / seen, -max(curve) / seen)
+    return result("iterations")
+
+
+def _random_model(emission: Emission, prepared: Prepared, states: int, rng: np.random.Generator) -> GeneralHmm:
+    """Draw every row uniformly from all probabilities, and parameters as the emission does."""
+    initial, transitions = rng.dirichlet(np.ones(states)), rng.dirichlet(np.ones(states), states)
+    return GeneralHmm(initial, transitions, emission, emission.start(prepared, states, rng), f"fit{states}")
+
+
+def _total(log_likelihood: Float[np.ndarray, " trials"]) -> float:
+    if not np.isfinite(log_likelihood).all():
+        trial = np.flatnonzero(~np.isfinite(log_likelihood))[0]
+        raise InputError(f"the start cannot emit trial {trial}: give it no zeros there")
+    return float(log_likelihood.sum())
 
 
 def _converged(curve: list[float], enough: float, trials: int) -> bool:
@@ -195,40 +300,30 @@ def _converged(curve: list[float], enough: float, trials: int) -> bool:
     return gain < enough
 
 
-def _expectation(hmm: HiddenMarkovModel, symbols: Array, ends: Array) -> tuple[dict[str, np.ndarray], float]:
-    """Expected counts over all trials; sums over time are compensated, those over trials in double precision."""
-    counts, log_probability = _expected_counts(log_chain(hmm), symbols, ends)
-    total = along_time(log_probability)
-    if not np.isfinite(total).all():
-        raise InputError(
-            f"the start cannot emit trial {np.flatnonzero(~np.isfinite(total))[0]}: give it no zeros there"
-        )
-    return {k: np.asarray(v, np.float64).sum(axis=0) for k, v in counts._asdict().items()}, float(total.sum())
+def _maximised(hmm: GeneralHmm, found: Expectation, prior: Parameters, config: EmConfig) -> GeneralHmm:
+    """The next model; sums over trials are in double precision."""
 
+    def total(part: Any) -> np.ndarray:
+        return np.asarray(part, np.float64).sum(axis=0)
 
-_expected_counts = jax.jit(expected_counts)
-
-
-def _maximised(hmm: HiddenMarkovModel, counts: dict[str, np.ndarray]) -> HiddenMarkovModel:
-    return HiddenMarkovModel(
-        _shares(counts["starts"], hmm.initial),
-        _shares(counts["transitions"], hmm.transitions),
-        _shares(counts["emissions"], hmm.emissions),
+    statistics = {name: total(part) for name, part in found.statistics.items()}
+    return GeneralHmm(
+        most_probable_rows(total(found.starts), config.initial - 1, hmm.initial),
+        most_probable_rows(total(found.transitions), config.added(hmm.states), hmm.transitions),
+        hmm.emission,
+        hmm.emission.maximise(statistics, hmm.parameters, prior),
         hmm.name,
-        hmm.trial_steps,
     )
 
 
-def _shares(counts: Float[np.ndarray, "*rows n"], before: Float[np.ndarray, "*rows n"]) -> Float[np.ndarray, "*rows n"]:
-    """Counts of each row over their total; a row that nothing is known about stays as it was."""
-    total = counts.sum(axis=-1, keepdims=True)
-    return np.where(total > 0, counts / np.where(total > 0, total, 1), before)
+def checked(prepared: Prepared, what: str) -> Prepared:
+    """Refuse sequences of which nothing is seen.
 
-
-def _checked(symbols: ArrayLike | Sequence[Any], states: int, symbol_count: int) -> Symbols:
-    if states < 1 or symbol_count < 1:
-        raise InputError(f"a model needs at least one state and one symbol, got {states} and {symbol_count}")
-    checked = check_symbols(symbols, symbol_count)
-    if (checked < 0).all():
-        raise InputError("there is nothing to fit: every symbol is missing")
-    return checked
+    Raises
+    ------
+    InputError
+        That says so of every ``what``.
+    """
+    if not prepared.seen.any():
+        raise InputError(f"there is nothing to fit: every {what} is missing")
+    return prepared

@@ -10,9 +10,7 @@ from numpy.typing import ArrayLike
 
 from neurodyn.display import Shown
 from neurodyn.errors import InputError
-
-TOLERANCE = 1e-6
-"""How far the probabilities of a row may be from adding up to one: the rounding of single precision."""
+from neurodyn.markov.rows import check_entries, check_row, check_rows, frozen, most_often
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -59,10 +57,9 @@ class HiddenMarkovModel(Shown):
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "trial_steps", trial_steps)
         _check_shapes(self.initial, self.transitions, self.emissions)
-        _check_row("initial", self.initial)
+        check_row("initial", self.initial)
         for field in ("transitions", "emissions"):
-            for state, row in enumerate(getattr(self, field)):
-                _check_row(f"row {state} of {field}", row)
+            check_rows(field, getattr(self, field))
         if self.trial_steps < 1:
             raise InputError(f"trial_steps must be at least 1, got {self.trial_steps}")
 
@@ -84,8 +81,7 @@ class HiddenMarkovModel(Shown):
         yield "trial", f"{self.trial_steps} steps"
         yield "staying", f"probability {stay.min():.3g} to {stay.max():.3g} per step"
         for state, (initial, row) in enumerate(zip(self.initial, self.emissions, strict=True)):
-            symbols = ", ".join(f"{symbol} ({row[symbol]:.3g})" for symbol in np.argsort(-row)[:3] if row[symbol] > 0)
-            yield f"state {state}", f"initial {initial:.3g}, most often emits {symbols}"
+            yield f"state {state}", f"initial {initial:.3g}, {most_often(row)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model as lists, numbers and text that fit in JSON."""
@@ -107,9 +103,7 @@ class HiddenMarkovModel(Shown):
             If an entry is missing or the numbers are no hidden Markov model.
         """
         names = ("initial", "transitions", "emissions", "name", "trial_steps")
-        missing = [name for name in names if name not in entries]
-        if missing:
-            raise InputError(f"a hidden Markov model needs {', '.join(names)}; missing: {', '.join(missing)}")
+        check_entries(entries, names)
         if not isinstance(entries["name"], str):
             raise InputError(f"the name of a model must be text, got {entries['name']!r}")
         if type(entries["trial_steps"]) is not int:
@@ -118,14 +112,10 @@ class HiddenMarkovModel(Shown):
 
 
 def _array(name: str, values: Any, axes: int) -> np.ndarray:
-    try:
-        array = np.array(values, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array of numbers with rows of equal length: {error}") from error
+    array = frozen(name, values)
     if array.ndim != axes or not array.size:
         shape = "(states,)" if axes == 1 else "(states, states)" if name == "transitions" else "(states, symbols)"
         raise InputError(f"{name} must have the shape {shape}, got {array.shape}")
-    array.flags.writeable = False
     return array
 
 
@@ -141,13 +131,3 @@ def _check_shapes(initial: np.ndarray, transitions: np.ndarray, emissions: np.nd
             f"emissions must have one row for each of the {states} states and one column per symbol, "
             f"got {emissions.shape}"
         )
-
-
-def _check_row(where: str, row: np.ndarray) -> None:
-    """Finite, not negative, and one in all."""
-    bad = np.flatnonzero(~(np.isfinite(row) & (row >= 0)))
-    if len(bad):
-        kind = "negative probability" if row[bad[0]] < 0 else "value that is no probability"
-        raise InputError(f"{where} has a {kind} at column {bad[0]}: {row[bad[0]]:.6g}")
-    if abs(row.sum() - 1) > TOLERANCE:
-        raise InputError(f"{where} adds up to {row.sum():.8g}, but the probabilities of a row must add up to 1")

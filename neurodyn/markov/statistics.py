@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from neurodyn.errors import InputError
 from neurodyn.markov.model import HiddenMarkovModel
-from neurodyn.markov.sampling import MISSING
+from neurodyn.markov.symbols import MISSING
 
 
 @dataclass(frozen=True)

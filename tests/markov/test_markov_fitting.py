@@ -1,6 +1,7 @@
 """Fits against hmmlearn from the same start, the model the sequences came from, and the posterior written out."""
 
 import warnings
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,12 +35,29 @@ from neurodyn.markov import (
     viterbi,
 )
 from neurodyn.markov.alignment import reordered
-from neurodyn.markov.inference import BLOCK, along_time, expected_counts, filter_trials, log_chain, log_ratio
+from neurodyn.markov.emissions import Categorical
+from neurodyn.markov.inference import along_time, expect, filter_trials, log_chain, log_ratio, path_of
+from neurodyn.markov.passes import BLOCK
 from neurodyn.markov.statistics import Counting, count_trials
 
 CLEAR = HiddenMarkovModel(
     [0.6, 0.4], [[0.9, 0.1], [0.2, 0.8]], [[0.8, 0.15, 0.05], [0.05, 0.25, 0.7]], "clear", trial_steps=20
 )
+
+
+class Counts(NamedTuple):
+    """Expected numbers of starts, transitions and emissions in each trial, given its symbols."""
+
+    starts: Any
+    transitions: Any
+    emissions: Any
+
+
+def expected_counts(chain, symbols):
+    """What a step of expectation maximisation is told of a model of symbols."""
+    emission, observed = Categorical(chain.emissions.shape[1]), (jnp.maximum(symbols, 0), symbols >= 0)
+    found, steps = expect(emission, path_of(chain), {"log": chain.emissions}, observed, None)
+    return Counts(found.starts, found.transitions, found.statistics["emitted"]), steps
 
 
 def test_expected_transitions_equal_the_sum_over_all_paths():

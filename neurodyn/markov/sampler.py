@@ -1,0 +1,68 @@
+"""Draws from a posterior by Hamiltonian Monte Carlo: what the fits of all models have in common."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from numpyro.infer import MCMC, NUTS, init_to_value
+
+from neurodyn.markov.config import BayesConfig
+from neurodyn.markov.inference import along_time
+
+
+def draw_posterior(
+    model: Callable[..., None],
+    start: Mapping[str, Array],
+    arguments: Mapping[str, Any],
+    config: BayesConfig,
+    *,
+    seed: int,
+    progress_bar: bool,
+) -> tuple[dict[str, np.ndarray], Bool[np.ndarray, "chains draws"]]:
+    """Draw the sites of a model, and which steps diverged.
+
+    Parameters
+    ----------
+    model
+        Of NumPyro, with a site ``log_likelihood`` that is relative to the argument ``reference``: what the sampler
+        weighs is how much better a draw is than the start, which in float32 is not lost in the total.
+    start
+        Values of the sites at which all chains start.
+    arguments
+        Of the model, by name; ``reference`` (time, trials) is the log-likelihood of each step at the start.
+    config
+        The sampler.
+    seed
+        Of the sampler.
+    progress_bar
+        Whether it shows its steps.
+
+    Returns
+    -------
+    drawn, diverging
+        (chains, draws, ...) of float64 by site, ``log_likelihood`` that of all sequences; (chains, draws).
+
+    Reference
+    ---------
+    Hoffman & Gelman (2014), The No-U-Turn Sampler, JMLR 15.
+    """
+    sampler = MCMC(
+        NUTS(model, init_strategy=init_to_value(values=dict(start))),
+        num_warmup=config.warmup, num_samples=config.draws, num_chains=config.chains,
+        chain_method="vectorized", progress_bar=progress_bar,
+    )  # fmt: skip
+    # NumPyro's own arithmetic mixes integers and reals, and leaves infinities to be overwritten.
+    with jax.numpy_dtype_promotion("standard"):
+        sampler.run(jax.random.key(seed), extra_fields=("diverging",), **arguments)
+        drawn = {name: np.array(v, np.float64) for name, v in sampler.get_samples(group_by_chain=True).items()}
+        diverging = np.asarray(sampler.get_extra_fields(group_by_chain=True)["diverging"])
+    drawn["log_likelihood"] = drawn["log_likelihood"] + along_time(arguments["reference"]).sum()
+    return drawn, diverging
+
+
+def inside(row: Float[np.ndarray, "*rows n"]) -> Array:
+    """Probabilities with none at zero or one, where the sampler's coordinates are infinite."""
+    return jnp.asarray(0.99 * row + 0.01 / row.shape[-1])

@@ -8,14 +8,21 @@ from neurodyn.emulation.config import (
     TrainingConfig,
     training_at,
 )
-from neurodyn.emulation.emulator import Generated, GeneratedSymbols, HmmEmulator
+from neurodyn.emulation.driven import Driven, DrivenNetwork, GeneratedSymbols
+from neurodyn.emulation.emulator import Generated, HmmEmulator
 from neurodyn.emulation.ensemble import fit_ensemble
-from neurodyn.emulation.match import Limits, Match, MatchConfig, Statistic, TwoSampleTest, Verdict, match
+from neurodyn.emulation.match import match
+from neurodyn.emulation.match_result import Match, MatchConfig
 from neurodyn.emulation.storage import FILE_NAME, holds_network
+from neurodyn.emulation.torch_file import read_torch
+from neurodyn.emulation.verdict import Limits, Statistic, TwoSampleTest, Verdict
+from neurodyn.emulation.weights import Weights
 
 __all__ = [
     "FILE_NAME",
     "SCALES",
+    "Driven",
+    "DrivenNetwork",
     "EmulationConfig",
     "Generated",
     "GeneratedSymbols",
@@ -29,8 +36,10 @@ __all__ = [
     "TrainingConfig",
     "TwoSampleTest",
     "Verdict",
+    "Weights",
     "fit_ensemble",
     "holds_network",
     "match",
+    "read_torch",
     "training_at",
 ]

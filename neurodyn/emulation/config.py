@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.given import count, keep_read
 from neurodyn.kernels.recurrence import cell_named
 from neurodyn.markov import HiddenMarkovModel
 
@@ -21,16 +22,24 @@ class NetworkConfig:
     inputs
         Dimensions of the Gaussian noise that comes in at every step.
     cell
-        'relu' (the paper's: no biases), 'tanh' or 'gru'.
+        A row of `neurodyn.kernels.recurrence.CELLS`: 'relu' (the paper's: no biases), 'tanh', 'gru', 'lstm', ...
+    readout_bias
+        Whether the read-out has a bias; the paper's has none.
     """
 
     hidden: int = 150
     inputs: int = 100
     cell: str = "relu"
+    readout_bias: bool = False
 
     def __post_init__(self) -> None:
         cell_named(self.cell)
-        _at_least_one(self, "hidden", "inputs")
+        keep_read(self, count, ["hidden", "inputs"])
+
+    @property
+    def state_size(self) -> int:
+        """Entries of a state: one per unit, two where a cell keeps a memory beside its output."""
+        return cell_named(self.cell).parts * self.hidden
 
 
 class Objective(StrEnum):
@@ -106,7 +115,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least_one(self, "sequences", "batch", "epochs", "validation", "validate_every")
+        keep_read(self, count, ["sequences", "batch", "epochs", "validation", "validate_every"])
         for name in ("learning_rate", "clip", "temperature", "blur", "ngram_smoothing"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be greater than 0, got {getattr(self, name)}")
@@ -190,9 +199,3 @@ def training_at(scale: str, hmm: HiddenMarkovModel) -> TrainingConfig:
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
     return SCALES[scale](hmm)
-
-
-def _at_least_one(config: object, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise InputError(f"{name} must be at least 1, got {getattr(config, name)}")

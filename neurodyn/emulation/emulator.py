@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int32
 
 from neurodyn.display import Shown
 from neurodyn.emulation.config import EmulationConfig, NetworkConfig, TrainingConfig, laptop
+from neurodyn.emulation.driven import GeneratedSymbols
 from neurodyn.emulation.fitting import (
     VALIDATION_KEY,
     Trained,
@@ -24,8 +25,9 @@ from neurodyn.emulation.fitting import (
     identity_of,
     validation_divergence,
 )
-from neurodyn.emulation.network import draw_inputs, run_network, sample_symbols
+from neurodyn.emulation.network import draw_inputs, logits_of, run_network, sample_symbols
 from neurodyn.emulation.storage import Fitted, Snapshot, check_folder, load_fitted, save_fitted
+from neurodyn.emulation.weights import ELSEWHERE, Weights, as_fitted
 from neurodyn.errors import InputError
 from neurodyn.kernels.recurrence import CELLS, step
 from neurodyn.markov import HiddenMarkovModel, sample
@@ -46,22 +48,15 @@ class Generated:
     logits
         Of the symbols' probabilities.
     states
-        After each step.
+        After each step; of an LSTM its outputs and behind them its memories.
     inputs
         Noise that came in at each step.
     """
 
     symbols: Int32[np.ndarray, "trial time"]
     logits: Float[np.ndarray, "trial time symbol"]
-    states: Float[np.ndarray, "trial time hidden"]
+    states: Float[np.ndarray, "trial time state"]
     inputs: Float[np.ndarray, "trial time inputs"]
-
-
-@dataclass(frozen=True)
-class GeneratedSymbols:
-    """The symbols of some trials, where nothing else of them is needed."""
-
-    symbols: Int32[np.ndarray, "trial time"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,7 +70,8 @@ class HmmEmulator(Shown):
     inputs
         Dimensions of the noise.
     cell
-        'relu' (no biases, the paper's), 'tanh' or 'gru'.
+        'relu' (no biases, the paper's), 'tanh', 'gru', 'lstm', 'leaky' or another row of
+        `neurodyn.kernels.recurrence.CELLS`.
     training
         How it is trained; the laptop scale of the model if None (``training_at`` gives the others).
     progress
@@ -99,7 +95,7 @@ class HmmEmulator(Shown):
     seed: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        NetworkConfig(self.hidden, self.inputs, self.cell)  # refuses what cannot be built
+        _check_settings(self)
 
     def fit(
         self,
@@ -126,7 +122,7 @@ class HmmEmulator(Shown):
         NumericalError
             If the loss stops being finite before anything could be kept.
         """
-        config = self._config(hmm)
+        config = self._config(_checked_model(hmm))
         folder = None if directory is None else Path(directory)
         data = draw_data(hmm, config.training)
         identity = identity_of(hmm, config, data)
@@ -141,18 +137,18 @@ class HmmEmulator(Shown):
         return replace(self, training=config.training, epochs=None, seed=None, fitted_=fitted)
 
     def _title(self) -> str:
-        state = "not fitted" if self.fitted_ is None else f"fitted, training {self.fitted_.status}"
-        return f"HmmEmulator: {state}"
+        return "HmmEmulator: " + ("not fitted" if self.fitted_ is None else f"fitted, training {self.status}")
 
     def _facts(self) -> Iterable[tuple[str, str]]:
+        trained_here = self.fitted_ is None or self.fitted_.status != ELSEWHERE
         if (fitted := self.fitted_) is not None:
-            hmm, history = fitted.hmm, fitted.history
-            yield "model", f"{hmm.name}, {hmm.states} states, {hmm.symbols} symbols"
-            best = f", best validation {history.best:.4g}" if history.validation else ""
-            yield "epochs", f"{len(history.loss)} of {fitted.config.training.epochs}{best}"
-            yield "snapshots", str(len(fitted.snapshots))
+            yield "model", f"{fitted.hmm.name}, {fitted.hmm.states} states, {fitted.hmm.symbols} symbols"
+            best = f", best validation {fitted.history.best:.4g}" if fitted.history.validation else ""
+            if trained_here:
+                yield "epochs", f"{len(fitted.history.loss)} of {fitted.config.training.epochs}{best}"
+                yield "snapshots", str(len(fitted.snapshots))
         yield "network", f"{self.hidden} {self.cell} units, {self.inputs} inputs of noise"
-        if self.training is not None:
+        if self.training is not None and trained_here:
             training = replace(self.training, **self._given())
             what = f"{training.objective.value} of batches of {training.batch} out of {training.sequences:,} sequences"
             yield "training", f"{what}, up to {training.epochs} epochs, seed {training.seed}"
@@ -176,7 +172,7 @@ class HmmEmulator(Shown):
 
     @property
     def status(self) -> str:
-        """How training ended: 'finished', 'interrupted' or 'not finite'."""
+        """How training ended: 'finished', 'interrupted' or 'not finite'; 'elsewhere' of a network trained elsewhere."""
         return self._fitted().status
 
     @property
@@ -190,13 +186,13 @@ class HmmEmulator(Shown):
         return self._fitted().parameters
 
     @property
-    def step(self) -> Callable[[Float[Array, " hidden"], Float[Array, " inputs"]], Float[Array, " hidden"]]:
+    def step(self) -> Callable[[Float[Array, " state"], Float[Array, " inputs"]], Float[Array, " state"]]:
         """``step(state, input) -> state``: pure, differentiable, and ready for batch axes in front."""
         return partial(step, CELLS[self.cell], self.parameters)
 
-    def readout(self, state: Float[Array, "*batch hidden"]) -> Float[Array, "*batch symbols"]:
+    def readout(self, state: Float[Array, "*batch state"]) -> Float[Array, "*batch symbols"]:
         """Logits of the symbols in a state."""
-        return state @ self.parameters["readout"].T
+        return logits_of(self.parameters, state)
 
     def generate(self, trials: int, steps: int, *, seed: int, noise: float = 1.0) -> Generated:
         """Run trials from the state zero and keep everything.
@@ -208,21 +204,20 @@ class HmmEmulator(Shown):
         noise
             Factor on the noise that comes in.
         """
-        parts = zip(*self._chunks(trials, steps, seed, noise, everything=True), strict=True)
+        parts = zip(*_in_chunks(self, trials, steps, seed, noise, everything=True), strict=True)
         symbols, logits, states, inputs = (np.concatenate(part)[:trials] for part in parts)
         return Generated(symbols, logits, states, inputs)
 
     def generate_symbols(self, trials: int, steps: int, *, seed: int, noise: float = 1.0) -> GeneratedSymbols:
         """Symbols of the same trials as :meth:`generate`, without the memory that states and inputs take."""
-        chunks = self._chunks(trials, steps, seed, noise, everything=False)
+        chunks = _in_chunks(self, trials, steps, seed, noise, everything=False)
         return GeneratedSymbols(np.concatenate([chunk[0] for chunk in chunks])[:trials])
 
     def divergence(self, *, seed: int) -> float:
         """Debiased Sinkhorn divergence between new sequences and the test sequences, as many as in a validation."""
         fitted, training = self._fitted(), self.config.training
         held = jnp.asarray(draw_data(self.hmm, training).test[: training.validation])
-        number = jnp.asarray(VALIDATION_KEY)
-        config = compile_key(self.config)
+        number, config = jnp.asarray(VALIDATION_KEY), compile_key(self.config)
         return float(validation_divergence(fitted.parameters, held, jnp.asarray(seed), number, config=config))
 
     def floor(self, *, seed: int) -> float:
@@ -241,6 +236,37 @@ class HmmEmulator(Shown):
             If the folder holds another network or cannot be written.
         """
         save_fitted(Path(directory), self._fitted())
+
+    @classmethod
+    def from_weights(cls, weights: Weights, hmm: HiddenMarkovModel) -> "HmmEmulator":
+        """Take a network that was trained elsewhere; it is matched, searched, explained and saved as one trained here.
+
+        Parameters
+        ----------
+        weights
+            Its cell and arrays: made by hand, or read by `neurodyn.emulation.read_torch`.
+        hmm
+            The model that it should emulate.
+
+        Raises
+        ------
+        InputError
+            If the read-out has another number of symbols than the model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from neurodyn.emulation import HmmEmulator, Weights
+        >>> from neurodyn.markov import linear_chain
+        >>> rng = np.random.default_rng(0)
+        >>> sizes = {"recurrent": (8, 8), "input": (8, 2), "readout": (3, 8)}
+        >>> weights = Weights("relu", {name: rng.normal(size=size) / 3 for name, size in sizes.items()})
+        >>> HmmEmulator.from_weights(weights, linear_chain(2)).generate(4, 10, seed=0).symbols.shape
+        (4, 10)
+        """
+        fitted = as_fitted(weights, hmm)
+        network = fitted.config.network
+        return cls(network.hidden, network.inputs, network.cell, fitted.config.training, fitted_=fitted)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "HmmEmulator":
@@ -268,19 +294,23 @@ class HmmEmulator(Shown):
             raise InputError("this emulator is not fitted yet: call fit(hmm), which returns a fitted copy")
         return self.fitted_
 
-    def _chunks(self, trials: int, steps: int, seed: int, noise: float, *, everything: bool) -> list[tuple]:
-        if trials < 1 or steps < 1:
-            raise InputError(f"expected at least one trial and one step, got {trials} trials of {steps} steps")
-        network, parameters = self.config.network, self.parameters
-        key, factor = jax.random.key(seed), jnp.asarray(noise, jnp.result_type(float))
-        size = min(trials, AT_ONCE)
-        return [
-            tuple(np.asarray(a) for a in _generate(
-                parameters, jax.random.fold_in(key, number), factor, config=network, steps=steps, trials=size,
-                everything=everything,
-            ))
-            for number in range(-(-trials // size))
-        ]  # fmt: skip
+
+def _in_chunks(
+    emulator: HmmEmulator, trials: int, steps: int, seed: int, noise: float, *, everything: bool
+) -> list[tuple[np.ndarray, ...]]:
+    """Trials of an emulator, as many at a time as memory allows; the last chunk has more than are left."""
+    if trials < 1 or steps < 1:
+        raise InputError(f"expected at least one trial and one step, got {trials} trials of {steps} steps")
+    network, parameters = emulator.config.network, emulator.parameters
+    key, factor = jax.random.key(seed), jnp.asarray(noise, jnp.result_type(float))
+    size = min(trials, AT_ONCE)
+    return [
+        tuple(np.asarray(a) for a in _generate(
+            parameters, jax.random.fold_in(key, number), factor, config=network, steps=steps, trials=size,
+            everything=everything,
+        ))
+        for number in range(-(-trials // size))
+    ]  # fmt: skip
 
 
 @partial(jax.jit, static_argnames=("config", "steps", "trials", "everything"))
@@ -330,3 +360,21 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+def _check_settings(emulator: HmmEmulator) -> None:
+    """Refuse what cannot be built, and keep sizes that were given as text as numbers."""
+    network = NetworkConfig(emulator.hidden, emulator.inputs, emulator.cell)
+    object.__setattr__(emulator, "hidden", network.hidden)
+    object.__setattr__(emulator, "inputs", network.inputs)
+    if emulator.training is not None and not isinstance(emulator.training, TrainingConfig):
+        raise InputError(f"training: expected an emulation.TrainingConfig(...), got {emulator.training!r}")
+
+
+def _checked_model(given: Any) -> HiddenMarkovModel:
+    if not isinstance(given, HiddenMarkovModel):
+        raise InputError(
+            f"expected a HiddenMarkovModel, got a {type(given).__name__}: make one with markov.linear_chain(3), or "
+            "fit one to symbols with markov.fit_em"
+        )
+    return given

@@ -259,7 +259,10 @@ class Trained:
 
 def identity_of(hmm: HiddenMarkovModel, config: EmulationConfig, data: Data) -> dict[str, Any]:
     """What has to be equal for a run to be resumed."""
-    return {"config": asdict(config), "hmm": hmm.to_dict(), "data": fingerprint([data.train, data.stretches])}
+    settings = asdict(config)
+    if not config.network.readout_bias:  # runs of before there was one are resumed
+        del settings["network"]["readout_bias"]
+    return {"config": settings, "hmm": hmm.to_dict(), "data": fingerprint([data.train, data.stretches])}
 
 
 def fit_parameters(

@@ -18,33 +18,41 @@ from jaxtyping import Array, Float, Int, Key
 
 from neurodyn.emulation.config import NetworkConfig
 from neurodyn.kernels.noise import fast_key
-from neurodyn.kernels.recurrence import CELLS, Parameters, initialise, read_out, unroll
+from neurodyn.kernels.recurrence import CELLS, Parameters, initialise, outputs_of, read_out, unroll
 
 
 def initial_parameters(config: NetworkConfig, symbols: int, key: Key[Array, ""]) -> dict[str, Array]:
-    """Weights of the cell, and ``readout`` (symbols x hidden), evenly from ``+-1 / sqrt(hidden)``."""
+    """Weights of the cell, and ``readout`` (symbols x hidden), from ``+-1 / sqrt(hidden)``; its bias is 0."""
     cell_key, readout_key = jax.random.split(key)
     bound, dtype = config.hidden**-0.5, jnp.result_type(float)
     readout = jax.random.uniform(readout_key, (symbols, config.hidden), dtype, -bound, bound)
     cell = initialise(CELLS[config.cell], cell_key, hidden=config.hidden, inputs=config.inputs)
-    return {**cell, "readout": readout}
+    bias = {"readout_bias": jnp.zeros(symbols, dtype)} if config.readout_bias else {}
+    return {**cell, "readout": readout, **bias}
 
 
 def run_network(
     config: NetworkConfig, parameters: Parameters, inputs: Float[Array, "time trial inputs"]
-) -> tuple[Float[Array, "time trial hidden"], Float[Array, "time trial symbol"]]:
+) -> tuple[Float[Array, "time trial state"], Float[Array, "time trial symbol"]]:
     """States and logits, from the state zero."""
-    initial = jnp.zeros((inputs.shape[1], config.hidden), inputs.dtype)
+    initial = jnp.zeros((inputs.shape[1], config.state_size), inputs.dtype)
     states = unroll(CELLS[config.cell], parameters, initial, inputs)
-    return states, states @ parameters["readout"].T
+    return states, logits_of(parameters, states)
+
+
+def logits_of(parameters: Parameters, states: Float[Array, "*batch state"]) -> Float[Array, "*batch symbol"]:
+    """Logits of the symbols in states: a linear read-out of the units, with a bias where there is one."""
+    logits = outputs_of(parameters["readout"], states)
+    return logits + parameters["readout_bias"] if "readout_bias" in parameters else logits
 
 
 def run_outputs(
     config: NetworkConfig, parameters: Parameters, inputs: Float[Array, "time trial inputs"]
 ) -> Float[Array, "time trial symbol"]:
     """The logits of :func:`run_network` alone; with many trials on a processor sooner."""
-    initial = jnp.zeros((inputs.shape[1], config.hidden), inputs.dtype)
-    return read_out(CELLS[config.cell], parameters, parameters["readout"], initial, inputs)
+    initial = jnp.zeros((inputs.shape[1], config.state_size), inputs.dtype)
+    logits = read_out(CELLS[config.cell], parameters, parameters["readout"], initial, inputs)
+    return logits + parameters["readout_bias"] if "readout_bias" in parameters else logits
 
 
 def draw_inputs(config: NetworkConfig, key: Key[Array, ""], steps: int, trials: int) -> Array:

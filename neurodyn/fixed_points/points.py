@@ -1,34 +1,23 @@
 """What a search found: points with a status each, as arrays, as a table, as xarray and in a file."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import h5py
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from neurodyn.display import Shown
+from neurodyn.display import Shown, counted
 from neurodyn.errors import InputError
-from neurodyn.fixed_points.problem import Layout, layout_of
-from neurodyn.writing import replace_atomically
+from neurodyn.fixed_points.continuum import Continuum, columns
+from neurodyn.fixed_points.points_file import read_points, to_dataset, write_points
+from neurodyn.fixed_points.problem import Layout
+from neurodyn.fixed_points.status import Status
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-class Status(Enum):
-    """How a search from a start ended."""
-
-    FIXED = "fixed"  # F(h) = h within the tolerance
-    SLOW = "slow"  # a minimum of the speed that is not zero
-    UNCONVERGED = "unconverged"  # out of iterations: neither of the two
-    DIVERGED = "diverged"  # the step is not finite there
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,7 +42,7 @@ class FixedPoints(Shown):
         (points,) of the start that came closest.
     starts
         (points,) number of starts that came here; 0 for a point found by the second try of a start that stays at its
-        slow point.
+        slow point, and for one that is known by the symmetry of the step.
     source
         (points,) the start that came closest; with one input per start, its input is the point's.
     outlier
@@ -68,6 +57,10 @@ class FixedPoints(Shown):
         On the residual.
     inputs
         (points, entries) the input of each point as a row of numbers, with one input per start; None if all have one.
+    continua
+        Lines, rings and surfaces that points lie on, largest number of points first.
+    advice
+        What would make the search better, in a sentence; empty if nothing is known to.
     """
 
     layout: Layout
@@ -84,6 +77,8 @@ class FixedPoints(Shown):
     homogeneous: bool
     tolerance: float
     inputs: Float[np.ndarray, "points entries"] | None = None
+    continua: tuple[Continuum, ...] = ()
+    advice: str = ""
 
     def __len__(self) -> int:
         return len(self.status)
@@ -121,17 +116,28 @@ class FixedPoints(Shown):
         parts = {name: getattr(self, name)[chosen] for name in names}
         status = tuple(status for status, keep in zip(self.status, chosen, strict=True) if keep)
         inputs = None if self.inputs is None else self.inputs[chosen]
-        return replace(self, status=status, point_of=new[self.point_of], inputs=inputs, **parts)
+        remaining = (continuum.renumbered(new[:-1]) for continuum in self.continua)
+        continua = tuple(continuum for continuum in remaining if len(continuum))
+        return replace(self, status=status, point_of=new[self.point_of], inputs=inputs, continua=continua, **parts)
 
     def table(self) -> str:
-        """One line per point, and a last line that counts the starts by how they ended."""
+        """One line per continuum and per point on none, and a last line that counts the starts by how they ended."""
         head = f"{'point':>5}  {'status':<11}  {'residual':>9}  {'speed':>9}  {'iterations':>10}  {'starts':>6}  notes"
+        number, _ = columns(self.continua, len(self))
         rows = [
-            f"{i:>5}  {self.status[i].value:<11}  {self.residual[i]:>9.2e}  {self.speed[i]:>9.2e}  "
-            f"{self.iterations[i]:>10}  {self.starts[i]:>6}  {self._notes(i)}".rstrip()
-            for i in range(len(self))
+            self._row(f"c{which}", continuum.points, f"{continuum.words}; {counted(len(continuum), 'point')}")
+            for which, continuum in enumerate(self.continua)
         ]
-        return "\n".join([head, *rows, self._summary()])
+        rows += [self._row(str(i), np.array([i])) for i in np.flatnonzero(number < 0)]
+        return "\n".join([head, *rows, self._summary(), *([self.advice] if self.advice else [])])
+
+    def _row(self, name: str, points: Int[np.ndarray, " some"], words: str = "") -> str:
+        """One point, or the points of a continuum with what is largest of each, and what there is to say of them."""
+        notes = ", ".join([*([words] if words else []), *self._flags(points)])
+        residual, speed = self.residual[points].max(), self.speed[points].max()
+        counts = f"{self.iterations[points].max():>10}  {self.starts[points].sum():>6}"
+        status = self.status[int(points[0])].value
+        return f"{name:>5}  {status:<11}  {residual:>9.2e}  {speed:>9.2e}  {counts}  {notes}".rstrip()
 
     def _title(self) -> str:
         return f"FixedPoints: {len(self)} of states with {self.layout.size} entries"
@@ -144,35 +150,35 @@ class FixedPoints(Shown):
                 residual = self.residual[[one is status for one in self.status]]
                 extent = f"residual {residual.min():.1e} to {residual.max():.1e}"
                 yield status.value, f"{points[status]} from {starts[status]} starts, {extent}"
+        for which, continuum in enumerate(self.continua):
+            on_it = f"{counted(len(continuum), 'point')} from {self.starts[continuum.points].sum()} starts"
+            yield f"continuum {which}", f"{continuum.words}; {on_it}"
         for name in ("outlier", "ray"):
             if (number := int(getattr(self, name).sum())) > 0:
                 yield name, str(number)
         yield "search", f"{len(self.point_of)} starts, tolerance {self.tolerance:.0e}"
+        if self.advice:
+            yield "advice", self.advice
 
-    def _notes(self, index: int) -> str:
-        return ", ".join(name for name in ("outlier", "ray") if getattr(self, name)[index])
+    def _flags(self, points: Int[np.ndarray, " some"]) -> list[str]:
+        return [flag for flag in ("outlier", "ray") if getattr(self, flag)[points].any()]
 
     def _summary(self) -> str:
         points = Counter(self.status)
         starts = Counter(self.status[point] for point in self.point_of if point >= 0)
         parts = [f"{points[s]} {s.value} ({starts[s]} starts)" for s in Status if points[s]]
+        if self.continua:
+            number = "1 continuum" if len(self.continua) == 1 else f"{len(self.continua)} continua"
+            parts.append(f"of them {counted(sum(map(len, self.continua)), 'point')} on {number}")
         return f"{len(self.point_of)} starts, tolerance {self.tolerance:.0e}: {', '.join(parts) or 'no points'}"
 
     def to_xarray(self) -> "xr.Dataset":
-        """The same as labelled data: ``state`` is point x unit."""
-        import xarray as xr
+        """The same as labelled data: ``state`` is point x unit.
 
-        columns = {name: ("point", getattr(self, name)) for name in _COLUMNS}
-        inputs = {} if self.inputs is None else {"input": (("point", "entry"), self.inputs)}
-        return xr.Dataset(
-            {"state": (("point", "unit"), self.vectors), **inputs, **columns, "point_of": ("start", self.point_of)},
-            coords={
-                "point": np.arange(len(self)),
-                "unit": list(self.layout.names),
-                "status": ("point", np.array([status.value for status in self.status], dtype="U11")),
-            },
-            attrs={"homogeneous": int(self.homogeneous), "tolerance": self.tolerance},
-        )
+        ``continuum`` is the number of each point's continuum (-1: none) and ``coordinate`` (point x parameter) where it
+        lies there; ``shape``, ``dimension`` and ``extent`` are those of each continuum.
+        """
+        return to_dataset(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to an HDF5 file, atomically.
@@ -182,15 +188,7 @@ class FixedPoints(Shown):
         InputError
             If the file cannot be written.
         """
-        with replace_atomically(path) as temporary, h5py.File(temporary, "w") as file:
-            for name in (*_COLUMNS, "vectors", "point_of"):
-                file[name] = getattr(self, name)
-            if self.inputs is not None:
-                file["inputs"] = self.inputs
-            first = self.layout.states(np.zeros(self.layout.size))
-            file.attrs["state"] = json.dumps(_skeleton(first))
-            file.attrs["status"] = json.dumps([status.value for status in self.status])
-            file.attrs["homogeneous"], file.attrs["tolerance"] = self.homogeneous, self.tolerance
+        write_points(path, self)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "FixedPoints":
@@ -201,46 +199,4 @@ class FixedPoints(Shown):
         InputError
             If the file is not one of fixed points.
         """
-        try:
-            with h5py.File(path, "r") as file:
-                arrays: Any = {name: np.array(file[name]) for name in (*_COLUMNS, "vectors", "point_of")}
-                inputs = np.array(file["inputs"]) if "inputs" in file else None
-                attributes: Any = dict(file.attrs)
-        except (OSError, KeyError) as error:
-            raise InputError(f"cannot read fixed points from {path}: {error}") from error
-        state = _zeros(json.loads(attributes["state"]))
-        status = tuple(Status(name) for name in json.loads(attributes["status"]))
-        return FixedPoints(
-            layout=layout_of(state),
-            status=status,
-            homogeneous=bool(attributes["homogeneous"]),
-            tolerance=float(attributes["tolerance"]),
-            inputs=inputs,
-            **arrays,
-        )
-
-
-_COLUMNS = ("residual", "speed", "iterations", "starts", "source", "outlier", "ray")
-
-
-def _skeleton(tree: Any) -> Any:
-    """Nested containers as JSON, the shape in place of an array."""
-    if isinstance(tree, dict):
-        return {"dict": {str(key): _skeleton(value) for key, value in tree.items()}}
-    if isinstance(tree, list):
-        return {"list": [_skeleton(value) for value in tree]}
-    if isinstance(tree, tuple):
-        return {"tuple": [_skeleton(value) for value in tree]}
-    if isinstance(tree, np.ndarray):
-        return {"shape": list(tree.shape)}
-    return {"tuple": [{"shape": list(leaf.shape)} for leaf in jax.tree.leaves(tree)]}
-
-
-def _zeros(skeleton: dict[str, Any]) -> Any:
-    ((kind, content),) = skeleton.items()
-    if kind == "shape":
-        return np.zeros(content)
-    if kind == "dict":
-        return {key: _zeros(value) for key, value in content.items()}
-    values = [_zeros(value) for value in content]
-    return values if kind == "list" else tuple(values)
+        return FixedPoints(**read_points(path))

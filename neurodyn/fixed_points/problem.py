@@ -187,6 +187,37 @@ def is_homogeneous(problem: Problem) -> bool:
     return all((np.abs(other / c - after) <= allowed).all() for other, c in zip(scaled, SCALES, strict=True))
 
 
+def is_odd(problem: Problem) -> bool:
+    """Whether the step is odd at this input, F(-h) = -F(h) to ``100 eps max |F(h)|``, as seen at some starts."""
+    after, mirrored = (np.asarray(_after(problem.step, problem.input_axis, *_probed(problem, c))) for c in (1.0, -1.0))
+    if (after == 0).all() or not np.isfinite(after).all():
+        return False
+    allowed = 100 * np.finfo(after.dtype).eps * np.abs(after).max(axis=1, keepdims=True)
+    return bool((np.abs(after + mirrored) <= allowed).all())
+
+
+def rounding_of(problem: Problem) -> float:
+    """What the step rounds off at the starts: the median over some of them, each with its worst unit.
+
+    The fourth difference of F at states that are exact in their precision vanishes with the fourth power of their
+    distance d, which is chosen so that this is less than rounding; what is left are the errors of five evaluations.
+    """
+    points, inputs = _probed(problem, 1.0)
+    points = np.asarray(points)
+    share, exponent = np.frexp(points)
+    coarse = np.ldexp(np.round(share * 2.0**6), exponent - 6).astype(points.dtype)  # the last bits are for the shifts
+    signs = np.random.default_rng(0).choice([-1, 1], points.shape)
+    distance = np.finfo(points.dtype).nmant // 4 + 2
+    shift = np.ldexp(signs * (coarse != 0), exponent - distance).astype(points.dtype)
+    values = [
+        np.asarray(_after(problem.step, problem.input_axis, jnp.asarray(coarse + times * shift), inputs))
+        for times in range(-2, 3)
+    ]
+    weights = np.array([1, -4, 6, -4, 1], points.dtype)
+    errors = np.abs(np.tensordot(weights, np.stack(values), 1)).max(axis=1) / np.sqrt(np.sum(weights**2))
+    return float(np.median(errors)) if np.isfinite(errors).all() else 0.0
+
+
 def _probed(problem: Problem, scale: float) -> tuple[Array, Any]:
     """A few starts, scaled, with their inputs."""
     chosen = _probes(problem)

@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from neurodyn.errors import InputError
+from neurodyn.fixed_points.advice import advise
+from neurodyn.fixed_points.ends import Ends, and_newton, continua_of, mirrored, numbered, with_origin
 from neurodyn.fixed_points.merge import far_outside, groups, near, outliers, spread, to_length_one
-from neurodyn.fixed_points.points import FixedPoints, Status
-from neurodyn.fixed_points.problem import Problem, Step, is_homogeneous, make_problem
-from neurodyn.fixed_points.solver import Descent, Known, Limits, descend, residuals
+from neurodyn.fixed_points.points import FixedPoints
+from neurodyn.fixed_points.problem import Problem, Step, is_homogeneous, is_odd, make_problem, rounding_of
+from neurodyn.fixed_points.solver import MATRIX_FREE, Descent, Known, Limits, descend, residuals
+from neurodyn.fixed_points.status import Status
 
 SECOND_TRY = 0.1
 """Share of the damping with which a start that came to no fixed point is tried a second time."""
@@ -27,9 +29,10 @@ class SearchConfig:
     Parameters
     ----------
     tolerance
-        A state is a fixed point if ``max |F(h) - h| <= tolerance``; None: 1e-6 in float32, 1e-12 in float64. A
-        homogeneous step has no unit of length: its tolerance is in units of ``max |h|``, and states below the square
-        root of the tolerance times the size of a typical start are the origin.
+        A state is a fixed point if ``max |F(h) - h| <= tolerance``; None: 1e-6 in float32, 1e-12 in float64, or four
+        times what the step is seen to round off at the starts, whichever is more, and at least two units in the last
+        place of the largest entry of the state. A homogeneous step has no unit of length: its tolerance is in units of
+        ``max |h|``, and states below the square root of the tolerance times the size of a typical start are the origin.
     merge
         Two fixed points are one if no unit differs by more than ``merge * max(1, max |h|)`` (on rays: after both are
         scaled to ``max |h| = 1``), slow points if none differs by ten times that; None: the root of the tolerance.
@@ -43,6 +46,14 @@ class SearchConfig:
     damping
         Of the first iteration; more keeps starts closer to where they are. Starts that come to no fixed point are tried
         a second time with a tenth of it.
+    mirror
+        Whether a step that is seen to be odd, F(-h) = -F(h), as networks of tanh units without bias or input are, has
+        the mirror image of each fixed point and the origin among its points, whether a start came to them or not.
+    continua
+        Whether lines, rings and surfaces of fixed points are recognised.
+    matrix_free
+        Whether equations are solved without Jacobians, by conjugate gradients, which takes memory in proportion to the
+        size of a state instead of its square; None: for states of more than 1,024 entries.
     """
 
     tolerance: float | None = None
@@ -51,6 +62,9 @@ class SearchConfig:
     iterations: int = 50
     slow_iterations: int = 30
     damping: float = 0.1
+    mirror: bool = True
+    continua: bool = True
+    matrix_free: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("tolerance", "merge", "outlier", "damping"):
@@ -63,11 +77,13 @@ class SearchConfig:
                 f"{self.slow_iterations}"
             )
 
-    def limits(self, starts: Float[np.ndarray, "starts size"], *, homogeneous: bool) -> Limits:
-        """When a start has arrived, in the precision of the starts."""
-        tolerance = self.tolerance or (1e-12 if np.finfo(starts.dtype).eps < 1e-10 else 1e-6)
+    def limits(self, starts: Float[np.ndarray, "starts size"], *, homogeneous: bool, rounding: float = 0.0) -> Limits:
+        """When a start has arrived, in the precision of the starts; ``rounding`` is that of the step."""
+        precision = float(np.finfo(starts.dtype).eps)
+        tolerance = self.tolerance or max(1e-12 if precision < 1e-10 else 1e-6, 4 * rounding)
         size = float(np.median(np.abs(starts).max(axis=1))) or 1.0
-        return Limits(tolerance, size * tolerance**0.5 if homogeneous else None)
+        unit = size * tolerance**0.5 if homogeneous else None
+        return Limits(tolerance, unit, 0.0 if self.tolerance else 2 * precision)
 
     def merge_distance(self, limits: Limits) -> float:
         """The distance below which two points are one."""
@@ -116,7 +132,7 @@ def find(
     """
     config = config or SearchConfig()
     problem = make_problem(step, starts, inputs, input_axis)
-    return _search(problem, _nothing(problem), config, is_homogeneous(problem), progress)
+    return _search(problem, None, config, is_homogeneous(problem), progress)
 
 
 def find_more(
@@ -174,49 +190,6 @@ def find_more(
     return result.where(new)
 
 
-def sample_starts(states: Any, count: int, *, noise: float, seed: int, between: float = 0.0) -> Any:
-    """Draw starts from trajectories, and add noise to see what lies beside them.
-
-    Parameters
-    ----------
-    states
-        A pytree of arrays (trial x time x ...): states a network went through.
-    count
-        Number of starts.
-    noise
-        Standard deviation of what is added to every unit, in units of the state.
-    seed
-        Of the draw.
-    between
-        Share of the starts that are halfway between two states instead: where points that divide basins are.
-
-    Returns
-    -------
-    The same pytree with arrays (starts x ...), those in between last; no state is drawn twice unless ``count`` asks for
-    more than there are.
-    """
-    leaves = jax.tree.leaves(states)
-    if not leaves or any(np.ndim(leaf) < 3 or leaf.shape[:2] != leaves[0].shape[:2] for leaf in leaves):
-        raise InputError(f"states have to be (trial x time x units), got {[np.shape(leaf) for leaf in leaves]}")
-    if count < 1 or noise < 0 or not 0 <= between <= 1:
-        raise InputError(
-            f"count has to be at least 1, noise not negative, between a share, got {count}, {noise} and {between}"
-        )
-    random = np.random.default_rng(seed)
-    total = leaves[0].shape[0] * leaves[0].shape[1]
-    chosen = random.choice(total, count, replace=count > total)
-    other = chosen.copy()
-    middle = slice(count - round(between * count), count)
-    other[middle] = random.integers(0, total, count)[middle]
-
-    def draw(leaf: Any) -> np.ndarray:
-        flat = np.asarray(leaf).reshape(total, *leaf.shape[2:])
-        flat = (flat[chosen] + flat[other]) / 2
-        return flat + noise * random.normal(size=flat.shape).astype(flat.dtype)
-
-    return jax.tree.map(draw, states)
-
-
 def _deflated(problem: Problem, known: FixedPoints, width: float) -> Known:
     """The known points, felt by the starts that have the same input."""
     dtype, rows = problem.vectors.dtype, problem.input_rows()
@@ -225,7 +198,7 @@ def _deflated(problem: Problem, known: FixedPoints, width: float) -> Known:
     elif known.inputs.shape[1] != rows.shape[1]:
         raise InputError(f"inputs have {rows.shape[1]} numbers per start, those of the points {known.inputs.shape[1]}")
     else:
-        ours, theirs = np.split(_numbered(np.concatenate([rows, known.inputs])), [len(rows)])
+        ours, theirs = np.split(numbered(np.concatenate([rows, known.inputs])), [len(rows)])
         radius = np.where(ours[:, None] == theirs, width, 0).astype(dtype)
     return Known(jnp.asarray(known.vectors.astype(dtype)), jnp.asarray(radius))
 
@@ -244,43 +217,49 @@ def _among(result: FixedPoints, known: FixedPoints, merge: float) -> Bool[np.nda
     return found
 
 
-def _numbered(rows: Float[np.ndarray, "points entries"]) -> Int[np.ndarray, " points"]:
-    """A number for each row, equal rows having one number."""
-    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
-
-
 def _nothing(problem: Problem) -> Known:
     dtype = problem.vectors.dtype
     return Known(jnp.zeros((0, problem.vectors.shape[1]), dtype), jnp.ones((), dtype))
 
 
 def _search(
-    problem: Problem, known: Known, config: SearchConfig, homogeneous: bool, progress: Callable[[int, int], None] | None
+    problem: Problem,
+    known: Known | None,
+    config: SearchConfig,
+    homogeneous: bool,
+    progress: Callable[[int, int], None] | None,
 ) -> FixedPoints:
-    limits = config.limits(problem.vectors, homogeneous=homogeneous)
+    """Descend, try again, complete by symmetry, merge; ``known`` is None unless points are deflated."""
+    limits = config.limits(problem.vectors, homogeneous=homogeneous, rounding=rounding_of(problem))
+    kept_away = _nothing(problem) if known is None else known
     most = (config.iterations, config.slow_iterations)
-    go = partial(descend, known=known, limits=limits, iterations=most)
-    descent = go(problem, damping=config.damping, progress=progress)
-    again = known.of(np.flatnonzero(~limits.fixed(descent.vectors, descent.residual)))
-    go = partial(go, known=again, damping=config.damping * SECOND_TRY)
-    descent, begun = _second_try(problem, limits, descent, go)
+    go = partial(descend, limits=limits, iterations=most, matrix_free=config.matrix_free)
+    descent = go(problem, known=kept_away, damping=config.damping, progress=progress)
+    again = kept_away.of(np.flatnonzero(~limits.fixed(descent.vectors, descent.residual)))
+    retry = partial(go, known=again, damping=config.damping * SECOND_TRY)
+    small = problem.vectors.shape[1] <= MATRIX_FREE and not config.matrix_free
+    if known is None and small:
+        retry = partial(and_newton, retry, limits=limits, most=config.iterations)
+    descent, begun = _second_try(problem, limits, descent, retry)
+    rows = problem.input_rows()
+    kind = np.zeros(len(problem.vectors), np.int64) if rows is None else numbered(rows)
+    odd = config.mirror and is_odd(problem)
+    if odd:
+        descent, begun = mirrored(descent, begun, limits)
+    if homogeneous or odd:
+        descent, begun = with_origin(problem, descent, begun, kind)
     ended = replace(problem, vectors=descent.vectors, inputs=problem.inputs_of(begun))
     speed = np.sum(residuals(ended, ended.vectors) ** 2, axis=1) / 2
-    rows = problem.input_rows()
-    kind = np.zeros(len(problem.vectors), np.int64) if rows is None else _numbered(rows)
-    if homogeneous:  # the origin under every input, whether a start came to it or not
-        last = len(kind) - 1 - np.unique(kind[::-1], return_index=True)[1]
-        descent = Descent(*(np.append(p, np.zeros((len(last), *p.shape[1:]), p.dtype), axis=0) for p in descent))
-        speed, begun = np.append(speed, np.zeros(len(last))), np.append(begun, last)
     status = _status(descent, limits)
-    members = _members(descent, status, kind[begun], limits, config.merge_distance(limits), homogeneous)
+    merge = config.merge_distance(limits)
+    members = _members(descent, status, kind[begun], limits, merge, homogeneous)
     best = np.array([group[0] for group in members])
     point_of = np.empty(len(status), np.int64)
     for number, group in enumerate(members):
         point_of[group] = number
     point_of = point_of[: len(problem.vectors)]
     vectors, kinds = descent.vectors[best], tuple(status[i] for i in best)
-    return FixedPoints(
+    found = FixedPoints(
         layout=problem.step.layout,
         vectors=vectors,
         status=kinds,
@@ -296,6 +275,12 @@ def _search(
         tolerance=limits.tolerance,
         inputs=None if rows is None else rows[begun[best]],
     )
+    if known is not None:
+        return found
+    ends = Ends(descent, best, begun, np.array([each is Status.FIXED for each in status]))
+    solve = partial(go, known=kept_away, damping=config.damping, iterations=(config.iterations, 0))
+    continua = continua_of(problem, ends, limits, merge, solve) if config.continua else ()
+    return replace(found, continua=continua, advice=advise(problem, found))
 
 
 def _second_try(

@@ -27,6 +27,7 @@ import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
+from neurodyn.fixed_points.krylov import direction
 from neurodyn.fixed_points.problem import Problem, VectorStep
 
 CORRECTIONS = 2
@@ -34,6 +35,8 @@ SMALLEST_BATCH = 16
 LARGEST_MATRICES = {"cpu": 2**23}
 """Entries that the Jacobians of one batch may have together: a piece of work for a core, or (others) for a device."""
 ON_A_DEVICE = 2**26
+MATRIX_FREE = 1024
+"""Entries of a state above which equations are solved without matrices (``krylov.py``), unless told otherwise."""
 DAMPING_LIMITS = (1e-8, 1e8)
 """Beyond the upper one no step lowers the speed any more: a kink, or rounding."""
 OVERDAMPED = 1e-3
@@ -75,10 +78,13 @@ class Limits:
         On ``max |F(h) - h|``; of a homogeneous map in units of ``max |h|``, at least of ``unit``.
     unit
         Of a homogeneous map: states below it are the origin. None for any other map.
+    precision
+        Relative rounding of a state's largest entry, below which no residual is asked for.
     """
 
     tolerance: float
     unit: float | None = None
+    precision: float = 0.0
 
     @property
     def promise(self) -> float:
@@ -88,7 +94,7 @@ class Limits:
     def fixed(self, vectors: np.ndarray, residual: np.ndarray) -> Bool[np.ndarray, " points"]:
         """Whether each is a fixed point."""
         if self.unit is None:
-            return residual <= self.tolerance
+            return residual <= np.maximum(self.tolerance, self.precision * np.abs(vectors).max(axis=1))
         return residual <= self.tolerance * np.maximum(np.abs(vectors).max(axis=1), self.unit)
 
     def at_origin(self, vectors: np.ndarray) -> Bool[np.ndarray, " points"]:
@@ -117,37 +123,51 @@ def residual_of(step: VectorStep, vector: Float[Array, " size"], inputs: Any) ->
     return step(vector, inputs) - vector
 
 
-def _improve(step: VectorStep, full: bool, now: Candidate, inputs: Any, known: Known) -> Candidate:
+def _improve(step: VectorStep, kind: "Kind", now: Candidate, inputs: Any, known: Known) -> Candidate:
     """One iteration of one start."""
 
     def deflated(vector: Array) -> Array:
         return residual_of(step, vector, inputs) * deflation(vector, known)
 
-    def half_square(vector: Array) -> Array:
-        return jnp.sum(deflated(vector) ** 2) / 2
-
     here, vector = deflated(now.vector), now.vector
-    jacobian = jax.jacfwd(deflated)(vector)
-    gradient = jacobian.T @ here
-    curvature = jax.jacfwd(jax.grad(half_square))(vector) if full else jacobian.T @ jacobian
     merit = jnp.sum(here**2)
     damping = now.damping * jnp.sqrt(merit)
-    factor = cho_factor(curvature + damping * jnp.eye(len(vector), dtype=vector.dtype))
-    change = -cho_solve(factor, gradient)
+    if kind.matrix_free:
+        change, gradient, largest = direction(deflated, vector, damping, full=kind.full)
+        correct = None
+    else:
+        change, gradient, largest, correct = _factorised(deflated, vector, damping, full=kind.full)
     ahead = deflated(vector + change)
     promised = damping * jnp.sum(change**2) - gradient @ change  # by the quadratic model; a sum of positive terms
     gain = (merit - jnp.sum(ahead**2)) / promised
     accepted = jnp.sum(ahead**2) < merit  # also False for NaN: a matrix that is not positive-definite
     there = vector + change
-    for _ in range(CORRECTIONS):
-        further = there - cho_solve(factor, jacobian.T @ ahead)
+    for _ in range(CORRECTIONS if correct is not None else 0):
+        assert correct is not None
+        further = there - correct(ahead)
         value = deflated(further)
         better = jnp.sum(value**2) < jnp.sum(ahead**2)
         there, ahead = jnp.where(better, further, there), jnp.where(better, value, ahead)
     there = jnp.where(accepted, there, vector)
     residual = jnp.abs(jnp.where(accepted, ahead, here)).max() / deflation(there, known)
-    promise = jnp.where(damping <= OVERDAMPED * jnp.diag(curvature).max(), promised / merit, jnp.inf)
+    promise = jnp.where(damping <= OVERDAMPED * largest, promised / merit, jnp.inf)
     return Candidate(there, _damping(now.damping, gain, accepted), residual, promise)
+
+
+def _factorised(
+    deflated: Callable[[Array], Array], vector: Array, damping: Array, *, full: bool
+) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
+    """The step by a Cholesky factorisation, the gradient, the largest curvature, and what corrects a residual."""
+
+    def half_square(state: Array) -> Array:
+        return jnp.sum(deflated(state) ** 2) / 2
+
+    jacobian = jax.jacfwd(deflated)(vector)
+    gradient = jacobian.T @ deflated(vector)
+    curvature = jax.jacfwd(jax.grad(half_square))(vector) if full else jacobian.T @ jacobian
+    factor = cho_factor(curvature + damping * jnp.eye(len(vector), dtype=vector.dtype))
+    correct = lambda ahead: cho_solve(factor, jacobian.T @ ahead)  # noqa: E731
+    return -cho_solve(factor, gradient), gradient, jnp.diag(curvature).max(), correct
 
 
 def _damping(damping: Array, gain: Array, accepted: Array) -> Array:
@@ -156,12 +176,19 @@ def _damping(damping: Array, gain: Array, accepted: Array) -> Array:
     return jnp.clip(damping * change.astype(damping.dtype), *DAMPING_LIMITS)
 
 
+class Kind(NamedTuple):
+    """How an iteration is made; each kind is compiled."""
+
+    full: bool  # B is the full second derivative
+    matrix_free: bool
+
+
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _improve_batch(
-    step: VectorStep, full: bool, input_axis: int | None, now: Candidate, inputs: Any, known: Known
+    step: VectorStep, kind: Kind, input_axis: int | None, now: Candidate, inputs: Any, known: Known
 ) -> Candidate:
     each = Known(None, 0 if known.radius.ndim else None)  # pyright: ignore[reportArgumentType]  (axes, not arrays)
-    return jax.vmap(partial(_improve, step, full), in_axes=(0, input_axis, each))(now, inputs, known)
+    return jax.vmap(partial(_improve, step, kind), in_axes=(0, input_axis, each))(now, inputs, known)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -182,6 +209,7 @@ def descend(
     damping: float,
     iterations: tuple[int, int],
     progress: Callable[[int, int], None] | None = None,
+    matrix_free: bool | None = None,
 ) -> Descent:
     """Let every start descend until it has arrived, is stuck, or has had its iterations.
 
@@ -199,11 +227,14 @@ def descend(
         The most with ``B = J'J`` (Levenberg and Marquardt), and then with the full second derivative.
     progress
         Called with the number of starts that are done, and of all.
+    matrix_free
+        Whether equations are solved without matrices; None: if a state has more than `MATRIX_FREE` entries.
     """
     vectors = np.array(problem.vectors)
     residual = np.abs(residuals(problem, vectors)).max(axis=1)
     now = Candidate(vectors, np.full_like(residual, damping), residual, np.full_like(residual, np.inf))
     taken = np.zeros(len(vectors), np.int32)
+    free = vectors.shape[1] > MATRIX_FREE if matrix_free is None else matrix_free
     for full, most in zip((False, True), iterations, strict=True):
         active = np.flatnonzero(np.isfinite(now.residual) & ~limits.fixed(now.vector, now.residual))
         now.damping[active] = damping
@@ -211,7 +242,7 @@ def descend(
         for iteration in range(most):
             if not len(active):
                 break
-            _iterate(problem, full, now, active, known)
+            _iterate(problem, Kind(full, free), now, active, known)
             taken[active] += 1
             done = limits.fixed(now.vector, now.residual) | (now.damping >= DAMPING_LIMITS[1])
             if full:
@@ -232,7 +263,7 @@ def _chosen(now: Candidate, chosen: np.ndarray) -> Candidate:
     return Candidate(*(part[chosen] for part in now))
 
 
-def _iterate(problem: Problem, full: bool, now: Candidate, active: np.ndarray, known: Known) -> None:
+def _iterate(problem: Problem, kind: Kind, now: Candidate, active: np.ndarray, known: Known) -> None:
     """One iteration of the active starts, in batches of few sizes so that few programs are compiled.
 
     LAPACK takes one matrix at a time, so on a CPU the batches are shared out to a thread per core.
@@ -243,20 +274,21 @@ def _iterate(problem: Problem, full: bool, now: Candidate, active: np.ndarray, k
     def improve(batch: np.ndarray) -> Candidate:
         given = problem.inputs_of(batch)
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
-            after = _improve_batch(problem.step, full, problem.input_axis, _chosen(now, batch), given, known.of(batch))
+            after = _improve_batch(problem.step, kind, problem.input_axis, _chosen(now, batch), given, known.of(batch))
             return jax.device_get(after)
 
-    parts = batches(active, problem.vectors.shape[1])
+    parts = batches(active, problem.vectors.shape[1], matrices=not kind.matrix_free)
     with ThreadPoolExecutor(max(1, min(len(parts), os.cpu_count() or 1))) as threads:
         for batch, after in zip(parts, list(threads.map(improve, parts)), strict=True):
             for part, new in zip(now, after, strict=True):
                 part[batch] = new  # padding repeats entries, with equal results
 
 
-def batches(active: Int[np.ndarray, " active"], size: int) -> list[Int[np.ndarray, " batch"]]:
+def batches(active: Int[np.ndarray, " active"], size: int, *, matrices: bool = True) -> list[Int[np.ndarray, " batch"]]:
     """Split indices into batches of 16, 64, 256, 1024, ... as memory allows; the last one is padded by repetition."""
     largest = SMALLEST_BATCH
-    while 4 * largest * size**2 <= LARGEST_MATRICES.get(jax.default_backend(), ON_A_DEVICE):
+    entries = size**2 if matrices else size
+    while 4 * largest * entries <= LARGEST_MATRICES.get(jax.default_backend(), ON_A_DEVICE):
         largest *= 4
     found, start = [], 0
     while start < len(active):

@@ -7,9 +7,12 @@ from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Verdict
 from neurodyn.mechanism.kick_neurons import find as find_kick_neurons
 from neurodyn.mechanism.measured import Kick, KickConfig, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Epoch, Network, epochs_of, linear_readout, network_of, untrained_of
+from neurodyn.mechanism.table import CLAIMS, Claim
 
 __all__ = [
+    "CLAIMS",
     "Activity",
+    "Claim",
     "Criterion",
     "Epoch",
     "Estimate",

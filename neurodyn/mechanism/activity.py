@@ -1,6 +1,7 @@
 """What a network did under noise: recorded once, looked at by every claim."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 from neurodyn.components import principal_axes
 from neurodyn.errors import InputError
 from neurodyn.kernels.noise import fast_key
-from neurodyn.mechanism.network import Network
+from neurodyn.mechanism.network import Network, network_of
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,14 @@ class Activity:
         return np.stack([trial, time + 1, symbols[trial, time], symbols[trial, time + 1]], axis=1)
 
 
-def record(network: Network, config: RecordConfig | None = None, *, seed: int) -> Activity:
+def record(network: Any, config: RecordConfig | None = None, *, seed: int) -> Activity:
     """Let the network run under noise from the empty state, and keep everything after the burn-in.
 
     Parameters
     ----------
     network
-        Any.
+        A ``Network``, a fitted ``HmmEmulator``, or anything with a step and a read-out, see
+        `neurodyn.mechanism.network_of`.
     config
         Sizes; the defaults if None.
     seed
@@ -99,7 +101,7 @@ def record(network: Network, config: RecordConfig | None = None, *, seed: int) -
     InputError
         If the activity does not stay finite.
     """
-    config = config or RecordConfig()
+    config, network = config or RecordConfig(), network_of(network)
     noise = draw_noise(network, config.burn_in + config.steps, config.trials, config.level, jax.random.key(seed))
     states, logits = run(network, jnp.zeros((config.trials, network.hidden)), noise)
     if not bool(jnp.isfinite(states).all()):

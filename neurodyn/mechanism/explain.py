@@ -1,28 +1,16 @@
-"""All nine claims on one trained network."""
+"""All claims on one trained network."""
 
 import time as clock
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from neurodyn.display import Shown
-from neurodyn.errors import InputError
+from neurodyn.errors import InputError, unknown_name
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.mechanism import (
-    collapse,
-    intervention,
-    kick_neurons,
-    phase,
-    residency,
-    resonance,
-    rotation,
-    sensitivity,
-    subspaces,
-)
 from neurodyn.mechanism.activity import RecordConfig, record
 from neurodyn.mechanism.collapse import CollapseConfig
 from neurodyn.mechanism.evidence import Evidence
@@ -36,6 +24,7 @@ from neurodyn.mechanism.resonance import ResonanceConfig
 from neurodyn.mechanism.rotation import RotationConfig
 from neurodyn.mechanism.sensitivity import SensitivityConfig
 from neurodyn.mechanism.subspaces import SubspaceConfig
+from neurodyn.mechanism.table import CLAIMS, Measure
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,9 @@ class ExplainConfig:
     epochs
         Saved epochs that claim 8 looks at, at most: evenly spaced, the first and the last among them.
     collapse, rotation, phase, residency, sensitivity, kick, intervention, resonance, subspaces
-        Of each claim.
+        Of each claim of the paper.
+    others
+        Of claims that were added to `CLAIMS`, each known by its class; those that are left out have their defaults.
     """
 
     record: RecordConfig = field(default_factory=RecordConfig)
@@ -63,30 +54,33 @@ class ExplainConfig:
     intervention: InterventionConfig = field(default_factory=InterventionConfig)
     resonance: ResonanceConfig = field(default_factory=ResonanceConfig)
     subspaces: SubspaceConfig = field(default_factory=SubspaceConfig)
+    others: tuple[Any, ...] = ()
+
+    def of(self, name: str) -> Any:
+        """Settings of a claim of `CLAIMS`, by its name.
+
+        Examples
+        --------
+        >>> ExplainConfig().of("rotation").surrogates
+        40
+        """
+        settings = CLAIMS[name].settings
+        given = (*(getattr(self, each.name) for each in fields(self)), *self.others)
+        return next((each for each in given if isinstance(each, settings)), settings())
 
 
 def quick() -> ExplainConfig:
     """Sizes that show in a minute that everything works; the verdicts mean little."""
-    return ExplainConfig(
-        record=RecordConfig(trials=32, steps=60, burn_in=10),
-        epochs=2,
-        collapse=CollapseConfig(starts=16, steps=60),
-        rotation=RotationConfig(surrogates=5),
-        phase=PhaseConfig(permutations=10),
-        residency=ResidencyConfig(states=60, near_changes=20, draws=8, horizon=20, jacobians=6),
-        sensitivity=SensitivityConfig(draws=4),
-        kick=KickConfig(runs=32, horizon=20, least_changes=8, permutations=40, random_sets=20),
-        intervention=InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=4),
-        resonance=ResonanceConfig(
-            levels=(0.0, 0.5, 1.0, 3.0), trials=16, steps=30, effect_states=8, effect_draws=32, resamples=20
-        ),
-        subspaces=SubspaceConfig(least_changes=5, splits=10, permutations=20),
-    )
+    sizes: dict[Any, Any] = {row.settings: row.quick for row in CLAIMS.values()}
+    own = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
+    named = {each.name: sizes.pop(each.default_factory) for each in own}
+    record = RecordConfig(trials=32, steps=60, burn_in=10)
+    return ExplainConfig(record=record, epochs=2, others=tuple(sizes.values()), **named)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Shown):
-    """Nine findings on one network.
+    """What was found on one network, a finding per claim.
 
     Parameters
     ----------
@@ -159,8 +153,9 @@ def explain(
     seed: int = 0,
     epochs: Sequence[Epoch] | None = None,
     report: Callable[[str], None] | None = None,
+    claims: str | Sequence[str] | None = None,
 ) -> Explanation:
-    """Examine the nine claims on a trained network, with one recording for all.
+    """Examine the claims on a trained network, with one recording for all.
 
     Parameters
     ----------
@@ -176,20 +171,22 @@ def explain(
         Networks along the training, the earliest first; those that the emulator kept if None.
     report
         Is told the name of every part before it starts.
+    claims
+        Names of those to examine, of `CLAIMS`; None for all.
 
     Raises
     ------
     InputError
-        If no model is given and the emulator knows none, or the activity does not stay finite.
+        If there is no such claim, no model is given and the emulator knows none, or the activity does not stay finite.
     """
-    config, network = config or ExplainConfig(), network_of(emulator)
+    settings, network, chosen = config or ExplainConfig(), network_of(emulator), _chosen(claims)
     hmm = hmm or getattr(emulator, "hmm", None)
     if hmm is None:
         raise InputError(
             "explain needs the hidden Markov model that the network was trained on: give it as the second argument"
         )
     course = _course(
-        tuple(epochs_of(emulator) if epochs is None else epochs), network, untrained_of(emulator), config.epochs
+        tuple(epochs_of(emulator) if epochs is None else epochs), network, untrained_of(emulator), settings.epochs
     )
     seconds: dict[str, float] = {}
 
@@ -202,26 +199,29 @@ def explain(
         return result
 
     evidence = Evidence(
-        network=network, activity=timed("recording", lambda: record(network, config.record, seed=seed)), hmm=hmm,
-        epochs=course, residency_config=config.residency, kick_config=config.kick, seed=seed,
+        network=network, activity=timed("recording", lambda: record(network, settings.record, seed=seed)), hmm=hmm,
+        epochs=course, residency_config=settings.residency, kick_config=settings.kick, seed=seed,
     )  # fmt: skip
-    timed("residency of states", lambda: evidence.residency)
-    timed("search for kick neurons", lambda: evidence.kicks)
-    claims: dict[str, tuple[Callable[..., Finding], Any]] = {
-        "collapse": (collapse.examine, config.collapse),
-        "rotation": (rotation.examine, config.rotation),
-        "phase": (phase.examine, config.phase),
-        "residency": (residency.examine, config.residency),
-        "sensitivity": (sensitivity.examine, config.sensitivity),
-        "kick neurons": (kick_neurons.examine, config.kick),
-        "intervention": (intervention.examine, config.intervention),
-        "resonance": (resonance.examine, config.resonance),
-        "subspaces": (subspaces.examine, config.subspaces),
-    }
-    works = {name: partial(examine, evidence, chosen, seed=seed) for name, (examine, chosen) in claims.items()}
-    findings = tuple(timed(name, work) for name, work in works.items())
+    for measure in Measure:
+        if any(measure in CLAIMS[name].measures for name in chosen):
+            timed(measure.value, lambda measure=measure: measure.of(evidence))
+    findings = tuple(
+        timed(name.replace("_", " "), lambda name=name: CLAIMS[name].examine(evidence, settings.of(name), seed=seed))
+        for name in chosen
+    )
     words = f"{network.hidden} units, {network.inputs} inputs, {network.symbols} symbols"
     return Explanation(findings, seconds, words, hmm.name)
+
+
+def _chosen(claims: str | Sequence[str] | None) -> list[str]:
+    """Names of the claims to examine, in the order of the table."""
+    claims = [claims] if isinstance(claims, str) else claims
+    if claims is not None and not claims:
+        raise InputError("there are no claims to examine: name some, or leave claims out for all of them")
+    for name in claims or ():
+        if name not in CLAIMS:
+            raise unknown_name("claim", name, CLAIMS)
+    return [name for name in CLAIMS if claims is None or name in claims]
 
 
 def _course(epochs: tuple[Epoch, ...], network: Network, untrained: Network | None, most: int) -> tuple[Epoch, ...]:

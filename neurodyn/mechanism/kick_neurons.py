@@ -113,19 +113,15 @@ def ablate(network: Network, activity: Activity, kick: Kick, config: KickConfig,
     name = f"share of the hazard {kick.name} that its {len(kick.group)} kick neurons cut"
     units = as_sets([kick.group], network.hidden)
     group = cut(name, outcomes(network, starts, units, 0.0, Target.ACTIVITY), base, kick.target, rng)
-    random = random_cuts(
-        network=network, activity=activity, starts=starts, base=base, kick=kick, units=kick.group,
-        target=Target.ACTIVITY, config=config, rng=rng,
-    )  # fmt: skip
+    sets = matched_sets(activity, kick, kick.group, config, rng)
+    random = _cuts(outcomes(network, starts, sets, 0.0, Target.ACTIVITY), base, kick.target)
     readout = _cuts(outcomes(network, starts, units, 0.0, Target.READOUT), base, kick.target)[0]
     name = f"share of the hazard {kick.name} lost without noise to its integrating units"
     if not len(kick.integrating):
         return Ablation(group, random, float(readout), unknown(name), np.zeros(0))
     quiet = outcomes(network, starts, as_sets([kick.integrating], network.hidden), 0.0, Target.NOISE)
-    others = random_cuts(
-        network=network, activity=activity, starts=starts, base=base, kick=kick, units=kick.integrating,
-        target=Target.NOISE, config=config, rng=rng,
-    )  # fmt: skip
+    sets = matched_sets(activity, kick, kick.integrating, config, rng)
+    others = _cuts(outcomes(network, starts, sets, 0.0, Target.NOISE), base, kick.target)
     return Ablation(group, random, float(readout), cut(name, quiet, base, kick.target, rng), others)
 
 
@@ -148,22 +144,6 @@ def matched_sets(
             if len(near):
                 row[rng.choice(near)] = True
     return sets
-
-
-def random_cuts(
-    network: Network,
-    activity: Activity,
-    starts: Starts,
-    base: Outcomes,
-    kick: Kick,
-    units: Int[np.ndarray, " units"],
-    target: Target,
-    config: KickConfig,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, " sets"]:
-    """Cut of the hazard by each of the random sets that stand in for some units."""
-    sets = matched_sets(activity, kick, units, config, rng)
-    return _cuts(outcomes(network, starts, sets, 0.0, target), base, kick.target)
 
 
 def as_sets(groups: Sequence[np.ndarray], hidden: int) -> Bool[np.ndarray, "sets hidden"]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from neurodyn.errors import InputError
+
+if TYPE_CHECKING:
+    from neurodyn.emulation import GeneratedSymbols
 
 Parameters: TypeAlias = Any
 """A pytree of arrays."""
@@ -64,6 +67,13 @@ class Network:
             readout = jax.vmap(readout)
         return readout(states)
 
+    def generate(self, trials: int, steps: int, *, seed: int) -> "GeneratedSymbols":
+        """Run trials under white noise and draw symbols, for `neurodyn.emulation.match`."""
+        from neurodyn.emulation import DrivenNetwork
+
+        driven = DrivenNetwork(self.advance, self.logits, self.hidden, self.inputs)
+        return driven.generate(trials, steps, seed=seed)
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -74,42 +84,61 @@ class Epoch:
 
 
 def linear_readout(parameters: Parameters, state: Float[Array, " hidden"]) -> Float[Array, " symbols"]:
-    """``W_o h``: logits without a bias."""
-    return parameters["readout"] @ state
+    """``W_o h``, with a bias where there is one; h is the first entries of a state, all of them but in an LSTM."""
+    logits = parameters["readout"] @ state[: parameters["readout"].shape[1]]
+    return logits + parameters["readout_bias"] if "readout_bias" in parameters else logits
 
 
 def network_of(emulator: Any) -> Network:
-    """The network of a fitted ``HmmEmulator``; a ``Network`` is returned as it is.
+    """The network of a fitted ``HmmEmulator``, or of whatever has a step and a read-out.
+
+    Parameters
+    ----------
+    emulator
+        Fitted emulator; a ``Network``, which is returned as it is; or an object with ``step(state, input)``,
+        ``readout(state)``, ``hidden`` (entries of a state) and ``inputs``, such as `neurodyn.emulation.DrivenNetwork`.
 
     Raises
     ------
     InputError
-        If it is neither.
+        If it is none of these.
     """
     if isinstance(emulator, Network):
         return emulator
-    from neurodyn.emulation import HmmEmulator
+    from neurodyn.emulation import Driven, HmmEmulator
 
-    if not isinstance(emulator, HmmEmulator):
-        raise InputError(f"expected a fitted HmmEmulator or a mechanism.Network, got {type(emulator).__name__}")
-    parameters = emulator.parameters
+    if isinstance(emulator, HmmEmulator):
+        parameters = emulator.parameters
+        return Network(
+            _step_of(emulator.cell), linear_readout, _as_float(parameters), emulator.config.network.state_size,
+            emulator.inputs, len(parameters["readout"]),
+        )  # fmt: skip
+    if not isinstance(emulator, Driven):
+        raise InputError(
+            "expected a fitted HmmEmulator, a mechanism.Network or an object with step(state, input), readout(state), "
+            f"hidden and inputs, got {type(emulator).__name__}"
+        )
+    step, readout = emulator.step, emulator.readout
+    symbols = jax.eval_shape(readout, jnp.zeros(emulator.hidden)).shape[-1]
     return Network(
-        _step_of(emulator.cell), linear_readout, _as_float(parameters), emulator.hidden, emulator.inputs,
-        len(parameters["readout"]),
+        lambda _, state, given: step(state, given), lambda _, state: readout(state), {}, emulator.hidden,
+        emulator.inputs, symbols,
     )  # fmt: skip
 
 
 def epochs_of(emulator: Any) -> tuple[Epoch, ...]:
-    """The saved epochs of an emulator, the earliest first; empty if none were kept (or for a plain ``Network``)."""
-    if isinstance(emulator, Network):
+    """The saved epochs of an emulator, the earliest first; empty if none were kept, and of any other network."""
+    if not hasattr(emulator, "snapshots"):
         return ()
     network = network_of(emulator)
     return tuple(Epoch(int(epoch), network.at(parameters)) for epoch, parameters in emulator.snapshots)
 
 
 def untrained_of(emulator: Any) -> Network | None:
-    """The network with the weights that its training began with; None for a plain ``Network``."""
-    if isinstance(emulator, Network):
+    """The network with the weights that its training began with; None where it was not trained by this package."""
+    from neurodyn.emulation.weights import ELSEWHERE
+
+    if isinstance(emulator, Network) or getattr(emulator, "status", ELSEWHERE) == ELSEWHERE:
         return None
     from neurodyn.emulation.fitting import start_of
 

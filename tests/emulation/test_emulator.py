@@ -102,7 +102,7 @@ def test_saved_and_loaded(fitted, tmp_path):
             np.testing.assert_array_equal(one[name], array)
     config = json.loads((tmp_path / "network/model.json").read_text())
     assert (config["format"], config["kind"], config["version"]) == ("neurodyn-model", "emulator", 2)
-    assert config["config"]["network"] == {"hidden": 8, "inputs": 4, "cell": "relu"}
+    assert config["config"]["network"] == {"hidden": 8, "inputs": 4, "cell": "relu", "readout_bias": False}
     assert config["hmm"]["name"] == "chain3"
 
 
@@ -182,8 +182,8 @@ def test_folders_that_cannot_be_used(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cell": "lstm"}, "unknown cell 'lstm'"),
-        ({"hidden": 0}, "hidden must be at least 1"),
+        ({"cell": "lstmm"}, "unknown cell 'lstmm'"),
+        ({"hidden": 0}, "hidden: expected a whole number of 1 or more, got 0"),
         ({"inputs": -1}, "inputs"),
     ],
 )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from oracles.small_hmm import Emulates, Repeats
 
-from neurodyn.emulation.match import MatchConfig, match
+from neurodyn.emulation.match import match
+from neurodyn.emulation.match_result import MatchConfig
 from neurodyn.emulation.verdict import Limits, Statistic, TwoSampleTest, Verdict, judge
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel, Sequences, cycle, fully_connected, linear_chain, sample

@@ -22,8 +22,8 @@ def advance(parameters, state, drive):
 
 @pytest.fixture
 def leaky(monkeypatch):
-    monkeypatch.setitem(recurrence.CELLS, "leaky", Cell(advance, 1, {"bias": 1}))
-    return recurrence.CELLS["leaky"]
+    monkeypatch.setitem(recurrence.CELLS, "lazy", Cell(advance, 1, {"bias": 1}))
+    return recurrence.CELLS["lazy"]
 
 
 def test_its_states_and_derivatives_are_those_of_a_loop(leaky):
@@ -53,7 +53,7 @@ def test_its_states_and_derivatives_are_those_of_a_loop(leaky):
 def test_it_is_trained_matched_and_explained(leaky, tmp_path):
     hmm = linear_chain(2, trial_steps=8)
     training = TrainingConfig(sequences=96, batch=16, epochs=2, validation=16, validate_every=1)
-    HmmEmulator(6, 4, "leaky", training, progress=False).fit(hmm, directory=tmp_path)
+    HmmEmulator(6, 4, "lazy", training, progress=False).fit(hmm, directory=tmp_path)
     emulator = HmmEmulator.load(tmp_path)
     state, inputs = jnp.ones(6), jnp.ones(4)
     expected = advance(emulator.parameters, state, emulator.parameters["input"] @ inputs + emulator.parameters["bias"])
@@ -67,5 +67,5 @@ def test_it_is_trained_matched_and_explained(leaky, tmp_path):
 
 
 def test_a_cell_that_is_in_no_table_is_refused():
-    with pytest.raises(InputError, match="unknown cell 'leaky'"):
-        HmmEmulator(6, 4, "leaky")
+    with pytest.raises(InputError, match="unknown cell 'lazy'"):
+        HmmEmulator(6, 4, "lazy")

@@ -46,6 +46,16 @@ def test_nine_claims_in_order(explanation):
     assert "9" in found.sentence
 
 
+def test_claims_are_named_by_one_text_or_several(explanation):
+    from neurodyn.mechanism.explain import _chosen
+
+    assert _chosen("rotation") == _chosen(["rotation"]) == ["rotation"]
+    with pytest.raises(InputError, match="no claims to examine"):
+        _chosen([])
+    with pytest.raises(InputError, match="unknown claim 'rotatoin': did you mean 'rotation'"):
+        _chosen("rotatoin")
+
+
 def test_every_number_is_a_number_or_was_not_measured(explanation):
     for row in explanation[0].to_rows():
         assert math.isnan(row["value"]) == math.isnan(row["low"])
@@ -74,10 +84,10 @@ def test_the_page_shows_every_claim(explanation):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_plots_draw_into_the_axes_given(explanation, name):
-    from neurodyn.report.mechanism import _PLOTS
+    from neurodyn.report.mechanism import FIGURES
 
     data = explanation[0][name].data
-    for plot in _PLOTS[name]:
+    for plot in FIGURES[name]:
         ax = Figure().add_subplot()
         assert plot(data, ax=ax) is ax
 
@@ -206,7 +216,9 @@ def test_in_single_precision(float32):
 
 
 def test_wrong_input_is_named():
-    with pytest.raises(InputError, match=r"expected a fitted HmmEmulator or a mechanism\.Network, got dict"):
+    with pytest.raises(
+        InputError, match=r"expected a fitted HmmEmulator, a mechanism\.Network or an object with .*got dict"
+    ):
         network_of({})
     with pytest.raises(InputError, match="give it as the second argument"):
         explain(gated(), config=quick())

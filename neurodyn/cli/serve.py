@@ -12,27 +12,43 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from neurodyn.binning.batch import Modality
+from neurodyn.binning.modality import Modality
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.live_view import summary, view
+from neurodyn.cli.loading import load_decoder
 from neurodyn.cli.parsers import Subparsers, argument
 from neurodyn.cli.replay import tell
 from neurodyn.cli.serve_options import ServeOptions, add_options, chosen
+from neurodyn.display import either
 from neurodyn.errors import InputError
-from neurodyn.realtime import EventLog, RealtimeDecoder
+from neurodyn.realtime import AdaptiveIntervals, DriftPolicy, EventLog, RealtimeDecoder, Recalibration
 from neurodyn.realtime.clock import DataClock, LiveClock, ReplayClock
 from neurodyn.realtime.events import Kind as EventKind
 from neurodyn.realtime.garbage import only_when_swept
-from neurodyn.realtime.inputs import agreed_rates, labels_of, learn_rates, modalities_of, sampled
+from neurodyn.realtime.inputs import agreed_rates, binner_inputs, labels_of, learn_rates, sampled
 from neurodyn.realtime.labels import check_streams
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.logs import Announcer, RotatedFile
+from neurodyn.realtime.markers import CONTROL, Markers
+from neurodyn.realtime.memory_lock import lock_memory
 from neurodyn.realtime.monitor import Monitor
+from neurodyn.realtime.recorder import SessionRecorder
+from neurodyn.realtime.runner import Frozen
 from neurodyn.realtime.service import Service, ServiceOptions, make_service
+from neurodyn.realtime.session_file import SessionFile
+from neurodyn.realtime.speed import check_speed
 from neurodyn.realtime.stamps import StampPolicy
-from neurodyn.realtime.streams import Address, MergedSource, Source, open_sink, open_source, parse_address
-from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.streams import (
+    SCHEMES,
+    Address,
+    MergedSource,
+    Source,
+    open_sink,
+    open_source,
+    parse_address,
+)
 from neurodyn.realtime.streams.pace import announced
+from neurodyn.realtime.truth_stream import TruthStream
 from neurodyn.realtime.web import WebPage
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
@@ -46,10 +62,11 @@ def add_parser(subparsers: Subparsers) -> None:
     text = COMMANDS["serve"]
     parser = subparsers.add_parser("serve", help=text, description=text)
     address = argument(parse_address)
+    examples = [scheme.example for scheme in sorted(SCHEMES.values(), key=lambda scheme: not scheme.live)]
     parser.add_argument("model", metavar="MODEL", type=Path, help="what model.save() or model.export() wrote")
     parser.add_argument(
         "--from", dest="sources", metavar="ADDRESS", action="append", required=True, type=address,
-        help="lsl://name, zmq://127.0.0.1:5555, redis://127.0.0.1:6379/prefix or file://session.nwb; repeatable",
+        help=f"{either(examples)}; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--to", dest="sinks", metavar="ADDRESS", action="append", default=[], type=address,
@@ -60,6 +77,37 @@ def add_parser(subparsers: Subparsers) -> None:
         help=f"also show a page on http://127.0.0.1:PORT ({WEB_PORT})",
     )  # fmt: skip
     parser.add_argument("--snapshot", metavar="FILE", type=Path, help="go on from this file, and keep the state in it")
+    parser.add_argument(
+        "--record", metavar="FILE", type=Path,
+        help="record what comes, every bin and its estimate in this HDF5 file (FILE-2 and so on if it is there)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--control", metavar="NAME", default=CONTROL,
+        help=f"stream of markers that are commands: reset, pause, resume, swap NAME, revert ({CONTROL})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reset-on", metavar="TEXT", action="append", default=[],
+        help="begin anew at every marker of this text, like the one at the start of a trial; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", dest="models", metavar="NAME=FILE", action="append", default=[], type=argument(_model),
+        help="another model of the same sizes, which the command  swap NAME  changes to; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--observe", metavar="NAME",
+        help="stream of the true target, a channel per dimension, like a cursor that is recorded too",
+    )  # fmt: skip
+    parser.add_argument(
+        "--recalibrate", action="store_true", help="let gain and shift of each dimension follow the truth of --observe"
+    )
+    parser.add_argument(
+        "--adapt-intervals", action="store_true", help="let the widths of intervals follow the truth of --observe"
+    )
+    parser.add_argument(
+        "--adapt-channels", action="store_true",
+        help="put fields that drift back to mean and spread, units to the rate, of the training data, within bounds",
+    )  # fmt: skip
+    parser.add_argument("--lock-memory", action="store_true", help="keep the session from being swapped out (Linux)")
     parser.add_argument("--spin", action="store_true", help="hardly ever sleep: lower latency, and a core fully busy")
     parser.add_argument(
         "--rate", metavar="NAME=HZ", action="append", default=[], type=argument(_rate),
@@ -75,8 +123,16 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Decode until the source ends, Ctrl-C or SIGTERM."""
     options = chosen(arguments)
+    if arguments.lock_memory:
+        lock_memory()
     output = OutputLimits(slew=options.slew, hold=options.hold) if options.slew or options.hold else None
-    decoder, modalities = load_decoder(arguments.model, output)
+    if arguments.observe is None and (arguments.recalibrate or arguments.adapt_intervals):
+        raise InputError("--recalibrate and --adapt-intervals follow the truth: say with --observe which stream it is")
+    decoder, modalities = load_decoder(
+        arguments.model, output=output,
+        intervals=AdaptiveIntervals() if arguments.adapt_intervals else None,
+        recalibration=Recalibration() if arguments.recalibrate else None,
+    )  # fmt: skip
     console = Console(stderr=True)
     tell(console, [address.warning() for address in (*arguments.sources, *arguments.sinks)])
     with contextlib.ExitStack() as stack:
@@ -90,33 +146,6 @@ def run(arguments: argparse.Namespace) -> int:
             service.run(stop, first=first)
     print(f"neurodyn serve: {summary(monitor.status())}", file=sys.stderr)
     return 0
-
-
-def load_decoder(path: Path, output: OutputLimits | None = None) -> tuple[RealtimeDecoder, tuple[Modality, ...]]:
-    """Live decoder and its table of modalities, from a saved or an exported model.
-
-    Parameters
-    ----------
-    path
-        What ``model.save()`` or ``model.export()`` wrote.
-    output
-        Limits of the target; None for none.
-
-    Raises
-    ------
-    InputError
-        If the file is neither.
-    """
-    if not path.exists():
-        raise InputError(f"there is no model '{path}': give what model.save() or model.export() wrote")
-    if path.suffix == ".npz":
-        decoder = RealtimeDecoder.load(path, output=output)
-        return decoder, modalities_of(decoder)
-    from neurodyn.multiscale import MultiscaleDecoder
-
-    fitted = MultiscaleDecoder.load(path).fitted_
-    assert fitted is not None
-    return RealtimeDecoder(fitted, output=output), fitted.modalities
 
 
 def source_of(addresses: Sequence[Address]) -> Callable[[], Source]:
@@ -151,12 +180,15 @@ def _session(
         sinks = []
         for address in arguments.sinks:
             sink = open_sink(address)
-            sinks.append(SinkWriter(sink, address.scheme.value, monitor.log))
+            sinks.append(SinkWriter(sink, address.scheme.name, monitor.log))
             opened.callback(sinks[-1].close)
             if getattr(sink, "continued", False):
                 tell(console, [f"{address.name} is continued; with ?new a new file is begun"])
         if arguments.web is not None:
-            page = WebPage(monitor, decoder.target_names, title=arguments.model.stem, port=arguments.web)
+            page = WebPage(
+                monitor, decoder.target_names, units=decoder.target_units, title=arguments.model.stem,
+                port=arguments.web,
+            )  # fmt: skip
             sinks.append(SinkWriter(page, "page", monitor.log))
             opened.callback(sinks[-1].close)
             console.print(f"neurodyn serve: {page.address}", markup=False, highlight=False)
@@ -164,7 +196,10 @@ def _session(
         unknown = [name for name in sampled(modalities) if name not in given]
         if unknown:
             console.print(f"neurodyn serve: waiting for {', '.join(unknown)}", markup=False, highlight=False)
-        learned, first = learn_rates(source, unknown, timeout=LEARN_SECONDS)
+        learned, first = learn_rates(
+            source, unknown, timeout=LEARN_SECONDS,
+            say=lambda text: monitor.log.record(0.0, EventKind.BAD_INPUT, "", text),
+        )  # fmt: skip
         rates, told = agreed_rates(modalities, learned, given)
         for text in told:
             monitor.log.record(0.0, EventKind.RATE, "", text)
@@ -174,6 +209,20 @@ def _session(
             [(row.name, labels_of(row)) for row in modalities],
             [(chunk.name, chunk.labels) for chunk in (*announced(source), *first)],
         )
+        if not _files_only(arguments.sources):
+            check_speed(binner_inputs(modalities, decoder.width, rates))
+        models = {arguments.model.stem: decoder.runner}
+        for name, path in arguments.models:
+            if name in models:
+                raise InputError(f"two models are called '{name}': the first is called as its file, name others apart")
+            models[name] = decoder.ready(_frozen(path))
+        markers = Markers(
+            decoder, monitor.log.record, control=arguments.control, reset_on=arguments.reset_on, models=models
+        )
+        recorder = None
+        if arguments.record is not None:
+            recorder = _recorder(arguments.record, decoder, monitor, console)
+            opened.callback(recorder.close)
         service = make_service(
             decoder, modalities, _once_more(source, connect), sinks, clock_of(arguments.sources, policy), monitor,
             rates=rates,
@@ -181,10 +230,22 @@ def _session(
             late=options.late,
             max_jump=options.max_jump,
             snapshots=None if arguments.snapshot is None else SnapshotFile(arguments.snapshot, monitor.log),
+            recorder=recorder,
+            markers=markers,
+            truth=None if arguments.observe is None else TruthStream(arguments.observe, decoder.target_names),
+            drift=DriftPolicy(adapt=arguments.adapt_channels),
             options=_options(arguments, options, decoder),
         )  # fmt: skip
         opened.pop_all()  # the service closes them now
     return service, first
+
+
+def _recorder(path: Path, decoder: RealtimeDecoder, monitor: Monitor, console: Console) -> SessionRecorder:
+    """What records the session, into a file of its own."""
+    file = SessionFile(path, decoder)
+    if file.path != path:
+        tell(console, [f"{path} is there already: the session is recorded in {file.path}"])
+    return SessionRecorder(file, monitor.log)
 
 
 def _options(arguments: argparse.Namespace, options: ServeOptions, decoder: RealtimeDecoder) -> ServiceOptions:
@@ -197,7 +258,7 @@ def _options(arguments: argparse.Namespace, options: ServeOptions, decoder: Real
 
 
 def _files_only(addresses: Sequence[Address]) -> bool:
-    return all(address.scheme is Scheme.FILE for address in addresses)
+    return not any(address.scheme.live for address in addresses)
 
 
 def _once_more(opened: Source, connect: Callable[[], Source]) -> Callable[[], Source]:
@@ -231,6 +292,17 @@ def _shown(monitor: Monitor, names: Sequence[str], title: str, console: Console)
 
     with Live(get_renderable=render, console=console, refresh_per_second=4, transient=True):
         yield
+
+
+def _model(text: str) -> tuple[str, Path]:
+    name, sign, path = text.partition("=")
+    if not (name.strip() and sign and path):
+        raise InputError(f"expected NAME=FILE, like tuesday=decoder.npz, got '{text}'")
+    return name.strip(), Path(path)
+
+
+def _frozen(path: Path) -> Frozen:
+    return load_decoder(path)[0].runner.frozen
 
 
 def _rate(text: str) -> tuple[str, float]:

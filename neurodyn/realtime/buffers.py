@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Num
 
-from neurodyn.binning import BandPower
+from neurodyn.binning import FieldFeature, SignalMean
 from neurodyn.errors import InputError
 from neurodyn.realtime.stamps import FARTHEST, MEMORY
 
@@ -62,11 +62,11 @@ class FieldInput:
     name
         Of the modality.
     channels
-        Of the raw samples; with band powers the modality has channels x bands features.
+        Of the raw samples; the modality has this many times the values that the feature has per channel.
     rate
         Samples per second.
-    power
-        Band powers; None for the mean of the samples.
+    feature
+        What is made of the samples, such as band powers; None for their mean.
     width
         Seconds per feature if that is slower than the bins (a multiple of their width): it then comes in the last bin
         of its window. None for one per bin.
@@ -76,13 +76,13 @@ class FieldInput:
     Raises
     ------
     InputError
-        If there are no channels, not one label each, the rate is not positive, or a band reaches the Nyquist frequency.
+        If there are no channels, not one label each, or the rate is not positive or too low for the feature.
     """
 
     name: str
     channels: int
     rate: float
-    power: BandPower | None = None
+    feature: FieldFeature | None = None
     width: float | None = None
     labels: tuple[str, ...] = ()
 
@@ -90,14 +90,17 @@ class FieldInput:
         _check_labels(self.name, self.labels, self.channels)
         if self.channels < 1 or not 0 < self.rate < np.inf:
             raise InputError(f"'{self.name}' needs channels >= 1 and a rate > 0 Hz, got {self.channels}, {self.rate}")
-        for low, high in () if self.power is None else self.power.bands:
-            if not high < self.rate / 2:
-                raise InputError(f"band {low:g}-{high:g} Hz of '{self.name}' needs more than its {self.rate:g} Hz")
+        self.made.check_rate(self.rate, f"'{self.name}'")
+
+    @property
+    def made(self) -> FieldFeature:
+        """What is made of the samples."""
+        return self.feature or SignalMean()
 
     @property
     def features(self) -> int:
         """Channels of the modality."""
-        return self.channels * (1 if self.power is None else len(self.power.bands))
+        return self.channels * len(self.made.names(("",)))
 
 
 @dataclass

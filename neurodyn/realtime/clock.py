@@ -209,7 +209,11 @@ class LiveClock:
         return near + self._believe(stream, held, end_of(held[0]) - (now - (wall - began)), began, wall)
 
     def _split(self, chunk: Chunk, now: float, wall: float) -> tuple[list[Chunk], Chunk]:
-        """What lies near the present, as one chunk or none, and the rest of a chunk."""
+        """What is believed since a part of a chunk lies near the present, and the rest of the chunk.
+
+        The part is a chunk like any other at the present: what was held back before it is settled, and if whole chunks
+        have been left out, it says that nothing was recorded since the one before them.
+        """
         limit = self._limit(chunk.name, wall)
         near = (chunk.times >= now - self._policy.max_jump) & (chunk.times <= now + limit)
         if not near.any():
@@ -218,9 +222,12 @@ class LiveClock:
         kept = replace(chunk, times=times, values=chunk.values[near], until=None)
         far = replace(chunk, times=chunk.times[~near], values=chunk.values[~near], unrecorded=())
         stream = self._streams[chunk.name]
+        earlier = self._settle(chunk.name, stream, now, wall) if stream.held else []
+        if stream.unheard:
+            (kept,) = self._after_a_hole(stream, [kept])
         stream.heard, stream.end = wall, float(times.max())
         self._advance(stream.end, wall)
-        return [kept], far
+        return [*earlier, kept], far
 
     def _believe(self, stream: _Stream, held: list[Chunk], away: float, began: float, wall: float) -> list[Chunk]:
         """Several chunks agree that their stream is so many seconds from the present."""

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,10 +10,14 @@ from jaxtyping import Float
 
 from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError
-from neurodyn.realtime.freezable import Freezable, frozen_of
+from neurodyn.realtime.adaptive import AdaptiveIntervals
+from neurodyn.realtime.freezable import Freezable, check_same_sizes, frozen_of
 from neurodyn.realtime.latency import LatencyHistogram, Stats
 from neurodyn.realtime.limits import OutputLimits
+from neurodyn.realtime.listener import StepListener
+from neurodyn.realtime.recalibration import Recalibration
 from neurodyn.realtime.runner import BadInput, Frozen, LiveEstimate, Runner, load_arrays, save_arrays
+from neurodyn.realtime.truths import Truths
 from neurodyn.writing import writing
 
 REMEMBERED = 100_000
@@ -35,25 +38,42 @@ class RealtimeDecoder(Shown):
         Bins whose true target is kept for recalibration.
     output
         Bounds of what is handed out as the target; None for none.
+    intervals
+        How intervals follow the truths that :meth:`observe` is told; None: they are those that training found.
+    recalibration
+        How the read-out follows them; None: it is that of training.
     """
 
     def __init__(
-        self, model: Freezable | Frozen, *, remembered: int = REMEMBERED, output: OutputLimits | None = None
+        self,
+        model: Freezable | Frozen,
+        *,
+        remembered: int = REMEMBERED,
+        output: OutputLimits | None = None,
+        intervals: AdaptiveIntervals | None = None,
+        recalibration: Recalibration | None = None,
     ) -> None:
         self._runner = Runner(frozen_of(model))
         if output is not None:
             output.check(len(self.target_names))
         self._output = output
-        self._handed_out: LiveEstimate | None = None
+        self._truths = Truths(len(self.target_names), remembered, intervals, recalibration)
         self._next: Runner | None = None
-        self._pairs: deque[tuple[float, np.ndarray, np.ndarray]] = deque(maxlen=remembered)
-        self._time, self._decoded = np.nan, None  # of the last bin
+        self._listener: StepListener | None = None
+        self._time = np.nan  # of the last bin
         self._forget_counts()
         self.warmup()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, output: OutputLimits | None = None) -> "RealtimeDecoder":
-        """Read a decoder that ``model.export(path)`` wrote; needs no JAX. ``output`` as for a new one.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        output: OutputLimits | None = None,
+        intervals: AdaptiveIntervals | None = None,
+        recalibration: Recalibration | None = None,
+    ) -> "RealtimeDecoder":
+        """Read a decoder that ``model.export(path)`` wrote; needs no JAX. The other arguments are those of a new one.
 
         Raises
         ------
@@ -64,12 +84,27 @@ class RealtimeDecoder(Shown):
             frozen = Frozen.load(path)
         except ValueError as error:
             raise InputError(str(error)) from error
-        return cls(frozen, output=output)
+        return cls(frozen, output=output, intervals=intervals, recalibration=recalibration)
 
     @property
     def runner(self) -> Runner:
         """The decoder proper: sizes, names, tables of gains."""
         return self._runner
+
+    @property
+    def output(self) -> OutputLimits | None:
+        """Bounds of the target."""
+        return self._output
+
+    @property
+    def intervals(self) -> AdaptiveIntervals | None:
+        """How intervals follow the truth."""
+        return self._truths.intervals
+
+    @property
+    def recalibration(self) -> Recalibration | None:
+        """How the read-out follows the truth."""
+        return self._truths.recalibration
 
     @property
     def width(self) -> float:
@@ -90,6 +125,12 @@ class RealtimeDecoder(Shown):
     def target_names(self) -> tuple[str, ...]:
         """Names of the target's dimensions."""
         return tuple(self._runner.frozen.settings["target_names"])
+
+    @property
+    def target_units(self) -> tuple[str, ...]:
+        """Units of the target's dimensions, "" where they are not known; of decoders of earlier versions none is."""
+        units = self._runner.frozen.settings.get("target_units", ())
+        return tuple(map(str, units)) if len(units) == len(self.target_names) else ("",) * len(self.target_names)
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "bins", f"{1e3 * self.width:g} ms, {self._latency.total:,} decoded"
@@ -126,9 +167,12 @@ class RealtimeDecoder(Shown):
 
     def reset(self) -> None:
         """Forget everything seen: the next bin is the first of a session. Counts and observed targets are kept."""
+        if self._next is not None:
+            self._adopt()
         self._runner.reset()
         self._runner.prepare()
-        self._time, self._decoded, self._handed_out = np.nan, None, None
+        self._truths.last = self._truths.handed_out = None
+        self._moved(np.nan)
 
     def step(self, observations: Mapping[str, Any], t: float) -> LiveEstimate:
         """Take in one bin and return what is known at its end.
@@ -149,15 +193,21 @@ class RealtimeDecoder(Shown):
         """
         if self._next is not None:
             self._adopt()
+        if self._listener is not None:
+            self._listener.before(self.snapshot)
         try:
             estimate = self._runner.step(observations, t, time.perf_counter)
         except BadInput as error:
             self._refused += 1
             raise InputError(str(error)) from error
+        self._truths.decoded(estimate.target)
+        estimate = self._truths.corrected(estimate)
         if self._output is not None:
-            estimate = self._output.apply(estimate, self._handed_out, len(self._runner.names))
-            self._handed_out = estimate
+            estimate = self._output.apply(estimate, self._truths.last, len(self._runner.names))
+        self._truths.hand_out(estimate)
         self._count(estimate)
+        if self._listener is not None:
+            self._listener.stepped(observations, estimate)
         return estimate
 
     def prepare(self) -> None:
@@ -177,63 +227,102 @@ class RealtimeDecoder(Shown):
         if bins < 0:
             raise InputError(f"bins ahead must be 0 or more, got {bins}")
         last = 0.0 if np.isnan(self._time) else self._time
-        return self._runner.ahead(bins, last + bins * self.width)
+        estimate = self._runner.ahead(bins, last + bins * self.width)
+        return self._truths.corrected(estimate)
 
-    # Recalibration --------------------------------------------------------------------------------------------
+    def listen(self, listener: StepListener | None) -> None:
+        """Tell somebody of every step from now on, such as who records the session; None for nobody."""
+        self._listener = listener
+
+    def _moved(self, time: float) -> None:
+        """Go on from another state than the last step left."""
+        self._time = time
+        if self._listener is not None:
+            self._listener.moved()
+
+    # The truth ------------------------------------------------------------------------------------------------
 
     def observe(self, target: Float[np.ndarray, " dim"] | None) -> None:
         """Keep the true target of the last bin beside what was decoded, for later recalibration; None is unknown.
+
+        The first truth of a bin is what ``intervals`` and ``recalibration`` follow, from the next estimate on.
 
         Raises
         ------
         InputError
             If no bin has been decoded yet, or the target has another number of dimensions.
         """
-        if self._decoded is None:
-            raise InputError("there is no decoded bin to observe the target of: step first")
-        if target is None:
+        if target is None or not np.isfinite(target).any():
             return
-        if np.shape(target) != self._decoded.shape:
-            raise InputError(f"the target has {len(self._decoded)} dimensions, got shape {np.shape(target)}")
-        self._pairs.append((self._time, self._decoded, np.array(target, np.float64)))
+        self._truths.learn(target)
+        if self._listener is not None:
+            self._listener.observed(np.asarray(target, np.float64))
+
+    @property
+    def widening(self) -> Float[np.ndarray, " dim"]:
+        """Factor by which intervals are wider than training found them to be, per dimension of the target."""
+        return self._truths.widening.copy()
+
+    @property
+    def gain(self) -> Float[np.ndarray, " dim"]:
+        """Factor that recalibration has found for each dimension of the target; 1 without it."""
+        return self._truths.gain.copy()
+
+    def forget_truths(self) -> None:
+        """Go back to the intervals and the read-out of training; :meth:`observed` still has the truths."""
+        self._truths.forget()
+        self._moved(self._time)
 
     def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Bins given to :meth:`observe`: times (bins,), decoded and true targets (bins, dims)."""
-        times, decoded, true = zip(*self._pairs, strict=True) if self._pairs else ((), (), ())
-        dims = len(self.target_names)
-        return np.asarray(times), np.reshape(decoded, (-1, dims)), np.reshape(true, (-1, dims))
+        return self._truths.kept()
 
-    def swap(self, model: Freezable | Frozen) -> None:
+    def swap(self, model: Freezable | Frozen | Runner) -> None:
         """Change to another model of the same sizes; the next step uses it, and no bin waits.
 
         The state goes over as it is: right for a model whose read-out was recalibrated; one whose dynamics differ finds
         its way within the memory of its filters. Limits are those of the new model: set your own again. May be called
         from another thread than the one that steps.
 
+        Parameters
+        ----------
+        model
+            The trained model, one that was exported, or what `ready` has made of one, which takes no time.
+
         Raises
         ------
         InputError
             If modalities, channels, target or sizes differ; the old model goes on.
         """
+        self._next = model if isinstance(model, Runner) else self.ready(model)
+
+    def ready(self, model: Freezable | Frozen) -> Runner:
+        """Make a model ready to change to, of the sizes of the running one.
+
+        Raises
+        ------
+        InputError
+            If modalities, channels, target or sizes differ.
+        """
         frozen = frozen_of(model)
-        _same_sizes(self._runner.frozen.settings, frozen.settings)
+        check_same_sizes(self._runner.frozen, frozen)
         runner = Runner(frozen)
-        if runner.state.shape != self._runner.state.shape or _experts(frozen) != _experts(self._runner.frozen):
-            raise InputError("the new model reads the target out with other experts than the running one")
         runner.step({}, 0.0)
-        self._next = runner
+        return runner
 
     def _adopt(self) -> None:
         runner, self._next = self._next, None
         assert runner is not None
         runner.restore(self._runner.snapshot())
         self._runner = runner
+        self.forget_truths()
 
     # Snapshots ------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything the next step depends on, as arrays."""
-        return {**self._runner.snapshot(), "time": np.asarray(self._time), "model": self._runner.frozen.fingerprint}
+        own = {"time": np.asarray(self._time), "model": self._runner.frozen.fingerprint}
+        return {**self._runner.snapshot(), **own, **self._truths.snapshot()}
 
     def is_of_another(self, snapshot: Mapping[str, np.ndarray]) -> bool:
         """Whether a snapshot says of itself that it was taken with another model."""
@@ -252,13 +341,14 @@ class RealtimeDecoder(Shown):
         if not np.array_equal(snapshot.get("model", ()), self._runner.frozen.fingerprint):
             raise InputError("the snapshot is of another model: load the model it was taken with")
         try:
-            time = float(snapshot["time"])
+            time, truths = float(snapshot["time"]), self._truths.checked(snapshot)
             self._runner.restore(snapshot)
         except ValueError as error:
             raise InputError(str(error)) from error
         except (KeyError, TypeError) as error:
             raise InputError("the snapshot is damaged: it holds something else than numbers, or no time") from error
-        self._time, self._decoded, self._handed_out = time, None, None
+        self._truths.restore(truths)
+        self._moved(time)
         return self._time
 
     def save_snapshot(self, path: str | os.PathLike[str]) -> None:
@@ -290,40 +380,21 @@ class RealtimeDecoder(Shown):
 
     def stats(self) -> Stats:
         """Latency percentiles and counts since the decoder was made or warmed up."""
-        latency, tables = self._latency, [part.table for part in self._runner.filters]
-        p50, p95, p99, p999 = (latency.percentile(share) for share in (50.0, 95.0, 99.0, 99.9))
+        times, tables = self._latency.percentiles(), [part.table for part in self._runner.filters]
         hits, misses = sum(table.hits for table in tables), sum(table.misses for table in tables)
         return Stats(
-            latency.total, dict(self._seen), self._missed, self._refused, p50=p50, p95=p95, p99=p99, p999=p999,
-            worst=latency.worst, table_hits=hits, table_misses=misses,
+            times.count, dict(self._seen), self._overruns, self._refused, p50=times.p50, p95=times.p95, p99=times.p99,
+            p999=times.p999, worst=times.worst, table_hits=hits, table_misses=misses,
         )  # fmt: skip
 
     def _forget_counts(self) -> None:
         self._latency = LatencyHistogram()
         self._seen = dict.fromkeys(self._runner.names, 0)
-        self._missed = self._refused = 0
-        self._limit = 1e6 * self.width
+        self._overruns = self._refused = 0
 
     def _count(self, estimate: LiveEstimate) -> None:
-        microseconds = estimate.microseconds
-        self._latency.add(microseconds)
-        self._missed += microseconds > self._limit
+        self._latency.add(estimate.microseconds)
+        self._overruns += estimate.microseconds > 1e6 * self.width
         for name in estimate.seen:
             self._seen[name] += 1
-        self._time, self._decoded = estimate.time, estimate.target
-
-
-def _experts(frozen: Frozen) -> list[tuple[str, tuple[int, ...]]]:
-    """What the target is read out by, and how large that is."""
-    names = ("readout/stack", "recurrent/recurrent")
-    return [(name, frozen.arrays[name].shape) for name in names if name in frozen.arrays]
-
-
-def _same_sizes(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    for key, name in (
-        ("modalities", "modalities"), ("channel_names", "order or choice of channels"),
-        ("states", "sizes of the states"), ("traces", "traces"),
-        ("target_names", "target"), ("width_seconds", "bin width"),
-    ):  # fmt: skip
-        if own[key] != other[key]:
-            raise InputError(f"the new model has another {name}: {other[key]}, the running one {own[key]}")
+        self._time = estimate.time

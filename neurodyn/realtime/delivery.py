@@ -1,11 +1,12 @@
 """What a session does with an estimate: every sink gets it, it is counted, and what is wrong with it is told once."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from neurodyn.realtime.events import Kind, Say
 from neurodyn.realtime.monitor import Monitor
-from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.runner import LiveEstimate, Runner
+from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.writers import SinkWriter
 
 
@@ -21,36 +22,68 @@ class Delivery:
     say
         Records an event.
     tolerance
-        Seconds after the end of its bin from which an estimate counts as missed.
+        Seconds after the end of its bin that an estimate has to be handed over in: its deadline.
+    runner
+        Tells what decodes now: sinks are told what estimates are of, at first and whenever the model is another. None
+        if they are not told.
     """
 
-    def __init__(self, sinks: Sequence[SinkWriter], monitor: Monitor, say: Say, *, tolerance: float) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[SinkWriter],
+        monitor: Monitor,
+        say: Say,
+        *,
+        tolerance: float,
+        runner: Callable[[], Runner] | None = None,
+    ) -> None:
         self._sinks, self._monitor, self._say, self._tolerance = tuple(sinks), monitor, say, tolerance
+        self._runner = runner
+        self._told: Runner | None = None  # of which the sinks know
         self._late = False  # whether the last estimate was
         self._unusual: tuple[str, ...] = ()  # modalities of which it left values out
 
-    def hand_over(self, estimate: LiveEstimate, late: float, since: float) -> None:
-        """Give an estimate to every sink, and count it.
+    def greet(self) -> None:
+        """Tell every sink what the estimates are of that come now, if that is news."""
+        if self._runner is None or (runner := self._runner()) is self._told:
+            return
+        self._told, hello = runner, Hello.of(runner)
+        for sink in self._sinks:
+            sink.greet(hello)
+
+    def hand_over(
+        self, estimate: LiveEstimate, now: Callable[[], float], *, wait: float, in_hand: float, binned: float
+    ) -> None:
+        """Give an estimate to every sink, and count it and the time it took.
 
         Parameters
         ----------
         estimate
-            Of a bin.
-        late
-            Seconds since the end of the bin.
-        since
-            When its data came, seconds of ``time.perf_counter``.
+            Of a bin, just decoded.
+        now
+            Tells the present on the clock of the data, seconds.
+        wait
+            Seconds from the end of the bin to when its data were in hand.
+        in_hand, binned
+            When they were, and when its step began, seconds of ``time.perf_counter``.
         """
+        stepped = time.perf_counter()
+        self.greet()
         for sink in self._sinks:
             sink.put(estimate)
+        handed_over = time.perf_counter()
+        late = now() - estimate.time
         missed = late > self._tolerance
         if missed and not self._late:
-            self._say(Kind.MISSED_DEADLINE, "", f"the bin of {estimate.time:g} s was decoded {late:.3g} s late")
+            self._say(Kind.MISSED_DEADLINE, "", f"the estimate of {estimate.time:g} s came {late:.3g} s after its bin")
         self._late = missed
         if estimate.unusual != self._unusual:
             self._tell_unusual(estimate)
         self._monitor.dropped = sum(sink.dropped for sink in self._sinks)
-        self._monitor.add(estimate, 1e6 * (time.perf_counter() - since), missed=missed)
+        self._monitor.add(
+            estimate, wait=wait, binning=binned - in_hand, step=stepped - binned, hand_over=handed_over - stepped,
+            missed=missed,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Let the sinks write what they have, and close them."""

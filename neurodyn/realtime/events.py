@@ -50,6 +50,10 @@ class Kind(StrEnum):
     BAD_INPUT = "bad input"  # wrong shape, unknown unit or modality
     NOT_FINITE = "not finite"
     MISSED_DEADLINE = "missed deadline"  # the first of several in a row
+    MARKER = "marker"  # came with the data
+    DRIFT = "drift"  # channels whose mean, spread or rate is no longer that of the training data, or is again
+    CONTROL = "control"  # a marker that was done: reset, paused, resumed, another model
+    LATE_COMMAND = "late command"  # came after a later one had been done: not done
     RESTORED = "restored"
     SOURCE_LOST = "source lost"
     SOURCE_RESTARTED = "source restarted"

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from neurodyn.binning.batch import Modality
 from neurodyn.binning.limits import learn_limits
 from neurodyn.binning.scaling import Scaling
+from neurodyn.errors import InputError
 from neurodyn.realtime.runner import COUNTS, Frozen
 
 
@@ -26,6 +27,7 @@ def settings_of(
     *,
     states: Sequence[int],
     traces: int,
+    target_units: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a decoder says of itself and of the data that it was trained on, beside its arrays.
 
@@ -41,11 +43,15 @@ def settings_of(
         Dimensions of the backbone's state, and of each modality's own.
     traces
         Time constants of the fading memories of the observations.
+    target_units
+        Of the target's dimensions; () if they are not known.
     """
     return {
         "modalities": [row_of(modality) for modality in modalities],
         "channel_names": {m.name: list(m.channels) for m in modalities},
         "target_names": list(target_names),
+        "target_units": list(target_units),
+        "value_units": {m.name: m.unit for m in modalities if m.unit and not m.counts},
         "width_seconds": width,
         "states": list(states),
         "traces": traces,
@@ -72,3 +78,32 @@ def frozen_of(model: Freezable | Frozen) -> Frozen:
         A trained model, or one that was exported.
     """
     return model if isinstance(model, Frozen) else model.frozen()
+
+
+def check_same_sizes(own: Frozen, other: Frozen) -> None:
+    """Refuse a model that cannot go on from the state of another.
+
+    Parameters
+    ----------
+    own, other
+        The running model, and the one to change to.
+
+    Raises
+    ------
+    InputError
+        If modalities, channels, target, sizes or what the target is read out with differ.
+    """
+    for key, name in (
+        ("modalities", "modalities"), ("channel_names", "order or choice of channels"),
+        ("states", "sizes of the states"), ("traces", "traces"),
+        ("target_names", "target"), ("width_seconds", "bin width"),
+    ):  # fmt: skip
+        one, two = own.settings[key], other.settings[key]
+        if one != two:
+            raise InputError(f"the new model has another {name}: {two}, the running one {one}")
+    experts = [
+        {name: frozen.arrays[name].shape for name in ("readout/stack", "recurrent/recurrent") if name in frozen.arrays}
+        for frozen in (own, other)
+    ]
+    if experts[0] != experts[1]:
+        raise InputError("the new model reads the target out with other experts than the running one")

@@ -1,14 +1,13 @@
-"""What the binner has to be told of a model's modalities: which are spikes, which are band powers, at which rate."""
+"""What the binner has to be told of a model's modalities: which are spikes, which feature of a field, at which rate."""
 
 import math
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from neurodyn.binning.batch import Modality
-from neurodyn.binning.features import BandPower
+from neurodyn.binning.features import feature_of
 from neurodyn.errors import InputError, NeurodynError, unknown_name
 from neurodyn.realtime.binner import FieldInput, SpikeInput
 from neurodyn.realtime.decoder import RealtimeDecoder
@@ -16,7 +15,6 @@ from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Source
 from neurodyn.recording.checks import MOST_GROUPED
 from neurodyn.recording.clocks import fit_clock
 
-_BAND = re.compile(r"^(?P<channel>.*) (?P<low>[\d.e+-]+)-(?P<high>[\d.e+-]+) Hz$")
 ENOUGH, MANY = 20, 100_000
 """Samples from which on a rate can be told, and above which more say nothing new."""
 MOST_SPIKES = 2**20
@@ -34,6 +32,7 @@ def modalities_of(decoder: RealtimeDecoder) -> tuple[Modality, ...]:
     return tuple(
         Modality(
             row["name"], row["likelihood"], tuple(names[row["name"]]), row["clock"],
+            unit=str(settings.get("value_units", {}).get(row["name"], "")),
             rate=settings.get("rates", {}).get(row["name"]),
         )
         for row in settings["modalities"]
@@ -45,8 +44,8 @@ def binner_inputs(
 ) -> list[SpikeInput | FieldInput]:
     """Inputs of a `StreamingBinner` that makes what a model was trained on.
 
-    Band powers are known by the names of their channels (``lfp_0 8-12 Hz``) and made with the usual smoothing, order
-    and bridging, which a model does not keep.
+    Features of a field are known by the names of their channels (``lfp_0 8-12 Hz``). Band powers are made with the
+    usual smoothing, order and bridging, which a model does not keep.
 
     Parameters
     ----------
@@ -76,6 +75,7 @@ def learn_rates(
     *,
     timeout: float,
     wall: Callable[[], float] = time.monotonic,
+    say: Callable[[str], object] | None = None,
 ) -> tuple[dict[str, float], list[Chunk]]:
     """Samples per second of streams, from the first data that come.
 
@@ -89,6 +89,8 @@ def learn_rates(
         Seconds after which a silent stream is given up.
     wall
         Seconds that pass.
+    say
+        Told of every message that is not ours and is therefore lost; None for nobody.
 
     Returns
     -------
@@ -110,8 +112,10 @@ def learn_rates(
             fresh = source.read(0.05)
         except EndOfStream:
             break
-        except InputError:  # what is not ours is told later, by the session
+        except InputError as error:
             fresh = []
+            if say is not None:
+                say(str(error))
         except Exception as error:  # a server that has gone away: each library says so in its own way
             raise NeurodynError(f"the source broke off while the first data were waited for: {error}") from error
         chunks += fresh
@@ -205,7 +209,7 @@ def as_spikes(chunk: Chunk) -> Chunk:
 
 def labels_of(row: Modality) -> tuple[str, ...]:
     """Labels that a stream of a modality has: its units, or the channels of the raw signal."""
-    return row.channels if row.counts else _bands(row)[0]
+    return row.channels if row.counts else feature_of(row.channels)[0]
 
 
 def _input(row: Modality, width: float, rates: Mapping[str, float]) -> SpikeInput | FieldInput:
@@ -213,21 +217,9 @@ def _input(row: Modality, width: float, rates: Mapping[str, float]) -> SpikeInpu
         return SpikeInput(row.name, row.n_channels, labels=row.channels)
     if row.name not in rates:
         raise InputError(f"the rate of '{row.name}' is not known: say  --rate {row.name}=HZ")
-    channels, power = _bands(row)
+    channels, feature = feature_of(row.channels)
     slower = row.clock * width if row.clock > 1 else None
-    return FieldInput(row.name, len(channels), rates[row.name], power, slower, channels)
-
-
-def _bands(row: Modality) -> tuple[tuple[str, ...], BandPower | None]:
-    """Labels of the raw signal's channels, and the band powers made of them: None if the features are the signal."""
-    found = [_BAND.match(channel) for channel in row.channels]
-    names = [match["channel"] for match in found if match is not None]
-    if len(names) < row.n_channels:
-        return row.channels, None
-    bands = [(float(match["low"]), float(match["high"])) for match in found if match and match["channel"] == names[0]]
-    power = BandPower(tuple(bands))
-    channels = tuple(dict.fromkeys(names))
-    return (row.channels, None) if power.names(channels) != row.channels else (channels, power)
+    return FieldInput(row.name, len(channels), rates[row.name], feature, slower, channels)
 
 
 def _rate(name: str, parts: list[np.ndarray], chunks: Sequence[Chunk], timeout: float) -> float:

@@ -57,7 +57,7 @@ class OutputLimits:
             if bounds is not None and len(bounds) != dims:
                 raise InputError(f"'{name}' needs one bound for each of the target's {dims} dimensions, got {bounds}")
 
-    def apply(self, estimate: LiveEstimate, last: LiveEstimate | None, modalities: int) -> LiveEstimate:
+    def apply(self, estimate: LiveEstimate, last: tuple[float, np.ndarray] | None, modalities: int) -> LiveEstimate:
         """The estimate within the limits.
 
         Parameters
@@ -65,16 +65,17 @@ class OutputLimits:
         estimate
             As decoded.
         last
-            The one handed out before, None if there is none.
+            Time and target of the one handed out before, None if there is none.
         modalities
             How many there are.
         """
         target = estimate.target
+        before = target if last is None else np.asarray(last[1], target.dtype)
         if last is not None and self.hold and len(estimate.stale) == modalities:
-            target = last.target
+            target = before
         if last is not None and self.slew is not None:
-            most = self.slew * max(estimate.time - last.time, 0.0)
-            target = np.clip(target, last.target - most, last.target + most)
+            most = self.slew * max(estimate.time - last[0], 0.0)
+            target = np.clip(target, before - most, before + most)
         if self.low is not None or self.high is not None:
             target = np.clip(target, self.low, self.high)
         if target is estimate.target:

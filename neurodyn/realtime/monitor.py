@@ -1,19 +1,23 @@
 """How a session is going, for a terminal or a page: counted in the loop, read from anywhere."""
 
+import math
 import threading
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from neurodyn.realtime.decoder import LiveEstimate
 from neurodyn.realtime.events import Event, EventLog
+from neurodyn.realtime.latency import LatencyBudget, Percentiles, percentiles_of
 
-LATENCY_EDGES = np.geomspace(10.0, 1e5, 33)
-"""Edges of the latency histogram in microseconds: eight bars per factor of ten."""
-_EDGES = LATENCY_EDGES.tolist()
+LATENCY_BARS = (10.0, 1e5, 10)
+"""First and last edge of the bars of the latency, in microseconds, and bars per factor of ten."""
+LATENCY_EDGES = np.geomspace(
+    *LATENCY_BARS[:2], 1 + round(LATENCY_BARS[2] * math.log10(LATENCY_BARS[1] / LATENCY_BARS[0]))
+)
+"""All edges."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,18 @@ class Status:
     bins
         Estimates so far.
     missed
-        Those that came more than one bin late.
+        Those whose deadline was missed: they were handed over later than a session's tolerance after the end of their
+        bin (:class:`neurodyn.realtime.service.ServiceOptions`; of ``neurodyn serve`` the patience and one bin).
     seen
         Per modality, in what share of the latest bins it was seen.
     silent
         Per modality, seconds since it was last seen; NaN if never.
-    p50, p99, worst
-        Microseconds from data in hand to estimate, over the latest bins.
+    budget
+        Percentiles of each part of the way to an estimate over the whole session (:mod:`neurodyn.realtime.latency`), of
+        the latency from data in hand to hand-over, and of all from the end of the bin: ``age``, ``wait``, ``binning``,
+        ``step``, ``hand-over``, ``latency``, ``in all``.
     histogram
-        Of the same over all bins: counts between `LATENCY_EDGES`, the outer ones with all beyond.
+        Of the latency: counts between `LATENCY_EDGES`, the outer ones with all beyond.
     dropped
         Estimates that sinks did not take.
     events
@@ -49,13 +56,16 @@ class Status:
     missed: int
     seen: dict[str, float]
     silent: dict[str, float]
-    p50: float
-    p99: float
-    worst: float
+    budget: Mapping[str, Percentiles]
     histogram: np.ndarray
     dropped: int
     events: tuple[Event, ...]
     faults: int
+
+    @property
+    def latency(self) -> Percentiles:
+        """Percentiles from data in hand to hand-over, microseconds."""
+        return self.budget["latency"]
 
 
 class Monitor:
@@ -68,7 +78,7 @@ class Monitor:
     log
         Whose events are shown; the session's.
     window
-        Bins that count as the latest.
+        Bins over which it is told how often each modality was seen.
     shown
         Events that are shown.
     """
@@ -78,33 +88,38 @@ class Monitor:
         self._lock = threading.Lock()
         self._position = 0
         self._events: deque[Event] = deque(maxlen=shown)
-        self._latency: deque[float] = deque(maxlen=window)
+        self._budget = LatencyBudget()
         self._seen: deque[tuple[str, ...]] = deque(maxlen=window)
         self._last_seen: dict[str, float] = {}
         self._estimate: LiveEstimate | None = None
-        self._histogram = np.zeros(len(LATENCY_EDGES) - 1, np.int64)
         self._bins = self._missed = 0
         self.dropped = 0
 
-    def add(self, estimate: LiveEstimate, microseconds: float, *, missed: bool) -> None:
+    def add_age(self, seconds: float) -> None:
+        """Count how far a chunk lies behind the present when it is read, seconds; NaN if it tells no time."""
+        if not math.isnan(seconds):
+            with self._lock:
+                self._budget.add_age(seconds)
+
+    def add(
+        self, estimate: LiveEstimate, *, wait: float, binning: float, step: float, hand_over: float, missed: bool
+    ) -> None:
         """Count one estimate.
 
         Parameters
         ----------
         estimate
             As it was given to the sinks.
-        microseconds
-            From data in hand to there.
+        wait, binning, step, hand_over
+            Seconds of each part of its way (:meth:`neurodyn.realtime.latency.LatencyBudget.add_bin`).
         missed
-            Whether it came too late.
+            Whether its deadline was.
         """
-        place = min(max(bisect_left(_EDGES, microseconds) - 1, 0), len(self._histogram) - 1)
         with self._lock:
+            self._budget.add_bin(wait=wait, binning=binning, step=step, hand_over=hand_over)
             self._estimate = estimate
             self._bins += 1
             self._missed += missed
-            self._histogram[place] += 1
-            self._latency.append(microseconds)
             self._seen.append(estimate.seen)
             for name in estimate.seen:
                 self._last_seen[name] = estimate.time
@@ -115,9 +130,8 @@ class Monitor:
             fresh, self._position = self.log.since(self._position)
             self._events.extend(fresh)
             events, faults = tuple(self._events), self._position
-            estimate, bins, missed, histogram = self._estimate, self._bins, self._missed, self._histogram.copy()
-            latency, seen, last_seen = list(self._latency), list(self._seen), dict(self._last_seen)
-        p50, p99, worst = (float(value) for value in np.percentile(latency or [np.nan], [50, 99, 100]))
+            estimate, bins, missed, histograms = self._estimate, self._bins, self._missed, self._budget.histograms()
+            seen, last_seen = list(self._seen), dict(self._last_seen)
         now = np.nan if estimate is None else estimate.time
         return Status(
             estimate=estimate,
@@ -125,10 +139,8 @@ class Monitor:
             missed=missed,
             seen={name: sum(name in one for one in seen) / max(len(seen), 1) for name in self.names},
             silent={name: float(now - last_seen.get(name, np.nan)) for name in self.names},
-            p50=p50,
-            p99=p99,
-            worst=worst,
-            histogram=histogram,
+            budget=percentiles_of(histograms),
+            histogram=np.array(histograms["latency"].bars(*LATENCY_BARS)),
             dropped=self.dropped,
             events=events,
             faults=faults,

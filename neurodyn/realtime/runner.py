@@ -18,6 +18,7 @@ bins is new, the exact update is done instead; :meth:`Runner.prepare` does it ah
 
 import difflib
 import hashlib
+import html
 import json
 import math
 import os
@@ -31,13 +32,16 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 
 FORMAT = "neurodyn-decoder"
-VERSION = 3
-"""Version 1 had one linear read-out; version 3 says of each likelihood that is not in `COUNTS` whether it is counts.
+VERSION = 4
+"""Version 1 had one linear read-out; version 3 says of each likelihood that is not in `COUNTS` whether it is counts; in
+version 4 the logarithm of the target's variance is linear, and the memory of what was lost begins at one.
 
 A file gets the least version that it needs, so that an older runner reads what it can. All versions are read.
 """
 COUNTS = {"poisson": True, "gaussian": False}
 """Whether the observations of a modality are counts, by likelihood; of others the file says so itself."""
+OF_DATA = ("limits", "rates", "target_units", "value_units")
+"""Settings that say what the training data were like, and are no part of what tells a decoder from others."""
 MOST_UNFOLDED = 20
 """Times its own size that a file may unfold into: parameters that were compressed hardly do, zeros a thousandfold."""
 NORMAL_95 = 1.959963984540054
@@ -56,6 +60,8 @@ TIMES = (2.0, 6.0, 18.0, 54.0)
 """Time constants of the memory of lost samples, bins, as in neurodyn.targets.losses."""
 WEIGHED = 2
 """Which of them the weights of the experts follow, as there."""
+TINY = 1e-36
+"""Least variance of which the logarithm is taken, as in neurodyn.targets.variance."""
 LIMIT = 8.0
 """Most deviations from its mean that an input of the recurrent network may have, as in neurodyn.recurrent.inputs."""
 NEVER = 1e9
@@ -100,8 +106,8 @@ class Frozen:
         for (name, shape), size in zip(settings["layout"], sizes, strict=True):
             self.arrays[name] = parameters[first : first + size].reshape(shape)
             first += size
-        # What is known of the inputs is no part of what a state belongs to: a decoder without it is the same decoder.
-        told = {key: value for key, value in settings.items() if key not in ("limits", "rates")}
+        # A state belongs to a decoder whether or not the decoder knows what its data were like.
+        told = {key: value for key, value in settings.items() if key not in OF_DATA}
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         digest.update(parameters.tobytes())
         self.fingerprint = np.frombuffer(digest.digest(), np.uint8)
@@ -118,7 +124,8 @@ class Frozen:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one npz file, atomically: two plain arrays, nothing that loading would execute."""
-        version = VERSION if any("counts" in row for row in self.settings["modalities"]) else 2
+        version = 3 if any("counts" in row for row in self.settings["modalities"]) else 2
+        version = VERSION if "readout/log_slopes" in self.arrays else version
         text = json.dumps({"format": FORMAT, "version": version, **self.settings})
         save_arrays(path, {"settings": np.frombuffer(text.encode(), np.uint8), "parameters": self.parameters})
 
@@ -926,12 +933,13 @@ class LiveEstimate(NamedTuple):
     time
         Of the bin's end, seconds, as given to the step.
     latent
-        (latent,), mean of the shared state.
+        (latent,), mean of the shared state; has no unit.
     covariance
         (latent, latent), of the shared state; read-only.
     rates
-        Per modality (channel,): expected spikes per second for counts, expected value in the recording's unit for
-        field features.
+        Per modality (channel,): expected spikes per second of counts; of a field the expected value of the feature in
+        the bin, in its unit, which is that of the recording for means and the natural logarithm of its square for
+        band powers.
     target, lower, upper
         (dim,): the decoded target, held within what was seen in training if the model was fitted so, and the bounds of
         the central 95 % of its predictive distribution.
@@ -963,15 +971,29 @@ class LiveEstimate(NamedTuple):
 
     def __repr__(self) -> str:
         """Sizes, and the numbers of the first dimensions of the target; the rates are not worked out for it."""
-        lines = [f"LiveEstimate: bin that ends at {self.time:g} s, seen: {', '.join(self.seen) or 'nothing'}"]
+        return "\n".join([self._title(), *(f"  {name:<8}  {text}" for name, text in self._facts())])
+
+    def _repr_html_(self) -> str:
+        """The same as a table, which a notebook shows; names come from a file and add nothing to the page."""
+        left = ' style="text-align: left"'
+        rows = "".join(
+            f"<tr><th{left}>{html.escape(name)}</th><td{left}>{html.escape(text)}</td></tr>"
+            for name, text in self._facts()
+        )
+        return f"<table><caption{left}><b>{html.escape(self._title())}</b></caption><tbody>{rows}</tbody></table>"
+
+    def _title(self) -> str:
+        names = [*self.seen[:6], *(["..."] if len(self.seen) > 6 else [])]
+        return f"LiveEstimate: bin that ends at {self.time:g} s, seen: {', '.join(names) or 'nothing'}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
         for dim, (value, low, high) in enumerate(zip(self.target[:6], self.lower[:6], self.upper[:6], strict=True)):
-            lines.append(f"  target {dim}  {value:.4g}, 95 % interval {low:.4g} to {high:.4g}")
+            yield f"target {dim}", f"{value:.4g}, 95 % interval {low:.4g} to {high:.4g}"
         if len(self.target) > 6:
-            lines.append(f"  ... and {len(self.target) - 6} more dimensions of the target")
-        lines.append(f"  latent    {len(self.latent)} dimensions")
+            yield "...", f"and {len(self.target) - 6} more dimensions of the target"
+        yield "latent", f"{len(self.latent)} dimensions"
         if self.microseconds:
-            lines.append(f"  step      {self.microseconds:.0f} µs")
-        return "\n".join(lines)
+            yield "step", f"{self.microseconds:.0f} µs"
 
     def to_dict(self) -> dict[str, Any]:
         """Time, target with its interval, latent and flags as numbers, lists and texts, fit for JSON."""
@@ -1069,7 +1091,9 @@ class Runner:
         arrays, filters, first = self.frozen.arrays, [], 0
         for prefix, mean in zip(["backbone", *(f"{i}/dynamics" for i in range(len(means) - 1))], means, strict=True):
             own = under(arrays, prefix)
-            readout = np.sqrt(self._excess)[:, None] * self._weights[: self._dims, first : first + len(mean)]
+            # Where the variance does not depend on the states' covariance, nothing of it is worked out.
+            rows = 0 if self._log_linear else self._dims
+            readout = np.sqrt(self._excess[:rows])[:, None] * self._weights[:rows, first : first + len(mean)]
             filters.append(Filter(own, GainTable(own, readout, self.dtype, capacity=capacity, same=same), mean))
             first += len(mean) + (first == 0)
         self.filters, self.backbone = filters, filters[0]
@@ -1107,9 +1131,15 @@ class Runner:
         self._experts = np.empty((stack.shape[1] + 1, dims), self.dtype)
         self._experts[-1] = arrays["readout/centre"]
         self._linear = self._experts.reshape(-1)[: len(self._weights)]
-        self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
-        slopes = np.asarray(arrays["readout/slopes"], np.float64)
-        self._own_slope, self._slopes = NORMAL_95**2 * slopes[1], NORMAL_95**2 * slopes[2:].T
+        if self._log_linear:
+            slopes = np.asarray(arrays["readout/log_slopes"], np.float64)
+            self._constant = 2 * np.log(NORMAL_95) + np.asarray(arrays["readout/log_constant"], np.float64)
+            self._own_slope, self._slopes = slopes[0], slopes[1:].T.copy()
+            self._memories = np.empty(2 * self._memory.size, self.dtype)
+        else:
+            slopes = NORMAL_95**2 * np.asarray(arrays["readout/slopes"], np.float64)
+            self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
+            self._own_slope, self._slopes = slopes[1], slopes[2:].T
         self._losses = Losses(self._clocks, self._since, self._memory)
         if "recurrent/recurrent" in arrays:
             own = under(arrays, "recurrent")
@@ -1118,8 +1148,13 @@ class Runner:
     @property
     def _excess(self) -> np.ndarray:
         """(dims,), variance of the target per variance that the states' uncertainty gives it beyond the usual."""
-        arrays = self.frozen.arrays
-        return np.asarray(arrays["readout/slopes"][0], np.float64) if "readout/stack" in arrays else np.ones(self._dims)
+        slopes = self.frozen.arrays.get("readout/slopes")
+        return np.ones(self._dims) if slopes is None else np.asarray(slopes[0], np.float64)
+
+    @property
+    def _log_linear(self) -> bool:
+        """Whether the logarithm of the target's variance is what is added up (neurodyn.targets.variance)."""
+        return "readout/log_slopes" in self.frozen.arrays
 
     @property
     def dtype(self) -> np.dtype:
@@ -1139,6 +1174,7 @@ class Runner:
         self._put(0.0)
         self.state[self._ones] = 1
         self._since[:] = NEVER
+        self._memory[:] = 1 if self._log_linear else 0  # all that came before the first bin is lost
         self._ages = list(self._clocks)
         for part in self.filters:
             part.reset()
@@ -1189,6 +1225,8 @@ class Runner:
         BadInput
             If a modality is unknown or has another number of channels, or a count is below 0; nothing has changed then.
         """
+        if not isinstance(t, float | int | np.floating | np.integer):
+            raise BadInput(f"t is the time of the bin's end in seconds, a number, got {t!r}")
         begin = 0.0 if clock is None else clock()
         # A BLAS may raise the flag of an invalid number for what it reads and does not use; a session looks for itself.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -1265,22 +1303,39 @@ class Runner:
         own
             Mean and variance by the recurrent network.
         """
+        half = self._half_width(spreads, own)
+        if self._stack is None or self._losses is None:
+            return self._within(np.dot(self._weights, self._features)), half
+        experts = self._experts
+        np.dot(self._weights, self._features, out=self._linear)
+        if own is not None:
+            experts[-2] = own[0]
+        weighed = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
+        weighed *= experts
+        return self._within(np.add.reduce(weighed, axis=0)), half
+
+    def _half_width(self, spreads: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+        """Half the width of the target's interval (neurodyn.targets.variance)."""
+        if self._log_linear:
+            memories = self._memories
+            memories[: self._memory.size] = self._memory
+            np.sqrt(self._memory, out=memories[self._memory.size :])
+            half = np.dot(self._slopes, memories)
+            half += self._constant
+            if own is not None:
+                half += self._own_slope * np.log(np.maximum(own[1], TINY))
+            half *= 0.5
+            return np.exp(half, out=half)
         square = spreads[0] - self._usual
         for spread in spreads[1:]:
             square += spread
         np.maximum(square, 0, out=square)
         square += self._constant
-        if self._stack is None or self._losses is None:
-            return self._within(np.dot(self._weights, self._features)), np.sqrt(square, out=square)
-        square += np.dot(self._slopes, self._memory)
-        experts = self._experts
-        np.dot(self._weights, self._features, out=self._linear)
-        if own is not None:
-            square += self._own_slope * own[1]
-            experts[-2] = own[0]
-        weighed = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
-        weighed *= experts
-        return self._within(np.add.reduce(weighed, axis=0)), np.sqrt(square, out=square)
+        if self._stack is not None:
+            square += np.dot(self._slopes, self._memory)
+            if own is not None:
+                square += self._own_slope * own[1]
+        return np.sqrt(square, out=square)
 
     def _within(self, target: np.ndarray) -> np.ndarray:
         """The target, or the nearest one that was seen in training."""
@@ -1291,6 +1346,9 @@ class Runner:
 
     def _arrays(self, observations: Mapping[str, Any]) -> list[np.ndarray | None]:
         """The observations in the order of the modality table, checked; None where missing."""
+        if not isinstance(observations, Mapping):
+            kind, first = type(observations).__name__, self.names[0]
+            raise BadInput(f'a bin is a dictionary of modalities, such as {{"{first}": counts}}, got a {kind}')
         if not observations.keys() <= self._by_name.keys():
             unknown = min(observations.keys() - self._by_name.keys())
             raise BadInput(f"unknown modality {unknown!r}: did you mean {self._nearest(unknown)}?")

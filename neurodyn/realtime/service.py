@@ -18,19 +18,24 @@ import numpy as np
 from neurodyn.binning.batch import Modality
 from neurodyn.errors import InputError
 from neurodyn.realtime.binner import Bin, LatePolicy, StreamingBinner
-from neurodyn.realtime.clock import DataClock, start_of
+from neurodyn.realtime.clock import DataClock, end_of, start_of
 from neurodyn.realtime.connection import Connection
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.delivery import Delivery
+from neurodyn.realtime.drift import ChannelDrift, DriftPolicy
 from neurodyn.realtime.events import Kind as EventKind
 from neurodyn.realtime.garbage import Sweeper
-from neurodyn.realtime.inputs import as_spikes, binner_inputs
+from neurodyn.realtime.inputs import binner_inputs
+from neurodyn.realtime.intake import Intake
+from neurodyn.realtime.markers import Markers
 from neurodyn.realtime.monitor import Monitor
+from neurodyn.realtime.recorder import SessionRecorder
 from neurodyn.realtime.rehearsal import SHORTEST_SLEEP, Rehearsal
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.state_keeper import StateKeeper
 from neurodyn.realtime.streams.protocol import Chunk, Kind, Source
+from neurodyn.realtime.truth_stream import TruthStream
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
 REHEARSE = 0.0005
@@ -50,7 +55,8 @@ class ServiceOptions:
         Seconds before the end of a bin at which the loop goes through a step in rehearsal: the data find its weights
         in the processor's cache. 0 for never; for live data only.
     tolerance
-        Seconds after the end of its bin from which an estimate counts as missed.
+        Seconds after the end of its bin that an estimate has to be handed over in: its deadline, which is missed if it
+        is handed over later.
     snapshot_every
         Seconds of data between snapshots.
     reopen_after
@@ -90,6 +96,14 @@ class Service:
         Names of the modalities that are spikes: counts that arrive for them are taken apart.
     monitor
         Counts what happens.
+    recorder
+        Writes down what comes and what is decoded; None for nobody.
+    markers
+        Does what markers say; None: those on the stream "control" are commands.
+    truth
+        What is told to the decoder as the truth of each bin; None for nothing.
+    drift
+        When a channel counts as drifted, and whether its values are put back.
     snapshots
         File to go on from and to write to; None for none.
     options
@@ -115,6 +129,10 @@ class Service:
         *,
         spikes: Sequence[str] = (),
         snapshots: SnapshotFile | None = None,
+        recorder: SessionRecorder | None = None,
+        markers: Markers | None = None,
+        truth: TruthStream | None = None,
+        drift: DriftPolicy | None = None,
         options: ServiceOptions | None = None,
         wall: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -122,16 +140,22 @@ class Service:
         options = options or ServiceOptions()
         self._decoder, self._make_binner, self._window = decoder, make_binner, window
         self._binner: StreamingBinner | None = None
-        self._clock, self.log = clock, monitor.log
-        self._spikes, self._poll, self._sleep = frozenset(spikes), options.poll, sleep
+        self._clock, self._monitor, self.log = clock, monitor, monitor.log
+        self._poll, self._sleep = options.poll, sleep
         self._connection = Connection(open_source, self._say, reopen_after=options.reopen_after, wall=wall)
+        self._markers = markers or Markers(decoder, self.log.record)
         self._state = StateKeeper(
-            decoder, snapshots, self._say, every=options.snapshot_every, catch_up=options.catch_up
-        )
+            decoder, snapshots, self._say, every=options.snapshot_every, catch_up=options.catch_up,
+            models=self._markers.models,
+        )  # fmt: skip
         self._rehearsal = Rehearsal(decoder, Sweeper(wall), poll=options.poll, before=options.rehearse)
-        self._delivery = Delivery(sinks, monitor, self._say, tolerance=options.tolerance)
+        self._delivery = Delivery(sinks, monitor, self._say, tolerance=options.tolerance, runner=lambda: decoder.runner)
+        self._recorder = recorder
+        if recorder is not None:
+            decoder.listen(recorder)
+        self._truth, self._drift = truth, ChannelDrift(decoder, self._say, drift)
+        self._intake = Intake(spikes, recorder, truth, self._say)
         self._first: list[Chunk] = []
-        self._refused: dict[str, str] = {}  # why, of the streams whose last chunk was
 
     def run(self, stop: threading.Event | None = None, *, first: Sequence[Chunk] = ()) -> None:
         """Decode until the source ends or ``stop`` is set, then close everything.
@@ -145,6 +169,7 @@ class Service:
         """
         try:
             self._first = list(first)
+            self._delivery.greet()
             while not self._connection.ended and not (stop is not None and stop.is_set()):
                 self.turn()
         finally:
@@ -163,7 +188,10 @@ class Service:
     def take(self, chunks: Sequence[Chunk]) -> int:
         """Take in data and decode every bin that is ready now; returns how many were."""
         begin = time.perf_counter()
-        chunks = self._clock.note(chunks)
+        for chunk in chunks:
+            if chunk.kind is Kind.MARKERS:
+                self._markers.take(chunk, self._clock.now())
+        chunks = self._clock.note([chunk for chunk in chunks if chunk.kind is not Kind.MARKERS])
         for kind, name, detail in self._clock.news():
             self._say(kind, name, detail)
         binner = self._binner or self._begin(chunks)
@@ -172,14 +200,29 @@ class Service:
         now = self._clock.now()
         binner.tell_time(now)
         for chunk in chunks:
-            self._push(binner, chunk)
+            self._monitor.add_age(now - end_of(chunk))
+            self._intake.take(binner, chunk)
         bins = binner.ready(now)
-        for one in bins:
-            self._state.catch_up(one.time)
-            self._delivery.hand_over(self._step(one), now - one.time, begin)
-            self._state.keep(one.time)
+        self.take_bins(bins, now, begin)
         self._rehearsal.bins_decoded(len(bins))
         return len(bins)
+
+    def take_bins(self, bins: Sequence[Bin], now: float = math.nan, begin: float | None = None) -> None:
+        """Decode bins, in hand since ``now`` on the clock of the data and ``begin`` of ``perf_counter``, if known."""
+        for one in bins:
+            self._state.catch_up(one.time)
+            self._markers.before(one.time - self._decoder.width)
+            if self._markers.paused:
+                continue
+            binned = time.perf_counter()
+            wait = 0.0 if math.isnan(now) else now - one.time
+            estimate = self._step(one)
+            in_hand = binned if begin is None else begin
+            self._delivery.hand_over(estimate, self._clock.now, wait=wait, in_hand=in_hand, binned=binned)
+            if self._truth is not None:
+                self._decoder.observe(self._truth.of(one.time - self._decoder.width, one.time))
+            self._drift.learn(one.observations)
+            self._state.keep(one.time)
 
     def close(self) -> None:
         """Keep a last snapshot, let the sinks write what they have, and close all."""
@@ -187,6 +230,9 @@ class Service:
         self._connection.close()
         self._delivery.close()
         self._state.close()
+        if self._recorder is not None:
+            self._decoder.listen(None)
+            self._recorder.close()
 
     # ---------------------------------------------------------------------------------------------------- read
 
@@ -207,36 +253,12 @@ class Service:
             self._binner = self._make_binner(math.ceil(first / self._window - 1e-6) * self._window)
         return self._binner
 
-    def _push(self, binner: StreamingBinner, chunk: Chunk) -> None:
-        try:
-            if chunk.kind is Kind.SAMPLES and chunk.name in self._spikes:
-                chunk = as_spikes(chunk)
-            if chunk.kind is Kind.SPIKES:
-                binner.push_spikes(
-                    chunk.name,
-                    chunk.times,
-                    chunk.values,
-                    until=chunk.until,
-                    labels=chunk.labels,
-                    unrecorded=chunk.unrecorded,
-                )
-            else:
-                binner.push_samples(chunk.name, chunk.values, chunk.times, labels=chunk.labels)
-        except InputError as error:
-            # Chunk after chunk of a stream is refused for one reason: saying so once is enough.
-            if self._refused.get(chunk.name) != str(error):
-                self._say(EventKind.BAD_INPUT, chunk.name, str(error))
-            self._refused[chunk.name] = str(error)
-        else:
-            if self._refused:
-                self._refused.pop(chunk.name, None)
-
     # -------------------------------------------------------------------------------------------------- decode
 
     def _step(self, one: Bin) -> LiveEstimate:
         """The estimate of a bin; of a bin that is refused, or ends in numbers that are not finite, without its data."""
         try:
-            estimate = self._decoder.step(one.observations, one.time)
+            estimate = self._decoder.step(self._drift.adapted(one.observations), one.time)
         except InputError as error:
             self._say(EventKind.BAD_INPUT, "", str(error))
             estimate = self._decoder.step({}, one.time)
@@ -263,6 +285,10 @@ def make_service(
     late: LatePolicy = LatePolicy.CARRY,
     max_jump: float = StampPolicy.max_jump,
     snapshots: SnapshotFile | None = None,
+    recorder: SessionRecorder | None = None,
+    markers: Markers | None = None,
+    truth: TruthStream | None = None,
+    drift: DriftPolicy | None = None,
     options: ServiceOptions | None = None,
     wall: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -271,7 +297,7 @@ def make_service(
 
     Parameters
     ----------
-    decoder, open_source, sinks, clock, monitor, snapshots, options, wall, sleep
+    decoder, open_source, sinks, clock, monitor, snapshots, recorder, markers, truth, drift, options, wall, sleep
         See `Service`.
     modalities
         Of the model.
@@ -298,5 +324,6 @@ def make_service(
     spikes = [row.name for row in modalities if row.counts]
     return Service(
         decoder, make_binner, window, open_source, sinks, clock, monitor=monitor,
-        spikes=spikes, snapshots=snapshots, options=options, wall=wall, sleep=sleep,
+        spikes=spikes, snapshots=snapshots, recorder=recorder, markers=markers, truth=truth, drift=drift,
+        options=options, wall=wall, sleep=sleep,
     )  # fmt: skip

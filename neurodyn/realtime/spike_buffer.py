@@ -17,6 +17,8 @@ CARRIED_BINS = 10
 """Bins after which a spike says nothing about the present any more: it is dropped, and not carried."""
 DISORDER = 10.0
 """Seconds without disorder after which a source is taken to send in order again: bins then stop waiting for it."""
+TOLD_EVERY = 1.0
+"""Seconds of data between two events about disorder: senders that interleave are in disorder with every chunk."""
 
 
 class SpikeBuffer:
@@ -50,7 +52,9 @@ class SpikeBuffer:
         self._pauses: list[tuple[int, float, float]] = []  # stretches that were not recorded
         self._closed = -np.inf
         self._tells = False  # whether the source says how far it has sent
-        self._disorder_at = -np.inf
+        self._disorder_at = self._told_at = -np.inf
+        self._disordered = 0
+        self._disordered = 0  # spikes in disorder that the log has not been told of
 
     @property
     def first(self) -> float:
@@ -115,28 +119,44 @@ class SpikeBuffer:
         """Spikes that have not come before; those of an ordinary chunk are all later than what is known."""
         if len(times) == 0:
             return times, units
-        name = self.source.name
         old = times <= self._latest
-        if old.any():
+        if np.count_nonzero(old):
             again = old.copy()
             again[old] = self._known(times[old], units[old])
-            if again.any():
-                self._say(Kind.DUPLICATE, name, f"{again.sum()} spikes came again and are left out")
-            times, units, old = times[~again], units[~again], old[~again]
-        if (times < self._latest).any():
+            if repeated := np.count_nonzero(again):
+                self._say(Kind.DUPLICATE, self.source.name, f"{repeated} spikes came again and are left out")
+                times, units, old = times[~again], units[~again], old[~again]
+        behind = np.count_nonzero(times < self._latest) > 0
+        if behind:
             self._disorder_at = max(self._disorder_at, self._latest)
-        if (times < self._latest).any() or (np.diff(times) < 0).any():
-            self._say(Kind.OUT_OF_ORDER, name, f"{max(old.sum(), 1)} spikes")
+        unsorted = np.count_nonzero(times[1:] < times[:-1]) > 0
         self._latest = max(self._latest, float(times.max(initial=-np.inf)))
+        if behind or unsorted:
+            self._tell_disorder(max(int(np.count_nonzero(old)), 1))
         return times, units
+
+    def _tell_disorder(self, spikes: int) -> None:
+        """Say at most once in `TOLD_EVERY` seconds how many spikes have come in disorder since the last time."""
+        self._disordered += spikes
+        self._tell_if_due(self._latest)
+
+    def _tell_if_due(self, now: float) -> None:
+        if self._disordered and now - self._told_at >= TOLD_EVERY:
+            self._say(Kind.OUT_OF_ORDER, self.source.name, f"{self._disordered} spikes")
+            self._told_at, self._disordered = now, 0
 
     def _known(self, times: np.ndarray, units: np.ndarray) -> Bool[np.ndarray, " n"]:
         """Which spikes, of a time and a unit, wait already or were handed out a short while ago."""
         first = float(times.min())
         waiting = self._times >= first
         past_times, past_units = self._past.since(first)
-        known = np.concatenate([self._times[waiting], past_times]), np.concatenate([self._units[waiting], past_units])
-        return np.isin(_pairs(times, units), _pairs(*known))
+        known_times = np.concatenate([self._times[waiting], past_times])
+        known = _among(times, known_times)
+        # Senders that interleave hardly ever share a time: the units are compared where they do.
+        if np.count_nonzero(known):
+            known_units = np.concatenate([self._units[waiting], past_units])
+            known[known] = np.isin(_pairs(times[known], units[known]), _pairs(known_times, known_units))
+        return known
 
     def _bound(self) -> None:
         excess = len(self._times) - MAX_WAITING
@@ -152,6 +172,7 @@ class SpikeBuffer:
         times, units = self._before(stop)
         self._past.add(times, units)
         self._closed = stop
+        self._tell_if_due(stop)
         unrecorded = self._unrecorded(index) if self._pauses else None
         known = self._heard_of(index, stop) and (unrecorded is None or not unrecorded.all())
         self._late.handed_out(index, counted=known)
@@ -209,7 +230,7 @@ class SpikeBuffer:
             self._say(Kind.DROPPED, self.source.name, f"{future.sum()} spikes from before the clock was set back")
         self._times, self._units = self._times[~future], self._units[~future]
         self.reached, self._latest = min(self.reached, now), min(self._latest, now)
-        self._disorder_at = -np.inf
+        self._disorder_at = self._told_at = -np.inf
         self._pauses = [(unit, start, min(stop, now)) for unit, start, stop in self._pauses if start < now]
 
 
@@ -271,6 +292,14 @@ class _LateSpikes:
         """The bins have begun anew: numbers of those handed out say nothing any more."""
         self._counted.clear()
         self._carried[:], self._bin = 0, -1
+
+
+def _among(times: np.ndarray, known: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Which times are, to the last bit, one of those that are known."""
+    if not len(known):
+        return np.zeros(len(times), bool)
+    known = np.sort(known)
+    return known[np.minimum(known.searchsorted(times), len(known) - 1)] == times
 
 
 def _pairs(times: np.ndarray, units: np.ndarray) -> np.ndarray:

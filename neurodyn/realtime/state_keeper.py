@@ -1,12 +1,14 @@
 """The decoder's state in a session: kept every so often, gone on from after a kill, gone back to after bad numbers."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.runner import Runner
 from neurodyn.realtime.writers import SnapshotFile
 
 
@@ -26,6 +28,8 @@ class StateKeeper:
     catch_up
         Longest gap, seconds, between a snapshot and the present that the decoder predicts through; after a longer one
         it begins anew.
+    models
+        Others that the decoder may have been changed to when the snapshot was taken.
 
     Raises
     ------
@@ -34,10 +38,18 @@ class StateKeeper:
     """
 
     def __init__(
-        self, decoder: RealtimeDecoder, file: SnapshotFile | None, say: Say, *, every: float, catch_up: float
+        self,
+        decoder: RealtimeDecoder,
+        file: SnapshotFile | None,
+        say: Say,
+        *,
+        every: float,
+        catch_up: float,
+        models: Iterable[Runner] = (),
     ) -> None:
         self._decoder, self._file, self._say = decoder, file, say
         self._every, self._most = every, catch_up
+        self._models = tuple(models)
         self._latest: dict[str, np.ndarray] | None = None
         self._latest_time = -math.inf
         self._resumed = None if file is None else self._resume(file)
@@ -51,6 +63,10 @@ class StateKeeper:
             return None
         if found is None:
             return None
+        same = [one for one in self._models if np.array_equal(found.get("model", ()), one.frozen.fingerprint)]
+        if self._decoder.is_of_another(found) and same:
+            self._decoder.swap(same[0])
+            self._decoder.reset()
         if self._decoder.is_of_another(found):
             file.close()
             raise InputError(

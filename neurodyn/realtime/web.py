@@ -19,6 +19,7 @@ from neurodyn.errors import InputError, import_extra
 from neurodyn.plain import plain
 from neurodyn.realtime.monitor import LATENCY_EDGES, Monitor, Status
 from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.streams.protocol import Chunk
 
 HOST = "127.0.0.1"
@@ -42,8 +43,10 @@ class WebPage:
         Of the session.
     target_names
         Of the target's dimensions.
+    units
+        Of the target's dimensions, "" where one is not known; () if none is.
     title
-        Of the page.
+        Of the page: the name of the model.
     port
         To listen on; 0 for any that is free.
     period
@@ -58,7 +61,14 @@ class WebPage:
     never_blocks = True
 
     def __init__(
-        self, monitor: Monitor, target_names: Sequence[str], *, title: str = "", port: int = 0, period: float = 0.05
+        self,
+        monitor: Monitor,
+        target_names: Sequence[str],
+        *,
+        units: Sequence[str] = (),
+        title: str = "",
+        port: int = 0,
+        period: float = 0.05,
     ) -> None:
         self._websockets: Any = import_extra("websockets.asyncio.server", "web")
         self._closed = import_extra("websockets.exceptions", "web").ConnectionClosed
@@ -70,6 +80,7 @@ class WebPage:
             "type": "hello",
             "title": title,
             "targets": list(target_names),
+            "units": list(units) or [""] * len(target_names),
             "modalities": list(monitor.names),
             "edges": [round(float(edge), 3) for edge in LATENCY_EDGES],
         }
@@ -85,6 +96,10 @@ class WebPage:
     def address(self) -> str:
         """What to open in a browser."""
         return f"http://{HOST}:{self.port}/"
+
+    def greet(self, hello: Hello) -> None:
+        """Have pages that are opened from now on told what the estimates are of; no page shows it."""
+        self._hello = {**self._hello, "hello": hello.to_dict()}
 
     def write(self, item: LiveEstimate | Chunk) -> None:
         """Show an estimate."""
@@ -163,7 +178,10 @@ def _tick(points: list[list[Any]], status: Status) -> dict[str, Any]:
         "dropped": status.dropped,
         "seen": status.seen,
         "silent": plain(status.silent),
-        "latency": plain([status.p50, status.p99, status.worst]),
+        "budget": [
+            {"part": name, **{share: plain(getattr(found, share)) for share in ("p50", "p99", "p999", "worst")}}
+            for name, found in status.budget.items()
+        ],
         "histogram": status.histogram.tolist(),
         "faults": status.faults,
         "events": plain(

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.binning import features
 from neurodyn.realtime.buffers import FieldInput, Grid
 from neurodyn.realtime.stamps import MEMORY
 from neurodyn.recording.edges import bin_of, cut, number_of
@@ -25,12 +24,8 @@ class Windows:
 
     def __init__(self, source: FieldInput, grid: Grid, every: int) -> None:
         self._grid, self.every = grid, every
-        power = source.power
-        self._filters = (
-            []
-            if power is None
-            else [features.PowerFilter(power, band, source.rate, source.channels) for band in power.bands]
-        )
+        self._filter = source.made.filter(source.rate, source.channels)
+        self._of_mean = source.made.of_mean
         self._gaps: list[tuple[float, float]] = []  # first and last tick without a sample
         self._open: dict[int, tuple[np.ndarray, int]] = {}
         self._done = NONE_DONE  # the newest window that is finished
@@ -73,14 +68,12 @@ class Windows:
         """The bins have begun anew."""
         self._open, self._gaps, self._done = {}, [], NONE_DONE
 
-    def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n features"]:
-        """The samples, or their power in each band (channel by channel); NaN where unknown."""
-        if not self._filters:
+    def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n channels *outputs"]:
+        """The samples, or what the filter makes of them; NaN where unknown."""
+        if self._filter is None:
             return values
-        whole = [(slice(0, len(values)), first)]
-        parts = [one.push(values, whole) for one in self._filters]
-        levels = [np.where(known, level, np.nan) for level, known in parts]
-        return np.stack(levels, axis=2).reshape(len(values), -1)
+        level, known = self._filter.push(values, [(slice(0, len(values)), first)])
+        return level if known.all() else np.where(known, level, np.nan)
 
     def _add(self, times: np.ndarray, level: np.ndarray) -> None:
         """Add samples to the sums of their windows."""
@@ -110,10 +103,9 @@ class Windows:
         start, stop = cut(self._edge(number)), cut(self._edge(number + 1))
         if any(start <= last and first < stop for first, last in self._gaps):
             return None
-        mean = total / count
-        if self._filters:
-            mean = np.log(np.where(mean > 0, mean, np.nan))
-        return mean.astype(np.float32) if np.isfinite(mean).any() else None
+        mean = (total / count).reshape(len(total), -1)  # channels x outputs, as offline
+        made = self._of_mean(mean).ravel()  # channel by channel
+        return made.astype(np.float32) if np.isfinite(made).any() else None
 
     def _edge(self, number: int) -> float:
         """Begin of a window, seconds."""

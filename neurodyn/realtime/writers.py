@@ -12,6 +12,7 @@ from neurodyn.errors import InputError
 from neurodyn.realtime.events import EventLog, Kind
 from neurodyn.realtime.locks import lock_beside
 from neurodyn.realtime.runner import LiveEstimate, load_arrays, save_arrays
+from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.streams.protocol import Sink
 
 QUEUE = 256
@@ -37,7 +38,7 @@ class SinkWriter:
 
     def __init__(self, sink: Sink, name: str, log: EventLog, *, size: int = QUEUE) -> None:
         self._sink, self.name, self._log = sink, name, log
-        self._queue: deque[LiveEstimate] = deque()
+        self._queue: deque[LiveEstimate | Hello] = deque()
         self._size = size
         self._wake = threading.Condition()
         self._closing = False
@@ -56,12 +57,20 @@ class SinkWriter:
         with self._wake:
             full = len(self._queue) >= self._size
             if full:
-                self._queue.popleft()
-                self.dropped += 1
+                self._drop_oldest()
             self._queue.append(estimate)
             self._wake.notify()
         if full:
             self._fails("stalls: its oldest estimates are dropped", estimate.time)
+
+    def greet(self, hello: Hello) -> None:
+        """Have the sink say what the estimates after this are of; a sink without a ``greet`` says nothing."""
+        if self._thread is None:
+            self._write(hello)
+            return
+        with self._wake:
+            self._queue.append(hello)
+            self._wake.notify()
 
     def close(self, timeout: float = 1.0) -> None:
         """Write what is queued, for at most ``timeout`` seconds, and close the sink."""
@@ -74,25 +83,38 @@ class SinkWriter:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (estimate := self._next()) is not None:
-            self._write(estimate)
+        while (item := self._next()) is not None:
+            self._write(item)
         self._close_sink()
 
-    def _write(self, estimate: LiveEstimate) -> None:
-        try:
-            self._sink.write(estimate)
-        except Exception as error:  # a sink may be anybody's code, and the loop outlives it
+    def _drop_oldest(self) -> None:
+        """Make room; what estimates are of still stands before those that are left."""
+        oldest = self._queue.popleft()
+        if isinstance(oldest, Hello):
+            dropped = self._queue.popleft()
+            self._queue.appendleft(dropped if isinstance(dropped, Hello) else oldest)
+            self.dropped += not isinstance(dropped, Hello)
+        else:
             self.dropped += 1
-            self._fails(f"fails: {_words(error)}", estimate.time)
+
+    def _write(self, item: LiveEstimate | Hello) -> None:
+        try:
+            if isinstance(item, Hello):
+                getattr(self._sink, "greet", _nothing)(item)
+                return
+            self._sink.write(item)
+        except Exception as error:  # a sink may be anybody's code, and the loop outlives it
+            self.dropped += not isinstance(item, Hello)
+            self._fails(f"fails: {_words(error)}", self._failed_at if isinstance(item, Hello) else item.time)
             return
         if self._failing and not self._queue:
-            self._resumes(estimate.time)
+            self._resumes(item.time)
 
     def _close_sink(self) -> None:
         with contextlib.suppress(Exception):
             self._sink.close()
 
-    def _next(self) -> LiveEstimate | None:
+    def _next(self) -> LiveEstimate | Hello | None:
         with self._wake:
             while not self._queue and not self._closing:
                 self._wake.wait()
@@ -191,6 +213,10 @@ class SnapshotFile:
                 self._wake.wait()
             snapshot, self._waiting = self._waiting, None
             return snapshot
+
+
+def _nothing(hello: Hello) -> None:
+    """What a sink says that has no hello."""
 
 
 def _words(error: Exception) -> str:

@@ -20,11 +20,12 @@ from neurodyn.realtime import EventLog, Kind, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.clock import LiveClock
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.service import make_service
+from neurodyn.realtime.streams import Hello
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.wire import ESTIMATE, unpack
 from neurodyn.realtime.streams.zmq import ZmqSink, ZmqSource
 from neurodyn.realtime.writers import SinkWriter
-from neurodyn.recording import Recording, write_recording
+from neurodyn.recording import Intervals, Recording, write_recording
 from neurodyn.simulation import write_nwb
 
 zmq = pytest.importorskip("zmq")
@@ -152,6 +153,12 @@ def test_serving_a_file_writes_every_estimate(session, model, decoder, saved, tm
     assert len(decoded) == pytest.approx(499, abs=3)
     np.testing.assert_allclose(np.diff([line["time"] for line in decoded]), 0.01)
     assert np.isfinite([line["target"] for line in decoded]).all()
+    assert ["hello" in line for line in decoded] == [True] + [False] * (len(decoded) - 1)
+    hello = Hello.from_dict(decoded[0]["hello"])
+    assert hello.model == bytes(np.load(state)["model"]).hex()
+    assert {told.name: told.channels for told in hello.streams} == {
+        row.name: row.channels for row in decoder.fitted_.modalities
+    }
     assert all(low < high for line in decoded for low, high in zip(line["lower"], line["upper"], strict=True))
     assert f"neurodyn serve: {len(decoded)} bins, none missed" in capfd.readouterr().err
     assert float(np.load(state)["time"]) == pytest.approx(decoded[-1]["time"])
@@ -159,10 +166,64 @@ def test_serving_a_file_writes_every_estimate(session, model, decoder, saved, tm
     assert any(event["kind"] == Kind.RESTORED for event in lines(events))
 
 
+def test_a_recorded_session_is_checked_by_replay(session, model, spikes_decoder, tmp_path, capfd):
+    path, out = tmp_path / "recorded.h5", tmp_path / "decoded.jsonl"
+    words = ["serve", model, "--from", f"file://{session}?speed=inf", "--to", f"file://{out}", "--record"]
+    assert command(*words, path) == 0
+    capfd.readouterr()
+    assert command("replay", path, "--check", model, "--json") == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["same"] is True
+    assert found["bins"] == found["equal"] == len(lines(out))
+    assert command(*words, path) == 0
+    assert "is there already: the session is recorded in" in capfd.readouterr().err
+    assert command("replay", tmp_path / "recorded-2.h5", "--check", model) == 0
+    assert "decoded again: targets, intervals and latents are the same to the bit" in capfd.readouterr().out
+    other = tmp_path / "other.npz"
+    freeze(spikes_decoder.fitted_).save(other)
+    with pytest.raises(InputError, match="other modalities or another target"):
+        command("replay", path, "--check", other)
+
+
+def test_commands_over_a_stream_change_the_model_and_begin_anew(model, port, tmp_path, capfd):
+    """Trials of a recording, played as markers, reset the decoder; a command swaps to a copy of the model."""
+    path, log, record = tmp_path / "session.h5", tmp_path / "events.jsonl", tmp_path / "record.h5"
+    played = recording(6.0)
+    trials = Intervals("trials", np.asarray([2.5, 4.0]), np.asarray([3.0, 4.5]), ("swap copy", "go"))
+    write_recording(Recording("made", played.spikes, played.fields, intervals={"trials": trials}), path)
+    words = ["serve", model, "--from", f"zmq://127.0.0.1:{port}", "--rate", f"field={FIELD_RATE:g}", "--log", log]
+    words += ["--control", "cues", "--reset-on", "go", "--model", f"copy={model}", "--record", record]
+    process = subprocess.Popen([str(word) for word in (sys.executable, "-c", MAIN, *words)])
+    try:
+        streams = [w for name in ("spikes=spikes", "lfp=field", "trials=cues") for w in ("--stream", name)]
+        deadline = time.monotonic() + 6 * LIMIT
+        while Kind.CONTROL not in {event["kind"] for event in (lines(log) if log.exists() else [])}:
+            assert time.monotonic() < deadline, "no command was done"
+            assert command("replay", path, "--to", f"zmq://127.0.0.1:{port}", *streams) == 0
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+    finally:
+        process.kill()
+        process.wait()
+    events = lines(log)
+    assert {event["detail"] for event in events if event["kind"] == Kind.MARKER} == {"swap copy", "go"}
+    assert [event["detail"] for event in events if event["kind"] == Kind.CONTROL][:2] == ["swap copy", "reset"]
+    assert command("replay", record, "--check", model) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ["serve", "{model}", "--from", "file://{session}", "--model", "x=nothing.npz"],
+            "there is no model 'nothing.npz'",
+        ),
         (["serve", "nothing.h5", "--from", "lsl://rig"], "there is no model 'nothing.h5'"),
+        (
+            ["serve", "{model}", "--from", "file://{session}", "--model", "decoder={model}"],
+            "two models are called 'decoder'",
+        ),
+        (["serve", "{model}", "--from", "file://{session}", "--recalibrate"], "say with --observe which stream it is"),
         (["serve", "{session}", "--from", "lsl://rig"], "session.nwb"),
         (["serve", "{model}", "--from", "file://nothing.nwb"], "nothing.nwb"),
         (
@@ -171,6 +232,12 @@ def test_serving_a_file_writes_every_estimate(session, model, decoder, saved, tm
         ),
         (["serve", "{model}", "--from", "file://{session}", "--log", "/no/folder/x"], "cannot write the log"),
         (["serve", "{model}", "--from", "file://{session}", "--web", "70000"], "page cannot be served on port 70000"),
+        (
+            ["serve", "{model}", "--from", "file://{session}", "--record", "/no/folder/x.h5"],
+            "cannot write '/no/folder/x.h5'",
+        ),
+        (["replay", "{session}", "--check", "{model}"], "was not recorded by a session"),
+        (["replay", "{session}", "--check", "nothing.npz"], "there is no model 'nothing.npz'"),
         (["replay", "{session}", "--to", "file://out.nwb"], "not to a file"),
         (["replay", "{session}", "--to", "zmq://:5555", "--start", "9", "--stop", "2"], "must start before it stops"),
         (["replay", "{session}", "--to", "zmq://:5555", "--stream", "lpf=field"], "did you mean 'lfp'"),
@@ -188,6 +255,8 @@ def test_wrong_input_is_said_before_anything_starts(session, model, words, messa
         ["serve", "m", "--from", "lsl://a", "--rate", "field"],
         ["serve", "m", "--from", "lsl://a", "--rate", "field=-1"],
         ["serve", "m"],
+        ["replay", "f"],
+        ["serve", "m", "--from", "lsl://a", "--model", "x"],
         ["replay", "f", "--to", "lsl://a", "--speed", "0"],
         ["replay", "f", "--to", "lsl://a", "--stream", "lfp"],
     ],

@@ -1,5 +1,6 @@
 """Bins filled live hold what offline binning finds in the same data, and nothing a source sends stops them."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodyn.binning import BandPower, TimeGrid, bin_band_power, bin_raw, count_spikes
+from neurodyn.binning import BandPower, TimeGrid, bin_band_power, bin_feature, bin_raw, count_spikes
 from neurodyn.errors import InputError
 from neurodyn.realtime import FieldInput, Kind, LatePolicy, SpikeInput, StreamingBinner
 from neurodyn.recording import Signal
@@ -96,6 +97,28 @@ def test_features_equal_those_of_offline_binning(power, width):
         live = live[4::5]
     np.testing.assert_array_equal(np.isfinite(live), observed)
     np.testing.assert_allclose(live[observed], expected[observed], rtol=1e-6, atol=1e-6)
+
+
+@dataclass(frozen=True)
+class Shares(BandPower):
+    """Share of each band in the power of all: a value that depends on the other outputs of its channel."""
+
+    def of_mean(self, mean):
+        return mean / mean.sum(axis=-1, keepdims=True)
+
+
+def test_a_feature_that_compares_its_outputs_is_the_same_offline_and_live():
+    times, values = field_signal()
+    values[1200, 1] = np.nan
+    feature = Shares(((8.0, 12.0), (25.0, 35.0), (40.0, 50.0)))
+    starts, stops = TimeGrid(5.0, WIDTH, 300).coarser(1)
+    expected, observed = bin_feature(Signal("field", values, rate=RATE, start=5.0), feature, starts, stops)
+    _, bins = run_field(times, values, power=feature)
+    live = stacked(bins, "field")
+    np.testing.assert_array_equal(np.isfinite(live), observed)
+    np.testing.assert_allclose(live[observed], expected[observed], rtol=1e-5)
+    whole = observed.all(axis=1)
+    np.testing.assert_allclose(expected[whole].reshape(-1, 3, 3).sum(axis=2), 1, rtol=1e-6)
 
 
 def test_samples_that_never_came_are_like_samples_that_are_missing():
@@ -264,6 +287,22 @@ def test_repeated_spikes_are_counted_once_and_simultaneous_ones_all():
     assert binner.log.counts("spikes")[Kind.OUT_OF_ORDER] == 1
 
 
+def test_disorder_that_has_ended_is_told_too():
+    """Ninety chunks in disorder within a second: an event at the first, and one with the others when it is over."""
+    binner, told = StreamingBinner([SpikeInput("spikes", 1)], WIDTH, start=0.0, patience=0.02), []
+    for k in range(250):
+        begin = 0.01 * k
+        pair = (begin + 0.006, begin + 0.002) if 50 <= k < 140 else (begin + 0.002, begin + 0.006)
+        binner.push_spikes("spikes", np.array(pair), np.array([0, 0]), until=begin + 0.01)
+        binner.ready(begin + 0.01)
+        told.append(binner.log.counts("spikes").get(Kind.OUT_OF_ORDER, 0))
+    assert told[49] == 0
+    assert told[50] == told[140] == 1
+    assert told[-1] == 2
+    words = [event.detail for event in binner.log if event.kind is Kind.OUT_OF_ORDER]
+    assert sum(int(text.split()[0]) for text in words) == 90
+
+
 def test_silent_spikes_are_zeros_until_they_are_missing_and_their_return_is_told():
     binner = StreamingBinner([SpikeInput("spikes", 1, silence=0.5)], WIDTH, start=0.0)
     binner.push_spikes("spikes", np.array([0.005]), np.array([0]))
@@ -394,5 +433,5 @@ def test_a_source_that_cannot_be_is_refused():
         SpikeInput("a", 0)
     with pytest.raises(InputError, match="rate > 0"):
         FieldInput("a", 1, 0.0)
-    with pytest.raises(InputError, match="band 20-60 Hz of 'a' needs more than its 100 Hz"):
+    with pytest.raises(InputError, match="band 20-60 Hz needs a sampling rate above 120 Hz, 'a' has 100 Hz"):
         FieldInput("a", 1, 100.0, POWER)

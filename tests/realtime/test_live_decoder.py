@@ -7,7 +7,7 @@ import pytest
 from oracles.frozen_decoder import random_bins, random_frozen
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import BenchmarkDecoder, Event, EventLog, Frozen, Kind, LatencyHistogram, RealtimeDecoder
+from neurodyn.realtime import Event, EventLog, Frozen, Kind, LatencyHistogram, RealtimeDecoder
 
 
 @pytest.fixture
@@ -171,40 +171,6 @@ def test_percentiles_of_the_histogram_are_those_of_the_data():
     histogram.add(1e12)
     assert histogram.percentile(0.0) == pytest.approx(0.1)
     assert histogram.worst == 1e12
-
-
-# The four methods of benchmarks ---------------------------------------------------------------------------------
-
-
-def test_rows_of_a_batch_are_decoders_of_their_own(frozen):
-    batch, alone = BenchmarkDecoder(frozen, batch=2), [RealtimeDecoder(frozen) for _ in range(2)]
-    streams = [random_bins(frozen, 60, seed=seed) for seed in (1, 2)]
-    batch.reset(["monday", "tuesday"])
-    assert batch.tags == ("monday", "tuesday")
-    for k, pair in enumerate(zip(*streams, strict=True)):
-        rows = np.stack([np.concatenate([_full(b["spikes"], 6), _full(b["field"], 5)]) for b in pair])
-        expected = np.stack([live.step(b, 0.0).target for live, b in zip(alone, pair, strict=True)])
-        if k % 4 == 3:
-            batch.observe(rows)
-        else:
-            np.testing.assert_allclose(batch.predict(rows), expected, rtol=1e-5, atol=1e-6)
-        if k == 30:
-            batch.on_done(np.array([False, True]))
-            alone[1].reset()
-
-
-def _full(values, channels):
-    return np.full(channels, np.nan) if values is None else values
-
-
-def test_a_batch_of_another_shape_is_refused(frozen):
-    batch = BenchmarkDecoder(frozen, batch=2)
-    with pytest.raises(InputError, match=r"\(2, 11\), got \(1, 11\)"):
-        batch.predict(np.zeros((1, 11)))
-    with pytest.raises(InputError, match="one entry per recording"):
-        batch.on_done(np.array([True]))
-    with pytest.raises(InputError, match="at least one"):
-        BenchmarkDecoder(frozen, batch=0)
 
 
 # Events ---------------------------------------------------------------------------------------------------------

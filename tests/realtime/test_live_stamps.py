@@ -144,7 +144,7 @@ def played(ahead, steps, *, counts=False, chunk=STEP, patience=2 * STEP):
         if counts:
             spikes = Chunk("spikes", times, np.ones((n, 1)))
         else:
-            spikes = Chunk("spikes", times, np.zeros(n, np.int64), StreamKind.SPIKES, until=stop + wrong)
+            spikes = Chunk("spikes", times, np.zeros(n, np.int64), StreamKind.SPIKES, until=stop + float(np.max(wrong)))
         ticks = stop - chunk + 0.005 * np.arange(round(chunk / 0.005))
         chunks = clock.note([spikes, Chunk("field", ticks, np.ones((len(ticks), 1)))])
         binner.tell_time(clock.now())
@@ -166,6 +166,26 @@ def test_a_leap_that_nothing_confirms_is_missing_and_not_silent():
     missing = [index for index, count in found.items() if count is None]
     assert 15 <= len(missing) <= 45
     assert set(missing) <= set(range(185, 235))
+
+
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_what_is_left_out_before_a_chunk_that_is_right_in_part_is_missing_and_not_silent(lost, counts):
+    """Chunks of 100 ms: some wholly 5 s ahead, which nothing confirms, then one of which only the last stamp is."""
+
+    def ahead(stop):
+        if 1.95 < stop < 1.95 + 0.1 * lost:
+            return np.full(50, 5.0)
+        return np.where((np.arange(50) == 49) & (1.95 + 0.1 * lost < stop < 2.05 + 0.1 * lost), 5.0, 0.0)
+
+    found, news, _ = played(ahead, 400, counts=counts, chunk=0.1, patience=0.15)
+    assert {(one.kind, one.name) for one in news} == {(Kind.BAD_STAMP, "spikes")}
+    right = np.full(400, 5.0)  # spikes of each bin that were sent with their own time
+    right[190 : 190 + 10 * lost], right[199 + 10 * lost] = 0.0, 4.0
+    for index, count in found.items():
+        # A bin that lacks a chunk is missing, and no other is, but for those on the edges of what was left out.
+        near = 185 <= index < 195 + 10 * lost
+        assert count is None if right[index] == 0.0 else count == right[index] or (near and count is None), index
 
 
 class TestAStreamWhoseClockIsAhead:

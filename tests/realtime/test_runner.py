@@ -18,7 +18,7 @@ from neurodyn.binning.likelihoods import LIKELIHOODS
 from neurodyn.errors import InputError
 from neurodyn.multiscale import modality_encoder, traces
 from neurodyn.multiscale.export import export, freeze
-from neurodyn.multiscale.fitted import variance_features
+from neurodyn.multiscale.fitted import variance_sources
 from neurodyn.realtime import Frozen, RealtimeDecoder, Runner
 from neurodyn.recurrent import inputs, network
 from neurodyn.targets import conditions, losses
@@ -58,7 +58,7 @@ def model_steps(fitted, given):
     parameters, readout = model.step_parameters(), fitted.filtered
     evidence = fitted.evidence(as_batch(fitted, given), smooth=False)
     shares = conditions(evidence.memory, len(fitted.modalities))[0]
-    features = variance_features(evidence, readout.usual_variance)[0]
+    _, own, memory = variance_sources(evidence, readout.usual_variance)
     position = iter(range(len(given)))
     state, step = model.initial_state(parameters), jax.jit(partial(model_step, model, parameters))
     for bin_ in given:
@@ -77,8 +77,9 @@ def model_steps(fitted, given):
         target = readout.centre + sum(w * (d - readout.centre) for w, d in zip(weights, decoded, strict=True))
         # In double precision: the usual variance, which is near it, is taken away from it.
         spread = block_variance([np.asarray(s.covariance, float) for s in output.states], readout.experts[0].weights)
-        explained = np.concatenate([np.maximum(spread - readout.usual_variance, 0)[None], features[t, 1:]])
-        variance = readout.variance_model.constant + np.sum(readout.variance_model.slopes * explained, axis=0)
+        losses, slopes = np.concatenate([memory[0, t], np.sqrt(memory[0, t])]), readout.variance_model.slopes
+        log_variance = readout.variance_model.constant + losses @ slopes[1:]
+        variance = np.exp(log_variance + (0 if own is None else slopes[0] * np.log(own[0, t])))
         yield np.asarray(latent.mean), np.asarray(latent.covariance), target, variance, spread
 
 

@@ -20,7 +20,7 @@ from oracles.session import (
     spread,
 )
 
-from neurodyn.binning import Field, Modality, Spikes, to_bins
+from neurodyn.binning import Field, Modality, SignalMean, Spikes, to_bins
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, Kind, RealtimeDecoder
 from neurodyn.realtime.clock import LiveClock, ReplayClock
@@ -531,13 +531,13 @@ class TestInputs:
         rows = [Modality("field", "gaussian", channels, clock=5), Modality("spikes", "poisson", ("a", "b"))]
         field, spikes = binner_inputs(rows, 0.01, {"field": 1000.0})
         assert (field.channels, field.rate, field.width) == (2, 1000.0, pytest.approx(0.05))
-        assert field.power.bands == ((4.0, 8.0), (8.0, 12.5))
+        assert field.feature.bands == ((4.0, 8.0), (8.0, 12.5))
         assert (spikes.name, spikes.units) == ("spikes", 2)
 
     @pytest.mark.parametrize("channels", [("lfp0", "lfp1"), ("a 4-8 Hz", "b"), ("a 4-8 Hz", "b 8-12 Hz")])
     def test_other_names_are_the_signal_itself(self, channels):
         (field,) = binner_inputs([Modality("field", "gaussian", channels)], 0.01, {"field": 100.0})
-        assert (field.channels, field.power, field.width) == (2, None, None)
+        assert (field.channels, field.feature, field.width) == (2, SignalMean(), None)
 
     def test_a_rate_is_needed(self):
         with pytest.raises(InputError, match="--rate field=HZ"):

@@ -13,6 +13,7 @@ from oracles.streams import LIMIT
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, Kind, LiveEstimate
 from neurodyn.realtime.monitor import Monitor
+from neurodyn.realtime.streams import Hello
 from neurodyn.realtime.web import WebPage
 
 client = pytest.importorskip("websockets.sync.client")
@@ -35,12 +36,18 @@ def estimate(index, names=("spikes", "field")):
     )
 
 
+def add(monitor, index, microseconds=60.0, *, missed=False):
+    """An estimate after so many microseconds of which half were the step, and 10 ms after the end of its bin."""
+    parts = dict(zip(("binning", "step", "hand_over"), 1e-6 * microseconds * np.array([0.3, 0.5, 0.2]), strict=True))
+    monitor.add(estimate(index), wait=0.01, **parts, missed=missed)
+
+
 @pytest.fixture
 def page():
     monitor = Monitor(["spikes", "field"], EventLog())
-    page = WebPage(monitor, ["x", "y"], title="a rig", period=0.01)
+    page = WebPage(monitor, ["x", "y"], units=["m", ""], title="a rig", period=0.01)
     for index in range(300):
-        monitor.add(estimate(index), 60.0 + index, missed=index == 7)
+        add(monitor, index, 60.0 + index, missed=index == 7)
         page.write(estimate(index))
     monitor.log.record(1.5, Kind.GAP, "field", "<b>12 samples</b> never came")
     yield page
@@ -79,8 +86,23 @@ def test_the_socket_sends_what_was_decoded(page):
     assert (tick["bins"], tick["missed"], tick["faults"]) == (300, 1, 1)
     assert tick["seen"] == {"spikes": 1.0, "field": pytest.approx(0.2)}
     assert sum(tick["histogram"]) == 300
-    assert tick["latency"][0] == pytest.approx(60 + 149.5)
+    budget = {row.pop("part"): row for row in tick["budget"]}
+    assert list(budget) == ["age", "wait", "binning", "step", "hand-over", "latency", "in all"]
+    assert set(budget["age"].values()) == {None}
+    assert budget["latency"]["p50"] == pytest.approx(60 + 149.5, rel=0.02)
+    assert budget["step"]["p99"] == pytest.approx(0.5 * (60 + 297), rel=0.02)
+    assert budget["in all"]["worst"] == pytest.approx(1e4 + 359)
+    assert hello["units"] == ["m", ""]
     assert tick["events"][0]["modality"] == "field"
+
+
+def test_what_the_estimates_are_of_is_told_to_pages_opened_later(page):
+    said = Hello((), ("x", "y"), ("m", ""), 0.01, 2, "ab" * 32)
+    page.greet(said)
+    with live(page, None) as socket:
+        hello = json.loads(socket.recv(LIMIT))
+    assert Hello.from_dict(hello["hello"]) == said
+    assert hello["title"] == "a rig"
 
 
 def test_what_is_new_comes_once_and_what_is_unknown_is_null(page):
@@ -138,6 +160,9 @@ def test_a_browser_shows_it(page, browser):
     browser.wait("document.getElementById('bins').textContent === '300'")
     assert browser.value("document.getElementById('title').textContent") == "a rig"
     assert browser.value("document.getElementById('state').className") == "state on"
+    assert browser.value("document.title").startswith("a rig")
+    assert "x (m)" in browser.value("document.getElementById('legend').textContent")
+    assert "hand-over" in browser.value("document.getElementById('budget').textContent")
     assert "in 20 % of bins" in browser.value("document.getElementById('modalities').textContent")
     events = browser.value("document.getElementById('events').textContent")
     assert "field: <b>12 samples</b> never came" in events  # text, never markup
@@ -145,10 +170,39 @@ def test_a_browser_shows_it(page, browser):
     assert browser.screenshot().startswith(b"\x89PNG")
 
 
+def test_a_browser_says_that_it_waits(browser):
+    """Before the first estimate, and when none has come for a second."""
+    page = WebPage(Monitor(["spikes"], EventLog()), ["x"], period=0.01)
+    try:
+        browser.ask("Page.navigate", url=page.address)
+        browser.wait("document.getElementById('state').textContent === 'waiting for the first data'")
+        assert browser.value("document.getElementById('state').className") == "state wait"
+        assert painted(browser, "trace") > 50
+        page.write(estimate(0))
+        browser.wait("document.getElementById('state').textContent === 'live'")
+        browser.wait("document.getElementById('state').textContent.startsWith('waiting, no estimate for')")
+    finally:
+        page.close()
+
+
+def test_axes_are_those_of_most_estimates(page, browser):
+    """One estimate far out and intervals without end do not press the others into a line."""
+    browser.ask("Page.navigate", url=page.address)
+    browser.wait("points.length === 300")
+
+    def extent(values, intervals):
+        return json.loads(browser.value(f"JSON.stringify(extent({values}, {intervals}))"))
+
+    usual = extent("points.map((p) => p[1][0])", "[]")
+    far = extent("[...points.map((p) => p[1][0]), 1e6, -1e6]", "[1e9, -1e9]")
+    assert usual[1] - usual[0] < far[1] - far[0] < 3 * (usual[1] - usual[0])
+    assert extent("[]", "[null]") == [0, 1]
+
+
 def test_a_browser_follows_the_session(page, browser):
     browser.ask("Page.navigate", url=page.address)
     browser.wait("points.length === 300")
-    page._monitor.add(estimate(500), 60.0, missed=False)
+    add(page._monitor, 500)
     page.write(estimate(500))
     browser.wait("points.length === 301 && document.getElementById('bins').textContent === '301'")
     page.close()

@@ -1,9 +1,7 @@
-"""Addresses as they are typed: ``lsl://name``, ``zmq://127.0.0.1:5555``, ``redis://127.0.0.1:6379/prefix``, ``file://``."""
+"""What an address says, and what a way for data to come and go is: a row of the table in ``table.py``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from neurodyn.errors import InputError, unknown_name
@@ -13,27 +11,82 @@ LOOPBACK = "127.0.0.1"
 _LOCAL = {LOOPBACK, "localhost", "::1"}
 
 
-class Scheme(Enum):
-    """Ways for data to come and go."""
+@dataclass(frozen=True)
+class Scheme:
+    """One way for data to come and go.
 
-    FILE = "file"
-    LSL = "lsl"
-    ZMQ = "zmq"
-    REDIS = "redis"
+    Parameters
+    ----------
+    name
+        What addresses begin with.
+    example
+        An address, as help and errors show it.
+    source, sink
+        What opens it for reading and for writing.
+    options
+        Names of what may stand behind the question mark.
+    server
+        Whether an address has a host and a port.
+    named
+        Whether it has a name: of a stream or a file, or a prefix.
+    port
+        The usual port of a server; 0: it has to be given.
+    live
+        Whether data come when they are recorded. What is not live, such as a file, has a clock of its own, which goes
+        as fast as it is read, and takes estimates only.
+    exposed
+        Whether an address leaves this machine; None: if its server is not this machine.
+    """
 
+    name: str
+    example: str
+    source: Callable[["Address"], Source] = field(repr=False)
+    sink: Callable[["Address"], Sink] = field(repr=False)
+    options: frozenset[str] = frozenset()
+    server: bool = False
+    named: bool = True
+    port: int = 0
+    live: bool = True
+    exposed: Callable[["Address"], bool] | None = field(default=None, repr=False)
 
-EXAMPLES = {
-    Scheme.FILE: "file://session.nwb?speed=2",
-    Scheme.LSL: "lsl://name",
-    Scheme.ZMQ: "zmq://127.0.0.1:5555",
-    Scheme.REDIS: "redis://127.0.0.1:6379/prefix",
-}
-_OPTIONS = {
-    Scheme.FILE: {"speed", "start", "stop", "new"},
-    Scheme.LSL: {"network"},
-    Scheme.ZMQ: {"rates"},
-    Scheme.REDIS: {"dtype"},
-}
+    def parse(self, text: str) -> "Address":
+        """Take an address of this scheme apart.
+
+        Raises
+        ------
+        InputError
+            If it is not one; the message shows what one looks like.
+        """
+        parts = self._split(text)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        for option in options:
+            if option not in self.options:
+                raise unknown_name(f"option of {self.name}://", option, self.options)
+        if self.server:
+            return self._at_server(parts, text, options)
+        name = unquote(parts.netloc + parts.path)
+        if not name.strip("/"):
+            raise self._unlike(text)
+        return Address(self, name, options=options)
+
+    def _split(self, text: str) -> SplitResult:
+        try:
+            return urlsplit(text)
+        except ValueError as error:
+            raise self._unlike(text) from error
+
+    def _at_server(self, parts: SplitResult, text: str, options: dict[str, str]) -> "Address":
+        try:
+            port = parts.port or self.port
+        except ValueError:
+            port = 0
+        name = parts.path.strip("/")
+        if not port or "@" in parts.netloc or bool(name) != self.named:
+            raise self._unlike(text)
+        return Address(self, name, parts.hostname or LOOPBACK, port, options)
+
+    def _unlike(self, text: str) -> InputError:
+        return InputError(f"expected an address like {self.example}, got '{text}'")
 
 
 @dataclass(frozen=True)
@@ -47,7 +100,7 @@ class Address:
     name
         Of the LSL stream, prefix of the Redis keys, or path of the file; empty for ZeroMQ.
     host, port
-        For ZeroMQ and Redis.
+        Of a server.
     options
         What stands behind the question mark.
     """
@@ -60,122 +113,13 @@ class Address:
 
     def warning(self) -> str:
         """What to know of an address that leaves this machine; empty for one that does not."""
-        if self.scheme is Scheme.LSL and "network" in self.options:
-            return f"lsl://{self.name} is announced to the whole local network, and nothing on it is encrypted"
-        if self.scheme in (Scheme.ZMQ, Scheme.REDIS) and self.host not in _LOCAL:
-            return f"{self.scheme.value}://{self.host}:{self.port} leaves this machine, and nothing on it is encrypted"
-        return ""
+        if self.scheme.server:
+            place, reach = f"{self.host}:{self.port}", "leaves this machine"
+        else:
+            place, reach = self.name, "is announced to the whole local network"
+        return f"{self.scheme.name}://{place} {reach}, and nothing on it is encrypted" if self._exposed() else ""
 
-
-def parse_address(text: str) -> Address:
-    """Take an address apart.
-
-    Raises
-    ------
-    InputError
-        If it is not one; the message shows what one looks like.
-    """
-    schemes = {scheme.value: scheme for scheme in Scheme}
-    begin, separator, _ = text.partition("://")
-    if begin not in schemes or not separator:
-        raise InputError(f"expected an address like {', '.join(EXAMPLES.values())}, got '{text}'")
-    parts = _split(text, EXAMPLES[schemes[begin]])
-    scheme = schemes[begin]
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    for option in options:
-        if option not in _OPTIONS[scheme]:
-            raise unknown_name(f"option of {scheme.value}://", option, _OPTIONS[scheme])
-    if scheme in (Scheme.FILE, Scheme.LSL):
-        name = unquote(parts.netloc + parts.path)
-        name = name.rstrip("/") if scheme is Scheme.LSL else name
-        return Address(scheme, _required(name, scheme, text), options=options)
-    return _server(scheme, parts, text, options)
-
-
-def _split(text: str, example: str) -> SplitResult:
-    try:
-        return urlsplit(text)
-    except ValueError as error:
-        raise InputError(f"expected an address like {example}, got '{text}'") from error
-
-
-def _server(scheme: Scheme, parts: SplitResult, text: str, options: dict[str, str]) -> Address:
-    try:
-        port = parts.port or (6379 if scheme is Scheme.REDIS else 0)
-    except ValueError:
-        port = 0
-    name = parts.path.strip("/")
-    if not port or "@" in parts.netloc or (scheme is Scheme.ZMQ and name):
-        raise InputError(f"expected an address like {EXAMPLES[scheme]}, got '{text}'")
-    name = _required(name, scheme, text) if scheme is Scheme.REDIS else ""
-    return Address(scheme, name, parts.hostname or LOOPBACK, port, options)
-
-
-def open_source(address: Address) -> Source:
-    """Connect to where data come from.
-
-    Raises
-    ------
-    InputError
-        If that is not possible: no such file, no server.
-    """
-    if address.scheme is Scheme.FILE:
-        return _replay(address)
-    if address.scheme is Scheme.LSL:
-        from neurodyn.realtime.streams.lsl import LslSource
-
-        return LslSource(address.name, network="network" in address.options)
-    if address.scheme is Scheme.ZMQ:
-        from neurodyn.realtime.streams.zmq import ZmqSource
-
-        return ZmqSource(f"tcp://{address.host}:{address.port}")
-    from neurodyn.realtime.streams.redis import RedisSource
-
-    return RedisSource(address.host, address.port, address.name, dtype=address.options.get("dtype", "float32"))
-
-
-def open_sink(address: Address) -> Sink:
-    """Connect to where data go, or bind it.
-
-    Raises
-    ------
-    InputError
-        If that is not possible: the port is taken, no server, a folder that is not there.
-    """
-    if address.scheme is Scheme.FILE:
-        from neurodyn.realtime.streams.file import JsonLinesSink
-
-        return JsonLinesSink(address.name, fresh="new" in address.options)
-    if address.scheme is Scheme.LSL:
-        from neurodyn.realtime.streams.lsl import LslSink
-
-        return LslSink(address.name, network="network" in address.options)
-    if address.scheme is Scheme.ZMQ:
-        from neurodyn.realtime.streams.zmq import ZmqSink
-
-        return ZmqSink(f"tcp://{address.host}:{address.port}", rates="rates" in address.options)
-    from neurodyn.realtime.streams.redis import RedisSink
-
-    return RedisSink(address.host, address.port, address.name)
-
-
-def _replay(address: Address) -> Source:
-    from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
-    from neurodyn.recording import read_recording
-
-    numbers = {name: _number(name, text) for name, text in address.options.items() if name != "new"}
-    options = ReplayOptions(speed=numbers.get("speed", 1.0), start=numbers.get("start"), stop=numbers.get("stop"))
-    return FileReplay(read_recording(Path(address.name)), options)
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"expected a number for '{name}' of file://, got '{text}'") from None
-
-
-def _required(name: str, scheme: Scheme, text: str) -> str:
-    if not name:
-        raise InputError(f"expected an address like {EXAMPLES[scheme]}, got '{text}'")
-    return name
+    def _exposed(self) -> bool:
+        if self.scheme.exposed is not None:
+            return self.scheme.exposed(self)
+        return self.scheme.server and self.host not in _LOCAL

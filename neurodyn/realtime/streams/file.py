@@ -1,8 +1,6 @@
-"""A recording as a live source, at real or other speed, and estimates as lines of a file."""
+"""A recording as a live source, at real or other speed."""
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +10,21 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.plain import plain
 from neurodyn.realtime.labels import labelled
-from neurodyn.realtime.locks import length_of, lock
-from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.address import Address, Scheme
+from neurodyn.realtime.streams.hello import Described, Hello
+from neurodyn.realtime.streams.json_lines import JsonLinesSink
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
-from neurodyn.recording import BinnedCounts, Recording, SpikeTrains, TimeSupport, silent_ends, without_invalid_times
+from neurodyn.recording import (
+    BinnedCounts,
+    Intervals,
+    Recording,
+    SpikeTrains,
+    TimeSupport,
+    read_recording,
+    silent_ends,
+    without_invalid_times,
+)
 from neurodyn.recording.edges import cut
 from neurodyn.recording.support import shared
 
@@ -73,6 +80,8 @@ class _Track:
         Of spikes, when units were not recorded.
     silent
         Of spikes, bounds outside of which nobody knows whether there were none; seconds.
+    unit, rate
+        Of samples, "" and None where they are not known; hertz.
     """
 
     name: str
@@ -82,6 +91,8 @@ class _Track:
     labels: tuple[str, ...]
     pauses: "_Pauses | None" = None
     silent: tuple[float, float] = (-math.inf, math.inf)
+    unit: str = ""
+    rate: float | None = None
 
     def between(self, start: float, stop: float, offset: float) -> Chunk:
         """What lies in ``start <= time < stop``; spikes are complete up to the end where that is known."""
@@ -190,6 +201,15 @@ class FileReplay:
             for track in self._tracks
         ]
 
+    def hello(self) -> Hello:
+        """What there is to say of the streams before they begin: names, kinds, labels, units, rates."""
+        return Hello(
+            tuple(
+                Described(one.name, one.kind, () if one.kind is Kind.MARKERS else one.labels, one.unit, one.rate)
+                for one in self._tracks
+            )
+        )
+
     def read(self, timeout: float) -> list[Chunk]:
         """Return what is due by now; the first read starts the clock.
 
@@ -234,61 +254,6 @@ class FileReplay:
         return math.floor((self._clock() - self._begun) / per_chunk + 1e-6)
 
 
-class JsonLinesSink:
-    """Estimates as one JSON object per line.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    fresh
-        Begin a new file instead of continuing one that is there, which is then kept as ``FILE.old``.
-
-    Attributes
-    ----------
-    continued
-        Whether the file had lines already.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written, or another process writes it.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, fresh: bool = False) -> None:
-        path = Path(path)
-        try:
-            self._file = path.open("a", encoding="utf-8")
-            lock(self._file, path)
-            if fresh and length_of(self._file):
-                path.replace(path.with_name(path.name + ".old"))
-                self._file.close()
-                self._file = path.open("a", encoding="utf-8")
-                lock(self._file, path)
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-        self.continued = length_of(self._file) > 0
-
-    def write(self, item: LiveEstimate | Chunk) -> None:
-        """Append an estimate.
-
-        Raises
-        ------
-        InputError
-            For a chunk: recordings are not written here.
-        """
-        if isinstance(item, Chunk):
-            raise InputError("a file takes estimates only: replay to lsl://, zmq:// or redis://")
-        kept = ("time", "target", "lower", "upper", "seen", "stale", "unusual")
-        told = item.to_dict()
-        self._file.write(json.dumps(plain({name: told[name] for name in kept}), allow_nan=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
 def stream_names(recording: Recording) -> dict[str, str]:
     """Name of the stream of each group of units and each field.
 
@@ -310,10 +275,16 @@ def _tracks(recording: Recording, names: Mapping[str, str]) -> list[_Track]:
         elif item in recording.fields:
             signal = recording.fields[item]
             times, values = np.asarray(signal.times, np.float64), np.asarray(signal.values)
-            tracks.append(_Track(name, Kind.SAMPLES, times, labelled(values, signal.channels), signal.channels))
+            rate = signal.typical_rate
+            known = {"unit": signal.unit, "rate": rate if math.isfinite(rate) else None}
+            values = labelled(values, signal.channels)
+            tracks.append(_Track(name, Kind.SAMPLES, times, values, signal.channels, **known))
+        elif item in recording.intervals:
+            tracks.append(_marker_track(name, recording.intervals[item]))
         else:
             recording.check_usable(item)
-            raise unknown_name("units or field", item, {*recording.spikes, *recording.counts, *recording.fields})
+            kinds = (recording.spikes, recording.counts, recording.fields, recording.intervals)
+            raise unknown_name("units, field or intervals", item, {name for kind in kinds for name in kind})
     tracks = [track for track in tracks if len(track.times)]
     if not tracks:
         raise InputError(f"recording '{recording.name}' has no spikes and no field to play")
@@ -336,6 +307,13 @@ def _spike_track(name: str, recording: Recording, trains: SpikeTrains) -> _Track
     )
 
 
+def _marker_track(name: str, table: Intervals) -> _Track:
+    """A marker at the begin of each interval: its label."""
+    order = np.argsort(table.starts, kind="stable").tolist()
+    chunk = Chunk.of_markers(name, [(float(table.starts[row]), table.labels[row]) for row in order])
+    return _Track(name, Kind.MARKERS, chunk.times, chunk.values, chunk.labels or ())
+
+
 def _counts_track(name: str, counts: BinnedCounts) -> _Track:
     """Counts as spikes in the middle of their bins, so that bins of their width count them again."""
     missing = np.isnan(counts.values)
@@ -346,3 +324,26 @@ def _counts_track(name: str, counts: BinnedCounts) -> _Track:
     known = [TimeSupport(begins[:-1][~column], begins[1:][~column]) for column in missing.T]
     pauses = _Pauses(shared(known)) if missing.any() else None
     return _Track(name, Kind.SPIKES, times, labelled(units, counts.units), counts.units, pauses)
+
+
+def _replay(address: Address) -> FileReplay:
+    numbers = {name: _number(name, text) for name, text in address.options.items() if name != "new"}
+    options = ReplayOptions(speed=numbers.get("speed", 1.0), start=numbers.get("start"), stop=numbers.get("stop"))
+    return FileReplay(read_recording(Path(address.name)), options)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"expected a number for '{name}' of file://, got '{text}'") from None
+
+
+SCHEME = Scheme(
+    "file",
+    "file://session.nwb?speed=2",
+    source=_replay,
+    sink=lambda address: JsonLinesSink(address.name, fresh="new" in address.options),
+    options=frozenset(("speed", "start", "stop", "new")),
+    live=False,
+)

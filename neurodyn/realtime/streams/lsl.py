@@ -1,17 +1,22 @@
 """Lab Streaming Layer: one stream per modality, found by name, on this machine unless told otherwise."""
 
 import contextlib
+import json
 import os
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
 from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.streams.pace import Pace
 from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.told_later import ToldLater
 
 SEARCH_EVERY = 0.5
 """Seconds between looks for streams that have appeared."""
@@ -28,6 +33,10 @@ DESCRIBED_WITHIN = 1.0
 """Seconds that a stream that has appeared is given to describe itself; its labels are in that."""
 CHANNELS, UNITS = "channels", "units"
 """Parts of a description (as XDF has it) with the labels of channels; of spikes, whose only channel is the unit."""
+SHOWN = 60
+"""Bytes of a marker that is not a text that are shown of it."""
+HELLO = "hello"
+"""Part of a description with all that a stream says of itself, as JSON."""
 DECODED = "decoded"
 """Type of a stream of estimates; a source does not read those."""
 
@@ -55,8 +64,8 @@ class LslSource:
 
     Spikes are a stream of type ``spikes``: irregular, one channel that holds the unit's row, or -1 to say that up to
     this time there are no more, or a smaller number for a bound of a stretch that was not recorded (`UNRECORDED`).
-    Every other stream is of samples. A stream that stops is waited for; one that comes back, also under a new
-    identity, is read again.
+    A stream of texts is of markers, of which the first channel counts. Every other stream is of samples. A stream that
+    stops is waited for; one that comes back, also under a new identity, is read again.
 
     Parameters
     ----------
@@ -84,9 +93,17 @@ class LslSource:
         self._labels: dict[str, tuple[str, ...] | None] = {}
         self._pace = Pace()
         self._next_search = 0.0
+        self._bad = ToldLater()
 
     def read(self, timeout: float) -> list[Chunk]:
-        """Wait for the fastest stream, then take what the others have."""
+        """Wait for the fastest stream, then take what the others have.
+
+        Raises
+        ------
+        InputError
+            For markers in the read before that are not texts in UTF-8; what came beside them has been returned.
+        """
+        self._bad.tell()
         self._search()
         if self._remote:
             self._correct()
@@ -129,7 +146,10 @@ class LslSource:
         if not local:
             self._remote.add(identity)
         self._rates[identity] = info.nominal_srate() or None
-        self._kinds[identity] = Kind.SPIKES if info.type() == Kind.SPIKES.value else Kind.SAMPLES
+        if info.channel_format() == self._pylsl.cf_string:
+            self._kinds[identity] = Kind.MARKERS
+        else:
+            self._kinds[identity] = Kind.SPIKES if info.type() == Kind.SPIKES.value else Kind.SAMPLES
         self._names[identity] = info.name().removeprefix(self._prefix)
         self._labels[identity] = self._read_labels(inlet)
         self._inlets[identity] = inlet
@@ -160,8 +180,9 @@ class LslSource:
         return None
 
     def _pull(self, identity: str, timeout: float) -> Chunk | None:
-        inlet = self._inlets[identity]
+        inlet, texts = self._inlets[identity], self._kinds[identity] is Kind.MARKERS
         try:
+            # Texts come as the bytes that were sent: decoded by pylsl, one bad text would cost all of the chunk.
             values, stamps = inlet.pull_chunk(timeout=timeout, max_samples=4096, min_samples=1, as_numpy=True)
         except self._pylsl.util.LostError:
             del self._inlets[identity]
@@ -170,6 +191,8 @@ class LslSource:
             return None
         times = np.asarray(stamps, np.float64) + self._offset[identity]
         name, labels = self._names[identity], self._labels[identity]
+        if texts:
+            return self._markers(name, times.tolist(), [row[0] for row in values])
         if self._kinds[identity] is Kind.SAMPLES:
             return Chunk(name, times, np.asarray(values), labels=labels, rate=self._rates[identity])
         units = np.asarray(values)[:, 0]
@@ -178,6 +201,17 @@ class LslSource:
         unrecorded = _stretches(units[marks], times[marks], begun) if marks.any() else ()
         until = float(times.max())
         return Chunk(name, times[fired], units[fired], Kind.SPIKES, until, labels, unrecorded=unrecorded)
+
+    def _markers(self, name: str, times: list[float], texts: list[bytes]) -> Chunk | None:
+        """Markers whose bytes are a text; the others are lost, and told in the next read."""
+        good = []
+        for moment, raw in zip(times, texts, strict=True):
+            try:
+                good.append((moment, raw.decode("utf-8")))
+            except UnicodeDecodeError:
+                shown = f"{raw[:SHOWN]!r}{'...' if len(raw) > SHOWN else ''}"
+                self._bad.keep(InputError(f"the marker of '{name}' at {moment:g} s is not a text in UTF-8: {shown}"))
+        return Chunk.of_markers(name, good) if good else None
 
 
 class LslSink:
@@ -194,14 +228,29 @@ class LslSink:
     def __init__(self, name: str, *, network: bool = False) -> None:
         self._pylsl = load_lsl(network=network)
         self._name = name
+        self._hello: Hello | None = None
         self._outlets: dict[str, Any] = {}
+
+    def greet(self, hello: Hello) -> None:
+        """Describe streams by what they are of; the outlet of estimates is made at once.
+
+        An outlet's description cannot change: after a swap to another model it is that of the first one, whose names
+        and units are the same.
+        """
+        self._hello = hello if self._hello is None else self._hello
+        if hello.target:
+            self._estimates(3 * len(hello.target))
 
     def announce(self, chunk: Chunk) -> None:
         """Make the outlet of a chunk's stream without sending it: readers can find it before the first sample."""
-        spikes = chunk.kind is Kind.SPIKES
-        channels = 1 if spikes else chunk.values.shape[1]
-        form = self._pylsl.cf_int32 if spikes else self._pylsl.cf_double64
-        self._outlet(chunk.name, chunk.kind.value, channels, form, chunk.labels)
+        channels = chunk.values.shape[1] if chunk.kind is Kind.SAMPLES else 1
+        lsl = self._pylsl
+        form = {Kind.SPIKES: lsl.cf_int32, Kind.SAMPLES: lsl.cf_double64, Kind.MARKERS: lsl.cf_string}[chunk.kind]
+        labels = () if chunk.kind is Kind.MARKERS else chunk.labels or ()
+        hello = None if self._hello is None else self._hello.part(chunk.name)
+        unit = "" if hello is None else hello.streams[0].unit
+        rows = [(label, unit, "") for label in labels]
+        self._outlet(chunk.name, chunk.kind.value, channels, form, rows, hello)
 
     def wait(self, timeout: float) -> bool:
         """Wait until every outlet has a reader, at most ``timeout`` seconds; whether they have."""
@@ -211,29 +260,60 @@ class LslSink:
         """Send with the time stamps the item has."""
         if isinstance(item, Chunk):
             self.announce(item)
+            if item.kind is Kind.MARKERS:
+                for moment, text in item.markers():
+                    self._outlets[item.name].push_sample([text], moment)
+                return
             values, times = _rows(item)
             if times:
                 self._outlets[item.name].push_chunk(values, times)
             return
         row = np.concatenate([item.target, item.lower, item.upper]).astype(np.float64)
-        outlet = self._outlet(DECODED, DECODED, len(row), self._pylsl.cf_double64)
-        outlet.push_chunk(row[None], [item.time])
+        self._estimates(len(row)).push_chunk(row[None], [item.time])
 
     def close(self) -> None:
         """Close the outlets."""
         self._outlets.clear()
 
-    def _outlet(self, name: str, kind: str, channels: int, form: int, labels: tuple[str, ...] | None = None) -> Any:
+    def _estimates(self, channels: int) -> Any:
+        """Outlet of estimates: target, lower and upper bound behind one another."""
+        hello = self._hello
+        rows = [] if hello is None else [
+            (name if kind == "target" else f"{name} {kind}", unit, kind)
+            for kind in ("target", "lower", "upper")
+            for name, unit in zip(hello.target, hello.units, strict=True)
+        ]  # fmt: skip
+        return self._outlet(DECODED, DECODED, channels, self._pylsl.cf_double64, rows, hello)
+
+    def _outlet(
+        self,
+        name: str,
+        kind: str,
+        channels: int,
+        form: int,
+        rows: Sequence[tuple[str, str, str]] = (),
+        hello: Hello | None = None,
+    ) -> Any:
+        """Outlet of a stream, made if there is none; its rows are label, unit and type of each channel or unit."""
         if name not in self._outlets:
             # No source id: a reader is to take a restarted outlet for the new stream that it is.
             info = self._pylsl.StreamInfo(f"{self._name}:{name}", kind, channels, 0.0, form, "")
             group, one = (UNITS, "unit") if kind == Kind.SPIKES.value else (CHANNELS, "channel")
-            if labels:
+            if rows:
                 part = info.desc().append_child(group)
-                for label in labels:
-                    part.append_child(one).append_child_value("label", label)
+                for row in rows:
+                    _describe(part.append_child(one), row)
+            if hello is not None:
+                info.desc().append_child_value(HELLO, json.dumps(hello.to_dict()))
             self._outlets[name] = self._pylsl.StreamOutlet(info, 0, BUFFER_SECONDS)
         return self._outlets[name]
+
+
+def _describe(part: Any, row: tuple[str, str, str]) -> None:
+    """Write label, unit and type of a channel, those that there are."""
+    for what, text in zip(("label", "unit", "type"), row, strict=True):
+        if text:
+            part.append_child_value(what, text)
 
 
 def _rows(chunk: Chunk) -> tuple[np.ndarray, list[float]]:
@@ -260,3 +340,13 @@ def _stretches(marks: np.ndarray, times: np.ndarray, begun: dict[int, float]) ->
         elif row in begun:
             found.append((row, begun.pop(row), time_))
     return tuple(found)
+
+
+SCHEME = Scheme(
+    "lsl",
+    "lsl://name",
+    source=lambda address: LslSource(address.name.rstrip("/"), network="network" in address.options),
+    sink=lambda address: LslSink(address.name.rstrip("/"), network="network" in address.options),
+    options=frozenset(("network",)),
+    exposed=lambda address: "network" in address.options,
+)

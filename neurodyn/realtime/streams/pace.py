@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Source
+from neurodyn.realtime.streams.told_later import ToldLater
 
 FORGETTING = 0.99
 """Weight of a delivery after each further read: some hundred reads decide who is fastest."""
@@ -43,7 +44,7 @@ class MergedSource:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = {str(index): source for index, source in enumerate(sources)}
         self._pace = Pace()
-        self._bad: InputError | None = None
+        self._bad = ToldLater()
 
     def first_chunks(self) -> list[Chunk]:
         """One empty chunk per stream, of those sources that know ahead what will come."""
@@ -59,9 +60,7 @@ class MergedSource:
         InputError
             For a bad message of a source in the read before; what the others had in it has been returned.
         """
-        if self._bad is not None:
-            bad, self._bad = self._bad, None
-            raise bad
+        self._bad.tell()
         if not self._sources:
             raise EndOfStream
         chunks: list[Chunk] = []
@@ -86,7 +85,7 @@ class MergedSource:
         except EndOfStream:
             self._sources.pop(name).close()
         except InputError as error:
-            self._bad = error
+            self._bad.keep(error)
         return []
 
 

@@ -1,5 +1,6 @@
 """What a source gives and a sink takes: two methods each, so that a rig of your own is a small class."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -16,6 +17,7 @@ class Kind(Enum):
 
     SPIKES = "spikes"
     SAMPLES = "samples"
+    MARKERS = "markers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +31,16 @@ class Chunk:
     times
         Time of each sample or spike in seconds, on the clock of the source.
     values
-        Samples (time x channel), NaN where one is missing; or for spikes the row of the unit that fired, per spike.
+        Samples (time x channel), NaN where one is missing; or for spikes the row of the unit that fired, per spike; or
+        for markers, per marker, the place of its text in the labels.
     kind
-        Which of the two.
+        Which of the three.
     until
         Seconds up to which the source has now sent everything, where it says so: the silence of neurons is told from
         that of a broken cable at once. None for the time of the last sample or spike.
     labels
         Of the channels, or of the units row by row, where the source knows them: a model finds its own by label. None
-        for a source that does not know them; the order then has to be the model's.
+        for a source that does not know them; the order then has to be the model's. Of markers, their texts.
     unrecorded
         Of spikes: stretches in which a unit was not recorded, so that bins that touch one are missing and not zero: row
         of the unit (-1 for all units), start and stop in seconds.
@@ -66,8 +69,39 @@ class Chunk:
                 f"a chunk of {self.kind.value} of '{self.name}' needs {axes}-dimensional values, one row per time; "
                 f"got shapes {self.times.shape} and {self.values.shape}"
             )
-        if self.kind is Kind.SPIKES and self.values.dtype.kind not in "iu":
-            raise InputError(f"spikes of '{self.name}' need whole numbers as units, got {self.values.dtype}")
+        if self.kind is not Kind.SAMPLES and self.values.dtype.kind not in "iu":
+            raise InputError(f"{self.kind.value} of '{self.name}' need whole numbers as rows, got {self.values.dtype}")
+        if self.kind is Kind.MARKERS and len(self.values):
+            texts = len(self.labels or ())
+            if not 0 <= int(self.values.min()) <= int(self.values.max()) < texts:
+                raise InputError(f"markers of '{self.name}' name texts that the chunk does not have: it has {texts}")
+
+    @classmethod
+    def of_markers(cls, name: str, markers: Iterable[tuple[float, str]]) -> "Chunk":
+        """Chunk of markers.
+
+        Parameters
+        ----------
+        name
+            Of the stream.
+        markers
+            Time in seconds and text of each.
+
+        Examples
+        --------
+        >>> Chunk.of_markers("trials", [(1.0, "left"), (2.5, "right")]).markers()
+        [(1.0, 'left'), (2.5, 'right')]
+        """
+        times, texts = zip(*markers, strict=True) if (markers := list(markers)) else ((), ())
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        rows = np.asarray([places[text] for text in texts], np.int32)
+        return cls(name, np.asarray(times, np.float64), rows, Kind.MARKERS, labels=tuple(places))
+
+    def markers(self) -> list[tuple[float, str]]:
+        """Time in seconds and text of each marker; none in a chunk of another kind."""
+        if self.kind is not Kind.MARKERS or self.labels is None:
+            return []
+        return [(time, self.labels[row]) for time, row in zip(self.times.tolist(), self.values.tolist(), strict=True)]
 
 
 class EndOfStream(Exception):
@@ -98,6 +132,9 @@ class Sink(Protocol):
     """Where data go: estimates of a decoder, or the chunks of a replay.
 
     A sink whose ``write`` returns at once, whatever its receiver does, may say so with ``never_blocks = True``.
+    One whose streams have to be described before their first data may have a method ``announce(chunk)``: a replay calls
+    it with an empty chunk of each stream. One that can say what it sends is of may have ``greet(hello)``, called with a
+    `neurodyn.realtime.streams.hello.Hello` before the first item, and again when the model is another.
     """
 
     def write(self, item: LiveEstimate | Chunk) -> None:

@@ -12,8 +12,11 @@ import numpy as np
 from neurodyn.errors import InputError, import_extra
 from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.streams.hello import Hello, Repeated
 from neurodyn.realtime.streams.pace import Pace
 from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.told_later import ToldLater
 from neurodyn.realtime.streams.wire import unrecorded_of
 
 SEARCH_EVERY = 0.5
@@ -24,6 +27,8 @@ KEPT = 100_000
 """Entries a stream keeps; Redis forgets the older ones."""
 DECODED = "decoded"
 """Last part of the key of the estimates; a source does not read it."""
+HELLO = "hello"
+"""Last part of the key of what a stream is of: a text and not a stream, which no source reads."""
 
 _TYPES = {"float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"}
 
@@ -53,7 +58,7 @@ class RedisSource:
     def __init__(self, host: str, port: int, prefix: str, *, dtype: str = "float32") -> None:
         self._server = _connect(host, port)
         self._prefix, self._dtype = prefix, dtype
-        self._bad: InputError | None = None
+        self._bad = ToldLater()
         self._last: dict[bytes, bytes] = {}
         self._pace = Pace()
         self._next_search = 0.0
@@ -67,9 +72,7 @@ class RedisSource:
         InputError
             For an entry in the read before that is not one of samples; the others in it have been returned.
         """
-        if self._bad is not None:
-            bad, self._bad = self._bad, None
-            raise bad
+        self._bad.tell()
         self._search(first=False)
         if not self._last:
             time.sleep(min(timeout, 0.01))
@@ -84,7 +87,7 @@ class RedisSource:
             try:
                 chunks.append(self._chunk(key, fields))
             except InputError as error:
-                self._bad = error
+                self._bad.keep(error)
         return chunks
 
     def close(self) -> None:
@@ -119,7 +122,7 @@ class RedisSource:
             flat = np.frombuffer(fields[b"samples"], _known_type(described.get("dtype", self._dtype)))
             stamp = np.frombuffer(fields[b"ts"], "<u8") / 1e9
             times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
-            values = flat if kind is Kind.SPIKES else flat.reshape(len(times), -1)
+            values = flat.reshape(len(times), -1) if kind is Kind.SAMPLES else flat
             until = None if described.get("until") is None else float(described["until"])
             unrecorded = unrecorded_of(described)
             labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
@@ -151,6 +154,16 @@ class RedisSink:
         self._server = _connect(host, port)
         self._prefix = prefix
         self._index = 0
+        self._hello = Repeated()
+
+    def greet(self, hello: Hello) -> None:
+        """Put what each stream is of under a key of its own, ``prefix:NAME:hello``, where everyone finds it any time.
+
+        It is put there again every second, before an entry: a server that comes back without its data has it too.
+        """
+        parts = {DECODED: hello} if hello.model else {one.name: hello.part(one.name) for one in hello.streams}
+        texts = {name: json.dumps(part.to_dict()) for name, part in parts.items() if part is not None}
+        self._hello.say({f"{self._prefix}:{name}:{HELLO}": text for name, text in texts.items()} or None)
 
     def write(self, item: LiveEstimate | Chunk) -> None:
         """Append one entry."""
@@ -166,6 +179,8 @@ class RedisSink:
         self._server.close()
 
     def _add(self, name: str, fields: dict[str, Any]) -> None:
+        if (hello := self._hello.due()) is not None:
+            self._server.mset(hello)
         self._server.xadd(f"{self._prefix}:{name}", fields, maxlen=KEPT, approximate=True)
 
 
@@ -218,3 +233,16 @@ def _connect(host: str, port: int) -> Any:
     except redis.RedisError as error:
         raise InputError(f"no Redis server answers at {host}:{port}: start one, or correct the address") from error
     return server
+
+
+SCHEME = Scheme(
+    "redis",
+    "redis://127.0.0.1:6379/prefix",
+    source=lambda address: RedisSource(
+        address.host, address.port, address.name, dtype=address.options.get("dtype", "float32")
+    ),
+    sink=lambda address: RedisSink(address.host, address.port, address.name),
+    options=frozenset(("dtype",)),
+    server=True,
+    port=6379,
+)

@@ -15,10 +15,12 @@ import numpy as np
 from neurodyn.errors import InputError
 from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.streams.protocol import Chunk, Kind
 
 VERSION = 1
 ESTIMATE = b"estimate"
+HELLO = b"hello"
 _TYPES = {"<f8", "<f4", "<i8", "<i4", "<i2", "|i1", "<u8", "<u4", "<u2", "|u1"}
 
 
@@ -48,6 +50,22 @@ def encode(item: LiveEstimate | Chunk, *, rates: bool = False) -> list[bytes]:
     flags = {name: list(getattr(item, name)) for name in ("seen", "stale", "unusual")}
     header = {"time": item.time, **flags, "microseconds": item.microseconds}
     return _pack(ESTIMATE, header, estimate_arrays(item, rates=rates))
+
+
+def encode_hello(hello: Hello) -> list[bytes]:
+    """Parts of the message that says what the others are of; it has no arrays."""
+    return _pack(HELLO, {"hello": hello.to_dict()}, {})
+
+
+def decode_hello(parts: Sequence[bytes]) -> Hello:
+    """What the others are of, from the parts of a message of the topic ``hello``.
+
+    Raises
+    ------
+    InputError
+        If the message is not one that `encode_hello` makes.
+    """
+    return Hello.from_dict(unpack(parts)[0].get("hello"))
 
 
 def decode_chunk(parts: Sequence[bytes]) -> Chunk:

@@ -6,8 +6,11 @@ from typing import Any
 
 from neurodyn.errors import InputError, import_extra
 from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.streams.hello import Hello, Repeated
 from neurodyn.realtime.streams.protocol import Chunk, Kind
-from neurodyn.realtime.streams.wire import decode_chunk, encode
+from neurodyn.realtime.streams.told_later import ToldLater
+from neurodyn.realtime.streams.wire import decode_chunk, encode, encode_hello
 
 BACKLOG = 10_000
 """Messages a slow subscriber may be behind before ZeroMQ drops new ones for it."""
@@ -33,7 +36,7 @@ class ZmqSource:
 
     def __init__(self, endpoint: str) -> None:
         self._zmq: Any = import_extra("zmq", "zmq")
-        self._bad: InputError | None = None
+        self._bad = ToldLater()
         self._milliseconds = 0  # that the socket waits
         self._context = self._zmq.Context()
         self._socket = self._context.socket(self._zmq.SUB)
@@ -51,9 +54,7 @@ class ZmqSource:
         InputError
             For a message in the read before that is not ours; the others in it have been returned.
         """
-        if self._bad is not None:
-            bad, self._bad = self._bad, None
-            raise bad
+        self._bad.tell()
         chunks: list[Chunk] = []
         # Waiting in the call that receives: a poll before it would cost as much as the message.
         # Rather too short than too long: who waits for a moment is not to miss it.
@@ -78,7 +79,7 @@ class ZmqSource:
         try:
             chunks.append(decode_chunk(parts))
         except InputError as error:
-            self._bad = error
+            self._bad.keep(error)
 
 
 class ZmqSink:
@@ -102,6 +103,7 @@ class ZmqSink:
     def __init__(self, endpoint: str, *, rates: bool = False) -> None:
         self._zmq: Any = import_extra("zmq", "zmq")
         self._rates = rates
+        self._hello = Repeated()
         self._context = self._zmq.Context()
         # XPUB is PUB that also tells of subscriptions: `wait` needs them.
         self._socket = self._context.socket(self._zmq.XPUB)
@@ -121,8 +123,14 @@ class ZmqSink:
                 return True
         return False
 
+    def greet(self, hello: Hello) -> None:
+        """Say what the stream is of, before the next message and again every second: who subscribes later gets it."""
+        self._hello.say(encode_hello(hello))
+
     def write(self, item: LiveEstimate | Chunk) -> None:
         """Send to all subscribers."""
+        if (hello := self._hello.due()) is not None:
+            self._socket.send_multipart(hello)
         self._socket.send_multipart(encode(item, rates=self._rates))
 
     def close(self) -> None:
@@ -137,3 +145,14 @@ def _attach(zmq: Any, context: Any, socket: Any, attach: Any, endpoint: str) -> 
         socket.close(0)
         context.term()
         raise InputError(f"ZeroMQ cannot use {endpoint}: {error}") from error
+
+
+SCHEME = Scheme(
+    "zmq",
+    "zmq://127.0.0.1:5555",
+    source=lambda address: ZmqSource(f"tcp://{address.host}:{address.port}"),
+    sink=lambda address: ZmqSink(f"tcp://{address.host}:{address.port}", rates="rates" in address.options),
+    options=frozenset(("rates",)),
+    server=True,
+    named=False,
+)

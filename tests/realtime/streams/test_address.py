@@ -3,22 +3,22 @@
 import pytest
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.streams import Address, Scheme, parse_address
+from neurodyn.realtime.streams import SCHEMES, Address, parse_address
 
 
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("lsl://rig", Address(Scheme.LSL, "rig")),
-        ("lsl://My Amplifier", Address(Scheme.LSL, "My Amplifier")),
-        ("lsl://rig?network", Address(Scheme.LSL, "rig", options={"network": ""})),
-        ("zmq://127.0.0.1:5555", Address(Scheme.ZMQ, port=5555)),
-        ("zmq://:5555", Address(Scheme.ZMQ, port=5555)),
-        ("zmq://*:5555", Address(Scheme.ZMQ, host="*", port=5555)),
-        ("redis://127.0.0.1:6379/rig", Address(Scheme.REDIS, "rig", port=6379)),
-        ("redis:///rig?dtype=int16", Address(Scheme.REDIS, "rig", port=6379, options={"dtype": "int16"})),
-        ("file:///data/one.nwb?speed=2", Address(Scheme.FILE, "/data/one.nwb", options={"speed": "2"})),
-        ("file://one.nwb", Address(Scheme.FILE, "one.nwb")),
+        ("lsl://rig", Address(SCHEMES["lsl"], "rig")),
+        ("lsl://My Amplifier", Address(SCHEMES["lsl"], "My Amplifier")),
+        ("lsl://rig?network", Address(SCHEMES["lsl"], "rig", options={"network": ""})),
+        ("zmq://127.0.0.1:5555", Address(SCHEMES["zmq"], port=5555)),
+        ("zmq://:5555", Address(SCHEMES["zmq"], port=5555)),
+        ("zmq://*:5555", Address(SCHEMES["zmq"], host="*", port=5555)),
+        ("redis://127.0.0.1:6379/rig", Address(SCHEMES["redis"], "rig", port=6379)),
+        ("redis:///rig?dtype=int16", Address(SCHEMES["redis"], "rig", port=6379, options={"dtype": "int16"})),
+        ("file:///data/one.nwb?speed=2", Address(SCHEMES["file"], "/data/one.nwb", options={"speed": "2"})),
+        ("file://one.nwb", Address(SCHEMES["file"], "one.nwb")),
     ],
 )
 def test_an_address_is_taken_apart(text, address):

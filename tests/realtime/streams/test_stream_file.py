@@ -87,7 +87,7 @@ def test_streams_are_called_as_the_modalities_of_decode(recording):
     assert stream_names(recording) == {"spikes": "spikes", "lfp": "field"}
     replay = FileReplay(recording, ReplayOptions(names={"lfp": "lfp"}))
     assert [chunk.name for chunk in replay.first_chunks()] == ["lfp"]
-    with pytest.raises(InputError, match="unknown units or field 'lpf': did you mean 'lfp'"):
+    with pytest.raises(InputError, match="unknown units, field or intervals 'lpf': did you mean 'lfp'"):
         FileReplay(recording, ReplayOptions(names={"lpf": "field"}))
 
 

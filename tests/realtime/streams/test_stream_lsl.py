@@ -6,9 +6,12 @@ import uuid
 
 import numpy as np
 import pytest
-from oracles.streams import LIMIT, count, drain, estimate, joined, paused, same, samples, spikes
+from oracles.streams import LIMIT, count, drain, estimate, joined, markers, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
+from neurodyn.realtime.connection import Connection
+from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.inputs import learn_rates
 from neurodyn.realtime.streams.lsl import LslSink, LslSource, load_lsl
 
 pylsl = pytest.importorskip("pylsl")
@@ -63,6 +66,77 @@ def test_pauses_arrive_as_they_were_sent(name, source):
     assert sorted(found.unrecorded) == sorted(paused().unrecorded + paused(start=2.0).unrecorded)
     np.testing.assert_array_equal(found.times, np.concatenate([paused().times, paused(start=2.0).times]))
     sink.close()
+
+
+def test_markers_arrive_as_they_were_sent(name, source):
+    sink = opened(name, source, markers())
+    sink.write(markers())
+    got = drain(source, count("trials", 3))
+    assert [marker for chunk in got for marker in chunk.markers()] == markers().markers()
+    sink.close()
+
+
+def test_markers_of_another_program_are_read(name, source):
+    """As PsychoPy and others send them: an irregular stream of texts of type ``Markers``."""
+    load_lsl()
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, "task"))
+    connected(source, outlet)
+    outlet.push_sample(["go"], 3.5)
+    (got,) = drain(source, len)
+    assert (got.name, got.markers()) == (name, [(3.5, "go")])
+
+
+def test_a_marker_that_is_not_a_text_is_lost_alone_and_told(name, source):
+    """Bytes of another code page, as a program in C sends them, between markers and samples that are good."""
+    load_lsl()
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, "task"))
+    field = opened(name, source, samples())
+    connected(source, outlet)
+    sent = ["début", "début".encode("latin-1"), "go", b"\xff" * 200, b"\xfe", b"\x80", b"\x81", "end"]
+    # Held back until the last, so that good and bad ones are in one chunk.
+    for number, text in enumerate(sent):
+        outlet.push_sample([text], 3.0 + number, pushthrough=number == len(sent) - 1)
+    field.write(samples())
+    chunks, told = [], []
+    deadline = time.monotonic() + LIMIT
+    while not (count("field", 5)(chunks) and count(name, 3)(chunks) and told) and time.monotonic() < deadline:
+        try:
+            chunks += source.read(0.05)
+        except InputError as error:
+            told.append(str(error))
+    found = [marker for chunk in chunks if chunk.name == name for marker in chunk.markers()]
+    assert found == [(3.0, "début"), (5.0, "go"), (10.0, "end")]
+    same(joined(chunks, "field"), samples())
+    (text,) = told
+    assert f"the marker of '{name}' at 4 s is not a text in UTF-8: b'd\\xe9but'; " in text
+    assert text.endswith("; and 2 more")
+    assert len(text) < 1000
+    outlet.push_sample(["again"], 20.0)
+    assert [chunk.markers() for chunk in drain(source, len)] == [[(20.0, "again")]]
+    field.close()
+
+
+def test_a_session_goes_on_after_a_marker_that_is_not_a_text(name):
+    """From the first read on: while rates are learned from the first data, and then in the session's own reads."""
+    load_lsl()
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, "task"))
+    source, events, early = LslSource(name), [], []
+    connected(source, outlet)
+    outlet.push_sample([b"\xff"], 1.0)
+    with pytest.raises(InputError, match="no samples of 'field'"):
+        learn_rates(source, ["field"], timeout=1.0, say=early.append)
+    assert early == [f"the marker of '{name}' at 1 s is not a text in UTF-8: b'\\xff'"]
+    connection = Connection(lambda: source, lambda *event: events.append(event), reopen_after=0.5, wall=time.monotonic)
+    assert connection.open()
+    outlet.push_sample([b"\xfe"], 2.0)
+    outlet.push_sample(["go"], 3.0)
+    deadline, markers_ = time.monotonic() + LIMIT, []
+    while not (markers_ and events) and time.monotonic() < deadline:
+        markers_ += [marker for chunk in connection.read(0.05) for marker in chunk.markers()]
+    assert markers_ == [(3.0, "go")]
+    assert [(kind, modality) for kind, modality, _ in events] == [(EventKind.BAD_INPUT, "")]  # it is not lost
+    assert "at 2 s" in events[0][2]
+    connection.close()
 
 
 def test_an_outlet_of_another_program_is_read_by_its_whole_name(name, source):

@@ -8,9 +8,10 @@ import time
 
 import numpy as np
 import pytest
-from oracles.streams import LIMIT, count, drain, estimate, joined, paused, same, samples, spikes
+from oracles.streams import LIMIT, count, drain, estimate, joined, markers, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
+from neurodyn.realtime.streams import Described, Hello, Kind
 from neurodyn.realtime.streams.redis import RedisSink, RedisSource
 
 redis = pytest.importorskip("redis")
@@ -79,6 +80,12 @@ def test_chunks_arrive_as_they_were_sent(sink, source):
     same(field[0], samples())
     same(field[1], samples(start=2.0))
     same(joined(got, "spikes"), spikes())
+
+
+def test_markers_arrive_as_they_were_sent(sink, source):
+    sink.write(markers())
+    (found,) = drain(source, len)
+    assert (found.name, found.markers()) == ("trials", markers().markers())
 
 
 def test_pauses_arrive_as_they_were_sent(sink, source):
@@ -153,6 +160,27 @@ def test_the_stream_of_estimates_has_the_target_as_samples(sink, source, client)
     assert json.loads(entry[b"sync"]) == {"time": 0.25}
     deadline = time.monotonic() + 0.7
     assert drain(source, lambda _: time.monotonic() > deadline) == []
+
+
+def test_what_streams_are_of_stands_under_keys_that_no_source_reads(sink, source, client):
+    data = Hello((Described("field", Kind.SAMPLES, tuple("αbc"), "µV", 1000.0), Described("spikes", Kind.SPIKES)))
+    decoded = Hello((Described("spikes", Kind.SPIKES, unit="Hz"),), ("x",), ("m",), 0.01, 4, "ab" * 32)
+    sink.greet(data)
+    sink.write(samples())
+    told = {name: Hello.from_dict(json.loads(client.get(f"rig:{name}:hello"))) for name in ("field", "spikes")}
+    assert told == {one.name: Hello((one,)) for one in data.streams}
+    sink.greet(decoded)
+    sink.write(estimate(0.25))
+    assert Hello.from_dict(json.loads(client.get("rig:decoded:hello"))) == decoded
+    client.flushall()  # a server that has lost everything has it again with an entry a second later
+    deadline = time.monotonic() + LIMIT
+    while not client.exists("rig:decoded:hello") and time.monotonic() < deadline:
+        sink.write(estimate(0.5))
+        time.sleep(0.05)
+    assert Hello.from_dict(json.loads(client.get("rig:decoded:hello"))) == decoded
+    sink.write(samples(start=2.0))
+    deadline = time.monotonic() + 0.7  # longer than a search for new keys takes
+    same(joined(drain(source, lambda _: time.monotonic() > deadline), "field"), samples(start=2.0))
 
 
 def test_a_lost_server_raises_and_a_new_source_goes_on():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from oracles.streams import count, drain, estimate, joined, paused, same, samples, spikes
+from oracles.streams import count, drain, estimate, joined, markers, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.streams.wire import ESTIMATE, _pack, decode_chunk, encode, unpack
@@ -35,6 +35,12 @@ def test_chunks_arrive_as_they_were_sent(sink, source):
     got = drain(source, lambda chunks: len(chunks) == 3)
     for one, other in zip(got, sent, strict=True):
         same(one, other)
+
+
+def test_markers_arrive_as_they_were_sent(sink, source):
+    sink.write(markers())
+    (found,) = drain(source, len)
+    assert (found.name, found.markers()) == ("trials", markers().markers())
 
 
 def test_pauses_arrive_as_they_were_sent(sink, source):

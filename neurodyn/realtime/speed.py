@@ -1,0 +1,76 @@
+"""Whether a machine keeps up with the features that a session has to make: told at its start, not by a backlog."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from neurodyn.display import counted
+from neurodyn.errors import InputError
+from neurodyn.realtime.buffers import FieldInput, SpikeInput
+
+MOST_OF_A_CORE = 0.8
+"""Share of a core that band powers may take: spikes, steps and sinks need the rest."""
+CHUNK, CHUNKS = 0.01, 5
+"""Seconds of data that are filtered at once, as they arrive, and how often that is timed."""
+
+
+def share_of_core(source: FieldInput, *, clock: Callable[[], float] = time.thread_time) -> float:
+    """Seconds of computing that a feature takes per second of data, at best; 0 for means of samples.
+
+    Parameters
+    ----------
+    source
+        Field whose feature is to be made.
+    clock
+        Seconds that this thread has computed.
+
+    Returns
+    -------
+    float
+        Above 1, one core cannot keep up.
+
+    Examples
+    --------
+    >>> share_of_core(FieldInput("lfp", channels=4, rate=1000.0))
+    0.0
+    """
+    feature = source.made.filter(source.rate, source.channels)
+    if feature is None:
+        return 0.0
+    samples = max(1, round(CHUNK * source.rate))
+    values, spent = np.random.default_rng(0).normal(size=(samples, source.channels)), []
+    for number in range(1 + CHUNKS):
+        begin = clock()
+        feature.push(values, [(slice(0, samples), number * samples)])
+        spent.append(clock() - begin)
+    return min(spent[1:]) * source.rate / samples  # the first call is not like the others
+
+
+def check_speed(inputs: Sequence[SpikeInput | FieldInput], *, clock: Callable[[], float] = time.thread_time) -> None:
+    """Refuse band powers that this machine cannot make as fast as the data come.
+
+    Parameters
+    ----------
+    inputs
+        Of a session.
+    clock
+        Seconds that this thread has computed.
+
+    Raises
+    ------
+    InputError
+        If all of them together take more than `MOST_OF_A_CORE`; the message has the figure.
+    """
+    shares = [(share_of_core(one, clock=clock), one) for one in inputs if isinstance(one, FieldInput)]
+    total = sum(share for share, _ in shares)
+    if total <= MOST_OF_A_CORE:
+        return
+    one = max(shares, key=lambda pair: pair[0])[1]
+    each = len(one.made.names(("",)))
+    raise InputError(
+        f"{one.made.label} take {total:.2g} of a core on this machine, at most {MOST_OF_A_CORE:g} can be given to "
+        f"them: '{one.name}' has {one.channels} channels at {one.rate:g} Hz and {counted(each, 'value')} of each. "
+        f"Record and send it at {one.rate * MOST_OF_A_CORE / total:.0f} Hz or less and fit the model to that, or take "
+        "fewer channels or values of each"
+    )

@@ -1,27 +1,37 @@
 """From seconds to arrays: time grid, counts, features, masks, batches, folds and scaling."""
 
-from neurodyn.binning.batch import Modality, MultimodalBatch, Stacked, check_usable
-from neurodyn.binning.build import Field, Spikes, to_bins
-from neurodyn.binning.features import DEFAULT_BANDS, BandPower, bin_band_power, bin_raw
+from neurodyn.binning.band_power import DEFAULT_BANDS, BandPower
+from neurodyn.binning.batch import MultimodalBatch, check_usable
+from neurodyn.binning.build import to_bins
+from neurodyn.binning.features import FEATURES, bin_band_power, bin_feature, bin_raw
+from neurodyn.binning.field_feature import FieldFeature
 from neurodyn.binning.folds import Fold, holdout, time_folds, trial_folds
 from neurodyn.binning.grid import TimeGrid, count_spikes
+from neurodyn.binning.modality import Modality
 from neurodyn.binning.scaling import Scaling
+from neurodyn.binning.signal_mean import SignalMean
+from neurodyn.binning.sources import Field, Spikes
+from neurodyn.binning.stacked import Stacked
 from neurodyn.binning.targets import DERIVED_TARGETS, TargetOptions, make_targets
 
 __all__ = [
     "DEFAULT_BANDS",
     "DERIVED_TARGETS",
+    "FEATURES",
     "BandPower",
     "Field",
+    "FieldFeature",
     "Fold",
     "Modality",
     "MultimodalBatch",
     "Scaling",
+    "SignalMean",
     "Spikes",
     "Stacked",
     "TargetOptions",
     "TimeGrid",
     "bin_band_power",
+    "bin_feature",
     "bin_raw",
     "check_usable",
     "count_spikes",

@@ -12,65 +12,79 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import scipy
 from jaxtyping import Bool, Float, Float64, Int
 
+from neurodyn.binning.band_power import BandPower
+from neurodyn.binning.field_feature import FieldFeature, Known, Levels, LevelsKnown, SampleFilter, Values
+from neurodyn.binning.signal_mean import SignalMean
 from neurodyn.errors import InputError
 from neurodyn.recording import Signal
 from neurodyn.recording.edges import cut
 from neurodyn.recording.lazy import BLOCK_VALUES
 
-# Delta, theta (two, for rats run at its upper end), beta, low and high gamma; in Hz.
-DEFAULT_BANDS = ((1.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 30.0), (30.0, 60.0), (60.0, 100.0))
-
-_Values = Float64[np.ndarray, "samples channels"]
-_Mask = Bool[np.ndarray, "samples channels"]
 _Edges = Float[np.ndarray, " bins"]
 _Binned = tuple[Float64[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"]]
 
+FEATURES: dict[str, type[FieldFeature]] = {"band_power": BandPower, "raw": SignalMean}
+"""By the name that ``neurodyn decode --feature`` gives; to add one, see ADDING_A_FEATURE.md."""
 
-@dataclass(frozen=True)
-class BandPower:
-    """Logarithm of the causal power of a signal in frequency bands.
 
-        feature[k] = log( mean over the samples of bin k of  EMA_smoothing( (causal band-pass of x)^2 ) )
+def feature_of(names: Sequence[str]) -> tuple[tuple[str, ...], FieldFeature]:
+    """Channels of the signal and what was made of them, from the names of a model's channels.
+
+    Examples
+    --------
+    >>> feature_of(["lfp0 4-8 Hz", "lfp1 4-8 Hz"])[0]
+    ('lfp0', 'lfp1')
+    """
+    others = [feature for feature in FEATURES.values() if feature is not SignalMean]
+    found = (feature.of_names(names) for feature in others)
+    return next((each for each in found if each is not None), SignalMean.of_names(names))
+
+
+def bin_feature(signal: Signal, feature: FieldFeature, starts: _Edges, stops: _Edges) -> _Binned:
+    """A feature of a signal in each bin.
 
     Parameters
     ----------
-    bands
-        (low, high) in Hz per band.
-    smoothing
-        Time constant in seconds of the exponential average of past power; 0 for none.
-    order
-        Of the Butterworth band-pass.
-    bridge
-        Longest gap in seconds over which the filters run on; after longer ones they start afresh.
+    signal
+        Sampled regularly, gaps allowed, where the feature needs it; NaN is missing.
+    feature
+        What to make of it.
+    starts, stops
+        Of each bin in seconds.
+
+    Returns
+    -------
+    values, observed
+        (bins, channels x values per channel), all values of the first channel first; missing values are 0.
 
     Raises
     ------
     InputError
-        For bands that are not 0 < low < high, or negative durations.
+        When the sampling rate is too low for the feature, or the sampling too irregular for its filters.
     """
-
-    bands: tuple[tuple[float, float], ...] = DEFAULT_BANDS
-    smoothing: float = 0.1
-    order: int = 2
-    bridge: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not self.bands:
-            raise InputError("band powers need at least one band; for the signal itself give bands=None")
-        for low, high in self.bands:
-            if not 0 < low < high < np.inf:
-                raise InputError(f"a band must be (low, high) in Hz with 0 < low < high, got ({low}, {high})")
-        if self.order < 1:
-            raise InputError(f"the filter order must be at least 1, got {self.order}")
-        if not (0 <= self.smoothing < np.inf and 0 <= self.bridge < np.inf):
-            raise InputError(f"smoothing and bridge must be seconds, 0 or more, got {self.smoothing}, {self.bridge}")
-
-    def names(self, channels: Sequence[str]) -> tuple[str, ...]:
-        """Name of each feature, channel by channel: ``lfp0 8-12 Hz``."""
-        return tuple(f"{channel} {low:g}-{high:g} Hz" for channel in channels for low, high in self.bands)
+    feature.check_rate(signal.typical_rate, f"field '{signal.name}'")
+    if feature.even:
+        _check_even(signal, feature)
+    gaps, per_channel = _gaps(signal), len(feature.names(("",)))
+    made_by = feature.filter(signal.typical_rate, signal.n_channels)
+    # The values of all filters are there at once, each as large as the samples.
+    rows, values, observed = max(1, _rows_at_once(signal) // per_channel), [], []
+    done = 0
+    for part in _parts(signal, gaps, starts, stops, rows):
+        # What lies before the bins is filtered too, if only to bring the filter into its state.
+        for begin in range(done, part.first, rows) if made_by is not None else ():
+            _push(made_by, signal, gaps, begin, min(begin + rows, part.first))
+        level, known = _push(made_by, signal, gaps, part.first, part.last)
+        done = part.last
+        means, seen = zip(*(_bin_means(level[:, :, k], known[:, :, k], part) for k in range(per_channel)), strict=True)
+        whole = np.stack(seen, axis=2)
+        made = feature.of_mean(np.where(whole, np.stack(means, axis=2), np.nan))
+        whole = whole & ~np.isnan(made)
+        values.append(np.where(whole, made, 0.0).reshape(len(made), -1))
+        observed.append(whole.reshape(len(made), -1))
+    return np.concatenate(values), np.concatenate(observed)
 
 
 def bin_raw(signal: Signal, starts: _Edges, stops: _Edges) -> _Binned:
@@ -88,13 +102,7 @@ def bin_raw(signal: Signal, starts: _Edges, stops: _Edges) -> _Binned:
     values, observed
         (bins, channels); missing values are 0.
     """
-    means, observed = [], []
-    for part in _parts(signal, _gaps(signal), starts, stops):
-        values = signal.read(part.first, part.last)
-        mean, seen = _bin_means(values, ~np.isnan(values), part)
-        means.append(mean)
-        observed.append(seen)
-    return np.concatenate(means), np.concatenate(observed)
+    return bin_feature(signal, SignalMean(), starts, stops)
 
 
 def bin_band_power(signal: Signal, power: BandPower, starts: _Edges, stops: _Edges) -> _Binned:
@@ -121,37 +129,10 @@ def bin_band_power(signal: Signal, power: BandPower, starts: _Edges, stops: _Edg
     InputError
         When a band reaches the Nyquist frequency, or the sampling is too irregular for filters.
     """
-    _check_nyquist(signal, power)
-    _check_even(signal)
-    gaps = _gaps(signal)
-    filters = [PowerFilter(power, band, signal.typical_rate, signal.n_channels) for band in power.bands]
-    rows, values, observed = _rows_at_once(signal), [], []
-    done = 0
-    for part in _parts(signal, gaps, starts, stops):
-        # What lies before the bins is filtered too, if only to bring the filters into their state.
-        for begin in range(done, part.first, rows):
-            _push(filters, signal, gaps, begin, min(begin + rows, part.first))
-        filtered = _push(filters, signal, gaps, part.first, part.last)
-        done = part.last
-        means, seen = zip(*(_bin_means(level, known, part) for level, known in filtered), strict=True)
-        mean, whole = np.stack(means, axis=2), np.stack(seen, axis=2)
-        whole &= mean > 0
-        values.append(np.log(np.where(whole, mean, 1.0)).reshape(len(mean), -1))
-        observed.append(whole.reshape(len(mean), -1))
-    return np.concatenate(values), np.concatenate(observed)
+    return bin_feature(signal, power, starts, stops)
 
 
-def _check_nyquist(signal: Signal, power: BandPower) -> None:
-    """Bands lie below half the sampling rate."""
-    for low, high in power.bands:
-        if not high < signal.typical_rate / 2:
-            raise InputError(
-                f"band {low:g}-{high:g} Hz needs a sampling rate above {2 * high:g} Hz, field "
-                f"'{signal.name}' has {signal.typical_rate:g} Hz: choose lower bands"
-            )
-
-
-def _check_even(signal: Signal) -> None:
+def _check_even(signal: Signal, feature: FieldFeature) -> None:
     """Refuse a signal that filters would see wrong frequencies of.
 
     Raises
@@ -166,8 +147,8 @@ def _check_even(signal: Signal) -> None:
     off = float((np.abs(step[step <= clock.longest] * clock.rate - 1) > 0.2).mean())
     if off > 0.01 or not clock.even:
         raise InputError(
-            f"field '{signal.name}' is sampled too irregularly for band powers: of its steps between samples {off:.0%} "
-            f"are further than a fifth from the mean {clock.period:.3g} s: resample it to a fixed rate"
+            f"field '{signal.name}' is sampled too irregularly for {feature.label}: of its steps between samples "
+            f"{off:.0%} are further than a fifth from the mean {clock.period:.3g} s: resample it to a fixed rate"
         )
 
 
@@ -263,11 +244,11 @@ class _Part:
     whole: Bool[np.ndarray, " bins"]
 
 
-def _parts(signal: Signal, gaps: _Gaps, starts: _Edges, stops: _Edges) -> list[_Part]:
-    """Bins in parts that need few enough samples to be held in memory."""
+def _parts(signal: Signal, gaps: _Gaps, starts: _Edges, stops: _Edges, rows: int) -> list[_Part]:
+    """Bins in parts that need so many samples at most, or one bin's: few enough to be held in memory."""
     first, past = signal.index_of(cut(starts)), signal.index_of(cut(stops))
     whole = (past > first) & ~_in_gap(gaps, starts, stops)
-    rows, parts, begin = _rows_at_once(signal), [], 0
+    parts, begin = [], 0
     in_order = not (first[1:] < past[:-1]).any()
     while begin < len(first):
         end = int(np.searchsorted(past, first[begin] + rows, side="right")) if in_order else len(first)
@@ -284,130 +265,19 @@ def _rows_at_once(signal: Signal) -> int:
 
 
 def _push(
-    filters: "list[PowerFilter]", signal: Signal, gaps: _Gaps, first: int, last: int
-) -> list[tuple[_Values, _Mask]]:
-    """Read samples and run them through the filter of every band."""
+    made_by: SampleFilter | None, signal: Signal, gaps: _Gaps, first: int, last: int
+) -> tuple[Levels, LevelsKnown]:
+    """Read samples and run them through the filter; without one they are what they are."""
     values = signal.read(first, last)
+    if made_by is None:
+        return values[:, :, None], ~np.isnan(values)[:, :, None]
     inside = gaps.after[slice(*np.searchsorted(gaps.after, [first, last]))] - first
     edges = [0, *inside.tolist(), last - first]
     pieces = [(slice(a, b), gaps.number(first + a)) for a, b in pairwise(edges) if b > a]
-    return [one.push(values, pieces) for one in filters]
+    return made_by.push(values, pieces)
 
 
-class PowerFilter:
-    """Power of one band, sample by sample: a causal filter whose state lasts from one block of samples to the next.
-
-    Parameters
-    ----------
-    power, band, rate, channels
-        What to filter, the rate in Hz.
-    """
-
-    def __init__(self, power: BandPower, band: tuple[float, float], rate: float, channels: int) -> None:
-        self._sos = np.asarray(scipy.signal.butter(power.order, band, "bandpass", fs=rate, output="sos"))
-        self._warm, self._longest, self._constant = (
-            round(rate / band[0]),
-            round(power.bridge * rate),
-            (power.smoothing * rate),
-        )
-        self._last_seen = np.full(channels, -1)  # sample of the signal; -1: the filter has not been started
-        self._last_value = np.zeros(channels)
-        self._age = np.zeros(channels, np.int64)  # samples since the filter was started
-        self._filter = np.zeros((len(self._sos), 2, channels))
-        self._total, self._weight = np.zeros((1, channels)), np.zeros((1, channels))
-
-    def push(self, values: _Values, pieces: Sequence[tuple[slice, int]]) -> tuple[_Values, _Mask]:
-        """Power of every sample of a block, and where it is known.
-
-        Parameters
-        ----------
-        values
-            Samples x channels, following those of the last call.
-        pieces
-            Stretches of the block without a gap in the clock, and the number of the first sample of each: it counts
-            all ticks of the clock, those that no sample came of included.
-        """
-        level, known = np.zeros(values.shape), np.zeros(values.shape, np.bool_)
-        missing = np.isnan(values)
-        for piece, number in pieces:
-            for columns in self._alike(missing[piece]):
-                gaps = missing[piece, columns[0]]
-                for run in _stretches(gaps, self._longest):
-                    power, seen = self._run(values[piece][run][:, columns], gaps[run], columns, number + run.start)
-                    rows = slice(piece.start + run.start, piece.start + run.stop)
-                    level[rows, columns], known[rows, columns] = power, seen
-        return level, known
-
-    def _alike(self, missing: _Mask) -> list[np.ndarray]:
-        """Channels in groups of one history that miss the same samples, so that each group is filtered at once."""
-        groups: dict[tuple, list[int]] = {}
-        for channel in range(missing.shape[1]):
-            history = int(self._last_seen[channel]), int(self._age[channel])
-            groups.setdefault((*history, missing[:, channel].tobytes()), []).append(channel)
-        return [np.asarray(columns) for columns in groups.values()]
-
-    def _run(
-        self, values: _Values, gaps: Bool[np.ndarray, " samples"], columns: np.ndarray, first: int
-    ) -> tuple[_Values, _Mask]:
-        """One stretch that begins with an observed sample: go on from the last one, or start afresh."""
-        bridged = _bridged(values, gaps)
-        before = int(self._last_seen[columns[0]])
-        hold = first - before - 1
-        if before < 0 or hold > self._longest:
-            self._start(columns, bridged[0])
-            hold = 0
-        held = np.broadcast_to(self._last_value[columns], (hold, len(columns)))
-        part = np.concatenate([held, bridged])
-        seen = np.concatenate([np.zeros(hold, np.bool_), ~gaps])
-        seen[: max(0, self._warm - int(self._age[columns[0]]))] = False
-        filtered, self._filter[:, :, columns] = scipy.signal.sosfilt(
-            self._sos, part, axis=0, zi=self._filter[:, :, columns]
-        )
-        level, known = self._averaged(np.asarray(filtered) ** 2, seen, columns)
-        self._last_seen[columns], self._last_value[columns] = first + len(gaps) - 1, bridged[-1]
-        self._age[columns] += len(part)
-        return level[hold:], known[hold:] & ~gaps[:, None]
-
-    def _start(self, columns: np.ndarray, value: Float64[np.ndarray, " channels"]) -> None:
-        """Start as if the first value had been there for ever: an offset makes no step."""
-        self._filter[:, :, columns] = scipy.signal.sosfilt_zi(self._sos)[:, :, None] * value
-        self._total[:, columns] = self._weight[:, columns] = 0
-        self._age[columns] = 0
-
-    def _averaged(
-        self, squared: _Values, seen: Bool[np.ndarray, " samples"], columns: np.ndarray
-    ) -> tuple[_Values, _Mask]:
-        """Exponential average over the past samples that were seen, its weights summing to 1 from the start."""
-        counted = np.repeat(seen[:, None], len(columns), axis=1)
-        if self._constant == 0:
-            return squared, counted
-        decay = [1.0, -np.exp(-1.0 / self._constant)]
-        power = np.where(counted, squared, 0.0)
-        total, self._total[:, columns] = scipy.signal.lfilter([1.0], decay, power, axis=0, zi=self._total[:, columns])
-        weight, self._weight[:, columns] = scipy.signal.lfilter(
-            [1.0], decay, counted.astype(np.float64), axis=0, zi=self._weight[:, columns]
-        )
-        known = weight > 0
-        return total / np.where(known, weight, 1.0), known
-
-
-def _stretches(gaps: Bool[np.ndarray, " samples"], longest: int) -> list[slice]:
-    """Parts between gaps longer than `longest` samples, each beginning and ending with an observed sample."""
-    here = np.flatnonzero(~gaps)
-    if not len(here):
-        return []
-    breaks = np.flatnonzero(np.diff(here) - 1 > longest)
-    first = here[np.concatenate([[0], breaks + 1])]
-    last = here[np.concatenate([breaks, [len(here) - 1]])]
-    return [slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True)]
-
-
-def _bridged(values: _Values, gaps: Bool[np.ndarray, " samples"]) -> _Values:
-    """The last value before a gap holds through it; a line to the value after it would look ahead."""
-    return values[np.maximum.accumulate(np.where(gaps, 0, np.arange(len(gaps))))]
-
-
-def _bin_means(values: _Values, known: _Mask, part: _Part) -> _Binned:
+def _bin_means(values: Values, known: Known, part: _Part) -> _Binned:
     """Mean of the samples of each bin; observed if the bin has samples and lacks none."""
     lacking = _bin_sums((~known).astype(np.float64), part.starts, part.stops)
     total = _bin_sums(np.where(known, values, 0.0), part.starts, part.stops)
@@ -416,7 +286,7 @@ def _bin_means(values: _Values, known: _Mask, part: _Part) -> _Binned:
     return np.where(observed, total / count[:, None], 0.0), observed
 
 
-def _bin_sums(values: _Values, first: np.ndarray, past: np.ndarray) -> Float64[np.ndarray, "bins channels"]:
+def _bin_sums(values: Values, first: np.ndarray, past: np.ndarray) -> Float64[np.ndarray, "bins channels"]:
     """Sum of ``values[first:past]`` per bin, each on its own (a running sum would lose digits)."""
     # The row of zeros gives bins past the last sample an index that exists.
     padded = np.concatenate([values, np.zeros((1, values.shape[1]))])

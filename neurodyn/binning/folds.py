@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int64
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError
-from neurodyn.given import argument_named, seconds, whole
+from neurodyn.given import argument_named, real, seconds, whole
 from neurodyn.recording.edges import cut
 
 
@@ -109,6 +109,7 @@ def holdout(batch: MultimodalBatch, fraction: float = 0.2, gap: float = 2.0) -> 
     """
     check_batch(batch)
     gap = argument_named("gap", seconds, gap)
+    fraction = real(fraction, f"fraction: expected a share such as 0.2, got {fraction!r}")
     if not 0 < fraction < 1:
         raise InputError(f"the held-out fraction must lie between 0 and 1, got {fraction}")
     if batch.n_trials > 1:

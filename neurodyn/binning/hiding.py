@@ -1,6 +1,6 @@
 """Which bins of a modality are hidden, to see what a decoder makes of losses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,19 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.given import argument_named, number, whole, width
 
 if TYPE_CHECKING:
-    from neurodyn.binning.batch import Modality, MultimodalBatch
+    from neurodyn.binning.batch import MultimodalBatch
+    from neurodyn.binning.modality import Modality
+
+
+def chosen_bins(
+    batch: "MultimodalBatch", name: str, *, share: float | None, bins: Any, bursts: float | str | None, seed: int
+) -> Bool[np.ndarray, " bins"]:
+    """One flag per bin of the timeline: those that are named, or a share of them; see `MultimodalBatch.hide`."""
+    if bins is None:
+        return random_bins(batch, name, share=1.0 if share is None else share, bursts=bursts, seed=seed)
+    if share is not None or bursts is not None:
+        raise InputError("hide either a share of the bins or the bins that are named, not both")
+    return given_bins(batch, bins)
 
 
 def random_bins(
@@ -83,8 +95,12 @@ def given_channels(row: "Modality", channels: str | Sequence[str] | None) -> Boo
     """
     if channels is None:
         return np.ones(row.n_channels, np.bool_)
-    wanted = (channels,) if isinstance(channels, str) else tuple(channels)
+    wanted = (channels,) if isinstance(channels, str) or not isinstance(channels, Iterable) else tuple(channels)
     for channel in wanted:
+        if not isinstance(channel, str):
+            raise InputError(
+                f"channels of modality '{row.name}' go by their labels, such as {row.channels[0]!r}, got {channel!r}"
+            )
         if channel not in row.channels:
             raise unknown_name(f"channel of modality '{row.name}'", channel, row.channels)
     return np.isin(row.channels, wanted)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.binning.batch import Modality, MultimodalBatch
+from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.modality import Modality
 from neurodyn.binning.scaling import Scaling
 
 DEVIATIONS = 20.0
@@ -65,7 +66,23 @@ def measurements_of(batch: MultimodalBatch, scaling: Scaling) -> MultimodalBatch
     -------
     The batch itself if all its values are measurements.
     """
-    limits = learn_limits(batch.modalities, scaling.mean, scaling.scale, batch.width)
+    return within_limits(batch, learn_limits(batch.modalities, scaling.mean, scaling.scale, batch.width))
+
+
+def within_limits(batch: MultimodalBatch, limits: Mapping[str, Sequence[Sequence[float]]]) -> MultimodalBatch:
+    """The batch with the values beyond the limits of their channels missing.
+
+    Parameters
+    ----------
+    batch
+        With the modalities of the limits.
+    limits
+        As `learn_limits` gives them.
+
+    Returns
+    -------
+    The batch itself if all its values are measurements.
+    """
     observations, observed = {}, {}
     for name, rows in limits.items():
         values, (low, high) = batch.observations[name], np.asarray(rows)

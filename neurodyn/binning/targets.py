@@ -4,6 +4,7 @@ Targets are smoothed with a symmetric Gaussian, so they look ahead by about its 
 target is the truth a decoder is fitted to and scored on, never its input.
 """
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import scipy
 from jaxtyping import Bool, Float, Float64
 
+from neurodyn.binning.class_targets import class_names, is_class_target, make_class_target
+from neurodyn.binning.count_targets import UNIT, count_names, is_count_target, make_count_target
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording import Recording, Signal
 from neurodyn.recording.edges import slack
@@ -87,15 +90,16 @@ class Track:
         return np.where(observed[:, None], np.stack(columns, axis=1), 0.0), observed
 
 
-def target_sources(recording: Recording, names: Sequence[str]) -> list[Signal]:
-    """Behaviour series that the targets of these names are made from, one per name.
+def target_sources(recording: Recording, names: Sequence[str]) -> dict[str, Signal]:
+    """Behaviour series that the targets of these names are made from; classes and counts are made from none.
 
     Raises
     ------
     InputError
-        For a name that is neither a derived target nor a behaviour series.
+        For a name that is neither a derived target nor a behaviour series, a table of intervals or a group of events.
     """
-    return [_find(recording, name)[0] for name in names]
+    others = (is_class_target, is_count_target)
+    return {name: _find(recording, name)[0] for name in names if not any(other(recording, name) for other in others)}
 
 
 def make_targets(
@@ -103,12 +107,15 @@ def make_targets(
     names: Sequence[str],
     times: Float[np.ndarray, " bins"],
     options: TargetOptions | None = None,
+    width: float | None = None,
 ) -> tuple[Float64[np.ndarray, "bins dims"], Bool[np.ndarray, " bins"], tuple[str, ...]]:
     """Targets at the given times.
 
     ``position`` (x, y in m), ``x``, ``y``, ``velocity`` (vx, vy in m/s), ``speed`` (m/s), ``log_speed``
     (log(1 + speed in cm/s)), ``head_direction`` (cosine, sine), or the name of any behaviour series (all its
-    channels); a recorded series goes before a derived target of the same name.
+    channels); a recorded series goes before a derived target of the same name. The name of a table of intervals, or of
+    a column of one (``trials.choice``), gives classes (:mod:`neurodyn.binning.class_targets`), that of a group of
+    events the number in each bin (:mod:`neurodyn.binning.count_targets`); neither is smoothed.
 
     Parameters
     ----------
@@ -120,6 +127,8 @@ def make_targets(
         Seconds; usually the ends of the bins.
     options
         Smoothing and gaps.
+    width
+        Of the bins in seconds, which counts need.
 
     Returns
     -------
@@ -133,6 +142,12 @@ def make_targets(
     """
     parts = []
     for name in names:
+        if is_class_target(recording, name):
+            parts.append(make_class_target(recording, name, times))
+            continue
+        if is_count_target(recording, name):
+            parts.append(make_count_target(recording, name, times, width))
+            continue
         signal, derive = _find(recording, name)
         parts.append((*(track := derive(signal, options or TargetOptions())).at(times), track.names))
     labels = tuple(label for part in parts for label in part[2])
@@ -146,7 +161,15 @@ def make_targets(
 def target_units(recording: Recording, names: Sequence[str]) -> tuple[str, ...]:
     """Unit of each dimension that `make_targets` gives for these names; empty where it has none."""
     units: list[str] = []
-    for name, signal in zip(names, target_sources(recording, names), strict=True):
+    sources = target_sources(recording, names)
+    for name in names:
+        if is_count_target(recording, name):
+            units += [UNIT] * len(count_names(name, {**recording.spikes, **recording.counts}[name].units))
+            continue
+        if name not in sources:
+            units += ["probability"] * len(make_class_target(recording, name, np.zeros(0))[2])
+            continue
+        signal = sources[name]
         if name in recording.behaviour and name != "position":
             units += [signal.unit] * signal.n_channels
             continue
@@ -173,7 +196,9 @@ def _find(recording: Recording, name: str) -> tuple[Signal, _Derive]:
     if name in _DERIVED:
         finder, derive = _DERIVED[name]
         return finder(recording, name), derive
-    raise unknown_name("target", name, {*_DERIVED, *recording.behaviour})
+    others = [*class_names(recording), *recording.spikes, *recording.counts]
+    near = difflib.get_close_matches(name, others, cutoff=0.7)  # the rest are no targets that one means
+    raise unknown_name("target", name, {*_DERIVED, *recording.behaviour, *near})
 
 
 def _have(recording: Recording) -> str:

@@ -11,8 +11,10 @@ from neurodyn.recording.checks import ImplausibleWarning, doubts
 from neurodyn.recording.compare import differences
 from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.files import read_recording, read_variables, write_recording
-from neurodyn.recording.hdf5 import read_hdf5, write_hdf5
+from neurodyn.recording.hdf5 import read_hdf5
+from neurodyn.recording.hdf5_write import write_hdf5
 from neurodyn.recording.inspect import ItemSummary, Kind, describe
+from neurodyn.recording.intervals import Intervals
 from neurodyn.recording.layout import (
     CountsLayout,
     IntervalsLayout,
@@ -37,7 +39,9 @@ from neurodyn.recording.recorded import (
     with_support,
     without_invalid_times,
 )
-from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.support import TimeSupport
 
 MatlabLayout, MatlabSignal = Layout, SignalLayout

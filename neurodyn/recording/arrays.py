@@ -9,7 +9,10 @@ from numpy.typing import ArrayLike
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.checks import warn_of_doubts
-from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.intervals import Intervals
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.support import EVERYTHING, TimeSupport
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from neurodyn.recording.recorded import invalid_times
-from neurodyn.recording.recording import Recording, Signal, SpikeTrains
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.support import TimeSupport
 
 LOW_HZ, HIGH_HZ = 0.01, 500.0

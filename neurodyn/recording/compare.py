@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 
 from neurodyn.recording.counts import BinnedCounts
+from neurodyn.recording.intervals import Intervals
 from neurodyn.recording.lazy import BLOCK_VALUES
 from neurodyn.recording.left_out import KINDS
-from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 
 
 def differences(one: Recording, two: Recording) -> list[str]:

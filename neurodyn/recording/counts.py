@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from neurodyn.display import Shown, counted, listed
-from neurodyn.errors import InputError, unknown_name
-from neurodyn.recording.names import unique_names
+from neurodyn.errors import InputError
+from neurodyn.recording.names import columns, places_of, unique_names
+from neurodyn.recording.times import check_span
 
 WHOLE = 1e-3
 """How far from a whole number a count may be: what is left of rates in Hz that were rounded in single precision."""
@@ -58,10 +59,7 @@ class BinnedCounts(Shown):
         values = _whole(self.values, owner)
         units = self.units or tuple(str(unit) for unit in range(values.shape[1]))
         units = unique_names(units, values.shape[1], owner, "unit")
-        attributes = {name: np.asarray(column) for name, column in self.attributes.items()}
-        for attribute, column in attributes.items():
-            if column.shape != (len(units),):
-                raise InputError(f"attribute '{attribute}' of {owner} has {column.size} values for {len(units)} units")
+        attributes = columns(self.attributes, len(units), owner, "attribute", "unit")
         settled = {"values": values, "width": width, "start": start, "units": units, "attributes": attributes}
         for field_name, value in settled.items():
             object.__setattr__(self, field_name, value)
@@ -104,18 +102,13 @@ class BinnedCounts(Shown):
         InputError
             If a unit is not there.
         """
-        position, chosen = {unit: index for index, unit in enumerate(self.units)}, tuple(units)
-        for unit in chosen:
-            if unit not in position:
-                raise unknown_name("unit", unit, self.units)
-        rows = [position[unit] for unit in chosen]
+        chosen, rows = places_of(units, self.units, "unit")
         attributes = {name: values[rows] for name, values in self.attributes.items()}
         return replace(self, values=self.values[:, rows], units=chosen, attributes=attributes)
 
     def between(self, start: float, stop: float) -> "BinnedCounts":
         """Return the bins that lie whole between two times in seconds."""
-        if not start <= stop:
-            raise InputError(f"expected start <= stop in seconds, got {start} and {stop}")
+        check_span(start, stop)
         first = min(max(0, math.ceil(max(start - self.start, 0.0) / self.width - _HAIR)), self.n_bins)
         last = math.floor(min(stop - self.start, self.stop - self.start) / self.width + _HAIR)
         last = min(max(first, last), self.n_bins)

@@ -6,6 +6,8 @@ holds.  Both are refused before anything is read.
 
 import mmap
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -25,6 +27,8 @@ MAX_LINKS = 200_000
 """Most names that are looked through in one file."""
 MOST_COMPRESSED = 1100
 """Bytes that one stored byte may become: deflate reaches 1032."""
+SHORTEST_CHECK, SLOWEST_DISK = 20.0, 20e6
+"""Seconds that a file whose writer was killed may take to be read, and bytes per second on top of them."""
 FREE_BYTES = 2**20
 """Arrays up to this size need no bytes in the file."""
 
@@ -43,7 +47,6 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     InputError
         If it is missing, no HDF5 or damaged, or points outside itself; also when HDF5 fails while it is open.
     """
-    import h5py
 
     if path.is_dir():
         raise InputError(f"'{path}' is a directory: give a file")
@@ -51,7 +54,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
         raise InputError(f"there is no file '{path}'")
     try:
         check_heaps(path)
-        with h5py.File(path, "r") as file:
+        with _opened(path) as file:
             check_links(file, path)
             yield file
     # What h5py raises for a damaged file: KeyError, ValueError, RuntimeError, and SystemError out of its callbacks.
@@ -59,6 +62,52 @@ def open_hdf5(path: Path) -> Iterator[Any]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"cannot read '{path}', is it damaged? HDF5 says: {one_line(error)}") from error
+
+
+def _opened(path: Path) -> Any:
+    """The file; one that is written in SWMR mode, or whose writer was killed, up to what was last flushed."""
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if "h5clear" not in str(error):
+            raise
+        _check_ends(path)
+        return h5py.File(path, "r", swmr=True)
+
+
+_READ_ALL = """
+import sys, h5py
+def read(name, item):
+    if isinstance(item, h5py.Dataset) and item.ndim and not item.is_virtual and not item.external:
+        rows = max(1, 2**26 // max(1, item.dtype.itemsize * item.size // max(1, len(item))))
+        for first in range(0, len(item), rows):
+            item[first : first + rows]
+with h5py.File(sys.argv[1], "r", swmr=True) as file:
+    file.visititems(read)
+"""
+
+
+def _check_ends(path: Path) -> None:
+    """Refuse a file whose reading in SWMR mode does not come to an end: there HDF5 waits for what is damaged to mend.
+
+    Only another process can be stopped from waiting.
+
+    Raises
+    ------
+    InputError
+        If it takes longer than a slow disk would.
+    """
+    limit = SHORTEST_CHECK + path.stat().st_size / SLOWEST_DISK
+    command = [sys.executable, "-c", _READ_ALL, str(path.absolute())]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"'{path}' is damaged: it could not be read within {limit:.0f} s") from error
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise InputError(f"cannot read '{path}', is it damaged? HDF5 says: {why}")
 
 
 def check_heaps(path: Path) -> None:
@@ -144,6 +193,29 @@ def check_dataset(dataset: Any, path: Path, *, whole: bool = True) -> None:
         raise InputError(f"{where} declares {declared:,} bytes and holds {stored:,}: the file is damaged or hostile")
     if whole and declared > MAX_BYTES:
         raise InputError(f"{where} has {declared:,} bytes, more than can be read at once ({MAX_BYTES:,})")
+
+
+def fixed_text(owner: Any, name: str) -> bytes | None:
+    """Bytes of a text of fixed length; others are not even read, since they lie in a heap without a checksum."""
+    if name not in owner.attrs or owner.attrs.get_id(name).dtype.kind != "S":
+        return None
+    value = owner.attrs[name]
+    return value.item() if isinstance(value, np.generic) else value.encode() if isinstance(value, str) else None
+
+
+def check_version(file: Any, path: Path, latest: int) -> None:
+    """Refuse a file of one of our own formats whose version is none, or a later one.
+
+    Raises
+    ------
+    InputError
+        That says which of the two.
+    """
+    version = file.attrs.get("version")
+    if not isinstance(version, int | np.integer):
+        raise InputError(f"'{path}' does not say which version of the format it has: it is damaged")
+    if not 1 <= version <= latest:
+        raise InputError(f"'{path}' has version {version} of the format, this neurodyn reads up to {latest}: update it")
 
 
 def numbers(dataset: Any, path: Path, *, kinds: str = "biuf") -> np.ndarray:

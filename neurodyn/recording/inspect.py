@@ -7,9 +7,12 @@ from enum import Enum
 import numpy as np
 
 from neurodyn.recording.counts import BinnedCounts
+from neurodyn.recording.intervals import Intervals
 from neurodyn.recording.lazy import BLOCK_VALUES
 from neurodyn.recording.recorded import invalid_times, spike_supports
-from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.support import TimeSupport
 
 _MOST_NAMES = 6

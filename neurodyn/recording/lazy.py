@@ -139,3 +139,12 @@ class LazyArray:
         if values.shape != (last - first, self.n_channels) or values.dtype.kind not in "biuf":
             raise InputError(f"'{self.dataset}' in '{self.path}' has changed its shape since it was opened")
         return values
+
+
+LAZY_BYTES = 2**30
+"""Fields of more bytes than this stay in the file unless asked for otherwise."""
+
+
+def stays_in_file(samples: int, channels: int, lazy: bool | None) -> bool:
+    """Whether a signal of this size is read when it is needed."""
+    return samples * channels * 8 > LAZY_BYTES if lazy is None else lazy

@@ -1,6 +1,6 @@
 """What a reader leaves out: items that are named, samples that repeat a time, items that cannot be used."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -9,6 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.recording.intervals import Intervals
+from neurodyn.recording.spikes import SpikeTrains
+from neurodyn.recording.support import TimeSupport
 
 KINDS = ("spikes", "counts", "fields", "behaviour", "intervals")
 """Groups of items of a recording, in order."""
@@ -194,3 +197,39 @@ def _parts(entry: str) -> tuple[str, str | None]:
 
 def _quoted(name: str) -> str:
     return name if name.replace("_", "").replace("/", "").isalnum() else f"'{name}'"
+
+
+def chosen_units(
+    name: str,
+    times: Sequence[np.ndarray],
+    units: Sequence[str],
+    attributes: Mapping[str, np.ndarray],
+    choices: Choices,
+    support: TimeSupport | Sequence[TimeSupport] | None = None,
+) -> SpikeTrains:
+    """Spike trains of the units that are not left out; the others may be such as no spike train can be."""
+    members = choices.members(name)
+    if not members or len(units) != len(times):
+        return SpikeTrains(name, tuple(times), tuple(units), attributes, support)
+    rows = kept_rows(name, units, members, "unit")
+    kept = {key: values[rows] for key, values in attributes.items()}
+    own = support if support is None or isinstance(support, TimeSupport) else tuple(support[row] for row in rows)
+    return SpikeTrains(name, tuple(times[row] for row in rows), tuple(str(units[int(row)]) for row in rows), kept, own)
+
+
+def chosen_intervals(
+    name: str,
+    starts: np.ndarray,
+    stops: np.ndarray,
+    labels: Sequence[str],
+    columns: Mapping[str, np.ndarray],
+    choices: Choices,
+) -> Intervals:
+    """Intervals of the rows, by their numbers, that are not left out; the others may be such as no interval can be."""
+    members = choices.members(name)
+    if not members or starts.shape != stops.shape or starts.ndim != 1:
+        return Intervals(name, starts, stops, tuple(labels), columns)
+    rows = kept_rows(name, [str(row) for row in range(starts.size)], members, "row")
+    labels = labels or [str(row) for row in range(starts.size)]
+    kept = {key: values[rows] for key, values in columns.items()}
+    return Intervals(name, starts[rows], stops[rows], tuple(labels[int(row)] for row in rows), kept)

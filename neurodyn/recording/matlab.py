@@ -16,13 +16,16 @@ from neurodyn.errors import InputError
 from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.described import described_recording
 from neurodyn.recording.guard import one_line
-from neurodyn.recording.hdf5 import FORMAT, VERSION, chosen_intervals, chosen_units
+from neurodyn.recording.hdf5 import FORMAT, VERSION
+from neurodyn.recording.intervals import Intervals
 from neurodyn.recording.layout import Layout
 from neurodyn.recording.lazy import LazyArray
-from neurodyn.recording.left_out import Choices, Repeated, build_items
+from neurodyn.recording.left_out import Choices, Repeated, build_items, chosen_intervals, chosen_units
 from neurodyn.recording.matlab_file import cell_array, load_variables
 from neurodyn.recording.names import file_name
-from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.values import cells as _cells
 from neurodyn.recording.values import in_memory as _in_memory
 from neurodyn.recording.values import matrix as _matrix

@@ -25,8 +25,7 @@ from neurodyn.recording.guard import (
     one_line,
     open_hdf5,
 )
-from neurodyn.recording.hdf5 import stays_in_file
-from neurodyn.recording.lazy import LazyArray
+from neurodyn.recording.lazy import LazyArray, stays_in_file
 
 _DEEPEST = 16
 _COMPRESSED, _MATRIX = 15, 14

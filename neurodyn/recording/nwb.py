@@ -1,9 +1,7 @@
 """Read NWB 2 files: units, electrical series, behaviour and intervals become one recording in seconds."""
 
-import json
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,26 +11,26 @@ import numpy as np
 from jaxtyping import Shaped
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.given import argument_named, file_path
 from neurodyn.recording.checks import ImplausibleWarning
 from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.guard import check_dataset, one_line, open_hdf5
-from neurodyn.recording.hdf5 import chosen_intervals, chosen_units, stays_in_file
-from neurodyn.recording.lazy import LazyArray
-from neurodyn.recording.left_out import Choices, Repeated, build_items
+from neurodyn.recording.intervals import Intervals
+from neurodyn.recording.lazy import LazyArray, stays_in_file
+from neurodyn.recording.left_out import Choices, Repeated, build_items, chosen_intervals, chosen_units
 from neurodyn.recording.names import file_name
-from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.nwb_items import is_type, items_of, notes_of
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.support import EVERYTHING, TimeSupport, shared
 
 # Columns in which labs write the names of electrodes and of intervals, in order of preference.
 _ELECTRODE_NAMES = ("channel_name", "label", "electrode_name", "name")
 _INTERVAL_LABELS = ("tags", "label", "name")
 _UNIT_NAMES = ("unit_name",)
-NOTES = "neurodyn: "
-"""Begins the comments of a series that we wrote and whose unit or channel names NWB has no place for; JSON follows."""
 _AXES = ("x", "y", "z")
 _LONGEST_CAUSE = 300
-
-_Path = tuple[str, ...]
 
 
 def read_nwb(
@@ -75,7 +73,7 @@ def read_nwb(
     MissingExtraError
         If pynwb is not installed.
     """
-    path, choices = Path(path), Choices.of(skip, repeated, strict, lazy)
+    path, choices = argument_named("path", file_path, path), Choices.of(skip, repeated, strict, lazy)
     pynwb = import_extra("pynwb", "nwb")
     _check_is_nwb(path)
     try:
@@ -151,19 +149,13 @@ def is_nwb_1(file: Any) -> bool:
 
 
 def _read_file(file: Any, path: Path, choices: Choices) -> tuple[Recording, list[str]]:
-    items = list(_once(_walk(file)))
-    kinds = {"spikes": _has_spikes, "counts": _is_counts, "fields": _is_field, "behaviour": _is_behaviour,
-             "intervals": lambda item: _is_type(item, "TimeIntervals")}  # fmt: skip
-    found = {kind: _named([item for item in items if belongs(item[1])]) for kind, belongs in kinds.items()}
+    found, unread = items_of(file)
     makers = {
         kind: {name: partial(_READERS[kind], name, item, choices) for name, item in group.items()}
         for kind, group in found.items()
     }
     parts, unusable = build_items(makers, choices)
-    read = {id(item) for group in found.values() for item in group.values()}
-    others = [item for _, item in (*items, *_once(_elsewhere(file))) if id(item) not in read and _is_leaf(item)]
-    unread = Counter(type(item).__name__ for item in others)
-    recording = Recording(file_name(path), unusable=unusable, unread=dict(sorted(unread.items())), **parts)
+    recording = Recording(file_name(path), unusable=unusable, unread=unread, **parts)
     doubts = [_axes_doubt(name, found["fields"][name]) for name in parts["fields"]]
     return recording, [doubt for doubt in doubts if doubt]
 
@@ -179,131 +171,6 @@ def _axes_doubt(name: str, series: Any) -> str:
     )
 
 
-# --- what is where --------------------------------------------------------------------------------
-
-
-def _once(items: Iterator[tuple[_Path, Any]]) -> Iterator[tuple[_Path, Any]]:
-    """Leave out what has come already: a link gives the same object, or the same numbers on the same clock, again."""
-    seen: set[Any] = set()
-    for path, item in items:
-        marks = {id(item), *_addresses(item)}
-        if not marks & seen:
-            yield path, item
-        seen |= marks
-
-
-def _addresses(item: Any) -> set[tuple[Any, ...]]:
-    """Where in the file a series has its values, with its clock; nothing for what is no series in a file."""
-    import h5py
-
-    data, stamps = getattr(item, "data", None), getattr(item, "timestamps", None)
-    if not isinstance(data, h5py.Dataset) or not _is_type(item, "TimeSeries"):
-        return set()
-    clock = (item.rate, item.starting_time)
-    if isinstance(stamps, h5py.Dataset):
-        clock = (_address(stamps),)
-    elif stamps is not None:
-        return set()
-    return {(type(item).__name__, _address(data), *clock)}
-
-
-def _address(dataset: Any) -> int:
-    """Where in the file a dataset lies."""
-    from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
-
-    return h5o.get_info(dataset.id).addr
-
-
-def _elsewhere(file: Any) -> Iterator[tuple[_Path, Any]]:
-    """What is kept where nothing is read: stimuli, results of analyses, notes."""
-    for group in (file.stimulus, file.stimulus_template, file.analysis, file.scratch):
-        for item in (group or {}).values():
-            yield from _descend((), item)
-
-
-def _is_leaf(item: Any) -> bool:
-    """Whether an item holds data itself, and is not only the container of others, which a link may leave empty."""
-    if hasattr(type(item), "__clsconf__"):
-        return False
-    return _is_type(item, "TimeSeries", "DynamicTable", "BehavioralEvents", "BehavioralEpochs") or not item.children
-
-
-def _walk(file: Any) -> Iterator[tuple[_Path, Any]]:
-    """Every container that may hold data, with the names that lead to it."""
-    if file.units is not None:
-        yield ("spikes",), file.units
-    # Whether epochs and trials also stand among the intervals depends on the version of pynwb.
-    tables = (file.epochs, file.trials, file.invalid_times, *(file.intervals or {}).values())
-    for name, table in {table.name: table for table in tables if table is not None}.items():
-        yield (name,), table
-    for item in file.acquisition.values():
-        yield from _descend((), item)
-    for module in file.processing.values():
-        for item in module.data_interfaces.values():
-            yield from _descend((module.name,), item)
-
-
-def _descend(path: _Path, item: Any) -> Iterator[tuple[_Path, Any]]:
-    path = (*path, item.name)
-    yield path, item
-    # Events are not sampled signals, and the columns of a table are not items of their own.
-    if not _is_type(item, "TimeSeries", "DynamicTable", "BehavioralEvents", "BehavioralEpochs"):
-        for child in item.children:
-            yield from _descend(path, child)
-
-
-def _is_type(item: Any, *names: str) -> bool:
-    """Whether an object's class, or a class it extends, has one of these NWB names (extensions included)."""
-    return any(base.__name__ in names for base in type(item).__mro__)
-
-
-def _is_field(item: Any) -> bool:
-    return _is_type(item, "ElectricalSeries") and not _is_type(item, "SpikeEventSeries") and _is_sampled(item)
-
-
-def _is_behaviour(item: Any) -> bool:
-    plain = _core_type(item) in ("TimeSeries", "SpatialSeries")
-    return plain and _is_sampled(item) and "counts" not in _notes(item)
-
-
-def _is_counts(item: Any) -> bool:
-    return _core_type(item) == "TimeSeries" and _is_sampled(item) and "counts" in _notes(item)
-
-
-def _core_type(item: Any) -> str:
-    """Type of NWB itself that an item has, or that its extension extends."""
-    return next((base.__name__ for base in type(item).__mro__ if base.__module__.split(".")[0] == "pynwb"), "")
-
-
-def _is_sampled(series: Any) -> bool:
-    if series.data is None or len(np.shape(series.data)) not in (1, 2):
-        return False
-    return np.asarray(series.data[:1]).dtype.kind in "biuf"
-
-
-def _has_spikes(item: Any) -> bool:
-    return _is_type(item, "Units") and "spike_times" in item.colnames
-
-
-def _named(items: Sequence[tuple[_Path, Any]]) -> dict[str, Any]:
-    names = _short_names([path for path, _ in items])
-    ours = [str(_notes(item).get("name", name)) for name, (_, item) in zip(names, items, strict=True)]
-    names = ours if len(set(ours)) == len(ours) else names
-    return {name: item for name, (_, item) in zip(names, items, strict=True)}
-
-
-def _short_names(paths: Sequence[_Path]) -> list[str]:
-    """Join as few last parts of each path as no other path ends with."""
-
-    def shortest(path: _Path) -> str:
-        for length in range(1, len(path)):
-            if sum(other[-length:] == path[-length:] for other in paths) == 1:
-                return "/".join(path[-length:])
-        return "/".join(path)
-
-    return [shortest(path) for path in paths]
-
-
 # --- sampled signals ------------------------------------------------------------------------------
 
 
@@ -317,7 +184,7 @@ def _read_behaviour(name: str, series: Any, choices: Choices) -> Signal:
 
 def _read_counts(name: str, series: Any, choices: Choices) -> BinnedCounts:
     """What `write_nwb` wrote: NWB has no type of its own for counts in bins."""
-    notes = _notes(series)["counts"]
+    notes = notes_of(series)["counts"]
     try:
         attributes = {str(key): np.asarray(values) for key, values in dict(notes["attributes"]).items()}
         units, width, start = tuple(notes["units"]), notes["width"], notes["start"]
@@ -328,7 +195,7 @@ def _read_counts(name: str, series: Any, choices: Choices) -> BinnedCounts:
 
 
 def _read_signal(name: str, series: Any, channels: tuple[str, ...], choices: Choices, lazy: bool | None) -> Signal:
-    notes = _notes(series)
+    notes = notes_of(series)
     values = _values(series, notes, lazy)
     channels = tuple(notes.get("channels", channels))
     matching = channels if len(channels) == values.shape[1] else ()
@@ -340,18 +207,6 @@ def _read_signal(name: str, series: Any, channels: tuple[str, ...], choices: Cho
         return Signal(name, values, timestamps=timestamps, channels=matching, unit=unit)
     start = float(series.starting_time or 0.0)
     return Signal(name, values, rate=float(series.rate), start=start, channels=matching, unit=unit)
-
-
-def _notes(series: Any) -> Mapping[str, Any]:
-    """What `write_nwb` put into the comments because NWB has no place for it."""
-    comments = str(getattr(series, "comments", ""))
-    if not comments.startswith(NOTES):
-        return {}
-    try:
-        notes = json.loads(comments.removeprefix(NOTES))
-    except ValueError as error:
-        raise InputError(f"the comments of series '{series.name}' are damaged: {one_line(error)}") from error
-    return notes if isinstance(notes, dict) else {}
 
 
 def _values(series: Any, notes: Mapping[str, Any], lazy: bool | None) -> np.ndarray | LazyArray:
@@ -394,8 +249,8 @@ def _electrode_names(series: Any) -> tuple[str, ...]:
 def _axis_names(name: str, series: Any) -> tuple[str, ...]:
     shape = np.shape(series.data)
     n_channels = shape[1] if len(shape) == 2 else 1
-    in_position = _is_type(series, "SpatialSeries") and _is_type(series.parent, "Position")
-    if in_position or (_is_type(series, "SpatialSeries") and n_channels > 1):
+    in_position = is_type(series, "SpatialSeries") and is_type(series.parent, "Position")
+    if in_position or (is_type(series, "SpatialSeries") and n_channels > 1):
         return _AXES[:n_channels]
     return (name,) if n_channels == 1 else ()
 

@@ -12,9 +12,12 @@ import numpy as np
 from neurodyn.errors import InputError, import_extra
 from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.guard import one_line
+from neurodyn.recording.intervals import Intervals
 from neurodyn.recording.lazy import LazyArray
-from neurodyn.recording.nwb import NOTES
-from neurodyn.recording.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.recording.nwb_items import NOTES
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.support import EVERYTHING, TimeSupport
 from neurodyn.writing import replace_atomically
 

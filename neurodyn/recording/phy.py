@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from neurodyn.errors import InputError
-from neurodyn.recording.hdf5 import chosen_units
 from neurodyn.recording.layout import Layout
-from neurodyn.recording.left_out import Choices, Repeated, build_items
+from neurodyn.recording.left_out import Choices, Repeated, build_items, chosen_units
 from neurodyn.recording.names import file_name
-from neurodyn.recording.recording import Recording, SpikeTrains
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.values import labels, vector
 from neurodyn.recording.variables import load_npy, load_table
 

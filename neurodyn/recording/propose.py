@@ -10,7 +10,8 @@ import numpy as np
 
 from neurodyn.errors import InputError
 from neurodyn.recording.counts import WHOLE
-from neurodyn.recording.described import described_recording, regular_bins
+from neurodyn.recording.described import described_recording
+from neurodyn.recording.described_pieces import regular_bins
 from neurodyn.recording.layout import CountsLayout, IntervalsLayout, Layout, SignalLayout, SpikesLayout
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.left_out import Choices

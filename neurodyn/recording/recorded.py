@@ -12,7 +12,9 @@ from neurodyn.errors import unknown_name
 from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.edges import cut, slack
 from neurodyn.recording.lazy import LazyArray
-from neurodyn.recording.recording import Recording, Signal, SpikeTrains
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
+from neurodyn.recording.spikes import SpikeTrains
 from neurodyn.recording.support import TimeSupport, shared
 
 INVALID_TIMES = "invalid_times"

@@ -13,10 +13,12 @@ import numpy as np
 from neurodyn.errors import InputError, import_extra
 from neurodyn.recording.checks import ImplausibleWarning
 from neurodyn.recording.guard import one_line
+from neurodyn.recording.intervals import Intervals
 from neurodyn.recording.layout import Layout
 from neurodyn.recording.left_out import Choices, Repeated, build_items
 from neurodyn.recording.names import file_name
-from neurodyn.recording.recording import Intervals, Recording, Signal
+from neurodyn.recording.recording import Recording
+from neurodyn.recording.signal import Signal
 
 FIELD_TYPES = frozenset(("eeg", "ecog", "ieeg", "seeg", "lfp", "emg", "exg", "ephys", "meg"))
 """Types of streams, in lower case, that are fields; other streams of numbers are behaviour."""

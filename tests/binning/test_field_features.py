@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal as dsp
 
-from neurodyn.binning import BandPower, TimeGrid, bin_band_power, bin_raw
+from neurodyn.binning import BandPower, Field, SignalMean, TimeGrid, bin_band_power, bin_raw
 from neurodyn.errors import InputError
 from neurodyn.recording import Signal
 
@@ -181,3 +181,15 @@ def test_bands_and_sampling_that_cannot_be_used_are_refused():
     uneven = Signal("lfp", noise(), timestamps=times)
     with pytest.raises(InputError, match="too irregularly"):
         bin_band_power(uneven, BandPower(bands=((1.0, 4.0),)), STARTS, STOPS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"feature": BandPower(), "smoothing": 0.5}, "has smoothing of band powers"),
+        ({"feature": SignalMean(), "bands": ((4.0, 8.0),)}, "has bands of band powers"),
+    ],
+)
+def test_what_is_no_feature_is_refused(wrong, words):
+    with pytest.raises(InputError, match=words):
+        Field("lfp", **wrong)

@@ -68,6 +68,9 @@ def sources(program: str) -> list[Source]:
             return [_made(folder, "a.csv", layout_of({"behaviour": [row]}))]
         if program == "phy":
             return [_made(phy(folder))]
+        if program == "session":
+            _record(folder / "a.h5")
+            return [_made(folder, "a.h5")]
         if program == "XDF":
             write_xdf(folder / "a.xdf")
             return [_made(folder, "a.xdf")]
@@ -80,6 +83,29 @@ def sources(program: str) -> list[Source]:
 
 def _files(program: str) -> list[tuple[Source, str]]:
     return [(source, name) for source in sources(program) for name in sorted(source.files)]
+
+
+def _record(path: Path) -> None:
+    """A session of a decoder that was saved by an earlier version: some chunks of two streams, and twenty bins."""
+    from neurodyn.realtime import EventLog, RealtimeDecoder, session_file
+    from neurodyn.realtime.inputs import labels_of, modalities_of
+    from neurodyn.realtime.recorder import SessionRecorder
+    from neurodyn.realtime.streams import Chunk, Kind
+
+    rng, usual = np.random.default_rng(0), session_file.ROWS
+    live = RealtimeDecoder.load(Path(__file__).parents[1] / "fixtures" / "format_2" / "decoder.npz")
+    session_file.ROWS = 8  # so that a flipped bit seldom falls where nothing is
+    recorder = SessionRecorder(session_file.SessionFile(path, live), EventLog())
+    live.listen(recorder)
+    for number in range(20):
+        for row in modalities_of(live):
+            times, labels = np.sort(number + rng.random(5)), labels_of(row)
+            values = np.arange(5, dtype=np.int32) % 2 if row.counts else rng.normal(size=(5, len(labels)))
+            kind = Kind.SPIKES if row.counts else Kind.SAMPLES
+            recorder.take(Chunk(row.name, times, values, kind, labels=labels))
+        live.step({name: np.ones(width) for name, width in live.channels.items() if rng.random() < 0.8}, 0.05 * number)
+    recorder.close()
+    session_file.ROWS = usual
 
 
 def source_cases(program: str) -> st.SearchStrategy:

@@ -267,6 +267,7 @@ TARGETS: tuple[Callable[[], Target], ...] = (
     lambda: Target("NWB, content", edits(inventory("nwb")), partial(check_edit, "nwb"), 0.4),
     lambda: _program("NumPy", "NumPy, bytes", 1.5),
     lambda: _program("CSV", "CSV, bytes", 1),
+    lambda: _program("session", "recorded session, bytes", 1),
     lambda: _program("phy", "Kilosort and phy, bytes", 1),
     lambda: _program("CellExplorer", "CellExplorer, bytes", 0.5),
     *((lambda: _program("XDF", "XDF, bytes", 1),) if find_spec("pyxdf") else ()),

@@ -1,6 +1,6 @@
 """What linear decoders see of the past: see README.md."""
 
-from neurodyn.history.filters import ExponentialFilters, History, Lags, StreamedHistory
+from neurodyn.history.filters import ExponentialFilters, History, Lags, SampleLags, StreamedHistory
 from neurodyn.history.streams import Features, TrainingRows, scored_blocks
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Features",
     "History",
     "Lags",
+    "SampleLags",
     "StreamedHistory",
     "TrainingRows",
     "scored_blocks",

@@ -191,11 +191,62 @@ class Lags(_FromStart):
         width: float,
     ) -> tuple[LagState, Float[np.ndarray, "trials time features"]]:
         """State after the next stretch of time, and its features: those of ``history``."""
-        before, bins = state.before, values.shape[1]
-        held = np.concatenate([before, hold(values, observed, before[:, -1])], axis=1, dtype=values.dtype)
-        newest = before.shape[1]
-        features = [held[:, newest - k : newest - k + bins] for k in range(state.lags)]
-        return LagState(held[:, bins:].astype(np.float64), state.lags), np.concatenate(features, axis=2)
+        return _side_by_side(state, hold(values, observed, state.before[:, -1]))
+
+
+@dataclass(frozen=True)
+class SampleLags(_FromStart):
+    """The samples of this bin and of each of the bins before it, and what stands for those that are missing.
+
+    Unlike `Lags` it holds no sample: a bin that was lost says nothing. The number of features does not depend on how
+    long trials are; bins before the first of a trial are missing.
+
+    Parameters
+    ----------
+    bins
+        Number of bins, the present one included.
+    missing
+        Stands for a missing sample: 0, which is the channel's mean, or NaN for methods that know what it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.history import SampleLags
+    >>> values, observed = np.array([1.0, 2.0, 3.0])[None, :, None], np.array([True, False, True])[None, :, None]
+    >>> SampleLags(2).history(values, observed, 0.01)[0].tolist()
+    [[1.0, 0.0], [0.0, 1.0], [3.0, 0.0]]
+    """
+
+    bins: int = 10
+    missing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.bins < 1:
+            raise InputError(f"expected at least one lag, got {self.bins}")
+
+    def start(self, trials: int, channels: int, bins: int) -> LagState:
+        """State before the first bin: nothing observed yet."""
+        return LagState(np.full((trials, self.bins - 1, channels), self.missing), self.bins)
+
+    def advance(
+        self,
+        state: LagState,
+        values: Float[np.ndarray, "trials time channels"],
+        observed: Bool[np.ndarray, "trials time channels"],
+        width: float,
+    ) -> tuple[LagState, Float[np.ndarray, "trials time features"]]:
+        """State after the next stretch of time, and its features: those of ``history``."""
+        return _side_by_side(state, np.where(observed, values, values.dtype.type(self.missing)))
+
+
+def _side_by_side(
+    state: LagState, now: Float[np.ndarray, "trials time channels"]
+) -> tuple[LagState, Float[np.ndarray, "trials time features"]]:
+    """State after a stretch of time, and what each of its bins and the bins before it had, the newest first."""
+    before, bins = state.before, now.shape[1]
+    kept, newest = np.concatenate([before, now], axis=1, dtype=now.dtype), before.shape[1]
+    features = [kept[:, newest - k : newest - k + bins] for k in range(state.lags)]
+    return LagState(kept[:, bins:].astype(np.float64), state.lags), np.concatenate(features, axis=2)
 
 
 def hold(

@@ -7,13 +7,22 @@ cell       next state                                                           
 ``tanh``   :math:`h' = \tanh(W h + U x + b)`                                      recurrent, input, bias b
 ``gru``    :math:`h' = (1 - z) n + z h`, :math:`n = \tanh(U_n x + b_n + r (W_n    recurrent, input (rows of r, z
            h + c))`, r and z sigmoids of :math:`U x + b + W h`                    and n), bias b, gated_bias c
+``lstm``   :math:`c' = f c + i g`, :math:`h' = o \tanh(c')`; i, f and o sigmoids   recurrent, input (rows of i, f, g
+           and g the tanh of :math:`U x + b + W h`                                and o), bias b
 =========  =====================================================================  ===============================
 
-``relu`` has no bias, so that its map is positively homogeneous. The gated unit is that of Cho et al. (2014), Learning
-phrase representations using RNN encoder-decoder, EMNLP, with the reset gate after the matrix product, as in cuDNN.
+Three more are ``relu_bias``, :math:`h' = \max(0, W h + U x + b)`, and the leaky units ``leaky`` and
+``leaky_rectifier``, :math:`h' = (1 - a) h + a \phi(W h + U x + b)`, with the tanh or the rectifier for phi and a share
+a per unit, which is the sigmoid of the parameter ``leak``.
 
-States and inputs have any batch axes in front, but for :func:`read_out`, which takes one axis of trials. Parameters are
-a dictionary, in which further entries (a read-out) are left alone.
+``relu`` has no bias, so that its map is positively homogeneous. The gated unit is that of Cho et al. (2014), Learning
+phrase representations using RNN encoder-decoder, EMNLP, with the reset gate after the matrix product, as in cuDNN. The
+LSTM is that of Gers, Schmidhuber & Cummins (2000), Learning to forget, Neural Computation 12(10); its state is
+``(h, c)``, behind one another in the last axis.
+
+Outputs are read out of h, the first entries of a state. States and inputs have any batch axes in front, but for
+:func:`read_out`, which takes one axis of trials. Parameters are a dictionary, in which further entries (a read-out) are
+left alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,6 +56,7 @@ class Cell(NamedTuple):
     slope: derivative of the activation by its value; there if the activation is.
     unrolled: (parameters, initial, inputs) -> states after each step, with a derivative of its own; None: that of the
         plain cells if there is an activation, else JAX's.
+    parts: state vectors per unit: 2 if a cell keeps a memory beside its output.
     """
 
     advance: Advance
@@ -55,6 +65,7 @@ class Cell(NamedTuple):
     activation: Callable[[Array], Array] | None = None
     slope: Callable[[Array], Array] | None = None
     unrolled: Callable[[Parameters, Array, Array], Array] | None = None
+    parts: int = 1
 
     @classmethod
     def plain(
@@ -65,8 +76,8 @@ class Cell(NamedTuple):
 
 
 def step(
-    cell: Cell, parameters: Parameters, state: Float[Array, "*batch hidden"], inputs: Float[Array, "*batch inputs"]
-) -> Float[Array, "*batch hidden"]:
+    cell: Cell, parameters: Parameters, state: Float[Array, "*batch state"], inputs: Float[Array, "*batch inputs"]
+) -> Float[Array, "*batch state"]:
     """One step of a cell."""
     return cell.advance(parameters, state, project(parameters, inputs))
 
@@ -80,9 +91,9 @@ def project(parameters: Parameters, inputs: Float[Array, "*batch inputs"]) -> Fl
 def unroll(
     cell: Cell,
     parameters: Parameters,
-    initial: Float[Array, "*batch hidden"],
+    initial: Float[Array, "*batch state"],
     inputs: Float[Array, "time *batch inputs"],
-) -> Float[Array, "time *batch hidden"]:
+) -> Float[Array, "time *batch state"]:
     """States after each step: a loop of :func:`step`, with time as the first axis so that a step lies in one piece."""
     if cell.unrolled is not None:
         return cell.unrolled(parameters, initial, inputs)
@@ -126,7 +137,7 @@ def read_out(
     cell: Cell,
     parameters: Parameters,
     readout: Float[Array, "outputs hidden"],
-    initial: Float[Array, "trial hidden"],
+    initial: Float[Array, "trial state"],
     inputs: Float[Array, "time trial inputs"],
 ) -> Float[Array, "time trial outputs"]:
     """Outputs ``V h`` of the states after each step, in the order of products that suits the device.
@@ -136,8 +147,15 @@ def read_out(
     """
     one_processor = jax.default_backend() == "cpu" and jax.device_count() == 1
     if cell.activation is None or len(initial) < MANY or not one_processor:
-        return unroll(cell, parameters, initial, inputs) @ readout.T
+        return outputs_of(readout, unroll(cell, parameters, initial, inputs))
     return _plain_read_out(cell, _of_cell(cell, parameters), readout, initial, inputs)
+
+
+def outputs_of(
+    readout: Float[Array, "outputs hidden"], states: Float[Array, "*batch state"]
+) -> Float[Array, "*batch outputs"]:
+    """Outputs ``V h`` of states, of which h is the first entries."""
+    return states[..., : readout.shape[1]] @ readout.T
 
 
 def initialise(cell: Cell, key: Key[Array, ""], *, hidden: int, inputs: int) -> dict[str, Array]:
@@ -177,6 +195,18 @@ def _advance_plain(activation: Callable[[Array], Array], parameters: Parameters,
 def _advance_gru(parameters: Parameters, state: Array, drive: Array) -> Array:
     gates = _gates(parameters["recurrent"], parameters["gated_bias"], state, drive)
     return gates.new + gates.update * (state - gates.new)
+
+
+def _advance_lstm(parameters: Parameters, state: Array, drive: Array) -> Array:
+    output, memory = jnp.split(state, 2, axis=-1)
+    taken, kept, new, shown = jnp.split(drive + output @ parameters["recurrent"].T, 4, axis=-1)
+    memory = jax.nn.sigmoid(kept) * memory + jax.nn.sigmoid(taken) * jnp.tanh(new)
+    return jnp.concatenate([jax.nn.sigmoid(shown) * jnp.tanh(memory), memory], axis=-1)
+
+
+def _advance_leaky(activation: Callable[[Array], Array], parameters: Parameters, state: Array, drive: Array) -> Array:
+    share = jax.nn.sigmoid(parameters["leak"])
+    return state + share * (activation(state @ parameters["recurrent"].T + drive) - state)
 
 
 def _unroll_gru(parameters: Parameters, initial: Array, inputs: Array) -> Array:
@@ -352,5 +382,9 @@ CELLS: dict[str, Cell] = {
     "relu": Cell.plain(jax.nn.relu, _relu_slope, {}),
     "tanh": Cell.plain(jnp.tanh, _tanh_slope, {"bias": 1}),
     "gru": Cell(_advance_gru, GATES, {"bias": GATES, "gated_bias": 1}, unrolled=_unroll_gru),
+    "relu_bias": Cell.plain(jax.nn.relu, _relu_slope, {"bias": 1}),
+    "lstm": Cell(_advance_lstm, 4, {"bias": 4}, parts=2),
+    "leaky": Cell(partial(_advance_leaky, jnp.tanh), 1, {"bias": 1, "leak": 1}),
+    "leaky_rectifier": Cell(partial(_advance_leaky, jax.nn.relu), 1, {"bias": 1, "leak": 1}),
 }
 """The cells by name: another row, and networks of it are trained, matched and explained."""

@@ -240,8 +240,8 @@ def _pairs(x: Array, y: Array, steps: int | None, block: int | None, *, mirrored
         cost = _cost(x, y, steps)
         log_means, barycentres = partial(_log_means, cost), partial(_barycentres, cost, x, y)
     else:
-        log_means = partial(_blocked_log_means, x, y, steps, block)
-        barycentres = partial(_blocked_barycentres, x, y, steps, block)
+        clouds = _Clouds(x, y, steps, block)
+        log_means, barycentres = partial(_blocked_log_means, clouds), partial(_blocked_barycentres, clouds)
     return _Pairs(partial(log_means, mirrored=mirrored), barycentres)
 
 
@@ -285,9 +285,18 @@ def _barycentres(cost: Array, x: Array, y: Array, f: Array, g: Array, epsilon: A
     return kernel @ y / y.shape[0], kernel.T @ x / x.shape[0]
 
 
-def _blocked_log_means(
-    x: Array, y: Array, steps: int | None, block: int, f: Array, g: Array, epsilon: Array, *, mirrored: bool
-) -> tuple[Array, Array]:
+class _Clouds(NamedTuple):
+    """Two clouds, whose pairs are gone through in blocks of the first."""
+
+    x: Array
+    y: Array
+    steps: int | None
+    block: int
+
+
+def _blocked_log_means(clouds: _Clouds, f: Array, g: Array, epsilon: Array, *, mirrored: bool) -> tuple[Array, Array]:
+    x, y, steps, block = clouds
+
     def one(columns: Array, rows_of: tuple[Array, Array]) -> tuple[Array, Array]:
         some, potentials = rows_of
         rows, more = _log_means(_cost(some, y, steps), potentials, g, epsilon, mirrored=mirrored)
@@ -299,9 +308,9 @@ def _blocked_log_means(
     return rows, rows if mirrored else columns
 
 
-def _blocked_barycentres(
-    x: Array, y: Array, steps: int | None, block: int, f: Array, g: Array, epsilon: Array
-) -> tuple[Array, Array]:
+def _blocked_barycentres(clouds: _Clouds, f: Array, g: Array, epsilon: Array) -> tuple[Array, Array]:
+    x, y, steps, block = clouds
+
     def one(columns: Array, rows_of: tuple[Array, Array]) -> tuple[Array, Array]:
         some, potentials = rows_of
         rows, more = _barycentres(_cost(some, y, steps), some, y, potentials, g, epsilon)

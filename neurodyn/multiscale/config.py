@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from neurodyn.binning.likelihoods import likelihood
 from neurodyn.errors import InputError
-from neurodyn.given import argument_named, count, whole
+from neurodyn.given import any_number, count, duration, each, keep_read, real, whole
 from neurodyn.recurrent.config import RecurrentConfig
 
 STARTS = ("modes", "paper")
@@ -29,6 +29,8 @@ class ModalityConfig:
         Weight of the divergence between consecutive smoothed outputs.
     raw
         Whether counts enter the encoder as they are, as in the paper; if not, z-scored.
+    learned_variance
+        Whether each channel of a field has a variance that is learned, instead of one (z-scored).
     """
 
     name: str
@@ -38,10 +40,15 @@ class ModalityConfig:
     decoder: tuple[int, ...] = (128, 128, 128)
     smoothness: float = 0.0
     raw: bool = False
+    learned_variance: bool = False
 
     def __post_init__(self) -> None:
         if likelihood(self.likelihood).scaled and self.raw:
             raise InputError(f"only counts can enter raw, modality {self.name} is {self.likelihood}")
+        if self.learned_variance and not likelihood(self.likelihood).scaled:
+            raise InputError(
+                f"counts have no variance of their own to learn, modality {self.name} is {self.likelihood}"
+            )
         _at_least_zero("smoothness of modality " + self.name, self.smoothness)
         _positive("channels of modality " + self.name, self.channels)
 
@@ -155,8 +162,12 @@ class ObjectiveConfig:
     rescale: bool = True
 
     def __post_init__(self) -> None:
-        if not self.horizons or min(self.horizons) < 0:
-            raise InputError(f"horizons must be bins >= 0 and at least one, got {self.horizons}")
+        told = f"horizons must be bins >= 0 and at least one, got {self.horizons!r}"
+        horizons = each(self.horizons, whole, told)
+        if min(horizons) < 0:
+            raise InputError(told)
+        object.__setattr__(self, "horizons", horizons)
+        keep_read(self, any_number, ["latent_smoothness", "weight_penalty", "target", "time_dropout", "dropout"])
         for name in ("latent_smoothness", "weight_penalty", "target"):
             _at_least_zero(name, getattr(self, name))
         for name in ("time_dropout", "dropout"):
@@ -218,14 +229,19 @@ class TrainingConfig:
     parallel: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "half_cycle", "validate_every", "patience"):
-            object.__setattr__(self, name, argument_named(name, count, getattr(self, name)))
-        object.__setattr__(self, "seed", argument_named("seed", whole, self.seed))
+        keep_read(self, count, ["epochs", "batch", "half_cycle", "validate_every", "patience"])
+        keep_read(self, whole, ["seed"])
+        keep_read(self, duration, ["segment"])
+        keep_read(self, any_number, ["clip", "decay", "validation", "average"])
         for name in ("segment", "clip", "decay"):
             _positive(name, getattr(self, name))
-        low, high = self.learning_rate
+        rates, message = self.learning_rate, f"learning_rate must be 0 < low <= high, got {self.learning_rate!r}"
+        if not isinstance(rates, tuple | list) or len(rates) != 2:
+            raise InputError(message)
+        low, high = (real(rate, message) for rate in rates)
         if not 0 < low <= high:
-            raise InputError(f"learning_rate must be 0 < low <= high, got {self.learning_rate}")
+            raise InputError(message)
+        object.__setattr__(self, "learning_rate", (low, high))
         if not 0 <= self.validation < 0.9:
             raise InputError(f"validation is a share of the training data in [0, 0.9), got {self.validation}")
         if not 0 <= self.average < 1:

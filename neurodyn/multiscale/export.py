@@ -12,6 +12,7 @@ import numpy as np
 from neurodyn.binning.likelihoods import likelihood
 from neurodyn.realtime.freezable import settings_of
 from neurodyn.realtime.runner import Frozen
+from neurodyn.targets import LogLinearVariance
 from neurodyn.writing import writing
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def freeze(fitted: "Fitted") -> Frozen:
     sizes = fitted.config.model
     settings = settings_of(
         fitted.modalities, fitted.scaling, fitted.target_names, fitted.width, states=sizes.states,
-        traces=len(sizes.traces),
+        traces=len(sizes.traces), target_units=fitted.target_units,
     )  # fmt: skip
     return Frozen.pack(settings, arrays, np.asarray(dynamics.backbone.transition).dtype)
 
@@ -160,6 +161,7 @@ def _readout(fitted: "Fitted") -> dict[str, np.ndarray]:
     arrays = {"readout/weights": np.vstack(rows)}
     if len(readout.stack) == 1:  # in the order that snapshots of such decoders know them by
         return arrays | bounds | {"readout/residual": model.constant, "readout/usual": readout.usual_variance}
+    kind = "log_" if isinstance(model, LogLinearVariance) else ""
     return (
         arrays
         | bounds
@@ -167,8 +169,8 @@ def _readout(fitted: "Fitted") -> dict[str, np.ndarray]:
             "readout/usual": readout.usual_variance,
             "readout/stack": readout.stack,
             "readout/centre": readout.centre,
-            "readout/constant": model.constant,
-            "readout/slopes": model.slopes,
+            f"readout/{kind}constant": model.constant,
+            f"readout/{kind}slopes": model.slopes,
         }
     )
 

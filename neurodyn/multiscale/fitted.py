@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
+from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.limits import measurements_of
+from neurodyn.binning.modality import Modality
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
@@ -16,7 +17,14 @@ from neurodyn.multiscale.config import DecoderConfig
 from neurodyn.multiscale.inference import Estimates, Network, Reading, estimate, estimate_both, seen_bins
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent import Predicted, predict
-from neurodyn.targets import LinearTarget, VarianceModel, conditions, loss_memory
+from neurodyn.targets import (
+    LinearTarget,
+    LinearVariance,
+    LogLinearVariance,
+    VarianceSources,
+    conditions,
+    loss_memory,
+)
 from neurodyn.training import History
 
 if TYPE_CHECKING:
@@ -63,24 +71,26 @@ class Readout:
         (dims,), mean over the training bins of ``diag(W' P W)``, W the weights on the states: what exceeds it makes a
         bin less certain than usual.
     variance_model
-        From the features that :meth:`variance_features` lists to the variance.
+        From what makes a bin uncertain to the variance of its target.
     """
 
     experts: tuple[LinearTarget, ...]
     stack: Float[np.ndarray, "conditions experts dims"]
     centre: Float[np.ndarray, " dims"]
     usual_variance: Float[np.ndarray, " dims"]
-    variance_model: VarianceModel
+    variance_model: LinearVariance | LogLinearVariance
 
     @classmethod
     def of_one(cls, linear: LinearTarget, usual_variance: Float[np.ndarray, " dims"]) -> "Readout":
         """A single linear map, whose residual variance grows by what the states are less certain of than usual."""
         dims = len(linear.intercept)
-        variance = VarianceModel(np.diag(linear.residual_covariance).copy(), np.ones((1, dims)))
+        variance = LinearVariance(np.diag(linear.residual_covariance).copy(), np.ones((1, dims)))
         return cls((linear,), np.ones((1, 1, dims)), np.zeros(dims), usual_variance, variance)
 
     def reading(self, states: int) -> Reading:
         """What the experts want to know: weights on the states of the one that reads them, and weights on the traces.
+
+        Those on the states are for their variance, which is not worked out where the target's does not depend on it.
 
         Parameters
         ----------
@@ -89,7 +99,8 @@ class Readout:
         """
         first, *others = self.experts
         traces = others[0].weights if others else first.weights[states:]
-        return Reading(first.weights[:states], traces if len(traces) else None)
+        uncertain = first.weights[:states] if isinstance(self.variance_model, LinearVariance) else None
+        return Reading(uncertain, traces if len(traces) else None)
 
     def predictions(self, evidence: Evidence) -> Float[np.ndarray, "trial time expert dim"]:
         """What each expert decodes, minus the centre."""
@@ -115,19 +126,17 @@ class Readout:
 
     def variance(self, evidence: Evidence) -> Float[np.ndarray, "trial time dim"]:
         """Predictive variance of the target in every bin, in squared target units."""
-        features = variance_features(evidence, self.usual_variance)
-        return self.variance_model.variance(features[:, :, : len(self.variance_model.slopes)])
+        return self.variance_model.variance(variance_sources(evidence, self.usual_variance))
 
 
-def variance_features(
-    evidence: Evidence, usual_variance: Float[np.ndarray, " dims"]
-) -> Float[np.ndarray, "trial time feature dim"]:
-    """What the variance of the target depends on: the states' excess variance, the recurrent network's own, losses."""
-    shape = (*evidence.memory.shape[:2], len(usual_variance))
-    excess = np.maximum(np.asarray(evidence.estimates.spread, np.float64) - usual_variance, 0)
-    own = np.zeros(shape) if evidence.recurrent is None else evidence.recurrent.variance
-    losses = np.broadcast_to(evidence.memory[..., None], (*evidence.memory.shape, shape[-1]))
-    return np.concatenate([np.broadcast_to(excess, shape)[:, :, None], own[:, :, None], losses], axis=2)
+def variance_sources(evidence: Evidence, usual_variance: Float[np.ndarray, " dims"]) -> VarianceSources:
+    """What the variance of the target depends on, in every bin: trial x time x (dim or memory)."""
+    spread, excess = evidence.estimates.spread, None
+    if spread is not None:
+        excess = np.maximum(np.asarray(spread, np.float64) - usual_variance, 0)
+        excess = np.broadcast_to(excess, (*evidence.memory.shape[:2], len(usual_variance)))
+    own = None if evidence.recurrent is None else np.asarray(evidence.recurrent.variance, np.float64)
+    return VarianceSources(excess, own, evidence.memory)
 
 
 @dataclass(frozen=True, repr=False)
@@ -225,8 +234,9 @@ class Fitted(Shown):
 
     def evidence(self, batch: MultimodalBatch, *, smooth: bool) -> Evidence:
         """What the target of every bin of a batch is read out from."""
-        batch = self.aligned(batch)
-        return evidence_of(self._estimate(batch, smooth), self.recurrent, self.scaling, batch)
+        batch, readout = self.aligned(batch), self.smoothed if smooth else self.filtered
+        before = LogLinearVariance.lost_before if readout is None else readout.variance_model.lost_before
+        return evidence_of(self._estimate(batch, smooth), self.recurrent, self.scaling, batch, before)
 
 
 def evidence_of(
@@ -234,9 +244,10 @@ def evidence_of(
     recurrent: RecurrentNetwork | None,
     scaling: Scaling,
     batch: MultimodalBatch,
+    lost_before: float = LogLinearVariance.lost_before,
 ) -> Evidence:
     """States, the recurrent network's prediction in target units, and what was lost, side by side."""
-    memory = loss_memory(list(seen_bins(batch).values()), [m.clock for m in batch.modalities])
+    memory = loss_memory(list(seen_bins(batch).values()), [m.clock for m in batch.modalities], lost_before)
     predicted = None
     if recurrent is not None:
         found = predict(recurrent, batch)

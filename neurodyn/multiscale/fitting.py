@@ -308,7 +308,11 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
     training = config.training
     graph, parameters, constants = split_model(build_model(config, scaling))
     inner, held = _split(batch, training)
-    segments, shared = most_share_a_mask(inner, segments_of(inner, training.segment))
+    everything = segments_of(inner, training.segment)
+    segments, shared = most_share_a_mask(inner, everything)
+    # Where each has a mask of its own anyway, none is left out for the sake of one.
+    if config.objective.time_dropout_per_trial and len(segments.starts) < len(everything.starts):
+        segments, shared = everything, False
     steps = segments.draw(training.seed, 0, training.batch).shape[1]
     timeline, whole = timeline_of(batch, scaling), whole_trials(held)
     held_shared = share_a_mask(held, whole)

@@ -54,7 +54,7 @@ class Reading(NamedTuple):
         Weights (trace x dim) of what is read out of the traces; None where there are none.
     """
 
-    states: np.ndarray
+    states: np.ndarray | None
     traces: np.ndarray | None = None
 
 
@@ -146,7 +146,8 @@ def estimate_both(
     pieces = _Pieces(network, batch, largest, readings, share=share)
     starts = [_start(*network[1:], pieces[0].observations, network.graph)]
     for number in range(len(pieces) - 1):
-        starts.append(_filter(*network[1:], starts[-1], pieces[number], readings[0], network.graph)[0])
+        # Nothing of it is kept but where it ends: each piece is filtered again when it is smoothed.
+        starts.append(_filter(*network[1:], starts[-1], pieces[number], Reading(None), network.graph)[0])
     future, found = None, []
     for number, start in reversed(list(enumerate(starts))):
         future, summaries = _smooth(*network[1:], start, future, pieces[number], readings, network.graph)
@@ -254,14 +255,19 @@ def _read(traces: Array, weights: np.ndarray | Array) -> Float[Array, "trial tim
 
 
 def _summary(beliefs: Sequence[Belief], traced: Array | None, piece: Piece, reading: Reading | None) -> _Summary:
+    means = tuple(belief.mean for belief in beliefs)
+    weights = None if reading is None else reading.states
+    if reading is not None and weights is None:
+        return _Summary(means, None, traced, ())  # the compiled program then works out no covariance for it
     covariances = [belief.covariance for belief in beliefs]
     scored = piece.scored.astype(covariances[0].dtype)
     total = tuple(
-        jnp.einsum("bt,btij->ij", scored, c) if c.ndim == 4 else jnp.einsum("t,tij->ij", scored.sum(0), c)
+        jnp.einsum("bt,btij->ij", scored, c)
+        if c.ndim == 4
+        else (scored.sum(0) @ c.reshape(len(c), -1)).reshape(c.shape[1:])  # one product of matrices
         for c in covariances
     )
-    means = tuple(belief.mean for belief in beliefs)
-    spread = None if reading is None else readout_variance(covariances, reading.states)
+    spread = None if weights is None else readout_variance(covariances, weights)
     return _Summary(means, spread, traced, total)
 
 

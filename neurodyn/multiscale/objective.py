@@ -130,7 +130,7 @@ def _log_likelihood(
         return jnp.zeros((), outputs.dtype)
     # Predictions go to the bin that they are of: what depends on the observations alone is then computed once for all.
     predicted = jnp.stack([jnp.pad(outputs[row], ((0, 0), (k, 0), (0, 0)))[:, :bins] for row, k in scored])
-    log_prob = jnp.asarray(decoder.likelihood.distribution(predicted).log_prob(values))
+    log_prob = decoder.log_prob(predicted, values)
     # The first k bins of a trial have no prediction from k bins before.
     predicted_there = jnp.arange(bins) >= jnp.asarray([k for _, k in scored])[:, None]
     return jnp.sum(jax.vmap(masked_mean)(log_prob, observed & predicted_there[:, None, :, None]))
@@ -146,7 +146,7 @@ def _output_roughness(
     latest = jax.lax.cummax(jnp.where(seen, bins, -1), axis=1)
     before = jnp.concatenate([jnp.full_like(latest[:, :1], -1), latest[:, :-1]], axis=1)
     previous = jnp.take_along_axis(output, jnp.maximum(before, 0)[..., None], axis=1)
-    divergence = decoder.likelihood.divergence(previous, output)
+    divergence = decoder.divergence(previous, output)
     has_previous = jnp.broadcast_to((seen & (before >= 0))[..., None], divergence.shape)
     return masked_mean(divergence, has_previous)
 

@@ -2,7 +2,8 @@
 
 1. Each linear expert is fitted on the bins that the networks were trained on, and once more on all bins.
 2. On the held-out blocks, as they are and with samples hidden in every manner a rig loses them, every expert decodes.
-3. Their weights, and the variance of what they decode together, are fitted there (:mod:`neurodyn.targets.stacking`).
+3. Their weights, and the variance of what they decode together, are fitted there (:mod:`neurodyn.targets.stacking`,
+   :mod:`neurodyn.targets.variance`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,17 +19,18 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.history.filters import ExponentialFilters
 from neurodyn.history.streams import Features, TrainingRows
 from neurodyn.memory import give_back_memory
-from neurodyn.multiscale.fitted import Evidence, Readout, evidence_of, variance_features
+from neurodyn.multiscale.fitted import Evidence, Readout, evidence_of, variance_sources
 from neurodyn.multiscale.inference import Estimates, Network, estimate_both, readout_variance
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent import Predicted
 from neurodyn.targets import (
     LinearTarget,
-    VarianceModel,
+    LogLinearVariance,
+    VarianceSources,
     conditions,
+    fit_log_linear_variance,
     fit_ridge_stream,
     fit_stack,
-    fit_variance,
     independent_bins,
     time_blocks,
 )
@@ -230,7 +232,9 @@ def _blank(experts: tuple[LinearTarget, ...], usual: Float[np.ndarray, " dim"], 
     """Experts without weights."""
     dims = len(usual)
     centre = np.asarray(scaling.target_mean, np.float64)
-    return Readout(experts, np.zeros((0, 0, dims)), centre, usual, VarianceModel(np.zeros(dims), np.zeros((0, dims))))
+    return Readout(
+        experts, np.zeros((0, 0, dims)), centre, usual, LogLinearVariance(np.zeros(dims), np.zeros((0, dims)))
+    )
 
 
 def _joined(parts: Sequence[Evidence]) -> Evidence:
@@ -262,5 +266,7 @@ def _weighed(blank: Readout, final: tuple[LinearTarget, ...], evidence: Evidence
     stack = fit_stack(predictions[scored], target - blank.centre, shares, independent)
     weighed = replace(blank, stack=stack)
     squares = np.square(target - weighed.predict(evidence)[scored])
-    model = fit_variance(squares, variance_features(evidence, blank.usual_variance)[scored])
+    _, own, memory = variance_sources(evidence, blank.usual_variance)
+    sources = VarianceSources(None, None if own is None else own[scored], memory[scored])
+    model = fit_log_linear_variance(squares, sources, independent)
     return replace(weighed, experts=final, variance_model=model)

@@ -9,9 +9,11 @@ import jax
 import numpy as np
 from flax import nnx
 
-from neurodyn.binning.batch import Modality, MultimodalBatch
+from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.binning.modality import Modality
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
+from neurodyn.given import argument_named, file_path
 from neurodyn.multiscale.config import (
     DecoderConfig,
     ModalityConfig,
@@ -25,7 +27,7 @@ from neurodyn.multiscale.inference import Network
 from neurodyn.recurrent import InputScaling, RecurrentConfig
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent.network import draw_weights
-from neurodyn.targets import LinearTarget, VarianceModel
+from neurodyn.targets import LinearTarget, LinearVariance, LogLinearVariance
 from neurodyn.targets.losses import TIMES
 from neurodyn.training import History, in_this_precision
 from neurodyn.training.store import (
@@ -57,7 +59,7 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
     InputError
         If it cannot be written, or there is something else in its place.
     """
-    folder = Path(path)
+    folder = argument_named("path", file_path, path)
     if folder.exists() and not (folder.is_dir() and may_hold_model(folder)):
         raise InputError(f"'{folder}' is there already and is no model: choose another name for the directory")
     settings = {
@@ -71,8 +73,13 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
         "provenance": fitted.provenance,
         "bounded": fitted.bounds is not None,
         "readout": "stacked" if fitted.filtered is not None and len(fitted.filtered.stack) > 1 else "single",
+        "variance": "linear" if isinstance(_variance_model(fitted), LinearVariance) else "log-linear",
     }
     save_model(folder, MODEL, settings, _arrays(fitted))
+
+
+def _variance_model(fitted: Fitted) -> LinearVariance | LogLinearVariance | None:
+    return None if fitted.filtered is None else fitted.filtered.variance_model
 
 
 def load_fitted(path: str | os.PathLike[str]) -> Fitted:
@@ -107,7 +114,12 @@ def _from_2(settings: Settings) -> Settings:
     return {**settings, "version": 3, "config": config, "readout": "single", "bounded": False}
 
 
-MODEL = ModelFormat("multiscale", "multiscale model", 3, {1: _from_1, 2: _from_2})
+def _from_3(settings: Settings) -> Settings:
+    """Version 3 added up the variance of the target."""
+    return {**settings, "version": 4, "variance": "linear"}
+
+
+MODEL = ModelFormat("multiscale", "multiscale model", 4, {1: _from_1, 2: _from_2, 3: _from_3})
 """The present version of the format, and the way from each older one to the next."""
 
 
@@ -125,8 +137,11 @@ def _blank(settings: Settings) -> Fitted:
     )
     graph, parameters, constants = split_model(build_model(config, scaling))
     past = config.model.n_traces
-    blank = _blank_single if settings["readout"] == "single" else _blank_stacked
-    filtered, smoothed = (blank(config, traces, len(modalities)) if dims else None for traces in (past, 2 * past))
+    linear = settings["variance"] == "linear"
+    filtered, smoothed = (
+        None if not dims else _blank_single(config, traces) if settings["readout"] == "single"
+        else _blank_stacked(config, traces, len(modalities), linear) for traces in (past, 2 * past)
+    )  # fmt: skip
     recurrent = _blank_recurrent(config.recurrent, modalities, dims) if dims and config.recurrent else None
     return Fitted(
         config=config, network=Network(graph, parameters, constants), scaling=scaling, modalities=modalities,
@@ -189,7 +204,8 @@ def _with_arrays(blank: Fitted, arrays: dict[str, Any]) -> Fitted:
     # A network of single precision fed with double, or the other way round, would not compile.
     nnx.replace_by_pure_dict(network.parameters, in_this_precision(arrays["parameters"]))
     nnx.replace_by_pure_dict(network.constants, in_this_precision(arrays["constants"]))
-    readouts = {name: _readout(found) for name, found in arrays["readout"].items()}
+    blanks = {"filtered": blank.filtered, "smoothed": blank.smoothed}
+    readouts = {name: _readout(found, blanks[name]) for name, found in arrays["readout"].items()}
     return replace(
         blank,
         network=network,
@@ -207,12 +223,13 @@ def _recurrent(blank: RecurrentNetwork, arrays: dict[str, Any]) -> RecurrentNetw
     return RecurrentNetwork(dict(arrays["weights"]), scaling)
 
 
-def _readout(arrays: dict[str, Any]) -> Readout:
+def _readout(arrays: dict[str, Any], blank: Readout | None) -> Readout:
     if "experts" not in arrays:
         linear = {name: value for name, value in arrays.items() if name != "usual_variance"}
         return Readout.of_one(LinearTarget(**linear), arrays["usual_variance"])
     experts = tuple(LinearTarget(**arrays["experts"][str(i)]) for i in range(len(arrays["experts"])))
-    variance = VarianceModel(**arrays["variance"])
+    assert blank is not None
+    variance = replace(blank.variance_model, **arrays["variance"])
     return Readout(experts, arrays["stack"], arrays["centre"], arrays["usual_variance"], variance)
 
 
@@ -220,17 +237,18 @@ def _blank_linear(features: int, dims: int) -> LinearTarget:
     return LinearTarget(np.zeros((features, dims)), np.zeros(dims), np.zeros(dims), np.zeros((dims, dims)))
 
 
-def _blank_single(config: DecoderConfig, traces: int, modalities: int) -> Readout:
+def _blank_single(config: DecoderConfig, traces: int) -> Readout:
     dims = config.model.target
     return Readout.of_one(_blank_linear(sum(config.model.states) + traces, dims), np.zeros(dims))
 
 
-def _blank_stacked(config: DecoderConfig, traces: int, modalities: int) -> Readout:
+def _blank_stacked(config: DecoderConfig, traces: int, modalities: int, linear: bool) -> Readout:
     dims = config.model.target
     experts = tuple(_blank_linear(n, dims) for n in (sum(config.model.states), traces) if n)
     count = len(experts) + (config.recurrent is not None)
     memories = len(TIMES) * (modalities + (modalities > 1))
-    variance = VarianceModel(np.zeros(dims), np.zeros((2 + memories, dims)))
+    kind, features = (LinearVariance, 2 + memories) if linear else (LogLinearVariance, 1 + 2 * memories)
+    variance = kind(np.zeros(dims), np.zeros((features, dims)))
     return Readout(experts, np.zeros((modalities + 1, count, dims)), np.zeros(dims), np.zeros(dims), variance)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from neurodyn.errors import InputError
+from neurodyn.given import any_number, count, keep_read, whole
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,11 @@ class RecurrentConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "members", "window", "batch", "steps", "validate_every", "patience"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if self.embedding is not None and self.embedding < 1:
-            raise InputError(f"embedding must be 1 or more units, or None, got {self.embedding}")
+        keep_read(self, count, ["hidden", "members", "window", "batch", "steps", "validate_every", "patience"])
+        if self.embedding is not None:
+            keep_read(self, count, ["embedding"])
+        keep_read(self, whole, ["seed"])
+        keep_read(self, any_number, ["dropout", "lost_bins", "lossy", "average", "learning_rate", "clip"])
         for name in ("dropout", "lost_bins", "lossy", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")

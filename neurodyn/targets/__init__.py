@@ -4,25 +4,30 @@ from neurodyn.targets.linear import (
     DEFAULT_PENALTIES,
     LinearTarget,
     average_targets,
+    cross_fit_ridge_stream,
     fit_ridge,
     fit_ridge_stream,
     time_blocks,
 )
 from neurodyn.targets.losses import conditions, loss_memory, lost_bins
 from neurodyn.targets.rows import Rows
-from neurodyn.targets.stacking import VarianceModel, fit_stack, fit_variance, independent_bins
+from neurodyn.targets.stacking import fit_stack, independent_bins
+from neurodyn.targets.variance import LinearVariance, LogLinearVariance, VarianceSources, fit_log_linear_variance
 
 __all__ = [
     "DEFAULT_PENALTIES",
     "LinearTarget",
+    "LinearVariance",
+    "LogLinearVariance",
     "Rows",
-    "VarianceModel",
+    "VarianceSources",
     "average_targets",
     "conditions",
+    "cross_fit_ridge_stream",
+    "fit_log_linear_variance",
     "fit_ridge",
     "fit_ridge_stream",
     "fit_stack",
-    "fit_variance",
     "independent_bins",
     "loss_memory",
     "lost_bins",

@@ -27,12 +27,16 @@ class Solution(NamedTuple):
         (dims,), chosen.
     covariance
         (dims, dims), second moment of the held-out residuals at the chosen penalties.
+    rounds
+        (groups, features + 1, dims), weights and in the last row the intercept, fitted without each group in turn at
+        the same penalties.
     """
 
     weights: Float[np.ndarray, "features dims"]
     intercept: Float[np.ndarray, " dims"]
     penalty: Float[np.ndarray, " dims"]
     covariance: Float[np.ndarray, "dims dims"]
+    rounds: Float[np.ndarray, "groups columns dims"]
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,11 @@ def choose(grams: Float[np.ndarray, "groups columns columns"], n_features: int, 
     held_out = list(zip(maps[:-1], grams, strict=True))
     errors = np.stack([_squared_errors(m, gram) for m, gram in held_out]).sum(0) / total[f, f]
     best = np.argmin(errors, axis=0)
-    scatter = np.stack([_scatter(m, gram, best) for m, gram in held_out]).sum(0) / total[f, f]
-    final = _pick(maps[-1], best)
-    return Choice(maps, errors, best, Solution(-final[:f], -final[f], np.asarray(penalties)[best], scatter))
+    chosen = np.stack([_pick(m, best) for m in maps])
+    scatter = np.stack([m.T @ gram @ m for m, gram in zip(chosen[:-1], grams, strict=True)]).sum(0) / total[f, f]
+    fits = -chosen[:, : f + 1]
+    solution = Solution(fits[-1, :f], fits[-1, f], np.asarray(penalties)[best], scatter, fits[:-1])
+    return Choice(maps, errors, best, solution)
 
 
 def _maps(
@@ -92,8 +98,3 @@ def _squared_errors(maps: np.ndarray, gram: np.ndarray) -> Float[np.ndarray, "pe
 def _pick(maps: np.ndarray, best: np.ndarray) -> Float[np.ndarray, "columns dims"]:
     """One map, each target dimension at its own penalty."""
     return np.take_along_axis(maps, best[None, None, :], axis=0)[0]
-
-
-def _scatter(maps: np.ndarray, gram: np.ndarray, best: np.ndarray) -> Float[np.ndarray, "dims dims"]:
-    chosen = _pick(maps, best)
-    return chosen.T @ gram @ chosen

@@ -142,14 +142,58 @@ def fit_ridge_stream(stream: Stream, *, penalties: tuple[float, ...] = DEFAULT_P
     UserWarning
         If the growing subspace ends before the solution is found to `neurodyn.targets.subspace.TOLERANCE`.
     """
+    return cross_fit_ridge_stream(stream, penalties=penalties)[0]
+
+
+def cross_fit_ridge_stream(
+    stream: Stream, *, penalties: tuple[float, ...] = DEFAULT_PENALTIES
+) -> tuple[LinearTarget, dict[int, LinearTarget]]:
+    """`fit_ridge_stream`, and what was fitted without each group on the way there.
+
+    What is fitted without a group predicts its rows as rows that are new: what to fit the next stage of a cascade to.
+
+    Parameters
+    ----------
+    stream, penalties
+        As in `fit_ridge_stream`.
+
+    Returns
+    -------
+    LinearTarget fitted on all rows, and by the label of each group the one fitted without it, at the same penalties and
+    with the same residual covariance.
+
+    Raises
+    ------
+    InputError
+        As `fit_ridge`.
+
+    Warns
+    -----
+    UserWarning
+        As `fit_ridge_stream`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import Rows, cross_fit_ridge_stream
+    >>> random = np.random.default_rng(0)
+    >>> features, groups = random.normal(size=(60, 2)), np.repeat([0, 1, 2], 20)
+    >>> rows = Rows(features, features @ np.array([[1.0], [2.0]]), groups)
+    >>> target, without = cross_fit_ridge_stream(lambda: [rows])
+    >>> target.weights.ravel().round(3).tolist(), sorted(without)
+    ([1.0, 2.0], [0, 1, 2])
+    """
     if not penalties or not all(np.isfinite(p) and p > 0 for p in penalties):
         raise InputError(f"penalties must be positive, got {penalties}")
     with one_blas_thread():  # between the passes there are many small products
         summary = summarise(stream)
         if summary.layout.n_features > EXACT_FEATURES:
-            return _in_user_units(fit_in_subspace(stream, summary, penalties), summary)
-        grams = _group_grams(stream, summary)
-        return _in_user_units(choose(grams, summary.layout.n_features, penalties).solution, summary)
+            found = fit_in_subspace(stream, summary, penalties)
+        else:
+            found = choose(_group_grams(stream, summary), summary.layout.n_features, penalties).solution
+    rounds = [found._replace(weights=fit[:-1], intercept=fit[-1]) for fit in found.rounds]
+    without = {int(g): _in_user_units(one, summary) for g, one in zip(summary.groups, rounds, strict=True)}
+    return _in_user_units(found, summary), without
 
 
 def average_targets(parts: Sequence[LinearTarget]) -> LinearTarget:

@@ -4,8 +4,9 @@ A modality is *lost* in a bin if it has had no sample for as long as its clock l
 few time constants (in bins):
 
 .. math::
-    m_t = \gamma\, m_{t-1} + (1 - \gamma)\, \mathrm{lost}_t, \qquad \gamma = \exp(-1 / \tau), \qquad m_0 = 0
+    m_t = \gamma\, m_{t-1} + (1 - \gamma)\, \mathrm{lost}_t, \qquad \gamma = \exp(-1 / \tau), \qquad m_{-1} = b
 
+Before the first bin it is one: a decoder that begins has lost everything so far (zero in models of format 3).
 All of it depends on masks alone, never on values. :mod:`neurodyn.realtime.runner` has the same recursion, bin by bin.
 """
 
@@ -45,7 +46,7 @@ def lost_bins(seen: Bool[np.ndarray, "trials time"], clock: int) -> Bool[np.ndar
 
 
 def loss_memory(
-    seen: Sequence[Bool[np.ndarray, "trials time"]], clocks: Sequence[int]
+    seen: Sequence[Bool[np.ndarray, "trials time"]], clocks: Sequence[int], before: float = 1.0
 ) -> Float[np.ndarray, "trials time memories"]:
     """Memory of what was lost: the time constants of each modality, then those of all modalities at once.
 
@@ -55,12 +56,17 @@ def loss_memory(
         Bins with a sample, per modality.
     clocks
         Bins from one sample to the next, per modality.
+    before
+        What the memory holds before the first bin.
     """
     lost = [lost_bins(mask, clock) for mask, clock in zip(seen, clocks, strict=True)]
     sources = [*lost, np.logical_and.reduce(lost)] if len(lost) > 1 else lost
     decays = [float(np.exp(-1 / t)) for t in TIMES]
+    held = np.full((len(seen[0]), 1), before)
     faded = [
-        scipy.signal.lfilter([1 - g], [1, -g], source.astype(np.float64), axis=1) for source in sources for g in decays
+        scipy.signal.lfilter([1 - g], [1, -g], source.astype(np.float64), axis=1, zi=g * held)[0]
+        for source in sources
+        for g in decays
     ]
     return np.stack(faded, axis=-1)
 

@@ -1,17 +1,14 @@
-r"""Weights of several decoders of one target, and the variance of what they decode together, from held-out bins.
+r"""Weights of several decoders of one target, from held-out bins.
 
 Every decoder ("expert") predicts the target in bins that none of them was fitted on. Their weights are non-negative
 and may change with what has been lost lately: each bin has a share in a few *conditions* (everything observed; this or
 that modality lost), and each condition has its own weights.
 
 .. math::
-    \hat y_t = \sum_c \phi_c(t) \sum_e w_{ce}\, p_e(t), \qquad
-    \mathrm{var}_t = \beta_0 + \sum_j \beta_j\, f_j(t), \qquad w, \beta \ge 0
+    \hat y_t = \sum_c \phi_c(t) \sum_e w_{ce}\, p_e(t), \qquad w \ge 0
 
 Reference: Breiman (1996), Stacked regressions, Machine Learning 24.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import scipy
@@ -122,49 +119,3 @@ def _weights(inputs: np.ndarray, target: np.ndarray, prior: np.ndarray, independ
             factor, scipy.linalg.solve_triangular(factor.T, along + penalty * prior, lower=True)
         )[0]
     return weights
-
-
-@dataclass(frozen=True)
-class VarianceModel:
-    """Variance of the decoded target as a non-negative combination of what makes it uncertain.
-
-    Parameters
-    ----------
-    constant
-        (dims,), variance where nothing is lost, in squared target units.
-    slopes
-        (features, dims), added per unit of each feature.
-    """
-
-    constant: Float[np.ndarray, " dims"]
-    slopes: Float[np.ndarray, "features dims"]
-
-    def variance(self, features: Float[np.ndarray, "*bins features dims"]) -> Float[np.ndarray, "*bins dims"]:
-        """Variance in every bin."""
-        return self.constant + np.sum(self.slopes * features, axis=-2)
-
-
-def fit_variance(
-    squares: Float[np.ndarray, "bins dims"], features: Float[np.ndarray, "bins features dims"]
-) -> VarianceModel:
-    """Fit a variance to squared errors by non-negative least squares; a tenth of the mean square stays constant.
-
-    Large variances have noisy squares: the rows are weighted by the inverse of a first fit's variance, once.
-
-    Parameters
-    ----------
-    squares
-        Squared errors of held-out bins.
-    features
-        What the variance may depend on, per target dimension; not negative.
-    """
-    constants, slopes = [], []
-    for d in range(squares.shape[1]):
-        least = 0.1 * float(squares[:, d].mean())
-        inputs = np.concatenate([np.ones((len(squares), 1)), features[:, :, d]], axis=1)
-        found = scipy.optimize.nnls(inputs, squares[:, d])[0]
-        weight = 1 / np.maximum(inputs @ found, least)
-        found = scipy.optimize.nnls(inputs * weight[:, None], squares[:, d] * weight)[0]
-        constants.append(max(found[0], least))
-        slopes.append(found[1:])
-    return VarianceModel(np.asarray(constants), np.stack(slopes, axis=1))

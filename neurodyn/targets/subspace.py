@@ -163,9 +163,11 @@ def fit_in_subspace(stream: Stream, summary: Summary, penalties: tuple[float, ..
             f"ridge regression from {features} features stopped at {space.basis.shape[1]} directions with its error "
             f"known to {bound:.1%} only: leave out features that are copies of others, or give larger penalties",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    return choice.solution._replace(weights=space.basis @ choice.solution.weights)
+    found = choice.solution
+    rounds = np.concatenate([space.basis @ found.rounds[:, :-1], found.rounds[:, -1:]], axis=1)
+    return found._replace(weights=space.basis @ found.weights, rounds=rounds)
 
 
 def _residuals(

@@ -7,6 +7,7 @@ import pytest
 
 from neurodyn.baselines import ExponentialFilters, Lags
 from neurodyn.errors import InputError
+from neurodyn.history import SampleLags
 from neurodyn.history.filters import hold
 
 WIDTH = 0.05
@@ -70,12 +71,24 @@ def test_lags_are_shifted_held_samples():
         assert np.all(features[:, :k, k] == 0)
 
 
+@pytest.mark.parametrize("missing", [0.0, np.nan])
+@pytest.mark.parametrize("time", [40, 3])
+def test_lags_of_samples_hold_nothing(missing, time):
+    """As many features however long the trial is; what was not observed, or not recorded, is marked."""
+    values, observed = case(time=time)
+    features = SampleLags(4, missing).history(values, observed, WIDTH).reshape(3, time, 4, 2)
+    marked = np.where(observed, values, missing)
+    for k in range(4):
+        np.testing.assert_array_equal(features[:, k:, k], marked[:, : max(time - k, 0)])
+        np.testing.assert_array_equal(features[:, :k, k], np.full_like(features[:, :k, k], missing))
+
+
 def test_more_lags_than_bins_give_as_many_as_there_are():
     values, observed = case(time=5)
     assert Lags(20).history(values, observed, WIDTH).shape == (3, 5, 10)
 
 
-@pytest.mark.parametrize("features", [ExponentialFilters(), Lags(7)])
+@pytest.mark.parametrize("features", [ExponentialFilters(), Lags(7), SampleLags(7)])
 def test_no_future_sample_matters(features):
     values, observed = case()
     other, mask = case(seed=9)
@@ -89,7 +102,7 @@ def test_no_future_sample_matters(features):
 def test_what_a_missing_entry_holds_does_not_matter():
     values, observed = case()
     wild = np.where(observed, values, 1e6)
-    for features in (ExponentialFilters(), Lags(7)):
+    for features in (ExponentialFilters(), Lags(7), SampleLags(7), SampleLags(7, np.nan)):
         np.testing.assert_array_equal(
             features.history(values, observed, WIDTH), features.history(wild, observed, WIDTH)
         )
@@ -101,14 +114,15 @@ def test_settings_are_checked():
             ExponentialFilters(bad)
     with pytest.raises(InputError, match="prior"):
         ExponentialFilters(strength=-0.1)
-    with pytest.raises(InputError, match="lag"):
-        Lags(0)
+    for lags in (Lags, SampleLags):
+        with pytest.raises(InputError, match="lag"):
+            lags(0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("missing", ["nothing", "whole bins", "anything"])
 @pytest.mark.parametrize("channels", [3, 90])  # SciPy filters few series, NumPy steps many
-@pytest.mark.parametrize("features", [ExponentialFilters(), Lags(7)])
+@pytest.mark.parametrize("features", [ExponentialFilters(), Lags(7), SampleLags(7)])
 def test_stretches_of_time_give_the_features_of_the_whole(features, channels, missing, dtype):
     """To the last bit, wherever the cuts are, also where a mask starts to differ between channels."""
     values, observed = case(trials=2, time=60, channels=channels)

@@ -6,11 +6,11 @@ import pytest
 from neurodyn.baselines import CausalRidge, ExponentialFilters, Lags
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.history import streams
+from neurodyn.history import SampleLags, streams
 from neurodyn.history.streams import Features, scored_blocks
 from neurodyn.targets import linear
 
-HISTORIES = {"filters": ExponentialFilters((0.1, 1.0)), "lags": Lags(5)}
+HISTORIES = {"filters": ExponentialFilters((0.1, 1.0)), "lags": Lags(5), "samples": SampleLags(5)}
 
 
 class Uncut:

@@ -83,13 +83,15 @@ def long_recording(mask):
 def test_what_has_settled_is_copied_and_nothing_changes(mask, monkeypatch):
     """Values and derivatives, forwards and backwards, next to the recursion without copies."""
     arguments, factor, seen, last = long_recording(mask)
-    weights = jnp.asarray(np.random.default_rng(6).normal(size=(2, 160, LATENT, LATENT)))
+    weights = jnp.asarray(np.random.default_rng(6).normal(size=(3, 160, LATENT, LATENT)))
 
     def both(transition, noise, first, information, last):
         filtered = covariance_derivative.filtered_covariances(
             transition, noise, first, information, factor, seen[:, None]
         )[:, 0]
-        return filtered, settled.future_information(transition, filtered, information, seen, last)
+        future = settled.future_information(transition, filtered, information, seen, last)
+        following = jnp.concatenate([future[1:], last[None]])
+        return filtered, future, settled.smoothed_covariances(transition, filtered, following)
 
     def total(*arguments):
         return sum(jnp.sum(jnp.sin(found) * w) for found, w in zip(both(*arguments), weights, strict=True))

@@ -7,7 +7,7 @@ import pkgutil
 
 import pytest
 
-import neurodyn.binning.likelihoods
+from neurodyn.binning import likelihood, likelihoods
 from neurodyn.kernels import kalman
 
 NAMES = [found.name for found in pkgutil.iter_modules(kalman.__path__)]
@@ -21,7 +21,7 @@ def functions_of(module):
             yield name, value
 
 
-@pytest.mark.parametrize("module", [*MODULES, neurodyn.binning.likelihoods], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [*MODULES, likelihood, likelihoods], ids=lambda module: module.__name__)
 def test_the_examples_say_what_comes_out(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

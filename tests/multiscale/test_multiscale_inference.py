@@ -83,6 +83,21 @@ def test_the_two_summaries_of_the_covariances_agree(network, lorenz_batch):
     assert np.all(smoothed.spread.mean(axis=(0, 1)) < filtered.spread.mean(axis=(0, 1)))
 
 
+def test_where_no_variance_is_asked_for_the_rest_is_the_same(network, lorenz_batch):
+    batch = ragged(lorenz_batch[0])
+    readings = reading(network), reading(network, 1, ways=2)
+    blind = [one._replace(states=None) for one in readings]
+    without, with_variance = (inference.estimate_both(network, batch, *given) for given in (blind, readings))
+    pairs = list(zip(without, with_variance, strict=True))
+    pairs.append((inference.estimate(network, batch, blind[0]), inference.estimate(network, batch, readings[0])))
+    for found, expected in pairs:
+        assert found.spread is None
+        assert found.usual == ()
+        for mean, other in zip(found.means, expected.means, strict=True):
+            np.testing.assert_allclose(mean, other, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.traced, expected.traced, rtol=1e-9, atol=1e-12)
+
+
 def test_covariances_of_a_long_recording_are_never_all_there(network, lorenz_batch):
     """Filtering four times as many bins takes no more memory at once than the compiled program of one piece does."""
     batch, largest = one_long_trial(lorenz_batch[0], 1024), 512 * SIZE**2

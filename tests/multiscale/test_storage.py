@@ -13,9 +13,9 @@ import xarray as xr
 
 from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder, storage
-from neurodyn.multiscale.fitted import Readout
+from neurodyn.multiscale.fitted import Readout, variance_sources
 from neurodyn.realtime import RealtimeDecoder
-from neurodyn.targets import average_targets
+from neurodyn.targets import LinearVariance, average_targets
 from neurodyn.training import save_checkpoint, store
 from neurodyn.versions import versions
 
@@ -36,7 +36,7 @@ def change(saved, **settings):
 def test_a_directory_says_what_it_holds(saved, spikes_decoder):
     settings = json.loads((saved / "model.json").read_text())
     assert sorted(os.listdir(saved)) == sorted(["model.json", settings["arrays"]])
-    assert (settings["format"], settings["version"]) == ("neurodyn-model", 3)
+    assert (settings["format"], settings["version"]) == ("neurodyn-model", 4)
     assert settings["modalities"][0]["channels"] == list(spikes_decoder.fitted_.modalities[0].channels)
     assert settings["provenance"]["versions"] == versions()
     assert settings["width_seconds"] == spikes_decoder.fitted_.width
@@ -110,23 +110,58 @@ def test_a_model_of_the_second_version_decodes_as_it_did(lorenz_batch, float32):
                 out = live.step(bins, 0.01 * t)
                 np.testing.assert_allclose(out.target, expected["live"][t], atol=1e-4)
                 np.testing.assert_allclose(out.upper, expected["upper"][t], atol=1e-3)
+            # Snapshots that were taken with it are still of this model.
+            assert live.snapshot()["model"].tobytes().hex().startswith("ef545b23c84cceaf")
+
+
+def test_a_model_of_the_third_version_decodes_as_it_did(tmp_path, decoder, lorenz_batch):
+    """Its variance is a sum, and its memory of what was lost begins empty."""
+    parts = {}
+    for name in ("filtered", "smoothed"):
+        readout = getattr(decoder.fitted_, name)
+        features = 2 + len(readout.variance_model.slopes) // 2
+        slopes = np.linspace(0.1, 0.4, features * len(readout.centre)).reshape(features, -1)
+        parts[name] = replace(readout, variance_model=LinearVariance(np.full(len(readout.centre), 0.5), slopes))
+    expected = replace(decoder, fitted_=replace(decoder.fitted_, **parts))
+    expected.save(tmp_path / "old")
+    path = tmp_path / "old" / "model.json"
+    settings = json.loads(path.read_text())
+    assert settings.pop("variance") == "linear"
+    path.write_text(json.dumps({**settings, "version": 3}))
+    test = lorenz_batch[1]
+    found = MultiscaleDecoder.load(tmp_path / "old")
+    xr.testing.assert_identical(found.predict(test), expected.predict(test))
+    readout, live = expected.fitted_.filtered, found.realtime()
+    evidence = expected.fitted_.evidence(test, smooth=False)
+    assert evidence.memory[:, 0].max() < 1  # empty before the first bin
+    excess, own, memory = variance_sources(evidence, readout.usual_variance)
+    slopes = readout.variance_model.slopes
+    assert own is None  # this decoder has no recurrent network
+    variance = 0.5 + slopes[0] * excess + memory @ slopes[2:]
+    np.testing.assert_allclose(found.predict(test)["deviation"][0] ** 2, variance[0], rtol=1e-6)
+    for t in range(30):
+        at = int(test.starts[0]) + t
+        bins = {n: np.where(test.observed[n][at], test.observations[n][at], np.nan) for n in test.names}
+        out = live.step(bins, 0.01 * t)
+        half = (out.upper - out.lower) / 2
+        np.testing.assert_allclose((half / 1.959963984540054) ** 2, variance[0, t], rtol=1e-3)
 
 
 def test_every_older_version_has_its_migration(monkeypatch, saved):
     """A version after the present one, to see that the steps are taken one after the other."""
     present = storage.MODEL
     assert set(present.migrations) == set(range(1, present.version))
-    steps = {**present.migrations, 3: lambda s: {**s, "version": 4, "status": "seen by the step from 3"}}
-    monkeypatch.setattr(storage, "MODEL", replace(present, version=4, migrations=MappingProxyType(steps)))
-    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 3"
+    steps = {**present.migrations, 4: lambda s: {**s, "version": 5, "status": "seen by the step from 4"}}
+    monkeypatch.setattr(storage, "MODEL", replace(present, version=5, migrations=MappingProxyType(steps)))
+    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 4"
     first = {**json.loads((saved / "model.json").read_text()), "version": 1}
-    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 3"
+    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 4"
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"version": 99}, "version 99, this neurodyn reads up to 3: update"),
+        ({"version": 99}, "version 99, this neurodyn reads up to 4: update"),
         ({"version": None}, "does not say which version"),
         ({"kind": "other"}, "holds no multiscale model"),
         ({"arrays": "../../etc/passwd"}, "no file of arrays in its own directory"),

@@ -12,10 +12,11 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.multiscale.config import ObjectiveConfig
 from neurodyn.multiscale.fitting import draw_dropout
 from neurodyn.multiscale.segments import gather, segments_of, timeline_of
+from neurodyn.multiscale.settings import config_of
 
 
 def drawn(batch, objective, seed=0):
-    config = small_decoder()._config(batch)
+    config = config_of(small_decoder(), batch)
     segments = segments_of(batch, 10.0)
     timeline = timeline_of(batch, Scaling.fit(batch))
     one = gather(timeline, jnp.asarray(segments.everything()), segments.bins, shared=True)

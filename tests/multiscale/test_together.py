@@ -10,8 +10,8 @@ from oracles.small_decoder import small_decoder
 from neurodyn.binning import trial_folds
 from neurodyn.errors import InputError
 from neurodyn.evaluation import FitsMany, Method, cross_validate
-from neurodyn.multiscale import estimator as module
-from neurodyn.multiscale import fitting, together
+from neurodyn.multiscale import estimator, fit_many, fitting, together
+from neurodyn.multiscale.settings import config_of
 from neurodyn.training import engine
 
 DECODER = small_decoder(epochs=3, validate_every=1, seed=4)
@@ -77,19 +77,19 @@ def test_checkpoints_are_those_of_models_alone(folds, alone, tmp_path):
 
 def test_where_it_is_not_asked_for_a_rule_decides(folds, monkeypatch):
     parts, calls = [fold.train for fold in folds], []
-    original = module.fit_together
+    original = fit_many.fit_together
     monkeypatch.setattr(
-        module, "fit_together", lambda runs, *a, **k: calls.append(len(runs)) or original(runs, *a, **k)
+        fit_many, "fit_together", lambda runs, *a, **k: calls.append(len(runs)) or original(runs, *a, **k)
     )
     decoder = small_decoder(epochs=1, seed=4)
-    assert together.widest_layer(decoder._config(parts[0]), parts[0]) == 8 * 50 * 8  # segments x bins x units
+    assert together.widest_layer(config_of(decoder, parts[0]), parts[0]) == 8 * 50 * 8  # segments x bins x units
     assert decoder.faster_together(parts)
     monkeypatch.setattr(together, "SMALL", 8 * 50 * 8 - 1)
     assert decoder.faster_together(parts) == (jax.default_backend() != "cpu")
-    monkeypatch.setattr(module, "faster_together", lambda config, batch: False)
+    monkeypatch.setattr(estimator, "faster_together", lambda config, batch: False)
     one_by_one = decoder.fit_many(parts)
     assert calls == []
-    monkeypatch.setattr(module, "faster_together", lambda config, batch: True)
+    monkeypatch.setattr(estimator, "faster_together", lambda config, batch: True)
     shorter = parts[0].with_trials(np.arange(9))
     found = decoder.fit_many([parts[0], shorter, parts[1]])
     assert calls == [2]  # the odd one is trained alone
@@ -114,8 +114,8 @@ def test_ctrl_c_before_the_last_fit_is_an_interrupt(alone):
         return replace(DECODER, fitted_=replace(alone[0].fitted_, status=status))
 
     with pytest.raises(KeyboardInterrupt):
-        module._in_turn([lambda: [fitted("interrupted")], lambda: [fitted("finished")]])
-    assert len(module._in_turn([lambda: [fitted("finished")], lambda: [fitted("interrupted")]])) == 2
+        fit_many._in_turn([lambda: [fitted("interrupted")], lambda: [fitted("finished")]])
+    assert len(fit_many._in_turn([lambda: [fitted("finished")], lambda: [fitted("interrupted")]])) == 2
 
 
 def test_what_cannot_be_fitted_together_is_refused_before_it_starts(folds, lorenz_batch, monkeypatch):

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from neurodyn.baselines.export import freeze
 from neurodyn.binning import MultimodalBatch, Scaling
 from neurodyn.binning.folds import validation_split
 from neurodyn.multiscale.config import DecoderConfig, ModalityConfig, ModelConfig
@@ -43,6 +44,12 @@ def untrained_recurrent(batch: MultimodalBatch, config: RecurrentConfig) -> Recu
     return RecurrentNetwork(jax.tree.map(np.asarray, _shaken(weights)), scaling)
 
 
+def recurrent_decoder(batch: MultimodalBatch) -> Frozen:
+    """A live decoder that is a recurrent network of random weights: the cheapest one whose target follows the data."""
+    network = untrained_recurrent(batch, RecurrentConfig(hidden=7, members=2, embedding=5))
+    return freeze(network, Scaling.fit(batch), batch.modalities, batch.target_names, batch.width)
+
+
 def _shaken(parameters):
     """Random numbers added to every parameter: biases, off-diagonal dynamics and zero weights take part too."""
     rng = np.random.default_rng(0)
@@ -65,9 +72,11 @@ def random_dynamics(n: int = 5, m: int = 4, *, memory: tuple[float, float] = (2.
     return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
-def random_frozen(*, channels: tuple[int, int] = (6, 5), latent: int = 4, traces: int = 2, dims: int = 2) -> Frozen:
+def random_frozen(
+    *, channels: tuple[int, int] = (6, 5), latent: int = 4, traces: int = 2, dims: int = 2, seed: int = 0
+) -> Frozen:
     """An exported decoder of a spiking and a field modality, without a model behind it."""
-    rng, arrays = np.random.default_rng(0), {}
+    rng, arrays = np.random.default_rng(seed), {}
     names = ("spikes", "poisson"), ("field", "gaussian")
     for i, count in enumerate(channels):
         arrays |= {f"{i}/center": rng.normal(size=count), f"{i}/inverse_scale": rng.uniform(0.5, 2, count)}

@@ -32,6 +32,11 @@ def paused(name: str = "spikes", start: float = 1.0) -> Chunk:
     return Chunk(name, times, units, Kind.SPIKES, start + 0.01, unrecorded=pauses)
 
 
+def markers(name: str = "trials") -> Chunk:
+    """Three markers, two of one text, none of them plain ASCII."""
+    return Chunk.of_markers(name, [(1.0, "début"), (1.5, "left ←"), (2.25, "début")])
+
+
 def estimate(time: float = 0.5) -> LiveEstimate:
     """An estimate whose every number says where it stands."""
     template = dict.fromkeys(LiveEstimate._fields)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurodyn.errors import InputError
-from neurodyn.targets import LinearTarget, fit_ridge, time_blocks
+from neurodyn.targets import LinearTarget, Rows, cross_fit_ridge_stream, fit_ridge, linear, time_blocks
 from neurodyn.targets.linear import average_targets
 
 
@@ -53,6 +53,21 @@ def test_equals_refitting_every_block(seed):
     np.testing.assert_allclose(fit.weights, weights, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(fit.intercept, intercept, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(fit.residual_covariance, covariance, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_is_fitted_without_a_block_has_not_seen_it(monkeypatch, exact):
+    """Each equals the regression refitted to the rows of the other blocks."""
+    monkeypatch.setattr(linear, "EXACT_FEATURES", 1000 if exact else 0)
+    x, y = make(1, noise=3.0)
+    groups = time_blocks(np.array([150, 250]), 4) + 3
+    fit, without = cross_fit_ridge_stream(lambda: [Rows(x, y, groups)], penalties=(1e-2, 1.0))
+    assert sorted(without) == [3, 4, 5, 6]
+    for group, found in without.items():
+        for dim, penalty in enumerate(fit.penalty):
+            w, b = refit(x[groups != group], y[groups != group], penalty, x.std(0))
+            expected = x[groups == group] @ w[:, dim] + b[dim]
+            np.testing.assert_allclose(found.predict(x[groups == group])[:, dim], expected, rtol=1e-8, atol=1e-8)
 
 
 def test_dimensions_choose_their_own_penalty():

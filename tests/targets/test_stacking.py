@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from neurodyn.errors import InputError
-from neurodyn.targets import conditions, fit_stack, fit_variance, independent_bins, loss_memory, lost_bins
+from neurodyn.targets import conditions, fit_stack, independent_bins, loss_memory, lost_bins
 from neurodyn.targets.losses import TIMES
 from neurodyn.targets.stacking import PRIOR_DEVIATION, ROUNDS
 
@@ -75,24 +75,15 @@ def test_independent_bins_of_an_autoregressive_error():
     assert independent_bins(np.ones((1, 100, 1)), np.ones((1, 100), bool))[0] < 2
 
 
-def test_the_variance_is_found():
-    rng = np.random.default_rng(4)
-    features = rng.exponential(size=(50_000, 3, 1))
-    variance = 0.5 + features[:, 1] + 2 * features[:, 2]
-    model = fit_variance(variance * rng.chisquare(1, variance.shape), features)
-    np.testing.assert_allclose(model.constant, 0.5, rtol=0.15)
-    np.testing.assert_allclose(model.slopes[:, 0], [0, 1, 2], atol=0.15)
-    np.testing.assert_allclose(model.variance(features[:5]), model.constant + features[:5, :, 0] @ model.slopes)
-
-
-def test_losses_by_a_loop():
+@pytest.mark.parametrize("before", [0.0, 1.0])
+def test_losses_by_a_loop(before):
     rng = np.random.default_rng(5)
     seen = [rng.random((2, 80)) < 0.7, rng.random((2, 80)) < 0.2]
     clocks = [1, 4]
-    memory = loss_memory(seen, clocks)
+    memory = loss_memory(seen, clocks, before)
     assert memory.shape == (2, 80, 3 * len(TIMES))
     for trial in range(2):
-        since, held = [1e9, 1e9], np.zeros((3, len(TIMES)))
+        since, held = [1e9, 1e9], np.full((3, len(TIMES)), before)
         for t in range(80):
             since = [0 if s[trial, t] else n + 1 for s, n in zip(seen, since, strict=True)]
             lost = [n >= c for n, c in zip(since, clocks, strict=True)]
@@ -105,7 +96,7 @@ def test_losses_by_a_loop():
 def test_conditions_add_up_to_one_and_name_the_lost_modality():
     seen = [np.ones((1, 400), bool), np.ones((1, 400), bool)]
     seen[1][0, 100:] = False
-    shares = conditions(loss_memory(seen, [1, 1]), 2)[0]
+    shares = conditions(loss_memory(seen, [1, 1], before=0.0), 2)[0]
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     np.testing.assert_allclose(shares[50], [1, 0, 0], atol=1e-12)
     np.testing.assert_allclose(shares[-1], [0, 0, 1], atol=1e-6)

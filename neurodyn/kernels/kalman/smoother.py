@@ -36,7 +36,7 @@ from neurodyn.kernels.kalman.observations import (
 )
 from neurodyn.kernels.kalman.scan import kept_of_prediction
 from neurodyn.kernels.kalman.trials import apply, in_blocks, is_parallel, next_bin, time_first
-from neurodyn.kernels.linalg import congruence, symmetrise
+from neurodyn.kernels.linalg import congruence
 
 
 @partial(jax.jit, static_argnames="parallel")
@@ -205,8 +205,7 @@ def smoothed_covariances(
     >>> smoothed_covariances(model, eye[None], 0.25 * eye[None]).ravel().tolist()
     [0.75]
     """
-    predicted = model.transition @ filtered  # F P[t|t]
-    return symmetrise(filtered - jnp.swapaxes(predicted, -1, -2) @ information @ predicted)
+    return settled.smoothed_covariances(model.transition, filtered, information)
 
 
 def smoothed_variances(

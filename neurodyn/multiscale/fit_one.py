@@ -1,0 +1,89 @@
+"""One fit of a decoder: the state-space model, then the read-outs of the target."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurodyn.binning.batch import MultimodalBatch, check_usable
+from neurodyn.binning.scaling import Scaling
+from neurodyn.memory import give_back_memory
+from neurodyn.multiscale.fitted import Fitted
+from neurodyn.multiscale.fitting import Training, prepare
+from neurodyn.multiscale.inference import Network
+from neurodyn.multiscale.readouts import fit_readouts
+from neurodyn.multiscale.settings import config_of
+from neurodyn.multiscale.storage import provenance
+from neurodyn.recurrent import InputScaling, fit_members, sequences_of
+from neurodyn.recurrent import Network as RecurrentNetwork
+from neurodyn.training import Bar, Outcome, TrainState
+
+if TYPE_CHECKING:
+    from neurodyn.multiscale.estimator import MultiscaleDecoder
+
+
+def prepare_run(decoder: "MultiscaleDecoder", batch: MultimodalBatch) -> Training:
+    """What the training of a decoder on a batch needs."""
+    check_usable(batch)
+    return prepare(batch, Scaling.fit(batch), config_of(decoder, batch))
+
+
+def fitted_on(
+    decoder: "MultiscaleDecoder",
+    batch: MultimodalBatch,
+    run: Training,
+    outcome: Outcome[TrainState],
+    checkpoint: Path | None,
+) -> Fitted:
+    """What a decoder found: the trained model, and its read-outs of the target, which are fitted here."""
+    give_back_memory()
+    network = Network(run.graph, outcome.parameters, run.constants)
+    recurrent, status = None, outcome.status
+    if status != "interrupted":  # who asks for the best so far does not want another training to begin
+        recurrent, ended = _recurrent_network(decoder, batch, run, checkpoint)
+        status = ended if ended in ("interrupted", "not finite") else status
+    run.release()
+    give_back_memory()
+    config = run.config if recurrent is not None else replace(run.config, recurrent=None)
+    filtered, smoothed = fit_readouts(
+        network,
+        recurrent,
+        run.scaling,
+        batch,
+        run.held_out,
+        seed=decoder.training.seed,
+        plain=decoder.readout == "backbone",
+    )
+    return Fitted(
+        config=config, network=network, scaling=run.scaling, modalities=batch.modalities,
+        target_names=batch.target_names, width=batch.width, filtered=filtered, smoothed=smoothed,
+        history=outcome.history, status=status, provenance=provenance(batch),
+        target_units=batch.target_units, recurrent=recurrent, bounds=_bounds(batch) if decoder.bounded else None,
+    )  # fmt: skip
+
+
+def _recurrent_network(
+    decoder: "MultiscaleDecoder", batch: MultimodalBatch, run: Training, checkpoint: Path | None
+) -> tuple[RecurrentNetwork | None, str]:
+    """The recurrent read-out and how its training ended.
+
+    It is trained on the same bins as the model and stopped by the held-out ones.
+    """
+    config = run.config.recurrent
+    if config is None or batch.n_dims == 0:
+        return None, "finished"
+    scaling = InputScaling.fit(batch)
+    on_device = {"values": run.timeline.values, "observed": run.timeline.observed}
+    sequences = sequences_of(batch, scaling, run.scaling.target_mean, run.scaling.target_scale, **on_device)
+    inner, held = (sequences.runs_of(part) for part in (run.trained_on, run.held_out))
+    path = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.recurrent")
+    progress = Bar(f"fit recurrent {'+'.join(batch.names)}") if decoder.progress else None
+    outcome = fit_members(inner, held, config, checkpoint=path, progress=progress, data=run.identity["data"])
+    return RecurrentNetwork(outcome.parameters, scaling), outcome.status
+
+
+def _bounds(batch: MultimodalBatch) -> np.ndarray | None:
+    """Least and greatest target in the bins that may be fitted on."""
+    seen = batch.target[batch.in_trials() & batch.target_observed]
+    return np.stack([seen.min(axis=0), seen.max(axis=0)]) if batch.n_dims else None

@@ -1,9 +1,25 @@
 """What a user would pick instead of the model: see README.md."""
 
+from neurodyn.baselines.cascade import WienerCascade
 from neurodyn.baselines.kalman import VelocityKalman
 from neurodyn.baselines.recurrent import CausalGru
 from neurodyn.baselines.ridge import CausalRidge
+from neurodyn.baselines.state_space import LinearDynamicalSystem
 from neurodyn.baselines.table import BASELINES, Baseline
+from neurodyn.baselines.trees import BoostedTrees
+from neurodyn.baselines.wiener import WienerFilter
 from neurodyn.history.filters import ExponentialFilters, Lags
 
-__all__ = ["BASELINES", "Baseline", "CausalGru", "CausalRidge", "ExponentialFilters", "Lags", "VelocityKalman"]
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "BoostedTrees",
+    "CausalGru",
+    "CausalRidge",
+    "ExponentialFilters",
+    "Lags",
+    "LinearDynamicalSystem",
+    "VelocityKalman",
+    "WienerCascade",
+    "WienerFilter",
+]

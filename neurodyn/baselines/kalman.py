@@ -12,22 +12,26 @@ a bin is updated by the channels that were observed, with their part of Q.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
 from jaxtyping import Bool, Float
 
-from neurodyn.baselines.yardstick import Yardstick, check_target, kept_out, with_root_counts
-from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
+from neurodyn.baselines.yardstick import (
+    Decoded,
+    FittedOn,
+    Yardstick,
+    check_target,
+    facts_of,
+    kept_out,
+    with_root_counts,
+)
+from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import listed
+from neurodyn.display import listed, several
 from neurodyn.errors import InputError
-from neurodyn.evaluation.labelled import labelled_target
-from neurodyn.given import whole
-
-if TYPE_CHECKING:
-    import xarray as xr
+from neurodyn.given import each, whole
 
 FLOOR = 1e-6
 """Least variance in any direction of the state or the observations, of deviations of one."""
@@ -53,20 +57,20 @@ class StateSpace(NamedTuple):
     covariance: Float[np.ndarray, "state state"]
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    modalities: tuple[Modality, ...]
-    dims: tuple[str, ...]
+@dataclass(frozen=True, repr=False)
+class _Fitted(FittedOn):
     scaling: Scaling
     model: StateSpace
     lag: int
-    width: float
     inflation: Float[np.ndarray, " dims"]
 
 
 @dataclass(frozen=True, repr=False)
 class VelocityKalman(Yardstick[_Fitted]):
     """Kalman filter whose state is the target and its velocity.
+
+    Smoothed estimates are those of Rauch, Tung and Striebel. The deviation is that of the state, times what makes it
+    right on average in the training data.
 
     Parameters
     ----------
@@ -111,40 +115,12 @@ class VelocityKalman(Yardstick[_Fitted]):
         lags = _whole(self.lags)
         return self._fit(batch, lags[0] if len(lags) == 1 else self._chosen_lag(batch, lags))
 
-    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
-        """Target decoded in every bin of every trial, context bins included.
-
-        Parameters
-        ----------
-        batch
-            Data with the modalities and channels the estimator was fitted on, matched by label.
-        smoothed
-            Use the whole trial instead of the past alone (Rauch, Tung and Striebel).
-
-        Returns
-        -------
-        Dataset with ``target`` and ``deviation`` (trial x time x dim) in the unit of the target, NaN beyond a trial's
-        end. The deviation is that of the state, times what makes it right on average in the training data.
-
-        Raises
-        ------
-        InputError
-            If not fitted, a modality or channel is not there, or bins have another width.
-        """
-        fitted, batch = self._require(), self._aligned(batch)
-        stacked = batch.stacked(observations=False)
+    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
         values, observed = _observations(self._prepared(batch), fitted.scaling, fitted.lag)
         means, covariances = _decode(fitted.model, values, observed, smoothed=smoothed)
-        dims = len(fitted.dims)
-        variance = np.diagonal(covariances, axis1=-2, axis2=-1)[..., :dims]
-        scale, centre = fitted.scaling.target_scale, fitted.scaling.target_mean
-        return labelled_target(
-            batch,
-            stacked,
-            centre + scale * means[..., :dims],
-            scale * fitted.inflation * np.sqrt(variance),
-            fitted.dims,
-        )
+        dims, scale = len(fitted.dims), fitted.scaling.target_scale
+        deviation = fitted.inflation * np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1)[..., :dims])
+        return fitted.scaling.target_mean + scale * means[..., :dims], scale * deviation
 
     @property
     def model_(self) -> StateSpace:
@@ -160,9 +136,9 @@ class VelocityKalman(Yardstick[_Fitted]):
         if (fitted := self.fitted_) is not None:
             yield from ((row.name, row._in_short()) for row in fitted.modalities)
             yield "target", listed(fitted.dims)
-            yield "lag", f"{fitted.lag} bins, chosen from {listed(str(lag) for lag in self.lags)}"
+            yield "lag", f"{fitted.lag} bins, chosen from {several(self.lags)}"
         else:
-            yield "lags", f"{listed(str(lag) for lag in self.lags)} bins"
+            yield "lags", f"{several(self.lags)} bins"
 
     def _chosen_lag(self, batch: MultimodalBatch, lags: tuple[int, ...]) -> int:
         """The lag that decodes blocks of the training data best that are kept out."""
@@ -192,12 +168,8 @@ class VelocityKalman(Yardstick[_Fitted]):
         squared = ((means[..., :dims] - target) ** 2)[scored].mean(axis=0)
         variance = np.diagonal(covariances, axis1=-2, axis2=-1)[scored][:, :dims].mean(axis=0)
         inflation = np.sqrt(squared / variance)
-        return replace(
-            self,
-            fitted_=_Fitted(
-                batch.modalities, batch.target_names, scaling, model, lag=lag, width=batch.width, inflation=inflation
-            ),
-        )
+        fitted = _Fitted(**facts_of(batch), scaling=scaling, model=model, lag=lag, inflation=inflation)
+        return replace(self, fitted_=fitted)
 
     def _prepared(self, batch: MultimodalBatch) -> MultimodalBatch:
         return with_root_counts(batch) if self.root_counts else batch
@@ -211,12 +183,10 @@ def _whole(lags: Any) -> tuple[int, ...]:
     InputError
         If they are none.
     """
-    try:
-        found = tuple(whole(lag) for lag in lags)
-    except (InputError, TypeError):
-        found = ()
-    if not found or min(found) < 0:
-        raise InputError(f"lags are a list of whole numbers of bins, 0 or more: the future is not known; got {lags!r}")
+    message = f"lags are a list of whole numbers of bins, 0 or more: the future is not known; got {lags!r}"
+    found = each(lags, whole, message)
+    if min(found) < 0:
+        raise InputError(message)
     return found
 
 

@@ -12,38 +12,31 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from neurodyn.baselines.yardstick import Yardstick, check_target, kept_out
-from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
-from neurodyn.binning.limits import measurements_of
+from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
+from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import listed
 from neurodyn.errors import InputError
-from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.writing import writing
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from neurodyn.realtime.decoder import RealtimeDecoder
     from neurodyn.realtime.runner import Frozen
     from neurodyn.recurrent import Network, RecurrentConfig
     from neurodyn.training import History
 
 
-@dataclass(frozen=True)
-class _Fitted:
+@dataclass(frozen=True, repr=False)
+class _Fitted(FittedOn):
     network: "Network"
     scaling: Scaling
-    modalities: tuple[Modality, ...]
-    dims: tuple[str, ...]
-    width: float
     history: "History"
     status: str
 
 
 @dataclass(frozen=True, repr=False)
 class CausalGru(Yardstick[_Fitted]):
-    """Gated recurrent network from the observations to the target.
+    """Gated recurrent network from the observations to the target, which says of itself how far it may be off.
 
     Parameters
     ----------
@@ -77,6 +70,14 @@ class CausalGru(Yardstick[_Fitted]):
     steps: int | None = field(default=None, kw_only=True)
     seed: int | None = field(default=None, kw_only=True)
 
+    def __post_init__(self) -> None:
+        if self.config is None:
+            return
+        from neurodyn.recurrent.config import RecurrentConfig
+
+        if not isinstance(self.config, RecurrentConfig):
+            raise InputError(f"config: expected a recurrent.RecurrentConfig(...) or None, got {self.config!r}")
+
     @classmethod
     def beside(cls, config: "RecurrentConfig | None") -> "CausalGru":
         """The yardstick of a decoder that has such a network: one member, as many steps at most, the same seed."""
@@ -104,42 +105,16 @@ class CausalGru(Yardstick[_Fitted]):
         bar = Bar(f"fit gru {'+'.join(batch.names)}") if self.progress else None
         outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, progress=bar)
         fitted = _Fitted(
-            network=Network(outcome.parameters, inputs), scaling=scaling, modalities=batch.modalities,
-            dims=batch.target_names, width=batch.width, history=outcome.history, status=outcome.status,
+            **facts_of(batch), network=Network(outcome.parameters, inputs), scaling=scaling,
+            history=outcome.history, status=outcome.status,
         )  # fmt: skip
         return replace(self, fitted_=fitted)
 
-    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
-        """Target decoded in every bin of every trial, from the observations up to the end of the bin.
-
-        Parameters
-        ----------
-        batch
-            Data with the modalities and channels that the network was fitted on.
-        smoothed
-            Not offered: the network knows the past only.
-
-        Returns
-        -------
-        Dataset with ``target`` and ``deviation`` (trial x time x dim) in the unit of the target, NaN beyond a trial's
-        end.
-
-        Raises
-        ------
-        InputError
-            If not fitted, the modalities differ, or a smoothed estimate is asked for.
-        """
+    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
         from neurodyn.recurrent import predict
 
-        if smoothed:
-            raise InputError("a causal network has no smoothed estimate: leave smoothed=True out")
-        fitted = self._require()
-        batch = measurements_of(self._aligned(batch), fitted.scaling)
-        stacked = batch.stacked(observations=False)
-        found = predict(fitted.network, batch)
-        scale = np.asarray(fitted.scaling.target_scale, np.float64)
-        target = fitted.scaling.target_mean + scale * found.mean
-        return labelled_target(batch, stacked, target, scale * np.sqrt(found.variance), fitted.dims)
+        found, scale = predict(fitted.network, batch), np.asarray(fitted.scaling.target_scale, np.float64)
+        return fitted.scaling.target_mean + scale * found.mean, scale * np.sqrt(found.variance)
 
     def realtime(self) -> "RealtimeDecoder":
         """A warmed-up decoder that takes one bin at a time, equal to :meth:`predict`.

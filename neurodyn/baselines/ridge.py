@@ -2,30 +2,29 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodyn.baselines.yardstick import Yardstick, check_target, with_root_counts
-from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
+from neurodyn.baselines.yardstick import (
+    Decoded,
+    FittedOn,
+    Yardstick,
+    check_target,
+    decoded_by,
+    facts_of,
+    with_root_counts,
+)
+from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import listed
 from neurodyn.errors import InputError
-from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.history.filters import ExponentialFilters, History
 from neurodyn.history.streams import Features, scored_blocks
 from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget, fit_ridge_stream
-from neurodyn.threads import one_ahead
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    modalities: tuple[Modality, ...]
-    dims: tuple[str, ...]
-    width: float
+@dataclass(frozen=True, repr=False)
+class _Fitted(FittedOn):
     scaling: Scaling
     filtered: LinearTarget
     smoothed: LinearTarget | None
@@ -42,6 +41,8 @@ class CausalRidge(Yardstick[_Fitted]):
     Features are made a stretch of time at a time, so that memory grows with the observations and not with the features,
     and more features than `neurodyn.targets.linear.EXACT_FEATURES` are fitted in a growing subspace, in a time that is
     linear in units and in bins.
+
+    The deviation is the error on held-out blocks of the training data, the same for all bins.
 
     Parameters
     ----------
@@ -75,6 +76,12 @@ class CausalRidge(Yardstick[_Fitted]):
     smoothed: bool = field(default=True, kw_only=True)
     fitted_: _Fitted | None = field(default=None, repr=False, kw_only=True)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.features, type) or not hasattr(self.features, "history"):
+            raise InputError(
+                f"features make the history of a bin, such as ExponentialFilters() or Lags(20), got {self.features!r}"
+            )
+
     def fit(self, batch: MultimodalBatch) -> "CausalRidge":
         """Fit the filtered and the smoothed read-out on the trials of a batch; returns a fitted copy.
 
@@ -94,46 +101,18 @@ class CausalRidge(Yardstick[_Fitted]):
             If there is no target, a dimension is constant, or there are too few bins.
         """
         check_target(check_batch(batch))
-        batch = self._prepared(batch)
-        scaling = Scaling.fit(batch)
-        filtered = self._fit(batch, scaling, future=False)
-        smoothed = self._fit(batch, scaling, future=True) if self.smoothed else None
-        found = _Fitted(batch.modalities, batch.target_names, batch.width, scaling, filtered, smoothed)
-        return replace(self, fitted_=found)
+        prepared = self._prepared(batch)
+        scaling = Scaling.fit(prepared)
+        filtered = self._fit(prepared, scaling, future=False)
+        smoothed = self._fit(prepared, scaling, future=True) if self.smoothed else None
+        return replace(self, fitted_=_Fitted(**facts_of(batch), scaling=scaling, filtered=filtered, smoothed=smoothed))
 
-    def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
-        """Target predicted in every bin of every trial, context bins included.
-
-        Parameters
-        ----------
-        batch
-            Data with the modalities and channels the estimator was fitted on, matched by label.
-        smoothed
-            Use the whole trial instead of the past alone.
-
-        Returns
-        -------
-        Dataset with ``target`` and ``deviation`` (trial x time x dim) in the unit of the target, NaN beyond a
-        trial's end.  The deviation is the error on held-out blocks of the training data, the same for all bins.
-
-        Raises
-        ------
-        InputError
-            If not fitted, a modality or channel is not there, bins have another width, or the smoothed read-out was
-            left out.
-        """
-        fitted, batch = self._require(), self._aligned(batch)
+    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
         target = fitted.smoothed if smoothed else fitted.filtered
         if target is None:
             raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
-        stacked = batch.stacked(observations=False)
-        decoded = np.zeros((*stacked.valid.shape, len(target.intercept)))
-        for piece, features in one_ahead(
-            Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed)
-        ):
-            decoded[piece.trials, piece.first : piece.last] = target.predict(features)
-        deviation = np.sqrt(np.diag(target.residual_covariance))
-        return labelled_target(batch, stacked, decoded, np.broadcast_to(deviation, decoded.shape), fitted.dims)
+        features = Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed)
+        return decoded_by(target, features, batch), np.sqrt(np.diag(target.residual_covariance))
 
     @property
     def filtered_(self) -> LinearTarget:

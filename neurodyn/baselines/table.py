@@ -1,15 +1,19 @@
 """Every yardstick by its name: ``neurodyn decode --methods`` fits those that are named, and reports call them so.
 
-To add one: a class with ``fit``, ``predict`` and ``score`` in a file of its own, and a line in :data:`BASELINES`.
+To add one, see ADDING_A_BASELINE.md.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from neurodyn.baselines.cascade import WienerCascade
 from neurodyn.baselines.kalman import VelocityKalman
 from neurodyn.baselines.recurrent import CausalGru
 from neurodyn.baselines.ridge import CausalRidge
+from neurodyn.baselines.state_space import LinearDynamicalSystem
+from neurodyn.baselines.trees import BoostedTrees
+from neurodyn.baselines.wiener import WienerFilter
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,23 @@ class Baseline:
         estimator that is not fitted.
     alone
         Whether it costs so little that it is also fitted to each modality alone.
+    needs
+        Name of the extra by the optional package that it needs.
     """
 
     description: str
     make: Callable[[Any], Any]
     alone: bool = False
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 BASELINES: dict[str, Baseline] = {
     "gru": Baseline("a causal GRU", CausalGru.beside),
     "kalman": Baseline("a velocity Kalman filter", lambda _: VelocityKalman()),
+    "lds": Baseline("a linear dynamical system fitted by EM", lambda _: LinearDynamicalSystem()),
     "ridge": Baseline("causal ridge regression", lambda _: CausalRidge(), alone=True),
+    "wiener": Baseline("a Wiener filter", lambda _: WienerFilter()),
+    "cascade": Baseline("a Wiener cascade", lambda _: WienerCascade()),
+    "trees": Baseline("boosted trees", lambda _: BoostedTrees(), needs={"sklearn": "trees"}),
 }
 """The yardsticks, in the order of tables."""

@@ -1,57 +1,112 @@
 """What all yardsticks have in common: how they are checked, scored and shown, and what they keep out to decide by."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+from jaxtyping import Float
 
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_batch
 from neurodyn.binning.folds import held_out_seconds, validation_split
-from neurodyn.display import Shown
+from neurodyn.binning.limits import learn_limits, within_limits
+from neurodyn.binning.scaling import Scaling
+from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
-from neurodyn.evaluation.labelled import score_of
+from neurodyn.evaluation.labelled import labelled_target, score_of
 from neurodyn.evaluation.metrics import Score
+from neurodyn.history.streams import Features
+from neurodyn.targets.linear import LinearTarget
+from neurodyn.threads import one_ahead
 
 if TYPE_CHECKING:
     import xarray as xr
 
+Limits = Mapping[str, Sequence[Sequence[float]]]
+"""Per modality a row of lowest and a row of highest values, one per channel."""
 VALIDATION = 0.15
 """Share of the training bins that a yardstick keeps out to decide by."""
 SHORTEST = 10.0
 """Seconds of the shortest block of time that they come from."""
 
 
-@runtime_checkable
-class Fit(Protocol):
-    """What a fit has found; each yardstick adds its own."""
+@dataclass(frozen=True, repr=False)
+class FittedOn(Shown):
+    """What every fit keeps of its training data; each yardstick adds its own, in a dataclass with ``repr=False``.
 
-    @property
-    def modalities(self) -> tuple[Modality, ...]:
-        """Rows of the modality table, in order."""
-        ...
+    Parameters
+    ----------
+    modalities
+        Rows of the modality table, in order.
+    dims
+        Names of the target's dimensions.
+    width
+        Of a bin, seconds.
+    limits
+        Lowest and highest value of each channel that is a measurement, by modality, in the unit of the recording.
+    """
 
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """Names of the target's dimensions."""
-        ...
+    modalities: tuple[Modality, ...]
+    dims: tuple[str, ...]
+    width: float
+    limits: Limits
 
-    @property
-    def width(self) -> float:
-        """Of a bin, seconds."""
-        ...
+    def _title(self) -> str:
+        return "What a fit found"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "bins", f"{1e3 * self.width:g} ms"
+        yield from ((row.name, row._in_short()) for row in self.modalities)
+        yield "target", listed(self.dims)
+        own = [each.name for each in fields(self) if each.name not in FittedOn.__dataclass_fields__]
+        yield "parts", listed(own, most=12)
 
 
-Found = TypeVar("Found", bound=Fit)
+Found = TypeVar("Found", bound=FittedOn)
+Decoded = tuple[Float[np.ndarray, "trials time dims"], Float[np.ndarray, "*bins dims"]]
+"""The target in every bin and its standard deviation, which may be one for all bins."""
 
 
 class Yardstick(Shown, HasParameters, Generic[Found]):
     """Base of the yardsticks, which are frozen dataclasses with a field ``fitted_``."""
 
+    smooths: ClassVar[bool] = True
+    supervised: ClassVar[bool] = True
     fitted_: Found | None
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False) -> "xr.Dataset":
-        """Target decoded in every bin of every trial, as `neurodyn.evaluation.labelled.labelled_target` lays it out."""
+        """Target decoded in every bin of every trial, context bins included.
+
+        Parameters
+        ----------
+        batch
+            Data with the modalities and channels that the yardstick was fitted on, matched by label. Values far beyond
+            those of the training data are missing.
+        smoothed
+            Use the whole trial instead of the samples up to the end of the bin; not offered by those that know the
+            past only (``smooths``).
+
+        Returns
+        -------
+        Dataset with ``target`` and ``deviation`` (trial x time x dim) in the unit of the target, NaN beyond a trial's
+        end. Each class says where its deviation comes from.
+
+        Raises
+        ------
+        InputError
+            If not fitted, a modality or channel is not there, bins have another width, or a smoothed estimate is asked
+            for that there is none of.
+        """
+        if smoothed and not self.smooths:
+            raise InputError(f"{type(self).__name__} has no smoothed estimate: leave smoothed=True out")
+        fitted, batch = self._require(), self._aligned(batch)
+        target, deviation = self._decode(fitted, batch, smoothed=smoothed)
+        stacked = batch.stacked(observations=False)
+        return labelled_target(batch, stacked, target, np.broadcast_to(deviation, target.shape), fitted.dims)
+
+    def _decode(self, fitted: Found, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         raise NotImplementedError
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
@@ -83,7 +138,7 @@ class Yardstick(Shown, HasParameters, Generic[Found]):
         return self.fitted_
 
     def _aligned(self, batch: MultimodalBatch) -> MultimodalBatch:
-        """A batch to decode, its channels in the order of the fit.
+        """A batch to decode, its channels in the order of the fit; values far beyond the training data's are missing.
 
         Raises
         ------
@@ -94,7 +149,7 @@ class Yardstick(Shown, HasParameters, Generic[Found]):
         batch = check_batch(batch).aligned_to(fitted.modalities)
         if not np.isclose(batch.width, fitted.width):
             raise InputError(f"fitted on {fitted.width:g} s bins, the batch has {batch.width:g} s bins")
-        return batch
+        return within_limits(batch, fitted.limits)
 
     def _title(self) -> str:
         return f"{type(self).__name__}: {'not fitted' if self.fitted_ is None else 'fitted'}"
@@ -104,6 +159,25 @@ def check_target(batch: MultimodalBatch) -> None:
     """Refuse a batch that has no target to fit."""
     if batch.n_dims == 0:
         raise InputError("the batch has no target to fit: name one when binning")
+    if not batch.scored().any():
+        raise InputError(f"target {', '.join(batch.target_names)} is observed in no bin of the training data")
+
+
+def facts_of(batch: MultimodalBatch) -> dict[str, Any]:
+    """Arguments of `FittedOn` for a fit on a batch, whose values are as recorded."""
+    scaling = Scaling.fit(batch)
+    limits = learn_limits(batch.modalities, scaling.mean, scaling.scale, batch.width)
+    return {"modalities": batch.modalities, "dims": batch.target_names, "width": batch.width, "limits": limits}
+
+
+def decoded_by(
+    linear: LinearTarget, features: Features, batch: MultimodalBatch
+) -> Float[np.ndarray, "trials time dims"]:
+    """Output of a linear map in every bin of every trial; beyond the end of a trial it is anything."""
+    decoded = np.zeros((batch.n_trials, int(batch.lengths.max()), len(linear.intercept)))
+    for piece, made in one_ahead(features):
+        decoded[piece.trials, piece.first : piece.last] = linear.predict(made)
+    return decoded
 
 
 def with_root_counts(batch: MultimodalBatch) -> MultimodalBatch:

@@ -1,25 +1,21 @@
 """Metrics, cross-validation and the comparison of online with offline: see README.md."""
 
 from neurodyn.evaluation.calibration import Calibration, calibrate
-from neurodyn.evaluation.crossvalidation import (
-    CrossValidation,
-    Decoded,
-    Decoder,
-    FitsMany,
-    FoldResult,
-    LearningCurve,
-    Method,
-    check_folds,
-    cross_validate,
-)
+from neurodyn.evaluation.classes import ClassScore, class_groups, class_probabilities, class_score
+from neurodyn.evaluation.counts import CountScore, count_dimensions, count_score
+from neurodyn.evaluation.crossvalidation import check_folds, cross_validate
 from neurodyn.evaluation.estimators import HasParameters, OverTrials, Trial, cross_val_score, trials_of
 from neurodyn.evaluation.labelled import labelled_target
+from neurodyn.evaluation.methods import Decoder, FitsMany, Method, training_of
 from neurodyn.evaluation.metrics import Score, angle_error, bits_per_spike, correlation, r2, score, summarise
 from neurodyn.evaluation.paired import PairedDifference, paired_difference
+from neurodyn.evaluation.results import CrossValidation, Decoded, FoldResult, LearningCurve
 from neurodyn.evaluation.streaming import OnlineCheck, Streamed, check_online, stream
 
 __all__ = [
     "Calibration",
+    "ClassScore",
+    "CountScore",
     "CrossValidation",
     "Decoded",
     "Decoder",
@@ -39,7 +35,12 @@ __all__ = [
     "calibrate",
     "check_folds",
     "check_online",
+    "class_groups",
+    "class_probabilities",
+    "class_score",
     "correlation",
+    "count_dimensions",
+    "count_score",
     "cross_val_score",
     "cross_validate",
     "labelled_target",
@@ -48,5 +49,6 @@ __all__ = [
     "score",
     "stream",
     "summarise",
+    "training_of",
     "trials_of",
 ]

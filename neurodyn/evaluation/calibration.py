@@ -13,20 +13,21 @@ right and for knowing how right.
 Reference: Gneiting & Raftery (2007), Strictly proper scoring rules, prediction, and estimation, JASA 102.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from neurodyn.display import Shown, counted
 from neurodyn.errors import InputError
 
 LEVELS = (0.50, 0.80, 0.90, 0.95)
 """Shares of the truth that central intervals are asked to hold."""
 
 
-@dataclass(frozen=True)
-class Calibration:
+@dataclass(frozen=True, repr=False)
+class Calibration(Shown):
     """How predictive intervals fared, per target dimension.
 
     Parameters
@@ -48,6 +49,13 @@ class Calibration:
     width: Float[np.ndarray, " dims"]
     crps: Float[np.ndarray, " dims"]
     log_score: Float[np.ndarray, " dims"]
+
+    def _title(self) -> str:
+        return f"Calibration of {counted(len(self.width), 'dimension')}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        for level, held in zip(self.levels, self.coverage, strict=True):
+            yield f"{level:.0%} interval", f"holds {held.min():.1%} to {held.max():.1%} of the truth"
 
 
 def calibrate(

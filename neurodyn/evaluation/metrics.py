@@ -4,13 +4,14 @@ A metric that is undefined raises instead of returning NaN: a constant target or
 report, not a number to average.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from neurodyn.display import Shown, counted
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.calibration import Calibration, calibrate
 
@@ -21,8 +22,8 @@ METRICS = ("correlation", "r2")
 """Metrics that have one number per target dimension."""
 
 
-@dataclass(frozen=True)
-class Score:
+@dataclass(frozen=True, repr=False)
+class Score(Shown):
     """Agreement of one prediction with the truth, per target dimension.
 
     Attributes
@@ -48,6 +49,9 @@ class Score:
     >>> found = score(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [1.0]]), ["speed"])
     >>> round(found.mean("r2"), 2), found["r2"].dims
     (0.5, ('dim',))
+    >>> found
+    Score over 3 bins, mean R² 0.500, mean correlation 0.866
+      speed  R² 0.500, correlation 0.866
     """
 
     dims: tuple[str, ...]
@@ -63,6 +67,19 @@ class Score:
                 f"a score needs one correlation and one R2 per dimension, got {len(self.correlation)} and "
                 f"{len(self.r2)} for {self.dims}"
             )
+
+    def _title(self) -> str:
+        means = f", mean R² {self.mean():.3f}, mean correlation {self.mean('correlation'):.3f}" if self.dims else ""
+        return f"Score over {counted(self.n_bins, 'bin')}{means}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        for name, bits in self.bits_per_spike.items():
+            yield name, f"{bits:.3f} bits per spike"
+        held = [""] * len(self.dims)
+        if (found := self.intervals) is not None and found.levels:
+            held = [f", {share:.1%} in the {found.levels[-1]:.0%} interval" for share in found.coverage[-1]]
+        for name, r2, correlation, share in zip(self.dims, self.r2, self.correlation, held, strict=True):
+            yield name, f"R² {r2:.3f}, correlation {correlation:.3f}{share}"
 
     def mean(self, metric: str = "r2") -> float:
         """Mean over the target dimensions of ``"r2"`` or ``"correlation"``.

@@ -21,6 +21,7 @@ from jaxtyping import Float
 
 from neurodyn.display import Shown, counted
 from neurodyn.errors import InputError
+from neurodyn.evaluation.methods import SUPERVISED
 
 LEVEL = 0.95
 """Of the intervals."""
@@ -47,6 +48,8 @@ class PairedDifference(Shown):
         (dims,) mean over folds with its 95 % interval.
     p_value
         (dims,) probability of a mean this far from 0, or farther, if the methods were equally good (two-sided).
+    training
+        Of the method and of the other: 'supervised' or 'unsupervised'.
     """
 
     method: str
@@ -59,6 +62,12 @@ class PairedDifference(Shown):
     low: Float[np.ndarray, " dims"]
     high: Float[np.ndarray, " dims"]
     p_value: Float[np.ndarray, " dims"]
+    training: tuple[str, str] = (SUPERVISED, SUPERVISED)
+
+    def trainings(self) -> str:
+        """Whether the two learned from the target, as a table has it."""
+        one, other = self.training
+        return f"both {one}" if one == other else f"{one} minus {other}"
 
     def cells(self) -> tuple[str, ...]:
         """Difference, interval and p value of each entry, as a table has them."""

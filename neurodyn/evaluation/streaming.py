@@ -1,6 +1,6 @@
 """Stream held-out trials through a real-time decoder, and compare what it says with the offline result."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch
+from neurodyn.display import Shown, counted
 from neurodyn.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class Streamable(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Streamed:
+@dataclass(frozen=True, eq=False, repr=False)
+class Streamed(Shown):
     """What a decoder said bin by bin.
 
     Parameters
@@ -65,9 +66,15 @@ class Streamed:
     target: Float[np.ndarray, "bins dims"]
     microseconds: Float[np.ndarray, " bins"]
 
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "bins", f"{len(self.target):,}"
+        yield "latent", counted(self.latent.shape[1], "dimension")
+        yield "target", counted(self.target.shape[1], "dimension")
+        yield from _step_time(self.microseconds)
 
-@dataclass(frozen=True, eq=False)
-class OnlineCheck:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OnlineCheck(Shown):
     """How a decoder that takes one bin at a time differs from the offline filter, and how long its steps take.
 
     Parameters
@@ -86,6 +93,19 @@ class OnlineCheck:
     latent_difference: float
     target_difference: float
     microseconds: Float[np.ndarray, " steps"]
+
+    def _title(self) -> str:
+        return f"OnlineCheck over {counted(self.n_bins, 'bin')}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "latent", f"differs by {self.latent_difference:.1e} at most"
+        yield "target", f"differs by {self.target_difference:.1e} standard deviations at most"
+        yield from _step_time(self.microseconds)
+
+
+def _step_time(microseconds: Float[np.ndarray, " steps"]) -> Iterable[tuple[str, str]]:
+    if len(microseconds):
+        yield "step", f"{np.median(microseconds):.0f} µs at the median, {microseconds.max():.0f} µs at most"
 
 
 def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -> Streamed:

@@ -7,7 +7,7 @@ import pytest
 
 from neurodyn.baselines import CausalGru
 from neurodyn.errors import InputError
-from neurodyn.evaluation.crossvalidation import Decoder
+from neurodyn.evaluation.methods import Decoder
 from neurodyn.realtime import RealtimeDecoder
 from neurodyn.recurrent import RecurrentConfig
 

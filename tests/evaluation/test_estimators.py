@@ -5,7 +5,16 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from neurodyn.baselines import CausalGru, CausalRidge, ExponentialFilters, VelocityKalman
+from neurodyn.baselines import (
+    BoostedTrees,
+    CausalGru,
+    CausalRidge,
+    ExponentialFilters,
+    LinearDynamicalSystem,
+    VelocityKalman,
+    WienerCascade,
+    WienerFilter,
+)
 from neurodyn.binning import trial_folds
 from neurodyn.errors import InputError
 from neurodyn.evaluation import OverTrials, cross_val_score, r2, trials_of
@@ -19,6 +28,10 @@ DECODERS = [
     CausalGru(RecurrentConfig(hidden=8)),
     MultiscaleDecoder(latent=3, training=TrainingConfig(epochs=2)),
     VelocityKalman(),
+    WienerFilter(),
+    WienerCascade(),
+    BoostedTrees(),
+    LinearDynamicalSystem(),
 ]
 
 

@@ -1,0 +1,200 @@
+"""Gradient-boosted regression trees on the last bins: a strong nonlinear method that knows nothing of time series.
+
+Trees split on thresholds, so that scales and square roots change nothing, and they send missing samples to the side of
+a split that suits: no sample is filled in. One ensemble per dimension of the target grows until the error on blocks of
+time kept out stops falling; the blocks are those of the other yardsticks, never bins at random, whose neighbours would
+be in the training part.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+from threadpoolctl import threadpool_limits
+
+from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
+from neurodyn.binning.batch import MultimodalBatch, check_batch
+from neurodyn.binning.scaling import Scaling
+from neurodyn.display import listed
+from neurodyn.errors import InputError, import_extra
+from neurodyn.given import argument_named, count, number, whole
+from neurodyn.history.filters import SampleLags
+from neurodyn.history.streams import Features
+from neurodyn.threads import side_by_side
+
+
+@dataclass(frozen=True, repr=False)
+class _Fitted(FittedOn):
+    scaling: Scaling
+    used: Bool[np.ndarray, " features"]
+    trees: tuple[Any, ...]
+    deviation: Float[np.ndarray, " dims"]
+
+
+@dataclass(frozen=True, repr=False)
+class BoostedTrees(Yardstick[_Fitted]):
+    """Gradient-boosted regression trees on the samples of the last bins, one ensemble per dimension of the target.
+
+    Needs scikit-learn, the extra ``trees``. All inputs of all training bins are in memory at once, in double precision.
+    The deviation is the error on the blocks of the training data that were kept out, the same for all bins.
+
+    Parameters
+    ----------
+    lags
+        Number of bins, the present one included.
+    trees
+        Most trees of a dimension.
+    leaves
+        Most leaves of a tree.
+    rate
+        Share of each tree that is added.
+    patience
+        Trees that may bring nothing on the blocks kept out before the growth ends.
+    seed
+        Of the bins that thresholds are found from where there are very many.
+    fitted_
+        What a fit found; None before.
+
+    References
+    ----------
+    Friedman (2001), Greedy function approximation: a gradient boosting machine, Annals of Statistics 29(5). Ke et al.
+    (2017), LightGBM: a highly efficient gradient boosting decision tree, NeurIPS.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulation.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12, seconds=0.5), seed=0)
+    >>> fitted = nd.baselines.BoostedTrees(lags=2, trees=10).fit(batch)
+    >>> fitted.predict(batch)["target"].dims
+    ('trial', 'time', 'dim')
+    """
+
+    smooths: ClassVar[bool] = False
+    lags: int = 10
+    trees: int = field(default=200, kw_only=True)
+    leaves: int = field(default=31, kw_only=True)
+    rate: float = field(default=0.15, kw_only=True)
+    patience: int = field(default=20, kw_only=True)
+    seed: int = field(default=0, kw_only=True)
+    fitted_: _Fitted | None = field(default=None, repr=False, kw_only=True)
+
+    def fit(self, batch: MultimodalBatch) -> "BoostedTrees":
+        """Grow the trees on the trials of a batch; returns a fitted copy.
+
+        Parameters
+        ----------
+        batch
+            Training data; bins that are context or have no target are not fitted, but seen at later lags.
+
+        Returns
+        -------
+        A fitted copy; this estimator stays as it is.
+
+        Raises
+        ------
+        InputError
+            If there is no target, a dimension is constant, there are too few bins, or a setting cannot be used.
+        MissingExtraError
+            If scikit-learn is not installed.
+        """
+        check_target(check_batch(batch))
+        settings = self._settings()
+        make = import_extra("sklearn.ensemble", "trees").HistGradientBoostingRegressor
+        scaling = Scaling.fit(batch)
+        inner, held = (self._rows(part, scaling) for part in kept_out(batch))
+        _check_rows(inner[1], held[1])
+        # Inputs without any value in the bins that trees are grown on are left out.
+        used = np.asarray(np.isfinite(inner[0]).any(axis=0))
+        first, second = inner[0][:, used], held[0][:, used]
+
+        def grown(dim: int) -> Any:
+            with _one_thread():
+                return make(**settings).fit(first, inner[1][:, dim], X_val=second, y_val=held[1][:, dim])
+
+        trees = tuple(side_by_side(grown, range(batch.n_dims)))
+        errors = _output(trees, second) - held[1]
+        deviation = np.sqrt(np.mean(errors**2, axis=0))
+        fitted = _Fitted(**facts_of(batch), scaling=scaling, used=used, trees=trees, deviation=deviation)
+        return replace(self, fitted_=fitted)
+
+    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        decoded = np.zeros((batch.n_trials, int(batch.lengths.max()), len(fitted.trees)))
+        for piece, features in self._features(batch, fitted.scaling):
+            found = _output(fitted.trees, features.reshape(-1, features.shape[2])[:, fitted.used])
+            decoded[piece.trials, piece.first : piece.last] = found.reshape(*features.shape[:2], -1)
+        return decoded, fitted.deviation
+
+    @property
+    def trees_(self) -> tuple[int, ...]:
+        """Number of trees of each dimension, as many as the blocks kept out asked for."""
+        return tuple(int(one.n_iter_) for one in self._require().trees)
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        if (fitted := self.fitted_) is not None:
+            yield from ((row.name, row._in_short()) for row in fitted.modalities)
+            yield "target", listed(fitted.dims)
+            yield "trees", f"{listed(str(number) for number in self.trees_)}, of at most {self.trees} per dimension"
+        else:
+            yield "trees", f"at most {self.trees} per dimension"
+        yield "lags", f"{self.lags} bins"
+        yield "growth", f"{self.leaves} leaves, rate {self.rate:g}, ends after {self.patience} trees that bring nothing"
+
+    def _settings(self) -> dict[str, Any]:
+        """Settings in scikit-learn's names."""
+        leaves = argument_named("leaves", count, self.leaves)
+        if leaves < 2:
+            raise InputError(f"leaves: a tree needs 2 or more, got {leaves}")
+        return {
+            "max_iter": argument_named("trees", count, self.trees),
+            "max_leaf_nodes": leaves,
+            "learning_rate": _rate(argument_named("rate", lambda given: number(given, "expected a number"), self.rate)),
+            "early_stopping": True,
+            "n_iter_no_change": argument_named("patience", count, self.patience),
+            "random_state": argument_named("seed", whole, self.seed),
+        }
+
+    def _features(self, batch: MultimodalBatch, scaling: Scaling) -> Features:
+        return Features(batch, SampleLags(argument_named("lags", count, self.lags), np.nan), scaling, future=False)
+
+    def _rows(self, batch: MultimodalBatch, scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and target of the scored bins."""
+        scored = batch.scored()
+        features = self._features(batch, scaling)
+        blocks = list(features.rows(np.where(scored, 0, -1))()) if scored.any() else []
+        if not blocks:
+            return np.zeros((0, features.n_features), np.float32), np.zeros((0, batch.n_dims))
+        return np.concatenate([b.features for b in blocks]), np.concatenate([b.target for b in blocks]).astype(float)
+
+
+def _rate(given: float) -> float:
+    if not 0 < given < np.inf:
+        raise InputError(f"rate: a step of the trees is more than 0, got {given:g}")
+    return given
+
+
+def _output(trees: tuple[Any, ...], rows: Float[np.ndarray, "bins features"]) -> Float[np.ndarray, "bins dims"]:
+    with _one_thread():
+        return np.stack([one.predict(rows) for one in trees], axis=1)
+
+
+def _one_thread() -> Any:
+    """Context in which this thread grows and asks trees alone.
+
+    A tree is made in thousands of steps, at each of which the threads of OpenMP wait for the slowest: on a machine that
+    does other work two of them took five times as long as one. Dimensions grow side by side instead.
+    """
+    return threadpool_limits(limits=1, user_api="openmp")
+
+
+def _check_rows(inner: np.ndarray, held: np.ndarray) -> None:
+    """Refuse training bins that nothing can be learned from or judged by."""
+    if len(inner) < 2 or not len(held):
+        raise InputError(
+            f"there are {len(inner)} bins with a target to grow trees on and {len(held)} kept out to judge them by: "
+            "give more data"
+        )
+    constant = np.flatnonzero(np.ptp(inner, axis=0) == 0)
+    if len(constant):
+        raise InputError(f"target dimension {constant[0]} is constant: there is nothing to decode")

@@ -62,6 +62,31 @@ def listed(names: Iterable[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + more
 
 
+def several(given: object) -> str:
+    """Several settings in a row, or what was given in their place: an object that cannot be used can still be shown.
+
+    Examples
+    --------
+    >>> several((5, 10)), several(5)
+    ('5, 10', '5')
+    """
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        return listed(str(one) for one in given)
+    return str(given)
+
+
+def either(names: Iterable[str]) -> str:
+    """Names in words, for help and messages.
+
+    Examples
+    --------
+    >>> either(["lsl://", "zmq://", "redis://"])
+    'lsl://, zmq:// or redis://'
+    """
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def counted(number: int, what: str) -> str:
     """Number with its noun, like ``1 trial`` or ``1,200 bins``."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -1,10 +1,12 @@
 """What a caller may write for a duration, a number or names, the same on the command line, in a file and in a call."""
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import yaml
 
 from neurodyn.errors import InputError
@@ -68,6 +70,69 @@ def number(value: Any, message: str) -> float:
     return found
 
 
+def each(values: Any, parse: Callable[[Any], _T], message: str) -> tuple[_T, ...]:
+    """At least one of something, each read by one of the above, or an error with this message."""
+    try:
+        found = tuple(parse(value) for value in values)
+    except (InputError, TypeError):
+        found = ()
+    if not found:
+        raise InputError(message)
+    return found
+
+
+def counts(value: Any) -> tuple[int, ...]:
+    """Whole numbers of 1 or more, such as the widths of layers: ``64``, ``"64,32"`` or a list; () for none."""
+    return tuple(count(part) for part in _parts(value))
+
+
+def durations(value: Any) -> tuple[float, ...]:
+    """Seconds, each a number or text like ``"100ms"``: one, ``"100ms,10s"`` or a list; () for none.
+
+    A number that cannot be a duration is left to whoever knows what it is for.
+    """
+    return tuple(duration(part) for part in _parts(value))
+
+
+def duration(value: Any) -> float:
+    """Seconds from a number, which is taken as it is, or from text like ``"50ms"``."""
+    return (
+        seconds(value) if isinstance(value, str) else real(value, f"expected seconds like 0.05 or 50ms, got {value!r}")
+    )
+
+
+def real(value: Any, message: str) -> float:
+    """Number as it is, or read from text, or an error with this message; True and False are no numbers."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return number(None if isinstance(value, bool) else value, message)
+
+
+def any_number(value: Any) -> float:
+    """Number as it is, or read from text."""
+    return real(value, f"expected a number, got {value!r}")
+
+
+def flag(value: Any) -> bool:
+    """True or False: text is not taken, for every text is true."""
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise InputError(f"expected True or False, got {value!r}")
+
+
+def file_path(value: Any) -> Path:
+    """Path of a file or folder from text or a path."""
+    if isinstance(value, str | os.PathLike):
+        return Path(os.fspath(value))
+    raise InputError(f"expected the path of a file or folder, got a {type(value).__name__}")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, str):
+        return value.split(",")
+    return value if isinstance(value, Iterable) else (value,)
+
+
 def argument_named(name: str, parse: Callable[[Any], _T], value: Any) -> _T:
     """Argument of a function, read by one of the above; the error says which argument it is.
 
@@ -81,6 +146,38 @@ def argument_named(name: str, parse: Callable[[Any], _T], value: Any) -> _T:
         return parse(value)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
+
+
+def keep_read(owner: object, parse: Callable[[Any], Any], names: Iterable[str]) -> None:
+    """Keep fields of a frozen dataclass as one of the above reads them, from its ``__post_init__``.
+
+    Parameters
+    ----------
+    owner
+        The object.
+    parse
+        Reads a value.
+    names
+        Of the fields.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read; the message names it.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Sizes:
+    ...     hidden: int
+    ...     def __post_init__(self):
+    ...         keep_read(self, count, ["hidden"])
+    >>> Sizes("8").hidden
+    8
+    """
+    for name in names:
+        object.__setattr__(owner, name, argument_named(name, parse, getattr(owner, name)))
 
 
 def read_yaml(path: Path, what: str) -> Any:

@@ -1,10 +1,10 @@
 """One function for everything that was saved."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurodyn.errors import InputError
+from neurodyn.given import argument_named, file_path
 
 if TYPE_CHECKING:
     from neurodyn.emulation import HmmEmulator
@@ -40,7 +40,7 @@ def load(path: str | os.PathLike[str]) -> "MultiscaleDecoder | HmmEmulator | Rea
     ...     print(str(error)[:16])
     there is no file
     """
-    place = Path(path)
+    place = argument_named("path", file_path, path)
     if not place.exists():
         raise InputError(
             f"there is no file or folder '{place}': give what save(), export() or 'neurodyn emulate' wrote"

@@ -11,11 +11,11 @@ from oracles.small_decoder import fit_small, small_decoder
 from oracles.small_hmm import Emulates
 from recording.make_recording import everything
 
-from neurodyn.baselines import CausalGru, CausalRidge
+from neurodyn.baselines import BoostedTrees, CausalGru, CausalRidge, LinearDynamicalSystem, WienerCascade, WienerFilter
 from neurodyn.binning import MultimodalBatch, time_folds, trial_folds
 from neurodyn.display import as_html, as_text, counted, listed
 from neurodyn.emulation import HmmEmulator, MatchConfig, TrainingConfig, match
-from neurodyn.evaluation import Method, cross_validate
+from neurodyn.evaluation import Method, Score, check_online, cross_validate
 from neurodyn.fixed_points import find, linearise
 from neurodyn.markov import cycle, linear_chain
 from neurodyn.mechanism import Criterion, Estimate, Explanation, Finding
@@ -123,8 +123,14 @@ def test_a_live_decoder_and_its_estimates(lorenz_batch):
     estimate = live.step({"spikes": np.zeros(4), "field": None}, t=0.01)
     text = shown(estimate, "bin that ends at 0.01 s, seen: spikes", "latent    4 dimensions")
     assert f"target 2  {estimate.target[2]:.4g}" in text
+    assert hasattr(estimate, "_repr_html_")
+    named = estimate._replace(seen=("<script>", *"abcdefgh"))
+    assert "<script" not in named._repr_html_()
+    shown(named, "seen: <script>, a, b, c, d, e, ...")
     shown(live, "10 ms, 1 decoded", "µs at the median")
-    assert "... and 14 more" in shown(estimate._replace(**dict.fromkeys(("target", "lower", "upper"), np.zeros(20))))
+    assert "and 14 more dimensions" in shown(
+        estimate._replace(**dict.fromkeys(("target", "lower", "upper"), np.zeros(20)))
+    )
 
 
 def test_the_yardsticks(lorenz_batch):
@@ -132,9 +138,36 @@ def test_the_yardsticks(lorenz_batch):
     shown(CausalRidge(), "CausalRidge: not fitted", "ExponentialFilters")
     ridge = CausalRidge().fit(train)
     shown(ridge, "CausalRidge: fitted", "x, y, z", f"{len(ridge.filtered_.weights)} features per dimension")
+    shown(WienerFilter(), "WienerFilter: not fitted", "5, 10, 20 bins")
+    filters = WienerCascade((2, 3), degrees=(1, 2)).fit(train)
+    shown(filters, "WienerCascade: fitted", f"{filters.lags_} bins, chosen from 2, 3", "chosen from 1, 2", "x, y, z")
+    shown(filters.realtime(), "LiveFilter", f"{filters.lags_} of them seen at a time", "x, y, z")
+    shown(BoostedTrees(lags=3), "BoostedTrees: not fitted", "3 bins", "at most 200 per dimension")
     network = RecurrentConfig(hidden=3, members=1, steps=2, validate_every=1)
     shown(CausalGru(), "CausalGru: not fitted")
     shown(CausalGru(network, progress=False).fit(train), "CausalGru: fitted", "1 x 3 units, up to 2 steps", "2 rounds")
+
+
+def test_a_score_and_what_stands_beside_it(lorenz_batch):
+    """The line that the README prints first."""
+    fitted = fit_small(lorenz_batch[0], epochs=1)
+    found = fitted.score(lorenz_batch[1])
+    text = shown(found, f"Score over {found.n_bins:,} bins", f"mean R² {np.mean(found.r2):.3f}", "bits per spike")
+    inside = found.intervals.coverage[found.intervals.levels.index(0.95), 1]
+    assert re.search(rf"y +R² {found.r2[1]:.3f}, correlation {found.correlation[1]:.3f}, {inside:.1%} in the 95%", text)
+    shown(found.intervals, "Calibration of 3 dimensions", "95% interval")
+    online = check_online(fitted, lorenz_batch[1], max_bins=40)
+    shown(
+        online, f"OnlineCheck over {online.n_bins} bins", f"{online.latent_difference:.1e} at most", "µs at the median"
+    )
+    many = Score(tuple(f"d{i}" for i in range(40)), np.zeros(40), np.zeros(40), 5)
+    assert shown(many).splitlines()[-1].split() == ["...", "and", "32", "more"]
+    shown(Score((), np.zeros(0), np.zeros(0), 5, {"spikes": 0.25}), "Score over 5 bins", "0.250 bits per spike")
+
+
+def test_what_a_yardstick_found_is_no_dump_of_its_arrays(lorenz_batch):
+    for yardstick in (CausalRidge(), WienerFilter((2,)), LinearDynamicalSystem(2, iterations=2)):
+        shown(yardstick.fit(lorenz_batch[0]).fitted_, "10 ms", "4 channels", "x, y, z", "parts")
 
 
 def test_a_cross_validation(batch):

@@ -16,6 +16,10 @@ FILES = [path for folder in ("neurodyn", "experiments", "datasets") for path in 
 OWN = {
     "neurodyn/writing.py": "the function itself",
     "neurodyn/realtime/runner.py": "is copied to a rig as one file",
+    "neurodyn/realtime/session_file.py::_begin": "a session is written down while it goes on, and read after a kill",
+    "neurodyn/realtime/session_file.py::_opened": "the same file, written on",
+    "neurodyn/realtime/session_file.py::_add_streams": "the same file, written on",
+    "neurodyn/realtime/session_file.py::_claimed": "an empty file that takes its name",
     "datasets/download.py::_download": "a download that broke off is resumed, so its part is kept",
     "datasets/download.py::fetch": "the same part gets its name once it is complete",
     "experiments/hmm_rnn_grid/run.py::train": "a log that is read while it grows",

@@ -8,22 +8,20 @@ of the session in which nothing happened, in the disturbed estimate's own standa
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from neurodyn.benchmarks.rig import Fault, SimulatedSession, between
+from neurodyn.benchmarks.disturbances import Disturbance, Sizes, disturbances
+from neurodyn.benchmarks.random_faults import at_random, in_turn, judge
+from neurodyn.benchmarks.rig import Fault, SimulatedSession
 from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine
-from neurodyn.binning.batch import Modality
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
-from neurodyn.realtime.clock import end_of, moved
 from neurodyn.realtime.inputs import modalities_of, sampled
 from neurodyn.realtime.runner import NORMAL_95
-from neurodyn.realtime.streams import Chunk
 from neurodyn.realtime.streams.file import stream_names
 from neurodyn.recording import Recording
 
@@ -33,58 +31,8 @@ RECOVERED = 1.0
 """Standard deviations below which a session has recovered."""
 MOST_SECONDS = 1.0
 """In which it has to."""
+RANDOM_COLUMNS = ("unflagged", "beyond", "worst", "recovery_s", "slowest", "lost", "silent")
 COLUMNS = ("flagged", "unflagged", "recovery_s", "lost", "told")
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What is played, and where it is disturbed.
-
-    Parameters
-    ----------
-    seconds
-        Length of the replay, the last part of the recording.
-    begin
-        Of the disturbance, seconds after the begin of the replay.
-    chunk
-        Seconds of data per chunk.
-    simulated
-        Seconds of the simulated recording that a decoder is fitted to, where none is given.
-    epochs
-        Of that fit.
-    seed
-        Of everything random.
-    """
-
-    seconds: float = 40.0
-    begin: float = 15.0
-    chunk: float = 0.02
-    simulated: float = 240.0
-    epochs: int = 10
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Disturbance:
-    """One thing that goes wrong.
-
-    Parameters
-    ----------
-    name, size
-        What, and how much of it.
-    fault
-        Does it.
-    seconds
-        How long it lasts.
-    moved
-        Seconds that the stamps of all streams are ahead from then on.
-    """
-
-    name: str
-    size: str
-    fault: Fault
-    seconds: float
-    moved: float = 0.0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "simulated": "seconds of recording to fit to", "epochs": "of the fit", "seed": "of everything random",
     }  # fmt: skip
     add_sizes(parser, Sizes, texts)
+    parser.add_argument(
+        "--random", action="store_true", help="all of them, one after another at random, in one session of --seconds"
+    )
     parser.add_argument("--model", type=Path, metavar="FILE", help="exported decoder to disturb (one is fitted)")
     parser.add_argument("--recording", type=Path, metavar="FILE", help="recording to replay to it (simulated)")
 
@@ -109,7 +60,7 @@ def run(arguments: argparse.Namespace) -> Report:
         from neurodyn.recording import read_recording
 
         decoder, recording = RealtimeDecoder.load(arguments.model), read_recording(arguments.recording)
-    return measure(decoder, recording, sizes)
+    return (measure_random if arguments.random else measure)(decoder, recording, sizes)
 
 
 def simulated(sizes: Sizes) -> tuple[RealtimeDecoder, Recording]:
@@ -146,17 +97,8 @@ def measure(decoder: RealtimeDecoder, recording: Recording, sizes: Sizes) -> Rep
     InputError
         If the decoder has no target, or the recording is too short.
     """
-    if not decoder.target_names:
-        raise InputError("the decoder has no target, whose difference could be measured: fit one with a target")
-    rig = _Rig(decoder, recording, sizes, recording.stop - sizes.seconds)
-    if rig.start < recording.start:
-        raise InputError(
-            f"the recording lasts {recording.stop - recording.start:g} s, {sizes.seconds:g} s are to be played: give"
-            " fewer --seconds"
-        )
-    whole, seconds, _ = rig.play(None)
-    if silent := [row.name for row in modalities_of(decoder) if not any(row.name in one.seen for one in whole)]:
-        raise InputError(f"nothing of {', '.join(silent)} comes in the last {sizes.seconds:g} s of the recording")
+    rig = _rig_of(decoder, recording, sizes)
+    whole, seconds = _undisturbed(rig, decoder, sizes)
     after = [estimate for estimate in whole if estimate.time > rig.start + sizes.begin]
     if len(after) < 5.0 / decoder.width:
         raise InputError(
@@ -175,6 +117,62 @@ def measure(decoder: RealtimeDecoder, recording: Recording, sizes: Sizes) -> Rep
             )
         )  # fmt: skip
     return Report("faults", tuple(rows), machine(), _targets(rows[1:]), columns=COLUMNS)
+
+
+def measure_random(decoder: RealtimeDecoder, recording: Recording, sizes: Sizes) -> Report:
+    """One session in which everything goes wrong, one after another at random, next to the undisturbed one.
+
+    Parameters
+    ----------
+    decoder, recording
+        As of `measure`.
+    sizes
+        How long it lasts, and the seed.
+
+    Raises
+    ------
+    InputError
+        As `measure`, or if nothing could happen in so short a session.
+    """
+    rig, rows = _rig_of(decoder, recording, sizes), modalities_of(decoder)
+    course = at_random(rows, decoder, sizes)
+    if not course:
+        raise InputError(f"in {sizes.seconds:g} s there is no time for a disturbance: give more --seconds")
+    whole, seconds = _undisturbed(rig, decoder, sizes)
+    found, took, log = rig.play(in_turn(course))
+    notes = judge(whole, found, course, tuple(log), rig.start)
+    measured = (
+        Measurement("nothing", {"bins": len(whole)}, seconds),
+        Measurement(
+            "everything, at random", {"bins": len(found)}, took, baseline="nothing", ratio=seconds / took, notes=notes
+        ),
+    )
+    told = {
+        "every bin is handed out": "reached" if not notes["lost"] else f"missed: {notes['lost']:.0f} were not",
+        "what was lost is told": "reached" if not notes["silent"] else f"missed: {notes['silent']:.0f} bins are not",
+    }
+    return Report("faults", measured, machine(), _targets(measured[1:]) | told, columns=RANDOM_COLUMNS)
+
+
+def _rig_of(decoder: RealtimeDecoder, recording: Recording, sizes: Sizes) -> "_Rig":
+    """A rig that plays the last part of a recording."""
+    if not decoder.target_names:
+        raise InputError("the decoder has no target, whose difference could be measured: fit one with a target")
+    rig = _Rig(decoder, recording, sizes, recording.stop - sizes.seconds)
+    if rig.start < recording.start:
+        raise InputError(
+            f"the recording lasts {recording.stop - recording.start:g} s, {sizes.seconds:g} s are to be played: give"
+            " fewer --seconds"
+        )
+    return rig
+
+
+def _undisturbed(rig: "_Rig", decoder: RealtimeDecoder, sizes: Sizes) -> tuple[list[LiveEstimate], float]:
+    """Estimates of the session in which nothing happens, and how many seconds it took."""
+    whole, seconds, _ = rig.play(None)
+    if silent := [row.name for row in modalities_of(decoder) if not any(row.name in one.seen for one in whole)]:
+        raise InputError(f"nothing of {', '.join(silent)} comes in the last {sizes.seconds:g} s of the recording")
+    return whole, seconds
 
 
 class _Rig:
@@ -248,162 +246,17 @@ def _key(seconds: float) -> int:
 
 
 def _targets(rows: Sequence[Measurement]) -> dict[str, str]:
-    loud = [f"{row.name}, {row.sizes['size']}" for row in rows if float(row.notes["unflagged"]) > MOST_UNFLAGGED]
-    slow = [f"{row.name}, {row.sizes['size']}" for row in rows if float(row.notes["recovery_s"]) > MOST_SECONDS]
+    loud = [_title(row) for row in rows if float(row.notes["unflagged"]) > MOST_UNFLAGGED]
+    slow = [_title(row) for row in rows if float(row.notes["recovery_s"]) > MOST_SECONDS]
     return {
         f"no bin without a flag differs by more than {MOST_UNFLAGGED:g} deviations": _verdict(loud),
         f"recovered to {RECOVERED:g} deviation within {MOST_SECONDS:g} s": _verdict(slow),
     }
 
 
+def _title(row: Measurement) -> str:
+    return ", ".join(str(part) for part in (row.name, row.sizes.get("size")) if part)
+
+
 def _verdict(missed: Sequence[str]) -> str:
     return f"missed: {'; '.join(missed)}" if missed else "reached"
-
-
-# What goes wrong ----------------------------------------------------------------------------------------------
-
-
-def disturbances(modalities: Sequence[Modality], decoder: RealtimeDecoder, sizes: Sizes) -> list[Disturbance]:
-    """Everything that is tried on a decoder.
-
-    Parameters
-    ----------
-    modalities, decoder
-        Whose streams are disturbed.
-    sizes
-        When, and the seed.
-    """
-    rng = np.random.default_rng(sizes.seed)
-    found: list[Disturbance] = []
-
-    def add(name: str, size: str, seconds: float, fault: Fault, moved: float = 0.0) -> None:
-        found.append(Disturbance(name, size, fault, seconds, moved))
-
-    def during(name: str, seconds: float, change: Callable[[Chunk], Chunk | None]) -> Fault:
-        return between(name, sizes.begin, sizes.begin + seconds, change)
-
-    for seconds in (0.5, 2.0):
-        for row in modalities:
-            add(f"{row.name} lost", f"{seconds:g} s", seconds, during(row.name, seconds, lambda _: None))
-        add("everything lost", f"{seconds:g} s", seconds, during("", seconds, lambda _: None))
-        add("stall, then all at once", f"{seconds:g} s", seconds, _held_up(sizes.begin, seconds))
-    add("every chunk twice", "2 s", 2.0, _repeated(sizes.begin, 2.0))
-    add("chunks in disorder", "up to 20 ms", 2.0, _in_disorder(sizes.begin, 2.0, rng))
-    for row in modalities:
-        add(f"one stamp of {row.name} ahead", "20 s", sizes.chunk, _one_stamp(row.name, sizes.begin, 20.0))
-        add(f"clock of {row.name} ahead", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: moved(c, 5.0)))
-    add("all clocks jump", "10 s", 1.0, between("", sizes.begin, np.inf, lambda c: moved(c, 10.0)), moved=10.0)
-    add("all clocks jump", "1 h", 1.0, between("", sizes.begin, np.inf, lambda c: moved(c, 3600.0)))
-    for row in modalities:
-        far = _far(row, decoder.limits)
-        if row.counts:
-            add(f"one unit of {row.name} bursts", "200 in a bin", 1.0, during(row.name, 1.0, _burst))
-        else:
-            add(f"{row.name} far beyond", f"{far:.3g}", 1.0, during(row.name, 1.0, lambda c, v=far: _filled(c, v)))
-            add(f"{row.name} not a number", "1 s", 1.0, during(row.name, 1.0, lambda c: _filled(c, np.nan)))
-            add(f"{row.name} with a channel too many", "1 s", 1.0, during(row.name, 1.0, _widened))
-            uneven = during(row.name, 2.0, lambda c: _jittered(c, rng))
-            add(f"stamps of {row.name} uneven", "0.2 periods", 2.0, uneven)
-    add("a stream nobody asked for", "2 s", 2.0, _stranger(sizes.begin, 2.0))
-    add("the source fails", "0.5 s", 0.5, _failing(sizes.begin, 0.5))
-    return found
-
-
-def _held_up(begin: float, seconds: float) -> Fault:
-    held: list[Chunk] = []
-
-    def fault(chunks: list[Chunk], played: float) -> list[Chunk]:
-        if begin < played <= begin + seconds:
-            held.extend(chunks)
-            return []
-        out, held[:] = [*held, *chunks], []
-        return out
-
-    return fault
-
-
-def _repeated(begin: float, seconds: float) -> Fault:
-    return lambda chunks, played: [*chunks, *chunks] if begin < played <= begin + seconds else chunks
-
-
-def _in_disorder(begin: float, seconds: float, rng: np.random.Generator) -> Fault:
-    """Each chunk at random with the one read after it, so late by one chunk at most."""
-    held: list[Chunk] = []
-
-    def fault(chunks: list[Chunk], played: float) -> list[Chunk]:
-        if not begin < played <= begin + seconds:
-            out, held[:] = [*held, *chunks], []
-            return out
-        if not chunks:  # a look in between: what is held waits for the next chunks
-            return []
-        late = rng.random(len(chunks)) < 0.5
-        out = [*(c for c, wait in zip(chunks, late, strict=True) if not wait), *held]
-        held[:] = [c for c, wait in zip(chunks, late, strict=True) if wait]
-        return out
-
-    return fault
-
-
-def _one_stamp(name: str, begin: float, ahead: float) -> Fault:
-    done: list[bool] = []
-
-    def change(chunk: Chunk) -> Chunk:
-        if done or not len(chunk.times):
-            return chunk
-        done.append(True)
-        times = chunk.times.copy()
-        times[-1] += ahead
-        until = None if chunk.until is None else chunk.until + ahead
-        return replace(chunk, times=times, until=until)
-
-    return between(name, begin, begin + 1.0, change)
-
-
-def _burst(chunk: Chunk) -> Chunk:
-    """Two hundred spikes of the first unit more, at the end of the chunk."""
-    end = end_of(chunk)
-    if not np.isfinite(end):
-        return chunk
-    times = np.concatenate([chunk.times, end - 1e-3 - 1e-6 * np.arange(200)])
-    units = np.concatenate([chunk.values, np.zeros(200, chunk.values.dtype)])
-    order = np.argsort(times)
-    return replace(chunk, times=times[order], values=units[order])
-
-
-def _far(row: Modality, limits: Mapping[str, np.ndarray]) -> float:
-    """A value ten times as far from zero as the largest that is a measurement."""
-    return 1e6 if row.name not in limits else 10.0 * float(np.max(np.abs(limits[row.name])))
-
-
-def _filled(chunk: Chunk, value: float) -> Chunk:
-    return replace(chunk, values=np.full(chunk.values.shape, value))
-
-
-def _widened(chunk: Chunk) -> Chunk:
-    values = np.concatenate([chunk.values, chunk.values[:, :1]], axis=1)
-    return replace(chunk, values=values, labels=None)
-
-
-def _jittered(chunk: Chunk, rng: np.random.Generator) -> Chunk:
-    if len(chunk.times) < 2:
-        return chunk
-    period = float(np.median(np.diff(chunk.times)))
-    return replace(chunk, times=np.sort(chunk.times + rng.normal(0, 0.2 * period, len(chunk.times))))
-
-
-def _stranger(begin: float, seconds: float) -> Fault:
-    def fault(chunks: list[Chunk], played: float) -> list[Chunk]:
-        if not (chunks and begin < played <= begin + seconds):
-            return chunks
-        return [*chunks, Chunk("nobody", chunks[0].times[:1], np.ones((len(chunks[0].times[:1]), 3)))]
-
-    return fault
-
-
-def _failing(begin: float, seconds: float) -> Fault:
-    def fault(chunks: list[Chunk], played: float) -> list[Chunk]:
-        if begin < played <= begin + seconds:
-            raise OSError("the cable was pulled")
-        return chunks
-
-    return fault

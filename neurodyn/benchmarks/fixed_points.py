@@ -69,7 +69,15 @@ class Sizes:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what a user may choose."""
-    add_sizes(parser, Sizes)
+    texts = {
+        "gru": "units of the gated network (0: without)",
+        "relu": "units of the rectified network (0: without)",
+        "starts": "states the search starts from",
+        "sequential": "starts that the slow yardsticks solve",
+        "adam": "most iterations of Adam",
+        "train": "epochs of training",
+    }
+    add_sizes(parser, Sizes, texts)
     parser.add_argument("--repeats", metavar="N", type=int, default=3, help="timed searches (default %(default)s)")
 
 

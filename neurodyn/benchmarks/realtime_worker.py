@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodyn.realtime import RealtimeDecoder
+from neurodyn.realtime import LatencyHistogram, RealtimeDecoder
 from neurodyn.writing import write_text
 
 WARM_UP = 2000
@@ -74,25 +74,29 @@ def paced(live: RealtimeDecoder, data: Data, width: float, poll: float, bins: in
     Between them the process sleeps. The decoder works ahead right after a step, and once more shortly before the next
     bin: a rig does so when its source has nothing to read. One that polls its source does not sleep after that.
     """
-    steps, late, idle = np.full((3, bins), np.nan)  # written to now: the measurement's own memory does not grow later
+    steps, late, idle = (LatencyHistogram() for _ in range(3))
+    missed = hiccups = 0
     start = resident()
     first = time.perf_counter() + 10 * width
     for k in range(bins):
         due = first + k * width
         sleep_until(due, poll)
         estimate = live.step(data.bin(k), due)
-        late[k], steps[k] = estimate.time_out - due, estimate.microseconds
+        steps.add(estimate.microseconds)
+        late.add(1e6 * (estimate.time_out - due))
+        missed += estimate.time_out - due > width
         live.prepare()
         sleep_until(due + width / 2)
-        idle[k] = time.perf_counter() - due - width / 2
+        woken = time.perf_counter() - due - width / 2
+        idle.add(1e6 * woken)
+        hiccups += woken > width
         sleep_until(due + width - max(BEFORE, poll))
         live.prepare()
     memory = {"start": float(start), "end": float(resident())}
-    missed, hiccups = int((late > width).sum()), int((idle > width).sum())
-    done = {**summary(1e6 * late), "missed deadlines": missed, "bins": bins}
+    done = {**summary(late), "missed deadlines": missed, "bins": bins}
     return {
         "memory": memory,
-        "no-op": {**summary(1e6 * idle), "missed deadlines": hiccups, "bins": bins},
+        "no-op": {**summary(idle), "missed deadlines": hiccups, "bins": bins},
         "step at bin rate": {**summary(steps), "missed deadlines": missed, "bins": bins},
         "from the bin's end to the estimate": done,
     }
@@ -112,17 +116,17 @@ def flat_out(
     rates
         Read the rates of every bin.
     """
-    times, begin = np.empty(bins), time.perf_counter()
+    times, before, begin = LatencyHistogram(), resident(), time.perf_counter()
     for k in range(bins):
         start = time.perf_counter()
         estimate = live.step(data.bin(k), 0.0)
         if rates:
             len(estimate.rates)
-        times[k] = time.perf_counter() - start
+        times.add(1e6 * (time.perf_counter() - start))
         if ahead:
             live.prepare()
     per_second = bins / (time.perf_counter() - begin)
-    return {**summary(1e6 * times), "bins per second": per_second}
+    return {**summary(times), "bins per second": per_second, "grown MB": (resident() - before) / 1e6}
 
 
 def sleep_until(moment: float, poll: float = 0.0) -> None:
@@ -134,10 +138,10 @@ def sleep_until(moment: float, poll: float = 0.0) -> None:
         pass
 
 
-def summary(microseconds: np.ndarray) -> dict[str, float]:
-    """Percentiles."""
-    names = {"p25": 25.0, "p50": 50.0, "p75": 75.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
-    return {name: float(np.percentile(microseconds, share)) for name, share in names.items()}
+def summary(times: LatencyHistogram) -> dict[str, float]:
+    """Percentiles in microseconds, from the histogram that a session has: its memory does not grow with the steps."""
+    names = {"p25": 25.0, "p50": 50.0, "p75": 75.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
+    return {**{name: times.percentile(share) for name, share in names.items()}, "max": times.worst}
 
 
 def pin(core: int) -> int:

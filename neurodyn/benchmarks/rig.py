@@ -5,13 +5,17 @@ Minutes pass in seconds, and a run is the same every time: whatever sleeps lets 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from neurodyn.binning.batch import Modality
+from neurodyn.binning.modality import Modality
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.clock import LiveClock
+from neurodyn.realtime.drift import DriftPolicy
+from neurodyn.realtime.markers import Markers
 from neurodyn.realtime.monitor import Monitor
+from neurodyn.realtime.recorder import SessionRecorder
 from neurodyn.realtime.service import Service, ServiceOptions, make_service
 from neurodyn.realtime.streams import Chunk, Source
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
+from neurodyn.realtime.truth_stream import TruthStream
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 from neurodyn.recording import Recording
 
@@ -87,7 +91,7 @@ class SimulatedSession:
         Part to play, seconds.
     chunk
         Seconds of data per chunk.
-    sinks, snapshots, log, options
+    sinks, snapshots, recorder, markers, truth, drift, log, options
         Of the service, beside the sink that keeps the estimates.
     """
 
@@ -104,6 +108,10 @@ class SimulatedSession:
         chunk: float = 0.02,
         sinks: Iterable[SinkWriter] = (),
         snapshots: SnapshotFile | None = None,
+        recorder: SessionRecorder | None = None,
+        markers: Markers | None = None,
+        truth: TruthStream | None = None,
+        drift: DriftPolicy | None = None,
         log: EventLog | None = None,
         options: ServiceOptions | None = None,
     ) -> None:
@@ -118,8 +126,8 @@ class SimulatedSession:
         writers = [SinkWriter(self.collected, "kept", self.log, size=10**6), *sinks]
         self.service: Service = make_service(
             decoder, modalities, lambda: self.source, writers, LiveClock(wall=self.world), self.monitor,
-            rates=rates, patience=1.5 * chunk, snapshots=snapshots,
-            wall=self.world, sleep=self.world.sleep,
+            rates=rates, patience=1.5 * chunk, snapshots=snapshots, recorder=recorder, markers=markers, truth=truth,
+            drift=drift, wall=self.world, sleep=self.world.sleep,
             options=options or ServiceOptions(tolerance=3 * chunk),
         )  # fmt: skip
 

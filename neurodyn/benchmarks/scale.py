@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.benchmarks.timing import Measurement, Report, machine
+from neurodyn.cli.parsers import argument
 from neurodyn.errors import unknown_name
+from neurodyn.given import count
 
 if TYPE_CHECKING:
     from neurodyn.binning import MultimodalBatch
@@ -79,11 +81,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods", nargs="+", metavar="NAME", default=["ridge"], help=f"of {', '.join(METHODS)} (default ridge)"
     )
-    parser.add_argument("--units", nargs="+", metavar="N", type=int, default=[100, 300, 1000, 3000])
-    parser.add_argument("--bins", nargs="+", metavar="N", type=int, default=[20_000, 60_000, 200_000])
-    parser.add_argument("--at-units", metavar="N", type=int, default=300, help="while bins grow (default %(default)s)")
+    parser.add_argument("--units", nargs="+", metavar="N", type=argument(count), default=[100, 300, 1000, 3000])
+    parser.add_argument("--bins", nargs="+", metavar="N", type=argument(count), default=[20_000, 60_000, 200_000])
     parser.add_argument(
-        "--at-bins", metavar="N", type=int, default=60_000, help="while units grow (default %(default)s)"
+        "--at-units", metavar="N", type=argument(count), default=300, help="while bins grow (default %(default)s)"
+    )
+    parser.add_argument(
+        "--at-bins", metavar="N", type=argument(count), default=60_000, help="while units grow (default %(default)s)"
     )
 
 
@@ -137,7 +141,8 @@ def recording(sizes: Sizes, *, signals: int = 8, rate: float = 2.0, seed: int = 
     """
     from scipy.signal import lfilter
 
-    from neurodyn.binning.batch import Modality, MultimodalBatch
+    from neurodyn.binning.batch import MultimodalBatch
+    from neurodyn.binning.modality import Modality
 
     rng, bins = np.random.default_rng(seed), sizes.bins
     decays = np.exp(-WIDTH / np.geomspace(0.2, 5.0, signals))

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from neurodyn.cli.parsers import argument
+from neurodyn.given import count
+
 Sizes = TypeVar("Sizes")
 
 
@@ -22,7 +25,11 @@ def add_sizes(parser: argparse.ArgumentParser, kind: Any, texts: Mapping[str, st
     """
     for each in fields(kind):
         text = f"{texts[each.name]} (%(default)s)" if texts else "(%(default)s)"
-        parser.add_argument(f"--{each.name}", metavar="N", type=type(each.default), default=each.default, help=text)
+        default: Any = each.default
+        # What is counted needs one at least, where the text does not say what none stands for.
+        counted = type(default) is int and default > 0 and "(0:" not in text
+        parse = argument(count) if counted else type(default)
+        parser.add_argument(f"--{each.name}", metavar="N", type=parse, default=default, help=text)
 
 
 def chosen(arguments: argparse.Namespace, kind: type[Sizes]) -> Sizes:

@@ -2,16 +2,20 @@
 
 A process of its own decodes. This one sends the data in chunks, each when its last sample would have been taken, and
 waits for the estimate after the last chunk of a bin. The baseline is the same two hops with a process between that
-decodes nothing and sends back what came.
+decodes nothing and sends back what came. The process that decodes also tells where its own time goes, part by part
+(:mod:`neurodyn.realtime.latency`), and which deadlines it missed: one bin after the patience of a bin, as in
+``neurodyn serve``. Before that, :mod:`neurodyn.benchmarks.intake` times what it costs to bin such data.
 """
 
 import argparse
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,9 +24,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from neurodyn.benchmarks import intake
 from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.errors import NeurodynError, import_extra
+from neurodyn.plain import plain
 from neurodyn.writing import write_text
 
 LIMIT = 600.0
@@ -33,6 +39,8 @@ NAMES = {
     "decoder": "source to sink, no rehearsal",
     "spinning": "source to sink, never asleep",
 }
+BUDGET_OF = "rehearsed"
+"""The process whose time is told part by part: it works as ``neurodyn serve`` does."""
 WAIT = 20.0
 """Seconds after which a process that does not answer is given up."""
 
@@ -59,6 +67,10 @@ class Rig:
         Chunks per bin.
     bins
         Bins timed, after a tenth as many that are not.
+    crowd
+        Spikes per second of two senders that interleave.
+    seconds
+        Of data that are binned as fast as they are taken.
     seed
         Of weights and data.
     """
@@ -72,6 +84,8 @@ class Rig:
     width: float = 0.01
     chunks: int = 2
     bins: int = 1000
+    crowd: float = 20_000.0
+    seconds: float = 5.0
     seed: int = 0
 
 
@@ -81,22 +95,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "spikes": "spike channels", "field": "field channels", "latent": "dimensions of the latent state",
         "every": "bins per feature of the field", "rate": "field samples per second", "firing": "spikes per second",
         "width": "bin width, seconds", "chunks": "chunks per bin", "bins": "bins that are timed",
+        "crowd": "spikes per second of two senders that interleave", "seconds": "of data to bin at once",
         "seed": "of weights and data",
     }  # fmt: skip
     add_sizes(parser, Rig, texts)
 
 
 def run(arguments: argparse.Namespace) -> Report:
-    """Time both processes, one after the other."""
+    """Time the binning, then each process, one after the other."""
     from neurodyn.benchmarks.realtime import Session, untrained
 
     rig = chosen(arguments, Rig)
+    chunk = rig.width / rig.chunks
+    binned = (
+        *intake.spikes(rig.spikes, rig.crowd, seconds=rig.seconds, width=rig.width, chunk=chunk, seed=rig.seed),
+        *intake.band_powers(
+            rig.field, rig.rate, seconds=rig.seconds, width=rig.width, every=rig.every, chunk=chunk, seed=rig.seed
+        ),
+    )
     with tempfile.TemporaryDirectory() as folder:
         session = Session(spikes=rig.spikes, field=rig.field, latent=rig.latent, width=rig.width, seed=rig.seed)
         untrained(session).save(Path(folder) / "decoder.npz")
         write_text(Path(folder) / "rig.json", json.dumps(asdict(rig)))
         found = {name: _timed(Path(folder), rig, name) for name in NAMES}
-    return Report("streams", _measurements(rig, found), machine(), _targets(found))
+        rows = (*binned, *_measurements(rig, found), *_parts(Path(folder) / f"{BUDGET_OF}.json", rig))
+    return Report("streams", rows, machine(), intake.targets(binned) | _targets(found))
 
 
 def _timed(folder: Path, rig: Rig, name: str) -> np.ndarray:
@@ -115,7 +138,10 @@ def _timed(folder: Path, rig: Rig, name: str) -> np.ndarray:
         back.connect(worker.stdout.readline().strip())
         if not out.wait(WAIT):
             raise NeurodynError("the process that decodes does not answer")
-        return _send_bins(rig, out.write, back)
+        found = _send_bins(rig, out.write, back)
+        worker.terminate()  # one that decodes writes down where its time went
+        worker.wait(WAIT)
+        return found
     finally:
         worker.kill()
         worker.wait()
@@ -208,6 +234,19 @@ def _measurements(rig: Rig, found: dict[str, np.ndarray]) -> tuple[Measurement, 
     return tuple(rows)
 
 
+def _parts(file: Path, rig: Rig) -> list[Measurement]:
+    """Where the time went in the process that decodes: one row per part of the way to an estimate."""
+    told = json.loads(file.read_text())
+    sizes = {"width_ms": 1e3 * rig.width, "bins": told["bins"], "missed deadlines": told["missed"]}
+    return [
+        Measurement(
+            f"of it, {part}", dict(sizes) if part == "in all" else {}, 1e-6 * figures["p50"],
+            notes={f"{share}_us": figures[share] for share in ("p99", "p999", "worst")},
+        )
+        for part, figures in told["budget"].items()
+    ]  # fmt: skip
+
+
 def _targets(found: dict[str, np.ndarray]) -> dict[str, str]:
     figures = {NAMES[key]: float(np.nanmedian(found[key])) for key in NAMES if key != "relay"}
     return {
@@ -252,15 +291,22 @@ def _decode(folder: Path, open_source: Callable[[], Any], sink: Any, name: str) 
     log = EventLog()
     monitor = Monitor([row.name for row in rows], log)
     options = ServiceOptions(
-        poll=0.0 if name == "spinning" else ServiceOptions.poll, rehearse=0.0 if name == "decoder" else REHEARSE
+        poll=0.0 if name == "spinning" else ServiceOptions.poll,
+        rehearse=0.0 if name == "decoder" else REHEARSE,
+        tolerance=2 * rig.width,  # one bin after its patience
     )
     service = make_service(
         decoder, rows, open_source, [SinkWriter(sink, "zmq", log)], LiveClock(), monitor,
         rates={"field": rig.rate}, patience=rig.width,
         options=options,
     )  # fmt: skip
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with only_when_swept():
-        service.run()
+        service.run(stop)
+    status = monitor.status()
+    told = {"missed": status.missed, "bins": status.bins, "budget": {n: asdict(p) for n, p in status.budget.items()}}
+    write_text(folder / f"{name}.json", json.dumps(plain(told)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ COMMANDS = {
     "serve": "decode live data with a fitted model",
     "replay": "play a recording to Lab Streaming Layer, ZeroMQ or Redis, as if it were being recorded",
     "emulate": "train a network to emulate a hidden Markov model",
-    "explain": "test nine claims on how a trained network emulates its HMM",
+    "explain": "test claims on how a trained network emulates its HMM",
     "doctor": "look at versions, devices, threads and memory, and say what to do",
     "bench": "measure speed and memory next to a baseline",
 }

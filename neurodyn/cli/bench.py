@@ -53,7 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.figure:
         import_extra("matplotlib", "plot")
     report = importlib.import_module(f"neurodyn.benchmarks.{arguments.module}").run(arguments)
-    Console().print(report_table(report))
+    console = Console()
+    console.print(report_table(report))
+    if report.targets:
+        console.print(targets_table(report))
     if arguments.json:
         write_text(arguments.json, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     if arguments.figure:
@@ -77,8 +80,14 @@ def report_table(report: "Report") -> Table:
         ratio = f"{row.ratio:.2f}" if row.baseline else ""
         notes = ", ".join(f"{key} {_short(value)}" for key, value in row.notes.items())
         table.add_row(row.name, sizes, ratio, row.baseline, f"{row.seconds:.4g}", notes)
+    return table
+
+
+def targets_table(report: "Report") -> Table:
+    """What was to be reached, and whether it was: of its own width, for texts would narrow the columns of numbers."""
+    table = Table("to reach", "outcome")
     for target, outcome in report.targets.items():
-        table.add_row(target, *[""] * (len(table.columns) - 2), outcome)
+        table.add_row(target, outcome)
     return table
 
 

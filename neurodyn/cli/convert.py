@@ -7,7 +7,7 @@ from pathlib import Path
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.inspect import print_recording, recording_json, unread_text
 from neurodyn.cli.parsers import Subparsers
-from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
+from neurodyn.cli.reading import add_reading_options, file_help, read_given
 from neurodyn.cli.tables import screen
 from neurodyn.errors import InputError
 from neurodyn.recording import write_recording
@@ -16,7 +16,7 @@ from neurodyn.recording import write_recording
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("convert", help=COMMANDS["convert"])
-    parser.add_argument("source", metavar="IN", type=Path, help=FILE_HELP)
+    parser.add_argument("source", metavar="IN", type=Path, help=file_help())
     parser.add_argument("target", metavar="OUT", type=Path, help="file to write; its ending names the format")
     add_reading_options(parser)
     parser.add_argument("--force", action="store_true", help="replace a file that is there")

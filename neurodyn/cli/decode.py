@@ -10,17 +10,29 @@ from typing import Any
 from rich.console import Console
 
 from neurodyn.baselines import BASELINES
-from neurodyn.binning import DEFAULT_BANDS, Field, MultimodalBatch, Spikes, TargetOptions, time_folds, to_bins
+from neurodyn.binning import (
+    DEFAULT_BANDS,
+    FEATURES,
+    BandPower,
+    Field,
+    MultimodalBatch,
+    SignalMean,
+    Spikes,
+    TargetOptions,
+    time_folds,
+    to_bins,
+)
+from neurodyn.binning.count_targets import without_counted
 from neurodyn.binning.targets import target_sources
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.options import DecodeOptions, add_options, merge, read_config
 from neurodyn.cli.parsers import Subparsers
-from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
+from neurodyn.cli.reading import add_reading_options, file_help, read_given
 from neurodyn.cli.study import MULTIMODAL, Study, run_study
-from neurodyn.errors import InputError, unknown_name
+from neurodyn.errors import InputError, require_extras, unknown_name
 from neurodyn.evaluation import Method
 from neurodyn.recording import Intervals, Recording
-from neurodyn.report import on_one
+from neurodyn.report import WITHOUT_TARGET, on_one
 
 MOST_SAMPLES_RAW = 2.0
 """Samples of a field per bin up to which it is taken as it is: there are no oscillations to see in so few."""
@@ -28,12 +40,13 @@ MODEL = "model"
 """Folder of the saved model, below that of the study."""
 MODEL_METHOD = "multiscale"
 """What ``--methods`` calls the model itself, on all modalities and on each alone."""
+MODELS = (MODEL_METHOD, WITHOUT_TARGET)
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("decode", help=COMMANDS["decode"])
-    parser.add_argument("file", metavar="FILE", type=Path, help=FILE_HELP)
+    parser.add_argument("file", metavar="FILE", type=Path, help=file_help())
     add_reading_options(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report.html, summary.json")
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file with any of the options below")
@@ -98,7 +111,7 @@ def build_study(recording: Recording, options: DecodeOptions) -> Study:
     check_methods(options)
     _check_anything(recording)
     target_sources(recording, options.target)  # what is wrong with the target is told first
-    modalities = chosen_modalities(recording, options)
+    modalities = chosen_modalities(without_counted(recording, options.target, options.modalities or ()), options)
     batch = to_bins(
         recording,
         width=options.width,
@@ -132,13 +145,28 @@ def chosen_modalities(recording: Recording, options: DecodeOptions) -> list[Spik
     result: list[Spikes | Field] = []
     for kind, source in sources:
         name = kind if kinds.count(kind) == 1 else source
-        if name in (MULTIMODAL, *BASELINES):
+        if name in (MULTIMODAL, WITHOUT_TARGET, *BASELINES):
             raise InputError(f"a modality cannot be called '{name}', which is the name of a method: rename the series")
         if kind == "spikes":
             result.append(Spikes(name, source))
         else:
-            result.append(Field(name, source, bands=_bands(recording, source, options), width=options.field_width))
+            result.append(_field(recording, name, source, options))
     return result
+
+
+def _field(recording: Recording, name: str, source: str, options: DecodeOptions) -> Field:
+    """A field with the feature asked for, band powers if none was.
+
+    Raises
+    ------
+    InputError
+        If bands were asked for as well, and the feature has none.
+    """
+    if options.feature is None or FEATURES[options.feature] is BandPower:
+        return Field(name, source, bands=_bands(recording, source, options), width=options.field_width)
+    if options.bands:
+        raise InputError(f"--bands are of band_power, and --feature says {options.feature}: give one of the two")
+    return Field(name, source, bands=None, width=options.field_width, feature=FEATURES[options.feature]())
 
 
 def chosen_interval(recording: Recording, options: DecodeOptions) -> str | tuple[float, float] | Intervals | None:
@@ -228,10 +256,14 @@ def check_methods(options: DecodeOptions) -> None:
     ------
     InputError
         If there is no such method, or the model itself is not among them.
+    MissingExtraError
+        If a method needs an optional package that is not installed.
     """
     for name in options.methods:
-        if name not in (MODEL_METHOD, *BASELINES):
-            raise unknown_name("method", name, (MODEL_METHOD, *BASELINES))
+        if name not in (*MODELS, *BASELINES):
+            raise unknown_name("method", name, (*MODELS, *BASELINES))
+    rows = [BASELINES[name] for name in options.methods if name in BASELINES]
+    require_extras({module: extra for row in rows for module, extra in row.needs.items()})
     if MODEL_METHOD not in options.methods:
         raise InputError(
             f"--methods needs '{MODEL_METHOD}' among them: the report streams it, and compares the others with it; in"
@@ -252,6 +284,8 @@ def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, 
     model = replace(model, training=training, choose=options.choose)
     recurrent = model.recurrent_config()
     yardsticks = {name: row.make(recurrent) for name, row in BASELINES.items() if name in options.methods}
+    if WITHOUT_TARGET in options.methods:
+        yardsticks = {WITHOUT_TARGET: model.without_target(), **yardsticks}
     return comparison(batch.names, model, yardsticks)
 
 
@@ -267,7 +301,7 @@ def comparison(names: Sequence[str], model: Any, yardsticks: Mapping[str, Any]) 
     model
         The decoder, not fitted.
     yardsticks
-        Estimators, not fitted, by their names in `neurodyn.baselines.BASELINES`.
+        Estimators, not fitted, by their names in `neurodyn.baselines.BASELINES`; and the model without the target.
     """
     single = tuple(Method(name, model, (name,), stream=len(names) == 1) for name in names)
     together = (Method(MULTIMODAL, model, tuple(names), stream=True),) if len(names) > 1 else ()
@@ -275,7 +309,7 @@ def comparison(names: Sequence[str], model: Any, yardsticks: Mapping[str, Any]) 
     alone = tuple(
         Method(on_one(yardstick, name), decoder, (name,))
         for yardstick, decoder in yardsticks.items()
-        if BASELINES[yardstick].alone and len(names) > 1
+        if yardstick in BASELINES and BASELINES[yardstick].alone and len(names) > 1
         for name in names
     )
     return (*together, *single, *on_all, *alone)
@@ -304,12 +338,14 @@ def _source(recording: Recording, name: str) -> tuple[str, str]:
 def _settings(options: DecodeOptions, modalities: Sequence[Spikes | Field]) -> dict[str, str]:
     """Options as a reader of the report wants to see them."""
     fields = [modality for modality in modalities if isinstance(modality, Field)]
-    bands = dict.fromkeys(band for modality in fields for band in modality.bands or ())
+    made = dict.fromkeys(modality.made for modality in fields)
+    bands = dict.fromkeys(band for one in made if isinstance(one, BandPower) for band in one.bands)
+    others = ", ".join(one.label for one in made if not isinstance(one, BandPower | SignalMean)) or "raw"
     shown = {
         "target": ", ".join(options.target),
         "smoothing of the target": f"{1e3 * options.smoothing:g} ms" if options.smoothing else "none",
         "bin width": f"{1e3 * options.width:g} ms",
-        "field": " ".join(f"{low:g}-{high:g}" for low, high in bands) + " Hz log power" if bands else "raw",
+        "field": " ".join(f"{low:g}-{high:g}" for low, high in bands) + " Hz log power" if bands else others,
         "field sample": "every bin" if options.field_width is None else f"{1e3 * options.field_width:g} ms",
         "interval": _interval_text(options.interval or ("trials" if options.where else None))
         + (f" where {options.where}" if options.where else ""),

@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from neurodyn.cli import COMMANDS
+from neurodyn.cli.findings import Line
 from neurodyn.cli.parsers import Subparsers
 from neurodyn.compilation import chosen_folder
 from neurodyn.versions import installed as _installed
@@ -28,36 +29,19 @@ FAULT = 1
 """Exit code where something that is needed is missing or out of its bounds."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """One thing that was looked at.
-
-    Parameters
-    ----------
-    name, found
-        What it is, and how it is here.
-    advice
-        What to do about it; "" if it is as it should be.
-    fault
-        Whether neurodyn cannot be relied on as long as it is so.
-    """
-
-    name: str
-    found: str
-    advice: str = ""
-    fault: bool = False
-
-
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("doctor", help=COMMANDS["doctor"])
     parser.add_argument("--json", action="store_true", help="print everything as JSON instead")
+    parser.add_argument(
+        "--realtime", action="store_true", help="look at what a live decoder needs: cores, scheduling, memory, timers"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything, print it, and say what to do."""
-    lines = examine()
+    lines = _examine_realtime() if arguments.realtime else examine()
     if arguments.json:
         print(json.dumps([asdict(line) for line in lines], indent=2))
     else:
@@ -76,6 +60,13 @@ def examine() -> list[Line]:
         memory(*_memory()),
         _cache(),
     ]
+
+
+def _examine_realtime() -> list[Line]:
+    # Imported here: it needs packages, whose absence the other lines are about.
+    from neurodyn.cli import doctor_realtime
+
+    return doctor_realtime.examine()
 
 
 def packages(requirements: list[str]) -> Iterator[Line]:

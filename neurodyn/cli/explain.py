@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from neurodyn.cli import COMMANDS
-from neurodyn.cli.parsers import Subparsers, argument, seed
+from neurodyn.cli.parsers import Subparsers, argument, names, seed
 from neurodyn.cli.study import output_folder
 from neurodyn.errors import REPORT, require_extras
 from neurodyn.versions import versions
@@ -31,6 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--out", metavar="DIR", type=Path, help="folder for report.html, mechanism.nc, table.csv (DIR/mechanism)"
     )
     parser.add_argument("--seed", metavar="N", type=argument(seed), default=0, help="of everything random (0)")
+    parser.add_argument("--claims", metavar="NAMES", type=argument(names), help="those to test, by their names (all)")
     parser.add_argument("--quick", action="store_true", help="small sizes that show that everything works")
     parser.set_defaults(run=run)
 
@@ -48,7 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     with output_folder(out):
         with screen.status("recording") as status:
             explanation = explain(
-                emulator, config=config, seed=arguments.seed, report=lambda part: status.update(f"explain: {part}")
+                emulator,
+                config=config,
+                seed=arguments.seed,
+                report=lambda part: status.update(f"explain: {part}"),
+                claims=arguments.claims,
             )
         write_results(explanation, out, seed=arguments.seed, title=f"How a network emulates {explanation.hmm}")
     Console().print(verdict_table(explanation))

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers
-from neurodyn.cli.reading import FILE_HELP, add_reading_options, read, read_given
+from neurodyn.cli.reading import add_reading_options, file_help, read, read_given
 from neurodyn.cli.tables import Column, fitted, screen
 from neurodyn.errors import InputError
 from neurodyn.recording import ItemSummary, Layout, Recording, describe, layout_text, read_variables
@@ -41,7 +41,7 @@ _TREE = (
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser("inspect", help=COMMANDS["inspect"])
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help=FILE_HELP)
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help=file_help())
     add_reading_options(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON instead, nothing shortened")
     parser.add_argument(

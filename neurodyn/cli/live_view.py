@@ -33,7 +33,7 @@ def view(status: Status, target_names: Sequence[str], *, title: str) -> Renderab
     if status.estimate is None:
         return Panel(Text("waiting for the first data ..."), title=Text(title), title_align="left")
     tables = [_numbers(status), _target(status, target_names), _modalities(status)]
-    parts: list[RenderableType] = [Columns(tables, padding=(0, 3)), _latency(status)]
+    parts: list[RenderableType] = [Columns(tables, padding=(0, 3)), _latency(status), _budget(status)]
     if status.events:
         parts.append(_events(status))
     return Panel(Group(*parts), title=Text(f"{title}   {status.estimate.time:.2f} s"), title_align="left")
@@ -43,7 +43,9 @@ def summary(status: Status) -> str:
     """One line on a session that has ended."""
     missed = f"{status.missed:,} missed" if status.missed else "none missed"
     dropped = f", {status.dropped:,} not taken by a sink" if status.dropped else ""
-    latency = f"{_microseconds(status.p50)} median latency, " if math.isfinite(status.p50) else ""
+    found = status.latency
+    figures = f"{_microseconds(found.p50)} median latency, 99.9 % below {_microseconds(found.p999)}, "
+    latency = figures if found.count else ""
     return f"{status.bins:,} bins, {missed}{dropped}, {latency}{status.faults:,} events"
 
 
@@ -100,9 +102,16 @@ def _health(share: float, silent: float) -> Text:
 def _latency(status: Status) -> Text:
     shape = sparkline(np.sqrt(status.histogram.astype(np.float64)))
     ends = f"{_microseconds(LATENCY_EDGES[0])} [{shape}] {_microseconds(LATENCY_EDGES[-1])}"
-    values = {"p50": status.p50, "p99": status.p99, "max": status.worst}
-    named = ", ".join(f"{name} {_microseconds(value)}" for name, value in values.items())
-    return Text(f"latency  {ends}   {named}")
+    return Text(f"latency  {ends}   from data in hand to hand-over")
+
+
+def _budget(status: Status) -> Table:
+    """Where the time goes, part by part."""
+    table = _table("", ["", "median", "99 %", "99.9 %", "longest"])
+    for name, found in status.budget.items():
+        values = (found.p50, found.p99, found.p999, found.worst)
+        table.add_row(name, *(_microseconds(value) if found.count else "" for value in values))
+    return table
 
 
 def _events(status: Status) -> Table:

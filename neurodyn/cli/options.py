@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from neurodyn.baselines import BASELINES
+from neurodyn.binning.features import FEATURES
 from neurodyn.binning.targets import TargetOptions
 from neurodyn.cli import parsers
+from neurodyn.display import either
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.given import read_yaml
 
@@ -54,13 +56,15 @@ class DecodeOptions:
     """What ``neurodyn decode`` does: the one table of its options, on the command line, in YAML files and in the help.
 
     The names are those of the options, with underscores. Times are in seconds. ``modalities``, ``bands``,
-    ``field_width``, ``interval``, ``latent``, ``epochs``, ``choose``, ``jobs`` and ``where`` are None where nothing was
-    asked for; empty bands stand for the field's signal itself.
+    ``feature``, ``field_width``, ``interval``, ``latent``, ``epochs``, ``choose``, ``jobs`` and ``where`` are None
+    where nothing was asked for; empty bands stand for the field's signal itself.
     """
 
     target: tuple[str, ...] = _option(
         (), parsers.names, "NAMES",
-        "what to decode: position, velocity, speed, log_speed, head_direction or a series' name", words="needed",
+        "what to decode: position, velocity, speed, log_speed, head_direction, the name of a series; for classes "
+        "that of a table of intervals or of its column, like trials.choice; for counts that of a group of events, like "
+        "licks", words="needed",
     )  # fmt: skip
     modalities: tuple[str, ...] | None = _option(
         None, parsers.names, "NAMES", "spikes, field, or names of units tables and field potentials",
@@ -71,6 +75,9 @@ class DecodeOptions:
         None, parsers.bands, "BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself",
         words="six, as its rate allows",
     )  # fmt: skip
+    feature: str | None = _option(
+        None, parsers.feature, "NAME", f"what is made of a field: {either(FEATURES)}", words="band_power, as bands say"
+    )
     field_width: float | None = _option(
         None, parsers.width, "TIME", "width of a sample of the field, a multiple of the bin", words="one bin"
     )
@@ -85,7 +92,8 @@ class DecodeOptions:
     )
     methods: tuple[str, ...] = _option(
         ("multiscale", "gru", "ridge"), parsers.names, "NAMES",
-        f"what is compared: multiscale, and the yardsticks {', '.join(BASELINES)}", words="multiscale,gru,ridge",
+        "what is compared: multiscale, multiscale-unsupervised (trained without the target, which is read out of its"
+        f" states), and the yardsticks {', '.join(BASELINES)}", words="multiscale,gru,ridge",
     )  # fmt: skip
     latent: int | None = _option(
         None, parsers.count, "N", "dimensions of the latent state", words="the model's default"

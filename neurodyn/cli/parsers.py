@@ -5,8 +5,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
+from neurodyn.binning.features import FEATURES
 from neurodyn.cli.reading import WAYS
-from neurodyn.errors import InputError
+from neurodyn.errors import InputError, unknown_name
 from neurodyn.given import count, names, number, seconds, whole, width
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "argument",
     "bands",
     "count",
+    "feature",
     "interval",
     "names",
     "repeated",
@@ -46,6 +48,13 @@ def bands(value: Any) -> tuple[tuple[float, float], ...]:
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         raise InputError(message)
     return tuple((number(low, message), number(high, message)) for low, high in pairs)
+
+
+def feature(value: Any) -> str:
+    """Name of a feature of a field."""
+    if value in FEATURES:
+        return value
+    raise unknown_name("feature of a field", str(value), FEATURES)
 
 
 def interval(value: Any) -> str | tuple[float, float]:

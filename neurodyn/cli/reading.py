@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from neurodyn.display import either
 from neurodyn.errors import InputError
 from neurodyn.recording import (
     ImplausibleWarning,
@@ -18,9 +19,20 @@ from neurodyn.recording import (
     read_recording,
     with_support,
 )
+from neurodyn.recording.files import format_names
 
 WAYS = tuple(way.value for way in Repeated)
-FILE_HELP = "NWB, HDF5, MATLAB, NumPy or CSV file, or a folder of Kilosort or phy"
+
+
+def file_help() -> str:
+    """Which files and folders are read, for the help of every command that reads one.
+
+    Examples
+    --------
+    >>> file_help()
+    'NWB, HDF5, recorded session, MATLAB 5 or 7.3, XDF, NumPy or CSV file, or a folder of Kilosort or phy'
+    """
+    return f"{either(format_names())} file, or a folder of {either(format_names(folders=True))}"
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:

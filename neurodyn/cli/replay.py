@@ -5,7 +5,7 @@ import json
 import math
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,29 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers, argument, width
-from neurodyn.cli.reading import FILE_HELP, add_reading_options, read_given
+from neurodyn.cli.reading import add_reading_options, file_help, read_given
+from neurodyn.display import either
 from neurodyn.errors import InputError, NeurodynError
+from neurodyn.plain import plain
 from neurodyn.realtime.streams import EndOfStream, Sink, open_sink, parse_address
-from neurodyn.realtime.streams.address import Scheme
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
-from neurodyn.realtime.streams.lsl import LslSink
+from neurodyn.realtime.streams.table import live_schemes
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     text = COMMANDS["replay"]
     parser = subparsers.add_parser("replay", help=text, description=text)
-    parser.add_argument("file", metavar="FILE", type=Path, help=FILE_HELP)
+    parser.add_argument("file", metavar="FILE", type=Path, help=file_help())
     add_reading_options(parser)
-    parser.add_argument(
-        "--to", metavar="ADDRESS", required=True, type=argument(parse_address),
-        help="lsl://name, zmq://127.0.0.1:5555 or redis://127.0.0.1:6379/prefix",
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--to", metavar="ADDRESS", type=argument(parse_address),
+        help=either(scheme.example for scheme in live_schemes()),
+    )  # fmt: skip
+    what.add_argument(
+        "--check", metavar="MODEL", type=Path,
+        help="decode the bins of a session that  serve --record  wrote again, and tell whether they are the same",
     )  # fmt: skip
     speed = argument(_speed)
     parser.add_argument("--speed", metavar="S", type=speed, default=1.0, help="recorded seconds per second (1)")
@@ -39,7 +45,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--stop", metavar="SECONDS", type=float, help="of the recording (its last sample)")
     parser.add_argument(
         "--stream", metavar="ITEM=NAME", action="append", default=[], type=argument(_pair),
-        help="play this item only, under this name; repeatable (all; 'spikes' and 'field' if there is one of each)",
+        help="play this item only, under this name; intervals as markers; repeatable (all units and fields; 'spikes' "
+        "and 'field' if there is one of each)",
     )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true", help="print what was played as JSON at the end, instead of a bar"
@@ -81,9 +88,12 @@ class Sent:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play to the end of the recording, or until Ctrl-C."""
-    if arguments.to.scheme is Scheme.FILE:
-        raise InputError("a replay goes to lsl://, zmq:// or redis://, not to a file")
+    """Play to the end of the recording, or until Ctrl-C; or decode a session again."""
+    if arguments.check is not None:
+        return _check(arguments)
+    if not arguments.to.scheme.live:
+        live = either(f"{scheme.name}://" for scheme in live_schemes())
+        raise InputError(f"a replay goes to {live}, not to a {arguments.to.scheme.name}")
     options = ReplayOptions(
         speed=arguments.speed,
         chunk=arguments.chunk,
@@ -112,12 +122,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    """Say whether a model gives what it gave live; 1 if it does not."""
+    from neurodyn.cli.loading import load_decoder
+    from neurodyn.realtime.session_check import check_session
+
+    found = check_session(arguments.file, load_decoder(arguments.check)[0])
+    if arguments.json:
+        numbers = {**asdict(found), "same": found.same}
+        print(json.dumps(plain(numbers), indent=2, allow_nan=False))
+    else:
+        print(found)
+    return 0 if found.same else 1
+
+
 def play(sent: Sent, sink: Sink, console: Console) -> None:
     """Send every chunk when it is due, with a bar that shows where in the recording this is."""
     replay = sent.replay
-    if isinstance(sink, LslSink):
+    if (greet := getattr(sink, "greet", None)) is not None:
+        greet(replay.hello())
+    if (announce := getattr(sink, "announce", None)) is not None:
         for chunk in replay.first_chunks():
-            sink.announce(chunk)
+            announce(chunk)
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.1f} of {task.total:.1f} s")
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("replay", total=replay.seconds)

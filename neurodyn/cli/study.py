@@ -112,7 +112,7 @@ def score_table(result: CrossValidation, metric: str) -> Table:
         title=f"{_METRICS[metric]} on held-out data, mean ± spread over {result.n_folds} folds",
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False,
     )  # fmt: skip
-    for name in ("method", "estimate"):
+    for name in ("method", "training", "estimate"):
         table.add_column(name, no_wrap=True)
     for name in ("mean", *result.dims):
         table.add_column(escape(name), justify="right", no_wrap=True)
@@ -120,7 +120,7 @@ def score_table(result: CrossValidation, metric: str) -> Table:
     for row, following in zip(rows, (*rows[1:], None), strict=True):
         ends = following is not None and following.estimate != row.estimate
         style = "bold" if row.best else None
-        table.add_row(escape(row.method), row.estimate, *row.cells(), style=style, end_section=ends)
+        table.add_row(escape(row.method), row.training, row.estimate, *row.cells(), style=style, end_section=ends)
     return table
 
 
@@ -130,14 +130,14 @@ def difference_table(found: Sequence[PairedDifference]) -> Table:
         title="Does it add? Difference of R² (filtered), paired over folds [95 % interval], * p < 0.05",
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False,
     )  # fmt: skip
-    for name in ("method", "minus"):
+    for name in ("method", "minus", "training"):
         table.add_column(name, no_wrap=True)
     for name in found[0].dims:
         table.add_column(escape(name), justify="right", no_wrap=True)
     for row in found:
         pairs = zip(row.difference[1:], row.p_value[1:], strict=True)
         short = [f"{difference:+.2f}{'*' if p < 0.05 else ' '}" for difference, p in pairs]
-        table.add_row(escape(row.method), escape(row.other), escape(row.cells()[0]), *short)
+        table.add_row(escape(row.method), escape(row.other), row.trainings(), escape(row.cells()[0]), *short)
     return table
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float
 
-from neurodyn.errors import InputError
+from neurodyn.components import Axes, principal_axes
+from neurodyn.errors import InputError, import_extra
 from neurodyn.plotting.style import GREY, TRUTH, axes, quiet
 
 KINDS = {
@@ -14,6 +15,7 @@ KINDS = {
     "saddle": ("#D55E00", "X"),
     "repeller": ("#CC79A7", "s"),
     "marginal": ("#E69F00", "D"),
+    "fixed": ("#56B4E9", "o"),
     "slow": (GREY, "v"),
 }
 """Colour and marker of each class of points; other names are drawn as slow points are."""
@@ -23,6 +25,126 @@ EVENTS = {"fold": "o", "branch": "D", "flip": "s", "hopf": "^"}
 
 
 def plot_fixed_points(
+    found: Any,
+    linear: Any = None,
+    *,
+    trajectories: np.ndarray | None = None,
+    view: Axes | None = None,
+    length: float | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw fixed and slow points in the plane, or the space, in which the states vary most; diverged ones are left out.
+
+    Parameters
+    ----------
+    found
+        What `neurodyn.fixed_points.find` found.
+    linear
+        What `neurodyn.fixed_points.linearise` says of the same points, for their classes and unstable directions. None
+        shows which are fixed and which slow.
+    trajectories
+        (trial, time, size) states of trials, drawn thinly behind the points; they decide what the plane is.
+    view
+        Directions to look along (`neurodyn.fixed_points.principal_axes`). None: the entries themselves of states that
+        have as many as the picture has dimensions, and otherwise principal components of trajectories and points.
+    length
+        Of an unstable direction, to each side, in units of the state; a tenth of the picture if None.
+    ax
+        Axes, three-dimensional ones for three dimensions; new ones with two if None.
+
+    Returns
+    -------
+    The axes.
+
+    Raises
+    ------
+    InputError
+        If something else was given, ``linear`` is of other points, or states have one entry only.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import find, linearise
+    >>> from neurodyn.plotting import plot_fixed_points
+    >>> def step(state, drive):
+    ...     return state + 0.1 * (drive * state - state**3)
+    >>> found = find(step, np.random.default_rng(0).normal(size=(50, 2)), 1.0).fixed
+    >>> ax = plot_fixed_points(found, linearise(step, found.states, 1.0, dt=0.1))
+    >>> ax.get_xlabel()
+    'state[0]'
+    """
+    vectors, kinds = _points_of(found, linear)
+    somewhere = np.isfinite(vectors).all(axis=1)
+    numbers, vectors = np.flatnonzero(somewhere), vectors[somewhere]
+    kinds = [kinds[number] for number in numbers]
+    dims = 3 if ax is not None and ax.name == "3d" else 2
+    paths = _states(trajectories, vectors.shape[1])
+    view, names = _view(found, vectors, paths, dims) if view is None else (view, _names(view))
+    placed = view.points(vectors)
+    ways = None
+    if linear is not None and linear.right is not None:
+        ways = [view.ways(linear.unstable_directions(number)) for number in numbers]
+    drawn = placed if paths is None else np.concatenate([placed, view.points(paths).reshape(-1, placed.shape[1])])
+    extent = float(np.ptp(drawn, axis=0).max()) if len(drawn) else 0.0
+    return plot_points(
+        placed, kinds, directions=ways, trajectories=None if paths is None else view.points(paths),
+        length=(0.1 * extent or 1.0) if length is None else length, axis_names=names, ax=ax,
+    )  # fmt: skip
+
+
+def _points_of(found: Any, linear: Any) -> tuple[np.ndarray, list[str]]:
+    """Vectors of the points and the class of each."""
+    if not hasattr(found, "vectors") or not hasattr(found, "status"):
+        raise InputError(
+            f"expected what neurodyn.fixed_points.find returns, got a {type(found).__name__}: plot_points draws arrays"
+        )
+    if linear is None:
+        return found.vectors, [status.value for status in found.status]
+    if not hasattr(linear, "stability"):
+        raise InputError(f"expected what neurodyn.fixed_points.linearise returns, got a {type(linear).__name__}")
+    if len(linear.stability) != len(found.vectors):
+        raise InputError(
+            f"there are {len(found.vectors)} points, and {len(linear.stability)} are linearised: give the same ones, "
+            "such as  found.fixed  and  linearise(step, found.fixed.states, ...)"
+        )
+    slow = [status.value != "fixed" for status in found.status]
+    return found.vectors, [
+        status.value if other else kind.value
+        for status, kind, other in zip(found.status, linear.stability, slow, strict=True)
+    ]
+
+
+def _states(trajectories: Any, size: int) -> np.ndarray | None:
+    if trajectories is None:
+        return None
+    states = np.asarray(trajectories, np.float64)
+    if states.ndim != 3 or states.shape[2] != size:
+        raise InputError(f"trajectories are (trial, time, {size}), the states of trials; got shape {states.shape}")
+    return states
+
+
+def _view(found: Any, vectors: np.ndarray, paths: np.ndarray | None, dims: int) -> tuple[Axes, tuple[str, ...]]:
+    """Directions to look along, and what the axes are called."""
+    size = vectors.shape[1]
+    if size < 2:
+        raise InputError("a state of one entry has no plane to be drawn in: see plot_branch")
+    if size == dims:
+        names = getattr(found.layout, "names", ())
+        return Axes(np.zeros(size), np.eye(size), np.full(size, 1 / size)), tuple(f"state{name}" for name in names)
+    rows = vectors if paths is None else np.concatenate([vectors, paths.reshape(-1, size)])
+    if len(rows) <= dims:  # too few to span a plane: any direction beside theirs will do
+        middle = rows.mean(axis=0) if len(rows) else np.zeros(size)
+        rows = np.concatenate([rows, np.tile(middle, (dims + 1, 1))])
+    view = principal_axes(rows, min(dims, size))
+    return view, _names(view)
+
+
+def _names(view: Axes) -> tuple[str, ...]:
+    return tuple(f"PC {place} ({share:.0%})" for place, share in enumerate(view.share, start=1))
+
+
+def plot_points(
     points: Float[np.ndarray, "points dims"],
     kinds: Sequence[str],
     *,
@@ -32,14 +154,16 @@ def plot_fixed_points(
     axis_names: tuple[str, ...] = ("1", "2", "3"),
     ax: Any = None,
 ) -> Any:
-    """Draw points of a state space in two or three dimensions, each with the directions in which it is left.
+    """Draw arrays: points of a state space in two or three dimensions, each with the directions in which it is left.
+
+    :func:`plot_fixed_points` does the same with what :mod:`neurodyn.fixed_points` found.
 
     Parameters
     ----------
     points
         (points, 2 or 3) coordinates.
     kinds
-        One per point: 'attractor', 'saddle', 'repeller', 'marginal' or 'slow'.
+        One per point: 'attractor', 'saddle', 'repeller', 'marginal', 'fixed' or 'slow'.
     directions
         For each point its unstable directions (directions, 2 or 3); drawn to both sides.
     trajectories
@@ -80,43 +204,80 @@ def plot_fixed_points(
         ax.scatter(*chosen.T, color=colour, marker=marker, s=36, label=f"{kind} ({len(chosen)})", zorder=3)
     for axis, name in zip("xyz"[:dims], axis_names[:dims], strict=True):
         getattr(ax, f"set_{axis}label")(name)
+    if dims == 3:
+        _few_ticks(ax)
     if kinds:
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return quiet(ax) if dims == 2 else ax
 
 
-def plot_eigenvalues(
-    eigenvalues: Complex[np.ndarray, "points modes"], kinds: Sequence[str] | None = None, *, ax: Any = None
-) -> Any:
-    """Draw eigenvalues in the complex plane with the unit circle, outside of which a mode grows.
+def _few_ticks(ax: Any) -> None:
+    """Numbers along three axes that leave room for the names."""
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        axis.set_major_locator(import_extra("matplotlib.ticker", "plot").MaxNLocator(4))
+    ax.tick_params(colors=GREY, labelsize=8, pad=0)
+
+
+def plot_eigenvalues(linear: Any, *, kinds: Sequence[str] | None = None, ax: Any = None) -> Any:
+    """Draw the eigenvalues of linearised points in the complex plane with the unit circle: outside it a mode grows.
 
     Parameters
     ----------
-    eigenvalues
-        (points, modes).
+    linear
+        What `neurodyn.fixed_points.linearise` returned, or the eigenvalues themselves, (points, modes).
     kinds
-        One per point, for the colours; see `plot_fixed_points`.
+        One per point, for the colours (see `plot_points`); the stability that ``linear`` tells if None.
     ax
         Axes; new ones if None.
 
     Returns
     -------
     The axes.
+
+    Raises
+    ------
+    InputError
+        If something else was given, or kinds are not one per point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.plotting import plot_eigenvalues
+    >>> ax = plot_eigenvalues(np.array([[0.5 + 0.5j, 0.5 - 0.5j]]), kinds=["attractor"])
+    >>> ax.get_xlabel()
+    'real part'
     """
-    ax = quiet(axes(ax, size=(4.0, 4.0)))
+    eigenvalues = _eigenvalues(linear)
+    if kinds is None:
+        kinds = [kind.value for kind in getattr(linear, "stability", ())] or ["slow"] * len(eigenvalues)
+    if len(kinds) != len(eigenvalues):
+        raise InputError(f"kinds have to be one per point: expected {len(eigenvalues)}, got {len(kinds)}")
+    ax = quiet(axes(ax, size=(4.6, 4.4)))
     turn = np.linspace(0, 2 * np.pi, 200)
-    ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8)
-    kinds = kinds or ["slow"] * len(eigenvalues)
-    for kind in dict.fromkeys(kinds):
+    ax.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.8, label="unit circle")
+    for place, kind in enumerate(dict.fromkeys(kinds)):
         chosen = eigenvalues[[other == kind for other in kinds]].ravel()
-        label = kind if kind in KINDS else None
+        colour, marker = KINDS.get(kind, KINDS["slow"])
         ax.scatter(
-            np.real(chosen), np.imag(chosen), s=8, color=KINDS.get(kind, KINDS["slow"])[0], label=label, alpha=0.7
-        )
-    ax.set_aspect("equal")
+            np.real(chosen), np.imag(chosen), s=max(34 - 10 * place, 8), color=colour, marker=marker, linewidths=0,
+            label=kind if kind in KINDS else None, alpha=0.8,
+        )  # fmt: skip
+    half = 1.08 * max(1.0, float(np.abs(eigenvalues[np.isfinite(eigenvalues)]).max(initial=0.0)))
+    ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal")
     ax.set_xlabel("real part")
     ax.set_ylabel("imaginary part")
+    ax.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.0)
     return ax
+
+
+def _eigenvalues(linear: Any) -> np.ndarray:
+    values = np.asarray(getattr(linear, "eigenvalues", linear))
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.number):
+        raise InputError(
+            f"expected what neurodyn.fixed_points.linearise returns, or eigenvalues (points, modes); got a "
+            f"{type(linear).__name__}"
+        )
+    return values
 
 
 def plot_branch(
@@ -159,7 +320,7 @@ def plot_branch(
         _, x, y = zip(*(event for event in events if event[0] == kind), strict=True)
         ax.scatter(x, y, color=KINDS["saddle"][0], marker=EVENTS.get(kind, "o"), label=kind, zorder=3)
     if events:
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
     ax.set_xlabel(value_name)
     ax.set_ylabel(coordinate_name)
     return ax

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from neurodyn.errors import import_extra
-from neurodyn.evaluation.crossvalidation import LearningCurve
+from neurodyn.evaluation.results import LearningCurve
 from neurodyn.plotting.style import axes, quiet
 
 

@@ -1,5 +1,6 @@
-"""Figures of the nine claims of ``neurodyn.mechanism``: each takes the data of one finding and axes."""
+"""Figures of the claims of ``neurodyn.mechanism``: each takes the data of one finding and axes."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,25 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _BANDS = {"transition": "#D55E00", "kick zone": "#E69F00", "cluster": "#0072B2"}
+
+
+def plot_intervals(numbers: Mapping[str, tuple[float, float, float]], *, ax: Any = None) -> Any:
+    """Draw numbers with their intervals below one another: the picture of a claim that has none of its own.
+
+    Parameters
+    ----------
+    numbers
+        Value and both ends of its interval, by name; what is NaN is not drawn.
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    for place, (value, low, high) in enumerate(numbers.values()):
+        ax.plot([low, high], [-place, -place], color=_COLOURS[place % len(_COLOURS)], linewidth=2)
+        ax.plot([value], [-place], "o", color=_COLOURS[place % len(_COLOURS)])
+    ax.set_yticks([-place for place in range(len(numbers))], list(numbers))
+    ax.set_ylim(0.5 - len(numbers), 0.5)
+    return ax
 
 
 def plot_collapse(data: "xr.Dataset", *, ax: Any = None) -> Any:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from neurodyn.errors import import_extra
+import numpy as np
+
+from neurodyn.errors import InputError, import_extra
 
 TRUTH = "#1A1A1A"
 """Colour of what really happened."""
@@ -36,6 +38,24 @@ def axes(ax: Any, *, size: tuple[float, float] = (6.0, 3.5), projection: str | N
         return ax
     pyplot = import_extra("matplotlib.pyplot", "plot")
     return pyplot.figure(figsize=size, layout="constrained").add_subplot(projection=projection)
+
+
+def column_of_axes(ax: Any, rows: int) -> np.ndarray:
+    """Return the axes given as a flat array, or those of a new figure, one above the other with one time axis.
+
+    Raises
+    ------
+    InputError
+        If there are not as many as rows.
+    """
+    if ax is None:
+        pyplot = import_extra("matplotlib.pyplot", "plot")
+        size = (8.0, 1.7 * rows + 0.6)
+        return pyplot.subplots(rows, 1, sharex=True, squeeze=False, figsize=size, layout="constrained")[1][:, 0]
+    given = np.ravel(np.asarray(ax, dtype=object))
+    if len(given) != rows:
+        raise InputError(f"what is drawn needs {rows} axes, one above the other, got {len(given)}: choose with dims=")
+    return given
 
 
 def quiet(ax: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from neurodyn.report.figures import Picture, study_pictures
 from neurodyn.report.page import render_page
-from neurodyn.report.summary import comparisons, differences, finding, on_one, summary_of
+from neurodyn.report.summary import WITHOUT_TARGET, comparisons, differences, finding, on_one, summary_of
 from neurodyn.report.tables import ScoreRow, score_rows
 
 __all__ = [
+    "WITHOUT_TARGET",
     "Picture",
     "ScoreRow",
     "comparisons",

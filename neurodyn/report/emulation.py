@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn import plotting
-from neurodyn.emulation.match import Match
+from neurodyn.emulation.match_result import Match
 from neurodyn.emulation.verdict import Statistic, Verdict
 from neurodyn.errors import InputError, import_extra
 from neurodyn.evaluation import LearningCurve

@@ -13,6 +13,7 @@ from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.components import principal_scores
 from neurodyn.errors import import_extra
 from neurodyn.evaluation import Calibration, CrossValidation, Decoded, FoldResult
+from neurodyn.plotting.predictions import end_to_end
 from neurodyn.plotting.style import GREY
 from neurodyn.report.summary import main_methods
 
@@ -128,7 +129,7 @@ def _decoded(result: CrossValidation, shown: FoldResult) -> Picture:
     rows = figure.subplots(len(result.dims), 1, sharex=True, squeeze=False)[:, 0]
     time, trial = _laid_out(decoded, part)
     for dim, (name, ax) in enumerate(zip(result.dims, rows, strict=True)):
-        plotting.plot_decoded(
+        plotting.plot_estimate(
             time, decoded.true[part, dim], decoded.filtered[part, dim], decoded.deviation[part, dim],
             scored=decoded.scored[part], trial=trial, colour=plotting.method_colour(shown.method, result.methods),
             label=f"{shown.method}, live", name=name.replace("_", " "), ax=ax,
@@ -147,11 +148,7 @@ def _decoded(result: CrossValidation, shown: FoldResult) -> Picture:
 def _laid_out(decoded: Decoded, part: slice) -> tuple[np.ndarray, np.ndarray]:
     """Recorded time within one trial; trials drawn end to end where there are several."""
     time, trial = decoded.time[part], decoded.trial[part]
-    if (trial == trial[0]).all():
-        return time, trial
-    step = float(np.median(np.diff(time)))
-    gap = 5 * np.concatenate([[0], np.cumsum(np.diff(trial) != 0)])
-    return step * (np.arange(len(time)) + gap), trial
+    return end_to_end(time, trial, float(np.median(np.diff(time)))), trial
 
 
 def _latents(result: CrossValidation, shown: FoldResult) -> Picture:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from neurodyn.errors import import_extra
@@ -12,7 +12,7 @@ from neurodyn.plotting import mechanism as plots
 from neurodyn.report.figures import DPI
 from neurodyn.report.page import fill_template
 
-_PLOTS = {
+FIGURES = {
     "collapse": (plots.plot_collapse,),
     "rotation": (plots.plot_rotation,),
     "phase": (plots.plot_phase,),
@@ -23,6 +23,8 @@ _PLOTS = {
     "resonance": (plots.plot_resonance, plots.plot_epochs),
     "subspaces": (plots.plot_subspaces,),
 }
+"""By the claim; one that is not here is drawn as its number beside the control."""
+
 _MARKS = {True: "holds", False: "fails", None: "open"}
 
 
@@ -52,16 +54,22 @@ def render_explanation(
 
 def draw_finding(finding: Finding) -> bytes:
     """The figure of a finding as PNG; empty where there is nothing to draw."""
-    if not finding.data.sizes:
+    if finding.name in FIGURES and not finding.data.sizes:
         return b""
     figures = import_extra("matplotlib.figure", "plot")
-    draw = _PLOTS[finding.name]
+    draw = FIGURES.get(finding.name, (_against_control(finding),))
     figure = figures.Figure(figsize=(5.2 * len(draw), 3.8), layout="constrained")
     for plot, ax in zip(draw, figure.subplots(1, len(draw), squeeze=False)[0], strict=True):
         plot(finding.data, ax=ax)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
+
+
+def _against_control(finding: Finding) -> Callable[..., Any]:
+    """Draw the number of a finding and its control, in the place of a figure of the data."""
+    numbers = {each.name: (each.value, each.low, each.high) for each in (finding.estimate, finding.control)}
+    return lambda _, ax: plots.plot_intervals(numbers, ax=ax)
 
 
 def _claim(finding: Finding) -> dict[str, Any]:

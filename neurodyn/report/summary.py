@@ -7,9 +7,12 @@ import numpy as np
 
 from neurodyn.baselines import BASELINES
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.evaluation import Calibration, CrossValidation, PairedDifference
+from neurodyn.evaluation import Calibration, ClassScore, CountScore, CrossValidation, PairedDifference
 from neurodyn.evaluation.paired import p_text
 from neurodyn.versions import versions
+
+WITHOUT_TARGET = "multiscale-unsupervised"
+"""The model trained without the target, on all modalities, as ``--methods`` and results call it."""
 
 
 def summary_of(
@@ -29,23 +32,28 @@ def summary_of(
     Returns
     -------
     dict with ``methods.<name>.<filtered|smoothed>.<correlation|r2>.{mean, per_dimension, per_fold,
-    per_fold_per_dimension}``; ``differences.<name> minus <other>.<filtered|smoothed>.<correlation|r2>.<dimension or
-    "mean">.{difference, low, high, p_value, per_fold}`` of the pairs that `comparisons` lists;
-    ``latency_us.{p50, p95, p99}`` per step; ``online_offline_max_abs_difference`` of the latents and
-    ``online_offline_target_max_abs_difference`` in standard deviations of the target; ``fit_seconds`` of all fits
-    together and ``fit_seconds_per_method`` on average;
+    per_fold_per_dimension}``; ``training.<name>``, 'supervised' or 'unsupervised';
+    ``differences.<name> minus <other>.<filtered|smoothed>.<correlation|r2>.<dimension or "mean">.{difference, low,
+    high, p_value, per_fold}`` of the pairs that `comparisons` lists; ``latency_us.{p50, p95, p99}`` per step;
+    ``online_offline_max_abs_difference`` of the latents and ``online_offline_target_max_abs_difference`` in standard
+    deviations of the target; ``fit_seconds`` of all fits together and ``fit_seconds_per_method`` on average;
     ``intervals.<name>.{coverage, width_95, crps, log_score}`` of the filtered estimate, over the bins of all folds and
     on average over dimensions; for a decoded direction
-    ``angle_error_degrees.<method>.<filtered|smoothed>.{mean, median}``; ``sizes``; ``versions``; ``seed``;
-    ``settings``; ``title``.
+    ``angle_error_degrees.<method>.<filtered|smoothed>.{mean, median}``; for decoded classes
+    ``classes.<target>.<method>.<filtered|smoothed>.{accuracy, balanced_accuracy, log_loss, chance,
+    chance_log_loss}``; for numbers of events ``counts.<dimension>.<method>.<filtered|smoothed>.{deviance_explained,
+    log_loss, mean_log_loss}``; ``sizes``; ``versions``; ``seed``; ``settings``; ``title``.
     """
     online = result.online()
     return {
         "title": title,
         "methods": result.summary(),
+        "training": {method: result.training(method) for method in result.methods},
         "intervals": {method: _intervals(one) for method in result.methods if (one := result.calibration(method))},
         "differences": _differences(result),
         **({"angle_error_degrees": angles} if (angles := result.angle_errors()) else {}),
+        **({"classes": classes} if (classes := _plain(result.class_scores())) else {}),
+        **({"counts": counts} if (counts := _plain(result.count_scores())) else {}),
         **_online_part(result),
         "fit_seconds": float(sum(r.fit_seconds for r in result.results)),
         "fit_seconds_per_method": {m: float(np.mean([r.fit_seconds for r in result.of(m)])) for m in result.methods},
@@ -126,19 +134,21 @@ def finding(result: CrossValidation) -> str:
         All methods on all folds.
     """
     hero, *others = main_methods(result)
+    words = {name: row.description for name, row in BASELINES.items()}
+    words[WITHOUT_TARGET] = "the model trained without the target"
     means = {m: float(np.mean([s.r2.mean() for s in result.scores(m)])) for m in result.methods}
     dims = ", ".join(result.dims)
     sentence = f"Live (causal) decoding of {dims} from {_described(hero)} reaches a held-out R² of {means[hero]:.2f}"
-    parts = [f"{means[m]:.2f} from {m} alone" for m in others if m not in BASELINES]
-    parts += [f"{means[m]:.2f} by {row.description}" for m, row in BASELINES.items() if m in others]
+    parts = [f"{means[m]:.2f} from {m} alone" for m in others if m not in words]
+    parts += [f"{means[m]:.2f} by {text}" for m, text in words.items() if m in others]
     head = f"{sentence}, against {_joined(parts)}." if parts else f"{sentence}."
-    return head + _added(result) + _angle(result)
+    return head + _added(result) + _angle(result) + _right(result) + _explained(result)
 
 
 def _added(result: CrossValidation) -> str:
     """What all modalities together add to each alone, in a sentence; nothing where there is one modality."""
     hero, *others = main_methods(result)
-    alone = [m for m in others if m not in BASELINES]
+    alone = [m for m in others if m not in (WITHOUT_TARGET, *BASELINES)]
     if not alone:
         return ""
     parts = []
@@ -157,6 +167,42 @@ def _angle(result: CrossValidation) -> str:
     hero, *others = main_methods(result)
     rest = ", ".join(f"{medians[method]:.0f}° by {method}" for method in others)
     return f" The direction is off by {medians[hero]:.0f}° (median){', ' + rest if rest else ''}; chance is 90°."
+
+
+def _right(result: CrossValidation) -> str:
+    """How often each decoded class is right, a sentence each; nothing if none was decoded."""
+    hero, *others = main_methods(result)
+    sentences = []
+    for name, found in result.class_scores().items():
+        live = {method: estimates["filtered"] for method, estimates in found.items()}
+        rest = ", ".join(f"{live[method].accuracy:.0%} by {method}" for method in others)
+        chance = f"naming the most frequent label is in {live[hero].chance:.0%}"
+        sentences.append(
+            f" {name} is right in {live[hero].accuracy:.0%} of the bins{f' ({rest})' if rest else ''}; {chance}."
+        )
+    return "".join(sentences)
+
+
+def _explained(result: CrossValidation) -> str:
+    """How much of the deviance of numbers of events is explained, in a sentence; nothing if none was decoded."""
+    scores = result.count_scores()
+    if not scores:
+        return ""
+    hero, *others = main_methods(result)
+    live = {
+        m: float(np.mean([one[m]["filtered"].deviance_explained for one in scores.values()])) for m in (hero, *others)
+    }
+    what = next(iter(scores)) if len(scores) == 1 else f"{len(scores)} numbers of events"
+    rest = ", ".join(f"{100 * live[method]:z.0f}% by {method}" for method in others)
+    return f" Of the deviance of {what} {100 * live[hero]:z.0f}% is explained{f' ({rest})' if rest else ''}."
+
+
+def _plain(scores: dict[str, dict[str, dict[str, ClassScore]]] | dict[str, dict[str, dict[str, CountScore]]]) -> Any:
+    """Scores of classes or of counts as plain numbers."""
+    return {
+        name: {method: {e: one._asdict() for e, one in found.items()} for method, found in methods.items()}
+        for name, methods in scores.items()
+    }
 
 
 def _described(hero: str) -> str:

@@ -15,6 +15,8 @@ class ScoreRow:
     ----------
     method
         Name of the method.
+    training
+        'supervised' if the target was in its objective, 'unsupervised' if not.
     estimate
         'filtered' (causal: what a live decoder knows) or 'smoothed' (the whole trial).
     mean, spread
@@ -26,6 +28,7 @@ class ScoreRow:
     """
 
     method: str
+    training: str
     estimate: str
     mean: float
     spread: float
@@ -61,13 +64,14 @@ def score_rows(result: CrossValidation, metric: str) -> tuple[ScoreRow, ...]:
         top = max(values.mean() for values in table.values())
         for method, values in table.items():
             estimate = "smoothed" if smoothed else "filtered"
-            rows.append(_row(method, estimate, values, bool(values.mean() >= top)))
+            rows.append(_row(method, result.training(method), estimate, values, bool(values.mean() >= top)))
     return tuple(rows)
 
 
-def _row(method: str, estimate: str, values: np.ndarray, best: bool) -> ScoreRow:
+def _row(method: str, training: str, estimate: str, values: np.ndarray, best: bool) -> ScoreRow:
     return ScoreRow(
-        method=method, estimate=estimate, mean=float(values.mean()), spread=float(values.mean(axis=1).std()),
+        method=method, training=training, estimate=estimate,
+        mean=float(values.mean()), spread=float(values.mean(axis=1).std()),
         per_dimension=tuple(values.mean(axis=0).tolist()), spread_per_dimension=tuple(values.std(axis=0).tolist()),
         best=best,
     )  # fmt: skip

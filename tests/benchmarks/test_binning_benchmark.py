@@ -6,7 +6,7 @@ import json
 import pytest
 
 from neurodyn.benchmarks import binning
-from neurodyn.cli.bench import BENCHMARKS, report_table
+from neurodyn.cli.bench import BENCHMARKS, report_table, targets_table
 from neurodyn.errors import InputError
 
 
@@ -27,10 +27,15 @@ def test_counting_is_measured_next_to_histograms():
         assert ours.sizes["bins"] == pytest.approx(2003 / 7 / 10 / ours.sizes["width"], abs=1)
     assert len(report.targets) == 1
     json.dumps(report.to_json())
-    assert report_table(report).row_count == 7
+    assert report_table(report).row_count == 6
+    assert targets_table(report).row_count == 1
     assert BENCHMARKS["binning"][0] == "binning"
 
 
-def test_sizes_that_are_none_are_refused():
-    with pytest.raises(InputError, match="--units must be positive, got 0"):
+def test_sizes_that_are_none_are_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
         run("--units 0")
+    assert stopped.value.code == 2
+    assert "argument --units: expected a whole number of 1 or more, got '0'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--rate must be positive"):
+        run("--rate 0")

@@ -9,12 +9,15 @@ import pytest
 from oracles.session import recording
 
 from neurodyn.benchmarks import faults
-from neurodyn.benchmarks.faults import Disturbance, Sizes, compare, disturbances, measure
-from neurodyn.cli.bench import report_table
+from neurodyn.benchmarks.disturbances import Disturbance, Sizes, disturbances
+from neurodyn.benchmarks.faults import compare, measure, measure_random
+from neurodyn.benchmarks.random_faults import in_turn, judge
+from neurodyn.cli.bench import report_table, targets_table
 from neurodyn.errors import InputError
-from neurodyn.realtime import RealtimeDecoder
+from neurodyn.realtime import Event, Kind, RealtimeDecoder
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.runner import LiveEstimate
+from neurodyn.realtime.streams import Chunk
 
 SMALL = Sizes(seconds=8.0, begin=2.0)
 
@@ -62,7 +65,8 @@ def test_every_disturbance_is_played_to_a_real_session(decoder):
     assert "source lost" in notes["the source fails", "0.5 s"]["told"]
     assert "unusual" in notes["one unit of spikes bursts", "200 in a bin"]["told"]
     assert len(report.targets) == 2
-    assert report_table(report).row_count == len(names) + len(report.targets)
+    assert report_table(report).row_count == len(names)
+    assert targets_table(report).row_count == len(report.targets)
     json.dumps(report.to_json(), allow_nan=False)
 
 
@@ -81,3 +85,63 @@ def test_what_cannot_be_is_refused_before_anything_is_played(decoder):
     faults.add_options(parser)
     with pytest.raises(InputError, match="both --model and --recording"):
         faults.run(parser.parse_args(["--model", "decoder.npz"]))
+
+
+def test_a_course_of_faults_is_judged_by_bins_events_and_recovery():
+    nothing = Disturbance("it", "much", lambda chunks, _: chunks, seconds=1.0)
+    whole = [estimate(0.1 * k) for k in range(1, 100)]
+    found = [*whole]
+    found[14] = estimate(1.5, 2.0, seen=())  # 2 deviations away, flagged since it did not see what it should have
+    found[23] = estimate(2.4, 1.5)  # 0.4 s after the first disturbance
+    found[49] = estimate(5.0, 5.0)  # nothing in it says that it is far away
+    found[79] = estimate(8.0, 0.5, seen=())
+    del found[-1]
+    events = (Event(1.2, Kind.MISSING, "spikes"),)
+    other = Disturbance("that", "less", lambda chunks, _: chunks, seconds=1.0)
+    assert judge(whole, found, [(1.0, nothing), (4.5, other)], events, 0.0) == {
+        "disturbances": 2.0,
+        "flagged": pytest.approx(2.0, rel=1e-4),
+        "unflagged": pytest.approx(5.0, rel=1e-4),
+        "beyond": 1.0,
+        "worst": "that, less",
+        "recovery_s": pytest.approx(0.4),
+        "slowest": "it, much",
+        "lost": 1.0,
+        "silent": 1.0,
+        "told": "1 events",
+    }
+
+
+def test_each_disturbance_of_a_course_has_its_time_and_lets_go_of_what_it_holds():
+    def holding(begin):
+        held = []
+
+        def fault(chunks, played):
+            if begin < played <= begin + 1.0:
+                held.extend(chunks)
+                return []
+            out, held[:] = [*held, *chunks], []
+            return out
+
+        return Disturbance("stall", "1 s", fault, seconds=1.0)
+
+    fault = in_turn([(2.0, holding(2.0)), (6.0, holding(6.0))])
+    one = [Chunk("field", np.array([float(k)]), np.zeros((1, 1))) for k in range(20)]
+    came = [[int(chunk.times[0]) for chunk in fault([one[k]], 0.5 * k)] for k in range(20)]
+    assert came[:5] == [[0], [1], [2], [3], [4]]
+    assert came[5:8] == [[], [], [5, 6, 7]]
+    assert came[8:13] == [[8], [9], [10], [11], [12]]
+    assert came[13:] == [[], [], [13, 14, 15], [16], [17], [18], [19]]
+
+
+@pytest.mark.slow
+def test_everything_at_random_is_played_to_a_real_session(decoder):
+    live = RealtimeDecoder(decoder.fitted_)
+    report = measure_random(live, recording(40.0), Sizes(seconds=38.0, seed=3))
+    row = report.measurements[1]
+    assert row.notes["disturbances"] >= 1
+    assert row.notes["lost"] == 0
+    assert row.sizes["bins"] == report.measurements[0].sizes["bins"]
+    json.dumps(report.to_json(), allow_nan=False)
+    with pytest.raises(InputError, match="no time for a disturbance"):
+        measure_random(live, recording(40.0), Sizes(seconds=15.0))

@@ -10,7 +10,7 @@ import pytest
 from neurodyn.benchmarks import filtering, training
 from neurodyn.benchmarks.products import Product, matrices, products_in, time_products
 from neurodyn.benchmarks.timing import Measurement, Report, machine
-from neurodyn.cli.bench import BENCHMARKS, report_table
+from neurodyn.cli.bench import BENCHMARKS, report_table, targets_table
 from neurodyn.errors import InputError
 from neurodyn.plotting.benchmarks import growing_sizes, plot_growth, save_growth
 
@@ -43,7 +43,8 @@ def test_a_training_step_is_measured_next_to_its_products_and_a_loop(float32):
     assert rows[training.OWN].ratio == pytest.approx(rows[training.LOOP].seconds / rows[training.OWN].seconds)
     assert len(report.targets) == 1
     json.dumps(report.to_json())
-    assert report_table(report).row_count == 6
+    assert report_table(report).row_count == 5
+    assert targets_table(report).row_count == 1
 
 
 def test_the_products_are_those_of_the_networks():

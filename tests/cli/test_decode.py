@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from neurodyn.baselines import BASELINES, Baseline, VelocityKalman
 from neurodyn.cli import decode
 from neurodyn.cli.main import main
 from neurodyn.cli.options import DecodeOptions
-from neurodyn.errors import InputError
+from neurodyn.errors import InputError, MissingExtraError
 from neurodyn.multiscale import MultiscaleDecoder
 from neurodyn.recording import read_nwb
 
@@ -136,6 +137,8 @@ def test_modalities_are_what_the_file_has(tmp_path):
     assert methods(spikes) == methods(both, modalities=("spikes",)) == alone
     kalman = methods(spikes, methods=("multiscale", "kalman"))
     assert kalman == {"spikes": (("spikes",), True), "kalman": (("spikes",), False)}
+    blind = methods(both, methods=("multiscale", "multiscale-unsupervised", "gru", "ridge"))
+    assert blind == {**methods(both), "multiscale-unsupervised": (pair, False)}
     assert methods(field, modalities=("field",)) == methods(both, modalities=("lfp",))
     with pytest.raises(InputError, match="say  --modalities field"):
         methods(field)
@@ -154,8 +157,20 @@ def test_options_reach_bins_folds_and_model(tmp_path):
     assert study.folds[1].test.lead.tolist() == [30]
     model = study.methods[0].decoder
     assert (model.latent, model.training.epochs, model.training.seed) == (7, 9, 4)
+    both = decode.build_study(recording, replace(options, methods=("multiscale", "multiscale-unsupervised")))
+    (blind,) = [method.decoder for method in both.methods if method.name == "multiscale-unsupervised"]
+    assert (model.supervised, blind.supervised) == (True, False)
+    assert (blind.latent, blind.training, blind.objective.target) == (7, model.training, 0.0)
+    assert (blind.recurrent, blind.traces) == (None, ())
     bands = decode.build_study(recording, DecodeOptions(("position",), bands=((4.0, 8.0),), folds=2))
     assert bands.batch.modality("field").n_channels == 2
+
+
+def test_a_method_whose_package_is_missing_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    decode.check_methods(DecodeOptions(("position",), methods=("multiscale", "ridge")))
+    with pytest.raises(MissingExtraError, match=r"the package 'sklearn': .* pip install '.\[trees\]'"):
+        decode.check_methods(DecodeOptions(("position",), methods=("multiscale", "trees", "wiener")))
 
 
 def test_a_folder_that_is_no_model_is_not_written_over(tmp_path, capsys):
@@ -203,5 +218,5 @@ def test_from_file_to_report(tmp_path, capsys, float32, monkeypatch):
     assert {"neurodyn", "jax", "numpy", "python"} <= set(summary["versions"])
     printed = capsys.readouterr().out
     assert "by a filter of my own" in " ".join(printed.split())
-    assert re.search(r"spikes +filtered +-?\d\.\d\d ± \d\.\d\d", printed)
+    assert re.search(r"spikes +supervised +filtered +-?\d\.\d\d ± \d\.\d\d", printed)
     assert str(out / "report.html") in printed

@@ -8,6 +8,8 @@ from neurodyn.cli.live_view import sparkline, summary, view
 from neurodyn.realtime import EventLog, Kind, LiveEstimate
 from neurodyn.realtime.monitor import Monitor
 
+PARTS = {"wait": 0.01, "binning": 40e-6, "step": 50e-6, "hand_over": 10e-6}
+
 
 @pytest.fixture
 def monitor():
@@ -35,19 +37,31 @@ def test_before_the_first_data_it_waits(monitor):
 def test_it_shows_target_rates_latency_modalities_and_events(monitor):
     for index in range(200):
         seen = ("spikes", "lfp") if index < 50 else ("spikes",)
-        monitor.add(estimate(0.02 * index, seen), 80.0, missed=index == 3)
+        monitor.add(estimate(0.02 * index, seen), **PARTS, missed=index == 3)
     monitor.dropped = 7
     monitor.log.record(2.5, Kind.MISSING, "lfp", "[bold]cable[/bold] pulled")
     text = shown(monitor)
-    words = ("decoder   3.98 s", "0.25", "-0.75 to 1.25", "[red]y", "100% of bins", "silent 3 s", "mean 5", "80 µs")
+    words = (
+        "decoder   3.98 s",
+        "0.25",
+        "-0.75 to 1.25",
+        "[red]y",
+        "100% of bins",
+        "silent 3 s",
+        "mean 5",
+        "hand-over",
+        "100 µs",
+    )
     for word in words:
         assert word in text
     assert "lfp: [bold]cable[/bold] pulled" in text  # text, never markup
-    assert summary(monitor.status()) == ("200 bins, 1 missed, 7 not taken by a sink, 80 µs median latency, 1 events")
+    assert summary(monitor.status()) == (
+        "200 bins, 1 missed, 7 not taken by a sink, 100 µs median latency, 99.9 % below 100 µs, 1 events"
+    )
 
 
 def test_a_modality_that_was_never_seen_says_so(monitor):
-    monitor.add(estimate(0.1, ()), 80.0, missed=False)
+    monitor.add(estimate(0.1, ()), **PARTS, missed=False)
     assert shown(monitor).count("never") == 2
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from neurodyn.cli.progress import FitsShown, _spoken
 from neurodyn.evaluation import FoldResult, Score
-from neurodyn.evaluation.crossvalidation import Decoded
+from neurodyn.evaluation.results import Decoded
 
 
 def result(method: str, fold: int, seconds: float) -> FoldResult:

@@ -12,7 +12,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from oracles.small_hmm import Emulates, Repeats
 
-from neurodyn.emulation.match import MatchConfig, match
+from neurodyn.emulation.match import match
+from neurodyn.emulation.match_result import MatchConfig
 from neurodyn.emulation.verdict import Verdict
 from neurodyn.errors import InputError
 from neurodyn.markov import linear_chain

@@ -18,7 +18,7 @@ CURVE = LearningCurve(np.array([3.0, 2.0]), np.array([5, 10, 15]), np.array([2.0
 
 
 def draw_decoded(ax):
-    return plotting.plot_decoded(TIME, np.sin(TIME), np.cos(TIME), np.ones(40), ax=ax)
+    return plotting.plot_estimate(TIME, np.sin(TIME), np.cos(TIME), np.ones(40), ax=ax)
 
 
 DRAW = {
@@ -69,7 +69,7 @@ def test_scores_are_means_dots_and_the_yardstick(ax):
 
 def test_decoded_breaks_between_trials_and_where_not_scored(ax):
     trial, scored = np.repeat([0, 1], 20), np.arange(40) >= 5
-    plotting.plot_decoded(TIME, TIME, 2 * TIME, np.full(40, 0.5), trial=trial, scored=scored, ax=ax)
+    plotting.plot_estimate(TIME, TIME, 2 * TIME, np.full(40, 0.5), trial=trial, scored=scored, ax=ax)
     true, decoded = (line.get_ydata() for line in ax.lines)
     assert np.isnan(true[:5]).all()
     assert np.flatnonzero(np.isnan(decoded)).tolist() == [20]

@@ -11,10 +11,21 @@ from scipy import stats
 
 from neurodyn.baselines import CausalRidge
 from neurodyn.binning import MultimodalBatch, time_folds
+from neurodyn.cli.study import difference_table, score_table
 from neurodyn.components import principal_scores
 from neurodyn.evaluation import Method, cross_validate
-from neurodyn.report import comparisons, finding, score_rows, study_pictures, summary_of
+from neurodyn.report import (
+    WITHOUT_TARGET,
+    comparisons,
+    differences,
+    finding,
+    render_page,
+    score_rows,
+    study_pictures,
+    summary_of,
+)
 from neurodyn.report.figures import middle_fold, window
+from neurodyn.report.page import ScoreTable
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +70,7 @@ def test_summary_has_the_stable_keys_and_the_numbers(batch, result):
     assert summary["latency_us"]["p95"] == pytest.approx(np.percentile(steps, 95))
     assert summary["online_offline_max_abs_difference"] < 1e-10
     assert summary["fit_seconds"] == pytest.approx(sum(r.fit_seconds for r in result.results))
+    assert summary["training"] == dict.fromkeys(("multimodal", "field", "ridge"), "supervised")
     assert (summary["seed"], summary["sizes"]["bins"], summary["sizes"]["streamed_bins"]) == (3, 600, 640)
 
 
@@ -81,6 +93,33 @@ def _added(result):
     p_value = 2 * stats.t.sf(abs(difference.mean()) / error, 2)
     told = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
     return f"{difference.mean():+.2f} to field alone (95 % interval {low:+.2f} to {high:+.2f}, {told})"
+
+
+def test_whether_a_method_learned_from_the_target_stands_beside_every_number(batch, result):
+    blind = replace(result, methods=("multimodal", WITHOUT_TARGET, "ridge"), results=tuple(
+        replace(one, method=WITHOUT_TARGET, training="unsupervised") if one.method == "field" else one
+        for one in result.results))  # fmt: skip
+    kinds = {"multimodal": "supervised", WITHOUT_TARGET: "unsupervised", "ridge": "supervised"}
+    rows = score_rows(blind, "r2")
+    assert len(rows) == 6
+    assert all(row.training == kinds[row.method] for row in rows)
+    assert summary_of(blind, batch, title="t", seed=0, settings={})["training"] == kinds
+    assert [row.trainings() for row in differences(blind)] == ["supervised minus unsupervised", "both supervised"]
+    tables = [score_table(blind, "r2"), difference_table(differences(blind))]
+    page = render_page(
+        title="t", sentence="s", dims=blind.dims, tables=[ScoreTable("R²", rows)], differences=differences(blind),
+        pictures=[], facts={}, settings={}, versions={},
+    )  # fmt: skip
+    assert [column.header for column in tables[0].columns][:3] == ["method", "training", "estimate"]
+    assert list(tables[0].columns[1].cells) == [kinds[row.method] for row in rows]
+    assert list(tables[1].columns[2].cells) == ["supervised minus unsupervised", "both supervised"]
+    assert page.count(f"<td>{WITHOUT_TARGET}</td><td>unsupervised</td><td>") == 2
+    assert page.count("<td>multimodal</td><td>supervised</td>") == page.count("<td>ridge</td><td>supervised</td>") == 2
+    assert "<td>supervised minus unsupervised</td>" in page
+    mean = np.mean([score.r2.mean() for score in blind.scores(WITHOUT_TARGET)])
+    assert f" and {mean:.2f} by the model trained without the target." in finding(blind)
+    assert f"{WITHOUT_TARGET} alone" not in finding(blind)
+    assert "unsupervised" in repr(blind)
 
 
 def test_differences_are_under_stable_keys(batch, result):

@@ -31,8 +31,8 @@ $(LOWEST)/.done: pyproject.toml .ci/lowest_constraints.py
 	@touch $@
 
 test-lowest: $(LOWEST)/.done
-	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -q -m "not slow" tests/recording tests/binning tests/markov \
-		tests/multiscale/test_storage.py tests/multiscale/test_objective.py tests/multiscale/test_segments.py tests/multiscale/test_traces.py \
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -q -m "not slow" tests/recording tests/binning \
+		tests/markov/test_inference.py tests/markov/test_model.py tests/multiscale/test_storage.py \
 		tests/realtime/test_runner.py tests/cli/test_inspect.py tests/cli/test_convert.py tests/test_compilation.py
 
 lint: $(VENV)/.dev

@@ -36,6 +36,10 @@ class Run:
         """Names of the methods, in order."""
         return tuple(self.summary["methods"])
 
+    def training(self, method: str) -> str:
+        """Whether a method learned from the target; every method did before summaries said so."""
+        return self.summary.get("training", {}).get(method, "supervised")
+
     def score(self, method: str, estimate: str, metric: str) -> Mapping[str, Any]:
         """``mean``, ``per_dimension`` and ``per_fold`` of one method."""
         return self.summary["methods"][method][estimate][metric]
@@ -95,8 +99,11 @@ def markdown(runs: Sequence[Run], *, metric: str, title: str) -> str:
     """Table of methods x runs, ``filtered / smoothed`` in each cell, with what it took below."""
     methods = list(dict.fromkeys(method for run in runs for method in run.methods))
     head = [f"**{title}**: {_LABELS[metric]} on held-out data, filtered / smoothed", ""]
-    head += [f"| method | {' | '.join(run.name for run in runs)} |", "|---" * (len(runs) + 1) + "|"]
-    lines = [f"| {method} | {' | '.join(_cell(run, method, metric) for run in runs)} |" for method in methods]
+    head += [f"| method | training | {' | '.join(run.name for run in runs)} |", "|---" * (len(runs) + 2) + "|"]
+    lines = []
+    for method in methods:
+        training = next(run.training(method) for run in runs if method in run.methods)
+        lines.append(f"| {method} | {training} | {' | '.join(_cell(run, method, metric) for run in runs)} |")
     facts = [_facts(run) for run in runs]
     return "\n".join([*head, *lines, "", *facts]) + "\n"
 

@@ -117,16 +117,11 @@ ax = plot_scores(correlations, yardstick="ridge", label="correlation of x, y, z 
 
 # %%
 decoded = both.predict(test)
-estimate, deviation = decoded["target"].to_numpy(), decoded["deviation"].to_numpy()
-figure, axes = plt.subplots(3, 1, figsize=(9, 6), sharex=True, layout="constrained")
-for dim, (name, ax) in enumerate(zip(batch.target_names, axes, strict=True)):
-    true = test.target[trial][:, dim].astype(float)
-    plot_decoded(seconds, true, estimate[0, :, dim], deviation[0, :, dim], name=name, ax=ax)
-axes[0].legend(frameon=False, ncols=2)
-axes[-1].set_xlabel("time (s)")
+plot_decoded(decoded, test, trial=0)
 stacked = test.stacked()
+estimate, deviation = decoded["target"].to_numpy(), decoded["deviation"].to_numpy()
 inside = np.abs(stacked.target - estimate)[stacked.scored()] < 1.96 * deviation[stacked.scored()]
-axes[0].set_title(f"decoded live; {inside.mean():.0%} of the truth lies in the 95 % interval")
+print(f"decoded live: {inside.mean():.0%} of the truth lies in the 95 % interval")
 
 # %% [markdown]
 # The attractor itself, true and as read from sixteen numbers per bin.

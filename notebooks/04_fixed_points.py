@@ -37,10 +37,9 @@ from neurodyn.fixed_points import (
     find_more,
     linearise,
     modes,
-    principal_axes,
     sample_starts,
 )
-from neurodyn.plotting.fixed_points import plot_branch, plot_eigenvalues, plot_fixed_points
+from neurodyn.plotting import plot_branch, plot_eigenvalues, plot_fixed_points
 
 SMOKE = os.environ.get("NEURODYN_SMOKE") == "1"  # a small run, for the tests
 HIDDEN, EPOCHS = (24, 8) if SMOKE else (48, 20)
@@ -101,24 +100,15 @@ print(f"{len(found.fixed)} fixed points; deflation found {(~more.outlier).sum()}
 # %%
 linear = linearise(network.step, found.fixed.states, silence, dt=1.0)
 print(linear.table())
-kinds = [kind.value for kind in linear.stability]
 attractors = [kind is Stability.ATTRACTOR for kind in linear.stability]
 codes = np.sign(np.asarray(network.output(jnp.asarray(found.fixed.vectors[attractors])))).astype(int)
 print(f"{len(set(map(tuple, codes)))} of 8 codes are held by {len(codes)} attractors")
 
 # %%
-view = principal_axes(states.reshape(-1, HIDDEN), 3)
 figure = plt.figure(figsize=(11, 5), layout="constrained")
 ax = figure.add_subplot(1, 2, 1, projection="3d")
-plot_fixed_points(
-    view.points(found.fixed.vectors),
-    kinds,
-    directions=[view.ways(linear.unstable_directions(i)) for i in range(len(kinds))],
-    trajectories=view.points(states[:10]),
-    length=0.7,
-    ax=ax,
-)
-plot_eigenvalues(linear.eigenvalues, kinds, ax=figure.add_subplot(1, 2, 2))
+plot_fixed_points(found.fixed, linear, trajectories=states[:10], length=0.7, ax=ax)
+plot_eigenvalues(linear, ax=figure.add_subplot(1, 2, 2))
 
 # %% [markdown]
 # ## Follow

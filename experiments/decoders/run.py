@@ -16,23 +16,29 @@ import numpy as np
 
 from experiments.command import arguments, configuration, fill_readme, save_png, table_file
 from experiments.decoders.data import FILES, load, losses
-from neurodyn.binning import time_folds
+from neurodyn.baselines import BASELINES
+from neurodyn.binning import MultimodalBatch, time_folds
+from neurodyn.errors import unknown_name
 from neurodyn.evaluation.metrics import r2
 from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
-METHODS = ("multiscale", "gru", "ridge")
+METHODS = ("multiscale", *BASELINES)
+"""In the order of the tables."""
+DRAWN = ("multiscale", "gru")
+"""Those whose fit depends on the seed; the others are fitted once."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One fit: a method on a fold of a recording."""
+    """One fit: a method on a fold of a recording, scored with the losses that each of some seeds draws."""
 
     recording: str
     seed: int
     fold: int
     method: str
+    losses: tuple[int, ...]
     folds: int
     epochs: int | None
 
@@ -52,14 +58,26 @@ def main(argv: list[str] | None = None) -> None:
     parts = given.out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     tasks = [
-        Task(recording, seed, fold, method, config["folds"], config["epochs"])
-        for seed in config["seeds"]
-        for recording in _there(config["recordings"], data)
+        Task(
+            recording,
+            seed,
+            fold,
+            method,
+            losses=_losses(config, recording, seed, method),
+            folds=config["folds"],
+            epochs=config["epochs"],
+        )
+        for recording in _there(list(config["seeds"]), data)
+        for number, seed in enumerate(config["seeds"][recording])
         for fold in range(config["folds"])
-        for method in METHODS
+        for method in config["methods"]
+        if number == 0 or method in DRAWN
     ]
     if not tasks:
         return
+    for method in config["methods"]:
+        if method not in METHODS:
+            raise unknown_name("method", method, METHODS)
     _work([task for task in tasks if not (parts / task.name).exists()], data, parts, config["jobs"])
     write(tasks, parts, given.out, given.readme)
 
@@ -91,23 +109,35 @@ def fit(task: Task, data: Path, parts: Path) -> None:
     fitted = decoder(task).fit(fold.train)
     seconds = time.perf_counter() - begin
     scores: dict[str, Any] = {"fit_seconds": seconds, "dims": list(batch.target_names), "conditions": {}}
-    for condition, test in losses(fold.test, task.seed).items():
-        stacked = test.stacked()
-        scored, found = stacked.scored(), fitted.predict(test)
-        true, decoded = np.asarray(stacked.target[scored], np.float64), found["target"].to_numpy()[scored]
-        deviation = found["deviation"].to_numpy()[scored]
+    found = [
+        {condition: _score(fitted, test) for condition, test in losses(fold.test, seed).items()} for seed in task.losses
+    ]
+    for condition in found[0]:
         scores["conditions"][condition] = {
-            "r2": r2(true, decoded).tolist(),
-            "coverage": float(np.mean(np.abs(true - decoded) <= 1.959964 * deviation)),
+            "r2": np.mean([one[condition][0] for one in found], axis=0).tolist(),
+            "coverage": float(np.mean([one[condition][1] for one in found])),
         }
     write_text(parts / task.name, json.dumps(scores, indent=1) + "\n")
     complete = np.mean(scores["conditions"]["complete"]["r2"])
     print(f"{task.name.removesuffix('.json')}: R2 {complete:.3f}, {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
+def _losses(config: dict[str, Any], recording: str, seed: int, method: str) -> tuple[int, ...]:
+    """Seeds of the losses that a fit is scored with: its own, or all of them where it is the only fit of its method."""
+    return (seed,) if method in DRAWN else tuple(config["seeds"][recording])
+
+
+def _score(fitted: Any, test: MultimodalBatch) -> tuple[np.ndarray, float]:
+    """R2 of each dimension, and the share of the truth that 95 % intervals hold."""
+    stacked, found = test.stacked(), fitted.predict(test)
+    scored = stacked.scored()
+    true, decoded = np.asarray(stacked.target[scored], np.float64), found["target"].to_numpy()[scored]
+    deviation = found["deviation"].to_numpy()[scored]
+    return r2(true, decoded), float(np.mean(np.abs(true - decoded) <= 1.959964 * deviation))
+
+
 def decoder(task: Task) -> Any:
     """The method with its defaults, and with the seed of the task."""
-    from neurodyn.baselines import CausalGru, CausalRidge
     from neurodyn.multiscale import MultiscaleDecoder
 
     model = MultiscaleDecoder(progress=False)
@@ -115,10 +145,10 @@ def decoder(task: Task) -> Any:
     if task.epochs is not None:
         training = replace(training, epochs=task.epochs)
     model = replace(model, training=training)
-    course = model.recurrent_config()
-    assert course is not None
-    gru = CausalGru(replace(course, members=1), progress=False)
-    return {"multiscale": model, "gru": gru, "ridge": CausalRidge(smoothed=False)}[task.method]
+    if task.method == "multiscale":
+        return model
+    made = BASELINES[task.method].make(model.recurrent_config())
+    return replace(made, smoothed=False) if task.method == "ridge" else made  # what is not scored takes no time
 
 
 def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) -> None:
@@ -148,14 +178,15 @@ def markdown(found: dict[Task, Any]) -> str:
         folds = max(task.folds for task in tasks)
         lines += [f"**{recording}**: filtered R²", ""]
         head = [*(f"fold {k + 1}" for k in range(folds)), "mean", *conditions[1:], "coverage of 95 %", "s per fit"]
-        lines += [f"| method | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
-        for method in METHODS:
+        lines += [f"| method | seeds | {' | '.join(head)} |", "|---" * (len(head) + 2) + "|"]
+        for method in (name for name in METHODS if any(task.method == name for task in tasks)):
             own = [task for task in tasks if task.method == method]
             cells = [_mean([t for t in own if t.fold == k], found, "complete") for k in range(folds)]
             cells += [_mean(own, found, condition) for condition in conditions]
             coverage = np.mean([found[t]["conditions"]["complete"]["coverage"] for t in own])
             seconds = np.mean([found[t]["fit_seconds"] for t in own])
-            lines.append(f"| {method} | {' | '.join(cells)} | {coverage:.1%} | {seconds:.0f} |")
+            seeds = len({task.seed for task in own})
+            lines.append(f"| {method} | {seeds} | {' | '.join(cells)} | {coverage:.1%} | {seconds:.0f} |")
         lines.append("")
     return "\n".join(lines) + "\n"
 
@@ -175,10 +206,11 @@ def save_figure(found: dict[Task, Any], path: Path) -> None:
     for recording, ax in zip(recordings, figure.subplots(1, len(recordings), squeeze=False)[0], strict=True):
         tasks = [task for task in found if task.recording == recording]
         conditions = list(found[tasks[0]]["conditions"])
-        for shift, method in enumerate(METHODS):
+        methods = [name for name in METHODS if any(task.method == name for task in tasks)]
+        for shift, method in enumerate(methods):
             own = [task for task in tasks if task.method == method]
             values = [[np.mean(found[t]["conditions"][c]["r2"]) for t in own] for c in conditions]
-            places = np.arange(len(conditions)) + 0.22 * (shift - 1)
+            places = np.arange(len(conditions)) + 0.7 * ((shift + 0.5) / len(methods) - 0.5)
             ax.plot(places, np.mean(values, axis=1), "o", color=f"C{shift}", label=method)
             for place, row in zip(places, values, strict=True):
                 ax.plot([place] * len(row), row, ".", color=f"C{shift}", alpha=0.4)

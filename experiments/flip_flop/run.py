@@ -137,18 +137,15 @@ def save_figure(findings: Findings, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from neurodyn.plotting.fixed_points import plot_eigenvalues, plot_fixed_points
+    from neurodyn.plotting import plot_eigenvalues, plot_fixed_points
 
     found, linear = findings.found.fixed, findings.linear
-    kinds = [kind.value for kind in linear.stability]
     view = principal_axes(findings.states.reshape(-1, findings.states.shape[-1]), 3)
-    ways = [view.ways(linear.unstable_directions(i)) for i in range(len(found))]
     figure = Figure(figsize=(11, 5), layout="constrained")
     FigureCanvasAgg(figure)
     ax = figure.add_subplot(1, 2, 1, projection="3d")
-    paths = view.points(findings.states[:12])
-    plot_fixed_points(view.points(found.vectors), kinds, directions=ways, trajectories=paths, length=0.7, ax=ax)
-    plot_eigenvalues(linear.eigenvalues, kinds, ax=figure.add_subplot(1, 2, 2))
+    plot_fixed_points(found, linear, trajectories=findings.states[:12], view=view, length=0.7, ax=ax)
+    plot_eigenvalues(linear, ax=figure.add_subplot(1, 2, 2))
     figure.suptitle(f"3-bit flip-flop, {findings.network.config.cell} {findings.network.config.hidden}, without input")
     save_png(figure, path, dpi=110)
 

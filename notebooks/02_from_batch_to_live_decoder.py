@@ -42,6 +42,7 @@ from neurodyn.simulation import LorenzSettings
 
 SMOKE = os.environ.get("NEURODYN_SMOKE") == "1"  # a small run, for the tests
 EPOCHS = 3 if SMOKE else 40
+STEPS = 20 if SMOKE else 300  # of the recurrent network
 TRIALS = 20 if SMOKE else 100
 SECONDS = 2.0  # per trial
 
@@ -81,7 +82,7 @@ def decoder(seed: int = 0) -> nd.MultiscaleDecoder:
         decoder=(32,),
         fusion=(32,),
         memory=(0.02, 1.0),  # seconds: the path turns in less than one
-        recurrent=RecurrentConfig(hidden=32, steps=300),
+        recurrent=RecurrentConfig(hidden=32, steps=STEPS, validate_every=min(STEPS, 100)),
         training=TrainingConfig(epochs=EPOCHS, validate_every=2, seed=seed),
         progress=False,
     )

@@ -12,7 +12,9 @@ from experiments.command import fill_readme, save_png, table_file
 from neurodyn.writing import replace_atomically, write_text
 
 AUTHORS = {"chain2": 10.0, "chain3": 4.1, "chain4": 4.6, "chain5": 7.8, "fully_connected3": 1.9, "cycle4": 5.5}
-"""Final validation losses (batch 4096, blur 0.2) that the authors report for their networks."""
+"""Validation losses that the authors report for their networks: the mean of batches of 4096, 4096 and 1808 sequences,
+at the best of all epochs (blur 0.2). Smaller batches are further apart, so that these numbers compare with
+``sinkhorn_in_batches`` and its floor, not with the divergence of 4096 at once."""
 LABELS = ("model", "hidden", "inputs", "seed", "cell", "scale", "verdict", "status", "objective")
 LIMITS = {"transition_error_max": 0.02, "frequency_error_max": 0.01}
 _GREY, _OURS, _FLOOR = "#6B6B6B", ("#D55E00", "#0072B2", "#009E73"), "#5A5A5A"
@@ -75,7 +77,8 @@ def markdown(data: xr.Dataset) -> str:
     """A row for each HMM and size: divergences beside the authors', the worst errors of the seeds, time."""
     batch = int(data.sinkhorn_batch[0])
     columns = (
-        "model", "hidden, inputs", "networks", f"Sinkhorn at {batch}: mean (worst)", "on test", "HMM itself", "authors",
+        "model", "hidden, inputs", "networks", f"Sinkhorn at {batch}: mean (worst)", "on test", "HMM itself",
+        "in batches: ours", "HMM itself", "authors, best epoch",
         "transition error, worst (HMM itself; training sequences)", "frequency error, worst",
         "changes per trial, ratio", "verdicts", "s each",
     )  # fmt: skip
@@ -88,7 +91,8 @@ def markdown(data: xr.Dataset) -> str:
         authors = float(group.sinkhorn_authors[0])
         lines.append(
             f"| {key[0]} | {key[1]}, {key[2]} | {len(ours)} | {ours.mean():.2f} ({ours.max():.2f}) "
-            f"| {float(group.sinkhorn_test.mean()):.2f} | {floor:.2f} | {authors:.1f} "
+            f"| {float(group.sinkhorn_test.mean()):.2f} | {floor:.2f} "
+            f"| {_told(group.sinkhorn_in_batches)} | {_told(group.sinkhorn_in_batches_floor)} | {authors:.1f} "
             f"| {float(group.transition_error_max.max()):.4f} ({float(group.transition_error_max_floor.max()):.4f}; "
             f"{float(group.transition_error_max_training.max()):.4f}) "
             f"| {float(group.frequency_error_max.max()):.4f} | {ratio.min():.3f} to {ratio.max():.3f} | {told} "
@@ -99,13 +103,14 @@ def markdown(data: xr.Dataset) -> str:
 
 def _findings(data: xr.Dataset) -> list[str]:
     """How many networks are where they should be."""
-    below = data.sinkhorn_validation <= data.sinkhorn_authors
+    above = data.sinkhorn_validation - data.sinkhorn_floor
     near = (data.transition_error_max <= LIMITS["transition_error_max"]) & (
         data.frequency_error_max <= LIMITS["frequency_error_max"]
     )
     total = data.sizes["network"]
     return [
-        f"- validation divergence at or below the authors' final loss: {int(below.sum())} of {total} networks",
+        f"- validation divergence above that of the HMM itself by {float(above.mean()):.2f} in the mean and "
+        f"{float(above.max()):.2f} at most",
         f"- transitions within {LIMITS['transition_error_max']} and frequencies within "
         f"{LIMITS['frequency_error_max']} of the HMM's: {int(near.sum())} of {total} networks",
         f"- objective {', '.join(sorted(set(map(str, data.objective.values))))}, scale "
@@ -113,8 +118,14 @@ def _findings(data: xr.Dataset) -> list[str]:
     ]
 
 
+def _told(numbers: xr.DataArray) -> str:
+    """Mean of the networks of which there is a number."""
+    known = numbers.values[np.isfinite(numbers.values)]
+    return f"{known.mean():.2f}" if known.size else "not measured"
+
+
 def save_divergences(data: xr.Dataset, path: Path) -> None:
-    """First figure: divergence of each network, of the HMM itself, and of the authors' networks."""
+    """First figure: divergence of each network and of the HMM itself."""
     models = list(dict.fromkeys(map(str, data.model.values)))
     figure = _figure((2.6 * len(models) + 0.8, 3.4))
     panels = figure.subplots(1, len(models), squeeze=False)[0]
@@ -122,7 +133,6 @@ def save_divergences(data: xr.Dataset, path: Path) -> None:
         part = data.isel(network=data.model.values == model)
         _draw_by_size(ax, part, "sinkhorn_validation")
         ax.axhline(float(part.sinkhorn_floor.mean()), color=_FLOOR, linewidth=1.2, label="HMM itself")
-        ax.axhline(float(part.sinkhorn_authors[0]), color=_GREY, linestyle="--", linewidth=1.2, label="authors")
         ax.set_title(model, fontsize=10)
     panels[0].set_ylabel(f"Sinkhorn divergence at {int(data.sinkhorn_batch[0])}")
     figure.legend(

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _STATES = {"chain": 3, "fully_connected": 3, "cycle": 4}
 _FLOOR_DRAWS = 3
 _SMOKE = "scale smoke shows in seconds that everything runs; a network trained so shortly cannot pass"
-_OVERRIDES = ("batch", "epochs", "sequences", "validation")
+_OVERRIDES = ("batch", "epochs", "sequences", "validation", "snapshot_every")
+BATCH = 4096
+"""Sequences of which the paper's authors compare as many at once."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -50,11 +53,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--hidden", metavar="N", type=int, default=150, help="units of the network (150)")
     parser.add_argument("--inputs", metavar="N", type=int, default=100, help="dimensions of its noise (100)")
-    parser.add_argument("--cell", metavar="NAME", default="relu", help="relu, tanh or gru (relu)")
+    parser.add_argument("--cell", metavar="NAME", default="relu", help="relu, tanh, gru, lstm, leaky, ... (relu)")
     parser.add_argument("--scale", metavar="NAME", default="laptop", help="paper, laptop or smoke (laptop)")
     parser.add_argument("--seed", metavar="N", type=argument(seed), default=0, help="of everything random (0)")
     for name in _OVERRIDES:
-        parser.add_argument(f"--{name}", metavar="N", type=int, help=f"instead of the {name} of the scale")
+        option = name.replace("_", "-")
+        parser.add_argument(f"--{option}", metavar="N", type=int, help=f"instead of the {option} of the scale")
     parser.add_argument(
         "--trials", metavar="N", type=argument(count), help="trials that are compared (30000; 400 at scale smoke)"
     )
@@ -107,12 +111,19 @@ def summary_of(emulator: "HmmEmulator", found: "Match", *, scale: str, seconds: 
     """What a study of many networks needs of one, under stable keys.
 
     ``sinkhorn_validation`` is the validation of the parameters that were kept, ``sinkhorn_test`` that of other
-    sequences and noise, and ``sinkhorn_floor`` the mean of new sequences of the model in the network's place.
+    sequences and noise, and ``sinkhorn_floor`` the mean of new sequences of the model in the network's place;
+    ``sinkhorn_best`` is the lowest validation of all epochs. For comparison with others there are, of the test
+    sequences, the divergence of 4096 at once, and the mean of batches of 4096, 4096 and what is left, as the paper's
+    authors measure it; both with their floors.
     """
     training, history = emulator.config.training, emulator.history
     finished = emulator.status == "finished"
     kept = len(history.validation) - 1 if finished else history.validation.index(history.best)
-    floor = [emulator.floor(seed=training.seed + 1_000_003 * draw) for draw in range(1, _FLOOR_DRAWS + 1)]
+    third = training.sequences // 3
+    whole, in_batches = (min(BATCH, third), 0), (third, BATCH)
+    usual = (training.validation, training.at_once)
+    found_at = {way: _divergences(emulator, *way) for way in {usual, whole, in_batches}}
+    test, floors = found_at[usual]
     return {
         "model": emulator.hmm.name,
         "states": emulator.hmm.states,
@@ -126,14 +137,28 @@ def summary_of(emulator: "HmmEmulator", found: "Match", *, scale: str, seconds: 
         "epochs": len(history.loss),
         "kept_epoch": history.validation_epoch[kept],
         "sinkhorn_validation": history.validation[kept],
-        "sinkhorn_test": emulator.divergence(seed=training.seed + 1),
-        "sinkhorn_floor": sum(floor) / len(floor),
-        "sinkhorn_floor_spread": max(floor) - min(floor),
-        "sinkhorn_batch": training.validation,
+        "sinkhorn_best": history.best,
+        "sinkhorn_best_epoch": history.validation_epoch[history.validation.index(history.best)],
+        "sinkhorn_test": test,
+        "sinkhorn_floor": mean(floors),
+        "sinkhorn_floor_spread": max(floors) - min(floors),
+        "sinkhorn_batch": training.at_once or training.validation,
+        "sinkhorn_at_once": found_at[whole][0],
+        "sinkhorn_at_once_floor": mean(found_at[whole][1]),
+        "sinkhorn_in_batches": found_at[in_batches][0],
+        "sinkhorn_in_batches_floor": mean(found_at[in_batches][1]),
         **found.summary(),
         "training_seconds": round(seconds, 2),
         "training": asdict(training),
     }
+
+
+def _divergences(emulator: "HmmEmulator", sequences: int, at_once: int) -> tuple[float, list[float]]:
+    """Divergence of a network from the test sequences, and those of several draws of the model itself."""
+    seed = emulator.config.training.seed
+    seeds = [seed + 1_000_003 * draw for draw in range(1, _FLOOR_DRAWS + 1)]
+    floors = [emulator.floor(seed=draw, sequences=sequences, at_once=at_once) for draw in seeds]
+    return emulator.divergence(seed=seed + 1, sequences=sequences, at_once=at_once), floors
 
 
 def _fitted(arguments: argparse.Namespace) -> "FittedHmm":

@@ -65,7 +65,10 @@ class TrainingConfig:
     batch
         Sequences per gradient step, as many generated as drawn from the HMM.
     epochs
-        Passes over the training sequences; those that fill no batch are left for another epoch.
+        Passes over the training sequences.
+    every, shuffled
+        Whether sequences that fill no batch are a smaller step at the end of an epoch, instead of being left for
+        another one; whether every epoch has another order, instead of that in which they were drawn.
     ngram
         Steps of the short stretches whose frequencies are matched as well by the energy objective (0: none). Long
         sequences that differ in a step are close to each other, so their distance hardly feels a flicker of one step.
@@ -85,8 +88,9 @@ class TrainingConfig:
         Of the Gumbel softmax whose derivative the sampled symbols take.
     blur, scaling
         Last temperature of the Sinkhorn divergence is ``blur**2``; factor on its root from one to the next.
-    validation
-        Sequences of each kind in a validation.
+    validation, at_once
+        Sequences of each kind in a validation, and how many of them are compared at once: the divergences of parts of
+        so many, and of a smaller last one, are averaged (0: all at once). The divergence of a smaller part is larger.
     validate_every
         Epochs between validations.
     snapshot_every
@@ -99,6 +103,8 @@ class TrainingConfig:
     sequences: int = 30_000
     batch: int = 4096
     epochs: int = 500
+    every: bool = False
+    shuffled: bool = True
     ngram: int = 0
     ngram_smoothing: float = 0.01
     learning_rate: float = 1e-3
@@ -110,6 +116,7 @@ class TrainingConfig:
     blur: float = 0.2
     scaling: float = 0.5
     validation: int = 4096
+    at_once: int = 0
     validate_every: int = 5
     snapshot_every: int = 0
     seed: int = 0
@@ -123,7 +130,7 @@ class TrainingConfig:
             raise InputError(f"expected scaling in (0, 1), final_rate in (0, 1], got {self.scaling}, {self.final_rate}")
         if not all(0 <= decay < 1 for decay in (*self.betas, self.average)):
             raise InputError(f"betas and average are decays in [0, 1), got {self.betas} and {self.average}")
-        for name in ("snapshot_every", "ngram"):
+        for name in ("snapshot_every", "ngram", "at_once"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.objective is Objective.ENERGY and self.batch < 2:
@@ -140,7 +147,13 @@ class TrainingConfig:
     @property
     def steps_per_epoch(self) -> int:
         """Gradient steps in one pass over the training sequences."""
-        return self.sequences // 3 // self.batch
+        return len(self.batches)
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Sequences of each gradient step of an epoch."""
+        full, left = divmod(self.sequences // 3, self.batch)
+        return (self.batch,) * full + ((left,) if self.every and left else ())
 
 
 @dataclass(frozen=True)
@@ -162,13 +175,16 @@ class EmulationConfig:
 def paper(hmm: HiddenMarkovModel) -> TrainingConfig:
     """The paper's settings, which differ between its families (told by the name of the model)."""
     fully, ring = hmm.name.startswith("fully_connected"), hmm.name.startswith("cycle")
-    return TrainingConfig(epochs=1000 if fully else 500, clip=0.3 if fully or ring else 0.9)
+    return TrainingConfig(
+        epochs=1000 if fully else 500, clip=0.3 if fully or ring else 0.9,
+        every=True, shuffled=False, validation=10_000, at_once=4096, validate_every=1, snapshot_every=1,
+    )  # fmt: skip
 
 
 def laptop(hmm: HiddenMarkovModel) -> TrainingConfig:
     """As many sequences, small batches whose objective has no bias, fewer epochs; README.md says what was tried."""
     config = replace(
-        paper(hmm),
+        TrainingConfig(clip=paper(hmm).clip),
         objective=Objective.ENERGY, ngram=4, batch=256, epochs=70,
         learning_rate=3e-3, final_rate=0.05, betas=(0.9, 0.99), average=0.998, snapshot_every=1,
     )  # fmt: skip

@@ -213,16 +213,32 @@ class HmmEmulator(Shown):
         chunks = _in_chunks(self, trials, steps, seed, noise, everything=False)
         return GeneratedSymbols(np.concatenate([chunk[0] for chunk in chunks])[:trials])
 
-    def divergence(self, *, seed: int) -> float:
-        """Debiased Sinkhorn divergence between new sequences and the test sequences, as many as in a validation."""
-        fitted, training = self._fitted(), self.config.training
+    def divergence(self, *, seed: int, sequences: int | None = None, at_once: int | None = None) -> float:
+        """Debiased Sinkhorn divergence between new sequences and the test sequences, measured as validations are.
+
+        Parameters
+        ----------
+        seed
+            Of the network's noise.
+        sequences, at_once
+            Instead of ``validation`` and ``at_once`` of the training, no more than there are test sequences.
+        """
+        fitted, training = self._fitted(), self._measured(sequences, at_once)
         held = jnp.asarray(draw_data(self.hmm, training).test[: training.validation])
-        number, config = jnp.asarray(VALIDATION_KEY), compile_key(self.config)
+        number, config = jnp.asarray(VALIDATION_KEY), compile_key(replace(self.config, training=training))
         return float(validation_divergence(fitted.parameters, held, jnp.asarray(seed), number, config=config))
 
-    def floor(self, *, seed: int) -> float:
-        """Divergence between new sequences of the model itself and the sequences of :meth:`divergence`."""
-        training, hmm = self.config.training, self.hmm
+    def floor(self, *, seed: int, sequences: int | None = None, at_once: int | None = None) -> float:
+        """Divergence between new sequences of the model itself and the sequences of :meth:`divergence`.
+
+        Parameters
+        ----------
+        seed
+            Of the new sequences.
+        sequences, at_once
+            As for :meth:`divergence`.
+        """
+        training, hmm = self._measured(sequences, at_once), self.hmm
         held = jnp.asarray(draw_data(hmm, training).test[: training.validation])
         new = jnp.asarray(sample(hmm, training.validation, hmm.trial_steps, seed=seed).symbols)
         return float(divergence_between(new, held, count=hmm.symbols, config=training))
@@ -284,6 +300,12 @@ class HmmEmulator(Shown):
     def _config(self, hmm: HiddenMarkovModel) -> EmulationConfig:
         training = replace(self.training or laptop(hmm), **self._given())
         return EmulationConfig(NetworkConfig(self.hidden, self.inputs, self.cell), training)
+
+    def _measured(self, sequences: int | None, at_once: int | None) -> TrainingConfig:
+        """Settings of the training with other sizes of a validation."""
+        training = self.config.training
+        count = training.validation if sequences is None else min(sequences, training.sequences // 3)
+        return replace(training, validation=count, at_once=training.at_once if at_once is None else at_once)
 
     def _given(self) -> dict[str, int]:
         """What was given beside the settings of the training."""

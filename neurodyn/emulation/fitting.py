@@ -1,5 +1,6 @@
 """Training: the network's sequences are moved towards those of the HMM by the gradient of their distance."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -201,11 +202,13 @@ class EmulationTask:
         return validation_divergences(parameters, *held, config=self.config)
 
 
-def order_of(config: TrainingConfig, epoch: int) -> Int[np.ndarray, "step batch"]:
-    """Sequences of each gradient step of an epoch, every one at most once."""
-    rng = np.random.default_rng((config.seed, epoch))
-    used = config.steps_per_epoch * config.batch
-    return rng.permutation(config.sequences // 3)[:used].reshape(-1, config.batch)
+def order_of(config: TrainingConfig, epoch: int) -> list[Int[np.ndarray, "step batch"]]:
+    """Sequences of each gradient step of an epoch, every one at most once: steps of one size, then a smaller one."""
+    third = config.sequences // 3
+    order = np.random.default_rng((config.seed, epoch)).permutation(third) if config.shuffled else np.arange(third)
+    full = third // config.batch * config.batch
+    steps = [order[:full].reshape(-1, config.batch)]
+    return [*steps, order[None, full:]] if config.every and full < third else steps
 
 
 @partial(jax.jit, static_argnames="config")
@@ -217,9 +220,24 @@ def validation_divergence(
     *,
     config: EmulationConfig,
 ) -> Float[Array, ""]:
-    """Debiased Sinkhorn divergence from sequences that were not trained on, with the noise of a number."""
+    """Debiased Sinkhorn divergence from sequences that were not trained on, with the noise of a number.
+
+    Of parts of ``config.training.at_once``, the mean of theirs.
+    """
+    first, *others = parts_of(len(symbols), config.training.at_once)
     key = jax.random.fold_in(jax.random.key(seed), number)
-    return distance(parameters, key, symbols, jnp.zeros(0), config, Objective.DIVERGENCE)
+    keys = [key, *(jax.random.fold_in(key, part) for part in range(1, len(others) + 1))]
+    found = [
+        distance(parameters, key, symbols[part], jnp.zeros(0), config, Objective.DIVERGENCE)
+        for key, part in zip(keys, (first, *others), strict=True)
+    ]
+    return jnp.mean(jnp.stack(found))
+
+
+def parts_of(count: int, at_once: int) -> list[slice]:
+    """Which sequences of a validation are compared at once; all of them for 0."""
+    size = at_once or count
+    return [slice(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 @partial(jax.jit, static_argnames="config")
@@ -245,8 +263,13 @@ def validation_divergences(
 def divergence_between(
     one: Int[Array, "trial time"], other: Int[Array, "trial time"], *, count: int, config: TrainingConfig
 ) -> Float[Array, ""]:
-    """Debiased Sinkhorn divergence of two sets of sequences."""
-    return one_hot_divergence(one_hot(one, count), one_hot(other, count), temperatures(one.shape[1], count, config))
+    """Debiased Sinkhorn divergence of two sets of sequences, in parts as validations compare them."""
+    epsilons = temperatures(one.shape[1], count, config)
+    found = [
+        one_hot_divergence(one_hot(one[part], count), one_hot(other[part], count), epsilons)
+        for part in parts_of(len(one), config.at_once)
+    ]
+    return jnp.mean(jnp.stack(found))
 
 
 @dataclass(frozen=True)
@@ -259,9 +282,11 @@ class Trained:
 
 def identity_of(hmm: HiddenMarkovModel, config: EmulationConfig, data: Data) -> dict[str, Any]:
     """What has to be equal for a run to be resumed."""
-    settings = asdict(config)
-    if not config.network.readout_bias:  # runs of before there was one are resumed
-        del settings["network"]["readout_bias"]
+    settings, usual = asdict(config), asdict(EmulationConfig())
+    # Runs of before there were these settings are resumed.
+    for part, name in (("network", "readout_bias"), *(("training", n) for n in ("every", "shuffled", "at_once"))):
+        if settings[part][name] == usual[part][name]:
+            del settings[part][name]
     return {"config": settings, "hmm": hmm.to_dict(), "data": fingerprint([data.train, data.stretches])}
 
 
@@ -280,7 +305,7 @@ def fit_parameters(
     directory
         Folder that the run and its snapshots are saved to and resumed from; None: not saved.
     """
-    placement = Placement.of(config.training.batch)
+    placement = Placement.of(math.gcd(*config.training.batches))
     snapshots = Snapshots(directory, config.training.snapshot_every)
     run = run_of(
         hmm=hmm, config=config, data=data, identity=identity_of(hmm, config, data), directory=directory,

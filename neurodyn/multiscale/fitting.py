@@ -297,7 +297,8 @@ class Training:
         return Run(
             task=DecoderTask(self.graph, compile_key(self.config), self.steps, self.segments.bins, self.shared),
             start=self.start, data=Recorded(self.constants, self.timeline, self.scales),
-            held=Sample(self.constants, self.held, self.scales), draw=self.drawn, seed=training.seed,
+            held=Sample(self.constants, self.held, self.scales), draw=lambda epoch: [self.drawn(epoch)],
+            seed=training.seed,
             loop=LoopConfig(training.epochs, every, training.patience, checkpoint, self.identity),
             trial_axis=2,
         )  # fmt: skip

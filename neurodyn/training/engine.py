@@ -90,7 +90,8 @@ class Run:
     data, held
         What steps and validations see, on the device.
     draw
-        From the number of an epoch to what :meth:`Task.sample` is told in each of its steps (step x ...).
+        From the number of an epoch to what :meth:`Task.sample` is told in each of its steps (step x ...): a list, an
+        entry for the steps of each size, since the steps of a size are one compiled call.
     seed
         Of everything random in the steps.
     loop
@@ -105,7 +106,7 @@ class Run:
     start: TrainState
     data: Any
     held: Any
-    draw: Callable[[int], np.ndarray]
+    draw: Callable[[int], Sequence[np.ndarray]]
     seed: int
     loop: LoopConfig
     trial_axis: int = 1
@@ -202,11 +203,14 @@ def fit(run: Run, *, placement: Placement | None = None, progress: Progress | No
     data, held, seed = placement.everywhere((run.data, run.held, jnp.asarray(run.seed)))
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
-        drawn = placement.split(jnp.asarray(run.draw(number)), run.trial_axis)
-        state, losses = run_epoch(state, data, drawn, seed, task=run.task)
+        losses = []
+        for steps in run.draw(number):
+            drawn = placement.split(jnp.asarray(steps), run.trial_axis)
+            state, found = run_epoch(state, data, drawn, seed, task=run.task)
+            losses.append(found)
         if run.on_epoch is not None:
             run.on_epoch(number + 1, state.average)
-        return state, losses
+        return state, _together(losses, 0)
 
     def validate(state: TrainState) -> tuple[Array, Any]:
         return run.task.score(state.average, held), state.average
@@ -246,12 +250,15 @@ def fit_together(
     )
 
     def epoch(states: TrainState, number: int, turn: Array) -> tuple[TrainState, Array]:
-        drawn = placement.split(jnp.asarray(np.stack([run.draw(number) for run in runs])), 0)
-        states, losses = run_epochs(states, data, drawn, seeds, placement.split(turn, 0), task=task)
+        found, turns = [], placement.split(turn, 0)
+        for steps in zip(*(run.draw(number) for run in runs), strict=True):
+            drawn = placement.split(jnp.asarray(np.stack(steps)), 0)
+            states, losses = run_epochs(states, data, drawn, seeds, turns, task=task)
+            found.append(losses)
         for position, (run, here) in enumerate(zip(runs, np.asarray(turn), strict=True)):
             if here and run.on_epoch is not None:
                 run.on_epoch(number + 1, jax.tree.map(lambda leaf, p=position: leaf[p], states.average))
-        return states, losses
+        return states, _together(found, 1)
 
     def validate(states: TrainState) -> tuple[Array, Any]:
         return task.scores(states.average, held), states.average
@@ -265,6 +272,11 @@ def fit_together(
         placement=placement,
         progress=progress,
     )
+
+
+def _together(losses: Sequence[Array], axis: int) -> Array:
+    """Losses of the steps of each size as those of one epoch."""
+    return losses[0] if len(losses) == 1 else jnp.concatenate(losses, axis)
 
 
 def fingerprint(arrays: Iterable[np.ndarray]) -> int:

@@ -25,6 +25,8 @@ def test_a_smoke_run(tmp_path, capsys, float32):
     assert {name: summary[name] for name in expected} == expected
     for name in ("sinkhorn_validation", "sinkhorn_test", "sinkhorn_floor", "seconds", "training_seconds"):
         assert summary[name] > 0
+    assert summary["sinkhorn_at_once"] == summary["sinkhorn_in_batches"] == summary["sinkhorn_test"]  # 128 in all
+    assert summary["sinkhorn_best"] == min(HmmEmulator.load(tmp_path).history.validation)
     for name in ("transition_error_max", "frequency_error_max", "volatility_ratio", "verdict"):
         assert name in summary
     assert "<html" in (tmp_path / "match.html").read_text()

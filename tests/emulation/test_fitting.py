@@ -15,11 +15,14 @@ from neurodyn.emulation import EmulationConfig, NetworkConfig, Objective, Traini
 from neurodyn.emulation.fitting import (
     EmulationTask,
     Sequences,
+    distance,
     draw_data,
     fit_parameters,
+    identity_of,
     order_of,
     start_of,
     temperatures,
+    validation_divergence,
 )
 from neurodyn.emulation.network import (
     draw_inputs,
@@ -138,7 +141,7 @@ def test_a_step_with_the_papers_settings_is_written_out():
 
 def test_an_epoch_is_a_loop_of_steps_and_compiles_once():
     data = jnp.asarray(draw_data(HMM, TINY).train)
-    orders = [jnp.asarray(order_of(TINY, epoch)) for epoch in range(2)]
+    orders = [jnp.asarray(order_of(TINY, epoch)[0]) for epoch in range(2)]
     state, given, task = start_of(CONFIG, 3), Sequences(data, NO_STRETCHES), EmulationTask(CONFIG)
 
     @jax.jit
@@ -158,11 +161,63 @@ def test_an_epoch_is_a_loop_of_steps_and_compiles_once():
 
 
 def test_orders_use_each_sequence_at_most_once():
-    first, second = order_of(TINY, 0), order_of(TINY, 1)
+    (first,), (second,) = order_of(TINY, 0), order_of(TINY, 1)
     assert first.shape == (2, 16)
     assert len(np.unique(first)) == 32
     assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(first, order_of(TINY, 0))
+    np.testing.assert_array_equal(first, order_of(TINY, 0)[0])
+
+
+def test_the_papers_epoch_is_three_steps_of_the_sequences_as_they_were_drawn():
+    config = training_at("paper", linear_chain(3))
+    steps = order_of(config, 7)
+    assert [step.shape for step in steps] == [(2, 4096), (1, 1808)]
+    np.testing.assert_array_equal(np.concatenate([step.ravel() for step in steps]), np.arange(10_000))
+    assert (config.batches, config.steps_per_epoch) == ((4096, 4096, 1808), 3)
+    assert config.epochs * config.steps_per_epoch == 1500
+    fully = training_at("paper", fully_connected(3))
+    assert fully.epochs * fully.steps_per_epoch == 3000
+    assert (config.snapshot_every, config.validate_every) == (1, 1)
+
+
+def test_an_epoch_with_a_smaller_last_step_is_a_loop_of_steps():
+    training = replace(TINY, every=True, shuffled=False, epochs=2)  # 40 = 16 + 16 + 8
+    config, data = replace(CONFIG, training=training), draw_data(HMM, training)
+    state, task = start_of(config, 3), EmulationTask(config)
+    given = Sequences(jnp.asarray(data.train), jnp.asarray(data.stretches))
+    losses = []
+    for number in range(6):
+        first = 16 * (number % 3)
+        chosen, key = jnp.arange(first, min(first + 16, 40)), jax.random.fold_in(jax.random.key(0), number)
+        sample = task.sample(given, chosen, key)
+        state, loss, _ = gradient_step(state, sample, loss=task.loss, optimizer=task.optimizer(), average=0.9)
+        losses.append(float(loss))
+    found = fit_parameters(HMM, config, data)
+    equal(found.outcome.state.parameters, state.parameters, atol=1e-9)
+    np.testing.assert_allclose(found.outcome.history.loss, np.reshape(losses, (2, 3)).mean(axis=1), rtol=1e-9)
+
+
+def test_a_validation_in_parts_is_the_mean_of_theirs():
+    """Parts of 16, 16 and 8 of 40 sequences, each with noise of its own."""
+    training = replace(TINY, validation=40, at_once=16)
+    config = replace(CONFIG, training=training)
+    symbols, parameters = jnp.asarray(draw_data(HMM, training).validation), start_of(config, 3).parameters
+    key = jax.random.fold_in(jax.random.key(5), 2)
+    keys = [key, jax.random.fold_in(key, 1), jax.random.fold_in(key, 2)]
+    parts = [symbols[:16], symbols[16:32], symbols[32:]]
+    means = [
+        distance(parameters, key, part, NO_STRETCHES, config, Objective.DIVERGENCE)
+        for key, part in zip(keys, parts, strict=True)
+    ]
+    found = validation_divergence(parameters, symbols, jnp.asarray(5), jnp.asarray(2), config=config)
+    np.testing.assert_allclose(found, np.mean(means), rtol=1e-9)
+
+
+def test_runs_of_before_there_were_these_settings_are_resumed():
+    settings = identity_of(HMM, CONFIG, draw_data(HMM, TINY))["config"]["training"]
+    assert not {"every", "shuffled", "at_once"} & set(settings)
+    changed = replace(CONFIG, training=replace(TINY, every=True))
+    assert identity_of(HMM, changed, draw_data(HMM, TINY))["config"]["training"]["every"] is True
 
 
 def test_thirds_of_the_sequences_differ():
@@ -231,13 +286,14 @@ np.savez(__import__("sys").argv[2], **average)
 
 def test_scales():
     paper = training_at("paper", linear_chain(3))
-    assert (paper.sequences, paper.batch, paper.epochs, paper.validation) == (30_000, 4096, 500, 4096)
+    assert (paper.sequences, paper.batch, paper.epochs) == (30_000, 4096, 500)
+    assert (paper.validation, paper.at_once) == (10_000, 4096)  # batches of 4096, 4096 and 1808, averaged
     assert (paper.learning_rate, paper.final_rate, paper.betas, paper.clip) == (1e-3, 1.0, (0.9, 0.9), 0.9)
     assert (paper.objective, paper.blur, paper.scaling, paper.temperature) == (Objective.DIVERGENCE, 0.2, 0.5, 1.0)
     assert training_at("paper", cycle()).clip == 0.3
     assert (training_at("paper", fully_connected()).clip, training_at("paper", fully_connected()).epochs) == (0.3, 1000)
     laptop = training_at("laptop", cycle())
-    assert (laptop.sequences, laptop.validation, laptop.clip) == (30_000, 4096, 0.3)
+    assert (laptop.sequences, laptop.validation, laptop.at_once, laptop.clip) == (30_000, 4096, 0, 0.3)
     with pytest.raises(InputError, match="unknown scale 'laptopp': did you mean 'laptop'"):
         training_at("laptopp", HMM)
 

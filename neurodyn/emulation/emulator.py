@@ -229,15 +229,7 @@ class HmmEmulator(Shown):
         return float(validation_divergence(fitted.parameters, held, jnp.asarray(seed), number, config=config))
 
     def floor(self, *, seed: int, sequences: int | None = None, at_once: int | None = None) -> float:
-        """Divergence between new sequences of the model itself and the sequences of :meth:`divergence`.
-
-        Parameters
-        ----------
-        seed
-            Of the new sequences.
-        sequences, at_once
-            As for :meth:`divergence`.
-        """
+        """Divergence between new sequences of the model itself, drawn with a seed, and those of :meth:`divergence`."""
         training, hmm = self._measured(sequences, at_once), self.hmm
         held = jnp.asarray(draw_data(hmm, training).test[: training.validation])
         new = jnp.asarray(sample(hmm, training.validation, hmm.trial_steps, seed=seed).symbols)

@@ -121,18 +121,18 @@ class ChannelDrift:
         self._begin()
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        """What has been learned, as arrays whose names begin with ``drift``; there are none as long as there is nothing."""
+        """What has been learned, as arrays whose names begin with ``drift``; {} as long as there is nothing."""
         if not any(followed.begun for followed in self._followed.values()):
             return {}
         kept = {"drift_memory": np.asarray(self.policy.memory)}
-        for number, row in enumerate(self._runner.modalities):
+        for place, row in enumerate(self._runner.modalities):
             if row.name in self._followed:
                 parts = self._followed[row.name].snapshot()
-                kept |= {f"drift_{number}/{part}": array for part, array in parts.items()}
+                kept |= {f"drift_{place}/{part}": array for part, array in parts.items()}
         return kept
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
-        """Go on from a snapshot, also one of an earlier version, which has nothing of drift; begin anew if it is damaged.
+        """Go on from a snapshot, also one of before drift was in it; begin anew if it is damaged.
 
         What was learned with another memory is not taken, which is told.
 
@@ -149,9 +149,9 @@ class ChannelDrift:
             if memory != self.policy.memory:
                 self._say(Kind.RESTORED, "", f"drift was followed with a memory of {memory:g} s: it begins anew")
                 return
-            for number, row in enumerate(self._runner.modalities):
+            for place, row in enumerate(self._runner.modalities):
                 if row.name in self._followed:
-                    self._followed[row.name].restore(under(snapshot, f"drift_{number}"), self.policy)
+                    self._followed[row.name].restore(under(snapshot, f"drift_{place}"), self.policy)
         except (ValueError, TypeError, LookupError):
             self._begin()
             self._say(Kind.BAD_INPUT, "", "the snapshot is damaged in what was learned of drift: it begins anew")

@@ -11,8 +11,8 @@ from neurodyn.realtime.binner import Bin
 from neurodyn.realtime.drift import ChannelDrift
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.recorder import SessionRecorder
-from neurodyn.realtime.session_check import check_session
 from neurodyn.realtime.service import ServiceOptions
+from neurodyn.realtime.session_check import check_session
 from neurodyn.realtime.session_file import SessionFile
 from neurodyn.realtime.writers import SnapshotFile
 from neurodyn.recording import Recording, Signal, SpikeTrains
@@ -195,9 +195,7 @@ class TestWhatWasLearnedOutlivesTheProcess:
         counts[:, 1] *= 3
         field = 2.5 * field + 2 * SPREAD
         field[rng.random(len(field)) < 0.1, 2] = np.nan
-        return [
-            Bin(k, 1.0 + 0.01 * (k + 1), {"spikes": counts[k], "field": field[k]}, ()) for k in range(len(counts))
-        ]
+        return [Bin(k, 1.0 + 0.01 * (k + 1), {"spikes": counts[k], "field": field[k]}, ()) for k in range(len(counts))]
 
     @staticmethod
     def play(bins, path=None, policy=POLICY, *, made=None, log=None):

@@ -5,7 +5,8 @@ not: their samples are counted, and the time of a tick comes from a line through
 loop follows a clock,
 
 .. math::
-    t_{k+n} = t_k + n p + \alpha r, \qquad p \mathrel{+}= \beta r / \bar n, \qquad r = \text{mean stamp} - \text{mean tick}
+    t_{k+n} = t_k + n p + \alpha r, \qquad p \mathrel{+}= \beta r / \bar n, \qquad
+    r = \text{mean stamp} - \text{mean tick}
 
 with the gains of least squares with a growing memory (alpha = 2 (2 k - 1) / (k (k + 1)), beta = 6 / (k (k + 1)) at the
 k-th chunk), held at those of `HORIZON` chunks. The period follows samples per chunk on average: where a program is held
@@ -44,7 +45,8 @@ a tick that lies on the edge of a window must not come out before it."""
 class _Line:
     """A line through stamps: the time of the last tick and the period, in seconds; chunks and samples it remembers.
 
-    ``usual`` is the samples of a chunk on average, ``nominal`` the period that it does not leave by more than `FARTHEST`.
+    ``usual`` is the samples of a chunk on average, ``nominal`` the period that it does not leave by more than
+    `FARTHEST`.
     """
 
     time: float

@@ -13,10 +13,18 @@ import numpy as np
 from neurodyn.realtime import LatencyHistogram, RealtimeDecoder
 from neurodyn.writing import write_text
 
+LONG, LONG_NOTHING, LONG_PRODUCT = "long run", "nothing, in between", "a product of NumPy, in between"
+"""What a long run measures."""
 WARM_UP = 2000
 """Bins before anything is timed: filters settle, and the tables of gains fill."""
 BEFORE = 0.0005
 """Seconds before the end of a bin that the decoder's weights are touched."""
+EVERY_LONG = 16
+"""Steps of a long run between two looks at what its yardsticks take."""
+SIDE = 384
+"""Rows and columns of the matrix that one of them multiplies a vector by."""
+LOOKS = 10
+"""Parts of a long run after which memory is looked at."""
 CYCLE = 997
 """Different bins of data, used over and over."""
 
@@ -40,6 +48,8 @@ def main(folder: Path) -> None:
     found["the same with rates read"] = flat_out(live, clock, session["steps"], rates=True)
     found["step flat out"] = flat_out(live, data, session["steps"], ahead=True)
     found["step and gains flat out"] = flat_out(live, data, session["steps"])
+    if session["long"]:
+        found |= endured(live, clock, session["long"])
     found["no-op"]["core"] = core
     write_text(folder / "result.json", json.dumps(found))
 
@@ -127,6 +137,35 @@ def flat_out(
             live.prepare()
     per_second = bins / (time.perf_counter() - begin)
     return {**summary(times), "bins per second": per_second, "grown MB": (resident() - before) / 1e6}
+
+
+def endured(live: RealtimeDecoder, data: Data, bins: int) -> dict[str, dict[str, float]]:
+    """A long run of steps flat out, and in between what nothing and a product of NumPy take on the same core.
+
+    Parameters
+    ----------
+    live, data, bins
+        What to decode.
+    """
+    times = {name: LatencyHistogram() for name in (LONG, LONG_NOTHING, LONG_PRODUCT)}
+    matrix, vector = np.full((SIDE, SIDE), 1e-3, np.float32), np.ones(SIDE, np.float32)
+    clock, before, most, begin = time.perf_counter, resident(), 0, time.perf_counter()
+    for k in range(bins):
+        given = data.bin(k)
+        start = clock()
+        live.step(given, 0.0)
+        times[LONG].add(1e6 * (clock() - start))
+        if k % EVERY_LONG == 0:
+            start = clock()
+            times[LONG_NOTHING].add(1e6 * (clock() - start))
+            start = clock()
+            np.dot(matrix, vector)
+            times[LONG_PRODUCT].add(1e6 * (clock() - start))
+        if (k + 1) % max(bins // LOOKS, 1) == 0:
+            most = max(most, resident())
+    found: dict[str, dict[str, float]] = {name: summary(histogram) for name, histogram in times.items()}
+    found[LONG] |= {"steps": bins, "bins per second": bins / (clock() - begin), "grown MB": (most - before) / 1e6}
+    return found
 
 
 def sleep_until(moment: float, poll: float = 0.0) -> None:

@@ -203,7 +203,7 @@ class RealtimeDecoder(Shown):
         self._truths.decoded(estimate.target)
         estimate = self._truths.corrected(estimate)
         if self._output is not None:
-            estimate = self._output.apply(estimate, self._truths.last, len(self._runner.names))
+            estimate = self._output.apply(estimate, self._truths.last, self._runner.overdue)
         self._truths.hand_out(estimate)
         self._count(estimate)
         if self._listener is not None:

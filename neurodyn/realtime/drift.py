@@ -30,6 +30,7 @@ from neurodyn.errors import InputError
 from neurodyn.given import number
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.runner import under
 
 TAKEN = 5.0
 """Standard deviations of training beyond which a value counts as being there: one artefact is no drift."""
@@ -39,6 +40,8 @@ SPIKES = 20.0
 """Spikes that a unit of the training data would have fired within the memory for its rate to be told."""
 NAMED = 6
 """Channels that an event names."""
+_PARTS = {"sums": np.float64, "block": np.float64, "told": np.bool_}
+"""What is kept of a modality, and of which kind."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,46 @@ class ChannelDrift:
     def told(self) -> int:
         """How many channels have drifted and are not back."""
         return sum(int(followed.told.sum()) for followed in self._followed.values())
+
+    def forget(self) -> None:
+        """Begin anew: nothing is known of the channels."""
+        self._begin()
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """What has been learned, as arrays whose names begin with ``drift``; {} as long as there is nothing."""
+        if not any(followed.begun for followed in self._followed.values()):
+            return {}
+        kept = {"drift_memory": np.asarray(self.policy.memory)}
+        for place, row in enumerate(self._runner.modalities):
+            if row.name in self._followed:
+                parts = self._followed[row.name].snapshot()
+                kept |= {f"drift_{place}/{part}": array for part, array in parts.items()}
+        return kept
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go on from a snapshot, also one of before drift was in it; begin anew if it is damaged.
+
+        What was learned with another memory is not taken, which is told.
+
+        Parameters
+        ----------
+        snapshot
+            That `snapshot` was a part of.
+        """
+        self._begin()
+        if "drift_memory" not in snapshot:
+            return
+        try:
+            memory = float(snapshot["drift_memory"])
+            if memory != self.policy.memory:
+                self._say(Kind.RESTORED, "", f"drift was followed with a memory of {memory:g} s: it begins anew")
+                return
+            for place, row in enumerate(self._runner.modalities):
+                if row.name in self._followed:
+                    self._followed[row.name].restore(under(snapshot, f"drift_{place}"), self.policy)
+        except (ValueError, TypeError, LookupError):
+            self._begin()
+            self._say(Kind.BAD_INPUT, "", "the snapshot is damaged in what was learned of drift: it begins anew")
 
     def _begin(self) -> None:
         """Begin anew with the model that runs now, whose training data are another reference than those of the last."""
@@ -188,6 +231,33 @@ class _Followed:
         self.told = np.zeros(len(self._labels), bool)
         # Of a unit that hardly fires no ratio can be told within the memory.
         self._telling = self._center * memory >= SPIKES if counts else np.ones(len(self._labels), bool)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there has been a sample."""
+        return self._filled > 0 or bool(self._sums[0].any())
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Sums, what waits to be added to them (sample, channel), and which channels have been told."""
+        return {"sums": self._sums.copy(), "block": self._block[: self._filled].copy(), "told": self.told.copy()}
+
+    def restore(self, kept: Mapping[str, np.ndarray], policy: DriftPolicy) -> None:
+        """Go on from there; what puts values back follows from the sums.
+
+        Raises
+        ------
+        ValueError, TypeError, LookupError
+            If it is damaged.
+        """
+        sums, block, told = (np.asarray(kept[name], own) for name, own in _PARTS.items())
+        if not (sums.shape == self._sums.shape and np.isfinite(sums).all() and (sums[[0, 2]] >= 0).all()):
+            raise ValueError("sums that cannot be")
+        if not (block.shape[1:] == told.shape == self.told.shape and len(block) < len(self._block)):
+            raise ValueError("another number of samples or channels")
+        self._sums, self.told, self._filled = sums.copy(), told.copy(), len(block)
+        self._block[: len(block)] = block
+        if policy.adapt:
+            self._correct(policy)
 
     def put_back(self, values: Any) -> np.ndarray:
         """Values as they would have been in the training data; one that is missing stays so."""

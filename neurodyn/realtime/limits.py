@@ -57,7 +57,7 @@ class OutputLimits:
             if bounds is not None and len(bounds) != dims:
                 raise InputError(f"'{name}' needs one bound for each of the target's {dims} dimensions, got {bounds}")
 
-    def apply(self, estimate: LiveEstimate, last: tuple[float, np.ndarray] | None, modalities: int) -> LiveEstimate:
+    def apply(self, estimate: LiveEstimate, last: tuple[float, np.ndarray] | None, overdue: bool) -> LiveEstimate:
         """The estimate within the limits.
 
         Parameters
@@ -66,12 +66,12 @@ class OutputLimits:
             As decoded.
         last
             Time and target of the one handed out before, None if there is none.
-        modalities
-            How many there are.
+        overdue
+            Whether every modality is.
         """
         target = estimate.target
         before = target if last is None else np.asarray(last[1], target.dtype)
-        if last is not None and self.hold and len(estimate.stale) == modalities:
+        if last is not None and self.hold and overdue:
             target = before
         if last is not None and self.slew is not None:
             most = self.slew * max(estimate.time - last[0], 0.0)

@@ -62,6 +62,10 @@ WEIGHED = 2
 """Which of them the weights of the experts follow, as there."""
 TINY = 1e-36
 """Least variance of which the logarithm is taken, as in neurodyn.targets.variance."""
+SETTLING = 1.0
+"""Seconds at most that a modality stays stale after its return: what was lost still moves the estimate."""
+SPARED = 0.2
+"""Seconds of a loss that leave nothing to settle: the target was 1.3 deviations away at most after sixty such."""
 LIMIT = 8.0
 """Most deviations from its mean that an input of the recurrent network may have, as in neurodyn.recurrent.inputs."""
 NEVER = 1e9
@@ -950,7 +954,9 @@ class LiveEstimate(NamedTuple):
     time_in, time_out
         When it began and ended, seconds on that clock.
     stale
-        Modalities that should have been seen by now and were not: what is known of them is predicted.
+        Modalities that should have been seen by now and were not: what is known of them is predicted. One that was gone
+        for more than 0.2 s stays among them after its return for as long as it was gone beyond these, a second at most:
+        what was lost still moves the estimate.
     unusual
         Modalities of which values lay far beyond those of the training data in this bin: these are taken as missing.
     """
@@ -1027,6 +1033,11 @@ class Runner:
         The decoder's numbers.
     capacity, same
         Of each table of gains (see :class:`GainTable`).
+
+    Attributes
+    ----------
+    overdue
+        Whether every modality should have been seen by the last bin and was not.
     """
 
     def __init__(self, frozen: Frozen, *, capacity: int = CAPACITY, same: float | None = None) -> None:
@@ -1041,6 +1052,8 @@ class Runner:
         self._build_readout()
         self.limits = settings.get("limits", {})
         self._rehearsal = {m.name: m.usual for m in self.modalities}
+        width = settings["width_seconds"]
+        self._spared, self._most_owed = round(SPARED / width), round((SPARED + SETTLING) / width)
         self.reset()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -1175,7 +1188,7 @@ class Runner:
         self.state[self._ones] = 1
         self._since[:] = NEVER
         self._memory[:] = 1 if self._log_linear else 0  # all that came before the first bin is lost
-        self._ages = list(self._clocks)
+        self._ages, self._owed, self.overdue = list(self._clocks), [0] * len(self.names), False
         for part in self.filters:
             part.reset()
 
@@ -1188,12 +1201,13 @@ class Runner:
         """
         for part in self.filters:
             part.prepare()
-        kept, ages, positions = self.state.copy(), self._ages, [part.position for part in self.filters]
+        kept, ages, owed = self.state.copy(), self._ages, (self._owed, self.overdue)
+        positions = [part.position for part in self.filters]
         # What comes first here is not needed in the step and may leave the cache again.
         fed_back = None if self._recurrent is None else self._recurrent.expect().copy()
         self.step(self._rehearsal)
         self._put(kept)
-        self._ages = ages
+        self._ages, (self._owed, self.overdue) = ages, owed
         for part, position in zip(self.filters, positions, strict=True):
             part.position = position
         if self._recurrent is not None:
@@ -1279,8 +1293,21 @@ class Runner:
             lost = self._losses.lost
         else:
             lost = self._overdue(flags)
-        stale = tuple(name for name, gone in zip(self.names, lost, strict=True) if gone) if True in lost else ()
-        return tuple(seen), stale, tuple(unusual)
+        return tuple(seen), self._stale(lost), tuple(unusual)
+
+    def _stale(self, lost: list[bool]) -> tuple[str, ...]:
+        """Modalities that are overdue, and those that are back and have not been heard for as long as they were gone.
+
+        Each bin in which one is overdue is owed, up to a number, and each other one pays one back. What is owed after
+        a short loss, or a few bins lost here and there, says nothing.
+        """
+        self.overdue = False not in lost
+        if True not in lost and not any(self._owed):
+            return ()
+        most = self._most_owed
+        self._owed = [min(n + 1, most) if gone else max(n - 1, 0) for n, gone in zip(self._owed, lost, strict=True)]
+        rows = zip(self.names, lost, self._owed, strict=True)
+        return tuple(name for name, gone, owed in rows if gone or owed > self._spared)
 
     def _overdue(self, seen: list[bool]) -> list[bool]:
         """Whether each modality should have been seen by now, in decoders that keep no memory of losses."""
@@ -1419,7 +1446,8 @@ class Runner:
         """Everything the next step depends on, copied."""
         flags = np.asarray([[part.seen, part.started] for part in self.filters])
         covariances = {f"covariance_{i}": part.cached.predicted.copy() for i, part in enumerate(self.filters)}
-        return {"state": self.state.copy(), "flags": flags, "ages": np.asarray(self._ages, np.int64), **covariances}
+        bins = {"ages": np.asarray(self._ages, np.int64), "owed": np.asarray(self._owed, np.int64)}
+        return {"state": self.state.copy(), "flags": flags, **bins, **covariances}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Go on from a snapshot.
@@ -1430,7 +1458,7 @@ class Runner:
             If it is of a decoder of other sizes; nothing has changed then.
         """
         for name, own in self.snapshot().items():
-            if name == "ages" and name not in snapshot:
+            if name in ("ages", "owed") and name not in snapshot:
                 continue  # taken by an earlier version
             if name not in snapshot or snapshot[name].shape != own.shape:
                 raise ValueError(f"the snapshot is of another decoder: its '{name}' does not fit")
@@ -1438,6 +1466,8 @@ class Runner:
                 raise ValueError(f"the snapshot is damaged: its '{name}' is not finite")
         self._put(snapshot["state"])
         self._ages = list(self._clocks) if "ages" not in snapshot else snapshot["ages"].tolist()
+        owed = snapshot.get("owed", np.zeros(len(self.names), np.int64))
+        self._owed = np.clip(owed, 0, self._most_owed).astype(int).tolist()
         for i, (part, (seen, started)) in enumerate(zip(self.filters, snapshot["flags"].tolist(), strict=True)):
             part.resume(np.array(snapshot[f"covariance_{i}"], np.float64), seen, started)
 

@@ -144,16 +144,17 @@ class Service:
         self._poll, self._sleep = options.poll, sleep
         self._connection = Connection(open_source, self._say, reopen_after=options.reopen_after, wall=wall)
         self._markers = markers or Markers(decoder, self.log.record)
+        self._drift = ChannelDrift(decoder, self._say, drift)
         self._state = StateKeeper(
             decoder, snapshots, self._say, every=options.snapshot_every, catch_up=options.catch_up,
-            models=self._markers.models,
+            models=self._markers.models, drift=self._drift,
         )  # fmt: skip
         self._rehearsal = Rehearsal(decoder, Sweeper(wall), poll=options.poll, before=options.rehearse)
         self._delivery = Delivery(sinks, monitor, self._say, tolerance=options.tolerance, runner=lambda: decoder.runner)
         self._recorder = recorder
         if recorder is not None:
             decoder.listen(recorder)
-        self._truth, self._drift = truth, ChannelDrift(decoder, self._say, drift)
+        self._truth = truth
         self._intake = Intake(spikes, recorder, truth, self._say)
         self._first: list[Chunk] = []
 

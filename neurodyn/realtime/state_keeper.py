@@ -7,6 +7,7 @@ import numpy as np
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.decoder import RealtimeDecoder
+from neurodyn.realtime.drift import ChannelDrift
 from neurodyn.realtime.events import Kind, Say
 from neurodyn.realtime.runner import Runner
 from neurodyn.realtime.writers import SnapshotFile
@@ -30,6 +31,8 @@ class StateKeeper:
         it begins anew.
     models
         Others that the decoder may have been changed to when the snapshot was taken.
+    drift
+        What follows the channels of the session, kept with the state; None for nobody.
 
     Raises
     ------
@@ -46,8 +49,9 @@ class StateKeeper:
         every: float,
         catch_up: float,
         models: Iterable[Runner] = (),
+        drift: ChannelDrift | None = None,
     ) -> None:
-        self._decoder, self._file, self._say = decoder, file, say
+        self._decoder, self._file, self._say, self._drift = decoder, file, say, drift
         self._every, self._most = every, catch_up
         self._models = tuple(models)
         self._latest: dict[str, np.ndarray] | None = None
@@ -74,10 +78,13 @@ class StateKeeper:
                 "it was taken with, or another file"
             )
         try:
-            return self._decoder.restore(found)
+            time = self._decoder.restore(found)
         except InputError as error:  # of this model, and damaged
             self._say(Kind.BAD_INPUT, "", str(error))
             return None
+        if self._drift is not None:
+            self._drift.restore(found)
+        return time
 
     def catch_up(self, first: float) -> None:
         """Predict from the snapshot through the time that nobody decoded, to the bin that ends at a time (seconds)."""
@@ -86,6 +93,9 @@ class StateKeeper:
         gap, resumed = first - self._resumed, self._resumed
         self._resumed = None
         missing = round(gap / self._decoder.width) - 1
+        # Channels stay as they are for longer than a state does, and not for ever.
+        if self._drift is not None and not 0 <= gap <= max(self._most, self._drift.policy.memory):
+            self._drift.forget()
         if not 0 <= gap <= self._most:
             self._decoder.reset()
             self._say(Kind.RESTORED, "", f"the snapshot is {gap:g} s away from {first:g} s: begun anew")
@@ -103,7 +113,7 @@ class StateKeeper:
             return
         self._latest, self._latest_time = snapshot, float(snapshot["time"])
         if self._file is not None:
-            self._file.offer(snapshot)
+            self._file.offer(snapshot if self._drift is None else snapshot | self._drift.snapshot())
 
     def heal(self) -> None:
         """Go back to the last good state, or begin anew: numbers that are not finite stay in a filter for ever."""

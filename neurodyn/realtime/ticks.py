@@ -5,10 +5,13 @@ not: their samples are counted, and the time of a tick comes from a line through
 loop follows a clock,
 
 .. math::
-    t_{k+n} = t_k + n p + \alpha r, \qquad p \mathrel{+}= \beta r / n, \qquad r = \text{mean stamp} - \text{mean tick}
+    t_{k+n} = t_k + n p + \alpha r, \qquad p \mathrel{+}= \beta r / \bar n, \qquad
+    r = \text{mean stamp} - \text{mean tick}
 
 with the gains of least squares with a growing memory (alpha = 2 (2 k - 1) / (k (k + 1)), beta = 6 / (k (k + 1)) at the
-k-th chunk), held at those of `HORIZON` chunks.
+k-th chunk), held at those of `HORIZON` chunks. The period follows samples per chunk on average: where a program is held
+up and sends many at once, these are stamped late and the one after them is early, which by its own chunk would weigh
+as much as the many.
 """
 
 import math
@@ -31,6 +34,8 @@ CERTAIN = 6.0
 """Deviations of the jitter by which a single step must be too long to be a gap; one in a thousand million is."""
 LIKELY = 3.0
 """The same for the median of a chunk."""
+FARTHEST = 0.02
+"""Share by which the period of a line may differ from the nominal one: a stream of another rate is refused."""
 EARLY = (0.01, 0.25)
 """Least and most periods that are added to the ticks of the line, which are as many deviations of its end as `LIKELY`:
 a tick that lies on the edge of a window must not come out before it."""
@@ -38,19 +43,27 @@ a tick that lies on the edge of a window must not come out before it."""
 
 @dataclass
 class _Line:
-    """A line through stamps: the time of the last tick and the period, in seconds; chunks and samples it remembers."""
+    """A line through stamps: the time of the last tick and the period, in seconds; chunks and samples it remembers.
+
+    ``usual`` is the samples of a chunk on average, ``nominal`` the period that it does not leave by more than
+    `FARTHEST`.
+    """
 
     time: float
     period: float
+    nominal: float
     updates: int = 1
     samples: float = 1.0
+    usual: float = 1.0
 
     def follow(self, samples: int, residual: float) -> None:
         """Move on by so many samples, and correct by a residual in seconds."""
         self.updates = k = min(self.updates + 1, HORIZON)
         self.samples = self.samples * (1 - 1 / HORIZON) + samples
+        self.usual += (max(samples, 1) - self.usual) / k
         self.time += samples * self.period + residual * 2 * (2 * k - 1) / (k * (k + 1))
-        self.period += residual / max(samples, 1) * 6 / (k * (k + 1))
+        period = self.period + residual / self.usual * 6 / (k * (k + 1))
+        self.period = min(max(period, self.nominal * (1 - FARTHEST)), self.nominal * (1 + FARTHEST))
 
 
 class Ticks:
@@ -73,7 +86,7 @@ class Ticks:
         self.nominal = 1.0 / rate
         self.number, self.jittering = FIRST, False
         self.stamp = -np.inf  # of the newest sample, as the source gave it
-        self._line = _Line(np.nan, self.nominal)
+        self._line = _Line(np.nan, self.nominal, self.nominal)
         self._jitter = 0.0  # standard deviation of a stamp, periods
         self._uneven = 0.0  # uneven steps of late
 
@@ -89,7 +102,8 @@ class Ticks:
 
     def restart(self, stamp: float) -> None:
         """The clock of the bins has begun anew, with a newest stamp or none (-inf): what comes then follows it."""
-        self.stamp, self._line = stamp, _Line(stamp if np.isfinite(stamp) else np.nan, self._line.period)
+        time = stamp if np.isfinite(stamp) else np.nan
+        self.stamp, self._line = stamp, _Line(time, self._line.period, self.nominal)
 
     # Stamps that are believed -----------------------------------------------------------------------------------
 
@@ -164,7 +178,8 @@ class Ticks:
         if lost < 0:
             return numbers, self._line.time + (steps + early) * self.period
         away -= lost
-        self._learn(away - np.median(away) if len(away) > 1 else np.clip(away, -tolerance, tolerance))
+        middle = float(np.median(away))
+        self._learn(away - middle + min(max(middle, -tolerance), tolerance))
         self.number, self.stamp = int(numbers[-1]), max(self.stamp, float(stamps.max()))
         residual = float(np.clip(away, -tolerance, tolerance).mean()) * self.period
         self._line.follow(int(steps[-1]), residual)
@@ -177,7 +192,6 @@ class Ticks:
         return np.cumsum(np.where(long, np.rint(steps) - 1, 0)).astype(np.int64)
 
     def _learn(self, away: Float64[np.ndarray, " n"]) -> None:
-        """Follow the size of the jitter, from how samples of a chunk lie about its middle."""
+        """Follow the size of the jitter: how samples of a chunk lie about its middle, and that about the line."""
         kept = 0.98 ** len(away)
-        square = float(np.mean(away**2)) * len(away) / max(len(away) - 1, 1)
-        self._jitter = float(np.sqrt(kept * self._jitter**2 + (1 - kept) * square))
+        self._jitter = float(np.sqrt(kept * self._jitter**2 + (1 - kept) * np.mean(away**2)))

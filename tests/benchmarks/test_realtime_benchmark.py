@@ -14,7 +14,7 @@ from neurodyn.cli.main import main
 def report():
     parser = argparse.ArgumentParser()
     realtime.add_options(parser)
-    sizes = "--spikes 6 --field 5 --latent 3 --minutes 0.01 --steps 50 --width 0.005"
+    sizes = "--spikes 6 --field 5 --latent 3 --minutes 0.01 --steps 50 --long 400 --width 0.005"
     return realtime.run(parser.parse_args(sizes.split()))
 
 
@@ -22,7 +22,8 @@ def test_every_condition_is_measured_next_to_a_loop_that_does_nothing(report):
     rows = {row.name: row for row in report.measurements}
     assert list(rows) == [
         "no-op loop", "step at bin rate", "from the bin's end to the estimate", "step flat out, nothing lost",
-        "the same with rates read", "step flat out", "step and gains flat out", "memory",
+        "the same with rates read", "step flat out", "step and gains flat out", "long run",
+        "nothing, in between", "a product of NumPy, in between", "memory",
     ]  # fmt: skip
     assert rows["step at bin rate"].notes["bins"] == 120
     for name in ("no-op loop", "step at bin rate", "step flat out"):
@@ -36,9 +37,19 @@ def test_every_condition_is_measured_next_to_a_loop_that_does_nothing(report):
 
 
 def test_each_promise_has_a_verdict(report):
-    assert len(report.targets) == 6
+    assert len(report.targets) == 7
+    assert "flat memory over 400 steps flat out" in report.targets
     assert "flat memory over 50 steps flat out" in report.targets
     assert all(outcome.endswith(("reached", "missed")) for outcome in report.targets.values())
+
+
+def test_a_long_run_stands_next_to_nothing_and_to_numpy(report):
+    rows = {row.name: row for row in report.measurements}
+    nothing, product = (rows[f"{name}, in between"].seconds for name in ("nothing", "a product of NumPy"))
+    assert nothing < product
+    assert nothing < rows["long run"].seconds
+    assert rows["long run"].notes["steps"] == 400
+    assert rows["long run"].ratio == pytest.approx(product / rows["long run"].seconds)
 
 
 def test_the_result_can_be_written_and_shown(report):

@@ -7,11 +7,14 @@ from oracles.session import FIELD_RATE, Session, recording
 
 from neurodyn.errors import InputError
 from neurodyn.realtime import DriftPolicy, EventLog, Frozen, Kind, RealtimeDecoder
+from neurodyn.realtime.binner import Bin
 from neurodyn.realtime.drift import ChannelDrift
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.recorder import SessionRecorder
+from neurodyn.realtime.service import ServiceOptions
 from neurodyn.realtime.session_check import check_session
 from neurodyn.realtime.session_file import SessionFile
+from neurodyn.realtime.writers import SnapshotFile
 from neurodyn.recording import Recording, Signal, SpikeTrains
 
 RATE, MEAN, SPREAD = 0.5, 3.0, 2.0  # spikes per bin of the units; of the field's channels
@@ -176,6 +179,93 @@ def test_another_model_is_another_reference():
 def test_policies_that_cannot_be_are_refused(words, said):
     with pytest.raises(InputError, match=said):
         DriftPolicy(**words)
+
+
+class TestWhatWasLearnedOutlivesTheProcess:
+    """A session is given its bins, stopped after any number of them, and another begun with the file it left."""
+
+    POLICY = DriftPolicy(memory=4.0, adapt=True)
+    BINS = 700
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def bins():
+        rng = np.random.default_rng(9)
+        counts, field = usual(rng, TestWhatWasLearnedOutlivesTheProcess.BINS)
+        counts[:, 1] *= 3
+        field = 2.5 * field + 2 * SPREAD
+        field[rng.random(len(field)) < 0.1, 2] = np.nan
+        return [Bin(k, 1.0 + 0.01 * (k + 1), {"spikes": counts[k], "field": field[k]}, ()) for k in range(len(counts))]
+
+    @staticmethod
+    def play(bins, path=None, policy=POLICY, *, made=None, log=None):
+        """What the decoder was given, what it decoded, and the log."""
+        live, log = RealtimeDecoder(made or frozen()), log or EventLog()
+        given, step = [], live.step
+        live.step = lambda observations, t: given.append(observations) or step(observations, t)
+        session = Session(
+            live, modalities_of(live), recording(1.0), drift=policy, log=log,
+            snapshots=None if path is None else SnapshotFile(path, log), options=ServiceOptions(snapshot_every=0.5),
+        )  # fmt: skip
+        session.service.take_bins(bins)
+        session.service.close()
+        return given, session.collected.estimates, log
+
+    @pytest.mark.parametrize("stops", [(1,), (250,), (403, 404), (100, 333, 650)])
+    def test_it_goes_on_as_if_it_had_never_stopped(self, bins, tmp_path, stops):
+        whole, decoded, _ = self.play(bins)
+        given, estimates = [], []
+        for start, stop in zip((0, *stops), (*stops, self.BINS), strict=True):
+            some, found, _ = self.play(bins[start:stop], tmp_path / "state.npz")
+            given += some
+            estimates += found
+        assert not np.array_equal(whole[-1]["field"], bins[-1].observations["field"])
+        for one, two in zip(given, whole, strict=True):
+            np.testing.assert_array_equal(one["spikes"], two["spikes"])
+            np.testing.assert_array_equal(one["field"], two["field"])
+        np.testing.assert_array_equal([e.target for e in estimates], [e.target for e in decoded])
+
+    def test_what_was_told_is_not_told_again(self, bins, tmp_path):
+        _, _, first = self.play(bins[:500], tmp_path / "state.npz")
+        _, _, second = self.play(bins[500:], tmp_path / "state.npz")
+        assert [e for e in first if e.kind is Kind.DRIFT]
+        assert not [e for e in second if e.kind is Kind.DRIFT]
+
+    def test_a_snapshot_of_before_it_was_kept_still_loads(self, bins, tmp_path):
+        path = tmp_path / "state.npz"
+        self.play(bins[:300], path)
+        with np.load(path) as file:
+            kept = {name: file[name] for name in file.files}
+        assert any(name.startswith("drift") for name in kept)
+        np.savez(path, **{name: array for name, array in kept.items() if not name.startswith("drift")})
+        given, estimates, log = self.play(bins[300:302], path)
+        np.testing.assert_array_equal(given[0]["spikes"], bins[300].observations["spikes"])
+        assert [e.kind for e in log] == [Kind.RESTORED]
+        assert len(estimates) == 2
+
+    def test_one_that_is_damaged_or_of_another_memory_is_told_and_begun_anew(self, bins, tmp_path):
+        path = tmp_path / "state.npz"
+        self.play(bins[:300], path)
+        given, _, log = self.play(bins[300:301], path, DriftPolicy(memory=2.0, adapt=True))
+        np.testing.assert_array_equal(given[0]["spikes"], bins[300].observations["spikes"])
+        assert "a memory of 4 s" in next(iter(log)).detail
+        self.play(bins[:300], tmp_path / "other.npz")
+        with np.load(tmp_path / "other.npz") as file:
+            kept = {name: file[name] for name in file.files}
+        for name, bad in (("sums", np.full((3, 3), np.nan)), ("sums", np.ones((3, 9))), ("block", np.ones((9999, 3)))):
+            np.savez(path, **{**kept, f"drift_1/{name}": bad})
+            given, _, log = self.play(bins[300:301], path)
+            np.testing.assert_array_equal(given[0]["spikes"], bins[300].observations["spikes"])
+            assert [e.kind for e in log] == [Kind.BAD_INPUT, Kind.RESTORED]
+
+    def test_after_a_long_pause_channels_are_as_in_the_training_data_until_learned_anew(self, bins, tmp_path):
+        path, options = tmp_path / "state.npz", DriftPolicy(memory=100.0, adapt=True)
+        for pause, same in ((90.0, False), (110.0, True)):
+            path.unlink(missing_ok=True)
+            self.play(bins, path, options)
+            later = Bin(0, bins[-1].time + pause, bins[0].observations, ())
+            given, *_ = self.play([later], path, options)
+            assert np.array_equal(given[-1]["spikes"], bins[0].observations["spikes"]) == same
 
 
 def louder(played: Recording, factor: float) -> Recording:

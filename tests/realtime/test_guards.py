@@ -194,6 +194,69 @@ def test_what_is_overdue_goes_with_a_copy_and_is_not_moved_by_work_ahead(live, m
     assert "spikes" in live.step(field, 2.0).stale
 
 
+class TestAModalityThatIsBack:
+    """Bins of 10 ms; spikes are due in each."""
+
+    SPARED, MOST = 20, 100
+
+    def flags(self, live, lost):
+        """Whether spikes are told to be stale, bin by bin."""
+        given = [observations(live, k) for k in range(len(lost))]
+        for k, gone in enumerate(lost):
+            if gone:
+                given[k].pop("spikes")
+        return ["spikes" in live.step(one, 0.01 * k).stale for k, one in enumerate(given)]
+
+    @pytest.fixture
+    def spikes_due_in_each(self, live):
+        settings = live.runner.frozen.settings
+        assert {row["name"]: row["clock"] for row in settings["modalities"]}["spikes"] == 1
+        assert settings["width_seconds"] == 0.01
+        run(live, 20)
+        return live
+
+    @pytest.mark.parametrize("gone", [1, 20, 21, 50, 119, 120, 121, 400])
+    def test_it_stays_stale_for_as_long_as_it_was_gone_up_to_a_second(self, spikes_due_in_each, gone):
+        got = self.flags(spikes_due_in_each, [True] * gone + [False] * 150)
+        after = min(max(gone - self.SPARED, 0), self.MOST)
+        # The first bin that is heard is the first of those paid back.
+        assert got == [True] * gone + [True] * max(after - 1, 0) + [False] * (150 - max(after - 1, 0))
+
+    def test_bins_lost_here_and_there_are_told_by_themselves(self, spikes_due_in_each):
+        lost = (np.random.default_rng(0).random(1000) < 0.2).tolist()
+        assert self.flags(spikes_due_in_each, lost) == lost
+
+    def test_where_more_is_lost_than_heard_it_stays_stale(self, spikes_due_in_each):
+        lost = [True] * 120 + [k % 3 != 0 for k in range(300)]
+        assert all(self.flags(spikes_due_in_each, lost))
+
+    @pytest.mark.parametrize("make", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+    def test_a_copy_and_a_snapshot_know_it_and_work_ahead_does_not_move_it(self, spikes_due_in_each, make):
+        live = spikes_due_in_each
+        self.flags(live, [True] * 60)
+        other, kept = make(live), live.snapshot()
+        expected = [True] * 39 + [False] * 21
+        live.prepare()
+        assert self.flags(live, [False] * 60) == expected
+        assert self.flags(other, [False] * 60) == expected
+        live.restore(kept)
+        assert self.flags(live, [False] * 60) == expected
+        live.restore({name: array for name, array in kept.items() if name != "owed"})  # of an earlier version
+        assert self.flags(live, [False] * 60) == [False] * 60
+        live.restore(kept)
+        live.reset()
+        assert self.flags(live, [False] * 60) == [False] * 60
+
+    def test_what_is_held_is_let_go_of_when_it_is_back(self, decoder):
+        held = RealtimeDecoder(decoder.realtime().runner.frozen, output=OutputLimits(hold=True))
+        run(held, 30)
+        gone = [held.step({}, 1.0 + 0.01 * k) for k in range(200)]
+        back = [held.step({"spikes": observations(held, k)["spikes"]}, 3.0 + 0.01 * k) for k in range(20)]
+        assert len({tuple(e.target) for e in gone[-100:]}) == 1
+        assert all(len(e.stale) == 2 for e in back)
+        assert len({tuple(e.target) for e in back}) == 20
+
+
 class TestOutput:
     def test_a_snapshot_heals_what_was_handed_out(self, decoder):
         """The slew holds from what was handed out with the state, and not from what was decoded since."""

@@ -159,6 +159,35 @@ def test_samples_stamped_by_packet_are_counted():
     assert len(found) >= 0.98 * 199
 
 
+@pytest.mark.parametrize("rate", [250.0, 1000.0])
+def test_chunks_stamped_when_they_are_sent_lose_nothing(rate):
+    """As liblsl stamps what has no stamps: the last sample of a chunk now, the others a period apart before it.
+
+    The sender looks every few milliseconds, and is now and then held up: chunks have one sample or thirty, and stamps
+    are up to a period late.
+    """
+    rng, seconds = np.random.default_rng(2), 12.0
+    true = np.arange(round(seconds * rate)) / rate
+    values = rng.normal(size=(len(true), 2))
+    stamps, arrivals, now, sent = np.empty(len(true)), [], 0.0, 0
+    while sent < len(true):
+        now += rng.exponential(0.002) + (0.03 if rng.random() < 0.02 else 0.0)
+        due = min(len(true), int(now * rate) + 1)
+        if due > sent:
+            stamps[sent:due] = now - np.arange(due - sent)[::-1] / rate
+            arrivals.append((now + 3e-4, slice(sent, due)))
+            sent = due
+    binner, found = play(stamps, values, arrivals, patience=0.06, rate=rate)
+    late = [e for e in binner.log if e.kind is Kind.GAP and e.time > 1.0]
+    assert late == []
+    # A clock that is up to a period late: windows of the true ticks, or of those a sample further on.
+    clocks = [expected_windows(true + shift / rate, values, 239) for shift in (0, 0.999)]
+    later = [number for number in clocks[0] if number > 100]
+    assert [number for number in later if number not in found] == []
+    equal = [any(np.allclose(found[n], expected[n], atol=1e-5) for expected in clocks) for n in later]
+    assert np.mean(equal) > 0.95
+
+
 def test_a_gap_in_uneven_samples_is_a_whole_number_of_them():
     """Two whole seconds lost: what comes after is in the windows it belongs to."""
     rng, true, values = clock_and_values(12.0)

@@ -21,7 +21,7 @@ from neurodyn.evaluation import (
 
 
 def closed_testing(p_values):
-    """Holm by what it is a short cut of: a hypothesis falls if Bonferroni refuses every set of hypotheses with it in."""
+    """Holm by what it is a short cut of: a hypothesis falls if Bonferroni refuses every set that holds it."""
     numbers = range(len(p_values))
     sets = [one for size in range(1, len(p_values) + 1) for one in combinations(numbers, size)]
     return [min(1.0, max(len(s) * min(p_values[i] for i in s) for s in sets if one in s)) for one in numbers]

@@ -75,7 +75,7 @@ class Comparison:
 
     def cell(self) -> str:
         """Difference, interval and p value, as a table has them."""
-        return f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}] {p_text(self.decisive)}"
+        return f"{self.difference:+z.3f} [{self.low:+z.3f}, {self.high:+z.3f}] {p_text(self.decisive)}"
 
 
 def compare(

@@ -238,7 +238,8 @@ def _noncentrality(statistic: float, freedom: int, share: float) -> float:
         return statistic * math.sqrt(chi2.isf(share, freedom) / freedom)
     negative = nct.cdf(statistic, freedom, 0.0) < share
     bracket = (-_DEEPEST, 0.0) if negative else (0.0, 10 * statistic + 10)
-    return float(brentq(lambda shift: nct.cdf(statistic, freedom, shift) - share, *bracket))
+    root: Any = brentq(lambda shift: nct.cdf(statistic, freedom, shift) - share, *bracket)
+    return float(root)
 
 
 def verdict(difference: float, p_value: float) -> str:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from experiments.collect import Run
+from experiments.collect import markdown as markdown_of_runs
 from experiments.comparisons import gain_cells, gains, markdown, scores_of, together
 from experiments.fits import Task, fit_all
 from experiments.lorenz_fusion.run import cells, with_channels
@@ -105,3 +107,23 @@ def test_gains_are_corrected_for_their_number():
     )
     lines = markdown("method | gain | effect | finding", [f"a | {gain_cells(found['a'])}"])
     assert [line.count("|") for line in lines[:3]] == [5, 5, 5]
+
+
+def test_a_table_of_runs_says_in_words_what_was_found():
+    score = {"mean": 0.5, "per_dimension": {"x": 0.5}, "per_fold": [0.5]}
+    verdicts = {
+        "ours minus a": "better",
+        "ours minus b": "not distinguishable",
+        "ours minus c": "better",
+        "a minus d": "worse",
+    }
+    summary = {
+        "methods": {name: {"filtered": {"r2": score, "correlation": score}} for name in ("ours", "a", "b", "c", "d")},
+        "differences": {pair: {"filtered": {"r2": {"mean": {"verdict": said}}}} for pair, said in verdicts.items()},
+        "latency_us": {"p50": 1.0, "p99": 2.0}, "sizes": {"folds": 2}, "fit_seconds": 1.0, "seed": 0,
+        "online_offline_max_abs_difference": 0.0,
+    }  # fmt: skip
+    found = markdown_of_runs([Run("seed 0", summary)], metric="r2", title="t")
+    assert "- seed 0: ours is better than a, c; not distinguishable from b (paired over folds" in found
+    older = {**summary, "differences": {"ours minus a": {"filtered": {"r2": {"mean": {}}}}}}
+    assert " is " not in markdown_of_runs([Run("seed 0", older)], metric="r2", title="t").split("|")[-1]

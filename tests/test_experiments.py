@@ -77,6 +77,7 @@ def test_decoders_on_a_stand_in(tmp_path, stand_ins):
     assert {row["method"] for row in rows} == {"multiscale", "gru", "ridge"}
     assert {row["condition"] for row in rows} == {"", "complete", "40% lost", "spikes gone"}
     assert "**r050**" in (tmp_path / "out" / "table.md").read_text()
+    assert "| r050 | ridge | " in (tmp_path / "out" / "comparisons.md").read_text()
     assert (tmp_path / "out" / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert not (tmp_path / "out" / "parts" / ".programs").exists()
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.command import fill_readme, save_png, table_file
+from neurodyn.evaluation.paired import ALIKE
 from neurodyn.plotting import plot_scores
 from neurodyn.writing import write_text
 
@@ -104,7 +105,7 @@ def markdown(runs: Sequence[Run], *, metric: str, title: str) -> str:
     for method in methods:
         training = next(run.training(method) for run in runs if method in run.methods)
         lines.append(f"| {method} | {training} | {' | '.join(_cell(run, method, metric) for run in runs)} |")
-    facts = [_facts(run) for run in runs]
+    facts = [*(said for run in runs if (said := _said(run, metric))), *(_facts(run) for run in runs)]
     return "\n".join([*head, *lines, "", *facts]) + "\n"
 
 
@@ -131,6 +132,20 @@ def _cell(run: Run, method: str, metric: str) -> str:
     if method not in run.methods:
         return ""
     return " / ".join(f"{run.score(method, estimate, metric)['mean']:.3f}" for estimate in estimates_of(run, method))
+
+
+def _said(run: Run, metric: str) -> str:
+    """What the first method is beside the others, in words; nothing where a summary has no verdicts."""
+    first, groups = run.methods[0], {}
+    for pair, estimates in run.summary.get("differences", {}).items():
+        method, other = pair.split(" minus ")
+        verdict = estimates["filtered"][metric]["mean"].get("verdict")
+        if method == first and verdict:
+            groups.setdefault(verdict, []).append(other)
+    parts = [f"{said} {'from' if said == ALIKE else 'than'} {', '.join(others)}" for said, others in groups.items()]
+    return (
+        f"- {run.name}: {first} is {'; '.join(parts)} (paired over folds, corrected by Holm's method)" if parts else ""
+    )
 
 
 def _facts(run: Run) -> str:

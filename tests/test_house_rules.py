@@ -37,6 +37,7 @@ BEYOND = {
     "attributes cli/options.py:DecodeOptions": "The table of the options of a command: one field each.",
     "attributes emulation/config.py:TrainingConfig": CONFIGURATION,
     "attributes emulation/match_result.py:MatchConfig": CONFIGURATION,
+    "attributes evaluation/paired.py:PairedDifference": "Columns of one table, a row per pair of methods.",
     "attributes fixed_points/points.py:FixedPoints": "Columns of one table, a row per point.",
     "attributes mechanism/measured.py:KickConfig": CONFIGURATION,
     "attributes multiscale/config.py:TrainingConfig": CONFIGURATION,

@@ -9,13 +9,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.command import arguments, configuration, fill_readme, save_png, table_file
-from experiments.decoders.data import FILES, load, losses
+from experiments.comparisons import GAIN_HEAD, gain_cells, together
+from experiments.comparisons import markdown as table_lines
+from experiments.decoders.data import FILES, LOST, load, losses
 from neurodyn.baselines import BASELINES
 from neurodyn.binning import MultimodalBatch, time_folds
 from neurodyn.errors import unknown_name
@@ -152,7 +155,7 @@ def decoder(task: Task) -> Any:
 
 
 def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) -> None:
-    """Write table.csv (every number), table.md and figure.png."""
+    """Write table.csv (every number), table.md, comparisons.md and figure.png."""
     found = {task: json.loads((parts / task.name).read_text(encoding="utf-8")) for task in tasks}
     with table_file(out / "table.csv") as file:
         writer = csv.writer(file)
@@ -166,6 +169,7 @@ def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) ->
     table = markdown(found)
     write_text(out / "table.md", table)
     fill_readme(readme, table)
+    write_text(out / "comparisons.md", "\n".join(compared(out / "table.csv")))
     save_figure(found, out / "figure.png")
 
 
@@ -189,6 +193,46 @@ def markdown(found: dict[Task, Any]) -> str:
             lines.append(f"| {method} | {seeds} | {' | '.join(cells)} | {coverage:.1%} | {seconds:.0f} |")
         lines.append("")
     return "\n".join(lines) + "\n"
+
+
+def compared(path: Path) -> list[str]:
+    """Lines of tables of what the first method gains on each other one, in each recording and over recordings.
+
+    Parameters
+    ----------
+    path
+        Of table.csv, which has every score.
+    """
+    with path.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "r2"]
+    recordings = list(dict.fromkeys(row["recording"] for row in rows))
+    (hero, *others), lines = dict.fromkeys(row["method"] for row in rows), list[str]()
+    for condition in ("complete", f"{LOST:.0%} lost"):
+        tables = {
+            (recording, name): _scores(rows, recording, name, condition)
+            for recording, name in product(recordings, (hero, *others))
+        }
+        gained = {name: {other: [tables[name, hero] - tables[name, other]] for other in others} for name in recordings}
+        if len(recordings) > 1:
+            gained["all of them"] = {
+                other: [one for name in recordings for one in gained[name][other]] for other in others
+            }
+        lines += [f"**R² of {hero} minus that of each other method, {condition}**", ""]
+        cells = [
+            f"{name} | {other} | {gain_cells(gain)}"
+            for name, differences in gained.items()
+            for other, gain in together(differences).items()
+        ]
+        lines += table_lines(f"recording | other method | {GAIN_HEAD}", cells)
+    return lines
+
+
+def _scores(rows: Sequence[dict[str, str]], recording: str, method: str, condition: str) -> np.ndarray:
+    """(seeds, folds), or (1, folds) of a method that is fitted once."""
+    wanted = {"recording": recording, "method": method, "condition": condition}
+    own = [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+    seeds = list(dict.fromkeys(row["seed"] for row in own))
+    return np.asarray([[float(row["value"]) for row in own if row["seed"] == seed] for seed in seeds])
 
 
 def _mean(tasks: Sequence[Task], found: dict[Task, Any], condition: str) -> str:

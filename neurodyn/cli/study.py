@@ -125,19 +125,20 @@ def score_table(result: CrossValidation, metric: str) -> Table:
 
 
 def difference_table(found: Sequence[PairedDifference]) -> Table:
-    """Lay differences of methods out as a table: the mean with interval and p value, then the dimensions."""
+    """Lay differences of methods out as a table: verdict, mean with interval and p value, then the dimensions."""
     table = Table(
-        title="Does it add? Difference of R² (filtered), paired over folds [95 % interval], * p < 0.05",
+        title="Does it add? Difference of R² (filtered), paired over folds [95 % interval], p after Holm, * p < 0.05",
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False,
     )  # fmt: skip
-    for name in ("method", "minus", "training"):
+    for name in ("method", "minus", "training", "finding"):
         table.add_column(name, no_wrap=True)
     for name in found[0].dims:
         table.add_column(escape(name), justify="right", no_wrap=True)
     for row in found:
-        pairs = zip(row.difference[1:], row.p_value[1:], strict=True)
+        pairs = zip(row.difference[1:], row.decisive[1:], strict=True)
         short = [f"{difference:+.2f}{'*' if p < 0.05 else ' '}" for difference, p in pairs]
-        table.add_row(escape(row.method), escape(row.other), row.trainings(), escape(row.cells()[0]), *short)
+        said = row.verdicts()[0]
+        table.add_row(escape(row.method), escape(row.other), row.trainings(), said, escape(row.cells()[0]), *short)
     return table
 
 

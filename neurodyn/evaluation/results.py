@@ -232,11 +232,12 @@ class CrossValidation(Shown):
         values = tables[0] - tables[1]
         values = np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
         estimate, dims = "smoothed" if smoothed else "filtered", (MEAN, *self.dims)
-        mean, low, high, p_value = paired_difference(values, self._test_to_train(method))
+        ratio = self._test_to_train(method)
+        mean, low, high, p_value = paired_difference(values, ratio)
         return PairedDifference(
             method=method, other=other, metric=metric, estimate=estimate, dims=dims, per_fold=values,
             difference=mean, low=low, high=high, p_value=p_value,
-            training=(self.training(method), self.training(other)),
+            training=(self.training(method), self.training(other)), test_to_train=ratio,
         )  # fmt: skip
 
     def _test_to_train(self, method: str) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from neurodyn.baselines import BASELINES
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.evaluation import Calibration, ClassScore, CountScore, CrossValidation, PairedDifference
+from neurodyn.evaluation import Calibration, ClassScore, CountScore, CrossValidation, PairedDifference, corrected
 from neurodyn.evaluation.paired import p_text
 from neurodyn.versions import versions
 
@@ -34,7 +34,8 @@ def summary_of(
     dict with ``methods.<name>.<filtered|smoothed>.<correlation|r2>.{mean, per_dimension, per_fold,
     per_fold_per_dimension}``; ``training.<name>``, 'supervised' or 'unsupervised';
     ``differences.<name> minus <other>.<filtered|smoothed>.<correlation|r2>.<dimension or "mean">.{difference, low,
-    high, p_value, per_fold}`` of the pairs that `comparisons` lists; ``latency_us.{p50, p95, p99}`` per step;
+    high, p_value, p_corrected, effect_size, effect_low, effect_high, verdict, per_fold}`` of the pairs that
+    `comparisons` lists, corrected for their number; ``latency_us.{p50, p95, p99}`` per step;
     ``online_offline_max_abs_difference`` of the latents and ``online_offline_target_max_abs_difference`` in standard
     deviations of the target; ``fit_seconds`` of all fits together and ``fit_seconds_per_method`` on average;
     ``intervals.<name>.{coverage, width_95, crps, log_score}`` of the filtered estimate, over the bins of all folds and
@@ -107,12 +108,14 @@ def comparisons(result: CrossValidation) -> tuple[tuple[str, str], ...]:
 
 
 def differences(result: CrossValidation, metric: str = "r2", *, smoothed: bool = False) -> list[PairedDifference]:
-    """Difference of each pair of `comparisons`, of those that have the estimate."""
-    return [
-        result.difference(method, other, metric=metric, smoothed=smoothed)
-        for method, other in comparisons(result)
-        if all(result.scores(name, smoothed=smoothed) for name in (method, other))
-    ]
+    """Difference of each pair of `comparisons` that has the estimate, their p values corrected for each other."""
+    return corrected(
+        [
+            result.difference(method, other, metric=metric, smoothed=smoothed)
+            for method, other in comparisons(result)
+            if all(result.scores(name, smoothed=smoothed) for name in (method, other))
+        ]
+    )
 
 
 def _differences(result: CrossValidation) -> dict[str, Any]:
@@ -151,11 +154,13 @@ def _added(result: CrossValidation) -> str:
     alone = [m for m in others if m not in (WITHOUT_TARGET, *BASELINES)]
     if not alone:
         return ""
+    # As the table has them: corrected for every comparison in it.
+    table = {(one.method, one.other): one for one in differences(result)}
     parts = []
     for other in alone:
-        found = result.difference(hero, other)
-        interval = f"95 % interval {found.low[0]:+.2f} to {found.high[0]:+.2f}, {p_text(float(found.p_value[0]))}"
-        parts.append(f"{found.difference[0]:+.2f} to {other} alone ({interval})")
+        found = table[hero, other]
+        interval = f"95 % interval {found.low[0]:+.2f} to {found.high[0]:+.2f}, {p_text(float(found.decisive[0]))}"
+        parts.append(f"{found.difference[0]:+.2f} to {other} alone ({interval}: {found.verdicts()[0]})")
     return f" Together they add {_joined(parts)}, paired over {result.n_folds} folds."
 
 

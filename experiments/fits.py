@@ -1,0 +1,87 @@
+"""Fits of the methods of ``neurodyn demo`` to simulated systems, scored as often as an experiment asks; resumable."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from neurodyn.baselines import BASELINES
+from neurodyn.binning import Fold, MultimodalBatch
+from neurodyn.cli.demo import SIZES, build_study
+from neurodyn.cli.study import MULTIMODAL, Study
+from neurodyn.evaluation.metrics import r2
+from neurodyn.writing import write_text
+
+MODEL = "multiscale"
+"""The decoder of the package, as the tables of these experiments call it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fit: a method, or a variant of one, on a fold of the simulated system that a seed makes."""
+
+    seed: int
+    fold: int
+    method: str
+
+    @property
+    def file(self) -> str:
+        """Name of the file with its scores."""
+        return f"seed{self.seed}-fold{self.fold + 1}-{self.method.replace(' ', '_').replace('+', 'and')}.json"
+
+
+def study_of(config: Mapping[str, Any], seed: int) -> Study:
+    """The study of ``neurodyn demo`` with some sizes: a seed is another path, tuning, split and initial weights."""
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in config["sizes"].items()}
+    return build_study(replace(SIZES, **given), folds=config["folds"], seed=seed, jobs=1)
+
+
+def decoder(study: Study, name: str) -> Any:
+    """A method, not fitted: model, GRU and ridge as ``neurodyn demo`` has them, others with their defaults."""
+    known = {MODEL if method.name == MULTIMODAL else method.name: method.decoder for method in study.methods}
+    found: Any = known[name] if name in known else BASELINES[name].make(None)
+    return replace(found, smoothed=False) if name == "ridge" else found  # what is not scored takes no time
+
+
+def fit_all(tasks: Iterable[Task], parts: Path, work: Callable[[Task], dict[str, Any]]) -> dict[Task, dict[str, Any]]:
+    """The scores of every task: those that were left by an earlier run are read, the others made.
+
+    Parameters
+    ----------
+    tasks
+        In the order in which they are done.
+    parts
+        Folder of a small JSON file for each; a run that was stopped goes on where it was.
+    work
+        From a task to its scores.
+    """
+    parts.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for task in tasks:
+        path = parts / task.file
+        if not path.exists():
+            begin = time.perf_counter()
+            write_text(path, json.dumps(work(task), indent=1) + "\n")
+            print(f"{path.stem}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+        found[task] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def fitted_on(estimator: Any, fold: Fold) -> tuple[Any, dict[str, float]]:
+    """A fitted copy, and what it took in seconds of wall-clock and of processor time."""
+    wall, processor = time.perf_counter(), time.process_time()
+    fitted = estimator.fit(fold.train)
+    return fitted, {"fit_seconds": time.perf_counter() - wall, "processor_seconds": time.process_time() - processor}
+
+
+def filtered_r2(fitted: Any, batch: MultimodalBatch) -> Float[np.ndarray, " dims"]:
+    """R² of the filtered (causal) estimate in the scored bins, per dimension of the target."""
+    stacked, decoded = batch.stacked(observations=False), fitted.predict(batch)["target"].to_numpy()
+    scored = stacked.scored()
+    return r2(np.asarray(stacked.target[scored], np.float64), decoded[scored])

@@ -1,4 +1,4 @@
-"""Whether every link inside the built site leads to a file and an anchor that are there:  python check_links.py FOLDER."""
+"""Whether every link inside the built site leads to a file and an anchor:  python check_links.py FOLDER."""
 
 import os
 import sys

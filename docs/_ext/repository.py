@@ -1,18 +1,21 @@
-"""Texts of the repository as pages of the site: links that lead to pages, names in code that lead to the API, notebooks."""
+"""Texts of the repository as pages of the site: links to pages, names in code as links to the API, notebooks."""
 
 import ast
+import dataclasses
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
 import jupytext
+import sources
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
-import sources
-
+INIT_ONLY = re.compile(r"(?:dataclasses\.)?InitVar\[([^\[\]]*)\]")
+"""Annotation of an argument that is no field."""
 COMMON = {"fit", "find", "match", "hold", "stream", "score", "sample", "predict", "update", "between", "train", "after"}
 """Public names that are words, too: they are links only with their room before them."""
 
@@ -70,14 +73,14 @@ def _object(full: str) -> Any:
 
 
 def lookup(app: Sphinx, text: str) -> tuple[str, str, str] | None:
-    """Where a name leads as people and annotations write it: ``nd.to_bins``, ``binning.build.to_bins``, ``to_bins()``."""
+    """Where a name leads, as people and annotations write it: ``nd.to_bins``, ``binning.build.to_bins``."""
     known = app.env.__dict__.setdefault("_neurodyn_names", None) or names(app)
     app.env.__dict__["_neurodyn_names"] = known
     text = text.strip().split("(")[0].lstrip("~.")
     text = text.removeprefix("nd.").removeprefix("neurodyn.")
     parts = text.split(".")
     # A class is documented in its room, an annotation names the module that defines it.
-    tries = [text, *(f"{parts[0]}.{parts[-1]}" for _ in range(len(parts) > 2)), *(parts[-1] for _ in range(len(parts) > 2))]
+    tries = [text, f"{parts[0]}.{parts[-1]}", parts[-1]] if len(parts) > 2 else [text]
     return next((known[name] for name in tries if name in known), None)
 
 
@@ -106,7 +109,9 @@ class LinkNames(SphinxPostTransform):
                 continue
             place = lookup(self.app, node.astext())
             if place and place[0] != self.env.docname:
-                node.replace_self(make_refnode(self.app.builder, self.env.docname, place[0], place[1], node.deepcopy(), place[2]))
+                node.replace_self(
+                    make_refnode(self.app.builder, self.env.docname, place[0], place[1], node.deepcopy(), place[2])
+                )
 
 
 def _inside(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
@@ -134,11 +139,29 @@ def plain_returns(app: Sphinx, what: str, name: str, obj: Any, options: Any, lin
             return
 
 
+def readable_signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None] | None:
+    """Defaults as one would write them: what is no Python, as ``<factory>``, would tear the whole signature apart."""
+    if not signature:
+        return None
+    if dataclasses.is_dataclass(obj):
+        for field in dataclasses.fields(obj):
+            if field.default_factory is not dataclasses.MISSING:
+                made = getattr(field.default_factory, "__name__", "<")
+                signature = signature.replace("<factory>", "..." if "<" in made else f"{made}()", 1)
+    return re.sub(r"<[^<>]*>", "...", INIT_ONLY.sub(r"\1", signature)), returns
+
+
 def _text_below(full: str) -> str:
     room, _, name = full.rpartition(".")
     tree = _tree(room)
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and any((one.asname or one.name) == name for one in node.names):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and any((one.asname or one.name) == name for one in node.names)
+        ):
             return _text_below(f"{node.module}.{name}")
     for node, following in zip(tree.body, tree.body[1:], strict=False):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
@@ -156,6 +179,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all this to the build."""
     app.connect("builder-inited", write_notebooks)
     app.connect("include-read", relink)
+    app.connect("autodoc-process-signature", readable_signature)
     app.connect("autodoc-process-docstring", constant_docstring, priority=300)
     app.connect("autodoc-process-docstring", plain_returns, priority=400)  # before napoleon
     app.connect("env-updated", forget_names)

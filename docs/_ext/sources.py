@@ -1,4 +1,4 @@
-"""Which text of the repository is which page, and where its links lead; the standard library alone, so that a test can ask."""
+"""Which text of the repository is which page, and where its links lead; needs no Sphinx, so that a test can ask."""
 
 import os
 import re

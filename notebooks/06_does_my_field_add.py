@@ -37,9 +37,9 @@ print(batch)
 # %% [markdown]
 # ## The same folds for all
 #
-# Each method sees other modalities and the same folds. The folds are blocks of time with a gap around them: neighbouring
-# bins are nearly copies of each other. Ridge regression is fast, and a first answer; put `nd.MultiscaleDecoder()` in its
-# place for the final one.
+# Each method sees other modalities and the same folds. The folds are blocks of time with a gap around them, since
+# neighbouring bins are nearly copies of each other. Ridge regression is fast, and a first answer; put
+# `nd.MultiscaleDecoder()` in its place for the final one.
 
 # %%
 folds = nd.time_folds(batch, 5, gap=2.0)
@@ -102,8 +102,8 @@ print("a field of another session adds " + ", ".join(f"{value:+.3f}" for value i
 # %% [markdown]
 # ## Answer
 #
-# The field adds to speed, in every fold and with an interval that keeps clear of zero, and nothing to position. A field of
-# another session adds to neither. On a recording of your own the same three steps are
+# The field adds to speed, in every fold and with an interval that keeps clear of zero. To position it adds nothing: more
+# inputs even cost a little. A field of another session adds to neither. On a recording of your own the same steps are
 # `neurodyn decode FILE --target position,log_speed`, which prints the differences and puts them on its page.
 
 # %%

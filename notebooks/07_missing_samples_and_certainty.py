@@ -98,8 +98,8 @@ plt.gcf().suptitle("position through a gap of five seconds, with the 95 % interv
 # %% [markdown]
 # ## Answer
 #
-# Both lose little up to 40 % of the bins, and most of what they lose beyond. The interval of ridge regression does not know
-# of it: it holds less and less of the truth. That of the Kalman filter widens, and holds its share or more. What the
+# Both lose little up to 40 % of the bins, and most of what they lose beyond. The interval of ridge regression does not
+# know of it: it holds less and less of the truth. That of the Kalman filter widens, and holds its share or more. What the
 # multiscale decoder does, on recordings and phase by phase of a gap, is measured in `experiments/intervals`.
 
 # %%

@@ -99,8 +99,8 @@ plt.gcf().suptitle("position through a gap of five seconds, with the 95 % interv
 # ## Answer
 #
 # Both lose little up to 40 % of the bins, and most of what they lose beyond. The interval of ridge regression does not
-# know of it: it holds less and less of the truth. That of the Kalman filter widens, and holds its share or more. What the
-# multiscale decoder does, on recordings and phase by phase of a gap, is measured in `experiments/intervals`.
+# know of it: it holds less and less of the truth. That of the Kalman filter widens, and holds its share or more. What
+# the multiscale decoder does, on recordings and phase by phase of a gap, is measured in `experiments/intervals`.
 
 # %%
 assert coverage["ridge"][-1] < 0.9 < coverage["kalman"][-1]

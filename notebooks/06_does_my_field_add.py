@@ -103,8 +103,8 @@ print("a field of another session adds " + ", ".join(f"{value:+.3f}" for value i
 # ## Answer
 #
 # The field adds to speed, in every fold and with an interval that keeps clear of zero. To position it adds nothing:
-# more inputs even cost a little. A field of another session adds to neither. On a recording of your own the same steps are
-# `neurodyn decode FILE --target position,log_speed`, which prints the differences and puts them on its page.
+# more inputs even cost a little. A field of another session adds to neither. On a recording of your own
+# `neurodyn decode FILE --target position,log_speed` prints the differences and puts them on its page.
 
 # %%
 speed = list(added.dims).index("log_speed")

@@ -60,6 +60,9 @@ for name in decoders:
     print(f"{name:8s}" + "".join(f"{value:8.2f}" for value in r2[name]) + "   R²")
     print(f"{name:8s}" + "".join(f"{value:8.1%}" for value in coverage[name]) + "   inside the 95 % interval")
 
+# %% [markdown]
+# On the right, a curve that stays at the dashed line is an interval that keeps its promise.
+
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 for name in decoders:

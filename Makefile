@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-lowest lint clean
+.PHONY: demo test test-lowest lint docs clean
 
 $(BIN)/neurodyn: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,5 +40,15 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# The site: docs/_build/html/index.html.  EXECUTE=1 runs the notebooks, which takes a quarter of an hour.
+$(VENV)/.docs: $(BIN)/neurodyn
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs
+	rm -rf docs/_build docs/api/generated
+	JAX_PLATFORMS=cpu $(BIN)/python -m sphinx -q -W --keep-going -j 2 docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
+
 clean:
-	rm -rf demo build dist .pytest_cache .ruff_cache
+	rm -rf docs/_build docs/api/generated demo build dist .pytest_cache .ruff_cache

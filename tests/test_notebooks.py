@@ -32,6 +32,8 @@ def test_the_notebooks_are_there():
         "03_networks_that_emulate_hmms",
         "04_fixed_points",
         "05_mechanism",
+        "06_does_my_field_add",
+        "07_missing_samples_and_certainty",
     ]
 
 
@@ -71,6 +73,16 @@ def test_networks_that_emulate_hmms(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS[3:], ids=NAMES[3:])
+@pytest.mark.parametrize("path", NOTEBOOKS[3:5], ids=NAMES[3:5])
 def test_fixed_points_and_mechanism(path, tmp_path):
     assert run(path, tmp_path).strip()
+
+
+def test_does_my_field_add(tmp_path):
+    """The session is one in which the field knows of speed and not of place."""
+    assert "The field adds 0." in run(NOTEBOOKS[5], tmp_path)
+
+
+@pytest.mark.slow
+def test_missing_samples_and_certainty(tmp_path):
+    assert "With 80% lost: ridge holds " in run(NOTEBOOKS[6], tmp_path)

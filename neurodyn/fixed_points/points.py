@@ -35,9 +35,9 @@ class FixedPoints(Shown):
     status
         Of each point.
     residual
-        (points,) max |F(h) - h|, in units of the state.
+        (points,) ``max |F(h) - h|``, in units of the state.
     speed
-        (points,) |F(h) - h|^2 / 2.
+        (points,) ``|F(h) - h|^2 / 2``.
     iterations
         (points,) of the start that came closest.
     starts

@@ -15,10 +15,18 @@ class ResidencyConfig:
 
     Parameters
     ----------
-    transition_below, cluster_above
-        Bounds of the bands in steps.
-    least_in_transition, least_in_cluster
-        Shares of the states that have to be in the outer bands.
+    transition_below
+        States with a shorter residency, in steps, are in a transition: at 2, as likely as not
+        to change in the next.
+    cluster_of_dwell
+        States with a longer residency are in a cluster, as a share of the mean residency of the model itself: at 0.5,
+        about the 8 steps of the authors for their chain of two states, which dwells for 17.4 (of at most 40).
+    least_per_change, least_in_cluster
+        States that have to be in a transition, per change of the model's likeliest symbol; and share of the states
+        that have to be in a cluster.
+    most_jump
+        If a larger part of the way from one symbol's states to another's is gone in a single step than this share of
+        what the model's own jumps go, there is nothing on the way to look at.
     states, draws
         How many states are looked at, with how many draws of noise each.
     near_changes
@@ -30,18 +38,22 @@ class ResidencyConfig:
         Steps in which the changes of the slope's sign are counted.
     jacobians
         States whose Jacobian is taken apart.
+    most_times
+        Claims that so many states leave undecided look at more, up to this many times as many (a power of two).
     """
 
     transition_below: float = 2.0
-    cluster_above: float = 8.0
-    least_in_transition: float = 0.01
+    cluster_of_dwell: float = 0.5
+    least_per_change: float = 0.2
     least_in_cluster: float = 0.25
+    most_jump: float = 0.9
     states: int = 400
     draws: int = 32
     near_changes: int = 200
     horizon: int = 40
     slope_steps: int = 8
     jacobians: int = 150
+    most_times: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +74,8 @@ class Residency:
         (state,) mean number of sign changes of the slope of the leading logit.
     anywhere
         (state,) True where the state was drawn at random from the whole recording, False if from before a change.
+    cluster_above
+        Residency above which a state is in a cluster.
     """
 
     trial: Int[np.ndarray, " states"]
@@ -71,6 +85,15 @@ class Residency:
     draws: Int[np.ndarray, "states draws"]
     slope_changes: Float[np.ndarray, " states"]
     anywhere: Bool[np.ndarray, " states"]
+    cluster_above: float
+
+    def joined(self, other: "Residency") -> "Residency":
+        """These states and those of another measurement."""
+        both = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("trial", "time", "steps", "band", "draws", "slope_changes", "anywhere")
+        }
+        return Residency(**both, cluster_above=self.cluster_above)
 
 
 @dataclass(frozen=True)

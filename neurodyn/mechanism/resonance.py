@@ -27,6 +27,7 @@ from neurodyn.emulation.network import sample_symbols
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism.activity import draw_noise, run
+from neurodyn.mechanism.dwell import stationary
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Epoch, Network, is_homogeneous
@@ -179,10 +180,7 @@ _symbols = jax.jit(sample_symbols)
 
 def _pairs_of(hmm: HiddenMarkovModel) -> Float[np.ndarray, "symbols symbols"]:
     """Probability of each pair of consecutive symbols of the model in its stationary state."""
-    values, vectors = np.linalg.eig(hmm.transitions.T)
-    stationary = np.abs(np.real(vectors[:, np.argmin(np.abs(values - 1))]))
-    stationary = stationary / stationary.sum()
-    return hmm.emissions.T @ (stationary[:, None] * hmm.transitions) @ hmm.emissions
+    return hmm.emissions.T @ (stationary(hmm)[:, None] * hmm.transitions) @ hmm.emissions
 
 
 def _probabilities(counts: np.ndarray) -> np.ndarray:

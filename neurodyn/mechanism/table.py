@@ -68,7 +68,7 @@ CLAIMS: dict[str, Claim] = {
     "residency": Claim(
         residency.examine,
         ResidencyConfig,
-        ResidencyConfig(states=60, near_changes=20, draws=8, horizon=20, jacobians=6),
+        ResidencyConfig(states=60, near_changes=20, draws=8, horizon=20, jacobians=6, most_times=1),
         (Measure.RESIDENCY,),
     ),
     "sensitivity": Claim(sensitivity.examine, SensitivityConfig, SensitivityConfig(draws=4), (Measure.RESIDENCY,)),

@@ -4,24 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from systems import (
-    COPY,
-    DISTRACTORS,
-    INTEGRATORS,
-    KICK,
-    bistable,
-    gated,
-    gradient_system,
-    independent_units,
-    linear,
-    random_relu,
-    ring,
-    spiral,
-    visits,
-)
 
 from neurodyn.errors import InputError
-from neurodyn.markov import HiddenMarkovModel
+from neurodyn.markov import HiddenMarkovModel, cycle, linear_chain
 from neurodyn.mechanism import (
     Epoch,
     Evidence,
@@ -43,6 +28,25 @@ from neurodyn.mechanism import (
     subspaces,
 )
 from neurodyn.mechanism import activity as activity_module
+from neurodyn.mechanism.dwell import dwell_of_model
+from neurodyn.mechanism.falsifiers.networks import (
+    COPY,
+    DISTRACTORS,
+    INTEGRATORS,
+    KICK,
+    bistable,
+    exact_emulator,
+    flicker,
+    gated,
+    gradient_system,
+    independent_units,
+    integrator,
+    linear,
+    random_relu,
+    ring,
+    spiral,
+)
+from neurodyn.mechanism.falsifiers.recordings import orbit, telegraph, visits
 from neurodyn.mechanism.hazards import Outcomes
 
 RECORDING = RecordConfig(trials=48, steps=80, burn_in=20)
@@ -168,6 +172,40 @@ def test_a_readout_off_the_plane_does_not_follow_the_phase():
     assert criterion(finding, "cosine").holds is False
 
 
+@pytest.mark.parametrize("readout", [0.0, 0.5 * np.pi])
+def test_a_telegraph_has_a_phase_that_says_no_more_than_a_coordinate(readout):
+    finding = phase.examine(telegraph(seed=1, readout=readout, trials=192), PHASE, seed=0)
+    assert finding.verdict is not Verdict.SUPPORTED
+    assert criterion(finding, "best coordinate").estimate.value < 0.003
+    if readout == 0.0:
+        assert criterion(finding, "explains").estimate.value > 0.95  # which was once all that was asked
+
+
+@pytest.mark.parametrize(("noise", "memory"), [(0.1, 0.0), (0.3, 0.8)])
+def test_the_phase_of_an_orbit_says_more_than_a_coordinate(noise, memory):
+    finding = phase.examine(orbit(seed=0, noise=noise, memory=memory), PHASE, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
+
+
+def test_probabilities_that_do_not_change_leave_nothing_to_explain():
+    network = spiral().at({**spiral().parameters, "readout": np.zeros((2, 6))})
+    assert phase.examine(recorded(network), PHASE, seed=0).verdict is Verdict.DOES_NOT_APPLY
+
+
+def test_a_claim_takes_as_many_trials_as_its_verdict_needs():
+    """|R| of a gradient system is that of chance, which more trials bring below a bound set close to it."""
+    network = gradient_system()
+    few = RecordConfig(trials=6, steps=40, burn_in=20, most_times=4)
+    evidence = Evidence(network, record(network, few, seed=0), recording=few)
+    strict = dataclasses.replace(ROTATION, least_consistency=0.55)
+    assert "usual trials" in rotation.examine(evidence, strict, seed=0).notes[-1]
+    assert [len(evidence.recorded(times).states) for times in (1, 2, 4)] == [6, 12, 24]
+    np.testing.assert_array_equal(evidence.recorded(4).states[:12], evidence.recorded(2).states)
+    assert len(np.unique(evidence.recorded(4).states[:, 0, 0])) == 24
+    with pytest.raises(InputError, match="at most 4 times"):
+        evidence.recorded(8)
+
+
 # 4 residency and 5 sensitivity ------------------------------------------------------------------------------------
 
 
@@ -182,11 +220,54 @@ def test_an_excitable_ring_has_slow_regions_and_fast_transitions(on_the_ring, ri
 
 
 def test_an_integrator_has_no_fast_transitions():
-    network = linear(np.diag([0.97, 0.0]), readout=np.array([[1.0, 0.0], [-1.0, 0.0]]))
+    network = integrator()
     activity = record(network, RecordConfig(trials=64, steps=160, burn_in=60), seed=0)
     finding = residency.examine(Evidence(network, activity, residency_config=RESIDENCY), seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert criterion(finding, "in a transition").holds is False
+
+
+@pytest.mark.parametrize("model", [linear_chain(2), linear_chain(5)], ids=["chain2", "chain5"])
+def test_a_network_that_jumps_as_its_model_does_is_not_failed_for_it(model):
+    """Claims 4 and 5 find nothing on the way from state to state, however long the model's symbols last."""
+    network = exact_emulator(model)
+    evidence = Evidence(
+        network, record(network, RecordConfig(48, 100, 10), seed=0), hmm=model, residency_config=RESIDENCY
+    )
+    for claim in (residency, sensitivity):
+        finding = claim.examine(evidence, seed=0)
+        assert finding.verdict is Verdict.DOES_NOT_APPLY
+        assert "single step" in finding.nothing
+
+
+def test_symbols_that_never_change_leave_nothing_to_test(on_the_ring):
+    network = on_the_ring[0].at({**on_the_ring[0].parameters, "noise": 0.0})
+    evidence = Evidence(network, record(network, RECORDING, seed=0))
+    assert residency.examine(evidence, seed=0).verdict is Verdict.DOES_NOT_APPLY
+    assert sensitivity.examine(evidence, seed=0).verdict is Verdict.DOES_NOT_APPLY
+
+
+@pytest.mark.parametrize("model", [linear_chain(3), linear_chain(4), cycle(4)], ids=["chain3", "chain4", "cycle4"])
+def test_the_dwell_of_a_model_is_that_of_its_samples(model):
+    rng, horizon, waits, changes = np.random.default_rng(0), 40, [], []
+    emissions = model.emissions
+    clear = np.isclose(emissions, emissions.max(axis=1, keepdims=True)).sum(axis=1) == 1
+    symbol = np.where(clear, emissions.argmax(axis=1), -1)
+    for _ in range(4000):
+        state = first = int(rng.choice(np.flatnonzero(clear)))  # the families here spend as long in every state
+        for wait in range(1, horizon + 1):
+            state = int(rng.choice(len(symbol), p=model.transitions[state]))
+            if wait == 1:
+                changes.append(symbol[state] != symbol[first])
+            if symbol[state] != symbol[first]:
+                break
+        waits.append(wait)
+    found = dwell_of_model(model, horizon)
+    assert found.steps == pytest.approx(np.mean(waits), rel=0.05)
+    assert found.rate == pytest.approx(np.mean(changes), rel=0.1)
+    steps, leaving = 6, min(found.rate, 0.5)
+    both_ways = np.array([[1 - leaving, leaving], [leaving, 1 - leaving]])
+    assert found.undecided(steps) == pytest.approx(np.linalg.matrix_power(both_ways, steps)[0, 1])
 
 
 def test_residency_of_independent_symbols_is_that_of_a_coin():
@@ -211,6 +292,14 @@ def test_noise_decides_in_the_cluster(on_the_ring, ring_bands):
     assert float(finding.data["undecided"].sel(mixture=0.0).max()) == 0.0
     spread = finding.data["distance"].sel(band="cluster").isel(step=-1).to_numpy()
     assert spread[0] < 1e-6 < spread[1] < spread[2]
+
+
+def test_noise_that_decides_between_two_wells_decides_in_the_transition():
+    network = flicker()
+    evidence = Evidence(network, record(network, RecordConfig(64, 120, 20), seed=0), residency_config=RESIDENCY)
+    finding = sensitivity.examine(evidence, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED, finding.nothing
+    assert finding.estimate.high < 0
 
 
 def test_bands_the_wrong_way_round_are_not_supported(on_the_ring, ring_bands):

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
-from systems import gated, random_relu, visits
 
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism import Epoch, Evidence, RecordConfig, Verdict, explain, network_of, quick, record, subspaces
+from neurodyn.mechanism.falsifiers.networks import gated, random_relu
+from neurodyn.mechanism.falsifiers.recordings import visits
 from neurodyn.mechanism.hazards import Target, intact, outcomes, settled_starts
 from neurodyn.mechanism.network import is_homogeneous, recurrent_weights
 from neurodyn.report.mechanism import draw_finding, render_explanation

@@ -8,10 +8,19 @@ from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism.activity import Activity, Plane, RecordConfig, joined, leading_plane, record
 from neurodyn.mechanism.dwell import Dwell, dwell_of_model, dwell_of_recording
 from neurodyn.mechanism.measured import Kick, KickConfig, Residency, ResidencyConfig
-from neurodyn.mechanism.network import Epoch, Network
+from neurodyn.mechanism.network import Epoch, Network, redrawn
 
 MORE_TRIALS = 1_000_003
 """Seeds of further trials lie so far apart: none of them is that of something else."""
+
+
+@dataclass(frozen=True, eq=False)
+class UntrainedKicks:
+    """An untrained network, a recording of it, and what the rule for kick neurons makes of it."""
+
+    network: Network
+    activity: Activity
+    kicks: tuple[Kick, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +77,24 @@ class Evidence:
     def untrained(self) -> Network | None:
         """The network before training; None if it is not known."""
         return self.epochs[0].network if self.epochs and self.epochs[0].epoch == 0 else None
+
+    @cached_property
+    def untrained_kicks(self) -> tuple[UntrainedKicks, ...] | None:
+        """Kick neurons that the rule finds in untrained networks, none of which has any; None without such a network.
+
+        The first is that of epoch 0, the others have its weights dealt out anew.
+        """
+        from neurodyn.mechanism.kick_neurons import find
+
+        if self.untrained is None:
+            return None
+        found = []
+        for number in range(self.kick_config.untrained):
+            network = self.untrained if number == 0 else redrawn(self.untrained, self.seed + number)
+            trials, steps, _ = self.activity.states.shape
+            activity = record(network, RecordConfig(trials, steps, level=self.level), seed=self.seed + number)
+            found.append(UntrainedKicks(network, activity, find(network, activity, self.kick_config, seed=self.seed)))
+        return tuple(found)
 
     @property
     def model(self) -> HiddenMarkovModel:

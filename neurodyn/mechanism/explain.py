@@ -75,7 +75,7 @@ def quick() -> ExplainConfig:
     own = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
     named = {each.name: sizes.pop(each.default_factory) for each in own}
     record = RecordConfig(trials=32, steps=60, burn_in=10, most_times=1)
-    return ExplainConfig(record=record, epochs=2, others=tuple(sizes.values()), **named)
+    return ExplainConfig(record=record, epochs=3, others=tuple(sizes.values()), **named)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

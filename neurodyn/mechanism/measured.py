@@ -123,6 +123,10 @@ class KickConfig:
     least_cut, most_random_cut, least_random_share
         Claim: the group cuts its hazard by at least the first, and at least the third of the random sets by less than
         the second.
+    untrained
+        Untrained networks in which the rule is applied as well; no group of theirs may do as much.
+    most_times
+        Transitions that so many runs leave undecided get more, up to this many times as many (a power of two).
     """
 
     least_effect: float = 0.1
@@ -139,6 +143,8 @@ class KickConfig:
     least_cut: float = 0.8
     most_random_cut: float = 0.2
     least_random_share: float = 0.95
+    untrained: int = 5
+    most_times: int = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +171,8 @@ class Kick:
         Units whose weights onto the group are beyond chance.
     drive
         (hidden,) mean weight of every unit onto the group; zero without a group.
+    found_cut
+        Share of the hazard that the group cut in the runs in which it was found; 0 without a group.
     """
 
     source: int
@@ -177,6 +185,7 @@ class Kick:
     group: Int[np.ndarray, " group"]
     integrating: Int[np.ndarray, " integrating"] = field(default_factory=lambda: np.zeros(0, int))
     drive: Float[np.ndarray, " hidden"] = field(default_factory=lambda: np.zeros(0))
+    found_cut: float = 0.0
 
     @property
     def name(self) -> str:

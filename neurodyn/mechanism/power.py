@@ -1,9 +1,10 @@
 """How much is measured: as much as a verdict takes, up to a limit."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from neurodyn.mechanism.finding import Finding, Verdict
+from neurodyn.mechanism.finding import Finding, Part, Verdict
 
 
 def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Finding:
@@ -28,7 +29,7 @@ def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Findi
     """
     times = 1
     finding = look(times)
-    while finding.verdict is Verdict.UNDECIDED and 2 * times <= most:
+    while more_would_help(finding) and 2 * times <= most:
         times *= 2
         finding = look(times)
     if most == 1 or finding.verdict is Verdict.DOES_NOT_APPLY:
@@ -37,3 +38,11 @@ def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Findi
     ended = "an interval still straddles its bound" if finding.verdict is Verdict.UNDECIDED else "that decided it"
     limit = f", the limit is {most} times" if finding.verdict is Verdict.UNDECIDED else ""
     return replace(finding, notes=(*finding.notes, f"examined on {taken}{limit}: {ended}"))
+
+
+def more_would_help(found: Finding | Part) -> bool:
+    """Whether it is undecided because an interval straddles a bound, and not for want of anything to measure."""
+    if found.verdict is not Verdict.UNDECIDED:
+        return False
+    criteria = found.every_criterion if isinstance(found, Finding) else found.criteria
+    return any(each.holds is None and not math.isnan(each.estimate.low) for each in criteria)

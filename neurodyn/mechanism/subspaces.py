@@ -9,7 +9,7 @@ numbers:
 - *same*: how well the motif of one pair becomes that of another by a rotation and a scale (orthogonal Procrustes,
   :math:`R^2`), against motifs whose steps are shuffled.
 
-With two symbols there is one pair and nothing to compare: undecided.
+With two symbols there is one pair and nothing to compare: the claim does not apply.
 """
 
 import itertools
@@ -23,6 +23,7 @@ from neurodyn.components import principal_axes
 from neurodyn.mechanism.activity import Activity
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
+from neurodyn.mechanism.power import until_decided
 from neurodyn.mechanism.statistics import beyond, principal_cosines, spread, unknown
 
 CLAIM = "Larger models reuse the same motif for each pair of symbols, in a subspace of its own."
@@ -80,14 +81,19 @@ def examine(evidence: Evidence, config: SubspaceConfig | None = None, *, seed: i
     seed
         Of the halves and of the controls.
     """
-    config, activity, rng = config or SubspaceConfig(), evidence.activity, np.random.default_rng(seed)
+    config = config or SubspaceConfig()
+    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
+
+
+def _examine(evidence: Evidence, times: int, config: SubspaceConfig, seed: int) -> Finding:
+    activity, rng = evidence.recorded(times), np.random.default_rng(seed)
     pairs = _pairs(activity, config)
     if len(pairs) < 2:
         found = f"{len(pairs)} pair of symbols changes often enough: there is nothing to compare"
         nothing = unknown("similarity of the motifs")
         return Finding(
             number=9, name="subspaces", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
-            data=_data(pairs, activity, config), notes=(found,),
+            data=_data(pairs, activity, config), nothing=found,
         )  # fmt: skip
     own = _own(pairs, config, rng)
     same, control = _same(pairs, config, rng)

@@ -15,6 +15,7 @@ from neurodyn.mechanism import (
     ResidencyConfig,
     Verdict,
     collapse,
+    course,
     find_kick_neurons,
     hazards,
     intervention,
@@ -54,7 +55,22 @@ COLLAPSE = collapse.CollapseConfig(starts=128, steps=250)
 ROTATION = rotation.RotationConfig(surrogates=10)
 PHASE = phase.PhaseConfig(permutations=20)
 RESIDENCY = ResidencyConfig(states=400, near_changes=60, draws=12, horizon=30, jacobians=6)
-KICKS = KickConfig(runs=128, horizon=25, settled=3, least_changes=15, permutations=100, random_sets=40, neighbours=8)
+KICKS = KickConfig(
+    runs=128,
+    horizon=25,
+    settled=3,
+    least_changes=15,
+    permutations=100,
+    random_sets=40,
+    neighbours=8,
+    untrained=2,
+    most_times=1,
+)
+INTERVENTION = intervention.InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=10)
+
+
+def untrained_first(network):
+    return Epoch(0, random_relu(60, 20, 2)), Epoch(1, network)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +101,7 @@ def along(networks, hmm):
 
 
 def criterion(finding, text):
-    (found,) = [c for c in finding.criteria if text in c.estimate.name]
+    (found,) = [c for c in finding.every_criterion if text in c.estimate.name]
     return found
 
 
@@ -332,9 +348,9 @@ def test_a_unit_that_only_the_readout_needs_scores_nothing(kicks):
 
 
 def test_kick_neurons_are_supported_in_the_gated_network(gate, kicks):
-    evidence = Evidence(*gate, known_kicks=kicks, epochs=(Epoch(0, random_relu(60, 20, 2)), Epoch(1, gate[0])))
+    evidence = Evidence(*gate, known_kicks=kicks, epochs=untrained_first(gate[0]), kick_config=KICKS)
     finding = kick_neurons.examine(evidence, KICKS, seed=0)
-    named = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    named = [(c.holds, c.text, str(c.estimate)) for c in finding.every_criterion]
     assert finding.verdict is Verdict.SUPPORTED, named
     assert finding.estimate.value > 0.8
 
@@ -366,16 +382,41 @@ def test_units_that_do_nothing_pass_as_often_as_the_level_says():
 
 
 def test_scaling_the_gate_swings_its_transition(gate, kicks):
-    config = intervention.InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=10)
+    config = INTERVENTION
     known = tuple(
         dataclasses.replace(kick, group=np.array([unit]), integrating=np.array(sources))
         for kick, unit, sources in zip(kicks, KICK, INTEGRATORS, strict=True)
     )
-    finding = intervention.examine(Evidence(*gate, known_kicks=known, kick_config=KICKS), config, seed=0)
-    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    finding = intervention.examine(
+        Evidence(*gate, known_kicks=known, kick_config=KICKS, epochs=untrained_first(gate[0])), config, seed=0
+    )
+    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.every_criterion]
     assert finding.verdict is Verdict.SUPPORTED, rows
     assert (finding.data["hazard"].sel(factor=0.0)[::2] < 0.2).all()  # what had begun at the start comes to its end
     np.testing.assert_array_equal(finding.data["hazard"].sel(factor=1.0), 1.0)
+
+
+def test_each_transition_has_a_verdict_of_its_own(gate, kicks):
+    """The kick neurons of one transition are taken for units that do nothing: the other keeps its verdict."""
+    useless = np.array(DISTRACTORS[:2])
+    half = (dataclasses.replace(kicks[0], passed=useless, group=useless, integrating=useless), kicks[1])
+    evidence = Evidence(*gate, known_kicks=half, epochs=untrained_first(gate[0]), kick_config=KICKS)
+    finding = kick_neurons.examine(evidence, KICKS, seed=0)
+    assert [part.verdict for part in finding.parts] == [Verdict.NOT_SUPPORTED, Verdict.SUPPORTED]
+    assert finding.headline == "supported in 1 of 2 transitions"
+    none = dataclasses.replace(kicks[0], group=np.zeros(0, int))
+    scaled = intervention.examine(dataclasses.replace(evidence, known_kicks=(none, kicks[1])), INTERVENTION, seed=0)
+    assert [part.verdict for part in scaled.parts] == [Verdict.DOES_NOT_APPLY, Verdict.SUPPORTED]
+    assert scaled.headline == "supported in 1 of 1 transitions"
+    assert scaled.verdict is Verdict.SUPPORTED
+
+
+def test_the_control_is_several_untrained_networks(gate, kicks):
+    evidence = Evidence(*gate, known_kicks=kicks, epochs=untrained_first(gate[0]), kick_config=KICKS)
+    assert evidence.untrained_kicks is not None
+    first, second = (np.asarray(each.network.parameters["recurrent"]) for each in evidence.untrained_kicks)
+    np.testing.assert_array_equal(np.sort(first, axis=None), np.sort(second, axis=None))
+    assert np.abs(first - second).max() > 0.1
 
 
 def test_scaling_units_that_do_nothing_is_not_supported(gate, kicks):
@@ -386,7 +427,7 @@ def test_scaling_units_that_do_nothing_is_not_supported(gate, kicks):
     assert finding.verdict is Verdict.NOT_SUPPORTED
     np.testing.assert_allclose(finding.data["hazard"], 1.0)
     nothing = intervention.examine(Evidence(*gate, known_kicks=(), kick_config=KICKS), config, seed=0)
-    assert nothing.verdict is Verdict.NOT_SUPPORTED
+    assert nothing.verdict is Verdict.DOES_NOT_APPLY
 
 
 # 8 resonance ------------------------------------------------------------------------------------------------------
@@ -404,8 +445,9 @@ def two_states(change):
 
 def test_an_excitable_system_resonates():
     trained = ring(noise=0.12)
-    finding = resonance.examine(along([ring(noise=0.012), trained], two_states(0.025)), RESONANCE, seed=0)
-    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    evidence = along([ring(noise=0.012), ring(noise=0.02), trained], two_states(0.025))
+    finding = resonance.examine(evidence, RESONANCE, seed=0)
+    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.every_criterion]
     assert finding.verdict is Verdict.SUPPORTED, rows
 
 
@@ -414,10 +456,52 @@ def test_a_homogeneous_network_cannot_resonate():
     network = random_relu(12, 5, 3)
     recurrent = 0.95 * np.eye(12)
     network = network.at({**network.parameters, "recurrent": recurrent})
-    finding = resonance.examine(along([network, network], two_states_of_three()), RESONANCE, seed=0)
+    finding = resonance.examine(along([network] * 3, two_states_of_three()), RESONANCE, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
-    assert "positively homogeneous" in finding.notes[0]
-    assert criterion(finding, "coherence peaks").estimate.value == RESONANCE.levels[-1]
+    assert finding.estimate.value == 0.0  # a training that changes nothing
+    assert any("positively homogeneous" in note for note in finding.notes)
+    assert not [c for c in finding.criteria if "peaks" in c.estimate.name]
+    assert int(finding.data["coherence"][-1].argmax()) == len(RESONANCE.levels) - 1
+    assert {finding.data.attrs[f"{name}_turns"] for name in course.QUANTITIES} == {-1}
+
+
+def test_a_homogeneous_network_is_judged_by_its_course():
+    """Recurrent weights that grow a rotation from nothing: complex pairs appear, and noise comes to matter less."""
+    still = random_relu(12, 5, 2)
+
+    def turning(radius):
+        turn = np.kron(np.eye(6), radius * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]))
+        return still.at({**still.parameters, "recurrent": turn})
+
+    first = still.at({**still.parameters, "recurrent": 0.1 * np.eye(12)})
+    evidence = along([first, first, turning(0.9), turning(0.95)], two_states(0.1))
+    finding = resonance.examine(evidence, RESONANCE, seed=0)
+    assert finding.data["complex_pairs"][0] == 0
+    assert finding.data["complex_pairs"][-1] > 0
+    assert finding.data.attrs["rate_turns"] == finding.data.attrs["effect_turns"] == 2
+    assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
+
+
+def test_complex_pairs_and_unstable_eigenvalues_of_a_known_map():
+    import jax
+
+    block = 1.2 * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+    known = np.zeros((5, 5))
+    known[:2, :2], known[2:, 2:] = block, np.diag([-1.5, 0.5, 0.2])
+    sizes = course.CourseSizes(4, 8, 3)
+    found = course.follow(
+        [Epoch(0, linear(0.5 * np.eye(5))), Epoch(7, linear(known))], trials=8, steps=10, burn_in=3, level=1.0,
+        sizes=sizes, key=jax.random.key(0),
+    )  # fmt: skip
+    assert found.complex_pairs.tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert found.unstable.tolist() == [[0, 0, 0], [3, 3, 3]]
+    assert found.turns["unstable"] == 7
+
+
+def test_a_training_that_was_not_followed_has_no_course():
+    finding = resonance.examine(along([ring()] * 2, two_states(0.025)), seed=0)
+    assert finding.verdict is Verdict.DOES_NOT_APPLY
+    assert "snapshots" in finding.nothing
 
 
 def two_states_of_three():
@@ -439,8 +523,7 @@ def test_second_order_effect_of_a_relu_is_the_mean_of_a_rectified_gaussian():
     import jax
 
     network = random_relu(8, 4, seed=3)
-    config = resonance.ResonanceConfig(burn_in=10, effect_states=6, effect_draws=4000)
-    found = resonance.second_order_effect(network, config, jax.random.key(0))
+    found = course.second_order_effect(network, 10, 1.0, course.CourseSizes(6, 4000), jax.random.key(0))
     from scipy.stats import norm
 
     from neurodyn.mechanism.activity import draw_noise, run
@@ -481,8 +564,8 @@ def test_one_plane_for_all_pairs_is_not():
 
 def test_one_pair_leaves_nothing_to_compare(on_the_ring):
     finding = subspaces.examine(Evidence(*on_the_ring), SUBSPACES, seed=0)
-    assert finding.verdict is Verdict.UNDECIDED
-    assert "nothing to compare" in finding.notes[0]
+    assert finding.verdict is Verdict.DOES_NOT_APPLY
+    assert "nothing to compare" in finding.nothing
 
 
 # The level of the noise ------------------------------------------------------------------------------------------
@@ -533,5 +616,3 @@ def test_what_several_claims_need_is_measured_once_and_when_it_is_needed(monkeyp
     assert evidence.untrained is None
     with pytest.raises(InputError, match="hidden Markov model"):
         _ = evidence.model
-    with pytest.raises(InputError, match="along its training"):
-        resonance.examine(evidence, seed=0)

@@ -140,6 +140,30 @@ def independent_units(hidden=16):
     return linear(0.9 * np.eye(hidden), noise=0.5)
 
 
+def only_read_out(hidden=16):
+    """As `independent_units`, but a unit of its own adds them up and is all that the readout sees."""
+    weights, noise = np.zeros((hidden + 1, hidden + 1)), np.zeros((hidden + 1, hidden + 1))
+    weights[:hidden, :hidden], noise[:hidden, :hidden] = 0.9 * np.eye(hidden), 0.5 * np.eye(hidden)
+    weights[hidden, :hidden] = 1.0
+    readout = np.zeros((SYMBOLS, hidden + 1))
+    readout[:, hidden] = 1.0, -1.0
+    return network(linear_step, hidden + 1, recurrent=weights, input=noise, readout=readout)
+
+
+def ray(rng, hidden=6, factor=1.0):
+    """Rectified units with positive weights: all activity comes to one ray, whose points grow by a factor per step."""
+    weights = rng.uniform(0.5, 1.5, (hidden, hidden))
+    weights *= factor / np.abs(np.linalg.eigvals(weights)).max()
+    return network(relu_step, hidden, recurrent=weights, input=np.eye(hidden), readout=np.eye(hidden)[:SYMBOLS])
+
+
+def turning_relu(radius, hidden=12, inputs=5, seed=0):
+    """Rectified units in pairs, each pair turned by the recurrent weights and shrunk to a radius."""
+    turn = radius * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    plain = random_relu(hidden, inputs, SYMBOLS, seed)
+    return plain.at({**plain.parameters, "recurrent": np.kron(np.eye(hidden // 2), turn)})
+
+
 LATCH = (tuple(range(6)), tuple(range(6, 12)))
 COPY, KICK = (12, 13), (14, 15)
 INTEGRATORS = ((16, 17, 18), (19, 20, 21))

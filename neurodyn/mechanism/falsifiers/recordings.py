@@ -64,6 +64,25 @@ def telegraph(
     return embedded(places, rng, readout=readout)
 
 
+def wells(*, seed: int, change: float = 0.1, trials: int = TRIALS) -> Evidence:
+    """No current: a walk around four wells at the corners of a square, one way as often as the other.
+
+    Parameters
+    ----------
+    seed
+        Of everything random.
+    change
+        Probability per step of a move to a neighbouring well.
+    trials
+        How many.
+    """
+    rng = np.random.default_rng(seed)
+    moves = np.where(rng.random((trials, STEPS)) < change, rng.choice([-1, 1], (trials, STEPS)), 0)
+    angles = 0.5 * np.pi * (rng.integers(4, size=(trials, 1)) + np.cumsum(moves, axis=1))
+    places = np.stack([np.cos(angles), np.sin(angles)], axis=-1) + 0.1 * rng.normal(size=(trials, STEPS, 2))
+    return embedded(places, rng)
+
+
 def orbit(*, seed: int, noise: float = 0.3, memory: float = 0.8, trials: int = TRIALS) -> Evidence:
     """An orbit: dwells at both ends of an axis, from one over the top and from the other under the bottom.
 
@@ -93,22 +112,35 @@ def orbit(*, seed: int, noise: float = 0.3, memory: float = 0.8, trials: int = T
     return embedded(places, rng)
 
 
-def visits(*, shared, trials=60, seed=0):
-    """Activity that goes from symbol to symbol on half circles, in a plane per pair of symbols or all in one plane.
+def visits(*, shared: bool, alike: bool = True, trials: int = 60, seed: int = 0) -> Activity:
+    """Activity that goes from symbol to symbol in a plane per pair of symbols, or all in one plane.
 
     Nine units; dwells of 8 steps at a corner, 6 steps on the way, a little noise.
+
+    Parameters
+    ----------
+    shared
+        Whether all pairs go in one plane.
+    alike
+        Whether all of them go on half circles; if not, one goes on a half circle, one straight on and one to and fro.
+    trials, seed
+        Size, and of everything random.
     """
     rng = np.random.default_rng(seed)
     pairs = {(0, 1): 0, (0, 2): 1, (1, 2): 2}
     way = np.linspace(0, np.pi, 7)[1:]
+    circle = np.stack([np.cos(way), np.sin(way)], axis=1)
+    straight = np.stack([1 - 2 * way / np.pi, 0 * way], axis=1)
+    to_and_fro = np.stack([np.array([1.0, -1, 1, -1, 1, -1]), np.array([1.0, 1, -1, -1, 1, 1])], axis=1)
+    courses = (circle, circle, circle) if alike else (circle, straight, to_and_fro)
     states, logits = [], []
     for _ in range(trials):
         symbol, rows, outputs = int(rng.integers(3)), [], []
         for _ in range(12):
             after = int(rng.choice([s for s in range(3) if s != symbol]))
-            plane = 0 if shared else pairs[min(symbol, after), max(symbol, after)]
-            sign = 1.0 if symbol < after else -1.0
-            course = sign * np.stack([np.cos(way), np.sin(way)], axis=1)
+            pair = pairs[min(symbol, after), max(symbol, after)]
+            plane = 0 if shared else pair
+            course = (1.0 if symbol < after else -1.0) * courses[pair]
             rows += [np.zeros(9)] * 8
             outputs += [np.eye(3)[symbol]] * 8
             for step, place in enumerate(course):

@@ -3,7 +3,7 @@
 import csv
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
     given.out.mkdir(parents=True, exist_ok=True)
-    rows = examine_all(config["seeds"], config["claims"], given.out / "parts")
+    rows = examine_all(config["seeds"], config["fewer"], config["claims"], given.out / "parts")
     with table_file(given.out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["claim", "kind", "system", "seed", "verdict", "right"])
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     fill_readme(given.readme, markdown(rows))
 
 
-def examine_all(seeds: int, claims: Sequence[str] | None, parts: Path) -> list[Row]:
+def examine_all(seeds: int, fewer: Mapping[str, int], claims: Sequence[str] | None, parts: Path) -> list[Row]:
     """Verdicts on every system; what has been examined lies in a file per system and is not examined again."""
     from neurodyn.mechanism.falsifiers.table import FALSIFIERS
 
@@ -67,9 +67,10 @@ def examine_all(seeds: int, claims: Sequence[str] | None, parts: Path) -> list[R
     rows = []
     with Progress(console=Console(stderr=True)) as progress:
         for falsifier in progress.track(chosen, description="systems"):
-            file = parts / f"{falsifier.claim}-{falsifier.system.replace(' ', '_')}-{seeds}.json"
+            count = fewer.get(falsifier.claim, seeds)
+            file = parts / f"{falsifier.claim}-{falsifier.system.replace(' ', '_')}-{count}.json"
             if not file.exists():
-                write_text(file, json.dumps(examine(falsifier, seeds)))
+                write_text(file, json.dumps(examine(falsifier, count)))
             rows.append(Row(**{key: _tuple(value) for key, value in json.loads(file.read_text()).items()}))
     return rows
 

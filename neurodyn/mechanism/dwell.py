@@ -21,6 +21,9 @@ class Dwell:
         Changes per step.
     jump
         What `jump_share` is for a network that jumps from state to state as the model does.
+    settles
+        Share of the changes after which the new symbol lasts for a few steps in such a network, see
+        `settling_changes`.
     whose
         "model" or "recording".
     """
@@ -28,6 +31,7 @@ class Dwell:
     steps: float
     rate: float
     jump: float
+    settles: float
     whose: str
 
     def undecided(self, steps: int) -> float:
@@ -55,7 +59,7 @@ def dwell_of_model(model: HiddenMarkovModel, horizon: int) -> Dwell | None:
     --------
     >>> from neurodyn.markov import linear_chain
     >>> dwell_of_model(linear_chain(2), 1000)
-    Dwell(steps=20.0, rate=0.05, jump=1.0, whose='model')
+    Dwell(steps=20.0, rate=0.05, jump=1.0, settles=0.91, whose='model')
     """
     emissions, transitions = model.emissions, model.transitions
     symbol = emissions.argmax(axis=1)
@@ -75,14 +79,16 @@ def dwell_of_model(model: HiddenMarkovModel, horizon: int) -> Dwell | None:
             left = left @ within
     share = share[clear] / share[clear].sum()
     steps, rate = (round(float(share @ values[clear]), 9) for values in (waits, leaving))
-    return Dwell(steps, rate, jump_share(jumping(model, seed=0)), "model")
+    example = jumping(model, seed=0)
+    lasting, changes = settling_changes(example)
+    return Dwell(steps, rate, jump_share(example), round(lasting / max(changes, 1), 2), "model")
 
 
 def dwell_of_recording(activity: Activity, horizon: int) -> Dwell | None:
     """The same of a recording, from how often the likeliest symbol changes; None if it never does."""
     symbols = activity.likeliest
     rate = float((symbols[:, 1:] != symbols[:, :-1]).mean()) if symbols.shape[1] > 1 else 0.0
-    return Dwell((1 - (1 - rate) ** horizon) / rate, rate, 1.0, "recording") if rate else None
+    return Dwell((1 - (1 - rate) ** horizon) / rate, rate, 1.0, 1.0, "recording") if rate else None
 
 
 def jumping(model: HiddenMarkovModel, *, trials: int = 100, steps: int = 100, seed: int) -> Activity:
@@ -112,6 +118,22 @@ def stationary(model: HiddenMarkovModel) -> Float[np.ndarray, " states"]:
     values, vectors = np.linalg.eig(model.transitions.T)
     share = np.abs(np.real(vectors[:, np.argmin(np.abs(values - 1))]))
     return share / share.sum()
+
+
+def settling_changes(activity: Activity, settled: int = 3) -> tuple[int, int]:
+    """Changes of the likeliest symbol after which the new one lasts for some steps, and all changes.
+
+    Parameters
+    ----------
+    activity
+        Recording; its last steps do not count.
+    settled
+        How many steps.
+    """
+    symbols, changes = activity.likeliest, activity.changes()
+    changes = changes[changes[:, 1] + settled <= symbols.shape[1]]
+    ahead = symbols[changes[:, :1], changes[:, 1:2] + np.arange(settled)]
+    return int((ahead == changes[:, 3:]).all(axis=1).sum()), len(changes)
 
 
 def jump_share(activity: Activity, settled: int = 3) -> float:

@@ -24,6 +24,9 @@ class ResidencyConfig:
     least_per_change, least_in_cluster
         States that have to be in a transition, per change of the model's likeliest symbol; and share of the states
         that have to be in a cluster.
+    least_settling
+        Changes after which the new symbol has to last for a few steps, as a share of those of the model after which it
+        does: a fast transition leads on to another slow region.
     most_jump
         If a larger part of the way from one symbol's states to another's is gone in a single step than this share of
         what the model's own jumps go, there is nothing on the way to look at.
@@ -46,6 +49,7 @@ class ResidencyConfig:
     cluster_of_dwell: float = 0.5
     least_per_change: float = 0.2
     least_in_cluster: float = 0.25
+    least_settling: float = 0.6
     most_jump: float = 0.9
     states: int = 400
     draws: int = 32

@@ -27,7 +27,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.mechanism.activity import Activity, Plane, draw_noise
-from neurodyn.mechanism.dwell import Dwell, dwell_of_recording, jump_share
+from neurodyn.mechanism.dwell import Dwell, dwell_of_recording, jump_share, settling_changes
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.measured import BANDS, Residency, ResidencyConfig
@@ -99,8 +99,9 @@ def _chosen(
 def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: int) -> Finding:
     """Sort states into bands of residency, and compare the bands.
 
-    Supported if both outer bands hold their least share of the states, in proportion to the model, and the residency
-    differs between states more than when the draws are dealt out among them. Slopes and unstable directions are
+    Supported if both outer bands hold their least share of the states, in proportion to the model, if changes lead to
+    symbols that last as they do in the model, and if the residency differs between states more than when the draws are
+    dealt out among them. Slopes and unstable directions are
     described, not judged.
 
     Parameters
@@ -155,10 +156,12 @@ def _examine(evidence: Evidence, times: int, config: ResidencyConfig, seed: int)
         "changes of the slope's sign in a cluster more than in a transition",
         found.slope_changes[found.band == 2], found.slope_changes[found.band == 0], rng,
     )  # fmt: skip
+    settling = share("share of changes after which the new symbol lasts for three steps", *settling_changes(activity))
     unstable, chosen = unstable_directions(network, activity, found, config.jacobians)
     criteria = (
         Criterion(shares[0], least=config.least_per_change * dwell.rate),
         Criterion(shares[2], least=config.least_in_cluster),
+        Criterion(settling, least=config.least_settling * dwell.settles),
         Criterion(excess, least=0.0),
     )
     bands = (

@@ -41,6 +41,8 @@ class SubspaceConfig:
         Of a pair's subspace.
     least_changes
         Of a pair, in each direction.
+    least_gap
+        By how much subspaces have to overlap more within a pair than between pairs.
     least_similarity
         R2 that the motifs of two pairs have to reach.
     splits, permutations
@@ -51,6 +53,7 @@ class SubspaceConfig:
     after: int = 5
     dimensions: int = 2
     least_changes: int = 20
+    least_gap: float = 0.05
     least_similarity: float = 0.7
     splits: int = 60
     permutations: int = 200
@@ -68,9 +71,9 @@ class _Pair:
 def examine(evidence: Evidence, config: SubspaceConfig | None = None, *, seed: int) -> Finding:
     """Compare the subspaces and the motifs of all pairs of symbols.
 
-    Supported if the subspaces of different pairs overlap less than those of two halves of one pair, and the motifs of
-    different pairs are alike up to rotation and scale: R2 of at least ``least_similarity`` and above 95 % of shuffled
-    motifs.
+    Supported if the subspaces of different pairs overlap by ``least_gap`` less than those of two halves of one pair,
+    and the motifs of different pairs are alike up to rotation and scale: R2 of at least ``least_similarity`` and above
+    95 % of shuffled motifs.
 
     Parameters
     ----------
@@ -98,7 +101,7 @@ def _examine(evidence: Evidence, times: int, config: SubspaceConfig, seed: int) 
     own = _own(pairs, config, rng)
     same, control = _same(pairs, config, rng)
     criteria = (
-        Criterion(own, least=0.0),
+        Criterion(own, least=config.least_gap),
         Criterion(same, least=config.least_similarity),
         Criterion(beyond("the same beyond 95 % of shuffled motifs", same, control.high), least=0.0),
     )

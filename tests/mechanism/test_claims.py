@@ -461,7 +461,7 @@ def test_a_homogeneous_network_cannot_resonate():
     assert finding.estimate.value == 0.0  # a training that changes nothing
     assert any("positively homogeneous" in note for note in finding.notes)
     assert not [c for c in finding.criteria if "peaks" in c.estimate.name]
-    assert int(finding.data["coherence"][-1].argmax()) == len(RESONANCE.levels) - 1
+    assert int(finding.data["coherence"].to_numpy()[-1].argmax()) == len(RESONANCE.levels) - 1
     assert {finding.data.attrs[f"{name}_turns"] for name in course.QUANTITIES} == {-1}
 
 

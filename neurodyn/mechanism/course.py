@@ -139,7 +139,7 @@ def follow(
         epochs=tuple(epoch.epoch for epoch in epochs),
         effects=np.stack([second_order_effect(e.network, burn_in, level, sizes, key) for e in epochs]),
         rates=np.stack([_change_rates(epoch.network, *runs, level, key) for epoch in epochs]),
-        complex_pairs=np.stack([(values.imag > ROUNDING).sum(axis=1) for values in eigenvalues]).astype(float),
+        complex_pairs=np.stack([(np.imag(values) > ROUNDING).sum(axis=1) for values in eigenvalues]).astype(float),
         unstable=np.stack([(np.abs(values) > 1 + ROUNDING).sum(axis=1) for values in eigenvalues]).astype(float),
     )
 

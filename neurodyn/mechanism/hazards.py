@@ -178,14 +178,15 @@ def _readout_scaled(network: Network, states, noise, source, sets, factor):
     course = lax.scan(step, states, noise)[1]
 
     def one(units):
-        symbol = network.logits(jnp.where(units, factor * course, course)).argmax(axis=-1)
+        seen = jnp.asarray(jnp.where(units, factor * course, course))
+        symbol = network.logits(seen).argmax(axis=-1)
         changed = symbol != source
         first = changed.argmax(axis=0)
         reached = jnp.take_along_axis(symbol, first[None], axis=0)[0]
         ever = changed.any(axis=0)
         return (
-            jnp.where(ever, reached, -1).astype(jnp.int32),
-            jnp.where(ever, first + 1, len(noise)).astype(jnp.int32),
+            jnp.asarray(jnp.where(ever, reached, -1), jnp.int32),
+            jnp.asarray(jnp.where(ever, first + 1, len(noise)), jnp.int32),
         )
 
     return lax.map(one, sets)

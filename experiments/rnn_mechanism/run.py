@@ -20,9 +20,9 @@ from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
-VERDICTS = ("supported", "undecided", "not supported")
-_MARKS = {"supported": "yes", "not supported": "no", "undecided": "?"}
-_COLOURS = {"supported": "#00734f", "not supported": "#b3420a", "undecided": "#c9c9c9"}
+VERDICTS = ("supported", "undecided", "not supported", "does not apply")
+_MARKS = {"supported": "yes", "not supported": "no", "undecided": "?", "does not apply": "–"}
+_COLOURS = {"supported": "#00734f", "not supported": "#b3420a", "undecided": "#8c8c8c", "does not apply": "#e6e6e6"}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -109,12 +109,12 @@ def markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     heads = [f"{claim['claim']} {claim['name'].replace('_', ' ')}" for claim in first]
     lines = [f"| network | {' | '.join(heads)} |", "|---" * (len(first) + 1) + "|"]
     for name, summary in summaries.items():
-        lines.append(f"| {name} | " + " | ".join(_MARKS[claim["verdict"]] for claim in summary["claims"]) + " |")
+        lines.append(f"| {name} | " + " | ".join(_mark(claim) for claim in summary["claims"]) + " |")
     counts = ["", f"Networks (of {len(summaries)}) in which each claim is", ""]
     for place, head in enumerate(heads):
         verdicts = [summary["claims"][place]["verdict"] for summary in summaries.values()]
         told = ", ".join(f"{verdict} in {verdicts.count(verdict)}" for verdict in VERDICTS if verdict in verdicts)
-        counts.append(f"- {head}: {told}{_failed(summaries, place)}")
+        counts.append(f"- {head}: {told}{_parts(summaries, place)}{_failed(summaries, place)}")
     seconds = [sum(summary["seconds"].values()) for summary in summaries.values()]
     counts += ["", f"{np.median(seconds):.0f} s per network (median), at most {max(seconds):.0f} s."]
     return "\n".join([*lines, *counts]) + "\n"
@@ -143,6 +143,19 @@ def save_figure(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 def _cells(claim: Mapping[str, Any]) -> dict[str, Any]:
     return {name: claim[name] for name in ("claim", "name", "verdict", "statistic", "value", "control")}
+
+
+def _mark(claim: Mapping[str, Any]) -> str:
+    """Verdict of a claim; of one on several things, how many of those it applies to it is supported for."""
+    tested = [part["verdict"] for part in claim.get("parts", ()) if part["verdict"] != "does not apply"]
+    return f"{tested.count('supported')} of {len(tested)}" if tested else _MARKS[claim["verdict"]]
+
+
+def _parts(summaries: Mapping[str, Mapping[str, Any]], place: int) -> str:
+    """In how many of all transitions a claim on transitions is supported."""
+    parts = [part["verdict"] for summary in summaries.values() for part in summary["claims"][place].get("parts", ())]
+    tested = [verdict for verdict in parts if verdict != "does not apply"]
+    return f"; in {tested.count('supported')} of {len(tested)} transitions" if tested else ""
 
 
 def _failed(summaries: Mapping[str, Mapping[str, Any]], place: int) -> str:

@@ -90,7 +90,7 @@ def verdict_table(explanation: "Explanation") -> Table:
         row = (
             str(found.number),
             found.name.replace("_", " "),
-            found.verdict.value,
+            found.headline,
             str(found.estimate),
             str(found.control),
         )
@@ -118,10 +118,15 @@ def _summary(explanation: "Explanation", seed: int) -> dict:
                 "claim": found.number,
                 "name": found.name,
                 "verdict": found.verdict.value,
+                "headline": found.headline,
+                "nothing": found.nothing,
+                "parts": [{"name": part.name, "verdict": part.verdict.value} for part in found.parts],
                 "statistic": found.estimate.name,
                 "value": str(found.estimate),
                 "control": str(found.control),
-                "criteria": [{"text": c.text, "found": str(c.estimate), "holds": c.holds} for c in found.criteria],
+                "criteria": [
+                    {"text": c.text, "found": str(c.estimate), "holds": c.holds} for c in found.every_criterion
+                ],
                 "notes": list(found.notes),
             }
             for found in explanation.findings

@@ -1,5 +1,6 @@
 """What a network did under noise: recorded once, looked at by every claim."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +29,15 @@ class RecordConfig:
     level
         Standard deviation of the input noise, 1 in training. Every claim that lets the network run anew, or another
         network beside it, does so at this level.
+    most_times
+        A claim that so many trials leave undecided has more recorded, up to this many times as many (a power of two).
     """
 
     trials: int = 192
     steps: int = 120
     burn_in: int = 30
     level: float = 1.0
+    most_times: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +112,16 @@ def record(network: Any, config: RecordConfig | None = None, *, seed: int) -> Ac
         raise InputError("the network's activity under noise does not stay finite: nothing can be said about it")
     states, noise, logits = (np.moveaxis(np.asarray(part[config.burn_in :]), 0, 1) for part in (states, noise, logits))
     return Activity(states, noise, logits, config.level)
+
+
+def joined(parts: Sequence[Activity]) -> Activity:
+    """Trials of several recordings of one network, at one level of noise."""
+    if len(parts) == 1:
+        return parts[0]
+    states, inputs, logits = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("states", "inputs", "logits")
+    )
+    return Activity(states, inputs, logits, parts[0].level)
 
 
 def draw_noise(

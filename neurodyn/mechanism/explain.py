@@ -74,8 +74,8 @@ def quick() -> ExplainConfig:
     sizes: dict[Any, Any] = {row.settings: row.quick for row in CLAIMS.values()}
     own = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
     named = {each.name: sizes.pop(each.default_factory) for each in own}
-    record = RecordConfig(trials=32, steps=60, burn_in=10)
-    return ExplainConfig(record=record, epochs=2, others=tuple(sizes.values()), **named)
+    record = RecordConfig(trials=32, steps=60, burn_in=10, most_times=1)
+    return ExplainConfig(record=record, epochs=3, others=tuple(sizes.values()), **named)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,7 +103,7 @@ class Explanation(Shown):
     def _facts(self) -> Iterable[tuple[str, str]]:
         for found in self.findings:
             control = f"{found.control.value:.4g}"
-            yield found.name, f"{found.verdict.value}: {found.estimate.name} {found.estimate}, control {control}"
+            yield found.name, f"{found.headline}: {found.estimate.name} {found.estimate}, control {control}"
 
     def __getitem__(self, name: str) -> Finding:
         """The finding on a claim, by the name of its module."""
@@ -112,7 +112,7 @@ class Explanation(Shown):
     @property
     def sentence(self) -> str:
         """The verdicts in one sentence."""
-        groups = [(v, [str(f.number) for f in self.findings if f.verdict is v]) for v in Verdict]
+        groups = [(v, [_counted(f) for f in self.findings if f.verdict is v]) for v in Verdict]
         return "; ".join(f"{verdict.value}: {', '.join(numbers)}" for verdict, numbers in groups if numbers)
 
     def to_rows(self) -> list[dict[str, Any]]:
@@ -122,6 +122,7 @@ class Explanation(Shown):
                 "claim": f.number,
                 "name": f.name,
                 "verdict": f.verdict.value,
+                "headline": f.headline,
                 "statistic": f.estimate.name,
                 **{key: getattr(f.estimate, key) for key in ("value", "low", "high")},
                 "control": f.control.value,
@@ -143,6 +144,12 @@ class Explanation(Shown):
             parts.append(part)
         merged: Any = xr.merge(parts, combine_attrs="no_conflicts", compat="no_conflicts", join="exact")
         return merged
+
+
+def _counted(finding: Finding) -> str:
+    """Number of a claim; of one that holds for some of several things and not for others, with how many."""
+    mixed = finding.verdict in (Verdict.NOT_SUPPORTED, Verdict.UNDECIDED) and finding.parts
+    return f"{finding.number} ({finding.headline})" if mixed else str(finding.number)
 
 
 def explain(
@@ -201,6 +208,7 @@ def explain(
     evidence = Evidence(
         network=network, activity=timed("recording", lambda: record(network, settings.record, seed=seed)), hmm=hmm,
         epochs=course, residency_config=settings.residency, kick_config=settings.kick, seed=seed,
+        recording=settings.record,
     )  # fmt: skip
     for measure in Measure:
         if any(measure in CLAIMS[name].measures for name in chosen):

@@ -2,6 +2,7 @@
 
 import enum
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import xarray as xr
@@ -13,6 +14,8 @@ class Verdict(enum.Enum):
     SUPPORTED = "supported"
     NOT_SUPPORTED = "not supported"
     UNDECIDED = "undecided"
+    DOES_NOT_APPLY = "does not apply"
+    """There is nothing that the claim could be tested on."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,27 @@ class Criterion:
         return f"{self.estimate.name}: {' and '.join(bounds)}"
 
 
+@dataclass(frozen=True)
+class Part:
+    """A claim that speaks of several things, on one of them: on one transition, say.
+
+    Parameters
+    ----------
+    name
+        Which one, as ``0→2``.
+    criteria
+        The rule: all have to hold. Without any, the claim does not apply to this one.
+    """
+
+    name: str
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the claim on this one alone."""
+        return verdict_of(self.criteria) if self.criteria else Verdict.DOES_NOT_APPLY
+
+
 @dataclass(frozen=True, eq=False)
 class Finding:
     """One claim and what came of it.
@@ -93,6 +117,12 @@ class Finding:
         What the figure shows.
     notes
         What a reader has to know to judge the verdict.
+    parts
+        Where the claim speaks of several things, the rule for each of them.
+    parts_are
+        What they are, in the plural: ``transitions``.
+    nothing
+        Why there is nothing to test here; empty if there is something.
     """
 
     number: int
@@ -103,23 +133,53 @@ class Finding:
     criteria: tuple[Criterion, ...]
     data: xr.Dataset
     notes: tuple[str, ...] = field(default=())
+    parts: tuple[Part, ...] = field(default=())
+    parts_are: str = "transitions"
+    nothing: str = ""
 
     @property
     def verdict(self) -> Verdict:
-        """Not supported if any criterion fails, supported if all hold, undecided otherwise."""
-        held = [criterion.holds for criterion in self.criteria]
-        if any(value is False for value in held):
-            return Verdict.NOT_SUPPORTED
-        if held and all(held):
-            return Verdict.SUPPORTED
-        return Verdict.UNDECIDED
+        """Not supported if any criterion fails, supported if all hold, undecided otherwise; those of the parts count.
+
+        Where there is nothing to test, the claim does not apply.
+        """
+        every = self.every_criterion
+        if self.nothing or (self.parts and not every):
+            return Verdict.DOES_NOT_APPLY
+        return verdict_of(every)
+
+    @property
+    def every_criterion(self) -> tuple[Criterion, ...]:
+        """Criteria of the claim and of all its parts."""
+        return (*self.criteria, *(criterion for part in self.parts for criterion in part.criteria))
+
+    @property
+    def headline(self) -> str:
+        """The verdict; of a claim on several things, in how many of those that it applies to it is supported."""
+        if not self.parts or self.verdict is Verdict.DOES_NOT_APPLY:
+            return self.verdict.value
+        tested = [part for part in self.parts if part.verdict is not Verdict.DOES_NOT_APPLY]
+        holding = sum(part.verdict is Verdict.SUPPORTED for part in tested)
+        left = sum(part.verdict is Verdict.UNDECIDED for part in tested)
+        undecided = f" ({left} undecided)" if left else ""
+        return f"supported in {holding} of {len(tested)} {self.parts_are}{undecided}"
 
     @property
     def rule(self) -> str:
         """The rule in words, with its thresholds."""
-        if not self.criteria:
+        if self.verdict is Verdict.DOES_NOT_APPLY:
+            return f"does not apply: {self.nothing or 'none of its parts can be tested'}"
+        if not self.every_criterion:
             return "cannot be judged here: undecided"
-        parts = "; ".join(criterion.text for criterion in self.criteria)
+        parts = "; ".join(criterion.text for criterion in self.every_criterion)
         return (
             f"supported if the whole 95 % interval of each number keeps its bound, not supported if one misses: {parts}"
         )
+
+
+def verdict_of(criteria: Iterable[Criterion]) -> Verdict:
+    """Not supported if any criterion fails, supported if there are some and all hold, undecided otherwise."""
+    held = [criterion.holds for criterion in criteria]
+    if any(value is False for value in held):
+        return Verdict.NOT_SUPPORTED
+    return Verdict.SUPPORTED if held and all(held) else Verdict.UNDECIDED

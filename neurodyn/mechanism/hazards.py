@@ -146,7 +146,9 @@ def cut(name: str, treated: Outcomes, untreated: Outcomes, symbol: int, rng: np.
 @partial(jax.jit, static_argnames=("target",))
 def _run_sets(network: Network, states, noise, source, sets, factor, target: Target):
     """First changes of every set: a scan over time inside a map over sets."""
-    one = {Target.ACTIVITY: _activity_scaled, Target.NOISE: _noise_scaled, Target.READOUT: _readout_scaled}[target]
+    if target is Target.READOUT:
+        return _readout_scaled(network, states, noise, source, sets, factor)
+    one = {Target.ACTIVITY: _activity_scaled, Target.NOISE: _noise_scaled}[target]
     return lax.map(lambda units: one(network, states, noise, source, units, factor), sets, batch_size=BATCH)
 
 
@@ -156,28 +158,48 @@ def _activity_scaled(network: Network, states, noise, source, units, factor):
         return jnp.where(units, factor * states, states)
 
     starts = jnp.where(units, factor * states, states)
-    return _first_change(network, starts, noise, source, step, lambda h: h)
+    return _first_change(network, starts, noise, source, step)
 
 
 def _noise_scaled(network: Network, states, noise, source, units, factor):
     def step(states, noise):
         return jnp.where(units, network.advance(states, factor * noise), network.advance(states, noise))
 
-    return _first_change(network, states, noise, source, step, lambda h: h)
+    return _first_change(network, states, noise, source, step)
 
 
-def _readout_scaled(network: Network, states, noise, source, units, factor):
-    return _first_change(network, states, noise, source, network.advance, lambda h: jnp.where(units, factor * h, h))
+def _readout_scaled(network: Network, states, noise, source, sets, factor):
+    """The dynamics know nothing of the sets, and so run once for all of them."""
+
+    def step(states, noise):
+        states = network.advance(states, noise)
+        return states, states
+
+    course = lax.scan(step, states, noise)[1]
+
+    def one(units):
+        seen = jnp.asarray(jnp.where(units, factor * course, course))
+        symbol = network.logits(seen).argmax(axis=-1)
+        changed = symbol != source
+        first = changed.argmax(axis=0)
+        reached = jnp.take_along_axis(symbol, first[None], axis=0)[0]
+        ever = changed.any(axis=0)
+        return (
+            jnp.asarray(jnp.where(ever, reached, -1), jnp.int32),
+            jnp.asarray(jnp.where(ever, first + 1, len(noise)), jnp.int32),
+        )
+
+    return lax.map(one, sets)
 
 
-def _first_change(network: Network, states, noise, source, step, seen):
+def _first_change(network: Network, states, noise, source, step):
     """Symbol of each run's first change, and steps before it."""
 
     def advance(carry, noise):
         states, ended, wait = carry
         states = step(states, noise)
         wait = wait + (ended < 0).astype(wait.dtype)
-        symbol = network.logits(seen(states)).argmax(axis=-1).astype(ended.dtype)
+        symbol = network.logits(states).argmax(axis=-1).astype(ended.dtype)
         return (states, jnp.where((ended < 0) & (symbol != source), symbol, ended), wait), None
 
     runs = len(states)

@@ -19,49 +19,29 @@ r"""Claim 6: a few kick neurons start each transition, and noise-integrating pop
 The group is then judged on starts and noise it has not seen, against random sets of the same size that are
 as active and hold no kick neuron (neither of the group nor among the units that passed alone). **Integrating
 populations** are the units outside the group whose weights onto it are larger than those onto random sets of the same
-size; their test takes the noise from them.
+size; their test takes the noise from them. The rule is applied to several untrained networks as well: a group has to do
+more than any of theirs. Every transition has a verdict of its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
+from neurodyn.mechanism.ablation import Ablation, ablate, as_sets, cuts, starts_of
 from neurodyn.mechanism.activity import Activity
 from neurodyn.mechanism.evidence import Evidence
-from neurodyn.mechanism.finding import Criterion, Estimate, Finding
-from neurodyn.mechanism.hazards import Outcomes, Starts, Target, cut, intact, outcomes, settled_starts
+from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Part
+from neurodyn.mechanism.hazards import Outcomes, Starts, Target, intact, outcomes
 from neurodyn.mechanism.measured import Kick, KickConfig
 from neurodyn.mechanism.network import Network, network_of, recurrent_weights
+from neurodyn.mechanism.power import more_would_help
 from neurodyn.mechanism.statistics import beyond, exactly, spread, unknown
 
 CLAIM = "A few kick neurons start each transition; noise-integrating populations drive them."
-
-
-@dataclass(frozen=True, eq=False)
-class Ablation:
-    """What silencing a group did on fresh runs.
-
-    Parameters
-    ----------
-    group
-        Cut of the hazard of the group's transition.
-    random
-        (set,) the same of the control sets.
-    readout
-        The same if only the readout sees the group silenced.
-    noise, noise_random
-        Cut if the integrating units get no noise, and the same of control sets; NaN and empty without such units.
-    """
-
-    group: Estimate
-    random: Float[np.ndarray, " sets"]
-    readout: float
-    noise: Estimate
-    noise_random: Float[np.ndarray, " sets_noise"]
 
 
 def find(emulator: Any, activity: Activity, config: KickConfig | None = None, *, seed: int) -> tuple[Kick, ...]:
@@ -69,98 +49,51 @@ def find(emulator: Any, activity: Activity, config: KickConfig | None = None, *,
     config, network = config or KickConfig(), network_of(emulator)
     kicks = []
     for source in range(network.symbols):
-        starts = _starts(network, activity, source, config, seed)
+        starts = starts_of(network, activity, source, config, seed)
         if starts is not None:
             kicks += _kicks_from(network, activity, starts, config, np.random.default_rng([seed, source]))
     return tuple(kicks)
 
 
 def examine(evidence: Evidence, config: KickConfig | None = None, *, seed: int) -> Finding:
-    """Silence the kick neurons, and compare with random sets and with the untrained network.
+    """Judge the kick neurons of every transition on starts and noise that the search for them has not seen.
 
-    Supported if, for every transition, the group cuts its hazard by ``least_cut`` and ``least_random_share`` of the
-    random sets cut it by less than ``most_random_cut``, and if the rule finds nothing in the untrained network.
+    Supported for a transition if its group cuts its hazard by ``least_cut`` and by more than any group that the rule
+    finds in untrained networks, if ``least_random_share`` of the random sets cut it by less than ``most_random_cut``,
+    and if taking the noise from its integrating units costs more of it than taking it from 95 % of random sets.
 
     Parameters
     ----------
     evidence
-        Network, recording and kick neurons; without the untrained network the claim stays undecided at best.
+        Network, recording and kick neurons; without an untrained network the claim stays undecided at best.
     config
         Thresholds; those of the search if None.
     seed
         Of starts, noise and controls; the judgement uses fresh ones.
     """
-    config, network, activity = config or evidence.kick_config, evidence.network, evidence.activity
-    found = evidence.kicks
-    ablations = tuple(ablate(network, activity, kick, config, seed=seed + 1) for kick in found)
-    false = _found_untrained(evidence, config, seed)
-    estimate, control, criteria = _judged(found, ablations, config)
+    config, network, found = config or evidence.kick_config, evidence.network, evidence.kicks
+    nothing = unknown("share of the hazard that the kick neurons cut")
+    if not found:
+        return Finding(
+            number=6, name="kick_neurons", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
+            data=_data(network, (), ()), nothing="no transition happens often enough to be studied",
+        )  # fmt: skip
+    untrained = _largest_untrained(evidence)
+    judged = [_judged(evidence, kick, untrained, config, seed) for kick in found]
+    ablations = [ablation for ablation, _ in judged]
+    tested = [ablation for ablation in ablations if len(ablation.random)]
+    estimate, control = nothing, nothing
+    if tested:
+        weakest = min(tested, key=lambda each: each.group.value)
+        estimate, control = weakest.group, spread("the same, random sets as active", weakest.random)
     return Finding(
-        number=6, name="kick_neurons", claim=CLAIM, estimate=estimate, control=control,
-        criteria=(*criteria, Criterion(false, most=0.0)), data=_data(network, found, ablations),
-        notes=_notes(network, found, ablations),
+        number=6, name="kick_neurons", claim=CLAIM, estimate=estimate, control=control, criteria=(),
+        data=_data(network, found, ablations), notes=(*_notes(network, found, ablations), _note_on(evidence)),
+        parts=tuple(part for _, part in judged),
     )  # fmt: skip
 
 
-def ablate(network: Network, activity: Activity, kick: Kick, config: KickConfig, *, seed: int) -> Ablation:
-    """Silence a group, and take the noise from its integrating population, on fresh starts and noise."""
-    rng = np.random.default_rng([seed, kick.source, kick.target])
-    starts = _starts(network, activity, kick.source, config, seed)
-    if starts is None or not len(kick.group):
-        nothing = unknown(f"cut of the hazard {kick.name}")
-        return Ablation(nothing, np.zeros(0), float("nan"), nothing, np.zeros(0))
-    base = intact(network, starts)
-    name = f"share of the hazard {kick.name} that its {len(kick.group)} kick neurons cut"
-    units = as_sets([kick.group], network.hidden)
-    group = cut(name, outcomes(network, starts, units, 0.0, Target.ACTIVITY), base, kick.target, rng)
-    sets = matched_sets(activity, kick, kick.group, config, rng)
-    random = _cuts(outcomes(network, starts, sets, 0.0, Target.ACTIVITY), base, kick.target)
-    readout = _cuts(outcomes(network, starts, units, 0.0, Target.READOUT), base, kick.target)[0]
-    name = f"share of the hazard {kick.name} lost without noise to its integrating units"
-    if not len(kick.integrating):
-        return Ablation(group, random, float(readout), unknown(name), np.zeros(0))
-    quiet = outcomes(network, starts, as_sets([kick.integrating], network.hidden), 0.0, Target.NOISE)
-    sets = matched_sets(activity, kick, kick.integrating, config, rng)
-    others = _cuts(outcomes(network, starts, sets, 0.0, Target.NOISE), base, kick.target)
-    return Ablation(group, random, float(readout), cut(name, quiet, base, kick.target, rng), others)
-
-
-def matched_sets(
-    activity: Activity, kick: Kick, units: Int[np.ndarray, " units"], config: KickConfig, rng: np.random.Generator
-) -> Bool[np.ndarray, "sets hidden"]:
-    """Random sets without kick neurons, as large and as active: each unit replaced by one near it in mean and spread.
-
-    Both are taken over the states in which the source symbol is the likeliest.
-    """
-    here = activity.states[activity.likeliest == kick.source]
-    profile = np.stack([here.mean(axis=0), here.std(axis=0)], axis=1)
-    profile = profile / np.maximum(profile.std(axis=0), 1e-12)
-    free = np.setdiff1d(np.arange(len(profile)), kick.units)
-    sets = np.zeros((config.random_sets, len(profile)), bool)
-    for row in sets:
-        for unit in units:
-            left = free[~row[free]]
-            near = left[np.argsort(np.linalg.norm(profile[left] - profile[unit], axis=1))[: config.neighbours]]
-            if len(near):
-                row[rng.choice(near)] = True
-    return sets
-
-
-def as_sets(groups: Sequence[np.ndarray], hidden: int) -> Bool[np.ndarray, "sets hidden"]:
-    """Lists of units as rows of a mask."""
-    sets = np.zeros((len(groups), hidden), bool)
-    for row, units in zip(sets, groups, strict=True):
-        row[units] = True
-    return sets
-
-
 # The rule ------------------------------------------------------------------------------------------------------------
-
-
-def _starts(network: Network, activity: Activity, source: int, config: KickConfig, seed: int) -> Starts | None:
-    return settled_starts(
-        network, activity, source, runs=config.runs, horizon=config.horizon, settled=config.settled, seed=seed
-    )
 
 
 def _kicks_from(network: Network, activity: Activity, starts: Starts, config: KickConfig, rng) -> list[Kick]:
@@ -176,7 +109,7 @@ def _kicks_from(network: Network, activity: Activity, starts: Starts, config: Ki
     for target in targets:
         score, significance, threshold = _scores(silenced, unseen, base, target, config.permutations, rng)
         passed = np.flatnonzero((significance < -threshold) & (score < -config.least_effect))
-        group = _grow(
+        group, found_cut = _grow(
             network=network, starts=starts, base=base, target=target, score=score, passed=passed, config=config
         )
         drive, integrating = integrating_units(network, group, config.permutations, rng)
@@ -193,6 +126,7 @@ def _kicks_from(network: Network, activity: Activity, starts: Starts, config: Ki
                 group=group,
                 integrating=integrating,
                 drive=drive,
+                found_cut=found_cut,
             )
         )
     return kicks
@@ -214,10 +148,10 @@ def _scores(
 
 def _grow(
     network: Network, starts: Starts, base: Outcomes, target: int, score, passed, config: KickConfig
-) -> np.ndarray:
+) -> tuple[np.ndarray, float]:
     """Join units one at a time, the one that cuts what is left of the hazard most; the readout's part is no cut."""
     if not len(passed):
-        return np.zeros(0, int)
+        return np.zeros(0, int), 0.0
     pool = np.argsort(score)[: config.pool]
     group = [int(passed[score[passed].argmin()])]
     left = 1 + float(score[group[0]])
@@ -227,8 +161,7 @@ def _grow(
             break
         sets = as_sets([np.array([*group, unit]) for unit in candidates], network.hidden)
         seen, unseen = (
-            _cuts(outcomes(network, starts, sets, 0.0, what), base, target)
-            for what in (Target.ACTIVITY, Target.READOUT)
+            cuts(outcomes(network, starts, sets, 0.0, what), base, target) for what in (Target.ACTIVITY, Target.READOUT)
         )
         remaining = 1 - (seen - np.maximum(unseen, 0.0))
         best = int(remaining.argmin())
@@ -236,7 +169,7 @@ def _grow(
             break
         group.append(int(candidates[best]))
         left = float(remaining[best])
-    return np.array(group)
+    return np.array(group), 1 - left
 
 
 def integrating_units(
@@ -259,53 +192,63 @@ def integrating_units(
 # The judgement -------------------------------------------------------------------------------------------------------
 
 
-def _cuts(treated: Outcomes, base: Outcomes, symbol: int) -> Float[np.ndarray, " sets"]:
-    return 1 - treated.hazard(symbol) / base.hazard(symbol)[0]
+def _judged(evidence: Evidence, kick: Kick, untrained: float, config: KickConfig, seed: int) -> tuple[Ablation, Part]:
+    """A transition: what its group does, on as many runs as it takes, and the criteria."""
+    times = 1
+    while True:
+        more = replace(config, runs=times * config.runs)
+        ablation = ablate(evidence.network, evidence.activity, kick, more, seed=seed + 1)
+        part = Part(kick.name, _criteria(evidence.network, kick, ablation, untrained, config))
+        if not more_would_help(part) or 2 * times > config.most_times:
+            return ablation, part
+        times *= 2
 
 
-def _found_untrained(evidence: Evidence, config: KickConfig, seed: int) -> Estimate:
-    """Units that the rule finds in the untrained network."""
-    from neurodyn.mechanism.activity import RecordConfig, record
+def _criteria(
+    network: Network, kick: Kick, ablation: Ablation, untrained: float, config: KickConfig
+) -> tuple[Criterion, ...]:
+    name = kick.name
+    if not len(kick.group):
+        return (Criterion(exactly(f"kick neurons of {name}", 0.0), least=1.0),)
+    below = float((ablation.random < config.most_random_cut).mean()) if len(ablation.random) else float("nan")
+    text = f"share of random sets that cut the hazard {name} by less than {config.most_random_cut:.0%}"
+    criteria = [
+        Criterion(ablation.group, least=config.least_cut),
+        Criterion(
+            beyond(f"cut of the hazard {name} beyond that of groups in untrained networks", ablation.group, untrained),
+            least=0.0,
+        ),
+        Criterion(exactly(text, below), least=config.least_random_share),
+    ]
+    if recurrent_weights(network) is not None:
+        criteria.append(Criterion(_beyond_random(name, ablation), least=0.0))
+    return tuple(criteria)
 
-    name = "units that the rule selects in the untrained network"
-    untrained = evidence.untrained
-    if untrained is None:
-        return unknown(name)
-    trials, steps, _ = evidence.activity.states.shape
-    before = record(untrained, RecordConfig(trials, steps, level=evidence.level), seed=seed)
-    return exactly(name, float(sum(len(kick.group) for kick in find(untrained, before, config, seed=seed))))
+
+def _largest_untrained(evidence: Evidence) -> float:
+    """What groups of untrained networks cut of their transitions, at most; NaN if there is no such network."""
+    if evidence.untrained_kicks is None:
+        return float("nan")
+    return max((kick.found_cut for each in evidence.untrained_kicks for kick in each.kicks), default=0.0)
 
 
-def _judged(
-    kicks: Sequence[Kick], ablations: Sequence[Ablation], config: KickConfig
-) -> tuple[Estimate, Estimate, tuple[Criterion, ...]]:
-    """The weakest group, its control, and the criteria over all transitions."""
-    groups = exactly(
-        "transitions with kick neurons, as a share of all",
-        float(np.mean([len(k.group) > 0 for k in kicks])) if kicks else 0.0,
+def _note_on(evidence: Evidence) -> str:
+    """What the rule finds in untrained networks, in words."""
+    if evidence.untrained_kicks is None:
+        return "there is no untrained network to compare with"
+    kicks = [kick for each in evidence.untrained_kicks for kick in each.kicks]
+    groups = [kick for kick in kicks if len(kick.group)]
+    return (
+        f"in {len(evidence.untrained_kicks)} untrained networks the rule selects a group for {len(groups)} of "
+        f"{len(kicks)} transitions; at most {_largest_untrained(evidence):.0%} of a hazard is cut"
     )
-    judged = [(kick.name, a) for kick, a in zip(kicks, ablations, strict=True) if len(a.random)]
-    if not judged:
-        nothing = unknown("share of the hazard that the kick neurons cut")
-        return nothing, nothing, (Criterion(groups, least=1.0),)
-    weakest = min((ablation for _, ablation in judged), key=lambda a: a.group.value)
-    criteria = [Criterion(groups, least=1.0)]
-    for name, ablation in judged:
-        below = float((ablation.random < config.most_random_cut).mean())
-        text = f"share of random sets that cut the hazard {name} by less than {config.most_random_cut:.0%}"
-        criteria += [
-            Criterion(ablation.group, least=config.least_cut),
-            Criterion(exactly(text, below), least=config.least_random_share),
-            Criterion(_beyond_random(name, ablation), least=0.0),
-        ]
-    return weakest.group, spread("the same, random sets as active", weakest.random), tuple(criteria)
 
 
 def _beyond_random(name: str, ablation: Ablation) -> Estimate:
     """How much more of the hazard goes with the noise of the integrating units than with that of random sets."""
     text = f"hazard {name} lost without noise to its integrating units, beyond 95 % of the random sets"
     if not len(ablation.noise_random):
-        return unknown(text)
+        return exactly(text, -1.0)  # there is no integrating unit: no noise is taken away
     return beyond(text, ablation.noise, float(np.quantile(ablation.noise_random, 0.95)))
 
 
@@ -317,7 +260,7 @@ def _data(network: Network, kicks: Sequence[Kick], ablations: Sequence[Ablation]
         for columns in ([a.random for a in ablations], [a.noise_random for a in ablations])
     )
     shape = (len(kicks), network.hidden)
-    cuts = [[a.group.value, a.group.low, a.group.high] for a in ablations]
+    group = [[a.group.value, a.group.low, a.group.high] for a in ablations]
     noise = [[a.noise.value, a.noise.low, a.noise.high] for a in ablations]
     dims = ("transition", "bound")
     return xr.Dataset(
@@ -329,7 +272,7 @@ def _data(network: Network, kicks: Sequence[Kick], ablations: Sequence[Ablation]
             "hazard": ("transition", np.array([k.hazard for k in kicks], float)),
             "kick": (("transition", "unit"), as_sets([k.group for k in kicks], network.hidden)),
             "integrating": (("transition", "unit"), as_sets([k.integrating for k in kicks], network.hidden)),
-            "cut": (dims, np.array(cuts, float).reshape(len(kicks), 3)),
+            "cut": (dims, np.array(group, float).reshape(len(kicks), 3)),
             "noise_cut": (dims, np.array(noise, float).reshape(len(kicks), 3)),
             "random_cut": (("transition", "set"), random.reshape(len(kicks), size)),
             "random_noise_cut": (("transition", "set"), noise_random.reshape(len(kicks), size)),
@@ -339,8 +282,6 @@ def _data(network: Network, kicks: Sequence[Kick], ablations: Sequence[Ablation]
 
 
 def _notes(network: Network, kicks: Sequence[Kick], ablations: Sequence[Ablation]) -> tuple[str, ...]:
-    if not kicks:
-        return ("no transition happens often enough to be studied",)
     notes = []
     for kick, ablation in zip(kicks, ablations, strict=True):
         notes.append(

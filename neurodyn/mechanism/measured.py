@@ -15,10 +15,21 @@ class ResidencyConfig:
 
     Parameters
     ----------
-    transition_below, cluster_above
-        Bounds of the bands in steps.
-    least_in_transition, least_in_cluster
-        Shares of the states that have to be in the outer bands.
+    transition_below
+        States with a shorter residency, in steps, are in a transition: at 2, as likely as not
+        to change in the next.
+    cluster_of_dwell
+        States with a longer residency are in a cluster, as a share of the mean residency of the model itself: at 0.5,
+        about the 8 steps of the authors for their chain of two states, which dwells for 17.4 (of at most 40).
+    least_per_change, least_in_cluster
+        States that have to be in a transition, per change of the model's likeliest symbol; and share of the states
+        that have to be in a cluster.
+    least_settling
+        Changes after which the new symbol has to last for a few steps, as a share of those of the model after which it
+        does: a fast transition leads on to another slow region.
+    most_jump
+        If a larger part of the way from one symbol's states to another's is gone in a single step than this share of
+        what the model's own jumps go, there is nothing on the way to look at.
     states, draws
         How many states are looked at, with how many draws of noise each.
     near_changes
@@ -30,18 +41,23 @@ class ResidencyConfig:
         Steps in which the changes of the slope's sign are counted.
     jacobians
         States whose Jacobian is taken apart.
+    most_times
+        Claims that so many states leave undecided look at more, up to this many times as many (a power of two).
     """
 
     transition_below: float = 2.0
-    cluster_above: float = 8.0
-    least_in_transition: float = 0.01
+    cluster_of_dwell: float = 0.5
+    least_per_change: float = 0.2
     least_in_cluster: float = 0.25
+    least_settling: float = 0.6
+    most_jump: float = 0.9
     states: int = 400
     draws: int = 32
     near_changes: int = 200
     horizon: int = 40
     slope_steps: int = 8
     jacobians: int = 150
+    most_times: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +78,8 @@ class Residency:
         (state,) mean number of sign changes of the slope of the leading logit.
     anywhere
         (state,) True where the state was drawn at random from the whole recording, False if from before a change.
+    cluster_above
+        Residency above which a state is in a cluster.
     """
 
     trial: Int[np.ndarray, " states"]
@@ -71,6 +89,15 @@ class Residency:
     draws: Int[np.ndarray, "states draws"]
     slope_changes: Float[np.ndarray, " states"]
     anywhere: Bool[np.ndarray, " states"]
+    cluster_above: float
+
+    def joined(self, other: "Residency") -> "Residency":
+        """These states and those of another measurement."""
+        both = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("trial", "time", "steps", "band", "draws", "slope_changes", "anywhere")
+        }
+        return Residency(**both, cluster_above=self.cluster_above)
 
 
 @dataclass(frozen=True)
@@ -100,6 +127,10 @@ class KickConfig:
     least_cut, most_random_cut, least_random_share
         Claim: the group cuts its hazard by at least the first, and at least the third of the random sets by less than
         the second.
+    untrained
+        Untrained networks in which the rule is applied as well; no group of theirs may do as much.
+    most_times
+        Transitions that so many runs leave undecided get more, up to this many times as many (a power of two).
     """
 
     least_effect: float = 0.1
@@ -116,6 +147,8 @@ class KickConfig:
     least_cut: float = 0.8
     most_random_cut: float = 0.2
     least_random_share: float = 0.95
+    untrained: int = 5
+    most_times: int = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +175,8 @@ class Kick:
         Units whose weights onto the group are beyond chance.
     drive
         (hidden,) mean weight of every unit onto the group; zero without a group.
+    found_cut
+        Share of the hazard that the group cut in the runs in which it was found; 0 without a group.
     """
 
     source: int
@@ -154,6 +189,7 @@ class Kick:
     group: Int[np.ndarray, " group"]
     integrating: Int[np.ndarray, " integrating"] = field(default_factory=lambda: np.zeros(0, int))
     drive: Float[np.ndarray, " hidden"] = field(default_factory=lambda: np.zeros(0))
+    found_cut: float = 0.0
 
     @property
     def name(self) -> str:

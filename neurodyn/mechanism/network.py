@@ -146,6 +146,15 @@ def untrained_of(emulator: Any) -> Network | None:
     return network.at(start_of(emulator.config, network.symbols).parameters)
 
 
+def redrawn(network: Network, seed: int) -> Network:
+    """Another network like an untrained one: the entries of each of its arrays of weights, dealt out anew.
+
+    Where weights are drawn independently from one distribution, as at the start of a training, this is another draw.
+    """
+    rng = np.random.default_rng(seed)
+    return network.at(jax.tree.map(lambda leaf: rng.permuted(np.asarray(leaf), axis=None), network.parameters))
+
+
 def recurrent_weights(network: Network) -> Float[np.ndarray, "to hidden"] | None:
     """Weights from unit (column) to unit (row), or None if the cell has no such single matrix."""
     parameters = network.parameters

@@ -1,10 +1,18 @@
 r"""Claim 4: slow regions joined by fast transitions.
 
 From each of many recorded states the network is run with fresh noise; its **residency** is the mean number of steps
-to the first change of the likeliest symbol. States with a residency below 2 steps are in a transition, from 2 to 8 in
-a kick zone, above 8 in a cluster. Two more numbers describe a state: how often the slope of the leading logit changes
-its sign in the next steps, and how many directions of the step's Jacobian are unstable. An eigenvalue z of a map
-corresponds to :math:`(z - 1)/(z + 1)` of a flow; the direction is unstable if its real part is positive.
+to the first change of the likeliest symbol. States with a residency below 2 steps are in a transition: they change in
+the next step as likely as not. What is slow depends on the model: states that stay for more than half of what the
+model's own states do are in a cluster (about 8 steps for the chain of two states, the authors' bound), those between
+are in a kick zone. The shares of states in the bands are measured by the model as well.
+
+Two more numbers describe a state: how often the slope of the leading logit changes its sign in the next steps, and how
+many directions of the step's Jacobian are unstable. An eigenvalue z of a map corresponds to :math:`(z - 1)/(z + 1)` of
+a flow; the direction is unstable if its real part is positive.
+
+The claim does not apply where the model's symbols are over so soon that slow cannot be told from fast, and where the
+symbol changes in a single step: a network that jumps from state to state as the model itself does has nothing on the
+way.
 
 The control deals the draws out again among all states: the mean residency then knows nothing of the state.
 """
@@ -19,17 +27,42 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.mechanism.activity import Activity, Plane, draw_noise
+from neurodyn.mechanism.dwell import Dwell, dwell_of_recording, jump_share, settling_changes
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.measured import BANDS, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Network, network_of
-from neurodyn.mechanism.statistics import beyond, bootstrap, difference_of_means, share, spread
+from neurodyn.mechanism.power import until_decided
+from neurodyn.mechanism.statistics import beyond, bootstrap, difference_of_means, share, spread, unknown
 
 CLAIM = "The orbit has slow regions (clusters), joined by fast transitions."
 
 
-def measure(emulator: Any, activity: Activity, config: ResidencyConfig | None = None, *, seed: int) -> Residency:
-    """Residency of states drawn from the recording, but not from its last steps: they have no recorded future."""
+FEWEST_CHANGES = 10
+"""With fewer changes of the likeliest symbol in a recording there are no transitions to speak of."""
+
+
+def measure(
+    emulator: Any,
+    activity: Activity,
+    config: ResidencyConfig | None = None,
+    *,
+    seed: int,
+    dwell: Dwell | None = None,
+) -> Residency:
+    """Residency of states drawn from the recording, but not from its last steps: they have no recorded future.
+
+    Parameters
+    ----------
+    emulator, activity
+        Network and its recording.
+    config
+        Sizes and bounds.
+    seed
+        Of the choice of states and of the noise.
+    dwell
+        What the bound of the clusters is a share of; that of the recording if None.
+    """
     config, rng = config or ResidencyConfig(), np.random.default_rng(seed)
     network = network_of(emulator)
     trial, time, anywhere = _chosen(activity, config, rng)
@@ -38,10 +71,13 @@ def measure(emulator: Any, activity: Activity, config: ResidencyConfig | None = 
     waits, slopes = _draw(network, starts, symbols, jax.random.key(seed), config, activity.level)
     waits = np.asarray(waits)
     mean = waits.mean(axis=1)
-    band = np.where(mean < config.transition_below, 0, np.where(mean <= config.cluster_above, 1, 2))
+    dwell = dwell or dwell_of_recording(activity, config.horizon)
+    cluster_above = max(config.cluster_of_dwell * (dwell.steps if dwell else config.horizon), config.transition_below)
+    band = np.where(mean < config.transition_below, 0, np.where(mean <= cluster_above, 1, 2))
     return Residency(
-        trial=trial, time=time, steps=mean, band=band, draws=waits, slope_changes=np.asarray(slopes), anywhere=anywhere
-    )
+        trial=trial, time=time, steps=mean, band=band, draws=waits, slope_changes=np.asarray(slopes), anywhere=anywhere,
+        cluster_above=cluster_above,
+    )  # fmt: skip
 
 
 def _chosen(
@@ -63,8 +99,10 @@ def _chosen(
 def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: int) -> Finding:
     """Sort states into bands of residency, and compare the bands.
 
-    Supported if both outer bands hold their least share of the states and the residency differs between states more
-    than when the draws are dealt out among them. Slopes and unstable directions are described, not judged.
+    Supported if both outer bands hold their least share of the states, in proportion to the model, if changes lead to
+    symbols that last as they do in the model, and if the residency differs between states more than when the draws are
+    dealt out among them. Slopes and unstable directions are
+    described, not judged.
 
     Parameters
     ----------
@@ -75,8 +113,39 @@ def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: 
     seed
         Of the controls.
     """
-    config, rng = config or evidence.residency_config, np.random.default_rng(seed)
-    network, activity, found = evidence.network, evidence.activity, evidence.residency
+    config = config or evidence.residency_config
+    reason = nothing_on_the_way(evidence, config)
+    if reason:
+        nothing = unknown("share of the residency's variance between states")
+        return Finding(
+            number=4, name="residency", claim=CLAIM, estimate=nothing, control=nothing, criteria=(), data=xr.Dataset(),
+            nothing=reason,
+        )  # fmt: skip
+    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_states, "states")
+
+
+def nothing_on_the_way(evidence: Evidence, config: ResidencyConfig) -> str:
+    """Why there are no slow regions and fast transitions to tell apart; empty if there can be."""
+    dwell, activity = evidence.dwell, evidence.activity
+    if dwell is None:
+        return "no state has a symbol of its own that lasts and changes"
+    if len(activity.changes()) < FEWEST_CHANGES:
+        return f"the likeliest symbol changes fewer than {FEWEST_CHANGES} times in the recording"
+    if config.cluster_of_dwell * dwell.steps <= config.transition_below:
+        return (
+            f"symbols of the {dwell.whose} last {dwell.steps:.1f} steps from a random moment: too short to tell a slow "
+            f"region from a transition of {config.transition_below:g}"
+        )
+    jump = jump_share(activity)
+    if jump >= config.most_jump * dwell.jump:
+        return f"the likeliest symbol changes in a single step ({jump:.0%} of the way): there are no states on it"
+    return ""
+
+
+def _examine(evidence: Evidence, times: int, config: ResidencyConfig, seed: int) -> Finding:
+    rng, dwell = np.random.default_rng(seed), evidence.dwell
+    assert dwell is not None
+    network, activity, found = evidence.network, evidence.activity, evidence.residencies(times)
     band, draws = found.band[found.anywhere], found.draws[found.anywhere]
     shares = [share(f"share of states in a {name}", int((band == i).sum()), len(band)) for i, name in enumerate(BANDS)]
     dealt = np.array([_between(rng.permutation(draws.ravel()).reshape(draws.shape)) for _ in range(100)])
@@ -87,13 +156,20 @@ def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: 
         "changes of the slope's sign in a cluster more than in a transition",
         found.slope_changes[found.band == 2], found.slope_changes[found.band == 0], rng,
     )  # fmt: skip
+    settling = share("share of changes after which the new symbol lasts for three steps", *settling_changes(activity))
     unstable, chosen = unstable_directions(network, activity, found, config.jacobians)
     criteria = (
-        Criterion(shares[0], least=config.least_in_transition),
+        Criterion(shares[0], least=config.least_per_change * dwell.rate),
         Criterion(shares[2], least=config.least_in_cluster),
+        Criterion(settling, least=config.least_settling * dwell.settles),
         Criterion(excess, least=0.0),
     )
-    notes = (*_notes(found, unstable, chosen), f"{slopes.name}: {slopes}")
+    bands = (
+        f"symbols of the {dwell.whose} last {dwell.steps:.1f} steps from a random moment (at most "
+        f"{evidence.residency_config.horizon}): below {config.transition_below:g} steps is a transition, above "
+        f"{found.cluster_above:.1f} a cluster"
+    )
+    notes = (bands, *_notes(found, unstable, chosen), f"{slopes.name}: {slopes}")
     return Finding(
         number=4, name="residency", claim=CLAIM, estimate=between, control=control, criteria=criteria,
         data=_data(activity, evidence.plane, found, unstable, chosen), notes=notes,

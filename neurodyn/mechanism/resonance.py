@@ -1,20 +1,20 @@
 r"""Claim 8: training brings the network into a regime of stochastic resonance at the noise it is trained with.
 
+What shows that is the course of a training. For every saved epoch there are the second-order effect of the noise, the
+rate at which the likeliest symbol changes, and of the Jacobian at states under noise the number of complex pairs of
+eigenvalues and of unstable ones; and for each of these the epoch at which it turns (``course.py``). A training that was
+not followed has no course: the claim does not apply.
+
 For every saved epoch and a range of noise levels :math:`\sigma` the network emits symbols. Two numbers say how good
 they are: their **coherence**, the mutual information between one symbol and the next in bits, and their **match**,
 one minus the total-variation distance between their pairs of consecutive symbols and the pairs of the hidden Markov
 model. Resonance means that both peak inside the range, near the level of training.
 
-Per epoch there are also the rate at which the likeliest symbol changes, and the second-order effect of the noise: how
-far it moves the mean of the next state, :math:`\| E_x F(h, x) - F(h, 0) \| \,/\, \| F(h, 0) \|` (to second order one
-half of the trace of the Hessian times the covariance), averaged over the states of the recording.
-
 A bias-free ReLU network that starts at zero is positively homogeneous, :math:`F(c h, c x) = c F(h, x)`: its likeliest
 symbols do not depend on the level at all, and the level only sets how sharply the symbols are drawn. Its coherence
-then grows with the level and cannot peak inside.
+then grows with the level and cannot peak inside; for such a network only the course is judged.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -27,10 +27,12 @@ from neurodyn.emulation.network import sample_symbols
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism.activity import draw_noise, run
+from neurodyn.mechanism.course import CourseSizes, follow
+from neurodyn.mechanism.dwell import stationary
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
-from neurodyn.mechanism.network import Epoch, Network, is_homogeneous
-from neurodyn.mechanism.statistics import difference_of_means, spread, unknown
+from neurodyn.mechanism.network import Network, is_homogeneous
+from neurodyn.mechanism.statistics import exactly, spread, unknown
 from neurodyn.resampling import resamples
 
 CLAIM = "Training shifts the network into stochastic resonance: it works best near the noise it was trained with."
@@ -50,10 +52,14 @@ class ResonanceConfig:
         A peak is near if it lies between the training level divided by this factor and times it.
     least_shift
         Change of the second-order effect from the first epoch to the last, either way.
+    least_epochs
+        Fewer saved epochs are no course.
     trials, steps, burn_in
         Of each run.
     effect_states, effect_draws
         Size of the measurement of the second-order effect.
+    jacobians
+        States per epoch whose Jacobian is taken apart.
     resamples
         Of the bootstrap over trials.
     """
@@ -62,11 +68,13 @@ class ResonanceConfig:
     training_level: float = 1.0
     near: float = 2.0
     least_shift: float = 0.01
+    least_epochs: int = 3
     trials: int = 128
     steps: int = 60
     burn_in: int = 20
     effect_states: int = 64
     effect_draws: int = 256
+    jacobians: int = 16
     resamples: int = 200
 
     def __post_init__(self) -> None:
@@ -82,10 +90,11 @@ class ResonanceConfig:
 
 
 def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: int) -> Finding:
-    """Measure coherence and match against the level of the noise, for every epoch.
+    """Follow the network along its training: course of the noise's effect, coherence and match by level of the noise.
 
-    Supported if, in the last epoch, match and coherence peak near the training level, in 95 % of the resamples, and
-    the second-order effect of the noise has changed by ``least_shift`` since the first epoch.
+    Supported if, from the first saved epoch to the last, the second-order effect of the noise changes by
+    ``least_shift`` and the rate of changes of the likeliest symbol comes closer to the model's; and, unless the step is
+    homogeneous, if match and coherence peak near the training level in the last epoch, in 95 % of the resamples.
 
     Parameters
     ----------
@@ -97,65 +106,50 @@ def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: 
         Of noise, symbols and resamples.
     """
     config, epochs, rng = config or ResonanceConfig(), evidence.epochs, np.random.default_rng(seed)
-    if not epochs:
-        raise InputError("claim 8 follows the network along its training: give the evidence epochs, at least the last")
-    target = _pairs_of(evidence.model)
+    if len(epochs) < config.least_epochs:
+        return _not_followed(len(epochs), config)
     key = jax.random.key(seed)
     counts = np.stack([_counts(epoch.network, config, key) for epoch in epochs])  # epoch, level, trial, symbol, symbol
-    effects = [second_order_effect(epoch.network, config, key) for epoch in epochs]
-    rates = np.array([change_rate(epoch.network, config, key) for epoch in epochs])
+    target, last = _pairs_of(evidence.model), epochs[-1].network
+    course = follow(
+        epochs, trials=config.trials, steps=config.steps, burn_in=config.burn_in, level=config.training_level,
+        sizes=CourseSizes(config.effect_states, config.effect_draws, config.jacobians), key=key,
+    )  # fmt: skip
     coherence, match = _coherence(counts.sum(axis=2)), _match(counts.sum(axis=2), target)
-    peaks = {
-        "match": _peak("level at which the match peaks", counts[-1], lambda c: _match(c, target), config, rng),
-        "coherence": _peak("level at which the coherence peaks", counts[-1], _coherence, config, rng),
-    }
-    bounds = (config.training_level / config.near, config.training_level * config.near)
-    criteria = [Criterion(peak, *bounds) for peak in peaks.values()]
-    change = _change(epochs, effects, rng)
-    control, notes = _before(epochs, counts, config, rng), [_scaling(epochs[-1].network)]
-    criteria.append(Criterion(change, least=config.least_shift))
-    notes.append(f"the likeliest symbol changes {rates[0]:.3f} times per step at first, {rates[-1]:.3f} at the end")
-    notes.append(
+    peaks = [
+        _peak("level at which the match peaks", counts[-1], lambda c: _match(c, target), config, rng),
+        _peak("level at which the coherence peaks", counts[-1], _coherence, config, rng),
+    ]
+    change = course.change_of_effect(rng)
+    closer = course.closer_to(evidence.dwell.rate if evidence.dwell else float("nan"), rng)
+    criteria = [Criterion(change, least=config.least_shift), Criterion(closer, least=0.0)]
+    if not is_homogeneous(last):
+        bounds = (config.training_level / config.near, config.training_level * config.near)
+        criteria += [Criterion(peak, *bounds) for peak in peaks]
+    control = _peak("level at which the coherence peaks in the first saved epoch", counts[0], _coherence, config, rng)
+    notes = (
+        *course.notes,
+        _scaling(last),
+        *(f"{peak.name}: {peak}" for peak in (*peaks, control)),
         f"coherence at the training level {_at(coherence[-1], config):.3f} bits, at most {coherence[-1].max():.3f}; "
-        f"match {_at(match[-1], config):.3f}"
+        f"match {_at(match[-1], config):.3f}",
     )
-    data = xr.Dataset(
-        {
-            "coherence": (("epoch", "level"), coherence),
-            "match": (("epoch", "level"), match),
-            "effect": ("epoch", [float(effect.mean()) for effect in effects]),
-            "rate": ("epoch", rates),
-        },
-        coords={"epoch": [epoch.epoch for epoch in epochs], "level": list(config.levels)},
-        attrs={"training_level": config.training_level},
-    )
+    data = course.to_dataset().assign(
+        coherence=(("epoch", "level"), coherence), match=(("epoch", "level"), match)
+    ).assign_coords(level=list(config.levels))  # fmt: skip
+    data.attrs["training_level"] = config.training_level
     return Finding(
-        number=8, name="resonance", claim=CLAIM, estimate=peaks["coherence"], control=control,
-        criteria=tuple(criteria), data=data, notes=tuple(notes),
+        number=8, name="resonance", claim=CLAIM, estimate=change, control=exactly("the same without training", 0.0),
+        criteria=tuple(criteria), data=data, notes=notes,
     )  # fmt: skip
 
 
-def second_order_effect(network: Network, config: ResonanceConfig, key: Key[Array, ""]) -> Float[np.ndarray, " states"]:
-    """How far the noise moves the mean of the next state, relative to the next state without noise."""
-    noise = draw_noise(network, config.burn_in, config.effect_states, config.training_level, key)
-    states = run(network, jnp.zeros((config.effect_states, network.hidden)), noise)[0][-1]
-    draws = draw_noise(network, config.effect_draws, 1, config.training_level, jax.random.fold_in(key, 1))[:, 0]
-    return np.asarray(_effect(network, states, draws))
-
-
-def change_rate(network: Network, config: ResonanceConfig, key: Key[Array, ""]) -> float:
-    """Changes of the likeliest symbol per step at the training level."""
-    noise = draw_noise(network, config.burn_in + config.steps, config.trials, config.training_level, key)
-    likeliest = run(network, jnp.zeros((config.trials, network.hidden)), noise)[1][config.burn_in :].argmax(axis=-1)
-    return float((likeliest[1:] != likeliest[:-1]).mean())
-
-
-@jax.jit
-def _effect(network: Network, states, draws):
-    mean = jax.vmap(lambda state: jax.vmap(lambda x: network.advance(state, x))(draws).mean(axis=0))(states)
-    still = network.advance(states, jnp.zeros((len(states), network.inputs)))
-    size = jnp.linalg.norm(still, axis=-1)
-    return jnp.linalg.norm(mean - still, axis=-1) / jnp.maximum(size, jnp.finfo(states.dtype).tiny)
+def _not_followed(epochs: int, config: ResonanceConfig) -> Finding:
+    nothing = unknown("second-order effect of the noise: how far the last epoch differs from the first")
+    return Finding(
+        number=8, name="resonance", claim=CLAIM, estimate=nothing, control=nothing, criteria=(), data=xr.Dataset(),
+        nothing=f"{epochs} networks along the training are known, not {config.least_epochs} or more: keep snapshots",
+    )  # fmt: skip
 
 
 def _counts(
@@ -179,10 +173,7 @@ _symbols = jax.jit(sample_symbols)
 
 def _pairs_of(hmm: HiddenMarkovModel) -> Float[np.ndarray, "symbols symbols"]:
     """Probability of each pair of consecutive symbols of the model in its stationary state."""
-    values, vectors = np.linalg.eig(hmm.transitions.T)
-    stationary = np.abs(np.real(vectors[:, np.argmin(np.abs(values - 1))]))
-    stationary = stationary / stationary.sum()
-    return hmm.emissions.T @ (stationary[:, None] * hmm.transitions) @ hmm.emissions
+    return hmm.emissions.T @ (stationary(hmm)[:, None] * hmm.transitions) @ hmm.emissions
 
 
 def _probabilities(counts: np.ndarray) -> np.ndarray:
@@ -211,22 +202,6 @@ def _peak(name: str, counts: np.ndarray, quality, config: ResonanceConfig, rng: 
         peaks.append(levels[np.argmax(quality(np.tensordot(weight, counts, (0, 1))))])
     best = spread(name, np.array(peaks))
     return Estimate(name, float(levels[np.argmax(quality(counts.sum(axis=1)))]), best.low, best.high)
-
-
-def _change(epochs: Sequence[Epoch], effects: Sequence[np.ndarray], rng: np.random.Generator) -> Estimate:
-    name = "second-order effect of the noise: how far the last epoch differs from the first"
-    if len(epochs) < 2:
-        return unknown(name)
-    difference = difference_of_means(name, effects[-1], effects[0], rng)
-    if difference.value >= 0:
-        return difference
-    return Estimate(name, -difference.value, -difference.high, -difference.low)
-
-
-def _before(epochs: Sequence[Epoch], counts, config: ResonanceConfig, rng) -> Estimate:
-    """Control: where the coherence peaks before training."""
-    name = "level at which the coherence peaks in the first saved epoch"
-    return _peak(name, counts[0], _coherence, config, rng) if len(epochs) > 1 else unknown(name)
 
 
 def _at(values: np.ndarray, config: ResonanceConfig) -> float:

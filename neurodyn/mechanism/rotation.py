@@ -16,8 +16,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from neurodyn.mechanism.activity import leading_plane
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
+from neurodyn.mechanism.power import until_decided
 from neurodyn.mechanism.statistics import beyond, bootstrap, phase_randomised, spread
 
 CLAIM = "With noise, trajectories circulate on closed orbits: a consistent rotation and a current of probability."
@@ -60,8 +62,13 @@ def examine(evidence: Evidence, config: RotationConfig | None = None, *, seed: i
     seed
         Of the controls and of the bootstrap.
     """
-    config, activity, rng = config or RotationConfig(), evidence.activity, np.random.default_rng(seed)
-    plane = evidence.plane
+    config = config or RotationConfig()
+    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
+
+
+def _examine(evidence: Evidence, times: int, config: RotationConfig, seed: int) -> Finding:
+    activity, rng = evidence.recorded(times), np.random.default_rng(seed)
+    plane = leading_plane(activity.states)
     places = plane.coordinates(activity.states)
     areas = _swept(places)
     sign = np.sign(areas[:, 0].sum()) or 1.0

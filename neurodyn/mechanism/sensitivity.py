@@ -9,10 +9,12 @@ which has the variance of either. Two numbers per step: how far the runs are fro
 the distance of unrelated states, and how undecided they are: the share of a state's runs that are not at the
 likeliest symbol that most of them are at. In a cluster that share grows as the fresh noise decides; a ballistic
 transition has been decided, and all runs end at the same symbol. At :math:`\gamma = 0` both numbers are zero, which
-checks the replay. The control permutes the bands among the states.
+checks the replay. How far ahead that is looked at, and by how much the two bands have to differ, is measured by how
+long the model's own symbols last. The claim does not apply where claim 4 does not, and where one of the two bands is
+empty: there is nothing to compare then. The control permutes the bands among the states.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +27,9 @@ from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.measured import BANDS
 from neurodyn.mechanism.network import Network
-from neurodyn.mechanism.statistics import beyond, difference_of_means, exactly, spread
+from neurodyn.mechanism.power import until_decided
+from neurodyn.mechanism.residency import nothing_on_the_way
+from neurodyn.mechanism.statistics import beyond, difference_of_means, exactly, spread, unknown
 
 CLAIM = "Noise decides in the cluster and hardly in the transition."
 
@@ -37,20 +41,27 @@ class SensitivityConfig:
     Parameters
     ----------
     least_difference
-        By how much the undecided share has to be larger from a cluster than from a transition.
+        By how much the undecided share has to be larger from a cluster than from a transition, in units of what the
+        model's own changes make of it.
     mixtures
         Values of gamma; has to hold 0 and 1.
     steps
-        Steps of a run; the last is the one judged.
+        Steps of a run; the last is the one judged. None for a share of the model's dwell.
+    of_dwell
+        That share; at least 2 steps.
+    least_states
+        In each of the two bands; with fewer there is nothing to compare.
     draws
         Runs per state and mixture.
     most_replay_error
         Largest relative distance at gamma 0.
     """
 
-    least_difference: float = 0.03
+    least_difference: float = 0.1
     mixtures: tuple[float, ...] = (0.0, 0.5, 1.0)
-    steps: int = 6
+    steps: int | None = None
+    of_dwell: float = 0.35
+    least_states: int = 10
     draws: int = 16
     most_replay_error: float = 1e-3
 
@@ -70,9 +81,31 @@ def examine(evidence: Evidence, config: SensitivityConfig | None = None, *, seed
     seed
         Of the fresh noise and of the control.
     """
-    config, rng = config or SensitivityConfig(), np.random.default_rng(seed)
-    network, activity, residency = evidence.network, evidence.activity, evidence.residency
-    inside = residency.time + config.steps < activity.states.shape[1]
+    config = config or SensitivityConfig()
+    reason = nothing_on_the_way(evidence, evidence.residency_config) or _empty_bands(evidence, config)
+    if reason:
+        nothing = unknown("share of runs that are not where most of them are: cluster minus transition")
+        return Finding(
+            number=5, name="sensitivity", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
+            data=xr.Dataset(), nothing=reason,
+        )  # fmt: skip
+    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_states, "states")
+
+
+def _empty_bands(evidence: Evidence, config: SensitivityConfig) -> str:
+    """Why the bands cannot be compared; empty if they can."""
+    band = evidence.residency.band
+    few = [name for number, name in enumerate(BANDS) if number != 1 and (band == number).sum() < config.least_states]
+    return f"fewer than {config.least_states} of the states looked at are in a {' and in a '.join(few)}" if few else ""
+
+
+def _examine(evidence: Evidence, times: int, config: SensitivityConfig, seed: int) -> Finding:
+    rng, dwell = np.random.default_rng(seed), evidence.dwell
+    assert dwell is not None
+    steps = config.steps or max(round(config.of_dwell * dwell.steps), 2)
+    config = replace(config, steps=steps)
+    network, activity, residency = evidence.network, evidence.activity, evidence.residencies(times)
+    inside = residency.time + steps < activity.states.shape[1]
     band = residency.band[inside]
     distance, undecided = _replays(network, activity, residency.trial[inside], residency.time[inside], config, seed)
     fresh = undecided[config.mixtures.index(1.0), :, -1]
@@ -81,13 +114,14 @@ def examine(evidence: Evidence, config: SensitivityConfig | None = None, *, seed
     control = spread("the same, bands permuted", _permuted(fresh, band, rng))
     replay = exactly("relative distance of the replay", float(distance[config.mixtures.index(0.0)].max()))
     criteria = (
-        Criterion(difference, least=config.least_difference),
+        Criterion(difference, least=config.least_difference * dwell.undecided(steps)),
         Criterion(beyond("the same beyond 95 % of the permutations", difference, control.high), least=0.0),
         Criterion(replay, most=config.most_replay_error),
     )
+    model = f"changes as often as the {dwell.whose}'s leave {dwell.undecided(steps):.0%} undecided after {steps} steps"
     return Finding(
         number=5, name="sensitivity", claim=CLAIM, estimate=difference, control=control, criteria=criteria,
-        data=_data(distance, undecided, band, config), notes=_notes(distance, undecided, band, config),
+        data=_data(distance, undecided, band, config), notes=(*_notes(distance, undecided, band, config), model),
     )  # fmt: skip
 
 
@@ -95,6 +129,7 @@ def _replays(
     network: Network, activity: Activity, trial: np.ndarray, time: np.ndarray, config: SensitivityConfig, seed: int
 ) -> tuple[Float[np.ndarray, "mixtures states steps"], Float[np.ndarray, "mixtures states steps"]]:
     """Mean distance to the recorded trajectory, and share of runs that are not where most are."""
+    assert config.steps is not None
     ahead = time[:, None] + np.arange(1, config.steps + 1)
     recorded = np.moveaxis(activity.inputs[trial[:, None], ahead], 0, 1)
     states = activity.states[trial[:, None], ahead]
@@ -132,10 +167,10 @@ def _means(values: np.ndarray, band: np.ndarray) -> Float[np.ndarray, "bands mix
 
 
 def _data(distance, undecided, band, config: SensitivityConfig) -> xr.Dataset:
-    axes = ("band", "mixture", "step")
+    axes, steps = ("band", "mixture", "step"), np.arange(1, distance.shape[2] + 1)
     return xr.Dataset(
         {"distance": (axes, _means(distance, band)), "undecided": (axes, _means(undecided, band))},
-        coords={"band": list(BANDS), "mixture": list(config.mixtures), "step": np.arange(1, config.steps + 1)},
+        coords={"band": list(BANDS), "mixture": list(config.mixtures), "step": steps},
     )
 
 

@@ -33,10 +33,13 @@ class Measure(Enum):
 
     RESIDENCY = "residency of states"
     KICKS = "search for kick neurons"
+    UNTRAINED = "search in untrained networks"
 
     def of(self, evidence: Evidence) -> Any:
         """The measurement, made when it is first asked for."""
-        return evidence.residency if self is Measure.RESIDENCY else evidence.kicks
+        if self is Measure.RESIDENCY:
+            return evidence.residency
+        return evidence.kicks if self is Measure.KICKS else evidence.untrained_kicks
 
 
 @dataclass(frozen=True)
@@ -68,27 +71,33 @@ CLAIMS: dict[str, Claim] = {
     "residency": Claim(
         residency.examine,
         ResidencyConfig,
-        ResidencyConfig(states=60, near_changes=20, draws=8, horizon=20, jacobians=6),
+        ResidencyConfig(states=60, near_changes=20, draws=8, horizon=20, jacobians=6, most_times=1),
         (Measure.RESIDENCY,),
     ),
     "sensitivity": Claim(sensitivity.examine, SensitivityConfig, SensitivityConfig(draws=4), (Measure.RESIDENCY,)),
     "kick_neurons": Claim(
         kick_neurons.examine,
         KickConfig,
-        KickConfig(runs=32, horizon=20, least_changes=8, permutations=40, random_sets=20),
-        (Measure.KICKS,),
+        KickConfig(runs=32, horizon=20, least_changes=8, permutations=40, random_sets=20, untrained=2, most_times=1),
+        (Measure.KICKS, Measure.UNTRAINED),
     ),
     "intervention": Claim(
         intervention.examine,
         InterventionConfig,
         InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=4),
-        (Measure.KICKS,),
+        (Measure.KICKS, Measure.UNTRAINED),
     ),
     "resonance": Claim(
         resonance.examine,
         ResonanceConfig,
         ResonanceConfig(
-            levels=(0.0, 0.5, 1.0, 3.0), trials=16, steps=30, effect_states=8, effect_draws=32, resamples=20
+            levels=(0.0, 0.5, 1.0, 3.0),
+            trials=16,
+            steps=30,
+            effect_states=8,
+            effect_draws=32,
+            resamples=20,
+            jacobians=3,
         ),
     ),
     "subspaces": Claim(subspaces.examine, SubspaceConfig, SubspaceConfig(least_changes=5, splits=10, permutations=20)),

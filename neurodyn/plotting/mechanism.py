@@ -1,4 +1,7 @@
-"""Figures of the claims of ``neurodyn.mechanism``: each takes the data of one finding and axes."""
+"""Figures of the claims of ``neurodyn.mechanism``: each takes the data of one finding and axes.
+
+Where a claim does not apply there are no data, and the axes stay empty.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -95,6 +98,8 @@ def plot_phase(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Axes; new ones if None.
     """
     ax = quiet(axes(ax))
+    if "probability" not in data:
+        return ax
     phase, probability = np.asarray(data["phase"]), np.asarray(data["probability"])
     occupancy = np.asarray(data["occupancy"])
     width = phase[1] - phase[0]
@@ -128,6 +133,8 @@ def plot_residency(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Axes; new ones if None.
     """
     ax = quiet(axes(ax, size=(5.0, 4.5)))
+    if "place" not in data:
+        return ax
     place, band = np.asarray(data["place"]), np.asarray(data["band"])
     for number, (name, colour) in reversed(list(enumerate(_BANDS.items()))):
         inside = band == number
@@ -149,6 +156,8 @@ def plot_sensitivity(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Axes; new ones if None.
     """
     ax = quiet(axes(ax))
+    if "undecided" not in data:
+        return ax
     styles = ("-", "--", ":", "-.")
     mixtures = [m for m in np.asarray(data["mixture"]).tolist() if m > 0]
     for band, colour in _BANDS.items():
@@ -260,6 +269,8 @@ def plot_resonance(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Axes; new ones if None.
     """
     ax = quiet(axes(ax))
+    if "coherence" not in data:
+        return ax
     epochs, level = data["epoch"].to_numpy().tolist(), np.asarray(data["level"])
     for row, epoch in enumerate(epochs):
         last = row == len(epochs) - 1
@@ -288,19 +299,45 @@ def plot_epochs(data: "xr.Dataset", *, ax: Any = None) -> Any:
     Parameters
     ----------
     data
-        ``rate`` and ``effect`` (epoch).
+        ``rate`` and ``effect`` (epoch); attributes ``rate_turns`` and ``effect_turns``, the epochs at which they turn.
     ax
         Axes; new ones if None.
     """
     ax = quiet(axes(ax))
-    ax.plot(
-        data["epoch"], data["rate"], marker="o", color=_COLOURS[1], label="changes of the likeliest symbol per step"
+    _courses(
+        data, {"rate": "changes of the likeliest symbol per step", "effect": "second-order effect of the noise"}, ax
     )
-    ax.plot(data["epoch"], data["effect"], marker="o", color=_COLOURS[0], label="second-order effect of the noise")
+    return ax
+
+
+def plot_eigenvalues(data: "xr.Dataset", *, ax: Any = None) -> Any:
+    """Draw the number of complex pairs and of unstable eigenvalues of the Jacobian along the training.
+
+    Parameters
+    ----------
+    data
+        ``complex_pairs`` and ``unstable`` (epoch), and the epochs at which they turn as attributes.
+    ax
+        Axes; new ones if None.
+    """
+    ax = quiet(axes(ax))
+    _courses(data, {"complex_pairs": "complex pairs of eigenvalues", "unstable": "unstable eigenvalues"}, ax)
+    return ax
+
+
+def _courses(data: "xr.Dataset", names: Mapping[str, str], ax: Any) -> None:
+    """Draw quantities over epochs, each with a line at the epoch at which it turns."""
+    if "epoch" not in data.coords:
+        return
+    for (name, words), colour in zip(names.items(), (_COLOURS[1], _COLOURS[0]), strict=True):
+        turn = int(data.attrs.get(f"{name}_turns", -1))
+        told = f"{words} (turns at epoch {turn})" if turn >= 0 else words
+        ax.plot(data["epoch"], data[name], marker="o", color=colour, label=told)
+        if turn >= 0:
+            ax.axvline(turn, color=colour, linewidth=0.7, linestyle=":")
     ax.set_xlabel("epoch")
     ax.set_ylim(bottom=0)
     ax.legend(frameon=False, fontsize=9)
-    return ax
 
 
 def plot_subspaces(data: "xr.Dataset", *, ax: Any = None) -> Any:

@@ -20,7 +20,7 @@ FIGURES = {
     "sensitivity": (plots.plot_sensitivity,),
     "kick_neurons": (plots.plot_kick_neurons, plots.plot_ablation),
     "intervention": (plots.plot_interventions,),
-    "resonance": (plots.plot_resonance, plots.plot_epochs),
+    "resonance": (plots.plot_resonance, plots.plot_epochs, plots.plot_eigenvalues),
     "subspaces": (plots.plot_subspaces,),
 }
 """By the claim; one that is not here is drawn as its number beside the control."""
@@ -54,7 +54,7 @@ def render_explanation(
 
 def draw_finding(finding: Finding) -> bytes:
     """The figure of a finding as PNG; empty where there is nothing to draw."""
-    if finding.name in FIGURES and not finding.data.sizes:
+    if finding.name in FIGURES and not any(finding.data.sizes.values()):
         return b""
     figures = import_extra("matplotlib.figure", "plot")
     draw = FIGURES.get(finding.name, (_against_control(finding),))
@@ -73,14 +73,16 @@ def _against_control(finding: Finding) -> Callable[..., Any]:
 
 
 def _claim(finding: Finding) -> dict[str, Any]:
-    criteria = [(_MARKS[c.holds], c.text, str(c.estimate)) for c in finding.criteria]
+    criteria = [(_MARKS[c.holds], c.text, str(c.estimate)) for c in finding.every_criterion]
     return {
         "number": finding.number,
         "claim": finding.claim,
         "verdict": finding.verdict.value,
+        "headline": finding.headline,
+        "parts": [(part.name, part.verdict.value) for part in finding.parts],
         "estimate": (finding.estimate.name, str(finding.estimate)),
         "control": (finding.control.name, str(finding.control)),
-        "rule": finding.rule.split(":")[0],
+        "rule": finding.rule.split(":")[0] if criteria else finding.rule,
         "criteria": criteria,
         "notes": finding.notes,
         "picture": base64.b64encode(draw_finding(finding)).decode("ascii"),

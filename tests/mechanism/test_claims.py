@@ -4,24 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from systems import (
-    COPY,
-    DISTRACTORS,
-    INTEGRATORS,
-    KICK,
-    bistable,
-    gated,
-    gradient_system,
-    independent_units,
-    linear,
-    random_relu,
-    ring,
-    spiral,
-    visits,
-)
 
 from neurodyn.errors import InputError
-from neurodyn.markov import HiddenMarkovModel
+from neurodyn.markov import HiddenMarkovModel, cycle, linear_chain
 from neurodyn.mechanism import (
     Epoch,
     Evidence,
@@ -30,6 +15,7 @@ from neurodyn.mechanism import (
     ResidencyConfig,
     Verdict,
     collapse,
+    course,
     find_kick_neurons,
     hazards,
     intervention,
@@ -43,6 +29,25 @@ from neurodyn.mechanism import (
     subspaces,
 )
 from neurodyn.mechanism import activity as activity_module
+from neurodyn.mechanism.dwell import dwell_of_model
+from neurodyn.mechanism.falsifiers.networks import (
+    COPY,
+    DISTRACTORS,
+    INTEGRATORS,
+    KICK,
+    bistable,
+    exact_emulator,
+    flicker,
+    gated,
+    gradient_system,
+    independent_units,
+    integrator,
+    linear,
+    random_relu,
+    ring,
+    spiral,
+)
+from neurodyn.mechanism.falsifiers.recordings import orbit, telegraph, visits
 from neurodyn.mechanism.hazards import Outcomes
 
 RECORDING = RecordConfig(trials=48, steps=80, burn_in=20)
@@ -50,7 +55,22 @@ COLLAPSE = collapse.CollapseConfig(starts=128, steps=250)
 ROTATION = rotation.RotationConfig(surrogates=10)
 PHASE = phase.PhaseConfig(permutations=20)
 RESIDENCY = ResidencyConfig(states=400, near_changes=60, draws=12, horizon=30, jacobians=6)
-KICKS = KickConfig(runs=128, horizon=25, settled=3, least_changes=15, permutations=100, random_sets=40, neighbours=8)
+KICKS = KickConfig(
+    runs=128,
+    horizon=25,
+    settled=3,
+    least_changes=15,
+    permutations=100,
+    random_sets=40,
+    neighbours=8,
+    untrained=2,
+    most_times=1,
+)
+INTERVENTION = intervention.InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=10)
+
+
+def untrained_first(network):
+    return Epoch(0, random_relu(60, 20, 2)), Epoch(1, network)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +101,7 @@ def along(networks, hmm):
 
 
 def criterion(finding, text):
-    (found,) = [c for c in finding.criteria if text in c.estimate.name]
+    (found,) = [c for c in finding.every_criterion if text in c.estimate.name]
     return found
 
 
@@ -168,6 +188,40 @@ def test_a_readout_off_the_plane_does_not_follow_the_phase():
     assert criterion(finding, "cosine").holds is False
 
 
+@pytest.mark.parametrize("readout", [0.0, 0.5 * np.pi])
+def test_a_telegraph_has_a_phase_that_says_no_more_than_a_coordinate(readout):
+    finding = phase.examine(telegraph(seed=1, readout=readout, trials=192), PHASE, seed=0)
+    assert finding.verdict is not Verdict.SUPPORTED
+    assert criterion(finding, "best coordinate").estimate.value < 0.003
+    if readout == 0.0:
+        assert criterion(finding, "explains").estimate.value > 0.95  # which was once all that was asked
+
+
+@pytest.mark.parametrize(("noise", "memory"), [(0.1, 0.0), (0.3, 0.8)])
+def test_the_phase_of_an_orbit_says_more_than_a_coordinate(noise, memory):
+    finding = phase.examine(orbit(seed=0, noise=noise, memory=memory), PHASE, seed=0)
+    assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
+
+
+def test_probabilities_that_do_not_change_leave_nothing_to_explain():
+    network = spiral().at({**spiral().parameters, "readout": np.zeros((2, 6))})
+    assert phase.examine(recorded(network), PHASE, seed=0).verdict is Verdict.DOES_NOT_APPLY
+
+
+def test_a_claim_takes_as_many_trials_as_its_verdict_needs():
+    """|R| of a gradient system is that of chance, which more trials bring below a bound set close to it."""
+    network = gradient_system()
+    few = RecordConfig(trials=6, steps=40, burn_in=20, most_times=4)
+    evidence = Evidence(network, record(network, few, seed=0), recording=few)
+    strict = dataclasses.replace(ROTATION, least_consistency=0.55)
+    assert "usual trials" in rotation.examine(evidence, strict, seed=0).notes[-1]
+    assert [len(evidence.recorded(times).states) for times in (1, 2, 4)] == [6, 12, 24]
+    np.testing.assert_array_equal(evidence.recorded(4).states[:12], evidence.recorded(2).states)
+    assert len(np.unique(evidence.recorded(4).states[:, 0, 0])) == 24
+    with pytest.raises(InputError, match="at most 4 times"):
+        evidence.recorded(8)
+
+
 # 4 residency and 5 sensitivity ------------------------------------------------------------------------------------
 
 
@@ -182,11 +236,54 @@ def test_an_excitable_ring_has_slow_regions_and_fast_transitions(on_the_ring, ri
 
 
 def test_an_integrator_has_no_fast_transitions():
-    network = linear(np.diag([0.97, 0.0]), readout=np.array([[1.0, 0.0], [-1.0, 0.0]]))
+    network = integrator()
     activity = record(network, RecordConfig(trials=64, steps=160, burn_in=60), seed=0)
     finding = residency.examine(Evidence(network, activity, residency_config=RESIDENCY), seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert criterion(finding, "in a transition").holds is False
+
+
+@pytest.mark.parametrize("model", [linear_chain(2), linear_chain(5)], ids=["chain2", "chain5"])
+def test_a_network_that_jumps_as_its_model_does_is_not_failed_for_it(model):
+    """Claims 4 and 5 find nothing on the way from state to state, however long the model's symbols last."""
+    network = exact_emulator(model)
+    evidence = Evidence(
+        network, record(network, RecordConfig(48, 100, 10), seed=0), hmm=model, residency_config=RESIDENCY
+    )
+    for claim in (residency, sensitivity):
+        finding = claim.examine(evidence, seed=0)
+        assert finding.verdict is Verdict.DOES_NOT_APPLY
+        assert "single step" in finding.nothing
+
+
+def test_symbols_that_never_change_leave_nothing_to_test(on_the_ring):
+    network = on_the_ring[0].at({**on_the_ring[0].parameters, "noise": 0.0})
+    evidence = Evidence(network, record(network, RECORDING, seed=0))
+    assert residency.examine(evidence, seed=0).verdict is Verdict.DOES_NOT_APPLY
+    assert sensitivity.examine(evidence, seed=0).verdict is Verdict.DOES_NOT_APPLY
+
+
+@pytest.mark.parametrize("model", [linear_chain(3), linear_chain(4), cycle(4)], ids=["chain3", "chain4", "cycle4"])
+def test_the_dwell_of_a_model_is_that_of_its_samples(model):
+    rng, horizon, waits, changes = np.random.default_rng(0), 40, [], []
+    emissions = model.emissions
+    clear = np.isclose(emissions, emissions.max(axis=1, keepdims=True)).sum(axis=1) == 1
+    symbol = np.where(clear, emissions.argmax(axis=1), -1)
+    for _ in range(4000):
+        state = first = int(rng.choice(np.flatnonzero(clear)))  # the families here spend as long in every state
+        for wait in range(1, horizon + 1):
+            state = int(rng.choice(len(symbol), p=model.transitions[state]))
+            if wait == 1:
+                changes.append(symbol[state] != symbol[first])
+            if symbol[state] != symbol[first]:
+                break
+        waits.append(wait)
+    found = dwell_of_model(model, horizon)
+    assert found.steps == pytest.approx(np.mean(waits), rel=0.05)
+    assert found.rate == pytest.approx(np.mean(changes), rel=0.1)
+    steps, leaving = 6, min(found.rate, 0.5)
+    both_ways = np.array([[1 - leaving, leaving], [leaving, 1 - leaving]])
+    assert found.undecided(steps) == pytest.approx(np.linalg.matrix_power(both_ways, steps)[0, 1])
 
 
 def test_residency_of_independent_symbols_is_that_of_a_coin():
@@ -211,6 +308,14 @@ def test_noise_decides_in_the_cluster(on_the_ring, ring_bands):
     assert float(finding.data["undecided"].sel(mixture=0.0).max()) == 0.0
     spread = finding.data["distance"].sel(band="cluster").isel(step=-1).to_numpy()
     assert spread[0] < 1e-6 < spread[1] < spread[2]
+
+
+def test_noise_that_decides_between_two_wells_decides_in_the_transition():
+    network = flicker()
+    evidence = Evidence(network, record(network, RecordConfig(64, 120, 20), seed=0), residency_config=RESIDENCY)
+    finding = sensitivity.examine(evidence, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED, finding.nothing
+    assert finding.estimate.high < 0
 
 
 def test_bands_the_wrong_way_round_are_not_supported(on_the_ring, ring_bands):
@@ -243,9 +348,9 @@ def test_a_unit_that_only_the_readout_needs_scores_nothing(kicks):
 
 
 def test_kick_neurons_are_supported_in_the_gated_network(gate, kicks):
-    evidence = Evidence(*gate, known_kicks=kicks, epochs=(Epoch(0, random_relu(60, 20, 2)), Epoch(1, gate[0])))
+    evidence = Evidence(*gate, known_kicks=kicks, epochs=untrained_first(gate[0]), kick_config=KICKS)
     finding = kick_neurons.examine(evidence, KICKS, seed=0)
-    named = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    named = [(c.holds, c.text, str(c.estimate)) for c in finding.every_criterion]
     assert finding.verdict is Verdict.SUPPORTED, named
     assert finding.estimate.value > 0.8
 
@@ -277,16 +382,41 @@ def test_units_that_do_nothing_pass_as_often_as_the_level_says():
 
 
 def test_scaling_the_gate_swings_its_transition(gate, kicks):
-    config = intervention.InterventionConfig(factors=(0.0, 1.0, 2.0), control_sets=10)
+    config = INTERVENTION
     known = tuple(
         dataclasses.replace(kick, group=np.array([unit]), integrating=np.array(sources))
         for kick, unit, sources in zip(kicks, KICK, INTEGRATORS, strict=True)
     )
-    finding = intervention.examine(Evidence(*gate, known_kicks=known, kick_config=KICKS), config, seed=0)
-    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    finding = intervention.examine(
+        Evidence(*gate, known_kicks=known, kick_config=KICKS, epochs=untrained_first(gate[0])), config, seed=0
+    )
+    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.every_criterion]
     assert finding.verdict is Verdict.SUPPORTED, rows
     assert (finding.data["hazard"].sel(factor=0.0)[::2] < 0.2).all()  # what had begun at the start comes to its end
     np.testing.assert_array_equal(finding.data["hazard"].sel(factor=1.0), 1.0)
+
+
+def test_each_transition_has_a_verdict_of_its_own(gate, kicks):
+    """The kick neurons of one transition are taken for units that do nothing: the other keeps its verdict."""
+    useless = np.array(DISTRACTORS[:2])
+    half = (dataclasses.replace(kicks[0], passed=useless, group=useless, integrating=useless), kicks[1])
+    evidence = Evidence(*gate, known_kicks=half, epochs=untrained_first(gate[0]), kick_config=KICKS)
+    finding = kick_neurons.examine(evidence, KICKS, seed=0)
+    assert [part.verdict for part in finding.parts] == [Verdict.NOT_SUPPORTED, Verdict.SUPPORTED]
+    assert finding.headline == "supported in 1 of 2 transitions"
+    none = dataclasses.replace(kicks[0], group=np.zeros(0, int))
+    scaled = intervention.examine(dataclasses.replace(evidence, known_kicks=(none, kicks[1])), INTERVENTION, seed=0)
+    assert [part.verdict for part in scaled.parts] == [Verdict.DOES_NOT_APPLY, Verdict.SUPPORTED]
+    assert scaled.headline == "supported in 1 of 1 transitions"
+    assert scaled.verdict is Verdict.SUPPORTED
+
+
+def test_the_control_is_several_untrained_networks(gate, kicks):
+    evidence = Evidence(*gate, known_kicks=kicks, epochs=untrained_first(gate[0]), kick_config=KICKS)
+    assert evidence.untrained_kicks is not None
+    first, second = (np.asarray(each.network.parameters["recurrent"]) for each in evidence.untrained_kicks)
+    np.testing.assert_array_equal(np.sort(first, axis=None), np.sort(second, axis=None))
+    assert np.abs(first - second).max() > 0.1
 
 
 def test_scaling_units_that_do_nothing_is_not_supported(gate, kicks):
@@ -297,7 +427,7 @@ def test_scaling_units_that_do_nothing_is_not_supported(gate, kicks):
     assert finding.verdict is Verdict.NOT_SUPPORTED
     np.testing.assert_allclose(finding.data["hazard"], 1.0)
     nothing = intervention.examine(Evidence(*gate, known_kicks=(), kick_config=KICKS), config, seed=0)
-    assert nothing.verdict is Verdict.NOT_SUPPORTED
+    assert nothing.verdict is Verdict.DOES_NOT_APPLY
 
 
 # 8 resonance ------------------------------------------------------------------------------------------------------
@@ -315,8 +445,9 @@ def two_states(change):
 
 def test_an_excitable_system_resonates():
     trained = ring(noise=0.12)
-    finding = resonance.examine(along([ring(noise=0.012), trained], two_states(0.025)), RESONANCE, seed=0)
-    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.criteria]
+    evidence = along([ring(noise=0.012), ring(noise=0.02), trained], two_states(0.025))
+    finding = resonance.examine(evidence, RESONANCE, seed=0)
+    rows = [(c.holds, c.text, str(c.estimate)) for c in finding.every_criterion]
     assert finding.verdict is Verdict.SUPPORTED, rows
 
 
@@ -325,10 +456,52 @@ def test_a_homogeneous_network_cannot_resonate():
     network = random_relu(12, 5, 3)
     recurrent = 0.95 * np.eye(12)
     network = network.at({**network.parameters, "recurrent": recurrent})
-    finding = resonance.examine(along([network, network], two_states_of_three()), RESONANCE, seed=0)
+    finding = resonance.examine(along([network] * 3, two_states_of_three()), RESONANCE, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
-    assert "positively homogeneous" in finding.notes[0]
-    assert criterion(finding, "coherence peaks").estimate.value == RESONANCE.levels[-1]
+    assert finding.estimate.value == 0.0  # a training that changes nothing
+    assert any("positively homogeneous" in note for note in finding.notes)
+    assert not [c for c in finding.criteria if "peaks" in c.estimate.name]
+    assert int(finding.data["coherence"].to_numpy()[-1].argmax()) == len(RESONANCE.levels) - 1
+    assert {finding.data.attrs[f"{name}_turns"] for name in course.QUANTITIES} == {-1}
+
+
+def test_a_homogeneous_network_is_judged_by_its_course():
+    """Recurrent weights that grow a rotation from nothing: complex pairs appear, and noise comes to matter less."""
+    still = random_relu(12, 5, 2)
+
+    def turning(radius):
+        turn = np.kron(np.eye(6), radius * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]))
+        return still.at({**still.parameters, "recurrent": turn})
+
+    first = still.at({**still.parameters, "recurrent": 0.1 * np.eye(12)})
+    evidence = along([first, first, turning(0.9), turning(0.95)], two_states(0.1))
+    finding = resonance.examine(evidence, RESONANCE, seed=0)
+    assert finding.data["complex_pairs"][0] == 0
+    assert finding.data["complex_pairs"][-1] > 0
+    assert finding.data.attrs["rate_turns"] == finding.data.attrs["effect_turns"] == 2
+    assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
+
+
+def test_complex_pairs_and_unstable_eigenvalues_of_a_known_map():
+    import jax
+
+    block = 1.2 * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+    known = np.zeros((5, 5))
+    known[:2, :2], known[2:, 2:] = block, np.diag([-1.5, 0.5, 0.2])
+    sizes = course.CourseSizes(4, 8, 3)
+    found = course.follow(
+        [Epoch(0, linear(0.5 * np.eye(5))), Epoch(7, linear(known))], trials=8, steps=10, burn_in=3, level=1.0,
+        sizes=sizes, key=jax.random.key(0),
+    )  # fmt: skip
+    assert found.complex_pairs.tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert found.unstable.tolist() == [[0, 0, 0], [3, 3, 3]]
+    assert found.turns["unstable"] == 7
+
+
+def test_a_training_that_was_not_followed_has_no_course():
+    finding = resonance.examine(along([ring()] * 2, two_states(0.025)), seed=0)
+    assert finding.verdict is Verdict.DOES_NOT_APPLY
+    assert "snapshots" in finding.nothing
 
 
 def two_states_of_three():
@@ -350,8 +523,7 @@ def test_second_order_effect_of_a_relu_is_the_mean_of_a_rectified_gaussian():
     import jax
 
     network = random_relu(8, 4, seed=3)
-    config = resonance.ResonanceConfig(burn_in=10, effect_states=6, effect_draws=4000)
-    found = resonance.second_order_effect(network, config, jax.random.key(0))
+    found = course.second_order_effect(network, 10, 1.0, course.CourseSizes(6, 4000), jax.random.key(0))
     from scipy.stats import norm
 
     from neurodyn.mechanism.activity import draw_noise, run
@@ -392,8 +564,8 @@ def test_one_plane_for_all_pairs_is_not():
 
 def test_one_pair_leaves_nothing_to_compare(on_the_ring):
     finding = subspaces.examine(Evidence(*on_the_ring), SUBSPACES, seed=0)
-    assert finding.verdict is Verdict.UNDECIDED
-    assert "nothing to compare" in finding.notes[0]
+    assert finding.verdict is Verdict.DOES_NOT_APPLY
+    assert "nothing to compare" in finding.nothing
 
 
 # The level of the noise ------------------------------------------------------------------------------------------
@@ -444,5 +616,3 @@ def test_what_several_claims_need_is_measured_once_and_when_it_is_needed(monkeyp
     assert evidence.untrained is None
     with pytest.raises(InputError, match="hidden Markov model"):
         _ = evidence.model
-    with pytest.raises(InputError, match="along its training"):
-        resonance.examine(evidence, seed=0)

@@ -1,27 +1,33 @@
-"""Small systems of which it is known, by construction, whether a claim is true."""
+"""Small networks of which it is known, by construction, whether a claim is true."""
+
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neurodyn.mechanism import Activity, Network, linear_readout
+from neurodyn.mechanism.network import Network, linear_readout
 
 SYMBOLS = 2
 
 
 def linear_step(parameters, state, inputs):
+    """``W h + U x``."""
     return parameters["recurrent"] @ state + parameters["input"] @ inputs
 
 
 def tanh_step(parameters, state, inputs):
+    """``tanh(W h + U x)``."""
     return jnp.tanh(parameters["recurrent"] @ state + parameters["input"] @ inputs)
 
 
 def relu_step(parameters, state, inputs):
+    """``max(W h + U x, 0)``."""
     return jax.nn.relu(parameters["recurrent"] @ state + parameters["input"] @ inputs)
 
 
 def clipped_step(parameters, state, inputs):
+    """``W h + U x + b``, clipped to 0 to 1."""
     drive = parameters["recurrent"] @ state + parameters["input"] @ inputs + parameters["bias"]
     return jnp.clip(drive, 0.0, 1.0)
 
@@ -35,12 +41,14 @@ def ring_step(parameters, state, inputs):
 
 
 def network(step, hidden, inputs=None, symbols=SYMBOLS, **parameters):
+    """A network of a step with a linear readout and these parameters."""
     inputs = hidden if inputs is None else inputs
     arrays = {name: jnp.asarray(value, jnp.result_type(float)) for name, value in parameters.items()}
     return Network(step, linear_readout, arrays, hidden, inputs, symbols)
 
 
 def linear(recurrent, readout=None, noise=1.0):
+    """A linear map, each of its units with noise of its own."""
     hidden = len(recurrent)
     weights = np.array([np.ones(hidden), -np.ones(hidden)]) if readout is None else readout
     return network(linear_step, hidden, recurrent=recurrent, input=noise * np.eye(hidden), readout=weights)
@@ -61,12 +69,14 @@ def gradient_system(others=4):
 
 
 def bistable(hidden=4):
+    """Units that each rest at one of two values."""
     return network(
         tanh_step, hidden, recurrent=2.0 * np.eye(hidden), input=np.eye(hidden), readout=np.eye(hidden)[:SYMBOLS]
     )
 
 
 def random_relu(hidden=12, inputs=5, symbols=3, seed=0):
+    """Rectified units with random weights."""
     rng = np.random.default_rng(seed)
     bound = hidden**-0.5
     shapes = {"recurrent": (hidden, hidden), "input": (hidden, inputs), "readout": (symbols, hidden)}
@@ -80,9 +90,78 @@ def ring(noise=0.12, speed=0.35, rest=1.03):
     return network(ring_step, 2, 1, speed=speed, rest=rest, shift=shift, noise=noise, readout=[[6.0, 0.0], [-6.0, 0.0]])
 
 
+def exact_emulator(model):
+    """A hidden Markov model as a network: its states are units, and noise draws the next state by its own transitions.
+
+    From one step to the next it jumps from state to state: there is no state on the way, and nothing in a state says
+    when it will end.
+    """
+    states = len(model.transitions)
+    readout = np.log(np.maximum(model.emissions.T, 1e-6))
+    start, transitions = model.initial, model.transitions
+    return network(jump_step, states, 1, len(readout), transitions=transitions, start=start, readout=readout)
+
+
+def jump_step(parameters, state, inputs):
+    """The next state of a Markov chain, drawn by the first input; from the empty state, a first one."""
+    chances = state @ parameters["transitions"] + (1 - state.sum()) * parameters["start"]
+    drawn = jax.scipy.special.ndtr(inputs[0])
+    place = jnp.minimum((drawn > jnp.cumsum(chances)).sum(), len(state) - 1)
+    return (jnp.arange(len(state)) == place).astype(state.dtype)
+
+
+def integrator():
+    """Noise that is added up and forgotten slowly; the symbol is its sign. Nothing is faster than anything else."""
+    return linear(np.diag([0.97, 0.0]), readout=np.array([[1.0, 0.0], [-1.0, 0.0]]))
+
+
+def flicker(noise=0.21, width=0.6):
+    """Two wells; between them the symbol is drawn anew at each step, and the noise decides on the well as well."""
+    network_of_wells = network(wells_step, 4, 4, 3, noise=noise, width=width, readout=np.zeros((3, 4)))
+    return replace(network_of_wells, readout=flicker_readout)
+
+
+def wells_step(parameters, state, inputs):
+    """Downhill in two wells at -1 and 1, pushed by noise; the other units are the noise of the step."""
+    place = jnp.clip(state[0], -1.5, 1.5)
+    place = place + 0.15 * (place - place**3) + parameters["noise"] * inputs[0]
+    return jnp.concatenate([place[None], inputs[1:]])
+
+
+def flicker_readout(parameters, state):
+    """The well, or between the wells the largest of the noises."""
+    between = jnp.exp(-((state[0] / parameters["width"]) ** 8))
+    wells = 10 * state[0] * jnp.array([1.0, -1.0, 0.0], state.dtype)
+    return (1 - between) * wells + between * 20 * state[1:]
+
+
 def independent_units(hidden=16):
     """Every unit remembers its own noise, the readout adds them up: no unit does anything to another one."""
     return linear(0.9 * np.eye(hidden), noise=0.5)
+
+
+def only_read_out(hidden=16):
+    """As `independent_units`, but a unit of its own adds them up and is all that the readout sees."""
+    weights, noise = np.zeros((hidden + 1, hidden + 1)), np.zeros((hidden + 1, hidden + 1))
+    weights[:hidden, :hidden], noise[:hidden, :hidden] = 0.9 * np.eye(hidden), 0.5 * np.eye(hidden)
+    weights[hidden, :hidden] = 1.0
+    readout = np.zeros((SYMBOLS, hidden + 1))
+    readout[:, hidden] = 1.0, -1.0
+    return network(linear_step, hidden + 1, recurrent=weights, input=noise, readout=readout)
+
+
+def ray(rng, hidden=6, factor=1.0):
+    """Rectified units with positive weights: all activity comes to one ray, whose points grow by a factor per step."""
+    weights = rng.uniform(0.5, 1.5, (hidden, hidden))
+    weights *= factor / np.abs(np.linalg.eigvals(weights)).max()
+    return network(relu_step, hidden, recurrent=weights, input=np.eye(hidden), readout=np.eye(hidden)[:SYMBOLS])
+
+
+def turning_relu(radius, hidden=12, inputs=5, seed=0):
+    """Rectified units in pairs, each pair turned by the recurrent weights and shrunk to a radius."""
+    turn = radius * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    plain = random_relu(hidden, inputs, SYMBOLS, seed)
+    return plain.at({**plain.parameters, "recurrent": np.kron(np.eye(hidden // 2), turn)})
 
 
 LATCH = (tuple(range(6)), tuple(range(6, 12)))
@@ -119,33 +198,3 @@ def gated():
     readout = np.zeros((SYMBOLS, hidden))
     readout[0, COPY[0]], readout[1, COPY[1]] = 5.0, 5.0
     return network(clipped_step, hidden, recurrent=weights, input=noise, bias=bias, readout=readout)
-
-
-def visits(*, shared, trials=60, seed=0):
-    """Activity that goes from symbol to symbol on half circles, in a plane per pair of symbols or all in one plane.
-
-    Nine units; dwells of 8 steps at a corner, 6 steps on the way, a little noise.
-    """
-    rng = np.random.default_rng(seed)
-    pairs = {(0, 1): 0, (0, 2): 1, (1, 2): 2}
-    way = np.linspace(0, np.pi, 7)[1:]
-    states, logits = [], []
-    for _ in range(trials):
-        symbol, rows, outputs = int(rng.integers(3)), [], []
-        for _ in range(12):
-            after = int(rng.choice([s for s in range(3) if s != symbol]))
-            plane = 0 if shared else pairs[min(symbol, after), max(symbol, after)]
-            sign = 1.0 if symbol < after else -1.0
-            course = sign * np.stack([np.cos(way), np.sin(way)], axis=1)
-            rows += [np.zeros(9)] * 8
-            outputs += [np.eye(3)[symbol]] * 8
-            for step, place in enumerate(course):
-                row = np.zeros(9)
-                row[2 * plane : 2 * plane + 2] = place
-                rows.append(row)
-                outputs.append(np.eye(3)[symbol if step < 3 else after])
-            symbol = after
-        states.append(np.stack(rows) + 0.05 * rng.normal(size=(len(rows), 9)))
-        logits.append(4.0 * np.stack(outputs))
-    stacked = np.stack(states)
-    return Activity(stacked, np.zeros((*stacked.shape[:2], 1)), np.stack(logits))

@@ -1,0 +1,48 @@
+"""How much is measured: as much as a verdict takes, up to a limit."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from neurodyn.mechanism.finding import Finding, Part, Verdict
+
+
+def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Finding:
+    """Examine a claim on more and more samples until no interval straddles its bound any more, or there are no more.
+
+    The first look is at the usual number of samples, each further one at twice as many as the one before. An interval
+    that straddles its bound is wider than the margin between number and bound: more samples make it narrower. With
+    every look there is another chance to be misled, so looks are few (four for ``most = 8``).
+
+    Parameters
+    ----------
+    look
+        ``look(times)`` examines the claim on so many times the usual samples.
+    most
+        Of those times, a power of two; 1 looks once.
+    what
+        What the samples are, for the note: ``trials``.
+
+    Returns
+    -------
+    The finding of the last look, with a note on how many samples that took where there could have been more.
+    """
+    times = 1
+    finding = look(times)
+    while more_would_help(finding) and 2 * times <= most:
+        times *= 2
+        finding = look(times)
+    if most == 1 or finding.verdict is Verdict.DOES_NOT_APPLY:
+        return finding
+    taken = f"{times} times the usual {what}" if times > 1 else f"the usual {what}"
+    ended = "an interval still straddles its bound" if finding.verdict is Verdict.UNDECIDED else "that decided it"
+    limit = f", the limit is {most} times" if finding.verdict is Verdict.UNDECIDED else ""
+    return replace(finding, notes=(*finding.notes, f"examined on {taken}{limit}: {ended}"))
+
+
+def more_would_help(found: Finding | Part) -> bool:
+    """Whether it is undecided because an interval straddles a bound, and not for want of anything to measure."""
+    if found.verdict is not Verdict.UNDECIDED:
+        return False
+    criteria = found.every_criterion if isinstance(found, Finding) else found.criteria
+    return any(each.holds is None and not math.isnan(each.estimate.low) for each in criteria)

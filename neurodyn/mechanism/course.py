@@ -83,12 +83,20 @@ class Course:
         return tuple(told)
 
     def change_of_effect(self, rng: np.random.Generator) -> Estimate:
-        """How far the second-order effect of the last epoch differs from that of the first, either way."""
-        name = "second-order effect of the noise: how far the last epoch differs from the first"
-        difference = bootstrap(name, self.effects[-1] - self.effects[0], np.mean, rng)  # states under the same noise
-        if difference.value >= 0:
-            return difference
-        return Estimate(name, -difference.value, -difference.high, -difference.low)
+        """How far the second-order effect of the last epoch differs from that of the first, as a share of the larger.
+
+        Either way: 0 is none, 1 that it has come from nothing or gone.
+        """
+        name = "second-order effect of the noise: how far the last epoch differs from the first, of the larger"
+        both = np.stack([self.effects[0], self.effects[-1]], axis=1)  # states under the same noise
+        sign = 1.0 if both[:, 1].mean() >= both[:, 0].mean() else -1.0
+
+        def share(drawn: np.ndarray) -> float:
+            first, last = drawn.mean(axis=0)
+            larger = max(first, last)
+            return sign * float(last - first) / larger if larger > 0 else 0.0
+
+        return bootstrap(name, both, share, rng)
 
     def closer_to(self, rate: float, rng: np.random.Generator) -> Estimate:
         """By how much the rate of changes of the likeliest symbol has come closer to a rate; NaN if that is unknown."""
@@ -173,7 +181,8 @@ def second_order_effect(
     """How far the noise moves the mean of the next state, relative to the next state without noise."""
     noise = draw_noise(network, burn_in, sizes.states, level, key)
     states = run(network, jnp.zeros((sizes.states, network.hidden)), noise)[0][-1]
-    draws = draw_noise(network, sizes.draws, 1, level, jax.random.fold_in(key, 1))[:, 0]
+    half = draw_noise(network, -(-sizes.draws // 2), 1, level, jax.random.fold_in(key, 1))[:, 0]
+    draws = jnp.concatenate([half, -half])  # in pairs of opposites: what is of first order cancels, draw by draw
     return np.asarray(_effect(network, states, draws))
 
 

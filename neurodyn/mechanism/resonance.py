@@ -51,7 +51,7 @@ class ResonanceConfig:
     near
         A peak is near if it lies between the training level divided by this factor and times it.
     least_shift
-        Change of the second-order effect from the first epoch to the last, either way.
+        Change of the second-order effect from the first epoch to the last, either way, as a share of the larger one.
     least_epochs
         Fewer saved epochs are no course.
     trials, steps, burn_in
@@ -67,7 +67,7 @@ class ResonanceConfig:
     levels: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
     training_level: float = 1.0
     near: float = 2.0
-    least_shift: float = 0.01
+    least_shift: float = 0.1
     least_epochs: int = 3
     trials: int = 128
     steps: int = 60
@@ -145,7 +145,7 @@ def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: 
 
 
 def _not_followed(epochs: int, config: ResonanceConfig) -> Finding:
-    nothing = unknown("second-order effect of the noise: how far the last epoch differs from the first")
+    nothing = unknown("second-order effect of the noise: how far the last epoch differs from the first, of the larger")
     return Finding(
         number=8, name="resonance", claim=CLAIM, estimate=nothing, control=nothing, criteria=(), data=xr.Dataset(),
         nothing=f"{epochs} networks along the training are known, not {config.least_epochs} or more: keep snapshots",

@@ -124,9 +124,9 @@ def _plain(network: Network, batch: MultimodalBatch) -> tuple[Readout, Readout]:
 def with_losses(held: MultimodalBatch, seed: int) -> Iterator[MultimodalBatch]:
     """Copies of the held-out runs: as they are, with bins lost at random, and with gaps in one and in all modalities.
 
-    Gaps last from one bin to five seconds, evenly on a logarithmic scale, and take about a third of the time. Where there
-    are several modalities, each is also gone all the time: a minute without one is to be decoded by what does it best
-    then, which short gaps do not tell.
+    Gaps last from one bin to five seconds, evenly on a logarithmic scale, and take about a third of the time. Where
+    there are several modalities, each is also gone all the time: a minute without one is to be decoded by what does it
+    best then, which short gaps do not tell.
     """
     generator, names = np.random.default_rng([seed, 5]), held.names
     bins, starts = _compact(held)

@@ -15,7 +15,7 @@ symbols do not depend on the level at all, and the level only sets how sharply t
 then grows with the level and cannot peak inside; for such a network only the course is judged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ from neurodyn.mechanism.dwell import stationary
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Network, is_homogeneous
+from neurodyn.mechanism.power import until_decided
 from neurodyn.mechanism.statistics import exactly, spread, unknown
 from neurodyn.resampling import resamples
 
@@ -62,6 +63,8 @@ class ResonanceConfig:
         States per epoch whose Jacobian is taken apart.
     resamples
         Of the bootstrap over trials.
+    most_times
+        How many times these trials and states are taken at most, while an interval straddles its bound.
     """
 
     levels: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
@@ -76,6 +79,7 @@ class ResonanceConfig:
     effect_draws: int = 256
     jacobians: int = 16
     resamples: int = 200
+    most_times: int = 4
 
     def __post_init__(self) -> None:
         if (
@@ -105,10 +109,15 @@ def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: 
     seed
         Of noise, symbols and resamples.
     """
-    config, epochs, rng = config or ResonanceConfig(), evidence.epochs, np.random.default_rng(seed)
-    if len(epochs) < config.least_epochs:
-        return _not_followed(len(epochs), config)
-    key = jax.random.key(seed)
+    config = config or ResonanceConfig()
+    if len(evidence.epochs) < config.least_epochs:
+        return _not_followed(len(evidence.epochs), config)
+    return until_decided(lambda times: _examine(evidence, times, config, seed), config.most_times, "trials")
+
+
+def _examine(evidence: Evidence, times: int, usual: ResonanceConfig, seed: int) -> Finding:
+    config = replace(usual, trials=times * usual.trials, effect_states=times * usual.effect_states)
+    epochs, rng, key = evidence.epochs, np.random.default_rng(seed), jax.random.key(seed)
     counts = np.stack([_counts(epoch.network, config, key) for epoch in epochs])  # epoch, level, trial, symbol, symbol
     target, last = _pairs_of(evidence.model), epochs[-1].network
     course = follow(

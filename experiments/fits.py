@@ -20,6 +20,8 @@ from neurodyn.writing import write_text
 
 MODEL = "multiscale"
 """The decoder of the package, as the tables of these experiments call it."""
+CHOSEN = ("seeds", "methods", "variants")
+"""Entries of a configuration that say which fits there are, not what they are."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def decoder(study: Study, name: str) -> Any:
     return replace(found, smoothed=False) if name == "ridge" else found  # what is not scored takes no time
 
 
-def fit_all(tasks: Iterable[Task], parts: Path, work: Callable[[Task], dict[str, Any]]) -> dict[Task, dict[str, Any]]:
+def fit_all(
+    tasks: Iterable[Task], parts: Path, work: Callable[[Task], dict[str, Any]], config: Mapping[str, Any]
+) -> dict[Task, dict[str, Any]]:
     """The scores of every task: those that were left by an earlier run are read, the others made.
 
     Parameters
@@ -60,14 +64,16 @@ def fit_all(tasks: Iterable[Task], parts: Path, work: Callable[[Task], dict[str,
         Folder of a small JSON file for each; a run that was stopped goes on where it was.
     work
         From a task to its scores.
+    config
+        The configuration, but for which systems and methods: what was left by a run with another one is made anew.
     """
     parts.mkdir(parents=True, exist_ok=True)
-    found = {}
+    found, same = {}, json.loads(json.dumps({k: v for k, v in config.items() if k not in CHOSEN}))
     for task in tasks:
         path = parts / task.file
-        if not path.exists():
+        if not path.exists() or json.loads(path.read_text(encoding="utf-8")).get("config") != same:
             begin = time.perf_counter()
-            write_text(path, json.dumps(work(task), indent=1) + "\n")
+            write_text(path, json.dumps({**work(task), "config": same}, indent=1) + "\n")
             print(f"{path.stem}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
         found[task] = json.loads(path.read_text(encoding="utf-8"))
     return found

@@ -77,10 +77,13 @@ def test_what_has_been_fitted_is_not_fitted_again(tmp_path):
         done.append(task)
         return {"r2": task.seed + 0.1 * task.fold}
 
-    first = fit_all(tasks[:3], tmp_path, work)
-    assert fit_all(tasks, tmp_path, work) | first == fit_all(tasks, tmp_path, work)
+    config = {"share": 0.4, "seeds": [0, 1]}
+    first = fit_all(tasks[:3], tmp_path, work, config)
+    assert fit_all(tasks, tmp_path, work, config) | first == fit_all(tasks, tmp_path, work, {**config, "seeds": [0]})
     assert done == tasks
-    tables = scores_of(fit_all(tasks, tmp_path, work), lambda left: left["r2"])
+    fit_all(tasks[:1], tmp_path, work, {**config, "share": 0.5})  # what another configuration left does not count
+    assert done == [*tasks, tasks[0]]
+    tables = scores_of(fit_all(tasks, tmp_path, work, config), lambda left: left["r2"])
     assert {name: [one.tolist() for one in own] for name, own in tables.items()} == {
         name: [[[0.0, 0.1]], [[1.0, 1.1]]] for name in ("one", "1 + 1")
     }

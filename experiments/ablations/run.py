@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
     tasks = [Task(seed, 0, name) for seed, name in product(config["seeds"], config.get("variants", VARIANTS))]
-    found = fit_all(tasks, given.out / "parts", lambda task: scores(task, config))
+    found = fit_all(tasks, given.out / "parts", lambda task: scores(task, config), config)
     with table_file(given.out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["seed", "fold", "variant", "condition", "dimension", "r2"])

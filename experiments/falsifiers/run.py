@@ -46,42 +46,43 @@ def main(argv: list[str] | None = None) -> None:
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
     given.out.mkdir(parents=True, exist_ok=True)
-    rows = examine_all(config["seeds"], config["fewer"], config["claims"], given.out / "parts")
+    rows = examine_all(config, given.out / "parts")
     with table_file(given.out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["claim", "kind", "system", "seed", "verdict", "right"])
         for row in rows:
-            for seed, (verdict, right) in enumerate(zip(row.verdicts, row.right, strict=True)):
+            for seed, (verdict, right) in enumerate(zip(row.verdicts, row.right, strict=True), config["first"]):
                 writer.writerow([row.claim, row.kind, row.system, seed, verdict, int(right)])
     write_text(given.out / "table.md", markdown(rows))
     save_figure(rows, given.out / "figure.png")
     fill_readme(given.readme, markdown(rows))
 
 
-def examine_all(seeds: int, fewer: Mapping[str, int], claims: Sequence[str] | None, parts: Path) -> list[Row]:
+def examine_all(config: Mapping[str, Any], parts: Path) -> list[Row]:
     """Verdicts on every system; what has been examined lies in a file per system and is not examined again."""
     from neurodyn.mechanism.falsifiers.table import FALSIFIERS
 
+    claims, first = config["claims"], config["first"]
     chosen = [each for each in FALSIFIERS if claims is None or each.claim in claims]
     parts.mkdir(parents=True, exist_ok=True)
     rows = []
     with Progress(console=Console(stderr=True)) as progress:
         for falsifier in progress.track(chosen, description="systems"):
-            count = fewer.get(falsifier.claim, seeds)
-            file = parts / f"{falsifier.claim}-{falsifier.system.replace(' ', '_')}-{count}.json"
+            seeds = range(first, first + config["fewer"].get(falsifier.claim, config["seeds"]))
+            file = parts / f"{falsifier.claim}-{falsifier.system.replace(' ', '_')}-{first}-{len(seeds)}.json"
             if not file.exists():
-                write_text(file, json.dumps(examine(falsifier, count)))
+                write_text(file, json.dumps(examine(falsifier, seeds)))
             rows.append(Row(**{key: _tuple(value) for key, value in json.loads(file.read_text()).items()}))
     return rows
 
 
-def examine(falsifier: Any, seeds: int) -> dict[str, Any]:
+def examine(falsifier: Any, seeds: Sequence[int]) -> dict[str, Any]:
     """Verdicts on one system, a seed after the other."""
     from neurodyn.mechanism import CLAIMS, ExplainConfig
 
     start, verdicts = time.process_time(), []
     settings = ExplainConfig().of(falsifier.claim)
-    for seed in range(seeds):
+    for seed in seeds:
         evidence = falsifier.make(seed)
         own = {"residency": evidence.residency_config, "kick_neurons": evidence.kick_config}
         found = CLAIMS[falsifier.claim].examine(evidence, own.get(falsifier.claim, settings), seed=seed)

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
     tasks = [Task(*one) for one in product(config["seeds"], range(config["folds"]), config["methods"])]
-    found = fit_all(tasks, given.out / "parts", lambda task: scores(task, config))
+    found = fit_all(tasks, given.out / "parts", lambda task: scores(task, config), config)
     write_csv(found, given.out / "table.csv")
     table = "\n".join(table_of(found, config))
     write_text(given.out / "table.md", table)

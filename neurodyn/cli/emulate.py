@@ -30,7 +30,7 @@ _FLOOR_DRAWS = 3
 _SMOKE = "scale smoke shows in seconds that everything runs; a network trained so shortly cannot pass"
 _OVERRIDES = ("batch", "epochs", "sequences", "validation", "snapshot_every")
 BATCH = 4096
-"""Sequences of which the paper's authors compare as many at once."""
+"""Sequences that the paper's authors compare at once."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -224,8 +224,11 @@ def _table(summary: dict[str, Any]) -> Table:
     table = Table(title=f"{summary['model']}: {summary['verdict']}{expected}", title_justify="left", show_edge=False)
     for column in ("", "network", "model itself"):
         table.add_column(column)
+    training = summary["training"]
+    whole = training["at_once"] in (0, training["validation"])
+    way = "at once" if whole else f"in batches of {training['at_once']}"
     table.add_row(
-        f"Sinkhorn divergence at {summary['sinkhorn_batch']}, validation",
+        f"Sinkhorn divergence of {training['validation']} {way}, validation",
         f"{summary['sinkhorn_validation']:.3f}",
         f"{summary['sinkhorn_floor']:.3f}",
     )

@@ -133,16 +133,16 @@ class TrainingConfig:
         for name in ("snapshot_every", "ngram", "at_once"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if self.objective is Objective.ENERGY and self.batch < 2:
-            raise InputError(
-                f"the energy objective needs halves of a batch: batch must be at least 2, got {self.batch}"
-            )
         for name in ("batch", "validation"):
             if getattr(self, name) > self.sequences // 3:
                 raise InputError(
                     f"{name} is {getattr(self, name)}, more than the {self.sequences // 3} sequences there are (a "
                     f"third of {self.sequences}): use a smaller {name} or more sequences"
                 )
+        if self.objective is Objective.ENERGY and min(self.batches) < 2:
+            raise InputError(
+                f"the energy objective needs halves of a batch: each must have at least 2 sequences, got {self.batches}"
+            )
 
     @property
     def steps_per_epoch(self) -> int:

@@ -190,7 +190,8 @@ def effect_size(
     """Mean difference divided by the standard deviation of the differences, with its 95 % interval, column by column.
 
     The interval holds every effect that the corrected t statistic does not contradict: it inverts the noncentral t
-    distribution, so that it excludes 0 exactly where the p value is below 0.05.
+    distribution, so that it excludes 0 exactly where the p value of `paired_difference` is below 0.05 (the test over
+    sessions, `neurodyn.evaluation.compare`, has a larger error and may not follow it).
 
     Parameters
     ----------
@@ -236,9 +237,19 @@ def _noncentrality(statistic: float, freedom: int, share: float) -> float:
         return -_noncentrality(-statistic, freedom, 1 - share)
     if statistic > _FAR:
         return statistic * math.sqrt(chi2.isf(share, freedom) / freedom)
-    negative = nct.cdf(statistic, freedom, 0.0) < share
-    bracket = (-_DEEPEST, 0.0) if negative else (0.0, 10 * statistic + 10)
-    root: Any = brentq(lambda shift: nct.cdf(statistic, freedom, shift) - share, *bracket)
+
+    def excess(shift: float) -> float:
+        below = float(nct.cdf(statistic, freedom, shift))  # not a number where SciPy's series ends: so far out it is 0
+        return (0.0 if math.isnan(below) else below) - share
+
+    if excess(0.0) < 0:
+        low, high = -_DEEPEST, 0.0
+    else:
+        low, step = 0.0, 5 * math.sqrt(1 + statistic**2 / (2 * freedom))
+        high = statistic + step
+        while excess(high) > 0:
+            low, high = high, high + step
+    root: Any = brentq(excess, low, high)
     return float(root)
 
 

@@ -18,7 +18,9 @@ class Dwell:
     steps
         Mean steps to its change, from a random moment; a wait longer than the horizon counts as the horizon.
     rate
-        Changes per step.
+        Changes per step of a state whose symbol is its own.
+    flips
+        Changes of the likeliest symbol per step, over all time: what a network's symbols are held against.
     jump
         What `jump_share` is for a network that jumps from state to state as the model does.
     settles
@@ -30,6 +32,7 @@ class Dwell:
 
     steps: float
     rate: float
+    flips: float
     jump: float
     settles: float
     whose: str
@@ -59,7 +62,7 @@ def dwell_of_model(model: HiddenMarkovModel, horizon: int) -> Dwell | None:
     --------
     >>> from neurodyn.markov import linear_chain
     >>> dwell_of_model(linear_chain(2), 1000)
-    Dwell(steps=20.0, rate=0.05, jump=1.0, settles=0.91, whose='model')
+    Dwell(steps=20.0, rate=0.05, flips=0.05, jump=1.0, settles=0.91, whose='model')
     """
     emissions, transitions = model.emissions, model.transitions
     symbol = emissions.argmax(axis=1)
@@ -77,18 +80,20 @@ def dwell_of_model(model: HiddenMarkovModel, horizon: int) -> Dwell | None:
         for _ in range(horizon):  # E[min(T, horizon)] is the sum of P(T > t) over t below the horizon
             waits[state] += left.sum()
             left = left @ within
+    # Of symbols that are the likeliest together the first counts: somewhere a network that is there has to be.
+    flips = float(share @ (transitions * (symbol[:, None] != symbol)).sum(axis=1))
     share = share[clear] / share[clear].sum()
     steps, rate = (round(float(share @ values[clear]), 9) for values in (waits, leaving))
     example = jumping(model, seed=0)
     lasting, changes = settling_changes(example)
-    return Dwell(steps, rate, jump_share(example), round(lasting / max(changes, 1), 2), "model")
+    return Dwell(steps, rate, round(flips, 9), jump_share(example), round(lasting / max(changes, 1), 2), "model")
 
 
 def dwell_of_recording(activity: Activity, horizon: int) -> Dwell | None:
     """The same of a recording, from how often the likeliest symbol changes; None if it never does."""
     symbols = activity.likeliest
     rate = float((symbols[:, 1:] != symbols[:, :-1]).mean()) if symbols.shape[1] > 1 else 0.0
-    return Dwell((1 - (1 - rate) ** horizon) / rate, rate, 1.0, 1.0, "recording") if rate else None
+    return Dwell((1 - (1 - rate) ** horizon) / rate, rate, rate, 1.0, 1.0, "recording") if rate else None
 
 
 def jumping(model: HiddenMarkovModel, *, trials: int = 100, steps: int = 100, seed: int) -> Activity:

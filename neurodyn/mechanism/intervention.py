@@ -112,16 +112,18 @@ def _judged_kick(
     """A transition: its curves on as many runs as it takes, and the criteria; none without kick neurons."""
     if not len(kick.group):
         return [], Part(kick.name, ())
-    times, sizes = 1, evidence.kick_config
+    times, sizes, before = 1, evidence.kick_config, None
     while True:
         more = replace(sizes, runs=times * sizes.runs)
         curves = _curves_of(evidence.network, evidence.activity, kick, config, more, seed)
+        if not curves and before is not None:  # the recording has no starts for so many runs
+            return before
         part = Part(
             kick.name, tuple(criterion for curve in curves for criterion in _criteria(curve, untrained, config))
         )
         if not more_would_help(part) or 2 * times > sizes.most_times:
             return curves, part
-        times *= 2
+        times, before = 2 * times, (curves, part)
 
 
 def _criteria(curve: _Curve, untrained: float, config: InterventionConfig) -> tuple[Criterion, ...]:

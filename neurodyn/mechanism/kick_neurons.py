@@ -12,7 +12,7 @@ r"""Claim 6: a few kick neurons start each transition, and noise-integrating pop
    :math:`-\sum d / \sqrt{\sum d^2}` of all units is kept: the 95 % point of these maxima is the threshold on the
    unit's own. A unit also has to cut the hazard by a least share: significance alone is a matter of how many runs there
    are.
-3. *Group.* It begins with the unit of the highest score among those that passed. Of the highest-scoring units, the one
+3. *Group.* It begins with the unit that cuts most among those that passed. Of the units that cut most, the one
    joins that cuts what is left of the hazard most, until the group cuts enough, the next adds too little or the group
    is full. If no unit passes, there is no group.
 
@@ -23,6 +23,7 @@ size; their test takes the noise from them. The rule is applied to several untra
 more than any of theirs. Every transition has a verdict of its own.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -194,14 +195,16 @@ def integrating_units(
 
 def _judged(evidence: Evidence, kick: Kick, untrained: float, config: KickConfig, seed: int) -> tuple[Ablation, Part]:
     """A transition: what its group does, on as many runs as it takes, and the criteria."""
-    times = 1
+    times, before = 1, None
     while True:
         more = replace(config, runs=times * config.runs)
         ablation = ablate(evidence.network, evidence.activity, kick, more, seed=seed + 1)
+        if before is not None and math.isnan(ablation.group.value):  # the recording has no starts for so many runs
+            return before
         part = Part(kick.name, _criteria(evidence.network, kick, ablation, untrained, config))
         if not more_would_help(part) or 2 * times > config.most_times:
             return ablation, part
-        times *= 2
+        times, before = 2 * times, (ablation, part)
 
 
 def _criteria(

@@ -35,8 +35,13 @@ def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Findi
     if most == 1 or finding.verdict is Verdict.DOES_NOT_APPLY:
         return finding
     taken = f"{times} times the usual {what}" if times > 1 else f"the usual {what}"
-    ended = "an interval still straddles its bound" if finding.verdict is Verdict.UNDECIDED else "that decided it"
-    limit = f", the limit is {most} times" if finding.verdict is Verdict.UNDECIDED else ""
+    limit = ""
+    if more_would_help(finding):
+        ended, limit = "an interval still straddles its bound", f", the limit is {most} times"
+    elif finding.verdict is Verdict.UNDECIDED:
+        ended = "something could not be measured, which more of them would not change"
+    else:
+        ended = "that decided it"
     return replace(finding, notes=(*finding.notes, f"examined on {taken}{limit}: {ended}"))
 
 

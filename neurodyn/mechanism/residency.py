@@ -156,7 +156,8 @@ def _examine(evidence: Evidence, times: int, config: ResidencyConfig, seed: int)
         "changes of the slope's sign in a cluster more than in a transition",
         found.slope_changes[found.band == 2], found.slope_changes[found.band == 0], rng,
     )  # fmt: skip
-    settling = share("share of changes after which the new symbol lasts for three steps", *settling_changes(activity))
+    longer = evidence.recorded(min(times, evidence.most_times))
+    settling = share("share of changes after which the new symbol lasts for three steps", *settling_changes(longer))
     unstable, chosen = unstable_directions(network, activity, found, config.jacobians)
     criteria = (
         Criterion(shares[0], least=config.least_per_change * dwell.rate),

@@ -36,7 +36,10 @@ from neurodyn.mechanism.power import until_decided
 from neurodyn.mechanism.statistics import exactly, spread, unknown
 from neurodyn.resampling import resamples
 
-CLAIM = "Training shifts the network into stochastic resonance: it works best near the noise it was trained with."
+CLAIM = (
+    "Training shifts what the noise does to the network, and how often it changes its symbol; where the level of the "
+    "noise matters, the network works best near the level it was trained with."
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class ResonanceConfig:
         A peak is near if it lies between the training level divided by this factor and times it.
     least_shift
         Change of the second-order effect from the first epoch to the last, either way, as a share of the larger one.
+    least_closer
+        By how much the rate of changes of the likeliest symbol has to come closer to the model's, as a share of that.
     least_epochs
         Fewer saved epochs are no course.
     trials, steps, burn_in
@@ -71,6 +76,7 @@ class ResonanceConfig:
     training_level: float = 1.0
     near: float = 2.0
     least_shift: float = 0.1
+    least_closer: float = 0.1
     least_epochs: int = 3
     trials: int = 128
     steps: int = 60
@@ -97,8 +103,9 @@ def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: 
     """Follow the network along its training: course of the noise's effect, coherence and match by level of the noise.
 
     Supported if, from the first saved epoch to the last, the second-order effect of the noise changes by
-    ``least_shift`` and the rate of changes of the likeliest symbol comes closer to the model's; and, unless the step is
-    homogeneous, if match and coherence peak near the training level in the last epoch, in 95 % of the resamples.
+    ``least_shift`` and the rate of changes of the likeliest symbol comes closer to the model's by ``least_closer``;
+    and, unless the step is homogeneous, if match and coherence peak near the training level in the last epoch, in
+    95 % of the resamples.
 
     Parameters
     ----------
@@ -130,8 +137,9 @@ def _examine(evidence: Evidence, times: int, usual: ResonanceConfig, seed: int) 
         _peak("level at which the coherence peaks", counts[-1], _coherence, config, rng),
     ]
     change = course.change_of_effect(rng)
-    closer = course.closer_to(evidence.dwell.rate if evidence.dwell else float("nan"), rng)
-    criteria = [Criterion(change, least=config.least_shift), Criterion(closer, least=0.0)]
+    rate = evidence.dwell.flips if evidence.dwell else float("nan")
+    closer = course.closer_to(rate, rng)
+    criteria = [Criterion(change, least=config.least_shift), Criterion(closer, least=config.least_closer * rate)]
     if not is_homogeneous(last):
         bounds = (config.training_level / config.near, config.training_level * config.near)
         criteria += [Criterion(peak, *bounds) for peak in peaks]

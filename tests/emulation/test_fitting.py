@@ -303,7 +303,8 @@ def test_scales():
     [
         ({"batch": 41}, "batch is 41, more than the 40 sequences there are"),
         ({"validation": 41}, "validation is 41, more than the 40"),
-        ({"batch": 1}, "batch must be at least 2, got 1"),
+        ({"batch": 1}, r"each must have at least 2 sequences, got \(1, 1"),
+        ({"sequences": 51, "batch": 16, "every": True}, r"at least 2 sequences, got \(16, 1\)"),
         ({"epochs": 0}, "epochs: expected a whole number of 1 or more, got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be greater than 0"),
         ({"scaling": 1.0}, "scaling in"),

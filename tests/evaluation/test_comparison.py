@@ -56,6 +56,17 @@ def test_the_interval_of_an_effect_holds_what_the_statistic_does_not_contradict(
     assert (p_value < 0.05) == (low[0] > 0 or high[0] < 0)
 
 
+@pytest.mark.parametrize("freedom", [4, 14, 19, 29, 49])
+def test_intervals_of_effects_of_many_folds(freedom):
+    """SciPy's noncentral t is not a number far from its argument, where a bracket must not go."""
+    for statistic in (0.3, 2.0, 5.0, 11.0, 23.0, 40.0):
+        values = np.linspace(-1, 1, freedom + 1)[:, None]
+        values = values / values.std(ddof=1) + statistic / np.sqrt(freedom + 1)
+        _, low, high = effect_size(values, 0.0)
+        for bound, share in ((low[0], 0.975), (high[0], 0.025)):
+            assert below(statistic, freedom, bound * np.sqrt(freedom + 1)) == pytest.approx(share, abs=1e-4)
+
+
 def test_effects_of_folds_that_hardly_differ():
     values = np.array([[1.0, 1.0, -1.0, 0.0], [1.0, 1.001, -1.0, 0.0], [1.0, 1.002, -1.0, 0.0]])
     effect, low, high = effect_size(values, 0.5)
@@ -104,6 +115,8 @@ def test_few_sessions_keep_the_level_where_percentiles_of_the_draws_do_not():
     ours = np.mean([compare(list(one), 0.5, draws=300).p_value < 0.05 for one in sessions])
     bounds = [np.percentile(hierarchical_bootstrap(list(one), draws=300), [2.5, 97.5]) for one in sessions]
     assert ours < 0.06
+    shifted = [list(one + 4.0) for one in sessions[:100]]  # that is told, by almost all
+    assert np.mean([compare(one, 0.5, draws=300).p_value < 0.05 for one in shifted]) > 0.9
     assert np.mean([low > 0 or high < 0 for low, high in bounds]) > 0.09
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel, cycle, linear_chain
@@ -29,7 +30,7 @@ from neurodyn.mechanism import (
     subspaces,
 )
 from neurodyn.mechanism import activity as activity_module
-from neurodyn.mechanism.dwell import dwell_of_model
+from neurodyn.mechanism.dwell import dwell_of_model, jumping
 from neurodyn.mechanism.falsifiers.networks import (
     COPY,
     DISTRACTORS,
@@ -48,7 +49,9 @@ from neurodyn.mechanism.falsifiers.networks import (
     spiral,
 )
 from neurodyn.mechanism.falsifiers.recordings import orbit, telegraph, visits
+from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.hazards import Outcomes
+from neurodyn.mechanism.power import until_decided
 
 RECORDING = RecordConfig(trials=48, steps=80, burn_in=20)
 COLLAPSE = collapse.CollapseConfig(starts=128, steps=250)
@@ -209,17 +212,49 @@ def test_probabilities_that_do_not_change_leave_nothing_to_explain():
 
 
 def test_a_claim_takes_as_many_trials_as_its_verdict_needs():
-    """|R| of a gradient system is that of chance, which more trials bring below a bound set close to it."""
-    network = gradient_system()
+    """A bound at the number that few trials give is straddled by their interval; one that is far from it is not."""
+    network = spiral()
     few = RecordConfig(trials=6, steps=40, burn_in=20, most_times=4)
     evidence = Evidence(network, record(network, few, seed=0), recording=few)
-    strict = dataclasses.replace(ROTATION, least_consistency=0.55)
-    assert "usual trials" in rotation.examine(evidence, strict, seed=0).notes[-1]
+    first = rotation.examine(Evidence(network, evidence.activity), ROTATION, seed=0)
+    assert first.verdict is Verdict.SUPPORTED
+    assert rotation.examine(evidence, ROTATION, seed=0).notes[-1].startswith("examined on the usual trials")
+    strict = dataclasses.replace(ROTATION, least_rotation=first.estimate.value)
+    told = rotation.examine(evidence, strict, seed=0).notes[-1]
+    assert told.startswith(("examined on 2 times the usual trials", "examined on 4 times the usual trials"))
     assert [len(evidence.recorded(times).states) for times in (1, 2, 4)] == [6, 12, 24]
     np.testing.assert_array_equal(evidence.recorded(4).states[:12], evidence.recorded(2).states)
     assert len(np.unique(evidence.recorded(4).states[:, 0, 0])) == 24
     with pytest.raises(InputError, match="at most 4 times"):
         evidence.recorded(8)
+
+
+def _found(low, high, least=0.5):
+    criterion = Criterion(Estimate("x", 0.5, low, high), least=least)
+    return Finding(
+        number=2, name="x", claim="", estimate=criterion.estimate, control=criterion.estimate, criteria=(criterion,),
+        data=xr.Dataset(), notes=(),
+    )  # fmt: skip
+
+
+def test_samples_grow_until_an_interval_is_narrower_than_its_margin():
+    looked = []
+
+    def look(times, away=0.1, width=0.3):
+        looked.append(times)
+        return _found(0.5 + away - width / times, 0.5 + away + width / times)
+
+    found = until_decided(look, 8, "trials")
+    assert looked == [1, 2, 4]  # 0.3, 0.15, 0.075: below 0.1
+    assert found.verdict is Verdict.SUPPORTED
+    assert found.notes[-1] == "examined on 4 times the usual trials: that decided it"
+    looked.clear()
+    told = until_decided(lambda times: look(times, away=0.0), 4, "states").notes[-1]
+    assert looked == [1, 2, 4]
+    assert told == "examined on 4 times the usual states, the limit is 4 times: an interval still straddles its bound"
+    unknown = until_decided(lambda times: _found(np.nan, np.nan), 4, "states").notes[-1]
+    assert "could not be measured" in unknown
+    assert "usual states:" in unknown
 
 
 # 4 residency and 5 sensitivity ------------------------------------------------------------------------------------
@@ -480,6 +515,22 @@ def test_a_homogeneous_network_is_judged_by_its_course():
     assert finding.data["complex_pairs"][-1] > 0
     assert finding.data.attrs["rate_turns"] == finding.data.attrs["effect_turns"] == 2
     assert finding.verdict is Verdict.SUPPORTED, [(c.text, str(c.estimate)) for c in finding.criteria]
+
+
+def test_symbols_that_never_change_come_no_closer_to_those_of_the_model():
+    """Before the training as after it: nothing has changed, which is not the same as coming closer."""
+    still = linear(0.5 * np.eye(4))
+    found = course.Course((0, 1), np.zeros((2, 6)), np.zeros((2, 6)), np.zeros((2, 3)), np.zeros((2, 3)))
+    assert Criterion(found.closer_to(0.05, np.random.default_rng(0)), least=0.1 * 0.05).holds is False
+    finding = resonance.examine(along([still] * 3, two_states(0.05)), RESONANCE, seed=0)
+    assert finding.verdict is Verdict.NOT_SUPPORTED
+
+
+@pytest.mark.parametrize("model", [linear_chain(3), linear_chain(5), cycle(4)], ids=["chain3", "chain5", "cycle4"])
+def test_flips_of_a_model_are_those_of_a_network_that_jumps_as_it_does(model):
+    likeliest = jumping(model, trials=400, steps=200, seed=1).likeliest
+    found = (likeliest[:, 1:] != likeliest[:, :-1]).mean()
+    assert dwell_of_model(model, 40).flips == pytest.approx(found, abs=0.006)  # five standard errors
 
 
 def test_complex_pairs_and_unstable_eigenvalues_of_a_known_map():

@@ -1,0 +1,29 @@
+"""What is hidden from the held-out runs on which the experts of the target are weighed."""
+
+import numpy as np
+
+from neurodyn.multiscale.readouts import with_losses
+
+
+def test_copies_of_the_held_out_runs(lorenz_batch):
+    held = lorenz_batch[1]
+    bins = np.concatenate([np.arange(s, s + n) for s, n in zip(held.starts, held.lengths, strict=True)])
+    copies = list(with_losses(held, seed=0))
+    gone = [{name for name in held.names if not copy.observed[name].any()} for copy in copies]
+    assert gone.count({"spikes"}) == gone.count({"field"}) == 1
+    assert {"spikes", "field"} not in gone
+    assert gone[0] == set()
+    for name in held.names:
+        np.testing.assert_array_equal(copies[0].observed[name], held.observed[name][bins])
+        np.testing.assert_array_equal(
+            copies[0].observations[name][copies[0].observed[name]],
+            held.observations[name][bins][held.observed[name][bins]],
+        )
+    for copy in copies:  # nothing is seen that was not there, and the truth stays
+        assert all((copy.observed[name] <= held.observed[name][bins]).all() for name in held.names)
+        np.testing.assert_array_equal(copy.target, held.target[bins])
+
+
+def test_with_one_modality_it_is_never_gone(lorenz_batch):
+    held = lorenz_batch[1].with_modalities(["spikes"])
+    assert all(copy.observed["spikes"].any() for copy in with_losses(held, seed=0))

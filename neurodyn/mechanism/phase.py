@@ -9,7 +9,7 @@ another one.
 
 A system without any orbit passes that: where two states lie at two ends of one axis, the phase is hardly more than the
 sign of the coordinate. What a phase tells and no coordinate does is which way round the activity is going, and with it
-the emission probabilities to come. So their course :math:`p_t, \dots, p_{t+L}` is regressed on the phase and, with
+the emission probabilities to come. So their course :math:`p_t, \ldots, p_{t+L}` is regressed on the phase and, with
 the same regression by constant pieces, on each of some coordinates in the plane: along the first and the second
 principal component, and along the axes in which the readout changes most. The phase has to explain more than the best
 of them, which is chosen on the fitted half.

@@ -89,8 +89,8 @@ def test_recordings_say_why_they_are_skipped(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# Those that need more than a folder to write to have tests of their own above.
-OTHERS = sorted({*EXPERIMENTS} - {"decoders", "lorenz", "recordings"})
+# Those that need more than a folder to write to have tests of their own: above, and in tests/test_hmm_rnn_grid.py.
+OTHERS = sorted({*EXPERIMENTS} - {"decoders", "hmm_rnn_grid", "lorenz", "recordings"})
 
 
 def left_by(name: str) -> list[str]:

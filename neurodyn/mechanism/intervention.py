@@ -25,7 +25,7 @@ from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Part
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, outcomes, settled_starts
 from neurodyn.mechanism.measured import Kick, KickConfig
 from neurodyn.mechanism.network import Network
-from neurodyn.mechanism.power import more_would_help
+from neurodyn.mechanism.power import last_look
 from neurodyn.mechanism.statistics import beyond, bootstrap, spread, unknown
 
 CLAIM = (
@@ -112,18 +112,17 @@ def _judged_kick(
     """A transition: its curves on as many runs as it takes, and the criteria; none without kick neurons."""
     if not len(kick.group):
         return [], Part(kick.name, ())
-    times, sizes, before = 1, evidence.kick_config, None
-    while True:
+    sizes = evidence.kick_config
+
+    def look(times: int) -> tuple[list[_Curve], Part] | None:
         more = replace(sizes, runs=times * sizes.runs)
         curves = _curves_of(evidence.network, evidence.activity, kick, config, more, seed)
-        if not curves and before is not None:  # the recording has no starts for so many runs
-            return before
-        part = Part(
-            kick.name, tuple(criterion for curve in curves for criterion in _criteria(curve, untrained, config))
-        )
-        if not more_would_help(part) or 2 * times > sizes.most_times:
-            return curves, part
-        times, before = 2 * times, (curves, part)
+        if not curves and times > 1:  # the recording has no starts for so many runs
+            return None
+        criteria = (criterion for curve in curves for criterion in _criteria(curve, untrained, config))
+        return curves, Part(kick.name, tuple(criteria))
+
+    return last_look(look, sizes.most_times, lambda found: found[1])[1]
 
 
 def _criteria(curve: _Curve, untrained: float, config: InterventionConfig) -> tuple[Criterion, ...]:

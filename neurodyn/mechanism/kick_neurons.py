@@ -39,7 +39,7 @@ from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Part
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, intact, outcomes
 from neurodyn.mechanism.measured import Kick, KickConfig
 from neurodyn.mechanism.network import Network, network_of, recurrent_weights
-from neurodyn.mechanism.power import more_would_help
+from neurodyn.mechanism.power import last_look
 from neurodyn.mechanism.statistics import beyond, exactly, spread, unknown
 
 CLAIM = "A few kick neurons start each transition; noise-integrating populations drive them."
@@ -195,16 +195,15 @@ def integrating_units(
 
 def _judged(evidence: Evidence, kick: Kick, untrained: float, config: KickConfig, seed: int) -> tuple[Ablation, Part]:
     """A transition: what its group does, on as many runs as it takes, and the criteria."""
-    times, before = 1, None
-    while True:
+
+    def look(times: int) -> tuple[Ablation, Part] | None:
         more = replace(config, runs=times * config.runs)
         ablation = ablate(evidence.network, evidence.activity, kick, more, seed=seed + 1)
-        if before is not None and math.isnan(ablation.group.value):  # the recording has no starts for so many runs
-            return before
-        part = Part(kick.name, _criteria(evidence.network, kick, ablation, untrained, config))
-        if not more_would_help(part) or 2 * times > config.most_times:
-            return ablation, part
-        times, before = 2 * times, (ablation, part)
+        if times > 1 and math.isnan(ablation.group.value):  # the recording has no starts for so many runs
+            return None
+        return ablation, Part(kick.name, _criteria(evidence.network, kick, ablation, untrained, config))
+
+    return last_look(look, config.most_times, lambda found: found[1])[1]
 
 
 def _criteria(

@@ -3,8 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from neurodyn.mechanism.finding import Finding, Part, Verdict
+
+Looked = TypeVar("Looked")
 
 
 def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Finding:
@@ -27,11 +30,7 @@ def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Findi
     -------
     The finding of the last look, with a note on how many samples that took where there could have been more.
     """
-    times = 1
-    finding = look(times)
-    while more_would_help(finding) and 2 * times <= most:
-        times *= 2
-        finding = look(times)
+    times, finding = last_look(look, most, lambda found: found)
     if most == 1 or finding.verdict is Verdict.DOES_NOT_APPLY:
         return finding
     taken = f"{times} times the usual {what}" if times > 1 else f"the usual {what}"
@@ -43,6 +42,34 @@ def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Findi
     else:
         ended = "that decided it"
     return replace(finding, notes=(*finding.notes, f"examined on {taken}{limit}: {ended}"))
+
+
+def last_look(
+    look: Callable[[int], Looked | None], most: int, judged: Callable[[Looked], Finding | Part]
+) -> tuple[int, Looked]:
+    """Look at more and more samples, as `until_decided` says, at anything that is judged by criteria.
+
+    Parameters
+    ----------
+    look
+        ``look(times)`` on so many times the usual samples; None if there are not so many, but at the first look.
+    most
+        Of those times.
+    judged
+        From what a look found to what has a verdict.
+
+    Returns
+    -------
+    Times of the last look that there was, and what it found.
+    """
+    times, found = 1, look(1)
+    assert found is not None
+    while more_would_help(judged(found)) and 2 * times <= most:
+        more = look(2 * times)
+        if more is None:
+            break
+        times, found = 2 * times, more
+    return times, found
 
 
 def more_would_help(found: Finding | Part) -> bool:

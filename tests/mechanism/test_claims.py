@@ -51,7 +51,7 @@ from neurodyn.mechanism.falsifiers.networks import (
 from neurodyn.mechanism.falsifiers.recordings import orbit, telegraph, visits
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.hazards import Outcomes
-from neurodyn.mechanism.power import until_decided
+from neurodyn.mechanism.power import last_look, until_decided
 
 RECORDING = RecordConfig(trials=48, steps=80, burn_in=20)
 COLLAPSE = collapse.CollapseConfig(starts=128, steps=250)
@@ -255,6 +255,13 @@ def test_samples_grow_until_an_interval_is_narrower_than_its_margin():
     unknown = until_decided(lambda times: _found(np.nan, np.nan), 4, "states").notes[-1]
     assert "could not be measured" in unknown
     assert "usual states:" in unknown
+
+
+def test_a_look_for_which_there_is_too_little_leaves_the_one_before():
+    looks = {1: _found(0.3, 0.9), 2: _found(0.4, 0.8)}
+    times, found = last_look(looks.get, 8, lambda finding: finding)
+    assert (times, found) == (2, looks[2])
+    assert found.verdict is Verdict.UNDECIDED
 
 
 # 4 residency and 5 sensitivity ------------------------------------------------------------------------------------

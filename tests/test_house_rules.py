@@ -40,6 +40,7 @@ BEYOND = {
     "attributes evaluation/paired.py:PairedDifference": "Columns of one table, a row per pair of methods.",
     "attributes fixed_points/points.py:FixedPoints": "Columns of one table, a row per point.",
     "attributes mechanism/measured.py:KickConfig": CONFIGURATION,
+    "attributes mechanism/resonance.py:ResonanceConfig": CONFIGURATION,
     "attributes mechanism/measured.py:ResidencyConfig": CONFIGURATION,
     "attributes multiscale/config.py:TrainingConfig": CONFIGURATION,
     "attributes multiscale/estimator.py:MultiscaleDecoder": "Its settings are set by name, one by one, as users do.",

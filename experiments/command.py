@@ -1,8 +1,9 @@
 """What the experiments' commands share: options, the configuration, and runs of ``neurodyn`` in this process."""
 
 import argparse
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -63,6 +64,31 @@ def fill_readme(readme: Path | None, table: str) -> None:
     if not places:
         raise ValueError(f"{readme} has no place for a table: put {start.strip()} and {end} where it is to be")
     write_text(readme, filled)
+
+
+def left(path: Path, settings: Mapping[str, Any], work: Callable[[], Any]) -> Any:
+    """What an earlier run with the same settings left in a file; otherwise what ``work`` returns, which is left there.
+
+    A run that was stopped so goes on where it was, and none mixes in what was found with other settings.
+
+    Parameters
+    ----------
+    path
+        JSON file; its folder is made.
+    settings
+        What the result depends on, as JSON can hold it.
+    work
+        Makes the result, as JSON can hold it.
+    """
+    same = json.loads(json.dumps(settings))
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(kept, dict) and kept.get("settings") == same:
+            return kept["found"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"settings": same, "found": work()}, indent=1)
+    write_text(path, text + "\n")
+    return json.loads(text)["found"]
 
 
 @contextmanager

@@ -1,22 +1,22 @@
 """Fits of the methods of ``neurodyn demo`` to simulated systems, scored as often as an experiment asks; resumable."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from experiments.command import left
 from neurodyn.baselines import BASELINES
 from neurodyn.binning import Fold, MultimodalBatch
 from neurodyn.cli.demo import SIZES, build_study
 from neurodyn.cli.study import MULTIMODAL, Study
 from neurodyn.evaluation.metrics import r2
-from neurodyn.writing import write_text
 
 MODEL = "multiscale"
 """The decoder of the package, as the tables of these experiments call it."""
@@ -67,16 +67,14 @@ def fit_all(
     config
         The configuration, but for which systems and methods: what was left by a run with another one is made anew.
     """
-    parts.mkdir(parents=True, exist_ok=True)
-    found, same = {}, json.loads(json.dumps({k: v for k, v in config.items() if k not in CHOSEN}))
-    for task in tasks:
-        path = parts / task.file
-        if not path.exists() or json.loads(path.read_text(encoding="utf-8")).get("config") != same:
-            begin = time.perf_counter()
-            write_text(path, json.dumps({**work(task), "config": same}, indent=1) + "\n")
-            print(f"{path.stem}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
-        found[task] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    settings = {name: value for name, value in config.items() if name not in CHOSEN}
+
+    def told(task: Task) -> dict[str, Any]:
+        begin, scores = time.perf_counter(), work(task)
+        print(f"{Path(task.file).stem}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+        return scores
+
+    return {task: left(parts / task.file, settings, partial(told, task)) for task in tasks}
 
 
 def fitted_on(estimator: Any, fold: Fold) -> tuple[Any, dict[str, float]]:

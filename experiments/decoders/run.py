@@ -1,21 +1,21 @@
 """Does any simpler causal method decode better than the multiscale decoder, and what do lost samples cost?"""
 
 import csv
-import json
 import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.command import arguments, configuration, fill_readme, save_png, table_file
+from experiments.command import arguments, configuration, fill_readme, left, save_png, table_file
 from experiments.comparisons import GAIN_HEAD, gain_cells, together
 from experiments.comparisons import markdown as table_lines
 from experiments.decoders.data import FILES, LOST, load, losses
@@ -59,7 +59,6 @@ def main(argv: list[str] | None = None) -> None:
         return
     data, config = Path(os.environ["NEURODYN_DATA"]), configuration(FOLDER, smoke=given.smoke)
     parts = given.out / "parts"
-    parts.mkdir(parents=True, exist_ok=True)
     tasks = [
         Task(
             recording,
@@ -81,8 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     for method in config["methods"]:
         if method not in METHODS:
             raise unknown_name("method", method, METHODS)
-    _work([task for task in tasks if not (parts / task.name).exists()], data, parts, config["jobs"])
-    write(tasks, parts, given.out, given.readme)
+    write(_work(tasks, data, parts, config["jobs"]), given.out, given.readme)
 
 
 def _there(names: Sequence[str], data: Path) -> list[str]:
@@ -92,20 +90,24 @@ def _there(names: Sequence[str], data: Path) -> list[str]:
     return [name for name in names if (data / FILES[name]).is_file()]
 
 
-def _work(tasks: Sequence[Task], data: Path, parts: Path, jobs: int) -> None:
+def _work(tasks: Sequence[Task], data: Path, parts: Path, jobs: int) -> dict[Task, dict[str, Any]]:
+    """The scores of every task, those that an earlier run left among them."""
     if jobs == 1:
-        for task in tasks:
-            fit(task, data, parts)
-        return
+        return {task: fit(task, data, parts) for task in tasks}
     os.environ.update(WORKER_ENVIRONMENT)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(parts / ".programs")
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        for future in [pool.submit(fit, task, data, parts) for task in tasks]:
-            future.result()
+        futures = {task: pool.submit(fit, task, data, parts) for task in tasks}
+        return {task: future.result() for task, future in futures.items()}
 
 
-def fit(task: Task, data: Path, parts: Path) -> None:
-    """Fit one method on one fold, score it on the test part and its losses, and write the scores down."""
+def fit(task: Task, data: Path, parts: Path) -> dict[str, Any]:
+    """The scores of a task: as an earlier run left them, or made."""
+    return left(parts / task.name, asdict(task), partial(scores_of, task, data))
+
+
+def scores_of(task: Task, data: Path) -> dict[str, Any]:
+    """Fit one method on one fold, and score it on the test part and its losses."""
     batch = load(task.recording, data)
     fold = time_folds(batch, task.folds, gap=2.0, lead_in=10.0)[task.fold]
     begin = time.perf_counter()
@@ -120,9 +122,9 @@ def fit(task: Task, data: Path, parts: Path) -> None:
             "r2": np.mean([one[condition][0] for one in found], axis=0).tolist(),
             "coverage": float(np.mean([one[condition][1] for one in found])),
         }
-    write_text(parts / task.name, json.dumps(scores, indent=1) + "\n")
     complete = np.mean(scores["conditions"]["complete"]["r2"])
     print(f"{task.name.removesuffix('.json')}: R2 {complete:.3f}, {seconds:.0f} s", file=sys.stderr, flush=True)
+    return scores
 
 
 def _losses(config: dict[str, Any], recording: str, seed: int, method: str) -> tuple[int, ...]:
@@ -154,9 +156,8 @@ def decoder(task: Task) -> Any:
     return replace(made, smoothed=False) if task.method == "ridge" else made  # what is not scored takes no time
 
 
-def write(tasks: Sequence[Task], parts: Path, out: Path, readme: Path | None) -> None:
+def write(found: dict[Task, dict[str, Any]], out: Path, readme: Path | None) -> None:
     """Write table.csv (every number), table.md, comparisons.md and figure.png."""
-    found = {task: json.loads((parts / task.name).read_text(encoding="utf-8")) for task in tasks}
     with table_file(out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["recording", "seed", "fold", "method", "condition", "metric", "value"])

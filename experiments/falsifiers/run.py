@@ -1,17 +1,17 @@
 """How often is the rule of each claim right, on systems that have it, lack it or mimic it?"""
 
 import csv
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from experiments.command import arguments, configuration, fill_readme, save_png, table_file
+from experiments.command import arguments, configuration, fill_readme, left, save_png, table_file
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -59,20 +59,18 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def examine_all(config: Mapping[str, Any], parts: Path) -> list[Row]:
-    """Verdicts on every system; what has been examined lies in a file per system and is not examined again."""
+    """Verdicts on every system; what has been examined on these seeds lies in a file per system."""
     from neurodyn.mechanism.falsifiers.table import FALSIFIERS
 
     claims, first = config["claims"], config["first"]
     chosen = [each for each in FALSIFIERS if claims is None or each.claim in claims]
-    parts.mkdir(parents=True, exist_ok=True)
     rows = []
     with Progress(console=Console(stderr=True)) as progress:
         for falsifier in progress.track(chosen, description="systems"):
             seeds = range(first, first + config["fewer"].get(falsifier.claim, config["seeds"]))
-            file = parts / f"{falsifier.claim}-{falsifier.system.replace(' ', '_')}-{first}-{len(seeds)}.json"
-            if not file.exists():
-                write_text(file, json.dumps(examine(falsifier, seeds)))
-            rows.append(Row(**{key: _tuple(value) for key, value in json.loads(file.read_text()).items()}))
+            file = parts / f"{falsifier.claim}-{falsifier.system.replace(' ', '_')}.json"
+            found = left(file, {"seeds": list(seeds)}, partial(examine, falsifier, seeds))
+            rows.append(Row(**{key: _tuple(value) for key, value in found.items()}))
     return rows
 
 

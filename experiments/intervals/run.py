@@ -1,18 +1,18 @@
 """Do the intervals of the decoded target hold the truth as often as they say, in every phase of every gap?"""
 
 import csv
-import json
 import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.command import arguments, configuration, fill_readme, save_png, table_file
+from experiments.command import arguments, configuration, fill_readme, left, save_png, table_file
 from experiments.decoders.data import FILES, load
 from experiments.intervals.gaps import Case, cases
 from neurodyn.binning import MultimodalBatch, time_folds
@@ -52,15 +52,11 @@ def main(argv: list[str] | None = None) -> None:
     """Fit a decoder to each system, cut gaps into its test data, and count what the intervals hold."""
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
-    parts = given.out / "parts"
-    parts.mkdir(parents=True, exist_ok=True)
-    found = []
+    settings, found = {"lorenz": config["lorenz"], "epochs": config["epochs"]}, []
     for seed in config["seeds"]:
         for system in systems(config, seed):
-            path = parts / f"{system.name}-seed{seed}.json"
-            if not path.exists():
-                write_text(path, json.dumps(study(system, config["epochs"])) + "\n")
-            found += json.loads(path.read_text(encoding="utf-8"))
+            path = given.out / "parts" / f"{system.name}-seed{seed}.json"
+            found += left(path, settings, partial(study, system, config["epochs"]))
     write(found, given.out, given.readme)
 
 

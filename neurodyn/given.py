@@ -50,6 +50,13 @@ def count(value: Any) -> int:
     raise InputError(f"expected a whole number of 1 or more, got {value!r}")
 
 
+def count_or_none(value: Any) -> int:
+    """Whole number of 0 or more."""
+    if (found := whole(value)) < 0:
+        raise InputError(f"expected a whole number of 0 or more, got {value!r}")
+    return found
+
+
 def whole(value: Any) -> int:
     """Whole number, of whatever sign."""
     message = f"expected a whole number, got {value!r}"

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from neurodyn.cli.parsers import argument
-from neurodyn.given import count
+from neurodyn.given import count, count_or_none
 
 Sizes = TypeVar("Sizes")
 
@@ -26,9 +26,11 @@ def add_sizes(parser: argparse.ArgumentParser, kind: Any, texts: Mapping[str, st
     for each in fields(kind):
         text = f"{texts[each.name]} (%(default)s)" if texts else "(%(default)s)"
         default: Any = each.default
-        # What is counted needs one at least, where the text does not say what none stands for.
-        counted = type(default) is int and default > 0 and "(0:" not in text
-        parse = argument(count) if counted else type(default)
+        parse: Any = type(default)
+        if type(default) is int and "(0:" in text:  # it says what none stands for
+            parse = argument(count_or_none)
+        elif type(default) is int and default > 0:
+            parse = argument(count)
         parser.add_argument(f"--{each.name}", metavar="N", type=parse, default=default, help=text)
 
 

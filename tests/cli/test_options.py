@@ -102,6 +102,8 @@ def test_an_empty_or_missing_file(tmp_path):
         (["decode", "f.nwb", "--witdh", "1"], "unrecognized arguments"),
         (["dcode"], "invalid choice: 'dcode'"),
         (["demo", "--epochs", "-3"], "argument --epochs: expected a whole number of 1 or more"),
+        (["bench", "realtime", "--long", "-5"], "argument --long: expected a whole number of 0 or more, got '-5'"),
+        (["bench", "fixed-points", "--gru", "-1"], "argument --gru: expected a whole number of 0 or more, got '-1'"),
         (["demo"], "the following arguments are required: --out"),
         (["--nothing"], "the following arguments are required: COMMAND"),
     ],

@@ -148,11 +148,11 @@ def browser(tmp_path):
     browser.close()
 
 
-def painted(browser, canvas):
-    """How many of a drawing's pixels are not empty."""
-    pixels = f"document.getElementById('{canvas}')"
-    data = f"{pixels}.getContext('2d').getImageData(0, 0, {pixels}.width, {pixels}.height).data"
-    return browser.value(f"{data}.filter((value, index) => index % 4 === 3 && value > 0).length")
+def wait_for_drawing(browser, canvas, pixels):
+    """Until more than so many of a drawing's pixels are not empty: it is drawn with the next frame, the text at once."""
+    drawing = f"document.getElementById('{canvas}')"
+    data = f"{drawing}.getContext('2d').getImageData(0, 0, {drawing}.width, {drawing}.height).data"
+    browser.wait(f"{data}.filter((value, index) => index % 4 === 3 && value > 0).length > {pixels}")
 
 
 def test_a_browser_shows_it(page, browser):
@@ -166,7 +166,8 @@ def test_a_browser_shows_it(page, browser):
     assert "in 20 % of bins" in browser.value("document.getElementById('modalities').textContent")
     events = browser.value("document.getElementById('events').textContent")
     assert "field: <b>12 samples</b> never came" in events  # text, never markup
-    assert min(painted(browser, canvas) for canvas in ("trace", "path", "latency")) > 200
+    for canvas in ("trace", "path", "latency"):
+        wait_for_drawing(browser, canvas, pixels=200)
     assert browser.screenshot().startswith(b"\x89PNG")
 
 
@@ -177,7 +178,7 @@ def test_a_browser_says_that_it_waits(browser):
         browser.ask("Page.navigate", url=page.address)
         browser.wait("document.getElementById('state').textContent === 'waiting for the first data'")
         assert browser.value("document.getElementById('state').className") == "state wait"
-        assert painted(browser, "trace") > 50
+        wait_for_drawing(browser, "trace", pixels=50)
         page.write(estimate(0))
         browser.wait("document.getElementById('state').textContent === 'live'")
         browser.wait("document.getElementById('state').textContent.startsWith('waiting, no estimate for')")

@@ -1,11 +1,31 @@
 """Oracles run in float64 with strict dtype promotion; each test that needs float32 asks for it."""
 
+import importlib.util
+import mmap
 import os
+from pathlib import Path
 
-# Tests compile much and compute little, so XLA need not optimise: a third less time. One thread per worker, in XLA and
-# in BLAS, keeps parallel test processes from fighting over two cores. The libraries read these when they are imported,
-# so they are set before anything else; processes that tests start inherit them.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0")
+# Tests compile much and compute little, so XLA need not optimise: a third less time, and without its newer emitters of
+# fused loops a third less again. One thread per worker, in XLA and in BLAS, keeps parallel test processes from fighting
+# over two cores. The libraries read these when they are imported, so they are set before anything else; processes that
+# tests start inherit them. XLA ends a process that names a flag which it does not know: newer versions may drop one.
+WANTED = {
+    "xla_cpu_multi_thread_eigen": "false",
+    "xla_backend_optimization_level": "0",
+    "xla_cpu_use_fusion_emitters": "false",
+}
+
+
+def known_flags(wanted):
+    """Those flags of XLA whose names are in its library."""
+    (folder,) = importlib.util.find_spec("jaxlib").submodule_search_locations
+    libraries = sorted(Path(folder).glob("*.so"), key=lambda path: path.stat().st_size)
+    with open(libraries[-1], "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return [f"--{name}={value}" for name, value in wanted.items() if content.find(name.encode()) >= 0]
+
+
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = " ".join(known_flags(WANTED))
 for _library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
@@ -44,8 +64,6 @@ def float32():
 @pytest.fixture
 def real_data():
     """Folder of the real recordings, or a skip that says why."""
-    from pathlib import Path
-
     folder = os.environ.get("NEURODYN_DATA")
     if not folder:
         pytest.skip("NEURODYN_DATA is not set: no real recordings to test on")

@@ -37,6 +37,17 @@ class Shown:
         return as_html(self._title(), list(self._facts()))
 
 
+def symbol_name(symbol: int) -> str:
+    """What a symbol is called on every page: by its letter, A is 0; from the 27th on by its number.
+
+    Examples
+    --------
+    >>> symbol_name(2), symbol_name(26)
+    ('C', '26')
+    """
+    return chr(ord("A") + symbol) if symbol < 26 else str(symbol)
+
+
 def as_text(title: str, facts: Sequence[tuple[str, str]]) -> str:
     """Title and facts in at most `MOST_LINES` lines of at most `MOST_CHARACTERS` characters."""
     kept = _kept(facts)

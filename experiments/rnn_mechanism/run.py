@@ -163,7 +163,7 @@ def _failed(summaries: Mapping[str, Mapping[str, Any]], place: int) -> str:
     failed: dict[str, int] = {}
     for summary in summaries.values():
         kinds = {
-            re.sub(r"\d+→\d+ ?|its \d+ |:[^:]*$", "", criterion["text"])
+            re.sub(r"[A-Z0-9]+→[A-Z0-9]+ ?|its \d+ |:[^:]*$", "", criterion["text"])
             for criterion in summary["claims"][place]["criteria"]
             if criterion["holds"] is False
         }

@@ -7,6 +7,7 @@ from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Verdict
 from neurodyn.mechanism.kick_neurons import find as find_kick_neurons
 from neurodyn.mechanism.measured import Kick, KickConfig, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Epoch, Network, epochs_of, linear_readout, network_of, untrained_of
+from neurodyn.mechanism.portrait import PortraitConfig, portrait
 from neurodyn.mechanism.table import CLAIMS, Claim
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "KickConfig",
     "Network",
     "Plane",
+    "PortraitConfig",
     "RecordConfig",
     "Residency",
     "ResidencyConfig",
@@ -34,6 +36,7 @@ __all__ = [
     "leading_plane",
     "linear_readout",
     "network_of",
+    "portrait",
     "quick",
     "record",
     "untrained_of",

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Key
 
 from neurodyn.mechanism.activity import draw_noise, run
 from neurodyn.mechanism.finding import Estimate
-from neurodyn.mechanism.network import Epoch, Network
+from neurodyn.mechanism.network import Epoch, Network, jacobians
 from neurodyn.mechanism.statistics import bootstrap, unknown
 
 QUANTITIES = {
@@ -199,12 +199,7 @@ def _eigenvalues(network: Network, burn_in: int, level: float, count: int, key: 
     """Eigenvalues of the Jacobian at states under noise, with the noise that comes next."""
     noise = draw_noise(network, burn_in + 1, count, level, jax.random.fold_in(key, 3))
     states = run(network, jnp.zeros((count, network.hidden)), noise[:-1])[0][-1]
-    return np.linalg.eigvals(np.asarray(_jacobians(network, states, noise[-1])))
-
-
-@jax.jit
-def _jacobians(network: Network, states: Float[Array, "n hidden"], inputs: Float[Array, "n inputs"]):
-    return jax.vmap(jax.jacfwd(lambda h, x: network.advance(h, x)))(states, inputs)
+    return np.linalg.eigvals(np.asarray(jacobians(network, states, noise[-1])))
 
 
 @jax.jit

@@ -19,6 +19,7 @@ from neurodyn.mechanism.intervention import InterventionConfig
 from neurodyn.mechanism.kick_neurons import KickConfig
 from neurodyn.mechanism.network import Epoch, Network, epochs_of, network_of, untrained_of
 from neurodyn.mechanism.phase import PhaseConfig
+from neurodyn.mechanism.portrait import portrait
 from neurodyn.mechanism.residency import ResidencyConfig
 from neurodyn.mechanism.resonance import ResonanceConfig
 from neurodyn.mechanism.rotation import RotationConfig
@@ -90,12 +91,15 @@ class Explanation(Shown):
         What each took, by name; ``recording`` among them.
     network, hmm
         In words: what was explained, and the model it was trained on.
+    portrait
+        What the pictures of the network show (`portrait`).
     """
 
     findings: tuple[Finding, ...]
     seconds: dict[str, float]
     network: str
     hmm: str
+    portrait: xr.Dataset = field(default_factory=xr.Dataset)
 
     def _title(self) -> str:
         return f"Explanation of {self.network}, trained on {self.hmm}"
@@ -133,17 +137,22 @@ class Explanation(Shown):
         ]
 
     def to_xarray(self) -> xr.Dataset:
-        """Everything that the figures show, every variable and axis under ``<claim>_<name>``; nothing empty."""
-        parts = []
+        """Everything that the figures show, under ``<claim>_<name>`` or ``portrait_<name>``; nothing empty."""
+        parts = [_prefixed(self.portrait, "portrait")]
         for found in self.findings:
-            data = found.data.drop_vars([name for name, part in found.data.variables.items() if not part.size])
-            names = {str(name): f"{found.name}_{name}" for name in (*data.variables, *data.dims)}
-            part = data.rename(names).drop_attrs()
-            part.attrs = {f"{found.name}_{key}": value for key, value in found.data.attrs.items()}
+            part = _prefixed(found.data, found.name)
             part.attrs[f"{found.name}_verdict"] = found.verdict.value
             parts.append(part)
         merged: Any = xr.merge(parts, combine_attrs="no_conflicts", compat="no_conflicts", join="exact")
         return merged
+
+
+def _prefixed(data: xr.Dataset, name: str) -> xr.Dataset:
+    """Every variable, axis and attribute under ``<name>_...``, without what is empty."""
+    data = data.drop_vars([key for key, part in data.variables.items() if not part.size])
+    part = data.rename({str(key): f"{name}_{key}" for key in (*data.variables, *data.dims)}).drop_attrs()
+    part.attrs = {f"{name}_{key}": value for key, value in data.attrs.items()}
+    return part
 
 
 def _counted(finding: Finding) -> str:
@@ -217,8 +226,10 @@ def explain(
         timed(name.replace("_", " "), lambda name=name: CLAIMS[name].examine(evidence, settings.of(name), seed=seed))
         for name in chosen
     )
+    searched = any(Measure.KICKS in CLAIMS[name].measures for name in chosen)
+    picture = timed("portrait", lambda: portrait(evidence, evidence.kicks if searched else (), seed=seed))
     words = f"{network.hidden} units, {network.inputs} inputs, {network.symbols} symbols"
-    return Explanation(findings, seconds, words, hmm.name)
+    return Explanation(findings, seconds, words, hmm.name, picture)
 
 
 def _chosen(claims: str | Sequence[str] | None) -> list[str]:

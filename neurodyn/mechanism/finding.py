@@ -87,7 +87,7 @@ class Part:
     Parameters
     ----------
     name
-        Which one, as ``0→2``.
+        Which one, as ``A→C``.
     criteria
         The rule: all have to hold. Without any, the claim does not apply to this one.
     """

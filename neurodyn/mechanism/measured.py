@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from neurodyn.display import symbol_name
+
 BANDS = ("transition", "kick zone", "cluster")
 """Bands of residency, from the fastest to the slowest states."""
 
@@ -193,8 +195,8 @@ class Kick:
 
     @property
     def name(self) -> str:
-        """As ``0→2``."""
-        return f"{self.source}→{self.target}"
+        """As ``A→C``."""
+        return f"{symbol_name(self.source)}→{symbol_name(self.target)}"
 
     @property
     def units(self) -> Int[np.ndarray, " units"]:

@@ -164,6 +164,14 @@ def recurrent_weights(network: Network) -> Float[np.ndarray, "to hidden"] | None
     return np.asarray(weights)
 
 
+@jax.jit
+def jacobians(
+    network: Network, states: Float[Array, "n hidden"], inputs: Float[Array, "n inputs"]
+) -> Float[Array, "n hidden hidden"]:
+    """Derivatives of the next state by the state, at each state with its input."""
+    return jax.vmap(jax.jacfwd(network.advance))(states, inputs)
+
+
 def is_homogeneous(network: Network, tolerance: float = 1e-4) -> bool:
     """Whether ``F(c h, c x) = c F(h, x)``, tried at one random state and factor."""
     rng = np.random.default_rng(0)

@@ -31,7 +31,7 @@ from neurodyn.mechanism.dwell import Dwell, dwell_of_recording, jump_share, sett
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.measured import BANDS, Residency, ResidencyConfig
-from neurodyn.mechanism.network import Network, network_of
+from neurodyn.mechanism.network import Network, jacobians, network_of
 from neurodyn.mechanism.power import until_decided
 from neurodyn.mechanism.statistics import beyond, bootstrap, difference_of_means, share, spread, unknown
 
@@ -189,18 +189,13 @@ def unstable_directions(
     chosen = np.concatenate([np.flatnonzero(residency.band == band)[: max(count // 3, 1)] for band in range(3)])
     trial, time = residency.trial[chosen], residency.time[chosen]
     after = np.minimum(time + 1, activity.inputs.shape[1] - 1)
-    jacobians = np.asarray(
-        _jacobians(network, jnp.asarray(activity.states[trial, time]), jnp.asarray(activity.inputs[trial, after]))
+    matrices = np.asarray(
+        jacobians(network, jnp.asarray(activity.states[trial, time]), jnp.asarray(activity.inputs[trial, after]))
     )
-    values = np.linalg.eigvals(jacobians)
+    values = np.linalg.eigvals(matrices)
     with np.errstate(divide="ignore", invalid="ignore"):
         flow = (values - 1) / (values + 1)
     return (flow.real > 0).sum(axis=1), chosen
-
-
-@jax.jit
-def _jacobians(network: Network, states: Float[Array, "n hidden"], inputs: Float[Array, "n inputs"]):
-    return jax.vmap(jax.jacfwd(lambda h, x: network.advance(h, x)))(states, inputs)
 
 
 def _draw(

@@ -20,6 +20,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from neurodyn.components import principal_axes
+from neurodyn.display import symbol_name
 from neurodyn.mechanism.activity import Activity
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
@@ -121,7 +122,7 @@ def _pairs(activity: Activity, config: SubspaceConfig) -> list[_Pair]:
         ways = [changes[(changes[:, 2] == i) & (changes[:, 3] == j)] for i, j in ((a, b), (b, a))]
         if min(len(way) for way in ways) >= config.least_changes:
             windows = tuple(_cut(activity, way, config) for way in ways)
-            pairs.append(_Pair(f"{a}-{b}", tuple(way[:, 0] for way in ways), windows))
+            pairs.append(_Pair(f"{symbol_name(a)}-{symbol_name(b)}", tuple(way[:, 0] for way in ways), windows))
     return pairs
 
 

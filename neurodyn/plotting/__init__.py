@@ -32,6 +32,13 @@ from neurodyn.plotting.mechanism import (
     plot_sensitivity,
     plot_subspaces,
 )
+from neurodyn.plotting.portrait import (
+    plot_occupancy,
+    plot_orbit,
+    plot_received,
+    plot_scaled_eigenvalues,
+    plot_sorted_weights,
+)
 from neurodyn.plotting.scores import plot_scores
 from neurodyn.plotting.states import plot_state_choice
 from neurodyn.plotting.style import TRUTH, method_colour
@@ -59,15 +66,20 @@ __all__ = [
     "plot_latency",
     "plot_learning",
     "plot_limits",
+    "plot_occupancy",
+    "plot_orbit",
     "plot_phase",
     "plot_points",
+    "plot_received",
     "plot_reliability",
     "plot_residency",
     "plot_resonance",
     "plot_rotation",
+    "plot_scaled_eigenvalues",
     "plot_scores",
     "plot_sensitivity",
     "plot_sequences",
+    "plot_sorted_weights",
     "plot_state_choice",
     "plot_subspaces",
     "plot_symbol_autocorrelation",

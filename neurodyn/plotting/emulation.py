@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from neurodyn.display import symbol_name
 from neurodyn.plotting.style import GREY, TRUTH, axes, quiet
 
 EMULATOR, MODEL = "#D55E00", "#0072B2"
@@ -241,11 +242,6 @@ def plot_limits(statistics: Sequence[Any], *, ax: Any = None) -> Any:
 def symbol_colour(symbol: int) -> str:
     """Colour of a symbol."""
     return SYMBOLS[symbol % len(SYMBOLS)]
-
-
-def symbol_name(symbol: int) -> str:
-    """Letter of a symbol: A is 0."""
-    return chr(ord("A") + symbol) if symbol < 26 else str(symbol)
 
 
 def _of_limit(statistic: Any, value: float) -> float:

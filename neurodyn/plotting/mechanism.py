@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodyn.plotting.style import GREY, TRUTH, axes, quiet
+from neurodyn.display import symbol_name
+from neurodyn.plotting.emulation import symbol_colour
+from neurodyn.plotting.style import GREY, TRUTH, axes, legend_above, quiet
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,7 +61,7 @@ def plot_collapse(data: "xr.Dataset", *, ax: Any = None) -> Any:
     ax.set_ylim(bottom=floor)
     ax.set_xlabel("step without input")
     ax.set_ylabel("size of the activity (1: under noise)")
-    ax.legend(frameon=False, fontsize=9)
+    legend_above(ax)
     return ax
 
 
@@ -112,13 +114,13 @@ def plot_phase(data: "xr.Dataset", *, ax: Any = None) -> Any:
             probability[:, symbol],
             marker="o",
             markersize=3,
-            color=_COLOURS[symbol % 6],
-            label=f"symbol {symbol}",
+            color=symbol_colour(symbol),
+            label=f"symbol {symbol_name(symbol)}",
         )
     ax.set_xticks([-np.pi, 0, np.pi], ["-π", "0", "π"])
     ax.set_xlabel("phase in the leading plane")
     ax.set_ylabel("emission probability")
-    ax.legend(frameon=False, fontsize=9)
+    legend_above(ax)
     return ax
 
 
@@ -141,7 +143,7 @@ def plot_residency(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ax.scatter(*place[inside].T, s=9, color=colour, label=f"{name} ({inside.sum()} states)", linewidths=0)
     ax.set_xlabel("first principal component")
     ax.set_ylabel("second principal component")
-    ax.legend(frameon=False, fontsize=9)
+    legend_above(ax)
     return ax
 
 
@@ -166,7 +168,7 @@ def plot_sensitivity(data: "xr.Dataset", *, ax: Any = None) -> Any:
             ax.plot(data["step"], line, color=colour, linestyle=style, label=f"{band}, {mixture:g} fresh")
     ax.set_xlabel("step")
     ax.set_ylabel("share of runs not where most are")
-    ax.legend(frameon=False, fontsize=8)
+    legend_above(ax)
     return ax
 
 
@@ -196,7 +198,7 @@ def plot_kick_neurons(data: "xr.Dataset", *, ax: Any = None) -> Any:
     ax.set_ylim(-1.05, 1.05)
     ax.set_ylabel("change of the hazard when silenced")
     if names:
-        ax.legend(frameon=False, fontsize=9)
+        legend_above(ax)
     return ax
 
 
@@ -254,7 +256,7 @@ def plot_interventions(data: "xr.Dataset", *, ax: Any = None) -> Any:
     ax.axhline(1, color=TRUTH, linewidth=0.7)
     ax.set_xlabel("factor μ")
     ax.set_ylabel("hazard (1: untouched)")
-    ax.legend(frameon=False, fontsize=8)
+    legend_above(ax)
     return ax
 
 
@@ -289,7 +291,7 @@ def plot_resonance(data: "xr.Dataset", *, ax: Any = None) -> Any:
     ax.axvline(float(data.attrs["training_level"]), color=TRUTH, linewidth=0.7, linestyle=":")
     ax.set_xlabel("level of the noise (dotted: in training)")
     ax.set_ylabel("coherence, match")
-    ax.legend(frameon=False, fontsize=9)
+    legend_above(ax)
     return ax
 
 
@@ -337,7 +339,7 @@ def _courses(data: "xr.Dataset", names: Mapping[str, str], ax: Any) -> None:
             ax.axvline(turn, color=colour, linewidth=0.7, linestyle=":")
     ax.set_xlabel("epoch")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize=9)
+    legend_above(ax)
 
 
 def plot_subspaces(data: "xr.Dataset", *, ax: Any = None) -> Any:
@@ -366,5 +368,5 @@ def plot_subspaces(data: "xr.Dataset", *, ax: Any = None) -> Any:
             )
     ax.set_xlabel("first axis of the pair")
     ax.set_ylabel("second axis of the pair")
-    ax.legend(frameon=False, fontsize=9)
+    legend_above(ax)
     return ax

@@ -66,3 +66,11 @@ def quiet(ax: Any) -> Any:
     for label in (ax.xaxis.label, ax.yaxis.label):
         label.set_size(10)
     return ax
+
+
+def legend_above(ax: Any, columns: int = 3) -> None:
+    """A legend over the axes, where it hides no data."""
+    ax.legend(
+        frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2,
+        columnspacing=1.2, handlelength=1.6,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The page of an explanation: for each claim its figure, number with interval, control, rule and verdict."""
+"""The page of an explanation: what the network looks like, and for each claim figure, number, control and verdict."""
 
 import base64
 import io
@@ -11,6 +11,7 @@ from neurodyn.mechanism.finding import Finding
 from neurodyn.plotting import mechanism as plots
 from neurodyn.report.figures import DPI
 from neurodyn.report.page import fill_template
+from neurodyn.report.portrait import portrait_pictures
 
 FIGURES = {
     "collapse": (plots.plot_collapse,),
@@ -49,7 +50,7 @@ def render_explanation(
         "facts": facts,
         "versions": versions,
     }
-    return fill_template("mechanism.html.j2", values, ())
+    return fill_template("mechanism.html.j2", values, portrait_pictures(explanation.portrait))
 
 
 def draw_finding(finding: Finding) -> bytes:

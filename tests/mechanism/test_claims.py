@@ -371,7 +371,7 @@ def test_bands_the_wrong_way_round_are_not_supported(on_the_ring, ring_bands):
 
 
 def test_the_unit_that_gates_a_transition_is_found(kicks):
-    assert [kick.name for kick in kicks] == ["0→1", "1→0"]
+    assert [kick.name for kick in kicks] == ["A→B", "B→A"]
     for kick, own, other in zip(kicks, KICK, reversed(KICK), strict=True):
         assert own in kick.passed
         assert other not in kick.units

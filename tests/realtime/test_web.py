@@ -149,7 +149,7 @@ def browser(tmp_path):
 
 
 def wait_for_drawing(browser, canvas, pixels):
-    """Until more than so many of a drawing's pixels are not empty: it is drawn with the next frame, the text at once."""
+    """Until more than so many pixels of a drawing are not empty: it comes with the next frame, the text at once."""
     drawing = f"document.getElementById('{canvas}')"
     data = f"{drawing}.getContext('2d').getImageData(0, 0, {drawing}.width, {drawing}.height).data"
     browser.wait(f"{data}.filter((value, index) => index % 4 === 3 && value > 0).length > {pixels}")

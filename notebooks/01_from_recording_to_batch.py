@@ -14,9 +14,10 @@
 # %% [markdown]
 # # From a recording to a batch
 #
-# A recording is in seconds: spike times, a sampled field potential, a tracked position. A decoder wants arrays: one
-# row per bin. This notebook makes that step and looks at each part of it, because most of what goes wrong in decoding
-# goes wrong here: a filter that looks ahead, a gap filled with zeros, a test set that touches the training set.
+# **Question.** How does a recording become what a decoder takes, without a filter that looks ahead, a gap filled
+# with zeros or a test set that touches the training set? A recording is in seconds: spike times, a sampled field
+# potential, a tracked position. A decoder wants arrays: one row per bin. Most of what goes wrong in decoding goes
+# wrong in this step.
 #
 # It reads the rat recording `r1838` if the environment variable `NEURODYN_DATA` names the folder that holds it, and a
 # simulated session otherwise: an animal in a box, sixteen place cells, and a theta rhythm that grows with its speed.
@@ -186,6 +187,17 @@ for fold in folds:
     tested += test
 assert (tested[batch.in_trials()] == 1).all()
 print(f"{len(folds)} folds, {tested.sum()} bins tested once each")
+
+# %% [markdown]
+# ## Answer
+#
+# One call, `to_bins`: counts and band powers up to the end of each bin and never beyond it, a mask where nothing was
+# recorded, and folds with a gap on either side of what is tested. What is missing stays missing: it is neither zero nor
+# the last value.
+
+# %%
+for name in batch.names:
+    print(f"{name}: {batch.observed[name].mean():.1%} of the values were observed; the others are masked")
 
 # %% [markdown]
 # The next notebook fits a decoder on such a batch and runs it live.

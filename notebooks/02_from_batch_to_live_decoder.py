@@ -14,8 +14,9 @@
 # %% [markdown]
 # # From a batch to a live decoder
 #
-# We fit a small decoder, hold it against what one would use otherwise, and then run it bin by bin while one of its
-# inputs disappears and comes back. The data are simulated, so the truth is known: a chaotic path (the Lorenz
+# **Question.** Does a decoder of spikes and field together beat either alone, and does it go on, live, while its inputs
+# come and go? We fit a small one, hold it against what one would use otherwise, and run it bin by bin while one input
+# disappears and comes back. The data are simulated, so the truth is known: a chaotic path (the Lorenz
 # attractor) drives ten neurons and ten field channels. The field has a slower clock: one sample in five bins.
 
 # %%
@@ -228,3 +229,14 @@ again = nd.MultiscaleDecoder.load(path)
 np.testing.assert_allclose(again.predict(test)["target"], decoded["target"], rtol=0, atol=1e-5)
 size = sum(file.stat().st_size for file in path.iterdir())
 print(f"{', '.join(sorted(file.name for file in path.iterdir()))}: {size / 1e3:.0f} kB")
+
+# %% [markdown]
+# ## Answer
+#
+# Both modalities together decode better than either alone and than ridge regression. When the spikes stop, the
+# decoder goes on with the field; when that stops as well it predicts, and its interval widens. It is back soon
+# after the data are.
+
+# %%
+best_alone = max(correlations[name].mean() for name in batch.names)
+print(f"together {correlations['multimodal'].mean():.3f}, the better one alone {best_alone:.3f}")

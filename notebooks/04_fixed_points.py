@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Fixed points: how a network remembers
 #
-# We train a small recurrent network to hold three bits in memory, and then ask how it does so: where its state stands
-# still, what leaves these points, and how they change with the input. Nothing here knows the network's inside. All that
-# is needed is a function `step(state, input) -> state`.
+# **Question.** How does a network remember? We train a small recurrent network to hold three bits, and then look at
+# where its state stands still, what leaves these points, and how they change with the input. Nothing here knows the
+# network's inside. All that is needed is a function `step(state, input) -> state`.
 
 # %%
 import os
@@ -173,3 +173,15 @@ path = Path(tempfile.mkdtemp()) / "points.h5"
 found.save(path)
 assert FixedPoints.load(path).table() == found.table()
 found.to_xarray()
+
+# %% [markdown]
+# ## Answer
+#
+# Each memory is a stable fixed point, and between two memories lies a saddle that divides what runs into the one
+# from what runs into the other. A pulse writes because, at its height, the memory that contradicts it has vanished
+# in a fold.
+
+# %%
+saddles = sum(kind is Stability.SADDLE for kind in linear.stability)
+print(f"{sum(attractors)} attractors hold {len(set(map(tuple, codes)))} codes; {saddles} saddles divide them")
+print(f"the branch has {', '.join(kind for kind, _, _ in events) or 'no event'} up to an input of 1")

@@ -15,9 +15,10 @@
 # # How a network emulates a hidden Markov model
 #
 # A network of rectified units is driven by nothing but noise, and its output looks like that of a hidden Markov
-# model: it rests in one state, leaves it at a random time, and rests in the next. Where do the discrete states come
-# from, and who decides when to leave? This notebook trains such a network and puts the paper's answer (Torre and
-# others, 2025) to experiments that could fail.
+# model: it rests in one state, leaves it at a random time, and rests in the next.
+#
+# **Question.** Where do the discrete states come from, and who decides when to leave? This notebook trains such a
+# network and puts the paper's answer (Torre and others, 2025) to experiments that could fail.
 #
 # `neurodyn explain DIR` runs all nine claims and writes a page. Here we take the central ones apart.
 
@@ -146,6 +147,16 @@ plots.plot_eigenvalues(resonance.data, ax=right)
 print("claim 8:", resonance.headline, resonance.nothing)
 for note in resonance.notes:
     print(note)
+
+# %% [markdown]
+# ## Answer
+#
+# In a verdict each, of this one network. What holds in one network need not hold in the next: networks with other
+# weights emulate the same model in other ways.
+
+# %%
+for finding in (found, verdict, dial, resonance):
+    print(f"{finding.number}. {finding.claim} {finding.headline}")
 
 # %% [markdown]
 # `mechanism.explain(emulator)` does all of this and the rest of the claims in one call; `experiments/rnn_mechanism`

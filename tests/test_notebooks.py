@@ -34,6 +34,8 @@ def test_the_notebooks_are_there():
         "05_mechanism",
         "06_does_my_field_add",
         "07_missing_samples_and_certainty",
+        "08_files_of_your_own",
+        "09_the_real_time_loop",
     ]
 
 
@@ -86,3 +88,23 @@ def test_does_my_field_add(tmp_path):
 @pytest.mark.slow
 def test_missing_samples_and_certainty(tmp_path):
     assert "With 80% lost: ridge holds " in run(NOTEBOOKS[6], tmp_path)
+
+
+def test_files_of_your_own(tmp_path):
+    printed = run(NOTEBOOKS[7], tmp_path)
+    assert "from NWB: nothing differs" in printed
+    assert printed.strip().endswith("the bins are the same")
+
+
+@pytest.mark.slow
+def test_the_real_time_loop(tmp_path):
+    printed = run(NOTEBOOKS[8], tmp_path)
+    assert "twice          at most 0.00 standard errors off" in printed
+    assert "missing (" in printed
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_each_asks_at_the_top_and_answers_at_the_end(path):
+    words = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "markdown"]
+    assert "**Question.**" in words[0]
+    assert words[-1].startswith("## Answer") or words[-2].startswith("## Answer")

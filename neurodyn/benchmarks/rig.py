@@ -82,7 +82,7 @@ class SimulatedSession:
     modalities
         Of the decoder.
     played
-        Its spikes and fields are played, by the names of the modalities.
+        Its spikes and fields are played, under the names of `stream_names`: modalities have to be called so.
     rates
         Samples per second of each modality that is no spikes.
     fault

@@ -18,7 +18,8 @@ from pathlib import Path
 from distributed import Client, LocalCluster
 
 from experiments.command import configuration
-from experiments.hmm_rnn_grid.run import FOLDER, SINGLE_THREAD, main, networks_of, train_all
+from experiments.hmm_rnn_grid.run import FOLDER, main, networks_of, train_all
+from neurodyn.sweep.engine import SINGLE_THREAD
 
 if __name__ == "__main__":
     out = Path(sys.argv[1])

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "plotting": {"binning", "evaluation"},
 }
 # The top of the drawing: may import everything below, and only each other import them.
-TOP = {"cli", "report", "benchmarks"}
+TOP = {"cli", "report", "benchmarks", "sweep"}
 NEVER = {"experiments", "datasets", "notebooks", "tests"}
 
 

@@ -57,7 +57,19 @@ def test_the_python_code_runs(session, float32):
 
 def test_commands_and_options_exist():
     commands = re.findall(r"^(?:\$ )?neurodyn (\w+)(.*?)$", SHELL.replace("\\\n", " "), flags=re.MULTILINE)
-    every = {"inspect", "demo", "decode", "convert", "serve", "replay", "emulate", "explain", "bench", "doctor"}
+    every = {
+        "inspect",
+        "demo",
+        "decode",
+        "convert",
+        "serve",
+        "replay",
+        "emulate",
+        "explain",
+        "bench",
+        "doctor",
+        "sweep",
+    }
     assert {name for name, _ in commands} == every
     for name, rest in commands:
         build_parser().parse_args([name, *rest.split("#")[0].split()])

@@ -4,9 +4,8 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from experiments.command import configuration, options, readme_of
-from neurodyn.errors import import_extra
+from neurodyn.sweep import Cluster
 
 if TYPE_CHECKING:
     from distributed import Client
 
 FOLDER = Path(__file__).parent
-SINGLE_THREAD = {
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
-"""A network per core and a thread per network: threads that share one network wait for each other."""
 RETRIES = 2
 
 
@@ -56,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     missing = [network for network in networks if not (given.out / network.name / "summary.json").exists()]
     if missing:
-        with _client(given) as client:
+        with Cluster(given.scheduler, given.workers, memory=0).client() as client:
             train_all(client, missing, given.out.resolve(), {key: config[key] for key in ("scale", "trials")})
     summaries = {network.name: _read(given.out / network.name) for network in networks}
     write_results(summaries, given.out, readme=readme_of(FOLDER, given))
@@ -107,24 +100,6 @@ def train(words: Sequence[str], folder: str) -> None:
         code = neurodyn(list(words))
     if code:
         raise RuntimeError(log.read_text(encoding="utf-8").strip().splitlines()[-1])
-
-
-@contextlib.contextmanager
-def _client(given: argparse.Namespace) -> Iterator["Client"]:
-    """The cluster asked for, or one worker per core of this machine."""
-    distributed = import_extra("distributed", "dask")
-    if given.scheduler:
-        with distributed.Client(given.scheduler) as client:
-            yield client
-        return
-    workers = given.workers or os.cpu_count()
-    with (
-        distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, env=SINGLE_THREAD, dashboard_address=None, memory_limit=0
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 def _words(network: Network, out: Path, common: Mapping[str, Any]) -> list[str]:

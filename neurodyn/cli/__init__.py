@@ -8,6 +8,7 @@ COMMANDS = {
     "inspect": "show what is in a recording, as a table",
     "convert": "write a recording in another format: .h5, .nwb or .mat",
     "decode": "fit a real-time decoder to a recording and report how well it does",
+    "sweep": "decode many recordings with many methods, on this machine or a cluster",
     "serve": "decode live data with a fitted model",
     "replay": "play a recording to Lab Streaming Layer, ZeroMQ or Redis, as if it were being recorded",
     "emulate": "train a network to emulate a hidden Markov model",

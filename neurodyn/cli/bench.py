@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "filter": ("filtering", "the filter of a linear Gaussian model next to dynamax's; a recording of an hour"),
     "binning": ("binning", "spikes counted in bins, next to NumPy's histogram unit by unit"),
     "scale": ("scale", "seconds and peak memory of a fit as units and bins grow"),
+    "sweep": ("sweep", "a sweep's cost beside its tasks, next to a pool of processes, as workers grow"),
     "smooth": ("filtering", "the smoother of a linear Gaussian model next to dynamax's; a recording of an hour"),
 }
 

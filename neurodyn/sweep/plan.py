@@ -1,0 +1,234 @@
+"""What a sweep consists of: read from a YAML file, checked before any work, and taken apart into tasks.
+
+A task is known by the hash of all that its result depends on, the bytes of its file included: what was done once is
+never done again, and a file or an option that has changed makes another task.
+"""
+
+import glob
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from neurodyn.cli.decode import MODEL_METHOD, check_methods
+from neurodyn.cli.options import OPTIONS, DecodeOptions, merge
+from neurodyn.errors import InputError, unknown_name
+from neurodyn.given import names, read_yaml, whole
+
+KEYS = ("sessions", "methods", "settings", "seeds", "options", "resources")
+"""Of a configuration."""
+USUAL = "usual"
+"""Name of the only setting where none are given."""
+FORMAT = 1
+"""Of a result; a later one makes other tasks."""
+BLOCK = 2**20
+"""Bytes of a file that are hashed at a time."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A recording: its name in the results, its file, and the hash of that file's bytes."""
+
+    name: str
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fit and its score.
+
+    Parameters
+    ----------
+    session
+        What is decoded.
+    setting
+        Name of the options.
+    options
+        Of ``neurodyn decode``, with the seed.
+    method
+        As ``neurodyn decode --methods`` calls it.
+    fold
+        From 0.
+    """
+
+    session: Session
+    setting: str
+    options: DecodeOptions
+    method: str
+    fold: int
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that the result depends on; not of what things are called or where they lie."""
+        options = {name: value for name, value in asdict(self.options).items() if name not in ("methods", "jobs")}
+        if self.options.layout is not None:
+            options["layout"] = digest_of(Path(self.options.layout))
+        parts = [FORMAT, self.session.digest, options, self.method, self.fold]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"{self.session.name}, {self.setting}, {self.method}, seed {self.options.seed}, fold {self.fold + 1}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tasks of a sweep, as a grid.
+
+    Parameters
+    ----------
+    sessions, settings, methods, seeds
+        The axes; ``settings`` has options by name. The report compares the first method with the others.
+    resources
+        What a task of a method asks of its worker, such as ``{"multiscale": {"GPU": 1}}``.
+    """
+
+    sessions: tuple[Session, ...]
+    settings: Mapping[str, DecodeOptions]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def folds(self) -> int:
+        """Of every setting."""
+        return next(iter(self.settings.values())).folds
+
+    def tasks(self) -> list[Task]:
+        """Every task; those of one session and setting behind one another, since a worker keeps its bins."""
+        return [
+            Task(session, name, replace(options, seed=seed), method, fold)
+            for session, (name, options) in itertools.product(self.sessions, self.settings.items())
+            for seed, fold, method in itertools.product(self.seeds, range(self.folds), self.methods)
+        ]
+
+    def place(self, task: Task) -> tuple[int, int, int, int, int]:
+        """Where a task stands on the axes: session, setting, method, seed, fold."""
+        return (
+            self.sessions.index(task.session), list(self.settings).index(task.setting),
+            self.methods.index(task.method), self.seeds.index(task.options.seed), task.fold,
+        )  # fmt: skip
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check a configuration; the files of all sessions are hashed, and none is opened.
+
+    Parameters
+    ----------
+    path
+        YAML file with ``sessions`` (files, or patterns like ``data/*.nwb``, relative to it), ``methods``, ``options``
+        (of ``neurodyn decode``), ``settings`` (other options by name, each a variant that is swept), ``seeds`` and
+        ``resources``.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a key, method or option is unknown or a value bad, or there is no session.
+    """
+    loaded = read_yaml(path, "configuration")
+    if not isinstance(loaded, Mapping):
+        raise InputError(f"'{path}' must hold 'key: value' lines, such as  sessions: [data/*.nwb]")
+    for key in loaded:
+        if key not in KEYS:
+            raise unknown_name(f"key in '{path}'", str(key), KEYS)
+    common = merge(_options(loaded.get("options"), path, "options"), {})
+    methods = names(loaded.get("methods") or list(DecodeOptions().methods))
+    if len(set(methods)) < len(methods):
+        raise InputError(f"'methods' in '{path}' name one twice: {', '.join(methods)}")
+    common = replace(common, methods=tuple(dict.fromkeys((MODEL_METHOD, *methods))))
+    check_methods(common)
+    if not common.target:
+        raise InputError(f"there is no target to decode: name one in '{path}', as in  options: {{target: [position]}}")
+    settings = _settings(loaded.get("settings"), common, path)
+    seeds = _seeds(loaded.get("seeds"), path)
+    resources = _resources(loaded.get("resources"), methods, path)
+    return Plan(_sessions(loaded.get("sessions"), path), settings, methods, seeds, resources)
+
+
+def _sessions(given: Any, path: Path) -> tuple[Session, ...]:
+    patterns = names(given) if given else ()
+    if not patterns:
+        raise InputError(f"there is nothing to decode: name files in '{path}', as in  sessions: [data/*.nwb]")
+    files: dict[Path, None] = {}
+    for pattern in patterns:
+        found = [Path(each).resolve() for each in sorted(glob.glob(str(path.parent / pattern), recursive=True))]
+        if not found:
+            raise InputError(f"no file is called '{pattern}' beside '{path}'")
+        files |= dict.fromkeys(found)
+    stems = [file.stem for file in files]
+    called = [file.stem if stems.count(file.stem) == 1 else f"{file.parent.name}/{file.stem}" for file in files]
+    called = [name if called.count(name) == 1 else str(file) for name, file in zip(called, files, strict=True)]
+    return tuple(Session(name, str(file), digest_of(file)) for name, file in zip(called, files, strict=True))
+
+
+def digest_of(path: Path) -> str:
+    """Hash of a file's bytes, or of all files of a folder."""
+    found = hashlib.blake2b(digest_size=16)
+    for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
+        try:
+            with file.open("rb") as content:
+                while block := content.read(BLOCK):
+                    found.update(block)
+        except OSError as error:
+            raise InputError(f"'{file}' cannot be read: {error.strerror or error}") from error
+    return found.hexdigest()
+
+
+def _options(given: Any, path: Path, where: str) -> dict[str, Any]:
+    """Options of ``neurodyn decode``, parsed."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"'{where}' in '{path}' must hold 'option: value' lines, got a {type(given).__name__}")
+    found = {}
+    for name, value in given.items():
+        if name in ("methods", "seed", "jobs"):
+            raise InputError(f"'{name}' is no option of a sweep: '{path}' has methods and seeds of its own")
+        if name not in OPTIONS:
+            raise unknown_name(f"option in '{path}'", str(name), OPTIONS)
+        try:
+            found[name] = OPTIONS[name].parse(value)
+        except InputError as error:
+            raise InputError(f"'{name}' in '{path}': {error}") from error
+    if "layout" in found:
+        found["layout"] = str((path.parent / found["layout"]).resolve())
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _settings(given: Any, common: DecodeOptions, path: Path) -> dict[str, DecodeOptions]:
+    if given is None:
+        return {USUAL: common}
+    if not isinstance(given, Mapping) or not given:
+        raise InputError(
+            f"'settings' in '{path}' must hold options by name, as in  settings: {{wide: {{width: 100ms}}}}"
+        )
+    found = {str(name): replace(common, **_options(each, path, str(name))) for name, each in given.items()}
+    if len({each.folds for each in found.values()}) > 1:
+        raise InputError(f"all settings of '{path}' need as many folds: give folds under options")
+    if len({each.target for each in found.values()}) > 1:
+        raise InputError(f"all settings of '{path}' decode the same target: give target under options")
+    return found
+
+
+def _seeds(given: Any, path: Path) -> tuple[int, ...]:
+    listed: Sequence[Any] = [0] if given is None else given if isinstance(given, list) else [given]
+    seeds = tuple(whole(each) for each in listed)
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise InputError(f"'seeds' in '{path}' are different whole numbers of 0 or more, got {given!r}")
+    return seeds
+
+
+def _resources(given: Any, methods: Sequence[str], path: Path) -> dict[str, dict[str, float]]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(each, Mapping) for each in given.values()):
+        raise InputError(f"'resources' in '{path}' are by method, as in  resources: {{multiscale: {{GPU: 1}}}}")
+    for method in given:
+        if method not in methods:
+            raise unknown_name(f"method under resources in '{path}'", str(method), methods)
+    return {str(method): {str(name): float(n) for name, n in each.items()} for method, each in given.items()}

@@ -1,0 +1,160 @@
+"""What a sweep says: a table of methods and sessions, paired tests, a figure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurodyn.errors import InputError, import_extra
+from neurodyn.evaluation import Comparison, compare, corrected
+from neurodyn.plotting.style import GREY, method_colour, quiet
+from neurodyn.sweep.store import open_results
+from neurodyn.writing import replace_atomically, write_text
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """The first method of a sweep beside each other one, in one setting.
+
+    Parameters
+    ----------
+    setting, method
+        What is compared with the others.
+    others
+        By name; p values are corrected for their number.
+    left_out
+        Sessions that lack a result of a method.
+    """
+
+    setting: str
+    method: str
+    others: dict[str, Comparison]
+    left_out: tuple[str, ...]
+
+
+def compare_methods(results: "xr.Dataset") -> list[Comparisons]:
+    """Compare the first method with each other one, over sessions, seeds and folds; one entry per setting.
+
+    Parameters
+    ----------
+    results
+        Of `open_results`.
+
+    Raises
+    ------
+    InputError
+        If there is one method only, or no session is complete.
+    """
+    methods = results["decoder"].to_numpy().tolist()
+    if len(methods) < 2:
+        raise InputError(f"there is one method, {methods[0]}: nothing to compare it with")
+    return [_compared(results.sel(setting=setting), str(setting), methods) for setting in results["setting"].to_numpy()]
+
+
+def write_report(out: Path) -> Path:
+    """Write report.md, table.csv and figure.png into the folder of a sweep.
+
+    Returns
+    -------
+    Path of report.md.
+
+    Raises
+    ------
+    InputError
+        If there is no sweep, or nothing in it is done.
+    """
+    results = open_results(out)
+    done = np.isfinite(results["coverage"].to_numpy())
+    if not done.any():
+        raise InputError(f"nothing of the sweep in '{out}' is done yet")
+    lines = ["# What the sweep found", "", f"{done.sum()} of {done.size} tasks are done. What was held out is decoded"]
+    lines += ["filtered (causally); R² is the mean over the dimensions of the target, folds and seeds."]
+    for setting in results["setting"].to_numpy().tolist():
+        lines += ["", f"## {setting}", "", *_table(results.sel(setting=setting))]
+    if results.sizes["decoder"] > 1:
+        for each in compare_methods(results) if _any_complete(results) else []:
+            lines += ["", *_sentences(each)]
+    write_text(out / "report.md", "\n".join(lines) + "\n")
+    with replace_atomically(out / "table.csv") as temporary:
+        results["score"].to_dataframe().dropna().to_csv(temporary)
+    _save_figure(results, out / "figure.png")
+    return out / "report.md"
+
+
+def r2(results: "xr.Dataset") -> "xr.DataArray":
+    """Filtered R², mean over the dimensions of the target."""
+    return results["score"].sel(estimate="filtered", metric="r2").mean("dim", skipna=False)
+
+
+def _table(results: "xr.Dataset") -> list[str]:
+    methods, sessions = (results[axis].to_numpy().tolist() for axis in ("decoder", "session"))
+    score, seconds, covered = r2(results), results["fit_seconds"], results["coverage"]
+    lines = [f"| method | {' | '.join(map(str, sessions))} | mean | 95 % interval holds | s per fit |"]
+    lines.append("|---" * (len(sessions) + 4) + "|")
+    for method in methods:
+        own = score.sel(decoder=method)
+        cells = [_number(float(own.sel(session=session).mean())) for session in sessions]
+        holds, taken = (float(each.sel(decoder=method).mean()) for each in (covered, seconds))
+        share = "" if np.isnan(holds) else f"{holds:.1%}"
+        lines.append(
+            f"| {method} | {' | '.join(cells)} | {_number(float(own.mean()))} | {share} | {_number(taken, 0)} |"
+        )
+    return lines
+
+
+def _compared(results: "xr.Dataset", setting: str, methods: Sequence[str]) -> Comparisons:
+    score = r2(results).transpose("decoder", "session", "seed", "fold")
+    whole = np.isfinite(score.to_numpy()).all(axis=(0, 2, 3))
+    sessions = np.asarray(results["session"].to_numpy())
+    if not whole.any():
+        raise InputError(f"no session has results of every method in the setting '{setting}'")
+    values = score.to_numpy()[:, whole]
+    ratio = float((results["test_bins"] / results["train_bins"]).mean())
+    found = [compare(list(values[0] - other), ratio) for other in values[1:]]
+    return Comparisons(
+        setting, methods[0], dict(zip(methods[1:], corrected(found), strict=True)), tuple(sessions[~whole].tolist())
+    )
+
+
+def _any_complete(results: "xr.Dataset") -> bool:
+    finite = np.isfinite(r2(results).transpose("setting", "session", "decoder", "seed", "fold").to_numpy())
+    return bool(np.any(np.all(finite, axis=(2, 3, 4)), axis=1).all())
+
+
+def _sentences(found: Comparisons) -> list[str]:
+    lines = [f"{found.method} beside the others ({found.setting}): difference [95 % interval], p after Holm", ""]
+    lines += ["| other method | difference | finding |", "|---|---|---|"]
+    lines += [f"| {name} | {each.cell()} | {each.verdict()} |" for name, each in found.others.items()]
+    if found.left_out:
+        lines += ["", f"Left out, since results are missing: {', '.join(found.left_out)}."]
+    return lines
+
+
+def _save_figure(results: "xr.Dataset", path: Path) -> None:
+    """One panel per setting: a dot for each session, seed and fold."""
+    figures = import_extra("matplotlib.figure", "plot")
+    settings, methods = (results[axis].to_numpy().tolist() for axis in ("setting", "decoder"))
+    figure = figures.Figure(figsize=(1.2 + 0.9 * len(methods) * len(settings), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
+    for setting, ax in zip(settings, panels, strict=True):
+        quiet(ax)
+        for place, method in enumerate(methods):
+            values = r2(results).sel(setting=setting, decoder=method).to_numpy().ravel()
+            shift = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(1)
+            ax.plot(place + shift, values, ".", color=method_colour(method, tuple(methods)), markersize=5)
+            if np.isfinite(values).any():
+                ax.plot([place - 0.3, place + 0.3], [np.nanmean(values)] * 2, color=GREY, linewidth=1.2)
+        ax.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
+        ax.set_title(setting, fontsize=9)
+    panels[0].set_ylabel("R² (filtered, held out)")
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def _number(value: float, places: int = 3) -> str:
+    return "" if np.isnan(value) else f"{value:.{places}f}"

@@ -62,8 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def write_results(explanation: "Explanation", out: Path, *, seed: int, title: str) -> None:
-    """Write report.html, mechanism.nc, table.csv and verdicts.json into a folder."""
-    from neurodyn.report.mechanism import render_explanation
+    """Write report.html, its drawings, mechanism.nc, table.csv and verdicts.json into a folder."""
+    from neurodyn.report import save_drawings
+    from neurodyn.report.mechanism import explanation_pictures, render_explanation
 
     facts = {
         "network": explanation.network,
@@ -76,6 +77,7 @@ def write_results(explanation: "Explanation", out: Path, *, seed: int, title: st
         explanation.to_xarray().to_netcdf(temporary, engine="scipy")
     write_text(out / "table.csv", _csv(explanation))
     write_text(out / "verdicts.json", json.dumps(_summary(explanation, seed), indent=2) + "\n")
+    save_drawings(explanation_pictures(explanation), out)
     write_text(out / "report.html", render_explanation(explanation, title=title, facts=facts, versions=versions()))
 
 

@@ -19,7 +19,16 @@ from neurodyn.binning import Fold, MultimodalBatch
 from neurodyn.cli.progress import FitsShown
 from neurodyn.errors import REPORT, InputError, missing_extras
 from neurodyn.evaluation import CrossValidation, Method, PairedDifference, check_folds, cross_validate
-from neurodyn.report import differences, finding, render_page, score_rows, study_pictures, summary_of
+from neurodyn.report import (
+    Picture,
+    differences,
+    finding,
+    render_page,
+    save_drawings,
+    score_rows,
+    study_pictures,
+    summary_of,
+)
 from neurodyn.report.page import ScoreTable
 from neurodyn.writing import write_text
 
@@ -60,9 +69,9 @@ class Study:
 
 
 def run_study(study: Study, out: Path, *, console: Console | None = None) -> dict[str, Any]:
-    """Check everything, fit, write ``report.html`` and ``summary.json``, print the tables; return the summary.
+    """Check everything, fit, write ``report.html``, its drawings and ``summary.json``, print the tables.
 
-    Without the packages that draw, which a line on standard error names, there is no ``report.html``.
+    The summary is returned. Without the packages that draw, which a line on standard error names, there is no page.
 
     Raises
     ------
@@ -76,7 +85,9 @@ def run_study(study: Study, out: Path, *, console: Console | None = None) -> dic
         result = _cross_validated(study)
         summary = summary_of(result, study.batch, title=study.title, seed=study.seed, settings=study.settings)
         if not missing:
-            write_text(out / "report.html", _page(study, result, summary))
+            pictures = study_pictures(study.batch, result)
+            write_text(out / "report.html", _page(study, result, summary, pictures))
+            save_drawings(pictures, out)
         write_text(out / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
     _print(console or _screen(), result, summary, out / ("summary.json" if missing else "report.html"))
     return summary
@@ -157,14 +168,14 @@ def _cross_validated(study: Study) -> CrossValidation:
         return cross_validate(study.methods, study.folds, jobs=jobs, on_result=shown.add)
 
 
-def _page(study: Study, result: CrossValidation, summary: Mapping[str, Any]) -> str:
+def _page(study: Study, result: CrossValidation, summary: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
     return render_page(
         title=study.title,
         sentence=finding(result),
         dims=result.dims,
         tables=[ScoreTable(label, score_rows(result, metric)) for metric, label in _METRICS.items()],
         differences=differences(result),
-        pictures=study_pictures(study.batch, result),
+        pictures=pictures,
         facts=_facts(summary),
         settings={**study.settings, "seed": str(study.seed)},
         versions=summary["versions"],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from neurodyn.binning import MultimodalBatch
 from neurodyn.errors import InputError, import_extra
@@ -77,17 +78,30 @@ def plot_arena(
     names = chosen_dims(stretch, dims)
     ax = quiet(axes(ax, size=(5.4, 5.0)))
     places = [stretch.names.index(name) for name in names]
-    true, decoded = (values[:, places].T for values in (stretch.true, stretch.decoded))
-    _regions(decoded, stretch.deviation[:, places].T, colour, ax)
-    for path, shade, width, label in ((true, TRUTH, 1.6, "true"), (decoded, colour, 1.2, "decoded")):
-        x, y = (split_at(values, stretch.breaks) for values in path)
-        ax.plot(x, y, color=shade, linewidth=width, label=label)
+    true, decoded, deviation = (values[:, places] for values in (stretch.true, stretch.decoded, stretch.deviation))
+    draw_arena(true, decoded, deviation, breaks=stretch.breaks, colour=colour, ax=ax)
     if _comparable(stretch.units[places[0]], stretch.units[places[1]]):
         ax.set_aspect("equal", adjustable="datalim")
     ax.set_xlabel(stretch.label(names[0]))
     ax.set_ylabel(stretch.label(names[1]))
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False, fontsize=9)
     return ax
+
+
+def draw_arena(
+    true: Float[np.ndarray, "bins 2"],
+    decoded: Float[np.ndarray, "bins 2"],
+    deviation: Float[np.ndarray, "bins 2"],
+    *,
+    breaks: Int[np.ndarray, " breaks"] | None,
+    colour: str,
+    ax: Any,
+) -> None:
+    """Both paths into axes that are there, with regions and a legend above."""
+    _regions(decoded.T, deviation.T, colour, ax)
+    for path, shade, width, label in ((true, TRUTH, 1.6, "true"), (decoded, colour, 1.2, "decoded")):
+        x, y = (split_at(values, breaks) for values in path.T)
+        ax.plot(x, y, color=shade, linewidth=width, label=label)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False, fontsize=9)
 
 
 def _regions(decoded: np.ndarray, deviation: np.ndarray, colour: str, ax: Any) -> None:

@@ -1,7 +1,8 @@
 """From a cross-validation to numbers, tables and one page that opens anywhere: see README.md."""
 
-from neurodyn.report.figures import Picture, study_pictures
+from neurodyn.report.figures import study_pictures
 from neurodyn.report.page import render_page
+from neurodyn.report.pictures import Picture, save_drawings
 from neurodyn.report.summary import WITHOUT_TARGET, comparisons, differences, finding, on_one, summary_of
 from neurodyn.report.tables import ScoreRow, score_rows
 
@@ -14,6 +15,7 @@ __all__ = [
     "finding",
     "on_one",
     "render_page",
+    "save_drawings",
     "score_rows",
     "study_pictures",
     "summary_of",

@@ -1,6 +1,5 @@
 """Whether a network emulates a hidden Markov model, as one figure and one page."""
 
-import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -11,11 +10,11 @@ import numpy as np
 from neurodyn import plotting
 from neurodyn.emulation.match_result import Match
 from neurodyn.emulation.verdict import Statistic, Verdict
-from neurodyn.errors import InputError, import_extra
+from neurodyn.errors import InputError
 from neurodyn.evaluation import LearningCurve
 from neurodyn.plotting import emulation as panels
-from neurodyn.report.figures import DPI, Picture
 from neurodyn.report.page import fill_template
+from neurodyn.report.pictures import Picture, new_figure, save_drawings
 from neurodyn.training import History
 from neurodyn.versions import versions
 from neurodyn.writing import write_bytes, write_text
@@ -33,7 +32,7 @@ RULE = (
 def write_match_report(
     match: Match, directory: Path, *, title: str, history: History | None = None, settings: dict[str, str] | None = None
 ) -> Path:
-    """Write ``match.html``, ``match.png`` and ``match.json`` into a folder, which is made if it is not there.
+    """Write ``match.html``, ``match.png``, ``match.json`` and drawings into a folder, which is made if it is not there.
 
     Parameters
     ----------
@@ -69,6 +68,7 @@ def write_match_report(
     except OSError as error:
         raise InputError(f"cannot write the report to {directory}: {error.strerror or error}") from error
     write_bytes(directory / "match.png", picture.png)
+    save_drawings([picture], directory)
     write_text(directory / "match.json", json.dumps(match.to_dict(), indent=1, allow_nan=False))
     write_text(directory / "match.html", page)
     return directory / "match.html"
@@ -93,16 +93,14 @@ def sentence(match: Match) -> str:
 
 def match_picture(match: Match, history: History | None = None) -> Picture:
     """Draw all panels as one figure."""
-    figure = import_extra("matplotlib.figure", "plot").Figure(figsize=(15, 10), layout="constrained")
+    figure = new_figure((15.0, 10.0))
     draw_match(match, figure, history)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI, facecolor="white")
     caption = (
         f"{match.trials:,} trials of {match.steps} steps from the network and from {match.model}. First row: trials of "
         "each, and every statistic as a share of its limit, with the model itself in the emulator's place in blue. "
         "In the transition matrix the exact value stands below the network's. Dwell times are runs of one symbol."
     )
-    return Picture("Emulator and model", caption, stream.getvalue())
+    return Picture("Emulator and model", caption, figure)
 
 
 def draw_match(match: Match, figure: Any, history: History | None = None) -> None:

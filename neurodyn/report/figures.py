@@ -1,8 +1,6 @@
-"""The figures of a study as PNG pictures with captions."""
+"""The figures of a study, with captions."""
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,33 +9,15 @@ from jaxtyping import Bool, Float
 from neurodyn import plotting
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.components import principal_scores
-from neurodyn.errors import import_extra
 from neurodyn.evaluation import Calibration, CrossValidation, Decoded, FoldResult
+from neurodyn.plotting.arena import draw_arena
 from neurodyn.plotting.predictions import end_to_end
-from neurodyn.plotting.style import GREY
+from neurodyn.plotting.style import GREY, quiet
+from neurodyn.report.pictures import Picture, new_figure
 from neurodyn.report.summary import main_methods
-
-DPI = 150
 
 _FEW_BINS = 400
 """About as many bins as one picture of a time course can show."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One figure of a report.
-
-    Parameters
-    ----------
-    title, caption
-        What it shows, in a few words and in a few sentences.
-    png
-        The picture.
-    """
-
-    title: str
-    caption: str
-    png: bytes
 
 
 def study_pictures(batch: MultimodalBatch, result: CrossValidation, *, yardstick: str = "ridge") -> list[Picture]:
@@ -60,6 +40,8 @@ def study_pictures(batch: MultimodalBatch, result: CrossValidation, *, yardstick
     ]
     if shown.latent is not None:
         pictures.insert(2, _latents(result, shown))
+    if {"x", "y"} <= set(result.dims) and "z" not in result.dims:
+        pictures.insert(2, _arena(result, shown))
     if intervals := {m: found for m in result.methods if (found := result.calibration(m)) is not None}:
         pictures.append(_reliability(intervals))
     if any(r.learning is not None and len(r.learning.validation) for r in result.results):
@@ -83,19 +65,8 @@ def window(decoded: Decoded, bins: int = _FEW_BINS) -> slice:
     return slice(start, start + size)
 
 
-def _figure(size: tuple[float, float]) -> Any:
-    figure = import_extra("matplotlib.figure", "plot")
-    return figure.Figure(figsize=size, layout="constrained")
-
-
-def _png(figure: Any) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI, facecolor="white")
-    return stream.getvalue()
-
-
 def _scores(result: CrossValidation, yardstick: str) -> Picture:
-    figure = _figure((9.0, 3.4))
+    figure = new_figure((9.0, 3.4))
     rows = figure.subplots(1, 4, sharey=False)
     panels = [("r2", "R²", False), ("r2", "R²", True), ("correlation", "correlation", False)]
     panels.append(("correlation", "correlation", True))
@@ -119,13 +90,13 @@ def _scores(result: CrossValidation, yardstick: str) -> Picture:
         f"{result.n_folds} folds; dots: folds in order; dashed: {yardstick}, the yardstick on the same features and "
         "folds. Filtered estimates use the past only, as a live decoder does; smoothed ones the whole trial."
     )
-    return Picture("How well each method decodes", caption, _png(figure))
+    return Picture("How well each method decodes", caption, figure)
 
 
 def _decoded(result: CrossValidation, shown: FoldResult) -> Picture:
     decoded = shown.decoded
     part = window(decoded)
-    figure = _figure((9.0, 1.7 * len(result.dims) + 0.6))
+    figure = new_figure((9.0, 1.7 * len(result.dims) + 0.6))
     rows = figure.subplots(len(result.dims), 1, sharex=True, squeeze=False)[:, 0]
     time, trial = _laid_out(decoded, part)
     for dim, (name, ax) in enumerate(zip(result.dims, rows, strict=True)):
@@ -142,7 +113,30 @@ def _decoded(result: CrossValidation, shown: FoldResult) -> Picture:
         f"{what} of fold {shown.fold + 1}, the fold with the median score. Black: true; colour: decoded from the past "
         "alone, with the central 95 % of the predictive distribution."
     )
-    return Picture("Decoded against true target", caption, _png(figure))
+    return Picture("Decoded against true target", caption, figure)
+
+
+def _arena(result: CrossValidation, shown: FoldResult) -> Picture:
+    """The place decoded, where the target is one."""
+    decoded = shown.decoded
+    part = window(decoded, _FEW_BINS // 2)
+    places = [result.dims.index(name) for name in ("x", "y")]
+    true = np.where(decoded.scored[part, None], decoded.true[part][:, places], np.nan)
+    figure = new_figure((5.0, 4.6))
+    ax = quiet(figure.add_subplot())
+    draw_arena(
+        true, decoded.filtered[part][:, places], decoded.deviation[part][:, places],
+        breaks=np.flatnonzero(np.diff(decoded.trial[part])) + 1,
+        colour=plotting.method_colour(shown.method, result.methods), ax=ax,
+    )  # fmt: skip
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.set_xlabel("x")
+    ax.set_ylabel("y")
+    caption = (
+        f"The place, true and decoded live, in {np.ptp(decoded.time[part]):.0f} s of the fold with the median score. "
+        "Each ellipse holds 95 % of the prediction at one moment; its middle is the dot."
+    )
+    return Picture("In the arena", caption, figure)
 
 
 def _laid_out(decoded: Decoded, part: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +151,7 @@ def _latents(result: CrossValidation, shown: FoldResult) -> Picture:
     part = window(decoded, 5 * _FEW_BINS)
     path = principal_scores(shown.latent[part], 3)
     dims = min(3, len(result.dims))
-    figure = _figure((3.6 * dims, 3.6))
+    figure = new_figure((3.6 * dims, 3.6))
     flat = path.shape[1] < 3
     for dim in range(dims):
         ax = figure.add_subplot(1, dims, dim + 1, projection=None if flat else "3d")
@@ -168,7 +162,7 @@ def _latents(result: CrossValidation, shown: FoldResult) -> Picture:
         f"First {path.shape[1]} principal components of the smoothed latents ({shown.method}, held-out data of fold "
         f"{shown.fold + 1}), coloured by the true target (dark: low, bright: high), which the decoder did not see."
     )
-    return Picture("Latent trajectories", caption, _png(figure))
+    return Picture("Latent trajectories", caption, figure)
 
 
 def _trajectory(path: np.ndarray, value: np.ndarray, trial: np.ndarray, name: str, ax: Any) -> None:
@@ -182,7 +176,7 @@ def _trajectory(path: np.ndarray, value: np.ndarray, trial: np.ndarray, name: st
 def _overview(batch: MultimodalBatch) -> Picture:
     part, time = _stretch(batch)
     rows = len(batch.modalities) + (1 if batch.n_dims else 0)
-    figure = _figure((9.0, 1.7 * rows + 0.4))
+    figure = new_figure((9.0, 1.7 * rows + 0.4))
     panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for row, ax in zip(batch.modalities, panels, strict=False):
         values, seen = batch.observations[row.name][part], batch.observed[row.name][part]
@@ -199,7 +193,7 @@ def _overview(batch: MultimodalBatch) -> Picture:
         "What the decoder sees, and the target: spike counts per bin (dark: many; tinted: missing), field features "
         "(one line per feature, standardised), and the target's dimensions (standardised)."
     )
-    return Picture("The recording", caption, _png(figure))
+    return Picture("The recording", caption, figure)
 
 
 def _target(batch: MultimodalBatch, part: slice, time: np.ndarray, ax: Any) -> None:
@@ -227,7 +221,7 @@ def _standard(values: Float[np.ndarray, "bins _"], seen: Bool[np.ndarray, "bins 
 
 
 def _reliability(found: Mapping[str, Calibration]) -> Picture:
-    figure = _figure((4.2, 3.8))
+    figure = new_figure((4.2, 3.8))
     levels = next(iter(found.values())).levels
     plotting.plot_reliability(
         {method: one.coverage.mean(axis=1) for method, one in found.items()}, levels, ax=figure.add_subplot()
@@ -236,12 +230,12 @@ def _reliability(found: Mapping[str, Calibration]) -> Picture:
         "Share of the held-out truth inside the central intervals of the filtered estimate, over all folds and "
         "dimensions, against the share they promise. Below the line they are too narrow."
     )
-    return Picture("Do the intervals hold?", caption, _png(figure))
+    return Picture("Do the intervals hold?", caption, figure)
 
 
 def _learning(result: CrossValidation) -> Picture:
     methods = [m for m in result.methods if _curves(result.of(m))]
-    figure = _figure((3.2 * len(methods), 3.0))
+    figure = new_figure((3.2 * len(methods), 3.0))
     for ax, method in zip(figure.subplots(1, len(methods), squeeze=False)[0], methods, strict=True):
         plotting.plot_learning(_curves(result.of(method)), colour=plotting.method_colour(method, result.methods), ax=ax)
         ax.set_title(method, fontsize=10)
@@ -251,7 +245,7 @@ def _learning(result: CrossValidation) -> Picture:
         "Score on the validation part of the training data, one line per fold; the parameters at the dot were kept. "
         "Test data are never part of this."
     )
-    return Picture("Learning curves", caption, _png(figure))
+    return Picture("Learning curves", caption, figure)
 
 
 def _curves(folds: Sequence[FoldResult]) -> list[Any]:
@@ -262,7 +256,7 @@ def _latency(batch: MultimodalBatch, result: CrossValidation) -> Picture:
     online = result.online()
     steps = np.concatenate([o.microseconds for o in online])
     streamed = next(r.method for r in result.results if r.online is not None)
-    figure = _figure((6.0, 3.0))
+    figure = new_figure((6.0, 3.0))
     ax = figure.add_subplot()
     plotting.plot_latency(
         steps, bin_seconds=batch.width, colour=plotting.method_colour(streamed, result.methods), ax=ax
@@ -274,4 +268,4 @@ def _latency(batch: MultimodalBatch, result: CrossValidation) -> Picture:
         f"{streamed}, while other fits may have been running). Largest difference between this and the offline filter: "
         f"{latent:.1e} in a latent, {target:.1e} standard deviations in the target."
     )
-    return Picture("Time per step", caption, _png(figure))
+    return Picture("Time per step", caption, figure)

@@ -1,16 +1,14 @@
 """The page of an explanation: what the network looks like, and for each claim figure, number, control and verdict."""
 
 import base64
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from neurodyn.errors import import_extra
 from neurodyn.mechanism.explain import Explanation
 from neurodyn.mechanism.finding import Finding
 from neurodyn.plotting import mechanism as plots
-from neurodyn.report.figures import DPI
 from neurodyn.report.page import fill_template
+from neurodyn.report.pictures import Picture, new_figure
 from neurodyn.report.portrait import portrait_pictures
 
 FIGURES = {
@@ -53,18 +51,21 @@ def render_explanation(
     return fill_template("mechanism.html.j2", values, portrait_pictures(explanation.portrait))
 
 
-def draw_finding(finding: Finding) -> bytes:
-    """The figure of a finding as PNG; empty where there is nothing to draw."""
+def explanation_pictures(explanation: Explanation) -> list[Picture]:
+    """The pictures of the network, and those of the claims that have something to draw."""
+    drawn = [picture_of(finding) for finding in explanation.findings]
+    return [*portrait_pictures(explanation.portrait), *(picture for picture in drawn if picture is not None)]
+
+
+def picture_of(finding: Finding) -> Picture | None:
+    """The figure of a finding; None where there is nothing to draw."""
     if finding.name in FIGURES and not any(finding.data.sizes.values()):
-        return b""
-    figures = import_extra("matplotlib.figure", "plot")
+        return None
     draw = FIGURES.get(finding.name, (_against_control(finding),))
-    figure = figures.Figure(figsize=(5.2 * len(draw), 3.8), layout="constrained")
+    figure = new_figure((5.2 * len(draw), 3.8))
     for plot, ax in zip(draw, figure.subplots(1, len(draw), squeeze=False)[0], strict=True):
         plot(finding.data, ax=ax)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+    return Picture(f"claim {finding.number} {finding.name}", finding.claim, figure)
 
 
 def _against_control(finding: Finding) -> Callable[..., Any]:
@@ -74,6 +75,7 @@ def _against_control(finding: Finding) -> Callable[..., Any]:
 
 
 def _claim(finding: Finding) -> dict[str, Any]:
+    picture = picture_of(finding)
     criteria = [(_MARKS[c.holds], c.text, str(c.estimate)) for c in finding.every_criterion]
     return {
         "number": finding.number,
@@ -86,5 +88,5 @@ def _claim(finding: Finding) -> dict[str, Any]:
         "rule": finding.rule.split(":")[0] if criteria else finding.rule,
         "criteria": criteria,
         "notes": finding.notes,
-        "picture": base64.b64encode(draw_finding(finding)).decode("ascii"),
+        "picture": "" if picture is None else base64.b64encode(picture.png).decode("ascii"),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from neurodyn.errors import import_extra
 from neurodyn.evaluation import PairedDifference
-from neurodyn.report.figures import Picture
+from neurodyn.report.pictures import Picture
 from neurodyn.report.tables import ScoreRow
 
 

@@ -1,15 +1,13 @@
 """The pictures of a network on the page of its explanation, each with what its words mean."""
 
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from neurodyn.errors import import_extra
 from neurodyn.plotting import portrait as plots
 from neurodyn.plotting.emulation import plot_symbol_transitions
-from neurodyn.report.figures import DPI, Picture
+from neurodyn.report.pictures import Picture, new_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,15 +30,13 @@ def portrait_pictures(data: "xr.Dataset") -> list[Picture]:
     data
         Of `neurodyn.mechanism.portrait`.
     """
-    figures, pictures = import_extra("matplotlib.figure", "plot"), []
+    pictures = []
     for entry in _PICTURES:
         if entry.variable not in data:
             continue
-        figure = figures.Figure(figsize=(3.7, 3.5), layout="constrained")
+        figure = new_figure((3.7, 3.5))
         entry.draw(data, ax=figure.add_subplot())
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
-        pictures.append(Picture(entry.title, entry.caption, buffer.getvalue()))
+        pictures.append(Picture(entry.title, entry.caption, figure))
     return pictures
 
 

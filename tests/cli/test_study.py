@@ -31,7 +31,7 @@ def study():
 def test_report_and_summary(tmp_path, study):
     screen = io.StringIO()
     summary = run_study(study, tmp_path / "out", console=Console(file=screen, width=100))
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "summary.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["figures", "report.html", "summary.json"]
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 7

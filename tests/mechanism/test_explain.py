@@ -15,7 +15,7 @@ from neurodyn.mechanism.falsifiers.networks import gated, random_relu
 from neurodyn.mechanism.falsifiers.recordings import visits
 from neurodyn.mechanism.hazards import Target, intact, outcomes, settled_starts
 from neurodyn.mechanism.network import is_homogeneous, recurrent_weights
-from neurodyn.report.mechanism import draw_finding, render_explanation
+from neurodyn.report.mechanism import picture_of, render_explanation
 
 HMM = HiddenMarkovModel(np.full(2, 0.5), np.array([[0.95, 0.05], [0.05, 0.95]]), np.eye(2), "two", 30)
 NAMES = [
@@ -97,7 +97,7 @@ def test_plots_draw_into_the_axes_given(explanation, name):
 def test_the_motifs_of_three_pairs_are_drawn():
     config = subspaces.SubspaceConfig(before=3, after=3, splits=5, permutations=5)
     finding = subspaces.examine(Evidence(gated(), visits(shared=False, trials=20)), config, seed=0)
-    assert draw_finding(finding)[:8] == b"\x89PNG\r\n\x1a\n"
+    assert picture_of(finding).png[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_the_same_seed_gives_the_same_findings():

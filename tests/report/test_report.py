@@ -2,6 +2,7 @@
 
 import json
 import struct
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from neurodyn.report import (
     differences,
     finding,
     render_page,
+    save_drawings,
     score_rows,
     study_pictures,
     summary_of,
@@ -193,6 +195,27 @@ def test_pictures_are_png_of_a_size_that_fits_a_page(batch, result):
         width, height = struct.unpack(">II", picture.png[16:24])
         assert 400 <= width <= 2000
         assert 300 <= height <= 2000
+
+
+def test_a_decoded_place_is_drawn_in_its_arena(batch, result):
+    titles = [p.title for p in study_pictures(batch, replace(result, dims=("x", "y")))]
+    assert titles.index("In the arena") == 2
+    assert "In the arena" not in [p.title for p in study_pictures(batch, replace(result, dims=("x", "speed")))]
+
+
+def test_each_picture_is_left_as_svg_and_pdf_that_say_the_same_again(batch, result, tmp_path):
+    pictures = study_pictures(batch, result)[:2]
+    paths = save_drawings(pictures, tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
+        "figures/01_how_well_each_method_decodes.svg", "figures/01_how_well_each_method_decodes.pdf",
+        "figures/02_decoded_against_true_target.svg", "figures/02_decoded_against_true_target.pdf",
+    ]  # fmt: skip
+    texts = "".join(ElementTree.parse(paths[0]).getroot().itertext())
+    assert "correlation" in texts  # text is text, not outlines
+    assert paths[1].read_bytes().startswith(b"%PDF-")
+    before = [path.read_bytes() for path in paths]
+    again = save_drawings(study_pictures(batch, result)[:2], tmp_path)
+    assert [path.read_bytes() for path in again] == before
 
 
 def test_the_fold_shown_is_the_median(result):

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from neurodyn.errors import InputError
 from neurodyn.recording import Intervals, Recording, Signal, SpikeTrains
+from neurodyn.simulation.noise import wandering
 
 VOLTS = 1e-4
 """Standard deviation of the field's noise in volts."""
@@ -104,9 +105,9 @@ def _path(
 ) -> tuple[Float[np.ndarray, "samples 2"], Float[np.ndarray, " samples"]]:
     """Position in metres and speed in m/s: a velocity that wanders, comes to rest now and then, and turns at walls."""
     count, step = round(settings.seconds * settings.position_rate), 1.0 / settings.position_rate
-    turn = _wandering(count, 1.0, settings.position_rate, rng)
+    turn = wandering(count, 1.0, settings.position_rate, rng)
     heading = 2 * np.pi * rng.random() + np.cumsum(2.0 * turn) * step
-    speed = 0.25 * np.logaddexp(0.0, 0.5 + 1.5 * _wandering(count, 3.0, settings.position_rate, rng))
+    speed = 0.25 * np.logaddexp(0.0, 0.5 + 1.5 * wandering(count, 3.0, settings.position_rate, rng))
     moved = np.cumsum(speed[:, None] * step * np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0)
     start = settings.box * rng.random(2)
     return _folded(start + moved, settings.box), speed
@@ -116,16 +117,6 @@ def _folded(path: Float[np.ndarray, "samples 2"], side: float) -> Float[np.ndarr
     """Path reflected at the walls: as if the box were mirrored at each of them."""
     phase = np.mod(path, 2 * side)
     return np.where(phase > side, 2 * side - phase, phase)
-
-
-def _wandering(count: int, constant: float, rate: float, rng: np.random.Generator) -> Float[np.ndarray, " samples"]:
-    """Ornstein-Uhlenbeck process of unit variance with a time constant in seconds."""
-    from scipy.signal import lfilter
-
-    decay = np.exp(-1.0 / (constant * rate))
-    drive = np.sqrt(1 - decay**2) * rng.normal(size=count)
-    drive[0] /= np.sqrt(1 - decay**2)  # start in the stationary state
-    return np.asarray(lfilter([1.0], [1.0, -decay], drive))
 
 
 def _place_cells(
@@ -147,9 +138,9 @@ def _field(speed: Float[np.ndarray, " samples"], settings: ForagingSettings, rng
     times = np.arange(count) / settings.field_rate
     at_sample = np.interp(times, np.arange(len(speed)) / settings.position_rate, speed)
     amplitude = 2.0 * at_sample / (at_sample + 0.1)
-    jitter = np.cumsum(_wandering(count, 0.5, settings.field_rate, rng)) / settings.field_rate
+    jitter = np.cumsum(wandering(count, 0.5, settings.field_rate, rng)) / settings.field_rate
     rhythm = amplitude * np.sin(2 * np.pi * (settings.theta * times + jitter))
-    noise = [_wandering(count, 0.02, settings.field_rate, rng) for _ in range(settings.channels)]
+    noise = [wandering(count, 0.02, settings.field_rate, rng) for _ in range(settings.channels)]
     values = VOLTS * (np.stack(noise, axis=1) + rhythm[:, None])
     names = tuple(f"lfp{channel}" for channel in range(settings.channels))
     return Signal("lfp", values, rate=settings.field_rate, channels=names, unit="volts")

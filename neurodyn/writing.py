@@ -5,6 +5,7 @@ Every writer goes through :func:`replace_atomically` (``tests/test_writing.py`` 
 """
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,7 +62,7 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     '1,2'
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         with writing(path):
             yield temporary

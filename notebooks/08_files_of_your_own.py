@@ -52,6 +52,7 @@ print(session)
 written = write_recording(session, folder / "session.nwb")
 from_nwb = read_recording(written)
 print(f"from NWB: {differences(session, from_nwb) or 'nothing differs'}")
+assert not differences(session, from_nwb)
 
 # %% [markdown]
 # ## A MATLAB file with names of your own
@@ -136,4 +137,5 @@ for other in ("MATLAB", "arrays"):
     one, two = batches["NWB"], batches[other]
     assert np.array_equal(one.observations["spikes"], two.observations["spikes"])
     assert np.allclose(one.target, two.target, atol=1e-6, equal_nan=True)
+    assert np.allclose(one.observations["field"], two.observations["field"], atol=1e-4)
 print("the bins are the same")

@@ -57,6 +57,7 @@ BEYOND = {
     "attributes realtime/spike_buffer.py:SpikeBuffer": LIVE,
     "attributes realtime/streams/lsl.py:LslSource": LIVE,
     "attributes realtime/web.py:WebPage": LIVE,
+    "attributes simulation/reaching.py:ReachingSettings": CONFIGURATION,
     "attributes recording/inspect.py:ItemSummary": "Columns of one table, a row per item of a recording.",
     "attributes recurrent/config.py:RecurrentConfig": CONFIGURATION,
     "arguments benchmarks/rig.py:SimulatedSession.__init__": "What Service takes, and what is played to it.",

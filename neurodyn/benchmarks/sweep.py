@@ -14,11 +14,12 @@ from neurodyn.cli.options import DecodeOptions
 from neurodyn.cli.parsers import argument
 from neurodyn.given import counts
 from neurodyn.sweep import Cluster, Plan, Session, Task, run_sweep, store
+from neurodyn.sweep.engine import Places
 
 OURS, POOL = "sweep on Dask", "pool of processes"
 DIMS = ("x", "y")
 MOST_OVERHEAD = 0.02
-"""Seconds that a task is to cost beside its work, with two workers."""
+"""Seconds that a task is to cost beside its work."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,13 @@ def run(arguments: argparse.Namespace) -> Report:
     """Do the same tasks with both, with each number of workers; starting the workers is timed on its own."""
     sizes = chosen(arguments, Sizes)
     rows = [row for workers in arguments.workers for row in compare(sizes, workers)]
-    overhead = min(float(row.notes["overhead, ms per task"]) for row in rows if row.name == OURS) / 1e3
-    reached = "reached" if overhead <= MOST_OVERHEAD else "not reached"
-    aim = f"at most {1e3 * MOST_OVERHEAD:g} ms beside the work of a task"
-    return Report(arguments.name, tuple(rows), machine(), {aim: f"{reached}: {1e3 * overhead:.1f} ms at the least"})
+    few = min(arguments.workers)
+    overhead = next(
+        float(row.notes["overhead, ms per task"]) for row in rows if row.name == OURS and row.sizes["workers"] == few
+    )
+    reached = "reached" if overhead <= 1e3 * MOST_OVERHEAD else "not reached"
+    aim = f"at most {1e3 * MOST_OVERHEAD:g} ms beside the work of a task, with as few workers as were tried ({few})"
+    return Report(arguments.name, tuple(rows), machine(), {aim: f"{reached}: {overhead:.1f} ms"})
 
 
 def compare(sizes: Sizes, workers: int) -> list[Measurement]:
@@ -73,26 +77,32 @@ def plan_of(sizes: Sizes) -> Plan:
     return Plan((session,), {f"{sizes.sleep:g}": options}, ("ridge",), (0,))
 
 
-def rest(task: Task, place: tuple[int, ...], out: str) -> str:
+def rest(task: Task, places: Places, out: str) -> str:
     """Sleep for as long as the setting is called, and write numbers as a fit does."""
     time.sleep(float(task.setting))
     score = [[[0.0] * len(DIMS)] * 2] * 2
     found = {"dims": DIMS, "score": score, "coverage": 0.95, "fit_seconds": 0.0, "train_bins": 1, "test_bins": 1}
-    store.write(Path(out), place, task, found)
+    store.write(Path(out), places, task, found)
     return task.key
 
 
 def _swept(plan: Plan, sizes: Sizes, workers: int) -> tuple[float, float]:
     """Seconds from the first task that is handed out to the last that is done, and to start the workers."""
     began: list[float] = []
+    ended: list[float] = []
+
+    def told(done: int, total: int) -> None:
+        if done == total:
+            ended.append(time.perf_counter())
+
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         failed = run_sweep(
             plan, Path(folder), Cluster(workers=workers), perform=rest, dims=DIMS,
-            on_start=lambda: began.append(time.perf_counter()),
+            on_start=lambda: began.append(time.perf_counter()), on_done=told,
         )  # fmt: skip
         assert not failed, failed
-        return time.perf_counter() - began[0], began[0] - start
+        return ended[0] - began[0], began[0] - start
 
 
 def _pooled(plan: Plan, sizes: Sizes, workers: int) -> tuple[float, float]:
@@ -104,7 +114,7 @@ def _pooled(plan: Plan, sizes: Sizes, workers: int) -> tuple[float, float]:
             began = time.perf_counter()
             tasks = plan.tasks()
             work: Callable[..., str] = rest
-            places = [plan.place(task) for task in tasks]
+            places = [(plan.place(task),) for task in tasks]
             list(pool.map(work, tasks, places, [folder] * len(tasks)))
             return time.perf_counter() - began, began - start
 

@@ -11,8 +11,9 @@ from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers, argument, count, seconds
 from neurodyn.cli.study import output_folder
 from neurodyn.errors import InputError, NeurodynError, require_extras
+from neurodyn.given import number
 
-NEEDS = {"distributed": "dask", "zarr": "dask"}
+NEEDS = {"distributed": "dask", "zarr": "dask", "matplotlib": "plot"}
 REPORT = "report"
 SHOWN = 5
 """Failures that are told in full."""
@@ -32,6 +33,10 @@ def add_parser(subparsers: Subparsers) -> None:
         "--memory", metavar="SIZE", default="auto", help="of a worker on this machine, like 8GB (a share)"
     )
     parser.add_argument(
+        "--resources", metavar="NAME=N", type=argument(resource), action="append", default=[],
+        help="that each worker on this machine offers, like GPU=1 (repeatable)",
+    )  # fmt: skip
+    parser.add_argument(
         "--patience", metavar="TIME", type=argument(seconds), default=120.0,
         help="for which a scheduler that has gone is waited for (120)",
     )  # fmt: skip
@@ -41,6 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, do what is not done, write the report."""
     from neurodyn.sweep import write_report
+    from neurodyn.sweep.store import done
 
     require_extras(NEEDS)
     if str(arguments.config) == REPORT:
@@ -48,25 +54,49 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError("neurodyn sweep report needs the folder of a sweep")
         print(write_report(arguments.folder))
         return 0
-    if arguments.folder is not None or arguments.out is None:
+    if arguments.folder is not None:
+        raise InputError(f"unexpected '{arguments.folder}': a folder follows the word report; results go to --out DIR")
+    if arguments.out is None:
         raise InputError("neurodyn sweep CONFIG needs a folder for the results: --out DIR")
     failed = _swept(arguments)
+    if done(arguments.out):
+        print(write_report(arguments.out))
     if failed:
         told = [f"  {name}: {reason}" for name, reason in list(failed.items())[:SHOWN]]
         more = f"\n  and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
         raise NeurodynError(
             "\n".join([f"{len(failed)} tasks failed; run the command again to try them again:", *told]) + more
         )
-    print(write_report(arguments.out))
     return 0
+
+
+def resource(value: str) -> tuple[str, float]:
+    """Name and amount from ``GPU=1``.
+
+    Examples
+    --------
+    >>> resource("GPU=1")
+    ('GPU', 1.0)
+    """
+    name, sign, amount = value.partition("=")
+    message = f"expected a resource and how much of it, like GPU=1, got {value!r}"
+    if not name or not sign:
+        raise InputError(message)
+    return name, number(amount, message)
 
 
 def _swept(arguments: argparse.Namespace) -> dict[str, str]:
     from neurodyn.sweep import Cluster, read_plan, run_sweep
 
     plan = read_plan(arguments.config)
-    cluster = Cluster(arguments.scheduler, arguments.workers, arguments.memory, patience=arguments.patience)
+    cluster = Cluster(
+        arguments.scheduler, arguments.workers, arguments.memory, dict(arguments.resources), patience=arguments.patience
+    )
     columns: Any = (TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with output_folder(arguments.out), Progress(*columns, console=Console(stderr=True)) as progress:
         shown = progress.add_task("tasks", total=len(plan.tasks()))
-        return run_sweep(plan, arguments.out, cluster, on_done=lambda done, _: progress.update(shown, completed=done))
+
+        def told(done: int, total: int) -> None:
+            progress.update(shown, completed=done, total=total)
+
+        return run_sweep(plan, arguments.out, cluster, on_done=told)

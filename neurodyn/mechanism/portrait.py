@@ -7,7 +7,7 @@ dynamics: the eigenvalues as the kick neurons are scaled. Of the output: the tra
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -88,7 +88,7 @@ def portrait(
     ::
 
         data = portrait(evidence, evidence.kicks)
-        neurodyn.plotting.mechanism.plot_orbit(data)
+        neurodyn.plotting.plot_orbit(data)
     """
     config = config or PortraitConfig()
     network, activity, plane = evidence.network, evidence.activity, evidence.plane
@@ -126,10 +126,13 @@ def _trajectories(network: Network, activity: Activity, plane: Plane, config: Po
 def _occupancy(evidence: Evidence, plane: Plane, config: PortraitConfig, seed: int) -> xr.Dataset:
     """Share of the time in each cell of the plane, at each level of noise; the grid holds nearly all of every one."""
     trials, steps, _ = evidence.activity.states.shape
+    usual = evidence.recording or RecordConfig()
     recordings = [
         evidence.activity
         if factor == 1.0
-        else record(evidence.network, RecordConfig(trials, steps, level=factor * evidence.level), seed=seed)
+        else record(
+            evidence.network, replace(usual, trials=trials, steps=steps, level=factor * evidence.level), seed=seed
+        )
         for factor in config.levels
     ]
     places = [plane.coordinates(each.states).reshape(-1, 2) for each in recordings]

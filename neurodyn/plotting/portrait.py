@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _TRANSITIONS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_LEVELS = ("#9ECAE1", "#4292C6", "#08306B")
+_LEVELS = ("#9ECAE1", "#4292C6", "#08306B", "#000000")
 _KINDS = ("other units", "kick neurons", "units that drive them")
 _FIRST, _SECOND = "first principal component", "second principal component"
 
@@ -33,7 +33,7 @@ def plot_orbit(data: "xr.Dataset", *, quiet_runs: bool = False, ax: Any = None) 
     place, symbol = (np.asarray(data[f"quiet_{name}" if quiet_runs else name]) for name in ("place", "symbol"))
     for path in place:
         ax.plot(*path.T, color=GREY, linewidth=0.4, alpha=0.5, zorder=1)
-    for value in np.unique(np.asarray(data["symbol"])):
+    for value in np.unique([*np.unique(data["symbol"]), *np.unique(data["quiet_symbol"])]):
         here = symbol == value
         ax.scatter(*place[here].T, s=7, color=symbol_colour(int(value)), linewidths=0, zorder=2)
         ax.plot([], [], "o", color=symbol_colour(int(value)), markersize=5, label=symbol_name(int(value)))
@@ -59,7 +59,8 @@ def plot_occupancy(data: "xr.Dataset", *, ax: Any = None) -> Any:
     x, y = (np.asarray(data[name]) for name in ("x_edge", "y_edge"))
     middle = [(edge[1:] + edge[:-1]) / 2 for edge in (x, y)]
     levels = data["level"].to_numpy()
-    for share, level, colour in zip(np.asarray(data["occupancy"]), levels, _LEVELS, strict=False):
+    for number, (share, level) in enumerate(zip(np.asarray(data["occupancy"]), levels, strict=True)):
+        colour = _LEVELS[number % len(_LEVELS)]
         height = _height_of(share, 0.8)
         ax.contour(*middle, share.T, levels=[height], colors=[colour], linewidths=1.6)
         ax.plot([], [], color=colour, linewidth=1.6, label=f"noise {level:g}")

@@ -5,13 +5,18 @@ and a scheduler that is restarted all come to the same: the tasks without a mark
 """
 
 import contextlib
+import logging
+import math
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodyn.errors import NeurodynError, import_extra
+from neurodyn.errors import InputError, NeurodynError, import_extra
+from neurodyn.realtime.locks import lock_beside
 from neurodyn.sweep import store
 from neurodyn.sweep.plan import Plan, Task
 from neurodyn.sweep.work import perform, study_of
@@ -29,7 +34,13 @@ AHEAD = 8
 """Tasks that are handed out for each thread of the cluster: enough that none waits, few enough to be held anywhere."""
 GLANCE = 0.05
 """Seconds between two looks at what is done."""
-Perform = Callable[[Task, tuple[int, ...], str], str]
+LOOK = 1.0
+"""Seconds between two looks at the workers."""
+LEAST_MEMORY = 2e8
+"""Bytes without which no worker starts."""
+ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://[^/\s]+:\d+")
+Places = tuple[tuple[int, ...], ...]
+Perform = Callable[[Task, Places, str], str]
 
 
 @dataclass(frozen=True)
@@ -45,19 +56,36 @@ class Cluster:
     memory
         What a worker on this machine may take, as ``8GB`` (0: anything); one that takes more is ended and begun anew.
     resources
-        That a worker on this machine offers, as ``{"GPU": 1}``.
+        That each worker on this machine offers, as ``{"GPU": 1}``.
     retries
-        Times that a task whose worker was lost, or that has failed, is begun again.
+        Times that a task is begun again that has failed, or whose worker was lost again and again.
     patience
-        Seconds for which a scheduler that has gone is waited for.
+        Seconds for which a scheduler that has gone, or a worker that can do what is left, is waited for.
+
+    Raises
+    ------
+    InputError
+        If the address is none, or the memory no size or too little to start in.
     """
 
     scheduler: str | None = None
     workers: int | None = None
     memory: str | int = "auto"
-    resources: dict[str, float] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
     retries: int = 2
     patience: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.scheduler is not None and not ADDRESS.fullmatch(self.scheduler):
+            raise InputError(f"expected the address of a scheduler, like tcp://host:8786, got '{self.scheduler}'")
+        if self.memory == "auto":
+            return
+        try:
+            size = import_extra("dask.utils", "dask").parse_bytes(str(self.memory))
+        except ValueError as error:
+            raise InputError(f"expected the memory of a worker, like 8GB, got '{self.memory}'") from error
+        if size != 0 and size < LEAST_MEMORY:
+            raise InputError(f"a worker needs {LEAST_MEMORY / 1e6:g} MB to start in, got '{self.memory}'")
 
     @contextlib.contextmanager
     def client(self) -> Iterator["Client"]:
@@ -70,7 +98,7 @@ class Cluster:
         with (
             distributed.LocalCluster(
                 n_workers=self.workers, threads_per_worker=1, env=SINGLE_THREAD, dashboard_address=None,
-                memory_limit=self.memory, resources=self.resources,
+                memory_limit=self.memory, resources=dict(self.resources),
             ) as cluster,
             distributed.Client(cluster) as client,
         ):  # fmt: skip
@@ -102,7 +130,8 @@ def run_sweep(
     cluster
         Where; this machine if None.
     on_done
-        Is told how many tasks are done, and of how many, whenever that changes.
+        Is told how many tasks are done, and of how many, whenever that changes. Tasks that differ in nothing that their
+        result depends on (the seeds of ridge) are one.
     on_start
         Is called when the workers are there.
     perform
@@ -117,49 +146,112 @@ def run_sweep(
     Raises
     ------
     InputError
-        If the first session cannot be decoded, or the folder holds another sweep.
+        If the first session cannot be decoded in one of the settings, another sweep works in the folder, or a method
+        asks for what no worker on this machine offers.
     NeurodynError
-        If the scheduler cannot be reached, or went and did not come back in time.
+        If the scheduler cannot be reached, it went and did not come back in time, there is no worker that could do what
+        is left, or workers see another folder.
     """
     cluster = cluster or Cluster()
-    first = plan.tasks()[0]
-    store.create(out, plan, dims or study_of(first.session, first.options).batch.target_names)
-    run = _Run(plan, out.resolve(), perform, cluster.retries, on_done)
-    gone_since: float | None = None
-    while run.waiting():
-        before = run.finished
-        try:
-            with cluster.client() as client:
-                if on_start is not None:
-                    on_start()
-                run.hand_out(client)
-        except (OSError, TimeoutError, SchedulerLost) as error:
-            now = time.monotonic()
-            gone_since = now if gone_since is None or run.finished > before else gone_since
-            if cluster.scheduler is None or now - gone_since > cluster.patience:
-                where = cluster.scheduler or "on this machine"
-                raise NeurodynError(
-                    f"the scheduler {where} cannot be reached: {error}; what is done is kept, run the command again"
-                ) from error
-            time.sleep(1.0)
+    _check_offered(plan, cluster)
+    dims = dims or _dims_of(plan)
+    with _alone(out), _without_noise():
+        store.create(out, plan, dims)
+        run = _Run(plan, out.resolve(), perform, cluster, on_done)
+        gone_since: float | None = None
+        while run.waiting():
+            before = run.finished
+            try:
+                with cluster.client() as client:
+                    if on_start is not None:
+                        on_start()
+                    run.hand_out(client)
+                run.check_progress()
+            except (OSError, TimeoutError, SchedulerLost) as error:
+                now, went_on = time.monotonic(), run.finished > before
+                gone_since = now if gone_since is None or went_on else gone_since
+                patience = 0.0 if cluster.scheduler is None else cluster.patience
+                if not went_on and now - gone_since >= patience:
+                    where = cluster.scheduler or "on this machine"
+                    raise NeurodynError(
+                        f"the scheduler {where} cannot be reached: {error}; what is done is kept, run the command again"
+                    ) from error
+                time.sleep(1.0)
     return run.failed
 
 
-def _threads(client: Any) -> int:
-    """Of all workers that are there now."""
-    return sum(client.nthreads().values())
+def _check_offered(plan: Plan, cluster: Cluster) -> None:
+    if cluster.scheduler is not None:
+        return
+    for method, asked in plan.resources.items():
+        for name, amount in asked.items():
+            if cluster.resources.get(name, 0) < amount:
+                raise InputError(
+                    f"{method} asks for {name} {amount:g}, which no worker on this machine offers: say that each does"
+                    f" with  --resources {name}={amount:g}, or give a --scheduler whose workers do"
+                )
+
+
+def _dims_of(plan: Plan) -> Sequence[str]:
+    """Dimensions of the target, from the first session, which has to be decodable in every setting."""
+    firsts = {task.setting: task for task in reversed(plan.tasks()) if task.session == plan.sessions[0]}
+    for task in firsts.values():
+        dims = study_of(task.session, task.options, task.layout).batch.target_names
+    return dims
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """One client at a time in a folder: two would do everything twice."""
+    try:
+        file = lock_beside(out / store.RESULTS)
+    except InputError as error:
+        raise InputError(f"another sweep works in '{out}': wait for it, or choose another folder") from error
+    try:
+        yield
+    finally:
+        if file is not None:
+            file.close()
+
+
+@contextlib.contextmanager
+def _without_noise() -> Iterator[None]:
+    """What goes wrong is told here, in a line: Dask and Tornado need not print it as well."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _quietly(perform: Perform, task: Task, places: Places, out: str) -> tuple[str, str]:
+    """On a worker: key of the task, and what is wrong with its input, which no second try would mend."""
+    try:
+        return perform(task, places, out), ""
+    except NeurodynError as error:
+        return task.key, str(error)
 
 
 class _Run:
-    """What is waiting, what has failed, and how many are done."""
+    """What is waiting, what has failed, and how many are done; tasks of one key are one."""
 
     def __init__(
-        self, plan: Plan, out: Path, perform: Perform, retries: int, on_done: Callable[[int, int], None] | None
+        self, plan: Plan, out: Path, perform: Perform, cluster: Cluster, on_done: Callable[[int, int], None] | None
     ) -> None:
-        self._plan, self._out, self._perform, self._retries, self._on_done = plan, out, perform, retries, on_done
-        self._tasks = {task.key: task for task in plan.tasks()}
+        self._plan, self._out, self._perform, self._cluster, self._on_done = plan, out, perform, cluster, on_done
+        self._tasks: dict[str, Task] = {}
+        self._places: dict[str, list[tuple[int, ...]]] = {}
+        for task in plan.tasks():
+            self._tasks.setdefault(task.key, task)
+            self._places.setdefault(task.key, []).append(plan.place(task))
         self.failed: dict[str, str] = {}
         self._failed_keys: set[str] = set()
+        self._lost: Counter[str] = Counter()
+        self._said_done: set[str] = set()
         self.finished = -1
 
     def waiting(self) -> list[Task]:
@@ -168,42 +260,114 @@ class _Run:
         self._tell(len(done & self._tasks.keys()))
         return [task for key, task in self._tasks.items() if key not in done and key not in self._failed_keys]
 
+    def check_progress(self) -> None:
+        """Refuse to go on where a task is done again and again, and never found to be done."""
+        missing = self._said_done - store.done(self._out)
+        if missing:
+            raise NeurodynError(
+                f"{self._tasks[min(missing)].name} was done, and there is no mark of it in '{self._out}': do all"
+                " workers see this folder under this name?"
+            )
+
     def hand_out(self, client: "Client") -> None:
-        """Hand out what is waiting, a few for each worker at a time, until all of it is done or has failed."""
-        waiting, flying = iter(self.waiting()), {}
-        done, left = self.finished, True
-        while left or flying:
-            while left and len(flying) < AHEAD * max(_threads(client), 1):
-                task = next(waiting, None)
-                left = task is not None
-                if task is not None:
-                    flying[task.key] = self._submit(client, task)
+        """Hand out what is waiting, a few for each worker at a time, until all of it is done or has failed.
+
+        Tasks that ask for different resources have queues of their own, so that those which wait for a GPU do not keep
+        the others from being handed out.
+        """
+        queues: dict[str, deque[Task]] = {}
+        for task in self.waiting():
+            queues.setdefault(str(self._asked(task)), deque()).append(task)
+        flying: dict[str, dict[str, Any]] = {name: {} for name in queues}
+        done, crew = self.finished, _Crew(client, self._cluster.patience)
+        while any(queues.values()) or any(flying.values()):
+            crew.look([self._asked(self._tasks[next(iter(own))]) for own in flying.values() if own])
+            room = AHEAD * max(crew.threads, 1)
+            for name, queue in queues.items():
+                while queue and len(flying[name]) < room:
+                    task = queue.popleft()
+                    flying[name][task.key] = self._submit(client, task)
             time.sleep(GLANCE)
             if client.status != "running":
                 raise SchedulerLost(f"the connection is {client.status}")
-            for key in [key for key, future in flying.items() if future.status != "pending"]:
-                done += self._settle(key, flying.pop(key))
+            settled = [(own, key) for own in flying.values() for key, each in own.items() if each.status != "pending"]
+            done += sum(self._settle(key, own.pop(key)) for own, key in settled)
             self._tell(done)
+
+    def _asked(self, task: Task) -> dict[str, float]:
+        return dict(self._plan.resources.get(task.method, {}))
 
     def _submit(self, client: "Client", task: Task) -> "Future":
         return client.submit(
-            self._perform, task, self._plan.place(task), str(self._out), key=f"neurodyn-{task.key}",
-            retries=self._retries, resources=dict(self._plan.resources.get(task.method, {})), pure=True,
+            _quietly, self._perform, task, tuple(self._places[task.key]), str(self._out),
+            key=f"neurodyn-{task.key}", retries=self._cluster.retries, resources=self._asked(task), pure=True,
         )  # fmt: skip
 
     def _settle(self, key: str, future: Any) -> int:
-        """1 if a task is done, 0 if it has failed."""
+        """1 if a task is done, 0 if it has failed or has to be handed out again."""
         if future.status == "finished":
-            return 1
+            _, wrong = future.result()
+            if not wrong:
+                self._said_done.add(key)
+                return 1
+            return self._fail(key, wrong)
         if future.status == "error":
             error = future.exception()
-            self.failed[self._tasks[key].name] = f"{type(error).__name__}: {error}" if error else "failed"
-            self._failed_keys.add(key)
-            return 0
+            self._lost[key] += 1
+            if type(error).__name__ == "KilledWorker" and self._lost[key] <= self._cluster.retries:
+                return 0  # its workers were lost, perhaps for another's sake: it has no mark and is handed out again
+            return self._fail(key, f"{type(error).__name__}: {error}")
         raise SchedulerLost("the scheduler has lost what it was asked for")
+
+    def _fail(self, key: str, reason: str) -> int:
+        self.failed[self._tasks[key].name] = reason
+        self._failed_keys.add(key)
+        return 0
 
     def _tell(self, done: int) -> None:
         if done != self.finished:
             self.finished = done
             if self._on_done is not None:
                 self._on_done(done, len(self._tasks))
+
+
+class _Crew:
+    """The workers that there are, looked at once a second."""
+
+    def __init__(self, client: Any, patience: float) -> None:
+        self._client, self._patience = client, patience
+        self._looked, self._able = -math.inf, time.monotonic()
+        self.threads = 0
+
+    def look(self, asked: Sequence[Mapping[str, float]]) -> None:
+        """Count threads, and see that a worker offers what one of the tasks in flight asks for.
+
+        Raises
+        ------
+        NeurodynError
+            If none has for as long as patience lasts.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK:
+            return
+        self._looked, workers = now, self._workers()
+        self.threads = sum(worker["nthreads"] for worker in workers)
+        able = (
+            all(worker["resources"].get(name, 0) >= amount for name, amount in wanted.items())
+            for wanted in asked
+            for worker in workers
+        )
+        if any(able) or not asked:
+            self._able = now
+        elif now - self._able > self._patience:
+            raise NeurodynError(
+                f"for {self._patience:g} s there has been no worker that could do what is left; what is done is kept, "
+                "run the command again"
+            )
+
+    def _workers(self) -> list[dict[str, Any]]:
+        try:
+            info = self._client.scheduler_info(n_workers=-1)
+        except TypeError:  # before 2025.4, which told of all of them
+            info = self._client.scheduler_info()
+        return list(info["workers"].values())

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import neurodyn
 from neurodyn.cli.decode import MODEL_METHOD, check_methods
 from neurodyn.cli.options import OPTIONS, DecodeOptions, merge
+from neurodyn.cli.parsers import seed
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.given import names, read_yaml, whole
+from neurodyn.given import names, number, read_yaml
 
 KEYS = ("sessions", "methods", "settings", "seeds", "options", "resources")
 """Of a configuration."""
@@ -24,6 +26,8 @@ USUAL = "usual"
 """Name of the only setting where none are given."""
 FORMAT = 1
 """Of a result; a later one makes other tasks."""
+WITHOUT_SEED = ("ridge", "wiener", "cascade", "kalman")
+"""Methods in which nothing is random: all their seeds are one task."""
 BLOCK = 2**20
 """Bytes of a file that are hashed at a time."""
 
@@ -53,6 +57,8 @@ class Task:
         As ``neurodyn decode --methods`` calls it.
     fold
         From 0.
+    layout
+        Hash of the layout's bytes, where the options name one.
     """
 
     session: Session
@@ -60,14 +66,16 @@ class Task:
     options: DecodeOptions
     method: str
     fold: int
+    layout: str = ""
 
     @property
     def key(self) -> str:
         """Hash of everything that the result depends on; not of what things are called or where they lie."""
         options = {name: value for name, value in asdict(self.options).items() if name not in ("methods", "jobs")}
-        if self.options.layout is not None:
-            options["layout"] = digest_of(Path(self.options.layout))
-        parts = [FORMAT, self.session.digest, options, self.method, self.fold]
+        options["layout"] = self.layout
+        if self.method in WITHOUT_SEED:
+            del options["seed"]
+        parts = [FORMAT, neurodyn.__version__, self.session.digest, options, self.method, self.fold]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
@@ -86,6 +94,8 @@ class Plan:
         The axes; ``settings`` has options by name. The report compares the first method with the others.
     resources
         What a task of a method asks of its worker, such as ``{"multiscale": {"GPU": 1}}``.
+    layouts
+        Hashes of the layouts that the settings name, by their paths.
     """
 
     sessions: tuple[Session, ...]
@@ -93,6 +103,7 @@ class Plan:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    layouts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folds(self) -> int:
@@ -102,9 +113,9 @@ class Plan:
     def tasks(self) -> list[Task]:
         """Every task; those of one session and setting behind one another, since a worker keeps its bins."""
         return [
-            Task(session, name, replace(options, seed=seed), method, fold)
+            Task(session, name, replace(options, seed=number), method, fold, self.layouts.get(options.layout or "", ""))
             for session, (name, options) in itertools.product(self.sessions, self.settings.items())
-            for seed, fold, method in itertools.product(self.seeds, range(self.folds), self.methods)
+            for number, fold, method in itertools.product(self.seeds, range(self.folds), self.methods)
         ]
 
     def place(self, task: Task) -> tuple[int, int, int, int, int]:
@@ -137,7 +148,7 @@ def read_plan(path: Path) -> Plan:
         if key not in KEYS:
             raise unknown_name(f"key in '{path}'", str(key), KEYS)
     common = merge(_options(loaded.get("options"), path, "options"), {})
-    methods = names(loaded.get("methods") or list(DecodeOptions().methods))
+    methods = _names(loaded.get("methods") or list(DecodeOptions().methods), "methods", path)
     if len(set(methods)) < len(methods):
         raise InputError(f"'methods' in '{path}' name one twice: {', '.join(methods)}")
     common = replace(common, methods=tuple(dict.fromkeys((MODEL_METHOD, *methods))))
@@ -147,16 +158,18 @@ def read_plan(path: Path) -> Plan:
     settings = _settings(loaded.get("settings"), common, path)
     seeds = _seeds(loaded.get("seeds"), path)
     resources = _resources(loaded.get("resources"), methods, path)
-    return Plan(_sessions(loaded.get("sessions"), path), settings, methods, seeds, resources)
+    named = {each.layout for each in settings.values() if each.layout is not None}
+    layouts = {layout: digest_of(Path(layout)) for layout in named}
+    return Plan(_sessions(loaded.get("sessions"), path), settings, methods, seeds, resources, layouts)
 
 
 def _sessions(given: Any, path: Path) -> tuple[Session, ...]:
-    patterns = names(given) if given else ()
+    patterns = _names(given, "sessions", path) if given else ()
     if not patterns:
         raise InputError(f"there is nothing to decode: name files in '{path}', as in  sessions: [data/*.nwb]")
     files: dict[Path, None] = {}
     for pattern in patterns:
-        found = [Path(each).resolve() for each in sorted(glob.glob(str(path.parent / pattern), recursive=True))]
+        found = [Path(each).resolve() for each in sorted(glob.glob(_pattern(path, pattern), recursive=True))]
         if not found:
             raise InputError(f"no file is called '{pattern}' beside '{path}'")
         files |= dict.fromkeys(found)
@@ -166,11 +179,25 @@ def _sessions(given: Any, path: Path) -> tuple[Session, ...]:
     return tuple(Session(name, str(file), digest_of(file)) for name, file in zip(called, files, strict=True))
 
 
+def _pattern(path: Path, pattern: str) -> str:
+    """A pattern beside the configuration; whatever the folder is called, it is no pattern."""
+    return str(Path(glob.escape(str(path.parent))) / pattern)
+
+
+def _names(given: Any, key: str, path: Path) -> tuple[str, ...]:
+    try:
+        return names(given)
+    except InputError as error:
+        raise InputError(f"'{key}' in '{path}': {error}") from error
+
+
 def digest_of(path: Path) -> str:
-    """Hash of a file's bytes, or of all files of a folder."""
+    """Hash of a file's bytes, or of the names and bytes of all files of a folder."""
     found = hashlib.blake2b(digest_size=16)
     for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
         try:
+            if file != path:
+                found.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
             with file.open("rb") as content:
                 while block := content.read(BLOCK):
                     found.update(block)
@@ -207,6 +234,8 @@ def _settings(given: Any, common: DecodeOptions, path: Path) -> dict[str, Decode
         raise InputError(
             f"'settings' in '{path}' must hold options by name, as in  settings: {{wide: {{width: 100ms}}}}"
         )
+    if len({str(name) for name in given}) < len(given):
+        raise InputError(f"two settings of '{path}' have the same name")
     found = {str(name): replace(common, **_options(each, path, str(name))) for name, each in given.items()}
     if len({each.folds for each in found.values()}) > 1:
         raise InputError(f"all settings of '{path}' need as many folds: give folds under options")
@@ -217,9 +246,12 @@ def _settings(given: Any, common: DecodeOptions, path: Path) -> dict[str, Decode
 
 def _seeds(given: Any, path: Path) -> tuple[int, ...]:
     listed: Sequence[Any] = [0] if given is None else given if isinstance(given, list) else [given]
-    seeds = tuple(whole(each) for each in listed)
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise InputError(f"'seeds' in '{path}' are different whole numbers of 0 or more, got {given!r}")
+    try:
+        seeds = tuple(seed(each) for each in listed)
+    except InputError as error:
+        raise InputError(f"'seeds' in '{path}': {error}") from error
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"'seeds' in '{path}' are different whole numbers, got {given!r}")
     return seeds
 
 
@@ -231,4 +263,5 @@ def _resources(given: Any, methods: Sequence[str], path: Path) -> dict[str, dict
     for method in given:
         if method not in methods:
             raise unknown_name(f"method under resources in '{path}'", str(method), methods)
-    return {str(method): {str(name): float(n) for name, n in each.items()} for method, each in given.items()}
+    wrong = f"'resources' in '{path}' are numbers, as in  resources: {{multiscale: {{GPU: 1}}}}"
+    return {str(method): {str(name): number(n, wrong) for name, n in each.items()} for method, each in given.items()}

@@ -40,6 +40,8 @@ class Comparisons:
 def compare_methods(results: "xr.Dataset") -> list[Comparisons]:
     """Compare the first method with each other one, over sessions, seeds and folds; one entry per setting.
 
+    Only sessions count of which each method has all seeds and folds.
+
     Parameters
     ----------
     results
@@ -76,9 +78,7 @@ def write_report(out: Path) -> Path:
     lines += ["filtered (causally); R² is the mean over the dimensions of the target, folds and seeds."]
     for setting in results["setting"].to_numpy().tolist():
         lines += ["", f"## {setting}", "", *_table(results.sel(setting=setting))]
-    if results.sizes["decoder"] > 1:
-        for each in compare_methods(results) if _any_complete(results) else []:
-            lines += ["", *_sentences(each)]
+        lines += _tested(results.sel(setting=setting), setting)
     write_text(out / "report.md", "\n".join(lines) + "\n")
     with replace_atomically(out / "table.csv") as temporary:
         results["score"].to_dataframe().dropna().to_csv(temporary)
@@ -121,9 +121,15 @@ def _compared(results: "xr.Dataset", setting: str, methods: Sequence[str]) -> Co
     )
 
 
-def _any_complete(results: "xr.Dataset") -> bool:
-    finite = np.isfinite(r2(results).transpose("setting", "session", "decoder", "seed", "fold").to_numpy())
-    return bool(np.any(np.all(finite, axis=(2, 3, 4)), axis=1).all())
+def _tested(results: "xr.Dataset", setting: str) -> list[str]:
+    """Tests of one setting, or why there are none."""
+    methods = results["decoder"].to_numpy().tolist()
+    if len(methods) < 2:
+        return []
+    try:
+        return ["", *_sentences(_compared(results, setting, methods))]
+    except InputError as error:
+        return ["", f"No tests: {error}."]
 
 
 def _sentences(found: Comparisons) -> list[str]:

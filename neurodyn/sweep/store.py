@@ -1,11 +1,17 @@
-"""Results of a sweep: one Zarr store for all, written by many workers at once, and a mark for each task that is done.
+"""Results of a sweep: a mark for each task that is done, and one Zarr store that many workers write at once.
+
+The marks are what a sweep knows. The store lays the numbers of a plan's tasks out as a grid: it is made anew from the
+marks whenever the plan is another, so that nothing of an earlier plan is left in it.
 
 Each task has pieces (chunks) of the arrays to itself, so that no two workers ever write the same file. It writes its
 numbers, and then its mark, which is there as a whole or not at all. A worker that dies in between has left numbers
 without a mark: the task is done again, and writes the same numbers to the same place.
 """
 
+import hashlib
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -30,40 +36,32 @@ RESULTS, MARKS = "results.zarr", "tasks"
 
 
 def create(out: Path, plan: Plan, dims: Sequence[str]) -> None:
-    """Make an empty store of the size of a plan, or keep the one that is there.
+    """See that there is a store of a plan; one of another plan is replaced by what the marks have of this one.
 
     Raises
     ------
     InputError
-        If there is one of another plan.
+        If a mark has other dimensions of the target.
     """
-    zarr = import_extra("zarr", "dask")
     (out / MARKS).mkdir(exist_ok=True)
-    labels = {
-        "session": [session.name for session in plan.sessions], "setting": list(plan.settings),
-        "decoder": list(plan.methods), "seed": list(plan.seeds), "fold": list(range(plan.folds)), "dim": list(dims),
-    }  # fmt: skip
-    place = out / RESULTS
-    if place.exists():
-        found = dict(zarr.open_group(place, mode="r").attrs)
-        if found.get("labels") != labels:
-            raise InputError(f"'{out}' holds a sweep of other sessions, methods or settings: choose another folder")
+    place, identity = out / RESULTS, _identity(plan, dims)
+    if _attributes(place).get("plan") == identity:
         return
-    group = zarr.open_group(place, mode="w")
-    sizes = tuple(len(labels[axis]) for axis in AXES)
-    ones = (1,) * len(AXES)
-    for name in SINGLE:
-        group.create_array(name, shape=sizes, chunks=ones, dtype="float64", fill_value=np.nan, dimension_names=AXES)
-    inner = (len(ESTIMATES), len(METRICS), len(dims))
-    group.create_array(
-        "score", shape=(*sizes, *inner), chunks=(*ones, *inner), dtype="float64", fill_value=np.nan,
-        dimension_names=(*AXES, "estimate", "metric", "dim"),
-    )  # fmt: skip
-    group.attrs["labels"] = labels
+    fresh = out / f".{RESULTS}.{os.getpid()}.tmp"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _lay_out(fresh, plan, dims, identity)
+    arrays = _arrays(fresh)
+    known = done(out)
+    for task in plan.tasks():
+        if task.key in known and (found := marked(out, task)) is not None:
+            _put(arrays, plan.place(task), found)
+    if place.exists():
+        shutil.rmtree(place)
+    fresh.rename(place)
 
 
-def write(out: Path, place: Sequence[int], task: Task, result: Mapping[str, Any]) -> None:
-    """Write the numbers of a task, and then its mark.
+def write(out: Path, places: Sequence[Sequence[int]], task: Task, result: Mapping[str, Any]) -> None:
+    """Write the numbers of a task to its places, and then its mark.
 
     Raises
     ------
@@ -71,24 +69,8 @@ def write(out: Path, place: Sequence[int], task: Task, result: Mapping[str, Any]
         If its target has other dimensions than the store.
     """
     arrays = _opened(out / RESULTS, (out / RESULTS / "zarr.json").stat().st_mtime_ns)
-    dims = list(arrays["labels"]["dim"])
-    if list(result["dims"]) != dims:
-        raise InputError(f"the target has the dimensions {', '.join(result['dims'])}, the sweep {', '.join(dims)}")
-    for name in SINGLE:
-        arrays[name][tuple(place)] = result[name]
-    arrays["score"][tuple(place)] = np.asarray(result["score"], np.float64)
-    mark(out, task, result)
-
-
-@lru_cache(maxsize=4)
-def _opened(place: Path, changed: int) -> Any:
-    """The store, read once by each worker."""
-    group = import_extra("zarr", "dask").open_group(place, mode="r+")
-    return {**{name: group[name] for name in (*SINGLE, "score")}, "labels": dict(group.attrs["labels"])}
-
-
-def mark(out: Path, task: Task, result: Mapping[str, Any]) -> None:
-    """Say that a task is done; with its numbers, so that another sweep with the same task need not do it."""
+    for place in places:
+        _put(arrays, place, result)
     text = json.dumps(plain({"task": task.name, **result}), indent=1, allow_nan=False) + "\n"
     write_text(out / MARKS / f"{task.key}.json", text)
 
@@ -102,8 +84,8 @@ def marked(out: Path, task: Task) -> dict[str, Any] | None:
 
 
 def done(out: Path) -> set[str]:
-    """Keys of all tasks that are done."""
-    return {path.stem for path in (out / MARKS).glob("*.json")}
+    """Keys of all tasks that are done, those of other plans among them."""
+    return {path.stem for path in (out / MARKS).glob("[!.]*.json")}
 
 
 def open_results(out: Path) -> "xr.Dataset":
@@ -126,11 +108,67 @@ def open_results(out: Path) -> "xr.Dataset":
     """
     import xarray as xr
 
-    zarr = import_extra("zarr", "dask")
-    if not (out / RESULTS).exists():
-        raise InputError(f"'{out}' holds no sweep: there is no {RESULTS} in it")
-    group = zarr.open_group(out / RESULTS, mode="r")
-    labels = dict(group.attrs["labels"])
-    arrays: dict[Any, Any] = {name: (AXES, group[name][:]) for name in SINGLE}
-    arrays["score"] = ((*AXES, "estimate", "metric", "dim"), group["score"][:])
+    labels = _attributes(out / RESULTS).get("labels")
+    if labels is None:
+        raise InputError(f"'{out}' holds no sweep: there is no {RESULTS} in it, or not a whole one")
+    found = _arrays(out / RESULTS)
+    arrays: dict[Any, Any] = {name: (AXES, found[name][:]) for name in SINGLE}
+    arrays["score"] = ((*AXES, "estimate", "metric", "dim"), found["score"][:])
     return xr.Dataset(arrays, coords={**labels, "estimate": list(ESTIMATES), "metric": list(METRICS)})
+
+
+def _identity(plan: Plan, dims: Sequence[str]) -> str:
+    """Hash of what the store is laid out for: its labels, and the task at every place."""
+    parts = [_labels(plan, dims), [task.key for task in plan.tasks()]]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _labels(plan: Plan, dims: Sequence[str]) -> dict[str, list]:
+    return {
+        "session": [session.name for session in plan.sessions], "setting": list(plan.settings),
+        "decoder": list(plan.methods), "seed": list(plan.seeds), "fold": list(range(plan.folds)), "dim": list(dims),
+    }  # fmt: skip
+
+
+def _attributes(place: Path) -> dict[str, Any]:
+    """What a store says of itself; nothing where there is none, or not a whole one."""
+    try:
+        return json.loads((place / "zarr.json").read_text(encoding="utf-8")).get("attributes", {})
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return {}
+
+
+def _lay_out(place: Path, plan: Plan, dims: Sequence[str], identity: str) -> None:
+    """Empty arrays."""
+    labels = _labels(plan, dims)
+    group = import_extra("zarr", "dask").open_group(place, mode="w")
+    sizes, ones = tuple(len(labels[axis]) for axis in AXES), (1,) * len(AXES)
+    for name in SINGLE:
+        group.create_array(name, shape=sizes, chunks=ones, dtype="float64", fill_value=np.nan, dimension_names=AXES)
+    inner = (len(ESTIMATES), len(METRICS), len(dims))
+    group.create_array(
+        "score", shape=(*sizes, *inner), chunks=(*ones, *inner), dtype="float64", fill_value=np.nan,
+        dimension_names=(*AXES, "estimate", "metric", "dim"),
+    )  # fmt: skip
+    group.attrs.update({"labels": labels, "plan": identity})
+
+
+def _arrays(place: Path) -> dict[str, Any]:
+    """The arrays of a store, by name; ``dims`` are those of the target."""
+    group = import_extra("zarr", "dask").open_group(place, mode="r+")
+    return {**{name: group[name] for name in (*SINGLE, "score")}, "dims": list(group.attrs["labels"]["dim"])}
+
+
+@lru_cache(maxsize=4)
+def _opened(place: Path, changed: int) -> dict[str, Any]:
+    """The arrays, looked up once by each worker."""
+    return _arrays(place)
+
+
+def _put(arrays: Mapping[str, Any], place: Sequence[int], result: Mapping[str, Any]) -> None:
+    if list(result["dims"]) != arrays["dims"]:
+        asked = ", ".join(arrays["dims"])
+        raise InputError(f"the target has the dimensions {', '.join(result['dims'])}, the sweep {asked}")
+    for name in SINGLE:
+        arrays[name][tuple(place)] = result[name]
+    arrays["score"][tuple(place)] = np.asarray(result["score"], np.float64)

@@ -14,21 +14,22 @@ from neurodyn.cli.options import DecodeOptions
 from neurodyn.cli.reading import read_given
 from neurodyn.cli.study import Study
 from neurodyn.compilation import start_quickly
+from neurodyn.errors import InputError
 from neurodyn.evaluation import FoldResult, Method
 from neurodyn.evaluation.crossvalidation import evaluate
 from neurodyn.sweep import store
-from neurodyn.sweep.plan import Session, Task
+from neurodyn.sweep.plan import Session, Task, digest_of
 
 QUANTILE = 1.959964
 """Of the normal distribution: half of a 95 % interval, in standard deviations."""
 
 
-def perform(task: Task, place: Sequence[int], out: str) -> str:
+def perform(task: Task, places: Sequence[Sequence[int]], out: str) -> str:
     """Do a task unless it is done, and write what it found.
 
     Parameters
     ----------
-    task, place
+    task, places
         What to do, and where its numbers go.
     out
         Folder of the sweep; every worker has to see the same files in it.
@@ -42,13 +43,13 @@ def perform(task: Task, place: Sequence[int], out: str) -> str:
     if found is None:
         start_quickly()
         found = result_of(task)
-    store.write(folder, place, task, found)
+    store.write(folder, places, task, found)
     return task.key
 
 
 def result_of(task: Task) -> dict[str, Any]:
     """Fit and score; numbers and text alone."""
-    study = study_of(task.session, replace(task.options, seed=0))
+    study = study_of(task.session, replace(task.options, seed=0), task.layout)
     method = method_of(methods_of(study.batch, task.options), task.method)
     fold = study.folds[task.fold]
     part = Fold(fold.train.with_modalities(method.modalities), fold.test.with_modalities(method.modalities))
@@ -56,8 +57,17 @@ def result_of(task: Task) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)
-def study_of(session: Session, options: DecodeOptions) -> Study:
-    """Bins and folds of a session: kept for the next task of it."""
+def study_of(session: Session, options: DecodeOptions, layout: str = "") -> Study:
+    """Bins and folds of a session: kept for the next task of it.
+
+    Raises
+    ------
+    InputError
+        If its file, or the layout, is not what it was when the sweep was planned; and if it cannot be decoded.
+    """
+    for path, digest in ((session.path, session.digest), (options.layout, layout)):
+        if path is not None and digest_of(Path(path)) != digest:
+            raise InputError(f"'{path}' has changed since the sweep was begun: run the command again")
     return build_study(read_given(Path(session.path), options), options)
 
 

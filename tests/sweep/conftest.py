@@ -7,7 +7,7 @@ pytest.importorskip("zarr")
 
 CONFIG = """
 sessions: [rat*.h5]
-methods: [ridge, wiener]
+methods: [gru, ridge]
 seeds: [0, 1]
 options: {target: [position], folds: 3, lead_in: 2s, gap: 1s, modalities: [spikes]}
 settings:

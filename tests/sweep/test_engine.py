@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,19 +11,21 @@ import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles.sweep_work import failing, numbers, slow
+from oracles.sweep_work import elsewhere, failing, numbers, slow
+from sweep.conftest import CONFIG
 
 from neurodyn.cli.decode import build_study
 from neurodyn.cli.main import main
 from neurodyn.cli.reading import read_given
 from neurodyn.errors import InputError, NeurodynError
 from neurodyn.evaluation import Method, cross_validate
-from neurodyn.sweep import Cluster, compare_methods, open_results, read_plan, run_sweep, store
+from neurodyn.realtime.locks import lock_beside
+from neurodyn.sweep import Cluster, compare_methods, open_results, read_plan, run_sweep, store, write_report
+from neurodyn.sweep.work import result_of
 
 TESTS = str(Path(__file__).parents[1])
 
@@ -40,7 +44,7 @@ def out(tmp_path):
 def check_stand_ins(plan, out):
     """Every task has its mark, and its numbers at its place."""
     results = open_results(out)
-    assert store.done(out) == {task.key for task in plan.tasks()}
+    assert store.done(out) >= {task.key for task in plan.tasks()}
     for task in plan.tasks():
         session, setting, method, seed, fold = plan.place(task)
         here = {"session": session, "setting": setting, "decoder": method, "seed": seed, "fold": fold}
@@ -56,9 +60,10 @@ def runs(out):
 
 @pytest.mark.slow
 def test_scores_are_those_of_a_cross_validation(sessions, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert main(["sweep", str(sessions / "config.yaml"), "--out", str(out), "--workers", "2"]) == 0
-    results, plan = open_results(out), read_plan(sessions / "config.yaml")
+    out, config = tmp_path / "out", sessions / "linear.yaml"
+    config.write_text(CONFIG.replace("[gru, ridge]", "[ridge, wiener]"))
+    assert main(["sweep", str(config), "--out", str(out), "--workers", "2"]) == 0
+    results, plan = open_results(out), read_plan(config)
     options = plan.settings["wide"]
     study = build_study(read_given(Path(plan.sessions[1].path), options), options)
     methods = [Method(m.name, m.decoder, m.modalities) for m in study.methods if m.name in ("ridge", "wiener")]
@@ -73,7 +78,7 @@ def test_scores_are_those_of_a_cross_validation(sessions, tmp_path, capsys):
 
     # Run again, nothing is done; the report says the same.
     stamps = {path.name: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()}
-    assert main(["sweep", str(sessions / "config.yaml"), "--out", str(out), "--workers", "1"]) == 0
+    assert main(["sweep", str(config), "--out", str(out), "--workers", "1"]) == 0
     assert set(stamps) == {path.name for path in (out / "tasks").iterdir()}
     assert {path.name: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()} == stamps
     report = (out / "report.md").read_text()
@@ -110,9 +115,9 @@ def test_a_lost_worker_loses_nothing(plan, out):
     seen = []
     assert run_sweep(plan, out, cluster, on_done=lambda done, total: seen.append((done, total)), perform=slow) == {}
     check_stand_ins(plan, out)
-    assert seen[0] == (0, 48)
-    assert seen[-1] == (48, 48)
-    assert sum(runs(out).values()) <= 48 + 1  # at most the one that the lost worker was at
+    assert seen[0] == (0, 36)
+    assert seen[-1] == (36, 36)
+    assert sum(runs(out).values()) <= 36 + 1  # at most the one that the lost worker was at
 
 
 CLIENT = """
@@ -149,10 +154,10 @@ def test_a_killed_client_loses_nothing(plan, sessions, out):
     killed.wait()
     killed.stdout.close()
     done = len(store.done(out))
-    assert 5 <= done < 48
+    assert 5 <= done < 36
     assert run_sweep(plan, out, Cluster(workers=2), perform=slow) == {}
     check_stand_ins(plan, out)
-    assert sum(runs(out).values()) <= 48 + 2
+    assert sum(runs(out).values()) <= 36 + 2
 
 
 @pytest.fixture
@@ -192,20 +197,20 @@ def test_a_restarted_scheduler_loses_nothing(plan, sessions, out, dask):
     for process in (first, workers):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert len(store.done(out)) < 48
+    assert len(store.done(out)) < 36
     dask(*scheduler)
     dask(*worker)
     said, _ = client.communicate(timeout=120)
     assert said == "failed {}\n"
     check_stand_ins(plan, out)
-    assert sum(runs(out).values()) <= 48 + 2
+    assert sum(runs(out).values()) <= 36 + 2
 
 
 def test_a_task_that_fails_is_told_and_tried_again(plan, out):
     failed = run_sweep(plan, out, Cluster(workers=2, retries=0), perform=failing)
-    assert len(failed) == 16
+    assert len(failed) == 12
     assert failed["rat0, narrow, ridge, seed 0, fold 2"] == "ValueError: nothing to see in fold 1"
-    assert len(store.done(out)) == 32
+    assert len(store.done(out)) == 24
     assert run_sweep(plan, out, Cluster(workers=2), perform=slow) == {}
     check_stand_ins(plan, out)
 
@@ -214,25 +219,138 @@ def test_numbers_without_a_mark_are_written_again(plan, out):
     """What a worker leaves that dies between the two."""
     task = plan.tasks()[0]
     store.create(out, plan, ["x", "y"])
-    store.write(out, plan.place(task), task, {**numbers(task), "coverage": 0.123})
+    store.write(out, [plan.place(task)], task, {**numbers(task), "coverage": 0.123})
     (out / "tasks" / f"{task.key}.json").unlink()
-    one = replace(plan, sessions=plan.sessions)
-    assert run_sweep(one, out, Cluster(workers=1), perform=slow) == {}
+    assert run_sweep(plan, out, Cluster(workers=1), perform=slow) == {}
     check_stand_ins(plan, out)
 
 
-def test_another_sweep_is_not_mixed_in(plan, out):
+def test_another_plan_in_the_folder_has_its_own_numbers_and_no_others(sessions, plan, out):
+    """What is the same in both is not done again, and what is not is not shown."""
+    assert run_sweep(plan, out, Cluster(workers=2), perform=slow) == {}
+    config = sessions / "more.yaml"
+    config.write_text(CONFIG.replace("[0, 1]", "[1, 2]").replace("{width: 50ms}", "{width: 40ms}"))
+    more = read_plan(config)
+    store.create(out, more, ["x", "y"])
+    coverage = open_results(out)["coverage"]
+    wide, narrow = coverage.sel(setting="wide"), coverage.sel(setting="narrow")
+    assert np.isnan(narrow).all()
+    assert np.isnan(wide.sel(decoder="gru", seed=2)).all()
+    assert np.isfinite(wide.sel(decoder="gru", seed=1)).all()
+    assert np.isfinite(wide.sel(decoder="ridge")).all()
+    before = sum(runs(out).values())
+    assert run_sweep(more, out, Cluster(workers=2), perform=slow) == {}
+    check_stand_ins(more, out)
+    assert sum(runs(out).values()) - before == 2 * 3 * (1 + 3)  # gru's seed 2, and all of the new width
+    assert run_sweep(plan, out, Cluster(workers=1), perform=elsewhere) == {}  # and back: nothing is done
+    check_stand_ins(plan, out)
+
+
+def test_tasks_that_are_the_same_are_done_once_and_shown_twice(sessions, out):
+    config = sessions / "same.yaml"
+    config.write_text(CONFIG.replace("{width: 100ms}", "{}"))
+    plan = read_plan(config)
+    assert run_sweep(plan, out, Cluster(workers=2), perform=slow) == {}
+    check_stand_ins(plan, out)
+    assert len(runs(out)) == sum(runs(out).values()) == 18
+
+
+def test_workers_that_see_another_folder_are_told(plan, out):
+    with pytest.raises(NeurodynError, match="was done, and there is no mark of it"):
+        run_sweep(plan, out, Cluster(workers=1), perform=elsewhere)
+
+
+def test_one_sweep_at_a_time_works_in_a_folder(plan, out):
+    held = lock_beside(out / store.RESULTS)
+    with pytest.raises(InputError, match="another sweep works in"):
+        run_sweep(plan, out, Cluster(workers=1), perform=slow)
+    held.close()
+
+
+def test_what_no_worker_offers_is_told(sessions, out):
+    config = sessions / "gpu.yaml"
+    config.write_text(CONFIG + "resources: {gru: {GPU: 1}}")
+    plan = read_plan(config)
+    with pytest.raises(InputError, match=r"gru asks for GPU 1.*--resources GPU=1"):
+        run_sweep(plan, out, Cluster(workers=1), perform=slow)
+    assert run_sweep(plan, out, Cluster(workers=2, resources={"GPU": 1.0}), perform=slow) == {}
+    check_stand_ins(plan, out)
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_a_worker_is_given_up(plan, out, dask):
+    port = free_port()
+    dask("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    time.sleep(3.0)
+    with pytest.raises(NeurodynError, match="no worker that could do what is left"):
+        run_sweep(plan, out, Cluster(f"tcp://127.0.0.1:{port}", patience=3.0), perform=slow)
+
+
+def test_a_target_of_other_dimensions_is_refused(plan, out):
     store.create(out, plan, ["x", "y"])
-    with pytest.raises(InputError, match="a sweep of other sessions"):
-        store.create(out, replace(plan, seeds=(0, 1, 2)), ["x", "y"])
     with pytest.raises(InputError, match="dimensions x, y, z, the sweep x, y"):
-        store.write(out, (0,) * 5, plan.tasks()[0], {**numbers(plan.tasks()[0]), "dims": ["x", "y", "z"]})
+        store.write(out, [(0,) * 5], plan.tasks()[0], {**numbers(plan.tasks()[0]), "dims": ["x", "y", "z"]})
+
+
+def test_a_setting_that_cannot_be_decoded_is_told_before_any_work(sessions, out):
+    config = sessions / "wrong_setting.yaml"
+    config.write_text(CONFIG.replace("{width: 100ms}", "{modalities: [nothing]}"))
+    with pytest.raises(InputError, match="unknown modality 'nothing'"):
+        run_sweep(read_plan(config), out, Cluster(workers=1))
+    assert not (out / "results.zarr").exists()
+
+
+def test_a_file_that_changes_meanwhile_is_told(sessions, tmp_path):
+    for file in sessions.iterdir():
+        shutil.copy(file, tmp_path / file.name)
+    task = read_plan(tmp_path / "config.yaml").tasks()[0]
+    with open(task.session.path, "ab") as file:
+        file.write(b"more")
+    with pytest.raises(InputError, match="has changed since the sweep was begun"):
+        result_of(task)
+
+
+def test_a_setting_of_which_nothing_is_done_does_not_hide_the_tests_of_another(plan, out):
+    store.create(out, plan, ["x", "y"])
+    for task in plan.tasks():
+        if task.setting == "narrow":
+            store.write(out, [plan.place(task)], task, numbers(task))
+    report = write_report(out).read_text()
+    assert "24 of 48 tasks are done" in report
+    assert "gru beside the others (narrow)" in report
+    assert "No tests: no session has results of every method in the setting 'wide'" in report
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"scheduler": "foo"}, "expected the address of a scheduler"),
+        ({"scheduler": "http://x:1"}, "expected the address"),
+        ({"scheduler": "tcp://localhost:abc"}, "expected the address"),
+        ({"memory": "lots"}, "expected the memory of a worker"),
+        ({"memory": "5"}, "needs 200 MB to start in"),
+        ({"memory": "-5GB"}, "needs 200 MB to start in"),
+    ],
+)
+def test_clusters_that_cannot_be(wrong, message):
+    with pytest.raises(InputError, match=message):
+        Cluster(**wrong)
+
+
+def test_a_store_that_is_not_whole_is_no_sweep_and_is_made_anew(plan, out):
+    (out / "results.zarr").mkdir()
+    with pytest.raises(InputError, match="holds no sweep"):
+        open_results(out)
+    store.create(out, plan, ["x", "y"])
+    assert np.isnan(open_results(out)["coverage"]).all()
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["{config}"], "--out DIR"),
+        (["{config}", "{empty}", "--out", "{empty}"], "a folder follows the word report"),
+        (["{config}", "--out", "{empty}", "--resources", "GPU"], "like GPU=1"),
         (["report"], "needs the folder of a sweep"),
         (["report", "{empty}"], "holds no sweep"),
         (["{missing}", "--out", "{empty}"], "cannot be read|no such file|does not exist"),
@@ -241,8 +359,6 @@ def test_another_sweep_is_not_mixed_in(plan, out):
 )
 def test_wrong_words_are_one_line(sessions, tmp_path, words, message, capsys):
     places = {"config": sessions / "config.yaml", "empty": tmp_path, "missing": tmp_path / "no.yaml"}
-    import re
-
     assert main(["sweep", *(word.format(**places) for word in words)]) == 2
     said = capsys.readouterr().err
     assert re.search(message, said, re.IGNORECASE), said

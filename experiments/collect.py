@@ -110,19 +110,27 @@ def markdown(runs: Sequence[Run], *, metric: str, title: str) -> str:
 
 
 def save_figure(runs: Sequence[Run], path: Path, *, metric: str, title: str) -> None:
-    """Bars of the filtered scores with a dot per fold, one panel per run."""
+    """Filtered scores with a dot per fold, one panel per run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * len(runs), 3.4), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
+    panels = figure.subplots(1, len(runs), squeeze=False, sharey=_near(runs, metric))[0]
     for run, ax in zip(runs, panels, strict=True):
         scores = {m: np.asarray(run.score(m, "filtered", metric)["per_fold"], np.float64) for m in run.methods}
         plot_scores(scores, yardstick="ridge", label=_LABELS[metric] if ax is panels[0] else "", ax=ax)
         ax.set_title(run.name)
     figure.suptitle(f"{title}, filtered (causal)")
     save_png(figure, path)
+
+
+def _near(runs: Sequence[Run], metric: str) -> bool:
+    """Whether the runs' scores fit on one axis: those of one recording are not pressed together by another's."""
+    ranges = [np.asarray([run.score(m, "filtered", metric)["mean"] for m in run.methods]) for run in runs]
+    return max(each.max() for each in ranges) - min(each.min() for each in ranges) < 2 * max(
+        np.ptp(each) for each in ranges
+    )
 
 
 _LABELS = {"correlation": "correlation", "r2": "R²"}

@@ -134,7 +134,9 @@ def save_figure(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             ax.barh(row, 0.92, left=column - 0.46, height=0.85, color=_COLOURS[claim["verdict"]])
     for verdict in VERDICTS:
         ax.barh(0, 0, color=_COLOURS[verdict], label=verdict)
-    ax.set_xticks(range(len(claims)), [claim["name"].replace("_", "\n") for claim in claims], fontsize=8)
+    ax.set_xticks(
+        range(len(claims)), [claim["name"].replace("_", " ") for claim in claims], rotation=35, ha="right", fontsize=8
+    )
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.invert_yaxis()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=9)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodyn.errors import import_extra
-from neurodyn.plotting.style import axes, quiet
+from neurodyn.plotting.style import axes, legend_above, quiet
 from neurodyn.writing import replace_atomically
 
 MEMORY = "peak memory, GB"
@@ -33,14 +33,37 @@ def plot_growth(measurements: Sequence[Any], *, along: str = "", what: str = "se
     """
     ax = quiet(axes(ax))
     along = along or max(_sizes(measurements), key=lambda size: len(_longest(measurements, size)))
-    for name in dict.fromkeys(row.name for row in measurements):
+    _lines(measurements, along, what, ax)
+    legend_above(ax, columns=2)
+    return ax
+
+
+def _lines(measurements: Sequence[Any], along: str, what: str, ax: Any) -> None:
+    """One line per thing, in a colour that is its own in every panel; ticks are the sizes that were measured."""
+    ticks: set[Any] = set()
+    for number, name in enumerate(dict.fromkeys(row.name for row in measurements)):
         rows = _longest([row for row in measurements if row.name == name], along, what)
         if rows:
-            ax.loglog(*zip(*sorted(rows.items()), strict=True), marker="o", label=name)
+            ticks |= set(rows)
+            ax.loglog(
+                *zip(*sorted(rows.items()), strict=True), marker="o", markersize=4, label=name, color=f"C{number}"
+            )
+    ax.set_xscale("log")
+    ax.set_xticks(_apart(sorted(ticks)), [f"{tick:,g}" for tick in _apart(sorted(ticks))])
+    ax.set_xticks([], minor=True)
     ax.set_xlabel(along)
     ax.set_ylabel(what)
-    ax.legend(frameon=False, fontsize=9)
-    return ax
+
+
+def _apart(ticks: Sequence[Any]) -> list[Any]:
+    """Ticks without those that lie closer than a seventh of the axis to the one before: their labels would overlap."""
+    if len(ticks) < 2:
+        return list(ticks)
+    kept, least = [ticks[0]], (ticks[-1] / ticks[0]) ** (1 / 7)
+    for tick in ticks[1:]:
+        if tick >= least * kept[-1]:
+            kept.append(tick)
+    return kept
 
 
 def save_growth(report: Any, path: Path) -> None:
@@ -61,8 +84,14 @@ def save_growth(report: Any, path: Path) -> None:
     panels = figure.subplots(len(shown), len(sizes), squeeze=False, sharey="row")
     for what, row in zip(shown, panels, strict=True):
         for size, ax in zip(sizes, row, strict=True):
-            plot_growth(report.measurements, along=size, what=what, ax=ax)
-    figure.suptitle(f"bench {report.name}")
+            _lines(report.measurements, size or _sizes(report.measurements)[0], what, quiet(ax))
+            if ax is not row[0]:
+                ax.set_ylabel("")
+    lines = {line.get_label(): line for ax in panels.flat for line in ax.get_lines()}
+    figure.legend(
+        lines.values(), lines.keys(), loc="outside upper left", ncols=3, frameon=False, fontsize=9,
+        title=f"bench {report.name}",
+    )  # fmt: skip
     with replace_atomically(path) as temporary:
         figure.savefig(temporary, dpi=120)
 

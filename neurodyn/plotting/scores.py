@@ -16,7 +16,9 @@ def plot_scores(
     label: str = "R²",
     ax: Any = None,
 ) -> Any:
-    """Draw one bar per method at the mean over folds, a dot per fold, and a line at the yardstick's mean.
+    """Draw, per method, a dot for each fold and a line at their mean, and a line across at the yardstick's mean.
+
+    The axis need not begin at 0: lengths mean nothing here, places do.
 
     Parameters
     ----------
@@ -38,19 +40,21 @@ def plot_scores(
     for place, name in enumerate(names):
         folds = np.asarray(scores[name], np.float64)
         colour = method_colour(name, names)
-        ax.bar(place, folds.mean(), width=0.62, color=colour, alpha=0.85, linewidth=0)
         # Side by side in the order of folds: equal scores stay visible, and no chance is drawn.
         spread = np.linspace(-0.16, 0.16, len(folds)) if len(folds) > 1 else np.zeros(1)
-        ax.plot(place + spread, folds, "o", color="white", markeredgecolor=TRUTH, markersize=4, markeredgewidth=0.8)
+        ax.plot(place + spread, folds, "o", color=colour, markersize=4.5, alpha=0.6, markeredgewidth=0)
+        ax.plot([place - 0.31, place + 0.31], [folds.mean()] * 2, color=colour, linewidth=2.4)
         ax.annotate(
-            f"{folds.mean():.2f}", (place, max(folds.max(), 0.0)), xytext=(0, 5), textcoords="offset points",
-            ha="center", va="bottom", fontsize=9, fontweight="bold", color=colour, zorder=4,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+            f"{folds.mean():.2f}", (place, max(folds.max(), folds.mean())), xytext=(0, 5),
+            textcoords="offset points", ha="center", va="bottom", fontsize=8, color=TRUTH, zorder=4,
         )  # fmt: skip
     if yardstick is not None and yardstick in scores:
         ax.axhline(float(np.mean(scores[yardstick])), color=TRUTH, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0.5)
-    ax.axhline(0.0, color=GREY, linewidth=0.8)
-    ax.set_xticks(range(len(names)), names)
-    ax.margins(y=0.12)
+    if ax.get_ylim()[0] < 0:
+        ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=0)
+    many = len(names) > 3
+    ax.set_xticks(range(len(names)), names, rotation=35 if many else 0, ha="right" if many else "center")
+    ax.set_xlim(-0.6, len(names) - 0.4)
+    ax.margins(y=0.14)
     ax.set_ylabel(label)
     return ax

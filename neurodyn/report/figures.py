@@ -78,7 +78,6 @@ def _scores(result: CrossValidation, yardstick: str) -> Picture:
         }
         plotting.plot_scores(table, yardstick=yardstick, label=label, ax=ax)
         ax.set_title("smoothed" if smoothed else "filtered (live)", fontsize=10)
-        ax.tick_params(axis="x", labelrotation=35)
         if smoothed:
             ax.set_ylabel("")
     for left, right in ((rows[0], rows[1]), (rows[2], rows[3])):
@@ -86,7 +85,7 @@ def _scores(result: CrossValidation, yardstick: str) -> Picture:
         left.set_ylim(min(limits), max(limits))
         right.set_ylim(min(limits), max(limits))
     caption = (
-        f"Mean over {len(result.dims)} target dimensions ({', '.join(result.dims)}) on held-out data. Bars: mean over "
+        f"Mean over {len(result.dims)} target dimensions ({', '.join(result.dims)}) on held-out data. Lines: mean over "
         f"{result.n_folds} folds; dots: folds in order; dashed: {yardstick}, the yardstick on the same features and "
         "folds. Filtered estimates use the past only, as a live decoder does; smoothed ones the whole trial."
     )

@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from neurodyn import plotting
@@ -59,12 +59,13 @@ def test_no_axes_makes_new_ones(monkeypatch):
 def test_scores_are_means_dots_and_the_yardstick(ax):
     scores = {"spikes": np.array([0.1, 0.3]), "ridge": np.array([0.4, 0.6])}
     plotting.plot_scores(scores, yardstick="ridge", ax=ax)
-    assert [bar.get_height() for bar in ax.patches] == pytest.approx([0.2, 0.5])
+    means = [line for line in ax.lines if line.get_linewidth() == 2.4]
+    assert [line.get_ydata()[0] for line in means] == pytest.approx([0.2, 0.5])
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     assert [dot.get_ydata().tolist() for dot in dots] == [[0.1, 0.3], [0.4, 0.6]]
     assert any(line.get_linestyle() == "--" and line.get_ydata()[0] == 0.5 for line in ax.lines)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["spikes", "ridge"]
-    assert to_hex(ax.patches[0].get_facecolor()) == plotting.method_colour("spikes").lower()
+    assert means[0].get_color() == dots[0].get_color() == plotting.method_colour("spikes")
 
 
 def test_decoded_breaks_between_trials_and_where_not_scored(ax):

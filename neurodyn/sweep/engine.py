@@ -11,6 +11,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -291,7 +292,7 @@ class _Run:
             if client.status != "running":
                 raise SchedulerLost(f"the connection is {client.status}")
             settled = [(own, key) for own in flying.values() for key, each in own.items() if each.status != "pending"]
-            done += sum(self._settle(key, own.pop(key)) for own, key in settled)
+            done += self._settle(client, {key: own.pop(key) for own, key in settled})
             self._tell(done)
 
     def _asked(self, task: Task) -> dict[str, float]:
@@ -303,26 +304,34 @@ class _Run:
             key=f"neurodyn-{task.key}", retries=self._cluster.retries, resources=self._asked(task), pure=True,
         )  # fmt: skip
 
-    def _settle(self, key: str, future: Any) -> int:
-        """1 if a task is done, 0 if it has failed or has to be handed out again."""
-        if future.status == "finished":
-            _, wrong = future.result()
-            if not wrong:
-                self._said_done.add(key)
-                return 1
-            return self._fail(key, wrong)
-        if future.status == "error":
-            error = future.exception()
-            self._lost[key] += 1
-            if type(error).__name__ == "KilledWorker" and self._lost[key] <= self._cluster.retries:
-                return 0  # its workers were lost, perhaps for another's sake: it has no mark and is handed out again
-            return self._fail(key, f"{type(error).__name__}: {error}")
-        raise SchedulerLost("the scheduler has lost what it was asked for")
+    def _settle(self, client: Any, futures: Mapping[str, Any]) -> int:
+        """How many of these tasks are done; the others have failed, or have to be handed out again."""
+        finished = {key: future for key, future in futures.items() if future.status == "finished"}
+        for key, future in futures.items():
+            if future.status == "error":
+                self._erred(key, future.exception())
+            elif key not in finished:
+                raise SchedulerLost("the scheduler has lost what it was asked for")
+        # In one message: to fetch results one by one would keep the workers waiting.
+        try:
+            found = client.gather(finished) if finished else {}
+        except CancelledError as error:
+            raise SchedulerLost("the scheduler has lost what was done") from error
+        wrong = {key: text for key, (_, text) in found.items() if text}
+        for key, text in wrong.items():
+            self._fail(key, text)
+        self._said_done |= finished.keys() - wrong.keys()
+        return len(finished) - len(wrong)
 
-    def _fail(self, key: str, reason: str) -> int:
+    def _erred(self, key: str, error: Any) -> None:
+        """A task whose workers were lost, perhaps for another's sake, has no mark and is handed out again."""
+        self._lost[key] += 1
+        if type(error).__name__ != "KilledWorker" or self._lost[key] > self._cluster.retries:
+            self._fail(key, f"{type(error).__name__}: {error}")
+
+    def _fail(self, key: str, reason: str) -> None:
         self.failed[self._tasks[key].name] = reason
         self._failed_keys.add(key)
-        return 0
 
     def _tell(self, done: int) -> None:
         if done != self.finished:

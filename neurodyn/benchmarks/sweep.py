@@ -1,6 +1,7 @@
 """What a sweep costs beside its tasks, next to a pool of processes, and how it grows with its workers."""
 
 import argparse
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
@@ -109,7 +110,8 @@ def _pooled(plan: Plan, sizes: Sizes, workers: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         store.create(Path(folder), plan, DIMS)
         start = time.perf_counter()
-        with ProcessPoolExecutor(workers) as pool:
+        # New interpreters, not forks: JAX's threads do not survive a fork.
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             list(pool.map(_ready, range(workers)))
             began = time.perf_counter()
             tasks = plan.tasks()
@@ -120,5 +122,6 @@ def _pooled(plan: Plan, sizes: Sizes, workers: int) -> tuple[float, float]:
 
 
 def _ready(number: int) -> int:
-    """Nothing: the worker has started."""
+    """Nothing, for so long that each worker takes one: it has started then."""
+    time.sleep(0.5)
     return number

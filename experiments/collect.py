@@ -127,10 +127,9 @@ def save_figure(runs: Sequence[Run], path: Path, *, metric: str, title: str) -> 
 
 def _near(runs: Sequence[Run], metric: str) -> bool:
     """Whether the runs' scores fit on one axis: those of one recording are not pressed together by another's."""
-    ranges = [np.asarray([run.score(m, "filtered", metric)["mean"] for m in run.methods]) for run in runs]
-    return max(each.max() for each in ranges) - min(each.min() for each in ranges) < 2 * max(
-        np.ptp(each) for each in ranges
-    )
+    means = [[run.score(m, "filtered", metric)["mean"] for m in run.methods] for run in runs]
+    widest = max(max(each) - min(each) for each in means)
+    return max(map(max, means)) - min(map(min, means)) < 2 * widest
 
 
 _LABELS = {"correlation": "correlation", "r2": "R²"}

@@ -19,12 +19,12 @@ from distributed import Client, LocalCluster
 
 from experiments.command import configuration
 from experiments.hmm_rnn_grid.run import FOLDER, main, networks_of, train_all
-from neurodyn.sweep.engine import SINGLE_THREAD
+from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
 
 if __name__ == "__main__":
     out = Path(sys.argv[1])
     config = configuration(FOLDER, smoke=True)
-    with LocalCluster(2, threads_per_worker=1, env=SINGLE_THREAD, dashboard_address=None) as cluster:
+    with LocalCluster(2, threads_per_worker=1, env=WORKER_ENVIRONMENT, dashboard_address=None) as cluster:
         with Client(cluster) as client:
             networks = networks_of(config["networks"], {})
             victim = next(iter(client.run(os.getpid).values()))

@@ -4,7 +4,6 @@ import argparse
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,11 +62,8 @@ def compare(sizes: Sizes, workers: int) -> list[Measurement]:
             "overhead, ms per task": beside, "tasks per second": sizes.tasks / seconds, "seconds to start": starting,
         }  # fmt: skip
         shape = {"tasks": sizes.tasks, "sleep": sizes.sleep, "workers": workers}
-        if name == OURS:
-            ratio = timed[POOL][0] / seconds
-            rows.append(Measurement(name, shape, seconds, baseline=POOL, ratio=ratio, notes=notes))
-        else:
-            rows.append(Measurement(name, shape, seconds, notes=notes))
+        baseline, ratio = (POOL, timed[POOL][0] / seconds) if name == OURS else ("", float("nan"))
+        rows.append(Measurement(name, shape, seconds, baseline=baseline, ratio=ratio, notes=notes))
     return rows
 
 
@@ -115,9 +111,8 @@ def _pooled(plan: Plan, sizes: Sizes, workers: int) -> tuple[float, float]:
             list(pool.map(_ready, range(workers)))
             began = time.perf_counter()
             tasks = plan.tasks()
-            work: Callable[..., str] = rest
             places = [(plan.place(task),) for task in tasks]
-            list(pool.map(work, tasks, places, [folder] * len(tasks)))
+            list(pool.map(rest, tasks, places, [folder] * len(tasks)))
             return time.perf_counter() - began, began - start
 
 

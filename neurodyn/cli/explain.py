@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 def write_results(explanation: "Explanation", out: Path, *, seed: int, title: str) -> None:
     """Write report.html, its drawings, mechanism.nc, table.csv and verdicts.json into a folder."""
     from neurodyn.report import save_drawings
-    from neurodyn.report.mechanism import explanation_pictures, render_explanation
+    from neurodyn.report.mechanism import draw_explanation, render_explanation
 
     facts = {
         "network": explanation.network,
@@ -77,8 +77,10 @@ def write_results(explanation: "Explanation", out: Path, *, seed: int, title: st
         explanation.to_xarray().to_netcdf(temporary, engine="scipy")
     write_text(out / "table.csv", _csv(explanation))
     write_text(out / "verdicts.json", json.dumps(_summary(explanation, seed), indent=2) + "\n")
-    save_drawings(explanation_pictures(explanation), out)
-    write_text(out / "report.html", render_explanation(explanation, title=title, facts=facts, versions=versions()))
+    drawn = draw_explanation(explanation)
+    save_drawings(drawn.pictures, out)
+    page = render_explanation(explanation, title=title, facts=facts, versions=versions(), drawn=drawn)
+    write_text(out / "report.html", page)
 
 
 def verdict_table(explanation: "Explanation") -> Table:

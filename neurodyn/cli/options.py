@@ -156,7 +156,24 @@ def read_config(path: Path) -> dict[str, Any]:
     InputError
         If the file cannot be read, is not a mapping, has an unknown key (with the nearest names) or a bad value.
     """
-    loaded = read_yaml(path, "configuration")
+    return parse_options(read_yaml(path, "configuration"), path)
+
+
+def parse_options(loaded: Any, path: Path) -> dict[str, Any]:
+    """Options that were read from a file, parsed; see :func:`read_config`.
+
+    Parameters
+    ----------
+    loaded
+        What the file, or a part of it, holds; None for nothing.
+    path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If it is not a mapping, has an unknown key (with the nearest names) or a bad value.
+    """
     if loaded is None:
         return {}
     if not isinstance(loaded, Mapping):

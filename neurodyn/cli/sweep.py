@@ -46,7 +46,6 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, do what is not done, write the report."""
     from neurodyn.sweep import write_report
-    from neurodyn.sweep.store import done
 
     require_extras(NEEDS)
     if str(arguments.config) == REPORT:
@@ -58,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"unexpected '{arguments.folder}': a folder follows the word report; results go to --out DIR")
     if arguments.out is None:
         raise InputError("neurodyn sweep CONFIG needs a folder for the results: --out DIR")
-    failed = _swept(arguments)
-    if done(arguments.out):
+    done, failed = _swept(arguments)
+    if done:
         print(write_report(arguments.out))
     if failed:
         told = [f"  {name}: {reason}" for name, reason in list(failed.items())[:SHOWN]]
@@ -85,7 +84,8 @@ def resource(value: str) -> tuple[str, float]:
     return name, number(amount, message)
 
 
-def _swept(arguments: argparse.Namespace) -> dict[str, str]:
+def _swept(arguments: argparse.Namespace) -> tuple[int, dict[str, str]]:
+    """How many tasks are done, and why the others failed."""
     from neurodyn.sweep import Cluster, read_plan, run_sweep
 
     plan = read_plan(arguments.config)
@@ -99,4 +99,5 @@ def _swept(arguments: argparse.Namespace) -> dict[str, str]:
         def told(done: int, total: int) -> None:
             progress.update(shown, completed=done, total=total)
 
-        return run_sweep(plan, arguments.out, cluster, on_done=told)
+        failed = run_sweep(plan, arguments.out, cluster, on_done=told)
+        return int(progress.tasks[shown].completed), failed

@@ -176,3 +176,11 @@ def leading_plane(states: Float[np.ndarray, "trials time hidden"]) -> Plane:
     """First two principal components of the activity."""
     found = principal_axes(states.reshape(-1, states.shape[-1]), 2)
     return Plane(found.middle, found.directions, float(found.share.sum()))
+
+
+def cells(
+    low: Float[np.ndarray, "2"], high: Float[np.ndarray, "2"], bins: int
+) -> tuple[Float[np.ndarray, " edges"], Float[np.ndarray, " edges"]]:
+    """Edges of a grid of cells over a rectangle of the plane, along either axis; one without extent gets a little."""
+    x, y = (np.linspace(low[axis], max(high[axis], low[axis] + 1e-9), bins + 1) for axis in range(2))
+    return x, y

@@ -261,19 +261,27 @@ def _information(phases: np.ndarray, activity: Activity, bins: int) -> float:
 
 
 def _data(phases, activity: Activity, bins: int, shuffled, cosine: float, random) -> xr.Dataset:
-    edges = np.linspace(-np.pi, np.pi, bins + 1)
-    place = np.clip(np.digitize(phases.ravel(), edges) - 1, 0, bins - 1)
-    flat = activity.probabilities.reshape(-1, activity.logits.shape[-1])
-    count = np.bincount(place, minlength=bins)
-    total = np.stack([np.bincount(place, weights=column, minlength=bins) for column in flat.T], axis=1)
-    mean = np.divide(total, count[:, None], out=np.full(total.shape, np.nan), where=count[:, None] > 0)
+    middle, mean, occupancy = mean_by_phase(phases, activity.probabilities, bins)
     return xr.Dataset(
         {
             "probability": (("phase", "symbol"), mean),
-            "occupancy": ("phase", count / len(place)),
+            "occupancy": ("phase", occupancy),
             "permuted": ("permutation", shuffled),
             "random_cosine": ("direction", random),
         },
-        coords={"phase": (edges[1:] + edges[:-1]) / 2},
+        coords={"phase": middle},
         attrs={"readout_cosine": cosine},
     )
+
+
+def mean_by_phase(
+    phases: Float[np.ndarray, "trials time"], values: Float[np.ndarray, "trials time columns"], bins: int
+) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, "bins columns"], Float[np.ndarray, " bins"]]:
+    """Middles of as many bins of the phase, the mean of each column in each (NaN in an empty one), and their shares."""
+    edges = np.linspace(-np.pi, np.pi, bins + 1)
+    place = np.clip(np.digitize(phases.ravel(), edges) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    flat = values.reshape(len(place), -1)
+    total = np.stack([np.bincount(place, weights=column, minlength=bins) for column in flat.T], axis=1)
+    mean = np.divide(total, count[:, None], out=np.full(total.shape, np.nan), where=count[:, None] > 0)
+    return (edges[1:] + edges[:-1]) / 2, mean, count / len(place)

@@ -17,10 +17,11 @@ from jaxtyping import Float, Int
 from neurodyn.display import symbol_name
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.markov.statistics import Counting, expect_counts, rates_of
-from neurodyn.mechanism.activity import Activity, Plane, RecordConfig, record, run
+from neurodyn.mechanism.activity import Activity, Plane, RecordConfig, cells, record, run
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.measured import Kick
 from neurodyn.mechanism.network import Network, jacobians, recurrent_weights
+from neurodyn.mechanism.phase import mean_by_phase
 
 OTHERS, KICK_NEURONS, INTEGRATING = 0, 1, 2
 """Values of ``unit_kind``: none of both, in the group of a transition, or beyond chance in what it gives to a group."""
@@ -137,8 +138,7 @@ def _occupancy(evidence: Evidence, plane: Plane, config: PortraitConfig, seed: i
     ]
     places = [plane.coordinates(each.states).reshape(-1, 2) for each in recordings]
     ends = np.stack([np.quantile(each, [0.005, 0.995], axis=0) for each in places])
-    low, high = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)
-    edges = [np.linspace(low[axis], max(high[axis], low[axis] + 1e-9), config.bins + 1) for axis in range(2)]
+    edges = cells(ends[:, 0].min(axis=0), ends[:, 1].max(axis=0), config.bins)
     shares = [np.histogramdd(each, edges)[0] / len(each) for each in places]
     return xr.Dataset(
         {
@@ -167,19 +167,14 @@ def _along_the_orbit(
     network: Network, activity: Activity, plane: Plane, kicks: Sequence[Kick], config: PortraitConfig
 ) -> xr.Dataset:
     """Mean of what the kick neurons receive at each phase: weighted activity, or their own activity in other cells."""
-    weights, phases = recurrent_weights(network), plane.phase(activity.states)
-    edges = np.linspace(-np.pi, np.pi, config.bins + 1)
-    cells = np.clip(np.digitize(phases.ravel(), edges) - 1, 0, config.bins - 1)
-    count = np.bincount(cells, minlength=config.bins)
-    rows = []
-    for kick in kicks:
-        units = activity.states[..., kick.group] if weights is None else activity.states @ weights[kick.group].T
-        summed = np.bincount(cells, units.mean(axis=-1).ravel(), minlength=config.bins)
-        rows.append(np.where(count > 0, summed / np.maximum(count, 1), np.nan))
+    weights, states = recurrent_weights(network), activity.states
+    every = [states[..., kick.group] if weights is None else states @ weights[kick.group].T for kick in kicks]
+    means = np.stack([units.mean(axis=-1) for units in every], axis=-1)
+    middle, received, _ = mean_by_phase(plane.phase(states), means, config.bins)
     words = "activity of the kick neurons" if weights is None else "recurrent input to the kick neurons"
     return xr.Dataset(
-        {"received": (("transition", "phase"), np.stack(rows))},
-        coords={"transition": [kick.name for kick in kicks], "phase": (edges[1:] + edges[:-1]) / 2},
+        {"received": (("transition", "phase"), received.T)},
+        coords={"transition": [kick.name for kick in kicks], "phase": middle},
         attrs={"received_is": words},
     )
 

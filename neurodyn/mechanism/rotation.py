@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from neurodyn.mechanism.activity import leading_plane
+from neurodyn.mechanism.activity import cells, leading_plane
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.power import until_decided
@@ -129,8 +129,8 @@ def _shuffled(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _data(places: np.ndarray, controls: dict[str, np.ndarray], bins: int) -> xr.Dataset:
     flat = places.reshape(-1, 2)
     low, high = np.quantile(flat, [0.002, 0.998], axis=0)
-    edges = tuple(np.linspace(low[axis], max(high[axis], low[axis] + 1e-9), bins + 1) for axis in range(2))
-    occupancy, flow = current(places, (edges[0], edges[1]))
+    edges = cells(low, high, bins)
+    occupancy, flow = current(places, edges)
     x, y = ((edge[1:] + edge[:-1]) / 2 for edge in edges)
     return xr.Dataset(
         {

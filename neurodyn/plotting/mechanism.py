@@ -10,12 +10,11 @@ import numpy as np
 
 from neurodyn.display import symbol_name
 from neurodyn.plotting.emulation import symbol_colour
-from neurodyn.plotting.style import GREY, TRUTH, axes, legend_above, quiet
+from neurodyn.plotting.style import COLOURS, GREY, TRUTH, axes, legend_above, quiet
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _BANDS = {"transition": "#D55E00", "kick zone": "#E69F00", "cluster": "#0072B2"}
 
 
@@ -31,8 +30,8 @@ def plot_intervals(numbers: Mapping[str, tuple[float, float, float]], *, ax: Any
     """
     ax = quiet(axes(ax))
     for place, (value, low, high) in enumerate(numbers.values()):
-        ax.plot([low, high], [-place, -place], color=_COLOURS[place % len(_COLOURS)], linewidth=2)
-        ax.plot([value], [-place], "o", color=_COLOURS[place % len(_COLOURS)])
+        ax.plot([low, high], [-place, -place], color=COLOURS[place % len(COLOURS)], linewidth=2)
+        ax.plot([value], [-place], "o", color=COLOURS[place % len(COLOURS)])
     ax.set_yticks([-place for place in range(len(numbers))], list(numbers))
     ax.set_ylim(0.5 - len(numbers), 0.5)
     return ax
@@ -52,9 +51,9 @@ def plot_collapse(data: "xr.Dataset", *, ax: Any = None) -> Any:
     size = np.asarray(data["size"])
     collapsed = np.asarray(data["collapsed"]).astype(bool)
     floor = 1e-12
-    for kind, colour in ((collapsed, _COLOURS[1]), (~collapsed, _COLOURS[0])):
+    for kind, colour in ((collapsed, COLOURS[1]), (~collapsed, COLOURS[0])):
         if kind.any():
-            name = "come to the common point" if colour == _COLOURS[1] else "do not"
+            name = "come to the common point" if colour == COLOURS[1] else "do not"
             lines = ax.plot(np.maximum(size[:, kind], floor), color=colour, linewidth=0.5, alpha=0.5)
             lines[0].set_label(f"{kind.sum()} runs {name}")
     ax.set_yscale("log")
@@ -79,9 +78,9 @@ def plot_rotation(data: "xr.Dataset", *, ax: Any = None) -> Any:
     x, y = np.asarray(data["x"]), np.asarray(data["y"])
     ax.pcolormesh(x, y, np.asarray(data["occupancy"]).T, cmap="Greys", shading="nearest", alpha=0.6)
     path = np.asarray(data["trajectory"])[0]
-    ax.plot(path[:, 0], path[:, 1], color=_COLOURS[1], linewidth=0.6, alpha=0.6)
+    ax.plot(path[:, 0], path[:, 1], color=COLOURS[1], linewidth=0.6, alpha=0.6)
     flow = np.asarray(data["current"])
-    ax.quiver(x, y, flow[..., 0].T, flow[..., 1].T, color=_COLOURS[0], pivot="mid")
+    ax.quiver(x, y, flow[..., 0].T, flow[..., 1].T, color=COLOURS[0], pivot="mid")
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
     ax.set_xlabel("first principal component")
@@ -187,7 +186,7 @@ def plot_kick_neurons(data: "xr.Dataset", *, ax: Any = None) -> Any:
     for row, name in enumerate(names):
         score, kick = np.asarray(data["score"])[row], np.asarray(data["kick"])[row].astype(bool)
         order = np.argsort(score)
-        colour = _COLOURS[row % 6]
+        colour = COLOURS[row % 6]
         ax.plot(score[order], color=colour, linewidth=1.0, label=f"{name}: {kick.sum()} kick neurons")
         chosen = np.flatnonzero(kick[order])
         ax.plot(chosen, score[order][chosen], "o", color=colour, markersize=5)
@@ -215,7 +214,7 @@ def plot_ablation(data: "xr.Dataset", *, ax: Any = None) -> Any:
     ax = quiet(axes(ax))
     names = data["transition"].to_numpy().tolist()
     for row, name in enumerate(names):
-        random, colour = np.asarray(data["random_cut"])[row], _COLOURS[row % 6]
+        random, colour = np.asarray(data["random_cut"])[row], COLOURS[row % 6]
         shift = np.random.default_rng(row).uniform(-0.15, 0.15, len(random))
         ax.plot(row + shift, random, ".", color=GREY, markersize=3, alpha=0.6)
         value, low, high = np.asarray(data["cut"])[row]
@@ -243,7 +242,7 @@ def plot_interventions(data: "xr.Dataset", *, ax: Any = None) -> Any:
     factor, kinds = np.asarray(data["factor"]), data["kind"].to_numpy().tolist()
     first = kinds[0]
     for row, (transition, kind) in enumerate(zip(data["transition"].to_numpy().tolist(), kinds, strict=True)):
-        colour, style = _COLOURS[row // 2 % 6], "-" if kind == first else "--"
+        colour, style = COLOURS[row // 2 % 6], "-" if kind == first else "--"
         ax.plot(factor, np.asarray(data["control"])[row].T, color=GREY, linewidth=0.4, alpha=0.3, zorder=0)
         ax.plot(
             factor,
@@ -282,11 +281,11 @@ def plot_resonance(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ax.plot(
             level,
             coherence,
-            **({"color": _COLOURS[1]} if last else shade),
+            **({"color": COLOURS[1]} if last else shade),
             label=f"coherence, bits{name}" if last else None,
         )
         ax.plot(
-            level, match, "--", **({"color": _COLOURS[0]} if last else shade), label=f"match{name}" if last else None
+            level, match, "--", **({"color": COLOURS[0]} if last else shade), label=f"match{name}" if last else None
         )
     ax.axvline(float(data.attrs["training_level"]), color=TRUTH, linewidth=0.7, linestyle=":")
     ax.set_xlabel("level of the noise (dotted: in training)")
@@ -331,7 +330,7 @@ def _courses(data: "xr.Dataset", names: Mapping[str, str], ax: Any) -> None:
     """Draw quantities over epochs, each with a line at the epoch at which it turns."""
     if "epoch" not in data.coords:
         return
-    for (name, words), colour in zip(names.items(), (_COLOURS[1], _COLOURS[0]), strict=True):
+    for (name, words), colour in zip(names.items(), (COLOURS[1], COLOURS[0]), strict=True):
         turn = int(data.attrs.get(f"{name}_turns", -1))
         told = f"{words} (turns at epoch {turn})" if turn >= 0 else words
         ax.plot(data["epoch"], data[name], marker="o", color=colour, label=told)
@@ -356,7 +355,7 @@ def plot_subspaces(data: "xr.Dataset", *, ax: Any = None) -> Any:
     if "motif" not in data:
         return ax
     for row, name in enumerate(data["pair"].to_numpy().tolist()):
-        motif, colour = np.asarray(data["motif"])[row], _COLOURS[row % 6]
+        motif, colour = np.asarray(data["motif"])[row], COLOURS[row % 6]
         for course, style in zip(motif, ("-", "--"), strict=True):
             ax.plot(
                 course[:, 0],

@@ -6,12 +6,11 @@ import numpy as np
 
 from neurodyn.display import symbol_name
 from neurodyn.plotting.emulation import symbol_colour
-from neurodyn.plotting.style import GREY, axes, legend_above, quiet
+from neurodyn.plotting.style import COLOURS, GREY, axes, legend_above, quiet
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_TRANSITIONS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _LEVELS = ("#9ECAE1", "#4292C6", "#08306B", "#000000")
 _KINDS = ("other units", "kick neurons", "units that drive them")
 _FIRST, _SECOND = "first principal component", "second principal component"
@@ -81,13 +80,11 @@ def plot_received(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Axes; new ones if None.
     """
     ax = quiet(axes(ax, size=(4.6, 4.2)))
-    for row, name in enumerate(data["transition"].to_numpy().tolist()):
-        ax.plot(data["phase"], np.asarray(data["received"])[row], color=_TRANSITIONS[row % 6], label=name)
+    _per_transition(data, "received", "phase", ax)
     ax.axhline(0, color=GREY, linewidth=0.7)
     ax.set_xticks([-np.pi, 0, np.pi], ["-π", "0", "π"])
     ax.set_xlabel("phase in the leading plane")
     ax.set_ylabel(str(data.attrs.get("received_is", "received")))
-    legend_above(ax, columns=4)
     return ax
 
 
@@ -102,13 +99,10 @@ def plot_scaled_eigenvalues(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Axes; new ones if None.
     """
     ax = quiet(axes(ax, size=(4.6, 4.2)))
-    for row, name in enumerate(data["transition"].to_numpy().tolist()):
-        values = np.asarray(data["largest_eigenvalue"])[row]
-        ax.plot(data["factor"], values, color=_TRANSITIONS[row % 6], marker="o", markersize=4, label=name)
+    _per_transition(data, "largest_eigenvalue", "factor", ax, marker="o", markersize=4)
     ax.axhline(1, color=GREY, linewidth=0.7, linestyle=":")
     ax.set_xlabel("factor of the kick neurons")
     ax.set_ylabel("largest modulus (dotted: 1)")
-    legend_above(ax, columns=4)
     return ax
 
 
@@ -137,6 +131,14 @@ def plot_sorted_weights(data: "xr.Dataset", *, ax: Any = None) -> Any:
     ax.set_xlabel("from unit, sorted")
     ax.set_ylabel("to unit, sorted")
     return ax
+
+
+def _per_transition(data: "xr.Dataset", variable: str, along: str, ax: Any, **style: Any) -> None:
+    """A line for each transition, in the colour that it has in the figures of the claims."""
+    for row, name in enumerate(data["transition"].to_numpy().tolist()):
+        colour = COLOURS[row % len(COLOURS)]
+        ax.plot(data[along], np.asarray(data[variable])[row], color=colour, label=name, **style)
+    legend_above(ax, columns=4)
 
 
 def _height_of(share: np.ndarray, held: float) -> float:

@@ -12,6 +12,9 @@ TRUTH = "#1A1A1A"
 GREY = "#6B6B6B"
 """Colour of text and lines that stand back."""
 
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Of transitions, pairs and other things that are many and have no colour of their own."""
+
 _METHODS = {"multimodal": "#D55E00", "spikes": "#0072B2", "field": "#009E73", "ridge": "#5A5A5A"}
 _OTHERS = ("#CC79A7", "#56B4E9", "#E69F00", "#7A5195")
 

@@ -1,8 +1,7 @@
 """The page of an explanation: what the network looks like, and for each claim figure, number, control and verdict."""
 
-import base64
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from neurodyn.mechanism.explain import Explanation
 from neurodyn.mechanism.finding import Finding
@@ -27,8 +26,30 @@ FIGURES = {
 _MARKS = {True: "holds", False: "fails", None: "open"}
 
 
+class Drawn(NamedTuple):
+    """The figures of an explanation: of the network, and of the claims (None where there is nothing to draw)."""
+
+    network: list[Picture]
+    claims: list[Picture | None]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All of them, in the order of the page."""
+        return [*self.network, *(picture for picture in self.claims if picture is not None)]
+
+
+def draw_explanation(explanation: Explanation) -> Drawn:
+    """Draw every figure of an explanation, once for its page and for what is saved beside it."""
+    return Drawn(portrait_pictures(explanation.portrait), [picture_of(finding) for finding in explanation.findings])
+
+
 def render_explanation(
-    explanation: Explanation, *, title: str, facts: Mapping[str, str], versions: Mapping[str, str]
+    explanation: Explanation,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    versions: Mapping[str, str],
+    drawn: Drawn | None = None,
 ) -> str:
     """Fill the template; pictures are part of the page, so that it opens without a network.
 
@@ -40,21 +61,19 @@ def render_explanation(
         Head of the page.
     facts, versions
         Numbers and packages, by name.
+    drawn
+        Its figures; drawn if None.
     """
+    drawn = drawn or draw_explanation(explanation)
+    claims = [_claim(*both) for both in zip(explanation.findings, drawn.claims, strict=True)]
     values = {
         "title": title,
         "sentence": explanation.sentence,
-        "claims": [_claim(finding) for finding in explanation.findings],
+        "claims": claims,
         "facts": facts,
         "versions": versions,
     }
-    return fill_template("mechanism.html.j2", values, portrait_pictures(explanation.portrait))
-
-
-def explanation_pictures(explanation: Explanation) -> list[Picture]:
-    """The pictures of the network, and those of the claims that have something to draw."""
-    drawn = [picture_of(finding) for finding in explanation.findings]
-    return [*portrait_pictures(explanation.portrait), *(picture for picture in drawn if picture is not None)]
+    return fill_template("mechanism.html.j2", values, drawn.network)
 
 
 def picture_of(finding: Finding) -> Picture | None:
@@ -74,8 +93,7 @@ def _against_control(finding: Finding) -> Callable[..., Any]:
     return lambda _, ax: plots.plot_intervals(numbers, ax=ax)
 
 
-def _claim(finding: Finding) -> dict[str, Any]:
-    picture = picture_of(finding)
+def _claim(finding: Finding, picture: Picture | None) -> dict[str, Any]:
     criteria = [(_MARKS[c.holds], c.text, str(c.estimate)) for c in finding.every_criterion]
     return {
         "number": finding.number,
@@ -88,5 +106,5 @@ def _claim(finding: Finding) -> dict[str, Any]:
         "rule": finding.rule.split(":")[0] if criteria else finding.rule,
         "criteria": criteria,
         "notes": finding.notes,
-        "picture": "" if picture is None else base64.b64encode(picture.png).decode("ascii"),
+        "picture": picture,
     }

@@ -1,6 +1,5 @@
 """One HTML page with everything in it."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -68,10 +67,7 @@ def fill_template(name: str, values: Mapping[str, Any], pictures: Sequence[Pictu
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_source), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    shown: list[dict[str, Any]] = [
-        {"title": p.title, "caption": p.caption, "data": base64.b64encode(p.png).decode("ascii")} for p in pictures
-    ]
-    return environment.get_template(name).render(**values, pictures=shown)
+    return environment.get_template(name).render(**values, pictures=pictures)
 
 
 def _source(name: str) -> str:

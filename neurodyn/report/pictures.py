@@ -1,5 +1,6 @@
 """A figure of a report: on its page as PNG, and beside it as SVG and PDF for a talk or a paper."""
 
+import base64
 import io
 import re
 from collections.abc import Sequence
@@ -40,6 +41,11 @@ class Picture:
     def png(self) -> bytes:
         """The picture for a page."""
         return _saved(self.figure, format="png", dpi=DPI)
+
+    @property
+    def encoded(self) -> str:
+        """The picture as text that a page can hold."""
+        return base64.b64encode(self.png).decode("ascii")
 
     @property
     def stem(self) -> str:

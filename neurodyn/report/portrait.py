@@ -1,6 +1,7 @@
 """The pictures of a network on the page of its explanation, each with what its words mean."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -40,10 +41,6 @@ def portrait_pictures(data: "xr.Dataset") -> list[Picture]:
     return pictures
 
 
-def _without_noise(data: "xr.Dataset", *, ax: Any) -> Any:
-    return plots.plot_orbit(data, quiet_runs=True, ax=ax)
-
-
 def _transitions(data: "xr.Dataset", *, ax: Any) -> Any:
     return plot_symbol_transitions(np.asarray(data["emitted"]), np.asarray(data["expected"]), ax=ax)
 
@@ -61,7 +58,7 @@ _PICTURES = (
         "Without noise",
         "The same network from the same states without any input: where it runs to by itself. Rings are the last "
         "states.",
-        _without_noise,
+        partial(plots.plot_orbit, quiet_runs=True),
     ),
     _Entry(
         "occupancy",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodyn.errors import InputError, NeurodynError, import_extra
+from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
 from neurodyn.realtime.locks import lock_beside
 from neurodyn.sweep import store
 from neurodyn.sweep.plan import Plan, Task
@@ -25,12 +26,6 @@ from neurodyn.sweep.work import perform, study_of
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-SINGLE_THREAD = {
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
-"""A task per core and a thread per task: threads that share one fit wait for each other."""
 AHEAD = 8
 """Tasks that are handed out for each thread of the cluster: enough that none waits, few enough to be held anywhere."""
 GLANCE = 0.05
@@ -61,7 +56,8 @@ class Cluster:
     retries
         Times that a task is begun again that has failed, or whose worker was lost again and again.
     patience
-        Seconds for which a scheduler that has gone, or a worker that can do what is left, is waited for.
+        Seconds for which is waited for a scheduler that has gone, for a worker that can do what is left, and until the
+        mark of a task that was done is seen here.
 
     Raises
     ------
@@ -98,7 +94,7 @@ class Cluster:
             return
         with (
             distributed.LocalCluster(
-                n_workers=self.workers, threads_per_worker=1, env=SINGLE_THREAD, dashboard_address=None,
+                n_workers=self.workers, threads_per_worker=1, env=WORKER_ENVIRONMENT, dashboard_address=None,
                 memory_limit=self.memory, resources=dict(self.resources),
             ) as cluster,
             distributed.Client(cluster) as client,
@@ -155,9 +151,9 @@ def run_sweep(
     """
     cluster = cluster or Cluster()
     _check_offered(plan, cluster)
-    dims = dims or _dims_of(plan)
     with _alone(out), _without_noise():
-        store.create(out, plan, dims)
+        if not store.holds(out, plan):
+            store.create(out, plan, dims or _dims_of(plan))
         run = _Run(plan, out.resolve(), perform, cluster, on_done)
         gone_since: float | None = None
         while run.waiting():
@@ -195,10 +191,9 @@ def _check_offered(plan: Plan, cluster: Cluster) -> None:
 
 def _dims_of(plan: Plan) -> Sequence[str]:
     """Dimensions of the target, from the first session, which has to be decodable in every setting."""
-    firsts = {task.setting: task for task in reversed(plan.tasks()) if task.session == plan.sessions[0]}
-    for task in firsts.values():
-        dims = study_of(task.session, task.options, task.layout).batch.target_names
-    return dims
+    first, every = plan.sessions[0], plan.settings.values()
+    studies = [study_of(first, options, plan.layout_of(options)) for options in every]
+    return studies[0].batch.target_names
 
 
 @contextlib.contextmanager
@@ -249,21 +244,30 @@ class _Run:
         for task in plan.tasks():
             self._tasks.setdefault(task.key, task)
             self._places.setdefault(task.key, []).append(plan.place(task))
-        self.failed: dict[str, str] = {}
-        self._failed_keys: set[str] = set()
+        self._failed: dict[str, str] = {}
         self._lost: Counter[str] = Counter()
         self._said_done: set[str] = set()
         self.finished = -1
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why, by the names of the tasks."""
+        return {self._tasks[key].name: reason for key, reason in self._failed.items()}
 
     def waiting(self) -> list[Task]:
         """Tasks that have no mark and have not failed."""
         done = store.done(self._out)
         self._tell(len(done & self._tasks.keys()))
-        return [task for key, task in self._tasks.items() if key not in done and key not in self._failed_keys]
+        return [task for key, task in self._tasks.items() if key not in done and key not in self._failed]
 
     def check_progress(self) -> None:
-        """Refuse to go on where a task is done again and again, and never found to be done."""
-        missing = self._said_done - store.done(self._out)
+        """Refuse to go on where a task is done again and again, and never found to be done.
+
+        On a shared file system it takes up to a minute until one machine sees what another has written.
+        """
+        until = time.monotonic() + self._cluster.patience
+        while (missing := self._said_done - store.done(self._out)) and time.monotonic() < until:
+            time.sleep(GLANCE)
         if missing:
             raise NeurodynError(
                 f"{self._tasks[min(missing)].name} was done, and there is no mark of it in '{self._out}': do all"
@@ -318,8 +322,7 @@ class _Run:
         except CancelledError as error:
             raise SchedulerLost("the scheduler has lost what was done") from error
         wrong = {key: text for key, (_, text) in found.items() if text}
-        for key, text in wrong.items():
-            self._fail(key, text)
+        self._failed |= wrong
         self._said_done |= finished.keys() - wrong.keys()
         return len(finished) - len(wrong)
 
@@ -327,11 +330,7 @@ class _Run:
         """A task whose workers were lost, perhaps for another's sake, has no mark and is handed out again."""
         self._lost[key] += 1
         if type(error).__name__ != "KilledWorker" or self._lost[key] > self._cluster.retries:
-            self._fail(key, f"{type(error).__name__}: {error}")
-
-    def _fail(self, key: str, reason: str) -> None:
-        self.failed[self._tasks[key].name] = reason
-        self._failed_keys.add(key)
+            self._failed[key] = f"{type(error).__name__}: {error}"
 
     def _tell(self, done: int) -> None:
         if done != self.finished:

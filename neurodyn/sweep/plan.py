@@ -10,12 +10,13 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import neurodyn
 from neurodyn.cli.decode import MODEL_METHOD, check_methods
-from neurodyn.cli.options import OPTIONS, DecodeOptions, merge
+from neurodyn.cli.options import DecodeOptions, merge, parse_options
 from neurodyn.cli.parsers import seed
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.given import names, number, read_yaml
@@ -68,7 +69,7 @@ class Task:
     fold: int
     layout: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of everything that the result depends on; not of what things are called or where they lie."""
         options = {name: value for name, value in asdict(self.options).items() if name not in ("methods", "jobs")}
@@ -110,20 +111,32 @@ class Plan:
         """Of every setting."""
         return next(iter(self.settings.values())).folds
 
+    def layout_of(self, options: DecodeOptions) -> str:
+        """Hash of the layout that options name; empty if they name none."""
+        return self.layouts.get(options.layout or "", "")
+
     def tasks(self) -> list[Task]:
         """Every task; those of one session and setting behind one another, since a worker keeps its bins."""
+        return self._tasks
+
+    def place(self, task: Task) -> tuple[int, ...]:
+        """Where a task stands on the axes: session, setting, method, seed, fold."""
+        labels = (task.session.name, task.setting, task.method, task.options.seed, task.fold)
+        return tuple(numbers[label] for numbers, label in zip(self._numbers, labels, strict=True))
+
+    @cached_property
+    def _tasks(self) -> list[Task]:
         return [
-            Task(session, name, replace(options, seed=number), method, fold, self.layouts.get(options.layout or "", ""))
+            Task(session, name, replace(options, seed=number), method, fold, self.layout_of(options))
             for session, (name, options) in itertools.product(self.sessions, self.settings.items())
             for number, fold, method in itertools.product(self.seeds, range(self.folds), self.methods)
         ]
 
-    def place(self, task: Task) -> tuple[int, int, int, int, int]:
-        """Where a task stands on the axes: session, setting, method, seed, fold."""
-        return (
-            self.sessions.index(task.session), list(self.settings).index(task.setting),
-            self.methods.index(task.method), self.seeds.index(task.options.seed), task.fold,
-        )  # fmt: skip
+    @cached_property
+    def _numbers(self) -> tuple[dict[Any, int], ...]:
+        """Of the labels of each axis."""
+        axes = ([each.name for each in self.sessions], self.settings, self.methods, self.seeds, range(self.folds))
+        return tuple({label: number for number, label in enumerate(labels)} for labels in axes)
 
 
 def read_plan(path: Path) -> Plan:
@@ -147,7 +160,7 @@ def read_plan(path: Path) -> Plan:
     for key in loaded:
         if key not in KEYS:
             raise unknown_name(f"key in '{path}'", str(key), KEYS)
-    common = merge(_options(loaded.get("options"), path, "options"), {})
+    common = merge(_options(loaded.get("options"), path), {})
     methods = _names(loaded.get("methods") or list(DecodeOptions().methods), "methods", path)
     if len(set(methods)) < len(methods):
         raise InputError(f"'methods' in '{path}' name one twice: {', '.join(methods)}")
@@ -206,25 +219,15 @@ def digest_of(path: Path) -> str:
     return found.hexdigest()
 
 
-def _options(given: Any, path: Path, where: str) -> dict[str, Any]:
-    """Options of ``neurodyn decode``, parsed."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise InputError(f"'{where}' in '{path}' must hold 'option: value' lines, got a {type(given).__name__}")
-    found = {}
-    for name, value in given.items():
-        if name in ("methods", "seed", "jobs"):
+def _options(given: Any, path: Path) -> dict[str, Any]:
+    """Options of ``neurodyn decode``, parsed; a layout by its whole path, for workers run in folders of their own."""
+    for name in ("methods", "seed", "jobs"):
+        if isinstance(given, Mapping) and name in given:
             raise InputError(f"'{name}' is no option of a sweep: '{path}' has methods and seeds of its own")
-        if name not in OPTIONS:
-            raise unknown_name(f"option in '{path}'", str(name), OPTIONS)
-        try:
-            found[name] = OPTIONS[name].parse(value)
-        except InputError as error:
-            raise InputError(f"'{name}' in '{path}': {error}") from error
-    if "layout" in found:
-        found["layout"] = str((path.parent / found["layout"]).resolve())
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    found = parse_options(given, path)
+    if found.get("layout") is not None:
+        found["layout"] = str(Path(found["layout"]).resolve())
+    return found
 
 
 def _settings(given: Any, common: DecodeOptions, path: Path) -> dict[str, DecodeOptions]:
@@ -236,7 +239,12 @@ def _settings(given: Any, common: DecodeOptions, path: Path) -> dict[str, Decode
         )
     if len({str(name) for name in given}) < len(given):
         raise InputError(f"two settings of '{path}' have the same name")
-    found = {str(name): replace(common, **_options(each, path, str(name))) for name, each in given.items()}
+    found = {}
+    for name, each in given.items():
+        try:
+            found[str(name)] = merge(vars(common), _options(each, path))
+        except InputError as error:
+            raise InputError(f"setting '{name}': {error}") from error
     if len({each.folds for each in found.values()}) > 1:
         raise InputError(f"all settings of '{path}' need as many folds: give folds under options")
     if len({each.target for each in found.values()}) > 1:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodyn.errors import InputError, import_extra
+from neurodyn.errors import InputError
 from neurodyn.evaluation import Comparison, compare, corrected
-from neurodyn.plotting.style import GREY, method_colour, quiet
+from neurodyn.plotting import plot_scores
+from neurodyn.report.pictures import DPI, new_figure
 from neurodyn.sweep.store import open_results
 from neurodyn.writing import replace_atomically, write_text
 
@@ -71,7 +72,7 @@ def write_report(out: Path) -> Path:
         If there is no sweep, or nothing in it is done.
     """
     results = open_results(out)
-    done = np.isfinite(results["coverage"].to_numpy())
+    done = np.isfinite(results["fit_seconds"].to_numpy())
     if not done.any():
         raise InputError(f"nothing of the sweep in '{out}' is done yet")
     lines = ["# What the sweep found", "", f"{done.sum()} of {done.size} tasks are done. What was held out is decoded"]
@@ -142,24 +143,18 @@ def _sentences(found: Comparisons) -> list[str]:
 
 
 def _save_figure(results: "xr.Dataset", path: Path) -> None:
-    """One panel per setting: a dot for each session, seed and fold."""
-    figures = import_extra("matplotlib.figure", "plot")
+    """One panel per setting: a dot for each session, seed and fold that is done."""
     settings, methods = (results[axis].to_numpy().tolist() for axis in ("setting", "decoder"))
-    figure = figures.Figure(figsize=(1.2 + 0.9 * len(methods) * len(settings), 3.6), layout="constrained")
+    figure = new_figure((1.2 + 0.9 * len(methods) * len(settings), 3.6))
     panels = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
     for setting, ax in zip(settings, panels, strict=True):
-        quiet(ax)
-        for place, method in enumerate(methods):
-            values = r2(results).sel(setting=setting, decoder=method).to_numpy().ravel()
-            shift = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(1)
-            ax.plot(place + shift, values, ".", color=method_colour(method, tuple(methods)), markersize=5)
-            if np.isfinite(values).any():
-                ax.plot([place - 0.3, place + 0.3], [np.nanmean(values)] * 2, color=GREY, linewidth=1.2)
-        ax.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
+        every = {method: r2(results).sel(setting=setting, decoder=method).to_numpy().ravel() for method in methods}
+        finite = {method: values[np.isfinite(values)] for method, values in every.items()}
+        label = "R² (filtered, held out)" if ax is panels[0] else ""
+        plot_scores({method: values for method, values in finite.items() if len(values)}, label=label, ax=ax)
         ax.set_title(setting, fontsize=9)
-    panels[0].set_ylabel("R² (filtered, held out)")
     with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        figure.savefig(temporary, dpi=DPI)
 
 
 def _number(value: float, places: int = 3) -> str:

@@ -35,8 +35,13 @@ SINGLE = ("coverage", "fit_seconds", "train_bins", "test_bins")
 RESULTS, MARKS = "results.zarr", "tasks"
 
 
+def holds(out: Path, plan: Plan) -> bool:
+    """Whether the store is laid out for this plan."""
+    return _attributes(out / RESULTS).get("plan") == _identity(plan)
+
+
 def create(out: Path, plan: Plan, dims: Sequence[str]) -> None:
-    """See that there is a store of a plan; one of another plan is replaced by what the marks have of this one.
+    """Make the store of a plan, of what the marks have of it; one of another plan is replaced.
 
     Raises
     ------
@@ -44,12 +49,9 @@ def create(out: Path, plan: Plan, dims: Sequence[str]) -> None:
         If a mark has other dimensions of the target.
     """
     (out / MARKS).mkdir(exist_ok=True)
-    place, identity = out / RESULTS, _identity(plan, dims)
-    if _attributes(place).get("plan") == identity:
-        return
-    fresh = out / f".{RESULTS}.{os.getpid()}.tmp"
+    place, fresh = out / RESULTS, out / f".{RESULTS}.{os.getpid()}.tmp"
     shutil.rmtree(fresh, ignore_errors=True)
-    _lay_out(fresh, plan, dims, identity)
+    _lay_out(fresh, plan, dims)
     arrays = _arrays(fresh)
     known = done(out)
     for task in plan.tasks():
@@ -117,16 +119,16 @@ def open_results(out: Path) -> "xr.Dataset":
     return xr.Dataset(arrays, coords={**labels, "estimate": list(ESTIMATES), "metric": list(METRICS)})
 
 
-def _identity(plan: Plan, dims: Sequence[str]) -> str:
+def _identity(plan: Plan) -> str:
     """Hash of what the store is laid out for: its labels, and the task at every place."""
-    parts = [_labels(plan, dims), [task.key for task in plan.tasks()]]
+    parts = [_labels(plan), [task.key for task in plan.tasks()]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _labels(plan: Plan, dims: Sequence[str]) -> dict[str, list]:
+def _labels(plan: Plan) -> dict[str, list]:
     return {
         "session": [session.name for session in plan.sessions], "setting": list(plan.settings),
-        "decoder": list(plan.methods), "seed": list(plan.seeds), "fold": list(range(plan.folds)), "dim": list(dims),
+        "decoder": list(plan.methods), "seed": list(plan.seeds), "fold": list(range(plan.folds)),
     }  # fmt: skip
 
 
@@ -138,9 +140,9 @@ def _attributes(place: Path) -> dict[str, Any]:
         return {}
 
 
-def _lay_out(place: Path, plan: Plan, dims: Sequence[str], identity: str) -> None:
+def _lay_out(place: Path, plan: Plan, dims: Sequence[str]) -> None:
     """Empty arrays."""
-    labels = _labels(plan, dims)
+    labels = {**_labels(plan), "dim": list(dims)}
     group = import_extra("zarr", "dask").open_group(place, mode="w")
     sizes, ones = tuple(len(labels[axis]) for axis in AXES), (1,) * len(AXES)
     for name in SINGLE:
@@ -150,7 +152,7 @@ def _lay_out(place: Path, plan: Plan, dims: Sequence[str], identity: str) -> Non
         "score", shape=(*sizes, *inner), chunks=(*ones, *inner), dtype="float64", fill_value=np.nan,
         dimension_names=(*AXES, "estimate", "metric", "dim"),
     )  # fmt: skip
-    group.attrs.update({"labels": labels, "plan": identity})
+    group.attrs.update({"labels": labels, "plan": _identity(plan)})
 
 
 def _arrays(place: Path) -> dict[str, Any]:

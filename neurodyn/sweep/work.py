@@ -15,13 +15,10 @@ from neurodyn.cli.reading import read_given
 from neurodyn.cli.study import Study
 from neurodyn.compilation import start_quickly
 from neurodyn.errors import InputError
-from neurodyn.evaluation import FoldResult, Method
+from neurodyn.evaluation import FoldResult, Method, calibrate
 from neurodyn.evaluation.crossvalidation import evaluate
 from neurodyn.sweep import store
 from neurodyn.sweep.plan import Session, Task, digest_of
-
-QUANTILE = 1.959964
-"""Of the normal distribution: half of a 95 % interval, in standard deviations."""
 
 
 def perform(task: Task, places: Sequence[Sequence[int]], out: str) -> str:
@@ -84,13 +81,14 @@ def numbers_of(result: FoldResult, dims: Sequence[str]) -> dict[str, Any]:
         [nothing, nothing] if each is None else [np.asarray(each.r2), np.asarray(each.correlation)]
         for each in (result.filtered, result.smoothed)
     ]
-    decoded = result.decoded
-    true, scored = decoded.true[decoded.scored], decoded.scored
-    inside = np.abs(true - decoded.filtered[scored]) <= QUANTILE * decoded.deviation[scored]
+    decoded, scored = result.decoded, result.decoded.scored
+    true, filtered, deviation = (part[scored] for part in (decoded.true, decoded.filtered, decoded.deviation))
+    certain = (deviation > 0).all()
+    covered = calibrate(true, filtered, deviation, levels=(0.95,)).coverage.mean() if certain else np.nan
     return {
         "dims": list(dims),
         "score": np.asarray(scores).tolist(),
-        "coverage": float(inside.mean()),
+        "coverage": float(covered),
         "fit_seconds": round(result.fit_seconds, 3),
         "train_bins": int(result.train_bins or 0),
         "test_bins": int(scored.sum()),

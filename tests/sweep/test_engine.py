@@ -257,7 +257,7 @@ def test_tasks_that_are_the_same_are_done_once_and_shown_twice(sessions, out):
 
 def test_workers_that_see_another_folder_are_told(plan, out):
     with pytest.raises(NeurodynError, match="was done, and there is no mark of it"):
-        run_sweep(plan, out, Cluster(workers=1), perform=elsewhere)
+        run_sweep(plan, out, Cluster(workers=1, patience=1.0), perform=elsewhere)
 
 
 def test_one_sweep_at_a_time_works_in_a_folder(plan, out):

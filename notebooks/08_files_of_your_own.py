@@ -131,11 +131,12 @@ assert not doubts(from_arrays)
 # %%
 batches = {}
 for name, each in (("NWB", from_nwb), ("MATLAB", from_matlab), ("arrays", from_arrays)):
-    batches[name] = nd.to_bins(each, width=0.05, target=["position"])
+    batches[name] = nd.to_bins(each, width=0.05, modalities="all", target=["position"])
     print(f"{name:7s} {batches[name].observations['spikes'].sum():.0f} spikes in {len(batches[name].time)} bins")
 for other in ("MATLAB", "arrays"):
     one, two = batches["NWB"], batches[other]
-    assert np.array_equal(one.observations["spikes"], two.observations["spikes"])
+    assert set(one.observations) == set(two.observations)
+    for name, values in one.observations.items():
+        assert np.allclose(values, two.observations[name], atol=1e-4, equal_nan=True), name
     assert np.allclose(one.target, two.target, atol=1e-6, equal_nan=True)
-    assert np.allclose(one.observations["field"], two.observations["field"], atol=1e-4)
 print("the bins are the same")

@@ -15,28 +15,25 @@ LOSE_A_WORKER = """
 import os, signal, sys, threading, time
 from pathlib import Path
 
-from distributed import Client, LocalCluster
-
 from experiments.command import configuration
 from experiments.hmm_rnn_grid.run import FOLDER, main, networks_of, train_all
-from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
+from neurodyn.sweep import Cluster
 
 if __name__ == "__main__":
     out = Path(sys.argv[1])
     config = configuration(FOLDER, smoke=True)
-    with LocalCluster(2, threads_per_worker=1, env=WORKER_ENVIRONMENT, dashboard_address=None) as cluster:
-        with Client(cluster) as client:
-            networks = networks_of(config["networks"], {})
-            victim = next(iter(client.run(os.getpid).values()))
+    with Cluster(workers=2).client() as client:
+        networks = networks_of(config["networks"], {})
+        victim = next(iter(client.run(os.getpid).values()))
 
-            def kill_when_busy():
-                while not list(out.rglob("checkpoint.h5")):
-                    time.sleep(0.05)
-                os.kill(victim, signal.SIGKILL)
+        def kill_when_busy():
+            while not list(out.rglob("checkpoint.h5")):
+                time.sleep(0.05)
+            os.kill(victim, signal.SIGKILL)
 
-            threading.Thread(target=kill_when_busy, daemon=True).start()
-            train_all(client, networks, out, {key: config[key] for key in ("scale", "trials")})
-            print("lost", victim not in client.run(os.getpid).values())
+        threading.Thread(target=kill_when_busy, daemon=True).start()
+        train_all(client, networks, out, {key: config[key] for key in ("scale", "trials")})
+        print("lost", victim not in client.run(os.getpid).values())
     main(["--smoke", "--out", str(out)])
 """
 

@@ -34,6 +34,8 @@ LOOK = 1.0
 """Seconds between two looks at the workers."""
 LEAST_MEMORY = 2e8
 """Bytes without which no worker starts."""
+NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+"""A free port, and this machine alone: Dask opens its usual port to everyone even where there is no dashboard."""
 ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://[^/\s]+:\d+")
 Places = tuple[tuple[int, ...], ...]
 Perform = Callable[[Task, Places, str], str]
@@ -94,8 +96,8 @@ class Cluster:
             return
         with (
             distributed.LocalCluster(
-                n_workers=self.workers, threads_per_worker=1, env=WORKER_ENVIRONMENT, dashboard_address=None,
-                memory_limit=self.memory, resources=dict(self.resources),
+                n_workers=self.workers, threads_per_worker=1, env=WORKER_ENVIRONMENT, memory_limit=self.memory,
+                resources=dict(self.resources), scheduler_kwargs=NO_DASHBOARD,
             ) as cluster,
             distributed.Client(cluster) as client,
         ):  # fmt: skip

@@ -199,7 +199,7 @@ def test_from_file_to_report(tmp_path, capsys, float32, monkeypatch):
     with jax.numpy_dtype_promotion("standard"):
         command = ["decode", str(path), "--out", str(out), "--config", str(config), "--seed", "3", "--save-model"]
         assert main(command) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["model", "report.html", "summary.json"]
+    assert sorted(p.name for p in out.iterdir()) == ["figures", "model", "report.html", "summary.json"]
     assert MultiscaleDecoder.load(out / "model").realtime().step({"spikes": np.zeros(3)}, 0.2).target.shape == (2,)
     summary = json.loads((out / "summary.json").read_text())
     assert set(summary["methods"]) == {"spikes", "own", "kalman", "ridge"}

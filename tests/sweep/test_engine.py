@@ -179,6 +179,9 @@ def dask():
         process.wait()
 
 
+NO_DASHBOARD = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+
+
 def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -189,8 +192,8 @@ def free_port():
 def test_a_restarted_scheduler_loses_nothing(plan, sessions, out, dask):
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
-    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    worker = ("worker", address, "--nthreads", "1", "--nworkers", "2", "--no-dashboard")
+    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", str(port), *NO_DASHBOARD)
+    worker = ("worker", address, "--nthreads", "1", "--nworkers", "2", *NO_DASHBOARD)
     first, workers = dask(*scheduler), dask(*worker)
     client = client_process(sessions, out, address)
     wait_for(out, 5)
@@ -277,10 +280,22 @@ def test_what_no_worker_offers_is_told(sessions, out):
     check_stand_ins(plan, out)
 
 
+def test_two_clusters_on_one_machine_do_not_fight_for_a_port():
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # Whoever has taken Dask's port, it is taken.
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        with Cluster(workers=1).client() as one, Cluster(workers=1).client() as two:
+            assert one.submit(sum, [1, 2]).result() == two.submit(sum, [0, 3]).result() == 3
+            for client in (one, two):
+                (server,) = client.cluster.scheduler.http_server._sockets.values()
+                assert server.getsockname()[0] == "127.0.0.1"
+
+
 @pytest.mark.slow
 def test_a_scheduler_without_a_worker_is_given_up(plan, out, dask):
     port = free_port()
-    dask("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    dask("scheduler", "--host", "127.0.0.1", "--port", str(port), *NO_DASHBOARD)
     time.sleep(3.0)
     with pytest.raises(NeurodynError, match="no worker that could do what is left"):
         run_sweep(plan, out, Cluster(f"tcp://127.0.0.1:{port}", patience=3.0), perform=slow)

@@ -1,10 +1,13 @@
-"""Fits of the methods of ``neurodyn demo`` to simulated systems, scored as often as an experiment asks; resumable."""
+"""Fits of the methods of ``neurodyn demo`` to simulated systems, scored as often as an experiment asks; resumable.
+
+They run on Dask, as many at a time as the configuration's ``jobs`` says, each in a process with one thread: a worker
+that is lost is replaced, and its fit begun again.
+"""
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,12 @@ from neurodyn.binning import Fold, MultimodalBatch
 from neurodyn.cli.demo import SIZES, build_study
 from neurodyn.cli.study import MULTIMODAL, Study
 from neurodyn.evaluation.metrics import r2
+from neurodyn.sweep import Cluster
 
 MODEL = "multiscale"
 """The decoder of the package, as the tables of these experiments call it."""
-CHOSEN = ("seeds", "methods", "variants")
-"""Entries of a configuration that say which fits there are, not what they are."""
+CHOSEN = ("seeds", "methods", "variants", "jobs")
+"""Entries of a configuration that say which fits there are and where they run, not what they are."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,18 @@ def decoder(study: Study, name: str) -> Any:
     return replace(found, smoothed=False) if name == "ridge" else found  # what is not scored takes no time
 
 
+def alone(name: str, modalities: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The method that a name begins with and the modalities that it sees: the one that the name ends in, or all.
+
+    Examples
+    --------
+    >>> alone("multiscale spikes", ("spikes", "field")), alone("ridge", ("spikes", "field"))
+    (('multiscale', ('spikes',)), ('ridge', ('spikes', 'field')))
+    """
+    method, _, last = name.rpartition(" ")
+    return (method, (last,)) if last in modalities else (name, modalities)
+
+
 def fit_all(
     tasks: Iterable[Task], parts: Path, work: Callable[[Task], dict[str, Any]], config: Mapping[str, Any]
 ) -> dict[Task, dict[str, Any]]:
@@ -63,18 +79,46 @@ def fit_all(
     parts
         Folder of a small JSON file for each; a run that was stopped goes on where it was.
     work
-        From a task to its scores.
+        From a task to its scores; with ``jobs`` above 1 it is sent to other processes.
     config
         The configuration, but for which systems and methods: what was left by a run with another one is made anew.
+        ``jobs`` is how many fits there are at a time (1: in this process).
     """
     settings = {name: value for name, value in config.items() if name not in CHOSEN}
+    listed = list(tasks)
+    if config.get("jobs", 1) == 1:
+        return {task: told(*_kept(task, parts, settings, work)) for task in listed}
+    from distributed import as_completed
 
-    def told(task: Task) -> dict[str, Any]:
+    with Cluster(workers=config["jobs"]).client() as client:
+        place = parts.resolve()
+        futures = [client.submit(_kept, task, place, settings, work, pure=False) for task in listed]
+        for future in as_completed(futures):
+            told(*future.result())
+        return {task: future.result()[-1] for task, future in zip(listed, futures, strict=True)}
+
+
+def told(task: Task, seconds: float, scores: dict[str, Any]) -> dict[str, Any]:
+    """Say that a task is done, unless an earlier run did it; its scores."""
+    if seconds:
+        print(f"{Path(task.file).stem}: {seconds:.0f} s", file=sys.stderr, flush=True)
+    return scores
+
+
+def _kept(
+    task: Task, parts: Path, settings: Mapping[str, Any], work: Callable[[Task], dict[str, Any]]
+) -> tuple[Task, float, dict[str, Any]]:
+    """A task, the seconds that it took now (0 if it was done earlier) and its scores."""
+    taken = 0.0
+
+    def timed() -> dict[str, Any]:
+        nonlocal taken
         begin, scores = time.perf_counter(), work(task)
-        print(f"{Path(task.file).stem}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+        taken = time.perf_counter() - begin
         return scores
 
-    return {task: left(parts / task.file, settings, partial(told, task)) for task in tasks}
+    scores = left(parts / task.file, settings, timed)
+    return task, taken, scores
 
 
 def fitted_on(estimator: Any, fold: Fold) -> tuple[Any, dict[str, float]]:

@@ -1,12 +1,15 @@
 """What the experiments on simulated systems share: losses as they were asked for, the same for all; gains corrected."""
 
+import os
+
 import numpy as np
 import pytest
+from oracles.sweep_work import where_it_runs
 
 from experiments.collect import Run
 from experiments.collect import markdown as markdown_of_runs
 from experiments.comparisons import gain_cells, gains, markdown, scores_of, together
-from experiments.fits import Task, fit_all
+from experiments.fits import Task, alone, fit_all
 from experiments.lorenz_fusion.run import cells, with_channels
 from experiments.losses import bursts, lose
 from experiments.missing_samples.run import r2_at
@@ -87,6 +90,26 @@ def test_what_has_been_fitted_is_not_fitted_again(tmp_path):
     assert {name: [one.tolist() for one in own] for name, own in tables.items()} == {
         name: [[[0.0, 0.1]], [[1.0, 1.1]]] for name in ("one", "1 + 1")
     }
+
+
+def test_fits_run_on_workers_and_say_the_same(tmp_path):
+    tasks = [Task(seed, 0, name) for seed in (0, 1) for name in ("one", "two")]
+    config = {"share": 0.4, "jobs": 2}
+    here = fit_all(tasks, tmp_path / "here", where_it_runs, {**config, "jobs": 1})
+    there = fit_all(tasks, tmp_path / "there", where_it_runs, config)
+    assert {task: left["score"] for task, left in there.items()} == {task: left["score"] for task, left in here.items()}
+    assert list(there) == tasks
+    assert {left["process"] for left in here.values()} == {os.getpid()}
+    assert os.getpid() not in {left["process"] for left in there.values()}
+    kept = fit_all(tasks, tmp_path / "there", where_it_runs, {**config, "jobs": 1})  # jobs are no part of a result
+    assert kept == there
+
+
+def test_a_name_says_what_is_seen():
+    both = ("spikes", "field")
+    assert [alone(name, both) for name in ("multiscale field", "lds", "a b")] == [
+        ("multiscale", ("field",)), ("lds", both), ("a b", both),
+    ]  # fmt: skip
 
 
 def test_the_score_with_a_loss():

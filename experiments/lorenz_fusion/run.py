@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
     tasks = [Task(seed, 0, name) for seed, name in product(config["seeds"], cells(config["channels"]))]
-    found = fit_all(tasks, given.out / "parts", lambda task: scores(task, config), config)
+    found = fit_all(tasks, given.out / "parts", partial(scores, config=config), config)
     with table_file(given.out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["seed", "fold", "channels", "dimension", "r2"])

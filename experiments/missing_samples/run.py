@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
     tasks = [Task(*one) for one in product(config["seeds"], range(config["folds"]), config["methods"])]
-    found = fit_all(tasks, given.out / "parts", lambda task: scores(task, config), config)
+    found = fit_all(tasks, given.out / "parts", partial(scores, config=config), config)
     write_csv(found, given.out / "table.csv")
     table = "\n".join(table_of(found, config))
     write_text(given.out / "table.md", table)

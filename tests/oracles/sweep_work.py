@@ -37,3 +37,8 @@ def failing(task, places, out) -> str:
 def elsewhere(task, places, out) -> str:
     """Leaves its mark in another folder, as a worker does that sees other files."""
     return task.key
+
+
+def where_it_runs(task):
+    """A score made of a task of an experiment, and the process that made it."""
+    return {"score": task.seed + 0.1 * len(task.method), "process": os.getpid()}

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.command import left
+from experiments.workers import on_workers
 from neurodyn.baselines import BASELINES
 from neurodyn.binning import Fold, MultimodalBatch
 from neurodyn.cli.demo import SIZES, build_study
 from neurodyn.cli.study import MULTIMODAL, Study
 from neurodyn.evaluation.metrics import r2
-from neurodyn.sweep import Cluster
 
 MODEL = "multiscale"
 """The decoder of the package, as the tables of these experiments call it."""
@@ -86,29 +87,19 @@ def fit_all(
     """
     settings = {name: value for name, value in config.items() if name not in CHOSEN}
     listed = list(tasks)
-    if config.get("jobs", 1) == 1:
-        return {task: told(*_kept(task, parts, settings, work)) for task in listed}
-    from distributed import as_completed
-
-    with Cluster(workers=config["jobs"]).client() as client:
-        place = parts.resolve()
-        futures = [client.submit(_kept, task, place, settings, work, pure=False) for task in listed]
-        for future in as_completed(futures):
-            told(*future.result())
-        return {task: future.result()[-1] for task, future in zip(listed, futures, strict=True)}
-
-
-def told(task: Task, seconds: float, scores: dict[str, Any]) -> dict[str, Any]:
-    """Say that a task is done, unless an earlier run did it; its scores."""
-    if seconds:
-        print(f"{Path(task.file).stem}: {seconds:.0f} s", file=sys.stderr, flush=True)
-    return scores
+    kept = partial(_kept, parts=parts.resolve(), settings=settings, work=work)
+    found = {}
+    for task, (seconds, scores) in on_workers(kept, listed, config.get("jobs", 1)):
+        if seconds:
+            print(f"{Path(task.file).stem}: {seconds:.0f} s", file=sys.stderr, flush=True)
+        found[task] = scores
+    return {task: found[task] for task in listed}
 
 
 def _kept(
     task: Task, parts: Path, settings: Mapping[str, Any], work: Callable[[Task], dict[str, Any]]
-) -> tuple[Task, float, dict[str, Any]]:
-    """A task, the seconds that it took now (0 if it was done earlier) and its scores."""
+) -> tuple[float, dict[str, Any]]:
+    """The seconds that a task took now (0 if it was done earlier) and its scores."""
     taken = 0.0
 
     def timed() -> dict[str, Any]:
@@ -118,7 +109,7 @@ def _kept(
         return scores
 
     scores = left(parts / task.file, settings, timed)
-    return task, taken, scores
+    return taken, scores
 
 
 def fitted_on(estimator: Any, fold: Fold) -> tuple[Any, dict[str, float]]:

@@ -1,12 +1,10 @@
 """Does any simpler causal method decode better than the multiscale decoder, and what do lost samples cost?"""
 
 import csv
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -19,11 +17,12 @@ from experiments.command import arguments, configuration, fill_readme, left, sav
 from experiments.comparisons import GAIN_HEAD, gain_cells, together
 from experiments.comparisons import markdown as table_lines
 from experiments.decoders.data import FILES, LOST, load, losses
+from experiments.workers import on_workers
 from neurodyn.baselines import BASELINES
 from neurodyn.binning import MultimodalBatch, time_folds
 from neurodyn.errors import unknown_name
+from neurodyn.evaluation import calibrate
 from neurodyn.evaluation.metrics import r2
-from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -92,13 +91,8 @@ def _there(names: Sequence[str], data: Path) -> list[str]:
 
 def _work(tasks: Sequence[Task], data: Path, parts: Path, jobs: int) -> dict[Task, dict[str, Any]]:
     """The scores of every task, those that an earlier run left among them."""
-    if jobs == 1:
-        return {task: fit(task, data, parts) for task in tasks}
-    os.environ.update(WORKER_ENVIRONMENT)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(parts / ".programs")
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        futures = {task: pool.submit(fit, task, data, parts) for task in tasks}
-        return {task: future.result() for task, future in futures.items()}
+    done = dict(on_workers(partial(fit, data=data.resolve(), parts=parts.resolve()), tasks, jobs))
+    return {task: done[task] for task in tasks}
 
 
 def fit(task: Task, data: Path, parts: Path) -> dict[str, Any]:
@@ -138,7 +132,7 @@ def _score(fitted: Any, test: MultimodalBatch) -> tuple[np.ndarray, float]:
     scored = stacked.scored()
     true, decoded = np.asarray(stacked.target[scored], np.float64), found["target"].to_numpy()[scored]
     deviation = found["deviation"].to_numpy()[scored]
-    return r2(true, decoded), float(np.mean(np.abs(true - decoded) <= 1.959964 * deviation))
+    return r2(true, decoded), float(calibrate(true, decoded, deviation, levels=(0.95,)).coverage.mean())
 
 
 def decoder(task: Task) -> Any:

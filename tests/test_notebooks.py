@@ -36,6 +36,7 @@ def test_the_notebooks_are_there():
         "07_missing_samples_and_certainty",
         "08_files_of_your_own",
         "09_the_real_time_loop",
+        "10_many_sessions",
     ]
 
 
@@ -101,6 +102,14 @@ def test_the_real_time_loop(tmp_path):
     printed = run(NOTEBOOKS[8], tmp_path)
     assert "twice          at most 0.00 standard errors off" in printed
     assert "missing (" in printed
+
+
+@pytest.mark.slow
+def test_many_sessions(tmp_path):
+    pytest.importorskip("distributed")
+    printed = run(NOTEBOOKS[9], tmp_path)
+    assert "36 of 36 tasks are done" in printed
+    assert printed.count("wiener beside ridge") == 2
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
-from experiments.command import arguments, configuration, fill_readme, save_png, table_file
+from experiments.command import arguments, configuration, fill_readme, save_png
 from experiments.comparisons import GAIN_HEAD, gain_cells, markdown, mean_cell, minus, together
 from neurodyn.plotting import plot_scores
 from neurodyn.report.pictures import new_figure
 from neurodyn.simulation import ReachingSettings, simulate_reaching, write_nwb
 from neurodyn.sweep import Cluster, open_results, read_plan, run_sweep
 from neurodyn.sweep.report import r2
-from neurodyn.writing import write_text
+from neurodyn.writing import replace_atomically, write_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,10 +44,9 @@ def main(argv: list[str] | None = None) -> None:
     one = {f"{name} {FIELD}": {**clock, "modalities": ["field"]} for name, clock in clocks.items()}
     compared = swept(config, config["methods"], clocks, given.out / "methods")
     alone = swept(config, hero, {SPIKES: {"modalities": ["spikes"]}, **one}, given.out / "modalities")
-    with table_file(given.out / "table.csv") as file:
-        both = [each["score"].sel(estimate="filtered").to_dataframe() for each in (compared, alone)]
-        both[0].dropna().to_csv(file)
-        both[1].dropna().to_csv(file, header=False)
+    frames = [each["score"].sel(estimate="filtered").to_dataframe().dropna() for each in (compared, alone)]
+    with replace_atomically(given.out / "table.csv") as temporary:
+        pd.concat(frames).drop(columns="estimate").to_csv(temporary)
     table = "\n".join(table_of(compared, alone))
     write_text(given.out / "table.md", table)
     fill_readme(given.readme, table)

@@ -1,5 +1,6 @@
 """Converters of public data sets on small files of the same structure, and downloads from a server on this machine."""
 
+import argparse
 import hashlib
 import json
 import subprocess
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
+import h5py
 import numpy as np
 import pynwb
 import pytest
@@ -19,6 +21,7 @@ from datasets.download import fetch
 from datasets.hippocampus import prepare as hippocampus
 from datasets.lorenz import prepare as lorenz
 from datasets.neural_latents import prepare as neural_latents
+from datasets.reaching import broadband, trials
 from datasets.reaching import prepare as reaching
 from neurodyn.binning import Field, Spikes, TargetOptions, to_bins
 from neurodyn.errors import InputError
@@ -67,6 +70,110 @@ def test_reaching(tmp_path):
     assert differences(recording, read_recording(write_hdf5(recording, tmp_path / "a.h5"))) == []
     batch = to_bins(recording, width=0.05, target="cursor")
     assert batch.n_dims == 2
+
+
+def broadband_file(path, values, rate=24414.0625, start=100.0, names=()):
+    """A broadband recording as in the archive: NWB 1.0, integer codes and what one of them is in volts."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("acquisition/timeseries/broadband")
+        data = group.create_dataset("data", data=np.round(np.asarray(values) / 3e-7).astype(np.int16))
+        data.attrs["conversion"] = 3e-7
+        group["timestamps"] = start + np.arange(len(values)) / rate
+        if names:
+            group["electrode_names"] = [name.encode() for name in names]
+    return path
+
+
+def test_the_field_of_a_broadband_file(tmp_path):
+    rate = 24414.0625
+    time = np.arange(round(2.0 * rate)) / rate
+    slow, fast = 1e-3 * np.sin(2 * np.pi * 20 * time), 1e-3 * np.sin(2 * np.pi * 3000 * time)
+    path = broadband_file(tmp_path / "b.nwb", np.stack([slow, slow + fast, 0 * slow], axis=1), names=("a", "b", "c"))
+    field = broadband.field_of(path)
+    assert (field.channels, field.unit) == (("a", "b", "c"), "volts")
+    assert field.rate == pytest.approx(rate / 24)
+    # A low-pass of linear phase: what a sample says is what the electrode had half its length earlier.
+    known = 1e-3 * np.sin(2 * np.pi * 20 * (field.times - 100.0 - (240 - 1) / 2 / rate))
+    values = np.asarray(field.values)
+    np.testing.assert_allclose(values[:, 0], known, atol=5e-6)
+    np.testing.assert_allclose(values[:, 1], known, atol=1e-5)
+    assert np.abs(values[:, 2]).max() == 0
+    assert broadband.field_of(path, channels=2).channels == ("a", "c")
+
+
+def test_the_field_knows_nothing_later(tmp_path, monkeypatch):
+    rng, spent = np.random.default_rng(0), 5000
+    values = 1e-3 * rng.normal(size=(9000, 2))
+    one = broadband.field_of(broadband_file(tmp_path / "one.nwb", values))
+    values[spent:] += 2e-3
+    monkeypatch.setattr(broadband, "BLOCK", 1000)  # and blocks make no difference
+    two = broadband.field_of(broadband_file(tmp_path / "two.nwb", values))
+    earlier = one.times <= 100.0 + (spent - 0.5) / 24414.0625
+    np.testing.assert_allclose(one.values[earlier], two.values[earlier], atol=1e-12)
+    assert np.abs(one.values[~earlier][3:] - two.values[~earlier][3:]).min() > 0
+
+
+def test_broadband_files_that_are_none(tmp_path):
+    h5py.File(tmp_path / "empty.nwb", "w").close()
+    with pytest.raises(InputError, match="has no acquisition/timeseries/broadband/data"):
+        broadband.field_of(tmp_path / "empty.nwb")
+    (tmp_path / "text.nwb").write_text("nothing")
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        broadband.field_of(tmp_path / "text.nwb")
+    path = broadband_file(tmp_path / "b.nwb", np.zeros((2000, 3)))
+    with pytest.raises(InputError, match="has 3 channels, 4 were asked for"):
+        broadband.field_of(path, channels=4)
+    with h5py.File(path, "a") as file:
+        file["acquisition/timeseries/broadband/timestamps"][1000:] += 0.5
+    with pytest.raises(InputError, match=r"clock of .* is uneven"):
+        broadband.field_of(path)
+    with pytest.raises(InputError, match="is shorter than the filter"):
+        broadband.field_of(broadband_file(tmp_path / "short.nwb", np.zeros((100, 1))))
+
+
+def test_a_session_with_its_broadband_file(tmp_path):
+    out = tmp_path / "out"
+    (out / "downloads").mkdir(parents=True)
+    reaching_file(out / "downloads" / "indy.mat")
+    raw = broadband_file(tmp_path / "indy.nwb", np.zeros((20_000, 4)))
+    given = argparse.Namespace(
+        out=out, session="indy", hash_units=False, broadband=raw, field_channels=2
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reaching, "fetch", lambda url, path, known: path)
+        ((name, recording),) = reaching.prepare(given)
+    assert name == "indy"
+    assert recording.fields["lfp"].n_channels == 2
+    assert recording.spike_trains().units
+
+
+def paper_trials():
+    rng = np.random.default_rng(0)
+    counts, field, kinem = rng.poisson(1.0, (4, 20, 3)), rng.normal(size=(4, 20, 2, 5)), rng.normal(size=(4, 20, 2))
+    return {"s": counts, "y": field, "kinem": kinem}
+
+
+def check_trials(batch):
+    held, stacked = paper_trials(), batch.stacked()
+    np.testing.assert_array_equal(stacked.observations["spikes"], held["s"][..., :2])
+    np.testing.assert_allclose(stacked.observations["field"][:, 4::5], held["y"][:, 4::5, 0], rtol=1e-6)
+    assert not stacked.observed["field"][:, np.arange(20) % 5 != 4].any()
+    np.testing.assert_allclose(stacked.target, held["kinem"], rtol=1e-6)
+    assert batch.modality("field").channels == tuple(f"lfp_0_band{band}" for band in range(5))
+
+
+def test_trials_of_the_paper():
+    check_trials(trials.batch_of(paper_trials(), Path("session_1.pt"), units=2, channels=1, clock=5))
+    with pytest.raises(InputError, match="must hold 's', 'y' and 'kinem', got s"):
+        trials.batch_of({"s": np.zeros(2)}, Path("other.pt"))
+    with pytest.raises(InputError, match="must be numbers as trial x bin x channel, got shape"):
+        trials.batch_of({name: np.zeros((3, 2)) for name in ("s", "y", "kinem")}, Path("flat.pt"))
+
+
+def test_trials_of_the_paper_in_their_file(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({name: torch.tensor(array) for name, array in paper_trials().items()}, tmp_path / "session_1.pt")
+    check_trials(trials.read_trials(tmp_path / "session_1.pt", units=2, channels=1, clock=5))
 
 
 def test_neural_latents(tmp_path):

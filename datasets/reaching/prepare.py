@@ -12,6 +12,7 @@ import numpy as np
 
 from datasets.command import run
 from datasets.download import fetch
+from datasets.reaching.broadband import field_of
 from neurodyn.recording import MatlabLayout, MatlabSignal, Recording, Signal, read_matlab
 
 RECORD = "https://zenodo.org/records/583331/files"
@@ -60,13 +61,20 @@ def prepare(given: argparse.Namespace) -> list[tuple[str, Recording]]:
     name = f"{given.session}.mat"
     known = Path(__file__).with_name("checksums.json")
     path = fetch(f"{RECORD}/{name}?download=1", given.out / "downloads" / name, known=known)
-    return [(given.session, convert(path, hash_units=given.hash_units))]
+    recording = convert(path, hash_units=given.hash_units)
+    if given.broadband is not None:
+        recording = replace(recording, fields={"lfp": field_of(given.broadband, channels=given.field_channels)})
+    return [(given.session, recording)]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this data set."""
     parser.add_argument("--session", default="indy_20160407_02", help="name of a file of the archive, without .mat")
     parser.add_argument("--hash-units", action="store_true", help="keep threshold crossings that were not sorted")
+    parser.add_argument(
+        "--broadband", metavar="FILE", type=Path, help="broadband file of the same session, to make its field of"
+    )
+    parser.add_argument("--field-channels", metavar="N", type=int, help="of the field, spread over the array (all)")
 
 
 if __name__ == "__main__":

@@ -61,16 +61,7 @@ def read_torch(
         emulator = nd.emulation.HmmEmulator.from_weights(weights, hmm)
         nd.emulation.match(emulator, hmm, trials=2000, seed=0)
     """
-    torch: Any = import_extra("torch", "torch")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # PyTorch says in many ways what it does not read
-        if isinstance(error, AttributeError) or type(error).__name__ == "UnpicklingError":
-            raise InputError(
-                f"{path} holds more than tensors; reading it would execute it: save model.state_dict() instead"
-            ) from error
-        cause = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"cannot read {path} as a file of PyTorch: {cause}") from error
+    content = content_of(path, "model.state_dict()")
     for name in NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
@@ -78,9 +69,39 @@ def read_torch(
         raise InputError(
             f"{path} holds a {type(content).__name__} instead of a state dictionary: save model.state_dict()"
         )
+    torch: Any = import_extra("torch", "torch")
     arrays = {str(key): value.detach().to(torch.float64).numpy() for key, value in content.items()
               if isinstance(value, torch.Tensor) and value.is_floating_point()}  # fmt: skip
     return weights_of(arrays, cell=cell, names=names)
+
+
+def content_of(path: str | os.PathLike[str], expected: str) -> Any:
+    """What a file of PyTorch holds, if that is tensors, numbers and names alone.
+
+    Parameters
+    ----------
+    path
+        Written by ``torch.save``.
+    expected
+        What should have been saved, for the error.
+
+    Raises
+    ------
+    MissingExtraError
+        If PyTorch is not installed (extra ``torch``).
+    InputError
+        If the file cannot be read without executing it, or is no file of PyTorch.
+    """
+    torch: Any = import_extra("torch", "torch")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch says in many ways what it does not read
+        if isinstance(error, AttributeError) or type(error).__name__ == "UnpicklingError":
+            raise InputError(
+                f"{path} holds more than tensors; reading it would execute it: save {expected} instead"
+            ) from error
+        cause = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"cannot read {path} as a file of PyTorch: {cause}") from error
 
 
 def weights_of(

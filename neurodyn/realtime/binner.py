@@ -336,12 +336,22 @@ class StreamingBinner:
             buffer.rebase(self._index, now)
 
     def _close(self) -> Bin:
-        observations = {name: buffer.close(self._index) for name, buffer in self._buffers.items()}
+        observations = {name: self._closed(name, buffer) for name, buffer in self._buffers.items()}
         for name, value in observations.items():
             self._follow(name, value)
         events, self._fresh = tuple(self._fresh), []
         self._index += 1
         return Bin(self._index - 1, self._grid.edge(self._index), observations, events)
+
+    def _closed(self, name: str, buffer: SpikeBuffer | FieldBuffer) -> np.ndarray | None:
+        """What a buffer has for the bin; None, with an event, if it fails: the other modalities have their bin."""
+        try:
+            return buffer.close(self._index)
+        except Exception as error:  # a feature may be anybody's code, and what it makes of odd data is not known here
+            self._say(Kind.BAD_INPUT, name, f"its bin is missing, and it begins anew: {type(error).__name__}: {error}")
+            if isinstance(buffer, FieldBuffer):
+                buffer.begin_anew(self._index)
+            return None
 
     def _follow(self, name: str, value: np.ndarray | None) -> None:
         """Say when a modality goes missing and when it is back; one on a slower clock is due at its own bins only."""

@@ -152,9 +152,11 @@ class FieldBuffer:
         """Samples in the order in which they came, whose stamps say only about when."""
         newest = self._ticks.number
         numbers, times = self._ticks.count(stamps)
-        if numbers[-1] <= newest and not self._free(numbers).all():
+        back = numbers[0] <= newest
+        # What fills a gap lies in it as a whole: on free ticks, and before the newest one.
+        if back and (numbers[-1] > newest or not self._free(numbers).all()):
             numbers, times = self._ticks.count(stamps, backwards=False)
-        elif numbers[-1] <= newest:
+        elif back:
             self._say(Kind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
         self._wait(_Samples(numbers, times, stamps, values))
         # Ticks of the line beside stamps that were still believed: in order of ticks is in order of time.
@@ -249,6 +251,11 @@ class FieldBuffer:
     def rebase(self, index: int, now: float) -> None:
         """The clock of the bins has jumped, and goes on with this bin; what waits for later than now is lost."""
         self._set_back(now)
+
+    def begin_anew(self, index: int) -> None:
+        """What is made of the samples has failed in a bin: what comes after it goes through new filters."""
+        self._windows.begin_anew(self._grid.edge(index + 1))
+        self._last = -np.inf
 
     def _set_back(self, now: float) -> None:
         """Begin the windows anew, and forget what waits for later than now."""

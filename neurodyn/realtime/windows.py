@@ -23,7 +23,7 @@ class Windows:
     """
 
     def __init__(self, source: FieldInput, grid: Grid, every: int) -> None:
-        self._grid, self.every = grid, every
+        self._source, self._grid, self.every = source, grid, every
         self._filter = source.made.filter(source.rate, source.channels)
         self._of_mean = source.made.of_mean
         self._gaps: list[tuple[float, float]] = []  # first and last tick without a sample
@@ -67,6 +67,12 @@ class Windows:
     def forget(self) -> None:
         """The bins have begun anew."""
         self._open, self._gaps, self._done = {}, [], NONE_DONE
+
+    def begin_anew(self, until: float) -> None:
+        """The filters have failed: new ones, and windows up to a time (seconds) are missing as far as they are open."""
+        self._filter = self._source.made.filter(self._source.rate, self._source.channels)
+        last = until - 0.5 / self._source.rate
+        self.lacks(min((self._edge(number) for number in self._open), default=last), last)
 
     def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n channels *outputs"]:
         """The samples, or what the filter makes of them; NaN where unknown."""

@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from neurodyn.binning import count_spikes
+from neurodyn.binning import BandPower, SignalMean, count_spikes
 from neurodyn.realtime import FieldInput, Kind, LatePolicy, SpikeInput, StreamingBinner
+from neurodyn.realtime.field_buffer import FieldBuffer
 
 WIDTH, UNITS = 0.010, 16
 
@@ -148,6 +149,59 @@ def test_jitter_costs_no_window(jitter):
     equal = [np.allclose(found[number], expected[number], atol=1e-5) for number in later]
     assert np.mean(equal) > (0.95 if jitter > 0.2 else 0.99)
     assert (binner.log.counts("field").get(Kind.JITTER, 0) == 1) == (jitter > 0.05)
+
+
+@pytest.mark.parametrize(("seed", "jitter"), [(39, 0.3), (9, 0.5), (18, 0.8)])
+def test_no_two_samples_come_of_one_tick(seed, jitter, monkeypatch):
+    """Chunks of a few samples, whose stamps jitter: with each of these seeds two of them came of one tick before."""
+    taken = []
+    wait = FieldBuffer._wait
+    monkeypatch.setattr(FieldBuffer, "_wait", lambda self, fresh: (taken.append(fresh.numbers), wait(self, fresh)))
+    rng = np.random.default_rng(seed)
+    true = np.arange(round(120 * RATE)) / RATE
+    for amount in (0.3, 0.5, 0.8):  # drawn one after the other, as when the seeds were found
+        stamps = np.sort(true + rng.normal(0, amount / RATE, len(true)))
+        if amount == jitter:
+            break
+    binner = StreamingBinner([FieldInput("field", 1, RATE, width=WINDOW)], WIDTH, start=0.0, patience=WIDTH)
+    edges = [int(e) for e in np.searchsorted(true, np.arange(0, 120.01, 0.016) - 1e-9)]
+    for k, (a, b) in enumerate(pairwise(edges)):
+        if b > a:
+            binner.push_samples("field", np.ones((b - a, 1)), stamps[a:b])
+        binner.ready(0.016 * (k + 1))
+    numbers = np.concatenate(taken)
+    assert len(numbers) == len(np.unique(numbers))
+
+
+class Failing(SignalMean):
+    """A feature of somebody's own that fails on what it has not thought of."""
+
+    def of_mean(self, mean):
+        if (mean > 50).any():
+            raise ValueError("never thought of that")
+        return mean
+
+
+def test_a_feature_that_fails_costs_its_own_bins_alone():
+    values = np.zeros((1000, 2))
+    values[400:405] = 1000.0
+    binner = StreamingBinner(
+        [FieldInput("field", 2, RATE, feature=Failing(), width=WINDOW), SpikeInput("s", 1)], WIDTH, start=0.0
+    )
+    found, counts = {}, {}
+    for k in range(200):
+        now = 0.02 * (k + 1)
+        binner.push_samples("field", values[5 * k : 5 * k + 5], (5 * k + np.arange(5)) / RATE)
+        binner.push_spikes("s", np.array([now - 0.005]), np.zeros(1, int), until=now)
+        for one in binner.ready(now):
+            counts[one.index] = float(one.observations["s"][0])
+            if one.observations["field"] is not None:
+                found[one.index] = one.observations["field"]
+    failed = [number for number in range(EVERY - 1, 390, EVERY) if number not in found]
+    assert failed == [164]  # the window of 1.6 to 1.65 s
+    assert all(np.abs(one).max() == 0 for one in found.values())
+    assert [number for number in range(390) if counts[number] != number % 2] == []  # a spike in every other bin
+    assert binner.log.counts("field")[Kind.BAD_INPUT] == 1
 
 
 def test_samples_stamped_by_packet_are_counted():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from neurodyn.binning.modality import Modality
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.clock import LiveClock
+from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.drift import DriftPolicy
 from neurodyn.realtime.markers import Markers
 from neurodyn.realtime.monitor import Monitor
@@ -124,9 +125,11 @@ class SimulatedSession:
         self.collected = Collected()
         self.monitor = Monitor([row.name for row in modalities], self.log)
         writers = [SinkWriter(self.collected, "kept", self.log, size=10**6), *sinks]
+        patience = 1.5 * chunk
+        policy = StampPolicy.within(patience)
         self.service: Service = make_service(
-            decoder, modalities, lambda: self.source, writers, LiveClock(wall=self.world), self.monitor,
-            rates=rates, patience=1.5 * chunk, snapshots=snapshots, recorder=recorder, markers=markers, truth=truth,
+            decoder, modalities, lambda: self.source, writers, LiveClock(wall=self.world, policy=policy), self.monitor,
+            rates=rates, patience=patience, snapshots=snapshots, recorder=recorder, markers=markers, truth=truth,
             drift=drift, wall=self.world, sleep=self.world.sleep,
             options=options or ServiceOptions(tolerance=3 * chunk),
         )  # fmt: skip

@@ -173,7 +173,7 @@ def _session(
 ) -> tuple[Service, list]:
     """Connect everything; a wrong address ends the command before anything is decoded."""
     connect = source_of(arguments.sources)
-    policy = StampPolicy(max_jump=options.max_jump, align=options.align)
+    policy = StampPolicy.within(options.patience, max_jump=options.max_jump, align=options.align)
     with contextlib.ExitStack() as opened:
         source = connect()
         opened.callback(source.close)

@@ -21,6 +21,10 @@ ALIVE = 1.0
 """Seconds since its last chunk in which a stream has a say in what time it is."""
 FOLLOWED = 0.1
 """Share of a lag by which an aligned stream is moved at each look: drift is slow, and delays of chunks vary."""
+LEARNED = 0.0025
+"""Share of a lag by which what an aligned stream drifts from look to look is corrected: a steady drift leaves no lag."""
+MOST_DRIFT = 2e-3
+"""Seconds per second that a clock drifts at most; what seems more is a delay. Crystals drift by 1e-4."""
 
 
 class News(NamedTuple):
@@ -82,6 +86,8 @@ class _Stream:
     kept
         Lag that it is kept at as its clock drifts, since it was moved onto the present; NaN until it is known, None
         for a stream that was not moved.
+    drift
+        By how much its clock falls behind from look to look, as far as that has been learned; seconds.
     """
 
     shift: float = 0.0
@@ -95,6 +101,7 @@ class _Stream:
     looks: int = 0
     told: float = 0.0
     kept: float | None = None
+    drift: float = 0.0
 
 
 class LiveClock:
@@ -297,17 +304,23 @@ class LiveClock:
             if stream.kept is not None:
                 self._follow(stream, lag)
                 continue
-            same = math.isfinite(lag) and lag > self._policy.lag and abs(lag - stream.lag) < 0.5 * self._policy.lag
+            same = math.isfinite(lag) and lag > self._policy.lag and abs(lag - stream.lag) < 0.5 * self._usual(lag)
             stream.lag, stream.looks = lag, stream.looks + 1 if same else 0
-            if stream.looks >= LAG_TOLD_AFTER and abs(lag - stream.told) > 0.5 * self._policy.lag:
+            if stream.looks >= LAG_TOLD_AFTER and abs(lag - stream.told) > 0.5 * self._usual(stream.told):
                 self._lags(name, stream, lag)
+
+    def _usual(self, lag: float) -> float:
+        """What differences of a lag are held against: itself, or the least that is told."""
+        return max(self._policy.lag, abs(lag))
 
     def _follow(self, stream: _Stream, lag: float) -> None:
         """Keep a stream that was moved onto the present where it was put, though its clock drifts."""
         assert stream.kept is not None
         if math.isfinite(lag):
             stream.kept = lag if math.isnan(stream.kept) else stream.kept
-            stream.shift += FOLLOWED * (lag - stream.kept)
+            away, most = lag - stream.kept, MOST_DRIFT * LAG_EVERY
+            stream.drift = min(max(stream.drift + LEARNED * away, -most), most)
+            stream.shift += stream.drift + FOLLOWED * away
 
     def _lags(self, name: str, stream: _Stream, lag: float) -> None:
         if self._policy.align:

@@ -15,6 +15,7 @@ import numpy as np
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.binner import Bin, LatePolicy
 from neurodyn.realtime.clock import LiveClock, ReplayClock
+from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Event, EventLog
 from neurodyn.realtime.events import Kind as EventKind
@@ -80,7 +81,7 @@ class Node:
         self._behind = False  # whether the next bin has still to be prepared
         self._service = make_service(
             decoder, modalities, _no_source, [SinkWriter(self._outbox, "node", self._log)],
-            LiveClock(wall=wall) if live else ReplayClock(), Monitor([row.name for row in modalities], self._log),
+            LiveClock(wall=wall, policy=StampPolicy.within(patience)) if live else ReplayClock(), Monitor([row.name for row in modalities], self._log),
             rates=known, patience=patience, late=late, wall=wall,
             options=ServiceOptions(tolerance=patience + decoder.width if live else math.inf),
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,9 @@ MEMORY = 2.0
 """Seconds of past data that repeated data are recognised by, and that a jumped clock is continued from."""
 FARTHEST = 1e11
 """Seconds from 0, 3,000 years: times beyond are no times, and the bins could not be told apart in double precision."""
+
+SHORTEST_LAG = 0.005
+"""Seconds behind the others that are never told: a sample of 200 Hz takes as long."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class StampPolicy:
         Chunks in a row that have to agree, and the seconds that they span at least, before they are believed: one bad
         stamp is a fault of that stamp, several are a clock.
     lag
-        Seconds by which the chunks of a stream are constantly behind the others before that is told: longer than a
-        chunk and a network take.
+        Seconds by which the chunks of a stream are constantly behind the others before that is told. Bins that wait tell it
+        from their patience on (`within`): what is later comes after its bin, all of it.
     align
         Whether a stream that is constantly ahead or behind is moved onto the present, and kept there as it drifts.
 
@@ -55,6 +59,24 @@ class StampPolicy:
                 "stamps need 0 < ahead <= ahead_alone < max_jump, lag > 0 and confirmations >= 1, got "
                 f"{self.ahead}, {self.ahead_alone}, {self.max_jump}, {self.lag} s and {self.confirmations}"
             )
+
+    @classmethod
+    def within(cls, patience: float, **settings: Any) -> "StampPolicy":
+        """The policy for bins that wait so many seconds: a stream that is constantly later than that is told.
+
+        Parameters
+        ----------
+        patience
+            Of the bins, seconds.
+        settings
+            Others than the usual ones.
+
+        Examples
+        --------
+        >>> StampPolicy.within(0.01).lag
+        0.01
+        """
+        return cls(lag=max(patience, SHORTEST_LAG), **settings)
 
 
 class SourceClock:

@@ -114,8 +114,53 @@ def test_an_aligned_clock_is_followed_as_it_drifts():
     rig = Rig(change, align=True)
     rig.run(40.0)
     away = np.array(rig.got["field"][-100:]) - np.array(rig.got["spikes"][-100:])
-    assert np.abs(away).max() < 0.025  # a tenth of the lag per second: a steady drift leaves ten seconds of it
+    assert np.abs(away).max() < 0.012  # a chunk
     assert np.ptp(away) < 2e-3
+
+
+PATIENCE = 0.01
+
+
+def drifting(drift, **policy):
+    """A field whose clock leaves that of the spikes by so many seconds a second, from nothing at all."""
+    bend = lambda name, seconds, one: bent(one, drift * seconds, True) if name == "field" else one  # noqa: E731
+    return Rig(bend, **vars(StampPolicy.within(PATIENCE, **policy)))
+
+
+@pytest.mark.parametrize(("drift", "late"), [(1e-3, "spikes"), (-1e-3, "field")])
+def test_a_clock_that_drifts_is_told_before_it_has_cost_a_second(drift, late):
+    rig = drifting(drift)
+    rig.run(14.0)  # of which the first ten do not reach the patience
+    assert [(news.kind, news.name) for news in rig.news] == [(Kind.CLOCK_OFFSET, late)]
+    assert "0.01" in rig.news[0].detail
+    rig.run(26.0)  # told again as it grows by half, not every second
+    assert 1 <= len(rig.news) <= 4
+
+
+@pytest.mark.parametrize("drift", [1e-3, -1e-3, 3e-4, -3e-4])
+def test_an_aligned_clock_that_drifts_from_nothing_loses_no_bin(drift):
+    """At the end of four minutes, and for all but a moment when the lag has just been found, bins have their data."""
+    rig, late = drifting(drift, align=True), []
+    note = rig.clock.note
+
+    def noted(chunks):
+        believed, now = note(chunks), rig.clock.now()
+        late.extend(now - one.times[-1] > PATIENCE + STEP for one in believed)
+        return believed
+
+    rig.clock.note = noted
+    rig.run(240.0)
+    assert not any(late[-20_000:])
+    assert np.mean(late) < 0.01
+    away = np.array(rig.got["field"][-100:]) - np.array(rig.got["spikes"][-100:])
+    assert np.abs(away).max() < PATIENCE + STEP
+    assert {news.kind for news in rig.news} == {Kind.CLOCK_JUMP}
+
+
+def test_a_drift_within_the_patience_is_not_told():
+    rig = drifting(1e-4)
+    rig.run(60.0)
+    assert rig.news == []
 
 
 def test_a_stream_of_another_origin_is_moved_as_before():

@@ -6,36 +6,20 @@ stopping on blocks of time kept out (:mod:`neurodyn.recurrent`, which the multis
 """
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
-from neurodyn.binning.batch import MultimodalBatch, check_usable
-from neurodyn.binning.scaling import Scaling
-from neurodyn.display import listed
-from neurodyn.errors import InputError
+from neurodyn.baselines.trained import TrainedNetwork
 from neurodyn.writing import writing
 
 if TYPE_CHECKING:
     from neurodyn.realtime.decoder import RealtimeDecoder
     from neurodyn.realtime.runner import Frozen
-    from neurodyn.recurrent import Network, RecurrentConfig
-    from neurodyn.training import History
+    from neurodyn.recurrent import Body, RecurrentConfig
 
 
 @dataclass(frozen=True, repr=False)
-class _Fitted(FittedOn):
-    network: "Network"
-    scaling: Scaling
-    history: "History"
-    status: str
-
-
-@dataclass(frozen=True, repr=False)
-class CausalGru(Yardstick[_Fitted]):
+class CausalGru(TrainedNetwork):
     """Gated recurrent network from the observations to the target, which says of itself how far it may be off.
 
     Parameters
@@ -63,58 +47,12 @@ class CausalGru(Yardstick[_Fitted]):
     ('trial', 'time', 'dim')
     """
 
-    smooths: ClassVar[bool] = False
-    config: "RecurrentConfig | None" = None
-    progress: bool = True
-    fitted_: _Fitted | None = field(default=None, repr=False)
-    steps: int | None = field(default=None, kw_only=True)
-    seed: int | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if self.config is None:
-            return
-        from neurodyn.recurrent.config import RecurrentConfig
-
-        if not isinstance(self.config, RecurrentConfig):
-            raise InputError(f"config: expected a recurrent.RecurrentConfig(...) or None, got {self.config!r}")
+    label: ClassVar[str] = "gru"
 
     @classmethod
     def beside(cls, config: "RecurrentConfig | None") -> "CausalGru":
         """The yardstick of a decoder that has such a network: one member, as many steps at most, the same seed."""
         return cls(None if config is None else replace(config, members=1), progress=False)
-
-    def fit(self, batch: MultimodalBatch) -> "CausalGru":
-        """Train on a batch; returns a fitted copy.
-
-        Raises
-        ------
-        InputError
-            If there is no target, or a channel is never observed.
-        NumericalError
-            If the loss stops being finite before anything could be kept.
-        """
-        from neurodyn.recurrent import InputScaling, Network, RecurrentConfig, fit_members, sequences_of
-        from neurodyn.training import Bar
-
-        check_usable(batch)
-        check_target(batch)
-        config = self._settings(RecurrentConfig(members=1) if self.config is None else self.config)
-        scaling, inputs = Scaling.fit(batch), InputScaling.fit(batch)
-        inner, held = kept_out(batch)
-        sequences = sequences_of(batch, inputs, scaling.target_mean, scaling.target_scale)
-        bar = Bar(f"fit gru {'+'.join(batch.names)}") if self.progress else None
-        outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, progress=bar)
-        fitted = _Fitted(
-            **facts_of(batch), network=Network(outcome.parameters, inputs), scaling=scaling,
-            history=outcome.history, status=outcome.status,
-        )  # fmt: skip
-        return replace(self, fitted_=fitted)
-
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
-        from neurodyn.recurrent import predict
-
-        found, scale = predict(fitted.network, batch), np.asarray(fitted.scaling.target_scale, np.float64)
-        return fitted.scaling.target_mean + scale * found.mean, scale * np.sqrt(found.variance)
 
     def realtime(self) -> "RealtimeDecoder":
         """A warmed-up decoder that takes one bin at a time, equal to :meth:`predict`.
@@ -158,27 +96,12 @@ class CausalGru(Yardstick[_Fitted]):
         fitted = self._require()
         return freeze(fitted.network, fitted.scaling, fitted.modalities, fitted.dims, fitted.width)
 
-    def _title(self) -> str:
-        return super()._title() if self.fitted_ is None else f"CausalGru: fitted, training {self.fitted_.status}"
+    def _usual(self) -> "RecurrentConfig":
+        from neurodyn.recurrent import RecurrentConfig
 
-    def _facts(self) -> Iterable[tuple[str, str]]:
-        if (fitted := self.fitted_) is not None:
-            yield "bins", f"{1e3 * fitted.width:g} ms"
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
-            best = f", best validation {fitted.history.best:.4g}" if fitted.history.validation else ""
-            yield "training", f"{len(fitted.history.loss)} rounds{best}"
-        if self.config is None:
-            given = {"steps": self.steps, "seed": self.seed}
-            told = "".join(f", {name} {value}" for name, value in given.items() if value is not None)
-            yield "network", f"as usual: one member{told}"
-        else:
-            config = self._settings(self.config)
-            yield "network", f"{config.members} x {config.hidden} units, up to {config.steps} steps, seed {config.seed}"
+        return RecurrentConfig(members=1)
 
-    def _settings(self, config: "RecurrentConfig") -> "RecurrentConfig":
-        """These settings with the steps and the seed that were given beside them."""
-        config = config if self.seed is None else replace(config, seed=self.seed)
-        if self.steps is None:
-            return config
-        return replace(config, steps=self.steps, validate_every=min(config.validate_every, self.steps))
+    def _body(self) -> "Body":
+        from neurodyn.recurrent import Gated
+
+        return Gated()

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurodyn.baselines.cascade import WienerCascade
+from neurodyn.baselines.cebra_embedding import CebraEmbedding
 from neurodyn.baselines.kalman import VelocityKalman
+from neurodyn.baselines.psid import PreferentialSubspace
 from neurodyn.baselines.recurrent import CausalGru
 from neurodyn.baselines.ridge import CausalRidge
 from neurodyn.baselines.state_space import LinearDynamicalSystem
+from neurodyn.baselines.transformer import CausalTransformer
 from neurodyn.baselines.trees import BoostedTrees
 from neurodyn.baselines.wiener import WienerFilter
+from neurodyn.baselines.xgboost_trees import XgboostTrees
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,15 @@ class Baseline:
 
 BASELINES: dict[str, Baseline] = {
     "gru": Baseline("a causal GRU", CausalGru.beside),
+    "transformer": Baseline("a causal transformer", CausalTransformer.beside),
     "kalman": Baseline("a velocity Kalman filter", lambda _: VelocityKalman()),
     "lds": Baseline("a linear dynamical system fitted by EM", lambda _: LinearDynamicalSystem()),
     "ridge": Baseline("causal ridge regression", lambda _: CausalRidge(), alone=True),
     "wiener": Baseline("a Wiener filter", lambda _: WienerFilter()),
     "cascade": Baseline("a Wiener cascade", lambda _: WienerCascade()),
     "trees": Baseline("boosted trees", lambda _: BoostedTrees(), needs={"sklearn": "trees"}),
+    "xgboost": Baseline("boosted trees of XGBoost", lambda _: XgboostTrees(), needs={"xgboost": "bench"}),
+    "psid": Baseline("PSID's linear model", lambda _: PreferentialSubspace(), needs={"PSID": "bench"}),
+    "cebra": Baseline("ridge regression on CEBRA's embedding", lambda _: CebraEmbedding(), needs={"cebra": "bench"}),
 }
 """The yardsticks, in the order of tables."""

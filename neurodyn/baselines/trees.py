@@ -6,9 +6,9 @@ time kept out stops falling; the blocks are those of the other yardsticks, never
 be in the training part.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -24,12 +24,32 @@ from neurodyn.history.filters import SampleLags
 from neurodyn.history.streams import Features
 from neurodyn.threads import side_by_side
 
+Trees = TypeVar("Trees", bound="BoostedTrees")
+
+
+@runtime_checkable
+class Ensemble(Protocol):
+    """Trees of one dimension of the target."""
+
+    @property
+    def n_iter_(self) -> int:
+        """How many were kept."""
+        ...
+
+    def predict(self, rows: Float[np.ndarray, "bins features"]) -> Float[np.ndarray, " bins"]:
+        """Sum of the trees in every bin."""
+        ...
+
+
+Grow = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Ensemble]
+"""From inputs and target to trees, which end growing by the inputs and the target that come third and fourth."""
+
 
 @dataclass(frozen=True, repr=False)
 class _Fitted(FittedOn):
     scaling: Scaling
     used: Bool[np.ndarray, " features"]
-    trees: tuple[Any, ...]
+    trees: tuple[Ensemble, ...]
     deviation: Float[np.ndarray, " dims"]
 
 
@@ -80,7 +100,7 @@ class BoostedTrees(Yardstick[_Fitted]):
     seed: int = field(default=0, kw_only=True)
     fitted_: _Fitted | None = field(default=None, repr=False, kw_only=True)
 
-    def fit(self, batch: MultimodalBatch) -> "BoostedTrees":
+    def fit(self: Trees, batch: MultimodalBatch) -> Trees:
         """Grow the trees on the trials of a batch; returns a fitted copy.
 
         Parameters
@@ -97,11 +117,10 @@ class BoostedTrees(Yardstick[_Fitted]):
         InputError
             If there is no target, a dimension is constant, there are too few bins, or a setting cannot be used.
         MissingExtraError
-            If scikit-learn is not installed.
+            If the package that grows them is not installed.
         """
         check_target(check_batch(batch))
-        settings = self._settings()
-        make = import_extra("sklearn.ensemble", "trees").HistGradientBoostingRegressor
+        grow = self._grower()
         scaling = Scaling.fit(batch)
         inner, held = (self._rows(part, scaling) for part in kept_out(batch))
         _check_rows(inner[1], held[1])
@@ -109,9 +128,9 @@ class BoostedTrees(Yardstick[_Fitted]):
         used = np.asarray(np.isfinite(inner[0]).any(axis=0))
         first, second = inner[0][:, used], held[0][:, used]
 
-        def grown(dim: int) -> Any:
+        def grown(dim: int) -> Ensemble:
             with _one_thread():
-                return make(**settings).fit(first, inner[1][:, dim], X_val=second, y_val=held[1][:, dim])
+                return grow(first, inner[1][:, dim], second, held[1][:, dim])
 
         trees = tuple(side_by_side(grown, range(batch.n_dims)))
         errors = _output(trees, second) - held[1]
@@ -140,6 +159,12 @@ class BoostedTrees(Yardstick[_Fitted]):
             yield "trees", f"at most {self.trees} per dimension"
         yield "lags", f"{self.lags} bins"
         yield "growth", f"{self.leaves} leaves, rate {self.rate:g}, ends after {self.patience} trees that bring nothing"
+
+    def _grower(self) -> Grow:
+        """What grows the trees of one dimension; the settings are checked first."""
+        settings = self._settings()
+        make = import_extra("sklearn.ensemble", "trees").HistGradientBoostingRegressor
+        return lambda rows, target, held, wanted: make(**settings).fit(rows, target, X_val=held, y_val=wanted)
 
     def _settings(self) -> dict[str, Any]:
         """Settings in scikit-learn's names."""
@@ -174,7 +199,7 @@ def _rate(given: float) -> float:
     return given
 
 
-def _output(trees: tuple[Any, ...], rows: Float[np.ndarray, "bins features"]) -> Float[np.ndarray, "bins dims"]:
+def _output(trees: tuple[Ensemble, ...], rows: Float[np.ndarray, "bins features"]) -> Float[np.ndarray, "bins dims"]:
     with _one_thread():
         return np.stack([one.predict(rows) for one in trees], axis=1)
 

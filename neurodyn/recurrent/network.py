@@ -6,16 +6,21 @@ r"""The members of a recurrent read-out: inputs to gates, the gated unit, mean a
 
 Weights are a dictionary of arrays with the members as their first axis, in the names of
 :mod:`neurodyn.kernels.recurrence` where they are the cell's. The target is standardised.
+
+What stands between inputs and read-out is a `Body`. The gated unit is the one of the decoder; the course of training,
+the read-out and the prediction in stretches do not depend on it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from neurodyn.kernels.noise import fast_key
 from neurodyn.kernels.recurrence import CELLS, initialise, unroll_gated
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import LIMIT, InputScaling
@@ -24,6 +29,66 @@ LOG_VARIANCE = (-8.0, 4.0)
 """Bounds of the log variance of a standardised target: from a fiftieth of its deviation to seven times it."""
 
 Weights = Mapping[str, Array]
+
+
+@runtime_checkable
+class Body(Protocol):
+    """What turns the inputs up to a bin into the state that the target is read out of; one member at a time.
+
+    A frozen dataclass of settings without arrays: compiled programs depend on it.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def held(self) -> int:
+        """Numbers that are in memory at once of each bin, beside its inputs."""
+        ...
+
+    def draw(self, keys: Key[Array, "2"], inputs: int, config: RecurrentConfig) -> dict[str, Array]:
+        """Weights before training, of states of ``config.hidden`` units."""
+        ...
+
+    def start(self, weights: Weights, trials: int, inputs: int) -> Any:
+        """What is known before the first bin of a trial."""
+        ...
+
+    def states(
+        self, weights: Weights, known: Any, inputs: Float[Array, "time trial inputs"], key: Key[Array, ""] | None = None
+    ) -> tuple[Float[Array, "time trial hidden"], Any]:
+        """States of a stretch of bins, and what is known at its end; with a key as in training, with dropout."""
+        ...
+
+
+@dataclass(frozen=True)
+class Gated:
+    """The gated recurrent unit behind a linear layer; what is known is its last state."""
+
+    @property
+    def held(self) -> int:
+        """Nothing that counts: inputs are more."""
+        return 0
+
+    def draw(self, keys: Key[Array, "2"], inputs: int, config: RecurrentConfig) -> dict[str, Array]:
+        """Weights before training."""
+        width = config.embedded(inputs)
+        embed = jax.random.normal(keys[1], (width, inputs), jnp.result_type(float)) * inputs**-0.5
+        return initialise(CELLS["gru"], keys[0], hidden=config.hidden, inputs=width) | {"embed": embed}
+
+    def start(self, weights: Weights, trials: int, inputs: int) -> Float[Array, "trial hidden"]:
+        """A state of zeros."""
+        return jnp.zeros((trials, weights["recurrent"].shape[1]), jnp.result_type(float))
+
+    def states(
+        self,
+        weights: Weights,
+        known: Float[Array, "trial hidden"],
+        inputs: Float[Array, "time trial inputs"],
+        key: Key[Array, ""] | None = None,
+    ) -> tuple[Float[Array, "time trial hidden"], Float[Array, "trial hidden"]]:
+        """States of a stretch of bins, and the last of them; there is no dropout within."""
+        states = hidden_states(weights, inputs, known)
+        return states, states[-1]
 
 
 class Network(NamedTuple):
@@ -35,29 +100,33 @@ class Network(NamedTuple):
         As described above, members first.
     scaling
         Of the inputs.
+    body
+        What stands between inputs and read-out.
     """
 
     weights: dict[str, np.ndarray]
     scaling: InputScaling
+    body: Body = Gated()
 
 
-def draw_weights(key: Key[Array, ""], inputs: int, outputs: int, config: RecurrentConfig) -> dict[str, Array]:
+def draw_weights(
+    key: Key[Array, ""], inputs: int, outputs: int, config: RecurrentConfig, body: Body | None = None
+) -> dict[str, Array]:
     """Weights of all members before training.
 
     Parameters
     ----------
     inputs, outputs
         Of each network: what it sees of a bin, and dimensions of the target.
+    body
+        What stands between them; None: the gated unit.
     """
-    width = config.embedded(inputs)
+    body = Gated() if body is None else body
 
     def one(key: Array) -> dict[str, Array]:
         keys = jax.random.split(key, 3)
-        dtype = jnp.result_type(float)
-        weights = initialise(CELLS["gru"], keys[0], hidden=config.hidden, inputs=width)
-        bound = config.hidden**-0.5
-        return weights | {
-            "embed": jax.random.normal(keys[1], (width, inputs), dtype) * inputs**-0.5,
+        dtype, bound = jnp.result_type(float), config.hidden**-0.5
+        return body.draw(keys[:2], inputs, config) | {
             "mean": jax.random.uniform(keys[2], (outputs, config.hidden), dtype, -bound, bound),
             "mean_bias": jnp.zeros(outputs, dtype),
             "spread": jnp.zeros((outputs, config.hidden), dtype),
@@ -131,6 +200,21 @@ def outputs(weights: Weights, states: Float[Array, "*bins hidden"]) -> tuple[Arr
     mean = states @ weights["mean"].T + weights["mean_bias"]
     log_variance = jax.lax.stop_gradient(states) @ weights["spread"].T + weights["spread_bias"]
     return mean, jnp.clip(log_variance, *LOG_VARIANCE)
+
+
+def thinned(key: Key[Array, ""], values: Float[Array, "*shape"], share: float) -> Float[Array, "*shape"]:
+    """Values of which a share is set to zero, the others scaled up to make up for it."""
+    if not share:
+        return values
+    return jnp.where(keep(key, share, values.shape), values / (1 - share), 0)
+
+
+def keep(key: Key[Array, ""], share: float, shape: tuple[int, ...]) -> Bool[Array, "*shape"]:
+    """True with probability ``1 - share``, to 1/256: four decisions from each random word."""
+    size = int(np.prod(shape))
+    words = jax.random.bits(fast_key(key), (-(-size // 4),))
+    octets = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:size].reshape(shape)
+    return octets >= jnp.uint8(min(255, round(256 * share)))
 
 
 def on_host(tree: Any) -> Any:

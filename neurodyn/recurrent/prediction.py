@@ -1,6 +1,7 @@
 """The members' prediction of every bin of trials of any length, in stretches of bounded size."""
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.pieces import Piece, cut_out
-from neurodyn.recurrent.network import Network, assemble, hidden_states, outputs
+from neurodyn.recurrent.network import Body, Network, Weights, assemble, outputs
 
 STRETCH = 1024
 """Bins of each trial that are predicted in one compiled call; shorter trials are padded to a multiple of 64."""
@@ -34,7 +35,7 @@ class Predicted(NamedTuple):
 
 
 class _Carry(NamedTuple):
-    states: Array
+    known: Any
     since: Array
 
 
@@ -49,17 +50,17 @@ def predict(network: Network, batch: MultimodalBatch) -> Predicted:
         Observations in the unit of the recording, of the modalities that the network was trained on.
     """
     trials, bins = batch.n_trials, int(batch.lengths.max())
-    most = max(64, NUMBERS // (trials * network.scaling.n_inputs) // 64 * 64)
+    body, inputs = network.body, network.scaling.n_inputs
+    most = max(64, NUMBERS // (trials * max(inputs, body.held)) // 64 * 64)
     length = min(STRETCH, most) if bins > STRETCH or bins > most else bins + -bins % 64
-    hidden, members = network.weights["recurrent"].shape[2], len(network.weights["recurrent"])
     carry = _Carry(
-        jnp.zeros((members, trials, hidden), jnp.result_type(float)),
+        jax.vmap(lambda weights: body.start(weights, trials, inputs))(network.weights),
         jnp.full((trials, len(batch.names)), jnp.inf, jnp.result_type(float)),
     )
     means, variances = [], []
     for first in range(0, bins, length):
         scaled, share = _stretch(network, batch, Piece(slice(0, trials), first, min(first + length, bins)), length)
-        carry, (mean, variance) = _predict(network.weights, scaled, share, network.scaling.fading, carry)
+        carry, (mean, variance) = _predict(network.weights, scaled, share, network.scaling.fading, carry, body=body)
         means.append(np.asarray(mean))
         variances.append(np.asarray(variance))
     return Predicted(*(np.concatenate(parts, axis=1)[:, :bins] for parts in (means, variances)))
@@ -80,16 +81,16 @@ def _stretch(
     return scaled, np.stack(shares, axis=-1)
 
 
-@jax.jit
-def _predict(weights, values, share, fading, carry: _Carry):
+@partial(jax.jit, static_argnames="body")
+def _predict(weights: Weights, values: Any, share: Array, fading: Any, carry: _Carry, *, body: Body) -> Any:
     dtype = share.dtype
     inputs, since = assemble(values, share, jnp.asarray(fading, dtype), carry.since)
 
-    def one(weights, initial: Array):
-        states = hidden_states(weights, inputs, initial)
-        return states[-1], *outputs(weights, states)
+    def one(weights: Weights, known: Any) -> Any:
+        states, known = body.states(weights, known, inputs)
+        return known, *outputs(weights, states)
 
-    last, mean, log_variance = jax.vmap(one)(jax.tree.map(lambda w: w.astype(dtype), weights), carry.states)
+    known, mean, log_variance = jax.vmap(one)(jax.tree.map(lambda w: w.astype(dtype), weights), carry.known)
     variance = jnp.mean(jnp.exp(log_variance), axis=0) + jnp.var(mean, axis=0)
     found = tuple(jnp.swapaxes(a, 0, 1) for a in (jnp.mean(mean, axis=0), variance))
-    return _Carry(last, since), found
+    return _Carry(known, since), found

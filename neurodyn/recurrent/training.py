@@ -15,14 +15,21 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.errors import InputError
 from neurodyn.kernels.linalg import masked_mean
-from neurodyn.kernels.noise import fast_key
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import Sequences
-from neurodyn.recurrent.network import assemble, draw_weights, hidden_states, outputs, standardised
+from neurodyn.recurrent.network import Body, Gated, assemble, draw_weights, keep, outputs, standardised, thinned
 from neurodyn.training import LoopConfig, Outcome, Progress, TrainState, gradient_step, initial_state, train
 
 MEMBERS = TrainState(0, 0, 0, step=cast(Any, None))
 """Axis of the members in each part of the state: the first one, but the count of steps is common to all."""
+
+
+class Plan(NamedTuple):
+    """What compiled steps depend on beside shapes: settings, what the members are, and bins of a window."""
+
+    config: RecurrentConfig
+    body: Body
+    bins: int
 
 
 class Timeline(NamedTuple):
@@ -52,6 +59,7 @@ def fit_members(
     held: Sequences,
     config: RecurrentConfig,
     *,
+    body: Body | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     data: int = 0,
@@ -64,6 +72,8 @@ def fit_members(
         Two sets of runs on one timeline.
     config
         Sizes and course.
+    body
+        What the members are between inputs and read-out; None: the gated recurrent unit.
     checkpoint
         File that training is saved to and, if it exists, resumed from.
     progress
@@ -93,16 +103,17 @@ def fit_members(
             "the target is not observed in the bins that are trained on, or in those kept out of training: give a "
             "longer recording, or leave out the stretch without a target"
         )
-    start = _initial(inputs, inner.target.shape[1], config)
+    plan = Plan(config, Gated() if body is None else body, windows.bins)
+    start = _initial(inputs, inner.target.shape[1], plan)
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
-        return _side_by_side(state, timeline, windows.draw(config, number), config, windows.bins)
+        return _side_by_side(state, timeline, windows.draw(config, number), plan)
 
     def validate(state: TrainState) -> tuple[Array, Any]:
-        return _validation(state.average, timeline, *whole), state.average
+        return _validation(state.average, timeline, *whole, body=plan.body), state.average
 
     identity = {
-        "config": asdict(config),
+        "config": asdict(config) | asdict(plan.body),
         "data": data,
         "runs": [a.tolist() for a in (inner.starts, inner.lengths, held.starts)],
     }
@@ -146,24 +157,22 @@ def _side_by_side(
     state: TrainState,
     timeline: Timeline,
     drawn: Int[np.ndarray, "2 step member batch"],
-    config: RecurrentConfig,
-    bins: int,
+    plan: Plan,
 ) -> tuple[TrainState, Array]:
     """Gradient steps between two validations, of all members, and their mean loss.
 
     An accelerator takes all members in one program. A processor keeps one core busy with such steps, whose products are
     small, so each member has a thread of its own there.
     """
+    config, settings = plan.config, plan._replace(config=compile_key(plan.config))
     seed, precise = jnp.asarray(config.seed), jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-
-    settings = compile_key(config)
 
     def run(members: slice) -> tuple[TrainState, Array]:
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
             parts = jax.tree.map(lambda a: a[members], state._replace(step=None))
             own = parts._replace(step=jnp.copy(state.step))  # copied, because each call uses its state up
             windows, numbers = jnp.asarray(drawn[:, :, members]), jnp.asarray(np.arange(config.members)[members])
-            found = _run_steps(own, timeline, windows, numbers, seed, config=settings, bins=bins)
+            found = _run_steps(own, timeline, windows, numbers, seed, plan=settings)
             return jax.block_until_ready(found)
 
     if config.members == 1 or jax.default_backend() != "cpu":
@@ -175,7 +184,7 @@ def _side_by_side(
     return joined._replace(step=states[0].step), jnp.mean(jnp.stack(losses), axis=0)
 
 
-@partial(jax.jit, static_argnames=("config", "bins"), donate_argnames="state")
+@partial(jax.jit, static_argnames="plan", donate_argnames="state")
 def _run_steps(
     state: TrainState,
     timeline: Timeline,
@@ -183,14 +192,14 @@ def _run_steps(
     members: Int[Array, " member"],
     seed: Int[Array, ""],
     *,
-    config: RecurrentConfig,
-    bins: int,
+    plan: Plan,
 ) -> tuple[TrainState, Float[Array, " step"]]:
     """Gradient steps of some of the members in one compiled call; returns their mean loss."""
+    config = plan.config
 
     def loss(weights: dict[str, Array], sample: tuple[Array, Array]) -> Array:
         windows, key = sample
-        return _loss(weights, timeline, windows, key, config, bins)
+        return _loss(weights, timeline, windows, key, plan)
 
     def one(state: TrainState, sample: tuple[Array, Array]) -> tuple[TrainState, Array]:
         return gradient_step(state, sample, loss=loss, optimizer=_optimizer(config), average=config.average)[:2]
@@ -209,19 +218,21 @@ def _loss(
     timeline: Timeline,
     windows: Int[Array, "2 batch"],
     key: Key[Array, ""],
-    config: RecurrentConfig,
-    bins: int,
+    plan: Plan,
 ) -> Array:
     """Squared error of the mean, and negative log-likelihood of the errors under the variance, of one member."""
-    starts, lengths = windows
+    (starts, lengths), (config, body, bins) = windows, plan
     offset = jnp.arange(bins)[:, None]
     index = jnp.minimum(starts + offset, timeline.target.shape[0] - 1)
     inside = offset < lengths
     hide, drop, thin = jax.random.split(key, 3)
     kept = _visible(hide, (bins, len(starts)), len(timeline.values), config) & inside[..., None]
-    inputs = _thinned(drop, timeline.inputs(index, kept), config.dropout)
-    states = hidden_states(weights, inputs, jnp.zeros((len(starts), config.hidden), inputs.dtype))
-    mean, log_variance = outputs(weights, _thinned(thin, states, config.dropout))
+    inputs = thinned(drop, timeline.inputs(index, kept), config.dropout)
+    known = body.start(weights, len(starts), inputs.shape[-1])
+    states, _ = body.states(
+        weights, known, inputs, jax.random.fold_in(key, 3)
+    )  # beside the three that key was split to
+    mean, log_variance = outputs(weights, thinned(thin, states, config.dropout))
     error = jnp.square(mean - timeline.target[index])
     scored = (timeline.scored[index] & inside)[..., None]
     misfit = error + 0.5 * (log_variance + jax.lax.stop_gradient(error) * jnp.exp(-log_variance))
@@ -239,35 +250,25 @@ def _visible(
     ends = jax.random.uniform(keys[2], (2, trials, modalities), minval=-0.2, maxval=1.2) * bins
     time = jnp.arange(bins, dtype=ends.dtype)[:, None, None]
     in_burst = (time >= jnp.min(ends, 0)) & (time < jnp.max(ends, 0))
-    at_random = ~_keep(keys[3], config.lost_bins, (bins, trials, modalities))
+    at_random = ~keep(keys[3], config.lost_bins, (bins, trials, modalities))
     return ~(lossy & jnp.where(burst, in_burst, at_random))
 
 
-def _thinned(key: Key[Array, ""], values: Float[Array, "*shape"], share: float) -> Float[Array, "*shape"]:
-    """Values of which a share is set to zero, the others scaled up to make up for it."""
-    if not share:
-        return values
-    return jnp.where(_keep(key, share, values.shape), values / (1 - share), 0)
-
-
-def _keep(key: Key[Array, ""], share: float, shape: tuple[int, ...]) -> Bool[Array, "*shape"]:
-    """True with probability ``1 - share``, to 1/256: four decisions from each random word."""
-    size = int(np.prod(shape))
-    words = jax.random.bits(fast_key(key), (-(-size // 4),))
-    octets = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:size].reshape(shape)
-    return octets >= jnp.uint8(min(255, round(256 * share)))
-
-
-@jax.jit
+@partial(jax.jit, static_argnames="body")
 def _validation(
-    weights: dict[str, Array], timeline: Timeline, index: Int[Array, "time run"], counted: Bool[Array, "time run"]
+    weights: dict[str, Array],
+    timeline: Timeline,
+    index: Int[Array, "time run"],
+    counted: Bool[Array, "time run"],
+    *,
+    body: Body,
 ) -> Array:
     """Mean squared error of the members' mean on the held-out runs, nothing hidden."""
     inputs = timeline.inputs(index)
 
     def one(weights: dict[str, Array]) -> Array:
-        hidden = weights["recurrent"].shape[1]
-        return outputs(weights, hidden_states(weights, inputs, jnp.zeros((index.shape[1], hidden), inputs.dtype)))[0]
+        known = body.start(weights, index.shape[1], inputs.shape[-1])
+        return outputs(weights, body.states(weights, known, inputs)[0])[0]
 
     mean = jnp.mean(jax.vmap(one)(weights), axis=0)
     error = jnp.mean(jnp.square(mean - timeline.target[index]), axis=-1)
@@ -309,14 +310,15 @@ def _optimizer(config: RecurrentConfig) -> optax.GradientTransformation:
     return optax.flatten(optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(config.learning_rate)))
 
 
-@partial(jax.jit, static_argnames=("inputs", "dims", "config"))
-def _draw(seed: Array, *, inputs: int, dims: int, config: RecurrentConfig) -> TrainState:
-    weights = draw_weights(jax.random.key(seed), inputs, dims, config)
-    return jax.vmap(partial(initial_state, optimizer=_optimizer(config)), out_axes=MEMBERS)(weights)
+@partial(jax.jit, static_argnames=("inputs", "dims", "plan"))
+def _draw(seed: Array, *, inputs: int, dims: int, plan: Plan) -> TrainState:
+    weights = draw_weights(jax.random.key(seed), inputs, dims, plan.config, plan.body)
+    return jax.vmap(partial(initial_state, optimizer=_optimizer(plan.config)), out_axes=MEMBERS)(weights)
 
 
-def _initial(inputs: int, dims: int, config: RecurrentConfig) -> TrainState:
-    return _draw(jnp.asarray(config.seed), inputs=inputs, dims=dims, config=compile_key(config))
+def _initial(inputs: int, dims: int, plan: Plan) -> TrainState:
+    settings = plan._replace(config=compile_key(plan.config), bins=0)
+    return _draw(jnp.asarray(plan.config.seed), inputs=inputs, dims=dims, plan=settings)
 
 
 def compile_key(config: RecurrentConfig) -> RecurrentConfig:

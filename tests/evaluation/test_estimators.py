@@ -9,11 +9,15 @@ from neurodyn.baselines import (
     BoostedTrees,
     CausalGru,
     CausalRidge,
+    CausalTransformer,
+    CebraEmbedding,
     ExponentialFilters,
     LinearDynamicalSystem,
+    PreferentialSubspace,
     VelocityKalman,
     WienerCascade,
     WienerFilter,
+    XgboostTrees,
 )
 from neurodyn.binning import trial_folds
 from neurodyn.errors import InputError
@@ -32,6 +36,10 @@ DECODERS = [
     WienerCascade(),
     BoostedTrees(),
     LinearDynamicalSystem(),
+    CausalTransformer(RecurrentConfig(hidden=8)),
+    XgboostTrees(),
+    PreferentialSubspace(),
+    CebraEmbedding(),
 ]
 
 

@@ -2,11 +2,13 @@
 
 from neurodyn.baselines.cascade import WienerCascade
 from neurodyn.baselines.kalman import VelocityKalman
+from neurodyn.baselines.piecewise import PiecewiseLinearRnn
 from neurodyn.baselines.recurrent import CausalGru
 from neurodyn.baselines.ridge import CausalRidge
 from neurodyn.baselines.state_space import LinearDynamicalSystem
 from neurodyn.baselines.table import BASELINES, Baseline
 from neurodyn.baselines.trees import BoostedTrees
+from neurodyn.baselines.vae import MultimodalVae
 from neurodyn.baselines.wiener import WienerFilter
 from neurodyn.history.filters import ExponentialFilters, Lags
 
@@ -19,6 +21,8 @@ __all__ = [
     "ExponentialFilters",
     "Lags",
     "LinearDynamicalSystem",
+    "MultimodalVae",
+    "PiecewiseLinearRnn",
     "VelocityKalman",
     "WienerCascade",
     "WienerFilter",

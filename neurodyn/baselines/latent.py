@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 VALIDATE_EVERY = 100
 """Most steps between two validations."""
+BATCH, RATE = 16, 5e-3
+"""Windows of a step, and Adam's learning rate."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,8 +43,8 @@ class LatentYardstick(Yardstick[_Fitted]):
     supervised: ClassVar[bool] = False
     title: ClassVar[str]
     latent: int = 16
-    hidden: int = field(default=64, kw_only=True)
-    steps: int = field(default=2000, kw_only=True)
+    hidden: int = field(default=32, kw_only=True)
+    steps: int = field(default=1500, kw_only=True)
     seed: int = field(default=0, kw_only=True)
     progress: bool = field(default=False, kw_only=True)
     fitted_: _Fitted | None = field(default=None, repr=False, kw_only=True)
@@ -75,7 +77,9 @@ class LatentYardstick(Yardstick[_Fitted]):
         check_usable(batch)
         check_target(batch)
         every = min(VALIDATE_EVERY, self.steps)
-        course = RecurrentConfig(members=1, hidden=1, steps=self.steps, validate_every=every, seed=self.seed)
+        course = RecurrentConfig(
+            members=1, batch=BATCH, learning_rate=RATE, steps=self.steps, validate_every=every, seed=self.seed
+        )
         scaling, (inner, held) = InputScaling.fit(batch), kept_out(batch)
         sequences, model = observed_sequences(batch, scaling), self._model(scaling)
         bar = Bar(f"fit {self.title} {'+'.join(batch.names)}") if self.progress else None

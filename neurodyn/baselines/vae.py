@@ -5,10 +5,11 @@ One gated recurrent unit per modality makes Gaussian experts of what was observe
 posterior mean by ridge regression.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from neurodyn.baselines.latent import LatentYardstick
+from neurodyn.given import count, keep_read
 
 if TYPE_CHECKING:
     from neurodyn.baselines.variational.model import SequenceModel
@@ -36,6 +37,8 @@ class MultimodalVae(LatentYardstick):
         Whether a fit shows a progress bar.
     fitted_
         What a fit found; None before.
+    lags
+        Bins of a datum: what the latents of a bin decode are the observations of so many bins up to it.
 
     Notes
     -----
@@ -56,8 +59,13 @@ class MultimodalVae(LatentYardstick):
     """
 
     title: ClassVar[str] = "mvae"
+    lags: int = field(default=20, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_read(self, count, ["lags"])
 
     def _model(self, scaling: "InputScaling") -> "SequenceModel":
         from neurodyn.baselines.variational.mvae import MvaeModel
 
-        return MvaeModel(scaling.counts, scaling.channels, self.latent, self.hidden)
+        return MvaeModel(scaling.counts, scaling.channels, self.latent, self.hidden, self.lags)

@@ -11,6 +11,8 @@ from neurodyn.baselines import (
     CausalRidge,
     ExponentialFilters,
     LinearDynamicalSystem,
+    MultimodalVae,
+    PiecewiseLinearRnn,
     VelocityKalman,
     WienerCascade,
     WienerFilter,
@@ -32,6 +34,8 @@ DECODERS = [
     WienerCascade(),
     BoostedTrees(),
     LinearDynamicalSystem(),
+    MultimodalVae(),
+    PiecewiseLinearRnn(),
 ]
 
 

@@ -71,30 +71,6 @@ def divergence(one: Gaussian, other: Gaussian) -> Float[Array, "*bins"]:
     return 0.5 * jnp.sum(ratio - 1 + jnp.log(other.variance) - jnp.log(one.variance), axis=-1)
 
 
-def divergence_in_time(posterior: Gaussian, memory: Float[Array, " latent"]) -> Float[Array, "time *trials"]:
-    r"""Divergence of independent posteriors from a stationary prior with memory, nats per bin, time first.
-
-    The prior is :math:`z_1 \sim N(0, 1)`, :math:`z_t \sim N(a z_{t-1}, 1 - a^2)`, so that each latent has a mean of 0
-    and a variance of 1 in every bin. With ``a = 0`` bins are independent.
-
-    Parameters
-    ----------
-    posterior
-        (time, ..., latent).
-    memory
-        a of each latent, from 0 to below 1.
-    """
-    first = Gaussian(jnp.zeros_like(posterior.mean[:1]), jnp.ones_like(posterior.mean[:1]))
-    noise = 1 - jnp.square(memory)
-    before = Gaussian(posterior.mean[:-1], posterior.variance[:-1])
-    after = Gaussian(posterior.mean[1:], posterior.variance[1:])
-    drawn = Gaussian(memory * before.mean, jnp.broadcast_to(noise, before.mean.shape))
-    # The prior's mean is uncertain with the latent before it.
-    spread = 0.5 * jnp.sum(jnp.square(memory) * before.variance / noise, axis=-1)
-    start = divergence(Gaussian(posterior.mean[:1], posterior.variance[:1]), first)
-    return jnp.concatenate([start, divergence(after, drawn) + spread])
-
-
 def gaussian_log_likelihood(
     values: Float[Array, "*bins channel"],
     observed: Bool[Array, "*bins channel"],

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,12 +28,15 @@ class Window(NamedTuple):
         Per modality what is decoded, counts as recorded and other values z-scored, and the entries that count.
     counted
         Bins that may be fitted on.
+    weight
+        Of the divergence: 1, but less in the first steps of a training that is warmed up.
     """
 
     inputs: Float[Array, "time trial inputs"]
     values: tuple[Float[Array, "time trial _"], ...]
     observed: tuple[Bool[Array, "time trial _"], ...]
     counted: Bool[Array, "time trial"]
+    weight: Float[Array, ""] | float = 1.0
 
 
 class Belief(NamedTuple):
@@ -59,6 +62,8 @@ class SequenceModel(ABC):
         Units of each layer between observations and latents.
     """
 
+    warm_up: ClassVar[int] = 0
+    """Gradient steps in which the weight of the divergence grows to 1."""
     counts: tuple[bool, ...]
     channels: tuple[int, ...]
     latent: int
@@ -69,8 +74,8 @@ class SequenceModel(ABC):
         """Parameters before training; ``outputs`` are those that give each channel its mean, per modality."""
 
     @abstractmethod
-    def loss(self, parameters: Parameters, window: Window, key: Key[Array, ""]) -> Float[Array, "time trial"]:
-        """Negative evidence lower bound of each bin, nats; ``key`` draws the latents."""
+    def loss(self, parameters: Parameters, window: Window, key: Key[Array, ""]) -> Float[Array, ""]:
+        """What is minimised: the negative evidence lower bound, nats; ``key`` draws the latents."""
 
     @abstractmethod
     def start(self, parameters: Parameters, trials: int) -> Any:
@@ -81,10 +86,6 @@ class SequenceModel(ABC):
         self, parameters: Parameters, inputs: Float[Array, "time trial inputs"], before: Any
     ) -> tuple[Any, Belief]:
         """What is carried out of a stretch of bins, and the state in each of them."""
-
-    def penalty(self, parameters: Parameters) -> Float[Array, ""]:
-        """What is added to the loss per bin, of parameters alone."""
-        return jnp.zeros((), jnp.result_type(float))
 
     @property
     def n_modalities(self) -> int:
@@ -108,7 +109,7 @@ class SequenceModel(ABC):
     def log_likelihood(
         self, number: int, decoder: Parameters, output: Float[Array, "time trial channel"], window: Window
     ) -> Float[Array, "time trial"]:
-        """Of what was observed of a modality in each bin, given the decoder's output: log rates, or means."""
+        """Of what was observed of a modality in each bin or datum, given the decoder's output: log rates, or means."""
         values, observed = window.values[number], window.observed[number]
         if self.counts[number]:
             return poisson_log_likelihood(values, observed, output)

@@ -1,33 +1,37 @@
 r"""Multimodal variational autoencoder of sequences: one recurrent encoder per modality, products of their experts.
 
-Each modality's gated recurrent unit reads that modality alone, and makes of its state in a bin a Gaussian expert of the
-bin's latents. Experts are multiplied with the prior expert N(0, 1); one takes part from the modality's first sample on,
-and says by its variance what a sample of some age is still worth. A network with one layer decodes each modality. The
+The datum of a bin is what was observed in the last ``lags`` bins, it included. Each modality's gated recurrent unit
+reads that modality alone, and makes of its state in a bin a Gaussian expert of the bin's latents. Experts are
+multiplied with the prior expert N(0, 1); one takes part from the modality's first sample on, and says by its variance
+what samples of some age are still worth. A network with one layer decodes each modality in all bins of the datum. The
 loss is the sum of the bounds of all modalities together and of each alone, which trains every expert to be of use when
 the others are missing.
 
-Of our own is the prior over time, :math:`z_t \sim N(a z_{t-1}, 1 - a^2)` with a learned a per latent. It leaves each
-bin's prior as it is in the paper. With independent bins (a = 0) the best posterior of a bin that is observed would not
-depend on the bins before it, and a bin of sparse counts says little by itself.
+The prior of a bin does not know other bins. With single bins as data (``lags`` of 1) the best posterior would therefore
+not depend on the bins before it, and as a bin of sparse counts says next to nothing by itself, the latents collapse.
 
 Reference: Wu & Goodman (2018), Multimodal generative models for scalable weakly-supervised learning, NeurIPS 31.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from neurodyn.baselines.variational.elbo import Gaussian, divergence_in_time, product_of_experts
+from neurodyn.baselines.variational.elbo import Gaussian, divergence, product_of_experts
 from neurodyn.baselines.variational.model import Belief, Parameters, SequenceModel, Window, draw_matrix
+from neurodyn.kernels.linalg import masked_mean
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.network import LOG_VARIANCE, draw_weights, hidden_states
 
-FIRST_MEMORY = 0.9
-"""a of the prior before training."""
+FIRST_LOG_VARIANCE = -2.0
+"""Of the experts before training: surer than the prior, or decoders would learn first to do without latents."""
+PER_DATUM = 5
+"""Data that each bin is part of in a loss; the next ones would say nearly the same."""
 
 
 class Encoded(NamedTuple):
@@ -39,7 +43,16 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class MvaeModel(SequenceModel):
-    """The multimodal variational autoencoder as training knows it."""
+    """The multimodal variational autoencoder as training knows it.
+
+    Parameters
+    ----------
+    lags
+        Bins of a datum.
+    """
+
+    warm_up: ClassVar[int] = 500
+    lags: int
 
     def draw(self, key: Key[Array, ""], outputs: Sequence[Float[Array, " _"]]) -> Parameters:
         """Weights of encoders and decoders."""
@@ -47,36 +60,38 @@ class MvaeModel(SequenceModel):
         for channels, output, one in zip(self.channels, outputs, jax.random.split(key, len(outputs)), strict=True):
             keys = jax.random.split(one, 3)
             weights = draw_weights(keys[0], channels + 2, self.latent, config)
-            encoders.append({name: array[0] for name, array in weights.items()})
+            encoder = {name: array[0] for name, array in weights.items()}
+            encoders.append(encoder | {"spread_bias": jnp.full(self.latent, FIRST_LOG_VARIANCE, output.dtype)})
             decoders.append({
                 "layer": draw_matrix(keys[1], self.hidden, self.latent),
                 "layer_bias": jnp.zeros(self.hidden, output.dtype),
-                "output": draw_matrix(keys[2], channels, self.hidden, 0.5),
-                "output_bias": output,
-                "log_noise": jnp.zeros(channels, output.dtype),
+                "output": draw_matrix(keys[2], self.lags * channels, self.hidden),
+                "output_bias": jnp.tile(output, self.lags),
+                "log_noise": jnp.zeros(self.lags * channels, output.dtype),
             })  # fmt: skip
-        memory = jnp.full(self.latent, jnp.log(FIRST_MEMORY / (1 - FIRST_MEMORY)), jnp.result_type(float))
-        return {"encoders": tuple(encoders), "decoders": tuple(decoders), "memory": memory}
+        return {"encoders": tuple(encoders), "decoders": tuple(decoders)}
 
-    def loss(self, parameters: Parameters, window: Window, key: Key[Array, ""]) -> Float[Array, "time trial"]:
-        """Sum of the negative bounds of all modalities together and of each alone."""
+    def loss(self, parameters: Parameters, window: Window, key: Key[Array, ""]) -> Float[Array, ""]:
+        """Sum of the negative bounds of all modalities together and of each alone, nats per datum."""
         start = self.start(parameters, window.inputs.shape[1])
         experts, seen, _ = self._experts(parameters, window.inputs, start)
-        memory, everything = jax.nn.sigmoid(parameters["memory"]), tuple(range(self.n_modalities))
+        data, last = self._data(window)
+        experts, seen = [Gaussian(e.mean[last], e.variance[last]) for e in experts], seen[last]
+        everything = tuple(range(self.n_modalities))
         subsets = [everything, *((number,) for number in everything if len(everything) > 1)]
-        total = jnp.zeros_like(window.counted, window.inputs.dtype)
+        total = jnp.zeros_like(data.counted, window.inputs.dtype)
         for subset, one in zip(subsets, jax.random.split(key, len(subsets)), strict=True):
-            posterior = self._posterior([experts[i] for i in subset], [seen[..., i] for i in subset])
-            total += divergence_in_time(posterior, memory)
+            posterior, prior = self._posterior([experts[i] for i in subset], [seen[..., i] for i in subset])
             latents = posterior.draw(one)
+            total += window.weight * divergence(posterior, prior)
             for number in subset:
                 decoder = parameters["decoders"][number]
-                total -= self.log_likelihood(number, decoder, decoded(decoder, latents), window)
-        return total
+                total -= self.log_likelihood(number, decoder, decoded(decoder, latents), data)
+        return masked_mean(total, data.counted)
 
     def start(self, parameters: Parameters, trials: int) -> Encoded:
         """States of zero, and nothing seen."""
-        dtype = parameters["memory"].dtype
+        dtype = jnp.result_type(float)
         states = tuple(jnp.zeros((trials, self.hidden), dtype) for _ in self.channels)
         return Encoded(states, jnp.zeros((trials, self.n_modalities), jnp.bool_))
 
@@ -85,7 +100,7 @@ class MvaeModel(SequenceModel):
     ) -> tuple[Encoded, Belief]:
         """The posterior given all modalities; its covariance is diagonal."""
         experts, seen, after = self._experts(parameters, inputs, before)
-        posterior = self._posterior(experts, [seen[..., i] for i in range(self.n_modalities)])
+        posterior, _ = self._posterior(experts, [seen[..., i] for i in range(self.n_modalities)])
         identity = jnp.eye(self.latent, dtype=inputs.dtype)
         return after, Belief(posterior.mean, posterior.variance[..., None] * identity)
 
@@ -103,13 +118,30 @@ class MvaeModel(SequenceModel):
         seen = (jax.lax.cummax(now, axis=0) > 0) | before.seen
         return experts, seen, Encoded(tuple(last), seen[-1])
 
-    def _posterior(self, experts: Sequence[Gaussian], seen: Sequence[Bool[Array, "time trial"]]) -> Gaussian:
-        """Product of experts with the prior expert."""
+    def _posterior(
+        self, experts: Sequence[Gaussian], seen: Sequence[Bool[Array, "time trial"]]
+    ) -> tuple[Gaussian, Gaussian]:
+        """Product of experts with the prior expert, and the prior."""
         prior = Gaussian(jnp.zeros_like(experts[0].mean), jnp.ones_like(experts[0].mean))
-        return product_of_experts(prior, experts, seen)
+        return product_of_experts(prior, experts, seen), prior
+
+    def _data(self, window: Window) -> tuple[Window, Int[np.ndarray, " datum"]]:
+        """What is decoded of the data that end in some of the bins, their lags side by side, and these bins."""
+        bins, apart = len(window.counted), max(1, self.lags // PER_DATUM)
+        last = np.arange(min(apart, bins) - 1, bins, apart)
+        index = last[:, None] - np.arange(self.lags)
+        inside = jnp.asarray(index >= 0)[..., None, None]
+
+        def side_by_side(array: Array) -> Array:
+            return jnp.swapaxes(array, 1, 2).reshape(len(last), array.shape[2], -1)
+
+        index = np.maximum(index, 0)
+        values = tuple(side_by_side(array[index]) for array in window.values)
+        observed = tuple(side_by_side(mask[index] & inside) for mask in window.observed)
+        return Window(window.inputs[last], values, observed, window.counted[last]), last
 
 
 def decoded(decoder: Parameters, latents: Float[Array, "*bins latent"]) -> Float[Array, "*bins channel"]:
-    """Outputs of a modality's decoder: log rates, or means of z-scored values."""
+    """Outputs of a modality's decoder, lags side by side: log rates, or means of z-scored values."""
     layer = jax.nn.relu(latents @ decoder["layer"].T + decoder["layer_bias"])
     return layer @ decoder["output"].T + decoder["output_bias"]

@@ -15,8 +15,8 @@ filtered mean is this recursion without noise, its covariance the one that the r
 
 Kramer et al. let the recognition model see the whole sequence; it was made causal here because what is decoded must be.
 Experts multiplied with dynamics are those of Tan et al. Half of the states are drawn towards a manifold attractor,
-:math:`a_{ii} = 1`, no coupling and no drift, which keeps slow modes (Schmidt et al.). |A| is below 1, and what F says is
-held within ``BOUND``: a piecewise-linear network can diverge where its states are not pulled back by observations.
+:math:`a_{ii} = 1`, no coupling and no drift, which keeps slow modes (Schmidt et al.). |A| is below 1, and what F says
+is held within ``BOUND``: a piecewise-linear network can diverge where its states are not pulled back by observations.
 
 References: Kramer, Bommer, Tombolini, Koppe & Durstewitz (2022), Reconstructing nonlinear dynamical systems from
 multi-modal time series, ICML. Tan, Soh & Ong (2020), Factorized inference in deep Markov models for incomplete
@@ -34,6 +34,7 @@ from jaxtyping import Array, Float, Key
 
 from neurodyn.baselines.variational.elbo import Gaussian, divergence
 from neurodyn.baselines.variational.model import Belief, Parameters, SequenceModel, Window, draw_matrix
+from neurodyn.kernels.linalg import masked_mean
 from neurodyn.recurrent.network import LOG_VARIANCE
 
 BOUND = 100.0
@@ -98,8 +99,8 @@ class PlrnnModel(SequenceModel):
             "first_log_variance": jnp.zeros(self.latent, dtype),
         }
 
-    def loss(self, parameters: Parameters, window: Window, key: Key[Array, ""]) -> Float[Array, "time trial"]:
-        """Negative bound, from one path of the recognition model."""
+    def loss(self, parameters: Parameters, window: Window, key: Key[Array, ""]) -> Float[Array, ""]:
+        """Negative bound, from one path of the recognition model, nats per bin, and the penalty on the dynamics."""
         evidence, first = self._evidence(parameters, window.inputs), self.start(parameters, window.inputs.shape[1])
         noise = jax.random.normal(key, evidence.precision.shape, evidence.precision.dtype)
 
@@ -107,12 +108,12 @@ class PlrnnModel(SequenceModel):
             found = _posterior(prior, now[0])
             state = found.mean + jnp.sqrt(found.variance) * now[1]
             after = Gaussian(advance(parameters, state), jnp.broadcast_to(process_noise(parameters), state.shape))
-            return after, (state, divergence(found, prior))
+            return after, (state, window.weight * divergence(found, prior))
 
         _, (states, total) = jax.lax.scan(one, Gaussian(first.mean, first.variance), (evidence, noise))
         for number, decoder in enumerate(parameters["decoders"]):
             total -= self.log_likelihood(number, decoder, decoded(decoder, states), window)
-        return total
+        return masked_mean(total, window.counted) + self.penalty(parameters)
 
     def penalty(self, parameters: Parameters) -> Float[Array, ""]:
         """Distance of half of the states from a manifold attractor."""

@@ -19,7 +19,6 @@ from neurodyn.baselines.variational.model import Parameters, SequenceModel, Wind
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.likelihood import LEAST_COUNT
 from neurodyn.errors import InputError
-from neurodyn.kernels.linalg import masked_mean
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import InputScaling, Sequences, sequences_of
 from neurodyn.recurrent.network import standardised
@@ -67,26 +66,27 @@ class ElboTask:
             optax.chain(optax.clip_by_global_norm(self.config.clip), optax.adam(self.config.learning_rate))
         )
 
-    def sample(self, data: Timeline, chosen: Int[Array, "2 batch"], key: Key[Array, ""]) -> tuple[Window, Array]:
+    def sample(self, data: Timeline, chosen: Int[Array, "3 batch"], key: Key[Array, ""]) -> tuple[Window, Array]:
         """Windows with some of their samples hidden from the encoders, and the key of their latents."""
-        starts, lengths = chosen
+        starts, lengths, step = chosen
         offset = jnp.arange(self.bins)[:, None]
         index, inside = jnp.minimum(starts + offset, len(data.scored) - 1), offset < lengths
         hide, draw = jax.random.split(key)
         kept = visible(hide, (self.bins, len(starts)), self.model.n_modalities, self.config) & inside[..., None]
-        return window_of(self.model, data, index, data.scored[index] & inside, kept), draw
+        window = window_of(self.model, data, index, data.scored[index] & inside, kept)
+        share = (step[0] + 1).astype(data.target.dtype) / max(1, self.model.warm_up)
+        return window._replace(weight=jnp.minimum(share, 1)), draw
 
     def loss(self, parameters: Parameters, sample: tuple[Window, Array]) -> Float[Array, ""]:
-        """Negative bound, nats per bin, and the penalty on parameters."""
-        window, key = sample
-        return masked_mean(self.model.loss(parameters, window, key), window.counted) + self.model.penalty(parameters)
+        """That of the model."""
+        return self.model.loss(parameters, *sample)
 
     def reported(self, loss: Float[Array, ""], gradient: Parameters) -> Float[Array, ""]:
         """The loss."""
         return loss
 
     def score(self, parameters: Parameters, held: HeldOut) -> Float[Array, ""]:
-        """Negative bound on what is kept out, nats per bin, nothing hidden."""
+        """The loss of what is kept out, nothing hidden."""
         return _score(parameters, held, model=self.model)
 
     def scores(self, parameters: Parameters, held: HeldOut) -> Float[Array, " member"]:
@@ -157,8 +157,11 @@ def fit_model(
     task = ElboTask(model, compile_key(config), windows.bins)
     timeline = on_device(sequences._replace(scored=counts_for_all))
 
-    def draw(epoch: int) -> list[np.ndarray]:
-        return [np.swapaxes(windows.draw(config, epoch)[:, :, 0], 0, 1)]
+    def draw(epoch: int) -> list[Int[np.ndarray, "step 3 batch"]]:
+        """First bin and length of the windows of each step of an epoch, and the number of the step."""
+        starts, lengths = windows.draw(config, epoch)[:, :, 0]
+        number = epoch * len(starts) + np.arange(len(starts))
+        return [np.stack([starts, lengths, np.broadcast_to(number[:, None], starts.shape)], axis=1)]
 
     run = Run(
         task, _draw(jnp.asarray(config.seed), _mean_outputs(sequences.scaling), task=task), timeline,
@@ -183,7 +186,7 @@ def _draw(seed: Array, outputs: tuple[Array, ...], *, task: ElboTask) -> TrainSt
 @partial(jax.jit, static_argnames="model")
 def _score(parameters: Parameters, held: HeldOut, *, model: SequenceModel) -> Float[Array, ""]:
     window = window_of(model, held.timeline, held.index, held.counted)
-    return masked_mean(model.loss(parameters, window, jax.random.key(VALIDATION_KEY)), held.counted)
+    return model.loss(parameters, window, jax.random.key(VALIDATION_KEY))
 
 
 def _mean_outputs(scaling: InputScaling) -> tuple[Array, ...]:

@@ -1,6 +1,5 @@
 """What the yardsticks have in common that learn a generative model of the observations by gradient steps."""
 
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -91,9 +90,9 @@ class LatentYardstick(Yardstick[_Fitted]):
         )  # fmt: skip
         return replace(self, fitted_=fitted)
 
-    @abstractmethod
     def _model(self, scaling: "InputScaling") -> "SequenceModel":
         """The model of modalities like these."""
+        raise NotImplementedError
 
     def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
         return fitted.filtered.decode(self._states(fitted, batch))

@@ -115,18 +115,22 @@ def test_the_loss_of_the_vae_is_the_sum_of_the_bounds_of_its_subsets():
                     noise = {"log_noise": np.asarray(decoder["log_noise"])[lags]}
                     each = likelihood(modality, noise, output[now, :, lags], values[now - lag])
                     total[now] -= np.where(observed[now - lag], each, 0).sum(axis=-1)
-    np.testing.assert_allclose(model.loss(parameters, window, key), total[2:].mean(), rtol=1e-9)
+    np.testing.assert_allclose(jax.jit(model.loss)(parameters, window, key), total[2:].mean(), rtol=1e-9)
 
 
 def test_longer_data_end_in_some_bins_only():
-    """Each bin is part of five data, wherever in a window they begin."""
-    model = replace(MODELS["mvae"], lags=10)
-    window = a_window()
-    one, other = window, window._replace(values=tuple(value.at[-1].add(1.0) for value in window.values))
-    parameters = parameters_of(model)
-    losses = [float(model.loss(parameters, each, jax.random.key(0))) for each in (one, other)]
-    assert losses[0] == losses[1]  # the last datum of nine bins ends in the eighth
-    assert float(model.loss(parameters, window._replace(counted=window.counted.at[::2].set(False)), jax.random.key(0)))
+    """Of ten lags in every second bin, so that each bin is part of five: of nine bins, the last is part of none."""
+    model, window = replace(MODELS["mvae"], lags=10), a_window()
+    parameters, loss = parameters_of(model), jax.jit(model.loss)
+
+    def changed(now):
+        values = tuple(jnp.where(mask, value, 0).at[now].add(1.0) for value, mask in zip(*window[1:3], strict=True))
+        return float(loss(parameters, window._replace(values=values), jax.random.key(0)))
+
+    usual = float(loss(parameters, window, jax.random.key(0)))
+    assert changed(BINS - 1) == usual
+    assert changed(BINS - 2) != usual
+    assert changed(3) != usual
 
 
 def dynamics(parameters):
@@ -174,11 +178,11 @@ def test_the_loss_of_the_network_is_the_bound_along_one_path():
             total[now] -= np.where(observed, each, 0).sum(axis=-1)
     decay, coupling, drift = dynamics(parameters)
     attractor = PULL * ((1 - decay[0, 0]) ** 2 + (coupling[0] ** 2).sum() + drift[0] ** 2)
-    np.testing.assert_allclose(model.loss(parameters, window, key), total[2:].mean() + attractor, rtol=1e-9)
+    np.testing.assert_allclose(jax.jit(model.loss)(parameters, window, key), total[2:].mean() + attractor, rtol=1e-9)
 
 
 def filtered(model, parameters, window):
-    return model.filtered(parameters, window.inputs, model.start(parameters, TRIALS))[1]
+    return jax.jit(model.filtered)(parameters, window.inputs, model.start(parameters, TRIALS))[1]
 
 
 def test_the_filtered_latents_of_the_vae_are_the_product_of_all_its_experts():
@@ -240,9 +244,7 @@ def test_values_that_were_not_observed_are_never_read(name):
     holes = [jnp.where(mask, value, jnp.nan) for value, mask in zip(window.values, window.observed, strict=True)]
     assert any(np.isnan(one).any() for one in holes)
     parameters = parameters_of(model)
-    usual, other = (
-        jax.value_and_grad(model.loss)(parameters, window._replace(values=values), key)
-        for values in (window.values, tuple(holes))
-    )
+    loss = jax.jit(jax.value_and_grad(model.loss))
+    usual, other = (loss(parameters, window._replace(values=values), key) for values in (window.values, tuple(holes)))
     for one, same in zip(jax.tree.leaves(usual), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(one, same)

@@ -63,7 +63,7 @@ class SequenceModel(ABC):
     """
 
     warm_up: ClassVar[int] = 0
-    """Gradient steps in which the weight of the divergence grows to 1."""
+    """Gradient steps in which the weight of the divergence grows to 1; of a short training a third."""
     counts: tuple[bool, ...]
     channels: tuple[int, ...]
     latent: int

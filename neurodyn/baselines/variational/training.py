@@ -25,6 +25,8 @@ from neurodyn.recurrent.network import standardised
 from neurodyn.recurrent.training import Timeline, Windows, after_lead, compile_key, on_device, padded, visible
 from neurodyn.training import LoopConfig, Outcome, Progress, Run, TrainState, fit, initial_state
 
+WHOLE = 1000
+"""What stands for a weight of 1 beside windows, which are whole numbers."""
 VALIDATION_KEY = 0
 """Seed of the latents that a validation draws: the same in all of them."""
 
@@ -68,14 +70,13 @@ class ElboTask:
 
     def sample(self, data: Timeline, chosen: Int[Array, "3 batch"], key: Key[Array, ""]) -> tuple[Window, Array]:
         """Windows with some of their samples hidden from the encoders, and the key of their latents."""
-        starts, lengths, step = chosen
+        starts, lengths, weight = chosen
         offset = jnp.arange(self.bins)[:, None]
         index, inside = jnp.minimum(starts + offset, len(data.scored) - 1), offset < lengths
         hide, draw = jax.random.split(key)
         kept = visible(hide, (self.bins, len(starts)), self.model.n_modalities, self.config) & inside[..., None]
         window = window_of(self.model, data, index, data.scored[index] & inside, kept)
-        share = (step[0] + 1).astype(data.target.dtype) / max(1, self.model.warm_up)
-        return window._replace(weight=jnp.minimum(share, 1)), draw
+        return window._replace(weight=weight[0].astype(data.target.dtype) / WHOLE), draw
 
     def loss(self, parameters: Parameters, sample: tuple[Window, Array]) -> Float[Array, ""]:
         """That of the model."""
@@ -156,17 +157,20 @@ def fit_model(
         raise InputError("there are no bins left to validate on: give a longer recording, or more trials")
     task = ElboTask(model, compile_key(config), windows.bins)
     timeline = on_device(sequences._replace(scored=counts_for_all))
+    warm_up = min(model.warm_up, config.steps // 3)
+    patience = config.patience + -(-warm_up // config.validate_every)  # until then scores may get worse
 
     def draw(epoch: int) -> list[Int[np.ndarray, "step 3 batch"]]:
-        """First bin and length of the windows of each step of an epoch, and the number of the step."""
+        """First bin and length of the windows of each step of an epoch, and the weight of the divergence."""
         starts, lengths = windows.draw(config, epoch)[:, :, 0]
-        number = epoch * len(starts) + np.arange(len(starts))
-        return [np.stack([starts, lengths, np.broadcast_to(number[:, None], starts.shape)], axis=1)]
+        number = epoch * len(starts) + np.arange(1, len(starts) + 1)
+        weight = np.minimum(WHOLE, WHOLE * number // max(1, warm_up))
+        return [np.stack([starts, lengths, np.broadcast_to(weight[:, None], starts.shape)], axis=1)]
 
     run = Run(
         task, _draw(jnp.asarray(config.seed), _mean_outputs(sequences.scaling), task=task), timeline,
         HeldOut(timeline, index, counted), draw, config.seed,
-        loop=LoopConfig(-(-config.steps // config.validate_every), 1, config.patience), trial_axis=2,
+        loop=LoopConfig(-(-config.steps // config.validate_every), 1, patience), trial_axis=2,
     )  # fmt: skip
     return fit(run, progress=progress)
 

@@ -12,10 +12,10 @@ from neurodyn.baselines.variational import inference, training
 from neurodyn.errors import InputError
 from neurodyn.recurrent import InputScaling, RecurrentConfig
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
-from neurodyn.training import engine
+from neurodyn.training import History, Outcome, engine
 
 UNFITTED = {
-    "mvae": MultimodalVae(6, hidden=12, steps=300, lags=10),
+    "mvae": MultimodalVae(6, hidden=12, steps=200, lags=10),
     "plrnn": PiecewiseLinearRnn(4, hidden=12, steps=200),
 }
 
@@ -24,8 +24,8 @@ COMPILED = [engine.run_epoch, training._draw, training._score, inference._stretc
 
 @pytest.fixture(scope="module")
 def parts():
-    batch = simulate_lorenz(LorenzSettings(n_trials=42, seconds=0.5, missing=0.1, field_noise=0.8), seed=2)
-    return batch.with_trials(range(30)), batch.with_trials(range(30, 42))
+    batch = simulate_lorenz(LorenzSettings(n_trials=36, seconds=0.5, missing=0.1, field_noise=0.8), seed=2)
+    return batch.with_trials(range(30)), batch.with_trials(range(30, 36))
 
 
 @pytest.fixture(scope="module", params=UNFITTED)
@@ -75,8 +75,8 @@ def test_trials_are_decoded_as_if_alone_whatever_their_length(fitted, parts):
 
 
 def few_steps(name):
-    """Before the first validation and after it."""
-    return replace(UNFITTED[name], steps=20)
+    """One round, of the programs that the longer fit has compiled."""
+    return replace(UNFITTED[name], steps=100)
 
 
 def latents(fitted, batch):
@@ -93,12 +93,11 @@ def test_a_seed_gives_the_same_numbers_and_a_target_does_not_change_the_latents(
     moved = replace(test, observations={n: v + test.observed[n] for n, v in test.observations.items()})
     compiled = [each._cache_size() for each in COMPILED]
     assert all(compiled)
-    again, other = few_steps(name).fit(train), few_steps(name).fit(shuffled)
-    same, changed = latents(again, test), latents(again, moved)
+    other = few_steps(name).fit(shuffled)
+    same, changed = latents(other, test), latents(other, moved)
     another = replace(few_steps(name), seed=1).fit(train)
     assert [each._cache_size() for each in COMPILED] == compiled
     np.testing.assert_array_equal(same, expected)
-    np.testing.assert_array_equal(latents(other, test), expected)
     assert np.abs(changed - expected).max() > 1e-3
     assert np.abs(latents(another, test) - expected).max() > 1e-3
     assert np.abs(other.predict(test)["target"] - first.predict(test)["target"]).max() > 1e-3
@@ -152,7 +151,12 @@ def test_a_smoothed_estimate_is_refused(fitted, parts):
 def test_the_divergence_is_warmed_up_in_a_third_of_a_short_training(parts, monkeypatch):
     """Of 30 steps, 10: the weights that steps are given grow to the whole by tenths, and stay there."""
     given = []
-    monkeypatch.setattr(training, "fit", lambda run, **_: given.append(run))
+
+    def remember(run, **_):
+        given.append(run)
+        return Outcome({}, run.start, History(), "finished")
+
+    monkeypatch.setattr(training, "fit", remember)
     scaling = InputScaling.fit(parts[0])
     sequences = training.observed_sequences(parts[0], scaling)
     course = RecurrentConfig(members=1, steps=30, validate_every=15)

@@ -8,7 +8,7 @@ loss is the sum of the bounds of all modalities together and of each alone, whic
 the others are missing.
 
 The prior of a bin does not know other bins. With single bins as data (``lags`` of 1) the best posterior would therefore
-not depend on the bins before it, and as a bin of sparse counts says next to nothing by itself, the latents collapse.
+not depend on the bins before it, and a bin of sparse counts says next to nothing by itself.
 
 Reference: Wu & Goodman (2018), Multimodal generative models for scalable weakly-supervised learning, NeurIPS 31.
 """

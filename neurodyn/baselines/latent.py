@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neurodyn.baselines.readout import StateReadOut, fit_read_out
+from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
 from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.display import listed
@@ -13,10 +13,9 @@ from neurodyn.given import count, keep_read, whole
 if TYPE_CHECKING:
     from typing import Self
 
-    from neurodyn.baselines.readout import States
-    from neurodyn.baselines.variational.model import SequenceModel
     from neurodyn.recurrent.inputs import InputScaling
     from neurodyn.training import History
+    from neurodyn.variational.model import SequenceModel
 
 VALIDATE_EVERY = 100
 """Most steps between two validations."""
@@ -68,10 +67,10 @@ class LatentYardstick(Yardstick[_Fitted]):
         NumericalError
             If the loss stops being finite before anything could be kept.
         """
-        from neurodyn.baselines.variational.inference import filtered_states
-        from neurodyn.baselines.variational.training import fit_model, observed_sequences
         from neurodyn.recurrent import InputScaling, RecurrentConfig
         from neurodyn.training import Bar
+        from neurodyn.variational.inference import filtered_states
+        from neurodyn.variational.training import fit_model, observed_sequences
 
         check_usable(batch)
         check_target(batch)
@@ -83,7 +82,7 @@ class LatentYardstick(Yardstick[_Fitted]):
         sequences, model = observed_sequences(batch, scaling), self._model(scaling)
         bar = Bar(f"fit {self.title} {'+'.join(batch.names)}") if self.progress else None
         outcome = fit_model(model, sequences.runs_of(inner), sequences.runs_of(held), course, bar)
-        states = filtered_states(model, outcome.parameters, scaling, batch)
+        states = States(*filtered_states(model, outcome.parameters, scaling, batch))
         fitted = _Fitted(
             **facts_of(batch), model=model, parameters=outcome.parameters, scaling=scaling,
             filtered=fit_read_out(states, batch), history=outcome.history, status=outcome.status,
@@ -97,11 +96,11 @@ class LatentYardstick(Yardstick[_Fitted]):
     def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
         return fitted.filtered.decode(self._states(fitted, batch))
 
-    def _states(self, fitted: _Fitted, batch: MultimodalBatch) -> "States":
+    def _states(self, fitted: _Fitted, batch: MultimodalBatch) -> States:
         """Filtered states in the bins of a batch that is in the order of the fit."""
-        from neurodyn.baselines.variational.inference import filtered_states
+        from neurodyn.variational.inference import filtered_states
 
-        return filtered_states(fitted.model, fitted.parameters, fitted.scaling, batch)
+        return States(*filtered_states(fitted.model, fitted.parameters, fitted.scaling, batch))
 
     def _title(self) -> str:
         name = type(self).__name__

@@ -1,7 +1,7 @@
 """A piecewise-linear recurrent network that drives all modalities, and the target read out of its states.
 
 The network's dynamics are a prior that experts of each modality correct, bin by bin
-(:mod:`neurodyn.baselines.variational.plrnn`). It is trained on the observations alone, as a sequential variational
+(:mod:`neurodyn.variational.plrnn`). It is trained on the observations alone, as a sequential variational
 autoencoder; the target is read out of the filtered state by ridge regression.
 """
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from neurodyn.baselines.latent import LatentYardstick
 
 if TYPE_CHECKING:
-    from neurodyn.baselines.variational.model import SequenceModel
     from neurodyn.recurrent.inputs import InputScaling
+    from neurodyn.variational.model import SequenceModel
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +59,6 @@ class PiecewiseLinearRnn(LatentYardstick):
     title: ClassVar[str] = "plrnn"
 
     def _model(self, scaling: "InputScaling") -> "SequenceModel":
-        from neurodyn.baselines.variational.plrnn import PlrnnModel
+        from neurodyn.variational.plrnn import PlrnnModel
 
         return PlrnnModel(scaling.counts, scaling.channels, self.latent, self.hidden)

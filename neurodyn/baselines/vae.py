@@ -1,7 +1,7 @@
 """A multimodal variational autoencoder with recurrent encoders, and the target read out of its latents.
 
 One gated recurrent unit per modality makes Gaussian experts of what was observed so far, which are multiplied
-(:mod:`neurodyn.baselines.variational.mvae`). It is trained on the observations alone; the target is read out of the
+(:mod:`neurodyn.variational.mvae`). It is trained on the observations alone; the target is read out of the
 posterior mean by ridge regression.
 """
 
@@ -12,8 +12,8 @@ from neurodyn.baselines.latent import LatentYardstick
 from neurodyn.given import count, keep_read
 
 if TYPE_CHECKING:
-    from neurodyn.baselines.variational.model import SequenceModel
     from neurodyn.recurrent.inputs import InputScaling
+    from neurodyn.variational.model import SequenceModel
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,6 +66,6 @@ class MultimodalVae(LatentYardstick):
         keep_read(self, count, ["lags"])
 
     def _model(self, scaling: "InputScaling") -> "SequenceModel":
-        from neurodyn.baselines.variational.mvae import MvaeModel
+        from neurodyn.variational.mvae import MvaeModel
 
         return MvaeModel(scaling.counts, scaling.channels, self.latent, self.hidden, self.lags)

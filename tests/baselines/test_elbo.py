@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from neurodyn.baselines.variational.elbo import (
+from neurodyn.variational.elbo import (
     LOG_RATES,
     Gaussian,
     divergence,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from neurodyn.baselines.variational.model import Window
-from neurodyn.baselines.variational.mvae import MvaeModel
-from neurodyn.baselines.variational.plrnn import BOUND, PULL, PlrnnModel
+from neurodyn.variational.model import Window
+from neurodyn.variational.mvae import MvaeModel
+from neurodyn.variational.plrnn import BOUND, PULL, PlrnnModel
 
 COUNTS, CHANNELS, LATENT, HIDDEN, LAGS = (True, False), (3, 2), 3, 4, 4
 BINS, TRIALS = 9, 2

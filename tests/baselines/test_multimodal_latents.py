@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from neurodyn.baselines import MultimodalVae, PiecewiseLinearRnn
-from neurodyn.baselines.variational import inference, training
 from neurodyn.errors import InputError
 from neurodyn.recurrent import InputScaling, RecurrentConfig
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 from neurodyn.training import History, Outcome, engine
+from neurodyn.variational import inference, training
 
 UNFITTED = {
     "mvae": MultimodalVae(6, hidden=12, steps=200, lags=10),

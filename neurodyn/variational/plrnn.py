@@ -32,10 +32,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from neurodyn.baselines.variational.elbo import Gaussian, divergence
-from neurodyn.baselines.variational.model import Belief, Parameters, SequenceModel, Window, draw_matrix
 from neurodyn.kernels.linalg import masked_mean
 from neurodyn.recurrent.network import LOG_VARIANCE
+from neurodyn.variational.elbo import Gaussian, divergence
+from neurodyn.variational.model import Belief, Parameters, SequenceModel, Window, draw_matrix
 
 BOUND = 100.0
 """Most that dynamics may say of a state, whose process noise begins at a deviation of 0.3."""

@@ -22,11 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from neurodyn.baselines.variational.elbo import Gaussian, divergence, product_of_experts
-from neurodyn.baselines.variational.model import Belief, Parameters, SequenceModel, Window, draw_matrix
 from neurodyn.kernels.linalg import masked_mean
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.network import LOG_VARIANCE, draw_weights, hidden_states
+from neurodyn.variational.elbo import Gaussian, divergence, product_of_experts
+from neurodyn.variational.model import Belief, Parameters, SequenceModel, Window, draw_matrix
 
 FIRST_LOG_VARIANCE = -2.0
 """Of the experts before training: surer than the prior, or decoders would learn first to do without latents."""

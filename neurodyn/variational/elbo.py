@@ -51,7 +51,7 @@ def product_of_experts(prior: Gaussian, experts: Sequence[Gaussian], seen: Seque
     Examples
     --------
     >>> import jax.numpy as jnp
-    >>> from neurodyn.baselines.variational.elbo import Gaussian, product_of_experts
+    >>> from neurodyn.variational.elbo import Gaussian, product_of_experts
     >>> prior, expert = Gaussian(jnp.zeros(1), jnp.ones(1)), Gaussian(jnp.full(1, 3.0), jnp.full(1, 0.5))
     >>> found = product_of_experts(prior, [expert], [jnp.asarray(True)])
     >>> round(float(found.mean[0]), 3), round(float(found.variance[0]), 3)

@@ -8,17 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from neurodyn.baselines.readout import States
-from neurodyn.baselines.variational.model import Belief, Parameters, SequenceModel
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.recurrent.inputs import InputScaling
 from neurodyn.recurrent.network import assemble
 from neurodyn.recurrent.prediction import stretches
+from neurodyn.variational.model import Belief, Parameters, SequenceModel
 
 
 def filtered_states(
     model: SequenceModel, parameters: Parameters, scaling: InputScaling, batch: MultimodalBatch
-) -> States:
+) -> Belief:
     """Mean and covariance of the state in every bin of every trial, given what was observed up to its end.
 
     Parameters
@@ -27,6 +26,10 @@ def filtered_states(
         As trained.
     batch
         Observations in the unit of the recording, of the modalities that the model was trained on.
+
+    Returns
+    -------
+    Belief in double precision, in NumPy, trials first: mean (trial, time, latent) and covariance.
     """
     dtype, bins = jnp.result_type(float), int(batch.lengths.max())
     parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)
@@ -37,7 +40,7 @@ def filtered_states(
         means.append(np.asarray(belief.mean, np.float64))
         covariances.append(np.asarray(belief.covariance, np.float64))
     mean, covariance = (np.swapaxes(np.concatenate(parts)[:bins], 0, 1) for parts in (means, covariances))
-    return States(mean, covariance)
+    return Belief(mean, covariance)
 
 
 @partial(jax.jit, static_argnames="model")

@@ -15,7 +15,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from neurodyn.baselines.variational.model import Parameters, SequenceModel, Window
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.likelihood import LEAST_COUNT
 from neurodyn.errors import InputError
@@ -24,6 +23,7 @@ from neurodyn.recurrent.inputs import InputScaling, Sequences, sequences_of
 from neurodyn.recurrent.network import standardised
 from neurodyn.recurrent.training import Timeline, Windows, after_lead, compile_key, on_device, padded, visible
 from neurodyn.training import LoopConfig, Outcome, Progress, Run, TrainState, fit, initial_state
+from neurodyn.variational.model import Parameters, SequenceModel, Window
 
 WHOLE = 1000
 """What stands for a weight of 1 beside windows, which are whole numbers."""

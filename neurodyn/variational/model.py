@@ -7,9 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from neurodyn.baselines.variational.elbo import gaussian_log_likelihood, poisson_log_likelihood
+from neurodyn.variational.elbo import gaussian_log_likelihood, poisson_log_likelihood
 
 LOG_NOISE = (-7.0, 2.0)
 """Bounds of the log variance of the noise of a Gaussian channel, whose own variance is one."""
@@ -40,10 +41,10 @@ class Window(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """The state in every bin, given what was observed up to its end, time first."""
+    """The state in every bin, given what was observed up to its end; time first on the device."""
 
-    mean: Float[Array, "time trial latent"]
-    covariance: Float[Array, "time trial latent latent"]
+    mean: Float[Array, "*bins latent"] | Float[np.ndarray, "*bins latent"]
+    covariance: Float[Array, "*bins latent latent"] | Float[np.ndarray, "*bins latent latent"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.recurrent.inputs import InputScaling
@@ -17,7 +17,7 @@ from neurodyn.variational.model import Belief, Parameters, SequenceModel
 
 def filtered_states(
     model: SequenceModel, parameters: Parameters, scaling: InputScaling, batch: MultimodalBatch
-) -> Belief:
+) -> tuple[Float[np.ndarray, "trial time latent"], Float[np.ndarray, "trial time latent latent"]]:
     """Mean and covariance of the state in every bin of every trial, given what was observed up to its end.
 
     Parameters
@@ -29,7 +29,7 @@ def filtered_states(
 
     Returns
     -------
-    Belief in double precision, in NumPy, trials first: mean (trial, time, latent) and covariance.
+    Mean and covariance, in double precision.
     """
     dtype, bins = jnp.result_type(float), int(batch.lengths.max())
     parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters)
@@ -40,7 +40,7 @@ def filtered_states(
         means.append(np.asarray(belief.mean, np.float64))
         covariances.append(np.asarray(belief.covariance, np.float64))
     mean, covariance = (np.swapaxes(np.concatenate(parts)[:bins], 0, 1) for parts in (means, covariances))
-    return Belief(mean, covariance)
+    return mean, covariance
 
 
 @partial(jax.jit, static_argnames="model")

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from neurodyn.variational.elbo import gaussian_log_likelihood, poisson_log_likelihood
@@ -41,10 +40,10 @@ class Window(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """The state in every bin, given what was observed up to its end; time first on the device."""
+    """The state in every bin, given what was observed up to its end, time first."""
 
-    mean: Float[Array, "*bins latent"] | Float[np.ndarray, "*bins latent"]
-    covariance: Float[Array, "*bins latent latent"] | Float[np.ndarray, "*bins latent latent"]
+    mean: Float[Array, "time trial latent"]
+    covariance: Float[Array, "time trial latent latent"]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from neurodyn.baselines.cascade import WienerCascade
 from neurodyn.baselines.cebra_embedding import CebraEmbedding
 from neurodyn.baselines.kalman import VelocityKalman
+from neurodyn.baselines.piecewise import PiecewiseLinearRnn
 from neurodyn.baselines.psid import PreferentialSubspace
 from neurodyn.baselines.recurrent import CausalGru
 from neurodyn.baselines.ridge import CausalRidge
@@ -10,6 +11,7 @@ from neurodyn.baselines.state_space import LinearDynamicalSystem
 from neurodyn.baselines.table import BASELINES, Baseline
 from neurodyn.baselines.transformer import CausalTransformer
 from neurodyn.baselines.trees import BoostedTrees
+from neurodyn.baselines.vae import MultimodalVae
 from neurodyn.baselines.wiener import WienerFilter
 from neurodyn.baselines.xgboost_trees import XgboostTrees
 from neurodyn.history.filters import ExponentialFilters, Lags
@@ -25,6 +27,8 @@ __all__ = [
     "ExponentialFilters",
     "Lags",
     "LinearDynamicalSystem",
+    "MultimodalVae",
+    "PiecewiseLinearRnn",
     "PreferentialSubspace",
     "VelocityKalman",
     "WienerCascade",

@@ -11,51 +11,33 @@ left out exactly.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from neurodyn.baselines.em import fit_em
+from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
 from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import counted, listed, several
 from neurodyn.errors import InputError
 from neurodyn.given import argument_named, count, number
-from neurodyn.history.streams import scored_blocks
-from neurodyn.targets.linear import LinearTarget, fit_ridge
 
 if TYPE_CHECKING:
     from neurodyn.kernels.laplace import LinearMultiscale, Observations
 
 SEGMENT = 400
 """Bins of the pieces that long trials are cut into for EM, which works on all pieces at once."""
-BLOCKS = 10
-"""Contiguous blocks of time that the penalty and the error of the read-out come from."""
-LEAST_SHARE = 0.25
-"""Least share of the held-out error's variance that is left where the state is known better than usual."""
-
-
-class _ReadOut(NamedTuple):
-    """From the state to the target; ``usual`` is the variance that the state's covariance means for it, on average."""
-
-    target: LinearTarget
-    usual: Float[np.ndarray, " dims"]
-
-    def variance(self, covariances: Float[np.ndarray, "*bins n n"]) -> Float[np.ndarray, "*bins dims"]:
-        """The held-out error's, and by how much more or less than usual the state is known."""
-        error = np.diag(self.target.residual_covariance)
-        known = _variance(self.target.weights, covariances) - self.usual
-        return np.maximum(error + known, LEAST_SHARE * error)
 
 
 @dataclass(frozen=True, repr=False)
 class _Fitted(FittedOn):
     scaling: Scaling
     model: "LinearMultiscale"
-    filtered: _ReadOut
-    smoothed: _ReadOut
+    filtered: StateReadOut
+    smoothed: StateReadOut
     log_likelihood: tuple[float, ...]
     converged: bool
 
@@ -136,7 +118,7 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
     def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
         states = _states(fitted.model, _observations(batch, fitted.scaling), smoothed=smoothed)
         read_out = fitted.smoothed if smoothed else fitted.filtered
-        return read_out.target.predict(states.mean), np.sqrt(read_out.variance(states.covariance))
+        return read_out.decode(states)
 
     @property
     def model_(self) -> "LinearMultiscale":
@@ -265,12 +247,7 @@ def _smoothing(modalities: tuple[Modality, ...]) -> Int[np.ndarray, " channels"]
     return np.repeat([max(1, row.clock // 2) for row in rows], [row.n_channels for row in rows])
 
 
-class _States(NamedTuple):
-    mean: Float[np.ndarray, "trial time n"]
-    covariance: Float[np.ndarray, "trial time n n"]
-
-
-def _states(model: "LinearMultiscale", data: "Observations", *, smoothed: bool) -> _States:
+def _states(model: "LinearMultiscale", data: "Observations", *, smoothed: bool) -> States:
     """Of whole trials, in double precision whatever the process computes in."""
     import jax
     import jax.numpy as jnp
@@ -282,21 +259,9 @@ def _states(model: "LinearMultiscale", data: "Observations", *, smoothed: bool) 
         found = filter_states(parameters, jax.tree.map(jnp.asarray, data))
         if smoothed:
             found = smooth_states(parameters, found)
-        return _States(np.asarray(found.mean), np.asarray(found.covariance))
+        return States(np.asarray(found.mean), np.asarray(found.covariance))
 
 
-def _read_out(model: "LinearMultiscale", batch: MultimodalBatch, scaling: Scaling, *, smoothed: bool) -> _ReadOut:
+def _read_out(model: "LinearMultiscale", batch: MultimodalBatch, scaling: Scaling, *, smoothed: bool) -> StateReadOut:
     """Ridge regression from the states of whole trials, as they will be decoded."""
-    states = _states(model, _observations(batch, scaling), smoothed=smoothed)
-    stacked = batch.stacked(observations=False)
-    scored = stacked.scored()
-    blocks = scored_blocks(batch, min(BLOCKS, int(scored.sum())))
-    target = fit_ridge(states.mean[scored], stacked.target[scored], blocks[scored])
-    return _ReadOut(target, _variance(target.weights, states.covariance[scored]).mean(axis=0))
-
-
-def _variance(
-    weights: Float[np.ndarray, "n dims"], covariances: Float[np.ndarray, "*bins n n"]
-) -> Float[np.ndarray, "*bins dims"]:
-    """Of the target, as far as the state is uncertain."""
-    return ((covariances @ weights) * weights).sum(axis=-2)
+    return fit_read_out(_states(model, _observations(batch, scaling), smoothed=smoothed), batch)

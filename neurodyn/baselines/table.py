@@ -10,12 +10,14 @@ from typing import Any
 from neurodyn.baselines.cascade import WienerCascade
 from neurodyn.baselines.cebra_embedding import CebraEmbedding
 from neurodyn.baselines.kalman import VelocityKalman
+from neurodyn.baselines.piecewise import PiecewiseLinearRnn
 from neurodyn.baselines.psid import PreferentialSubspace
 from neurodyn.baselines.recurrent import CausalGru
 from neurodyn.baselines.ridge import CausalRidge
 from neurodyn.baselines.state_space import LinearDynamicalSystem
 from neurodyn.baselines.transformer import CausalTransformer
 from neurodyn.baselines.trees import BoostedTrees
+from neurodyn.baselines.vae import MultimodalVae
 from neurodyn.baselines.wiener import WienerFilter
 from neurodyn.baselines.xgboost_trees import XgboostTrees
 
@@ -48,6 +50,8 @@ BASELINES: dict[str, Baseline] = {
     "transformer": Baseline("a causal transformer", CausalTransformer.beside),
     "kalman": Baseline("a velocity Kalman filter", lambda _: VelocityKalman()),
     "lds": Baseline("a linear dynamical system fitted by EM", lambda _: LinearDynamicalSystem()),
+    "mvae": Baseline("a multimodal variational autoencoder", lambda _: MultimodalVae()),
+    "plrnn": Baseline("a piecewise-linear recurrent network", lambda _: PiecewiseLinearRnn()),
     "ridge": Baseline("causal ridge regression", lambda _: CausalRidge(), alone=True),
     "wiener": Baseline("a Wiener filter", lambda _: WienerFilter()),
     "cascade": Baseline("a Wiener cascade", lambda _: WienerCascade()),

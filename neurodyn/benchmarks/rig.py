@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from neurodyn.binning.modality import Modality
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.clock import LiveClock
-from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.drift import DriftPolicy
 from neurodyn.realtime.markers import Markers
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.recorder import SessionRecorder
 from neurodyn.realtime.service import Service, ServiceOptions, make_service
+from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams import Chunk, Source
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.truth_stream import TruthStream

@@ -22,7 +22,7 @@ ALIVE = 1.0
 FOLLOWED = 0.1
 """Share of a lag by which an aligned stream is moved at each look: drift is slow, and delays of chunks vary."""
 LEARNED = 0.0025
-"""Share of a lag by which what an aligned stream drifts from look to look is corrected: a steady drift leaves no lag."""
+"""Share of a lag by which the drift of an aligned stream is corrected: a steady drift then leaves no lag."""
 MOST_DRIFT = 2e-3
 """Seconds per second that a clock drifts at most; what seems more is a delay. Crystals drift by 1e-4."""
 

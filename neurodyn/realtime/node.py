@@ -15,7 +15,6 @@ import numpy as np
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.binner import Bin, LatePolicy
 from neurodyn.realtime.clock import LiveClock, ReplayClock
-from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Event, EventLog
 from neurodyn.realtime.events import Kind as EventKind
@@ -23,6 +22,7 @@ from neurodyn.realtime.inputs import OTHER_RATE, modalities_of, sampled
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.service import ServiceOptions, make_service
+from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.hello import Hello, Repeated
 from neurodyn.realtime.streams.protocol import Chunk, Kind, Source
 from neurodyn.realtime.writers import SinkWriter
@@ -79,9 +79,10 @@ class Node:
         self._log, self._position = EventLog(), 0
         self._differing: set[str] = set()  # streams that come at another rate
         self._behind = False  # whether the next bin has still to be prepared
+        clock = LiveClock(wall=wall, policy=StampPolicy.within(patience)) if live else ReplayClock()
         self._service = make_service(
             decoder, modalities, _no_source, [SinkWriter(self._outbox, "node", self._log)],
-            LiveClock(wall=wall, policy=StampPolicy.within(patience)) if live else ReplayClock(), Monitor([row.name for row in modalities], self._log),
+            clock, Monitor([row.name for row in modalities], self._log),
             rates=known, patience=patience, late=late, wall=wall,
             options=ServiceOptions(tolerance=patience + decoder.width if live else math.inf),
         )  # fmt: skip

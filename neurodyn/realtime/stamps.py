@@ -34,8 +34,8 @@ class StampPolicy:
         Chunks in a row that have to agree, and the seconds that they span at least, before they are believed: one bad
         stamp is a fault of that stamp, several are a clock.
     lag
-        Seconds by which the chunks of a stream are constantly behind the others before that is told. Bins that wait tell it
-        from their patience on (`within`): what is later comes after its bin, all of it.
+        Seconds by which the chunks of a stream are constantly behind the others before that is told. Where bins wait
+        it is their patience (`within`): what is later comes after its bin, all of it.
     align
         Whether a stream that is constantly ahead or behind is moved onto the present, and kept there as it drifts.
 

@@ -1,5 +1,6 @@
 """The members' prediction of every bin of trials of any length, in stretches of bounded size."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.pieces import Piece, cut_out
+from neurodyn.recurrent.inputs import InputScaling
 from neurodyn.recurrent.network import Body, Network, Weights, assemble, outputs
 
 STRETCH = 1024
@@ -51,23 +53,41 @@ def predict(network: Network, batch: MultimodalBatch) -> Predicted:
     """
     trials, bins = batch.n_trials, int(batch.lengths.max())
     body, inputs = network.body, network.scaling.n_inputs
-    most = max(64, NUMBERS // (trials * max(inputs, body.held)) // 64 * 64)
-    length = min(STRETCH, most) if bins > STRETCH or bins > most else bins + -bins % 64
     carry = _Carry(
         jax.vmap(lambda weights: body.start(weights, trials, inputs))(network.weights),
         jnp.full((trials, len(batch.names)), jnp.inf, jnp.result_type(float)),
     )
     means, variances = [], []
-    for first in range(0, bins, length):
-        scaled, share = _stretch(network, batch, Piece(slice(0, trials), first, min(first + length, bins)), length)
+    for scaled, share in stretches(network.scaling, batch, max(inputs, body.held)):
         carry, (mean, variance) = _predict(network.weights, scaled, share, network.scaling.fading, carry, body=body)
         means.append(np.asarray(mean))
         variances.append(np.asarray(variance))
     return Predicted(*(np.concatenate(parts, axis=1)[:, :bins] for parts in (means, variances)))
 
 
+def stretches(
+    scaling: InputScaling, batch: MultimodalBatch, per_bin: int
+) -> Iterator[tuple[list[Float[np.ndarray, "time trial _"]], Float[np.ndarray, "time trial modality"]]]:
+    """Standardised values and shares of all trials, a stretch of time after the other, all stretches equally long.
+
+    Parameters
+    ----------
+    scaling
+        Of the inputs.
+    batch
+        Observations in the unit of the recording; missing bins are added at the end of the last stretch.
+    per_bin
+        Numbers that a call makes of a bin: the more, the shorter the stretches.
+    """
+    trials, bins = batch.n_trials, int(batch.lengths.max())
+    most = max(64, NUMBERS // (trials * per_bin) // 64 * 64)
+    length = min(STRETCH, most) if bins > STRETCH or bins > most else bins + -bins % 64
+    for first in range(0, bins, length):
+        yield _stretch(scaling, batch, Piece(slice(0, trials), first, min(first + length, bins)), length)
+
+
 def _stretch(
-    network: Network, batch: MultimodalBatch, piece: Piece, length: int
+    scaling: InputScaling, batch: MultimodalBatch, piece: Piece, length: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Standardised values and shares of a stretch, time first, padded with missing bins."""
     dtype = np.dtype(jnp.result_type(float))
@@ -75,7 +95,7 @@ def _stretch(
     for number, name in enumerate(batch.names):
         values, mask = (cut_out(batch, a[name], piece) for a in (batch.observations, batch.observed))
         padding = ((0, length - mask.shape[1]), (0, 0), (0, 0))
-        part = network.scaling.apply(number, values.astype(dtype), mask)
+        part = scaling.apply(number, values.astype(dtype), mask)
         scaled.append(np.pad(np.swapaxes(part, 0, 1), padding))
         shares.append(np.pad(np.swapaxes(mask.mean(axis=2, dtype=dtype), 0, 1), padding[:2]))
     return scaled, np.stack(shares, axis=-1)

@@ -94,10 +94,10 @@ def fit_members(
     """
     if inner.target.shape[1] == 0:
         raise InputError("there is no target to read out: name one when binning")
-    inner = inner._replace(scored=inner.scored & _after_lead(inner))
+    inner = inner._replace(scored=inner.scored & after_lead(inner))
     windows = Windows.of(inner, config.window)
     inputs = inner.scaling.n_inputs
-    timeline, whole = _on_device(inner), _padded(held)
+    timeline, whole = on_device(inner), padded(held)
     if not (inner.scored.any() and whole[1].any()):
         raise InputError(
             "the target is not observed in the bins that are trained on, or in those kept out of training: give a "
@@ -226,7 +226,7 @@ def _loss(
     index = jnp.minimum(starts + offset, timeline.target.shape[0] - 1)
     inside = offset < lengths
     hide, drop, thin = jax.random.split(key, 3)
-    kept = _visible(hide, (bins, len(starts)), len(timeline.values), config) & inside[..., None]
+    kept = visible(hide, (bins, len(starts)), len(timeline.values), config) & inside[..., None]
     inputs = thinned(drop, timeline.inputs(index, kept), config.dropout)
     known = body.start(weights, len(starts), inputs.shape[-1])
     states, _ = body.states(
@@ -239,10 +239,16 @@ def _loss(
     return masked_mean(misfit, jnp.broadcast_to(scored, misfit.shape))
 
 
-def _visible(
+def visible(
     key: Key[Array, ""], shape: tuple[int, int], modalities: int, config: RecurrentConfig
 ) -> Bool[Array, "time trial modality"]:
-    """Bins in which each modality is left visible: some windows lose bins at random, some one burst."""
+    """Bins in which training leaves each modality visible: some windows lose bins at random, some one burst.
+
+    Parameters
+    ----------
+    shape, modalities
+        Bins and windows, and modalities of each.
+    """
     bins, trials = shape
     keys = jax.random.split(key, 4)
     lossy = jax.random.uniform(keys[0], (trials, modalities)) < config.lossy
@@ -275,7 +281,7 @@ def _validation(
     return masked_mean(error, counted)
 
 
-def _after_lead(sequences: Sequences) -> Bool[np.ndarray, " bins"]:
+def after_lead(sequences: Sequences) -> Bool[np.ndarray, " bins"]:
     """Bins of the runs after their lead: context is seen and never fitted."""
     inside = np.zeros(len(sequences.target), np.bool_)
     for start, length, lead in zip(sequences.starts, sequences.lengths, sequences.lead, strict=True):
@@ -283,7 +289,7 @@ def _after_lead(sequences: Sequences) -> Bool[np.ndarray, " bins"]:
     return inside
 
 
-def _padded(held: Sequences) -> tuple[Array, Array]:
+def padded(held: Sequences) -> tuple[Array, Array]:
     """Bins of the held-out runs side by side (time, run), and which of them count."""
     offset = np.arange(int(held.lengths.max()))[:, None]
     index = np.minimum(held.starts + offset, len(held.target) - 1)
@@ -291,7 +297,8 @@ def _padded(held: Sequences) -> tuple[Array, Array]:
     return jnp.asarray(index), jnp.asarray(counted)
 
 
-def _on_device(sequences: Sequences) -> Timeline:
+def on_device(sequences: Sequences) -> Timeline:
+    """The timeline in the precision that JAX computes in."""
     dtype, scaling = jnp.result_type(float), sequences.scaling
     return Timeline(
         tuple(jnp.asarray(v, dtype) for v in sequences.values),

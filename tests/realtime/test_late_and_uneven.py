@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from neurodyn.binning import BandPower, SignalMean, count_spikes
+from neurodyn.binning import SignalMean, count_spikes
 from neurodyn.realtime import FieldInput, Kind, LatePolicy, SpikeInput, StreamingBinner
 from neurodyn.realtime.field_buffer import FieldBuffer
 

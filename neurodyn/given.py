@@ -184,7 +184,10 @@ def keep_read(owner: object, parse: Callable[[Any], Any], names: Iterable[str]) 
     8
     """
     for name in names:
-        object.__setattr__(owner, name, argument_named(name, parse, getattr(owner, name)))
+        given = getattr(owner, name)
+        value = argument_named(name, parse, given)
+        if type(value) is not type(given) or value != given:  # else the very object stays: scikit-learn asks for it
+            object.__setattr__(owner, name, value)
 
 
 def read_yaml(path: Path, what: str) -> Any:

@@ -24,8 +24,8 @@ SEARCH_EVERY = 0.5
 LARGEST = 64 * 2**20
 """Bytes of the largest entry that is taken, all its fields together."""
 MOST_PER_READ, MOST_BYTES = 256, 128 * 2**20
-"""Entries of a stream, and bytes of all streams, that a read asks for at most, the latter by the sizes of entries of late:
-what a reply will hold is not known before it is there."""
+"""Entries of a stream, and bytes of all streams, that a read asks for at most, the latter by the sizes of late: what a
+reply will hold is not known before it is there."""
 FORGET = 0.9
 """Share of the largest entry of a stream that the next read still expects."""
 KEPT = 100_000
@@ -201,8 +201,8 @@ class RedisSink:
 
 def _too_large(key: bytes, size: int) -> InputError:
     return InputError(
-        f"an entry of {size / 2**20:.3g} MB of Redis stream '{key.decode()}' is lost, at most {LARGEST / 2**20:g} MB are "
-        "taken: send shorter chunks"
+        f"an entry of {size / 2**20:.3g} MB of Redis stream '{key.decode()}' is lost, at most {LARGEST / 2**20:g} MB "
+        "are taken: send shorter chunks"
     )
 
 

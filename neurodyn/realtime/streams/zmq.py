@@ -24,8 +24,7 @@ LOOK_EVERY = 0.5
 SHOWN = 60
 """Bytes of the topic of a message that is too large that are shown of it."""
 MOST_PER_READ, MOST_BYTES = 256, 128 * 2**20
-"""Messages and bytes from which on a read takes no more: a flood cannot keep the reader from decoding, or fill memory.
-"""
+"""Messages and bytes from which on a read takes no more, so that a flood cannot keep the reader from decoding."""
 
 
 class ZmqSource:
@@ -91,7 +90,7 @@ class ZmqSource:
         self._context.destroy(linger=0)
 
     def _look(self) -> None:
-        """Connect anew to a publisher that ZeroMQ has given up, which it does for good after a part that is too large."""
+        """Connect anew to a publisher that ZeroMQ has given up: it does so for good after a part that is too large."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -105,8 +104,8 @@ class ZmqSource:
             self._gone = False
             self._socket.disconnect(self._endpoint)
             self._socket.connect(self._endpoint)
-            text = f"was cut off, as ZeroMQ does with a part of a message above {LARGEST / 2**20:g} MB, and is connected anew"
-            self._bad.keep(InputError(f"the publisher at {self._endpoint} {text}: send shorter chunks"))
+            text = f"was cut off, as ZeroMQ does with a part of a message above {LARGEST / 2**20:g} MB"
+            self._bad.keep(InputError(f"the publisher at {self._endpoint} {text}: connected anew, send shorter chunks"))
 
     def _receive(self, flags: int) -> tuple[list[bytes], int]:
         """Parts of the next message, and the bytes that came; no parts of one that is too large, which is told."""

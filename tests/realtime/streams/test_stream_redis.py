@@ -191,7 +191,10 @@ def test_a_read_asks_for_no_more_than_so_many_bytes(sink, source, monkeypatch):
         reads.append(source.read(0.05))
     assert sum(map(len, reads)) == 20
     assert max(sum(chunk.values.nbytes for chunk in chunks) for chunks in reads) <= 4 * large.values.nbytes
-    assert {chunk.name for chunk in next(chunks for chunks in reads if len(chunks) > 1)} == {"field", "ecog"}  # none keeps the other from being read
+    assert {chunk.name for chunk in next(chunks for chunks in reads if len(chunks) > 1)} == {
+        "field",
+        "ecog",
+    }  # none keeps the other from being read
 
 
 def test_an_estimate_has_its_flags(sink, client):

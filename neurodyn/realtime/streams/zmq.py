@@ -20,7 +20,7 @@ LARGEST = 64 * 2**20
 MOST_PARTS = 16
 """Parts of a message that is taken; ours have five at most."""
 LOOK_EVERY = 0.5
-"""Seconds between looks for a publisher that ZeroMQ has given up; longer than it takes to try again where it has not."""
+"""Seconds between looks for a publisher that ZeroMQ has given up; where it has not, it tries again sooner."""
 SHOWN = 60
 """Bytes of the topic of a message that is too large that are shown of it."""
 MOST_PER_READ, MOST_BYTES = 256, 128 * 2**20

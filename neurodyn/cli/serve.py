@@ -27,7 +27,6 @@ from neurodyn.realtime.events import Kind as EventKind
 from neurodyn.realtime.garbage import only_when_swept
 from neurodyn.realtime.inputs import agreed_rates, binner_inputs, labels_of, learn_rates, sampled
 from neurodyn.realtime.labels import check_streams
-from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.logs import Announcer, RotatedFile
 from neurodyn.realtime.markers import CONTROL, Markers
 from neurodyn.realtime.memory_lock import lock_memory
@@ -125,11 +124,10 @@ def run(arguments: argparse.Namespace) -> int:
     options = chosen(arguments)
     if arguments.lock_memory:
         lock_memory()
-    output = OutputLimits(slew=options.slew, hold=options.hold) if options.slew or options.hold else None
     if arguments.observe is None and (arguments.recalibrate or arguments.adapt_intervals):
         raise InputError("--recalibrate and --adapt-intervals follow the truth: say with --observe which stream it is")
     decoder, modalities = load_decoder(
-        arguments.model, output=output,
+        arguments.model, output=options.output,
         intervals=AdaptiveIntervals() if arguments.adapt_intervals else None,
         recalibration=Recalibration() if arguments.recalibrate else None,
     )  # fmt: skip

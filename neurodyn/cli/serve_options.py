@@ -1,6 +1,7 @@
 """Options of ``neurodyn serve`` that say how patient a session is and what it believes; also from a YAML file."""
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from neurodyn.cli.parsers import argument, seconds, width
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.given import read_yaml
 from neurodyn.realtime.binner import LatePolicy
+from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.service import REHEARSE, ServiceOptions
 from neurodyn.realtime.stamps import StampPolicy
 
@@ -28,6 +30,8 @@ class ServeOptions:
         Seconds from the present beyond which a stream's clock has another origin and is moved.
     align
         Whether a stream whose clock is constantly ahead or behind is moved onto the others.
+    low, high
+        Bounds of each dimension of the target, or one for all of them; None for none.
     slew
         Largest change of the target per second; None for any.
     hold
@@ -42,10 +46,25 @@ class ServeOptions:
     patience: float = 0.01
     max_jump: float = StampPolicy.max_jump
     align: bool = False
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
     slew: float | None = None
     hold: bool = False
     snapshot_every: float = ServiceOptions.snapshot_every
     rehearse: float = REHEARSE
+
+    @property
+    def output(self) -> OutputLimits | None:
+        """Limits of what is handed out as the target, None if there are none.
+
+        Raises
+        ------
+        InputError
+            If a lower bound lies above the upper one.
+        """
+        if self.low is None and self.high is None and self.slew is None and not self.hold:
+            return None
+        return OutputLimits(self.low, self.high, self.slew, self.hold)
 
 
 def late_policy(value: Any) -> LatePolicy:
@@ -73,11 +92,25 @@ def positive(value: Any) -> float:
     raise InputError(f"expected a number of more than 0, got {value!r}")
 
 
+def bounds(value: Any) -> tuple[float, ...]:
+    """One number, or several from ``"0,1.5"`` or a list; ``inf`` and ``-inf`` are no bound of that dimension."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    try:
+        found = tuple(math.nan if isinstance(part, bool) else float(part) for part in parts)
+    except (TypeError, ValueError):
+        found = ()
+    if not found or any(math.isnan(number) for number in found):
+        raise InputError(f"expected a number, or one for each dimension like 0,1.5, got {value!r}")
+    return found
+
+
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "late": late_policy,
     "patience": seconds,
     "max_jump": width,
     "align": switch,
+    "low": bounds,
+    "high": bounds,
     "slew": positive,
     "hold": switch,
     "snapshot_every": width,
@@ -88,6 +121,8 @@ HELP = {
     "patience": "how long a bin waits for data that are on their way (10ms)",
     "max_jump": "how far from the present a stream may be before it is taken for one whose clock jumped (30s)",
     "align": "move a stream whose clock is constantly ahead or behind onto the others, and follow its drift",
+    "low": "lower bound of the target: a number for all its dimensions or one each, like --low=-0.5,0 (none)",
+    "high": "upper bound of the target, in the same way (none)",
     "slew": "largest change of the target per second (any)",
     "hold": "keep the target where it was while nothing is seen",
     "snapshot_every": "how often the state is kept (5s)",
@@ -102,7 +137,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         if parse is switch:
             parser.add_argument(option, action="store_true", default=None, help=HELP[name])
         else:
-            metavar = {late_policy: "{carry,drop}", positive: "NUMBER"}.get(parse, "TIME")
+            metavar = {late_policy: "{carry,drop}", positive: "NUMBER", bounds: "NUMBERS"}.get(parse, "TIME")
             parser.add_argument(option, metavar=metavar, type=argument(parse), help=HELP[name])
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file of these options; the command line wins")
 

@@ -53,12 +53,12 @@ class RealtimeDecoder(Shown):
         intervals: AdaptiveIntervals | None = None,
         recalibration: Recalibration | None = None,
     ) -> None:
-        self._runner = Runner(frozen_of(model))
+        self._runner, self._output = Runner(frozen_of(model)), output
         if output is not None:
             output.check(len(self.target_names))
-        self._output = output
         self._truths = Truths(len(self.target_names), remembered, intervals, recalibration)
         self._next: Runner | None = None
+        self._limits: dict[str, np.ndarray] | None = None  # that were set; they outlast a swap
         self._listener: StepListener | None = None
         self._time = np.nan  # of the last bin
         self._forget_counts()
@@ -143,15 +143,15 @@ class RealtimeDecoder(Shown):
     def limits(self) -> dict[str, np.ndarray]:
         """Lowest and highest value (2, channels) of each modality that is a measurement; others are missing.
 
-        They are learned from the training data when a model is exported, and may be set, ``{}`` for none. A decoder
-        that was exported by an earlier version has none.
+        They are learned from the training data when a model is exported, and may be set, ``{}`` for none; those that
+        were set outlast a swap. A decoder that was exported by an earlier version has none.
         """
         return self._runner.limits
 
     @limits.setter
     def limits(self, limits: Mapping[str, np.ndarray]) -> None:
         try:
-            self._runner.limits = dict(limits)
+            self._runner.limits = self._limits = dict(limits)
         except ValueError as error:
             raise InputError(str(error)) from error
 
@@ -168,7 +168,7 @@ class RealtimeDecoder(Shown):
     def reset(self) -> None:
         """Forget everything seen: the next bin is the first of a session. Counts and observed targets are kept."""
         if self._next is not None:
-            self._adopt()
+            self._adopt(self._next)
         self._runner.reset()
         self._runner.prepare()
         self._truths.last = self._truths.handed_out = None
@@ -192,7 +192,7 @@ class RealtimeDecoder(Shown):
             unchanged.
         """
         if self._next is not None:
-            self._adopt()
+            self._adopt(self._next)
         if self._listener is not None:
             self._listener.before(self.snapshot)
         try:
@@ -281,8 +281,8 @@ class RealtimeDecoder(Shown):
         """Change to another model of the same sizes; the next step uses it, and no bin waits.
 
         The state goes over as it is: right for a model whose read-out was recalibrated; one whose dynamics differ finds
-        its way within the memory of its filters. Limits are those of the new model: set your own again. May be called
-        from another thread than the one that steps.
+        its way within the memory of its filters. Limits that were set stay, those of training are the new model's. May
+        be called from another thread than the one that steps.
 
         Parameters
         ----------
@@ -310,10 +310,10 @@ class RealtimeDecoder(Shown):
         runner.step({}, 0.0)
         return runner
 
-    def _adopt(self) -> None:
-        runner, self._next = self._next, None
-        assert runner is not None
+    def _adopt(self, runner: Runner) -> None:
+        self._next = None
         runner.restore(self._runner.snapshot())
+        runner.limits = runner.limits if self._limits is None else self._limits
         self._runner = runner
         self.forget_truths()
 

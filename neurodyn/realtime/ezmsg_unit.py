@@ -41,6 +41,8 @@ if importlib.util.find_spec("ezmsg") is not None:
             Whether data come when they are recorded. If not, time is that of the data, which come at any speed.
         poll
             Seconds between looks at the clock while no data come; how late a bin without data can be.
+        with_rates
+            Whether estimates have their expected rates in other processes too; without, they are a few hundred bytes.
         """
 
         model: str | os.PathLike[str] | RealtimeDecoder
@@ -49,6 +51,7 @@ if importlib.util.find_spec("ezmsg") is not None:
         late: LatePolicy = LatePolicy.CARRY
         live: bool = True
         poll: float = 0.005
+        with_rates: bool = False
 
     class DecoderUnit(ez.Unit):
         """Decodes what it is sent, with a `Node`.
@@ -121,6 +124,8 @@ if importlib.util.find_spec("ezmsg") is not None:
 
         def _stream_of(self, told: Told) -> Any:
             if isinstance(told, LiveEstimate):
+                if self.SETTINGS.with_rates:
+                    dict(told.rates)  # those that have been read go with a pickled estimate
                 return self.OUTPUT_ESTIMATE
             return self.OUTPUT_HELLO if isinstance(told, Hello) else self.OUTPUT_EVENT
 

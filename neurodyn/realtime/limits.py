@@ -1,5 +1,6 @@
 """What a decoder lets out: bounds of the target."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ class OutputLimits:
     Attributes
     ----------
     low, high
-        Bounds of each dimension, in the unit of the target; None for none.
+        Bounds of each dimension, or one for all of them, in the unit of the target; None for none.
     slew
         Largest change per second, in the unit of the target; None for any.
     hold
@@ -24,7 +25,7 @@ class OutputLimits:
     Raises
     ------
     InputError
-        If a lower bound lies above the upper one, or the slew is not positive.
+        If a lower bound lies above the upper one or is no number, or the slew is not positive.
 
     Examples
     --------
@@ -39,7 +40,11 @@ class OutputLimits:
 
     def __post_init__(self) -> None:
         low, high = self.low or (), self.high or ()
-        if low and high and (len(low) != len(high) or not all(a <= b for a, b in zip(low, high, strict=True))):
+        dims = max(len(low), len(high))
+        # One for all stands for as many as the other has; one that is missing is infinite.
+        first = low * dims if len(low) == 1 else low or (-math.inf,) * dims
+        second = high * dims if len(high) == 1 else high or (math.inf,) * dims
+        if len(first) != len(second) or not all(a <= b for a, b in zip(first, second, strict=True)):
             raise InputError(f"bounds need low <= high in each dimension, got {low} and {high}")
         if self.slew is not None and not self.slew > 0:
             raise InputError(f"the slew must be more than 0 per second, got {self.slew}")
@@ -50,12 +55,14 @@ class OutputLimits:
         Raises
         ------
         InputError
-            If they do not have ``dims`` dimensions.
+            If they have neither ``dims`` dimensions nor one bound for all.
         """
         for name in ("low", "high"):
             bounds = getattr(self, name)
-            if bounds is not None and len(bounds) != dims:
-                raise InputError(f"'{name}' needs one bound for each of the target's {dims} dimensions, got {bounds}")
+            if bounds is not None and len(bounds) not in (1, dims):
+                raise InputError(
+                    f"'{name}' needs one bound for each of the target's {dims} dimensions or one for all, got {bounds}"
+                )
 
     def apply(self, estimate: LiveEstimate, last: tuple[float, np.ndarray] | None, overdue: bool) -> LiveEstimate:
         """The estimate within the limits.

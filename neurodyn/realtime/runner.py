@@ -914,6 +914,11 @@ class Rates(Mapping):
         self._decode, self._latent = decode, latent
         self._values: dict[str, np.ndarray] | None = None
 
+    @property
+    def worked_out(self) -> dict[str, np.ndarray]:
+        """Those that there are without further work: all, or none if nobody has read one."""
+        return {} if self._values is None else self._values
+
     def _all(self) -> dict[str, np.ndarray]:
         if self._values is None:
             self._values = self._decode(self._latent)
@@ -939,11 +944,11 @@ class LiveEstimate(NamedTuple):
     latent
         (latent,), mean of the shared state; has no unit.
     covariance
-        (latent, latent), of the shared state; read-only.
+        (latent, latent), of the shared state; read-only. One that was pickled has the diagonal alone, NaN elsewhere.
     rates
         Per modality (channel,): expected spikes per second of counts; of a field the expected value of the feature in
         the bin, in its unit, which is that of the recording for means and the natural logarithm of its square for
-        band powers.
+        band powers. Empty after pickling, unless they had been read before.
     target, lower, upper
         (dim,): the decoded target, held within what was seen in training if the model was fitted so, and the bounds of
         the central 95 % of its predictive distribution.
@@ -1008,18 +1013,33 @@ class LiveEstimate(NamedTuple):
         return {"time": self.time, **arrays, **flags, "microseconds": self.microseconds}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Numbers alone, without the decoder that the rates would be computed with; half of the covariance."""
-        half = np.asarray(self.covariance)[np.triu_indices(len(self.latent))]
-        arrays = [np.asarray(a) for a in (self.latent, half, *self[4:7], *self.rates.values())]
-        return _revived, (self.time, tuple(self.rates), [(a.dtype.str, a.tobytes()) for a in arrays], self[7:])
+        """Numbers alone, a few hundred bytes: what another process gets.
+
+        Of the covariance its diagonal goes, in single precision; off the diagonal it is NaN afterwards. The rates go if
+        they have been read before, and are empty afterwards if not: to work them out is half the arithmetic of a step,
+        and to send them most of the bytes. Copies inside a process are whole.
+        """
+        rates = self.rates.worked_out if isinstance(self.rates, Rates) else self.rates
+        variance = np.diagonal(self.covariance).astype(np.float32)
+        arrays = [np.asarray(a) for a in (self.latent, variance, *self[4:7], *rates.values())]
+        return _revived, (self.time, tuple(rates), [(a.dtype.str, a.tobytes()) for a in arrays], self[7:])
+
+    def __copy__(self) -> "LiveEstimate":
+        """The estimate itself: its fields do not change."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LiveEstimate":
+        """Arrays of its own, the whole covariance and the rates, without the decoder that works them out."""
+        rates = {name: np.array(values) for name, values in self.rates.items()}
+        latent, covariance, *bounds = (np.array(a) for a in (self.latent, self.covariance, *self[4:7]))
+        return self._make((self.time, latent, _fixed(covariance), rates, *bounds, *self[7:]))
 
 
 def _revived(time: float, names: tuple[str, ...], parts: list[tuple[str, bytes]], rest: tuple) -> LiveEstimate:
     """Estimate from what `LiveEstimate.__reduce__` took it apart into."""
-    latent, half, *others = (np.frombuffer(raw, kind).copy() for kind, raw in parts)
-    covariance = np.empty((len(latent), len(latent)), half.dtype)
-    rows, columns = np.triu_indices(len(latent))
-    covariance[rows, columns] = covariance[columns, rows] = half
+    latent, variance, *others = (np.frombuffer(raw, kind).copy() for kind, raw in parts)
+    covariance = np.full((len(variance), len(variance)), np.nan, variance.dtype)
+    np.fill_diagonal(covariance, variance)
     bounds, rates = others[:3], dict(zip(names, others[3:], strict=True))
     return LiveEstimate._make((time, latent, _fixed(covariance), rates, *bounds, *rest))
 

@@ -25,6 +25,8 @@ from neurodyn.realtime.streams.protocol import Chunk
 HOST = "127.0.0.1"
 HISTORY = 3000
 """Estimates that a page gets when it is opened."""
+MOST_CLIENTS = 32
+"""Pages that are served at once; the next is told so."""
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -76,6 +78,7 @@ class WebPage:
         self._points: deque[list[Any]] = deque(maxlen=HISTORY)
         self._added = 0
         self._lock = threading.Lock()
+        self._beat = _Beat([], 0, {})
         self._hello = {
             "type": "hello",
             "title": title,
@@ -105,7 +108,8 @@ class WebPage:
         """Show an estimate."""
         if isinstance(item, Chunk):
             return
-        point = [item.time, *(array.tolist() for array in (item.target, item.lower, item.upper))]
+        bounds = (array.tolist() for array in (item.target, item.lower, item.upper))
+        point = [item.time, *bounds, list(item.stale), list(item.unusual)]
         with self._lock:
             self._points.append(point)
             self._added += 1
@@ -133,8 +137,19 @@ class WebPage:
             compression=None,
             open_timeout=1.0,
             close_timeout=1.0,
-        ):
-            await self._stop.wait()
+        ) as server:
+            while not self._stop.is_set():
+                if server.connections:
+                    self._tell_all()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), self._period)
+
+    def _tell_all(self) -> None:
+        """Look at the session once, and wake all who wait for what there is to see."""
+        with self._lock:
+            points, reached = list(self._points), self._added
+        before, self._beat = self._beat, _Beat(points, reached, _tick(self._monitor.status()))
+        before.over.set()
 
     def _hosts(self) -> tuple[str, ...]:
         return f"{HOST}:{self.port}", f"localhost:{self.port}"
@@ -144,7 +159,10 @@ class WebPage:
         if request.headers.get_all("Host") not in [[host] for host in self._hosts()]:
             return connection.respond(HTTPStatus.FORBIDDEN, f"This page is at {self.address} only.\n")
         if request.path == "/live":
-            return None
+            if len(connection.server.connections) < MOST_CLIENTS:
+                return None
+            text = f"{MOST_CLIENTS} pages are open already, which are the most: close one, then load this one again.\n"
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, text)
         if request.path != "/":
             return connection.respond(HTTPStatus.NOT_FOUND, "There is only one page: /\n")
         response = connection.respond(HTTPStatus.OK, "")
@@ -159,20 +177,49 @@ class WebPage:
             await client.send(json.dumps(self._hello))
             position = 0
             while True:
-                points, position = self._since(position)
-                await client.send(json.dumps(_tick(points, self._monitor.status()), allow_nan=False))
-                await asyncio.sleep(self._period)
-
-    def _since(self, position: int) -> tuple[list[list[Any]], int]:
-        with self._lock:
-            fresh = min(self._added - position, len(self._points))
-            return list(self._points)[len(self._points) - fresh :], self._added
+                # Who is slow misses beats, and gets with a later one what it has not had.
+                await self._beat.over.wait()
+                beat = self._beat
+                await client.send(beat.since(position))
+                position = beat.reached
 
 
-def _tick(points: list[list[Any]], status: Status) -> dict[str, Any]:
+class _Beat:
+    """What is sent to all clients in one period: the status once, and to each the points that it has not had.
+
+    Parameters
+    ----------
+    points
+        The latest, oldest first.
+    reached
+        How many there have been, the last of these included: the position of a client that has had all.
+    status
+        What is the same for all.
+
+    Attributes
+    ----------
+    over
+        Set when there is the next.
+    """
+
+    def __init__(self, points: list[list[Any]], reached: int, status: dict[str, Any]) -> None:
+        self._points, self.reached = points, reached
+        self._status = json.dumps(status, allow_nan=False)[1:]
+        self._encoded: dict[int, str] = {}  # by number of points: nearly all clients have had the same
+        self.over = asyncio.Event()
+
+    def since(self, position: int) -> str:
+        """Message for a client at a position."""
+        fresh = min(self.reached - position, len(self._points))
+        if fresh not in self._encoded:
+            points = json.dumps(plain(self._points[len(self._points) - fresh :]), allow_nan=False)
+            self._encoded[fresh] = f'{{"points": {points}, {self._status}'
+        return self._encoded[fresh]
+
+
+def _tick(status: Status) -> dict[str, Any]:
     return {
         "type": "tick",
-        "points": plain(points),
         "bins": status.bins,
         "missed": status.missed,
         "dropped": status.dropped,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,12 +15,16 @@ from oracles.session import FIELD_RATE, Collected, World, largest_difference, re
 from oracles.streams import LIMIT, drain, joined
 
 from neurodyn.cli import replay, serve
+from neurodyn.cli.serve_options import ServeOptions, chosen
 from neurodyn.errors import InputError
 from neurodyn.multiscale.export import freeze
 from neurodyn.realtime import EventLog, Kind, LiveEstimate, RealtimeDecoder
+from neurodyn.realtime.binner import LatePolicy
 from neurodyn.realtime.clock import LiveClock
+from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.service import make_service
+from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams import Hello
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.wire import ESTIMATE, unpack
@@ -265,6 +270,126 @@ def test_wrong_options_are_refused(words, capfd):
     with pytest.raises(SystemExit):
         command(*words)
     assert "expected" in (err := capfd.readouterr().err) or "required" in err
+
+
+def chosen_of(*words):
+    """What a session is told by the words of a command line."""
+    parser = argparse.ArgumentParser()
+    serve.add_parser(parser.add_subparsers())
+    return chosen(parser.parse_args(["serve", "model", "--from", "lsl://rig", *words]))
+
+
+OPTIONS = [
+    ("late", "drop", LatePolicy.DROP),
+    ("patience", "20ms", 0.02),
+    ("max_jump", "90s", 90.0),
+    ("align", None, True),
+    ("low", "-0.5,0", (-0.5, 0.0)),
+    ("high", "1.5", (1.5,)),
+    ("slew", "0.25", 0.25),
+    ("hold", None, True),
+    ("snapshot_every", "10s", 10.0),
+    ("rehearse", "0", 0.0),
+]
+"""Every option, as it is written on the command line (None: a switch), and what is made of it."""
+
+
+def written(name, word):
+    option = f"--{name.replace('_', '-')}"
+    return [option] if word is None else [f"{option}={word}"]
+
+
+@pytest.mark.parametrize(("name", "word", "value"), OPTIONS)
+def test_an_option_of_the_command_line_is_what_the_session_is_told_and_wins(name, word, value, tmp_path):
+    """Of the options that are not given nothing changes; a file of options says the same, unless it is told better."""
+    defaults = ServeOptions()
+    assert getattr(defaults, name) != value
+    assert chosen_of(*written(name, word)) == replace(defaults, **{name: value})
+    config = tmp_path / "options.yaml"
+    config.write_text(f"{name.replace('_', '-')}: {'true' if word is None else word}\n")
+    assert chosen_of("--config", str(config)) == replace(defaults, **{name: value})
+    other = {"late": "carry", "low": "[-9, -8]", "high": "9", "align": "false", "hold": "false"}.get(name, "3")
+    config.write_text(f"{name}: {other}\n")
+    assert getattr(chosen_of("--config", str(config)), name) != value
+    assert chosen_of("--config", str(config), *written(name, word)) == replace(defaults, **{name: value})
+
+
+def test_every_option_is_in_that_test():
+    assert [name for name, *_ in OPTIONS] == [field.name for field in fields(ServeOptions)]
+
+
+def test_bounds_in_a_file_are_a_number_or_a_list(tmp_path):
+    config = tmp_path / "options.yaml"
+    config.write_text("low: [-1, -.inf]\nhigh: 2\n")
+    assert chosen_of("--config", str(config)).output == OutputLimits(low=(-1.0, -np.inf), high=(2.0,))
+    assert ServeOptions().output is None
+    assert chosen_of("--slew=2", "--hold").output == OutputLimits(slew=2.0, hold=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--max-jump=0.5"], "--max-jump must be above 1 s and above the patience, got 0.5 s"),
+        (["--max-jump=2", "--patience=3"], "above the patience, got 2 s"),
+        (["--patience=40"], "above the patience, got 30 s"),
+    ],
+)
+def test_a_jump_is_longer_than_what_is_waited_for(words, message):
+    with pytest.raises(InputError, match=message):
+        chosen_of(*words)
+    assert chosen_of("--max-jump=4", "--patience=3").max_jump == 4.0
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--late=keep", "--max-jump=0", "--max-jump=soon", "--slew=-1", "--slew=inf", "--low=a", "--low=", "--high=1,nan"],
+)
+def test_an_option_that_makes_no_sense_is_refused(word, capfd):
+    with pytest.raises(SystemExit):
+        chosen_of(word)
+    assert "expected" in capfd.readouterr().err
+
+
+def test_late_jump_and_align_reach_the_session(session, model, monkeypatch):
+    """What parses is what the binner and the clock of the data are made with."""
+
+    class Made(Exception):
+        """The session has been made."""
+
+    def made(*given, **options):
+        raise Made(given, options)
+
+    monkeypatch.setattr(serve, "make_service", made)
+    monkeypatch.setattr(serve, "clock_of", lambda addresses, policy: policy)
+    with pytest.raises(Made) as told:
+        command(
+            "serve", model, "--from", f"file://{session}", "--late", "drop", "--max-jump", "7s", "--align",
+            "--patience", "2s",
+        )  # fmt: skip
+    given, options = told.value.args
+    assert (options["late"], options["max_jump"], options["patience"]) == (LatePolicy.DROP, 7.0, 2.0)
+    (policy,) = [one for one in given if isinstance(one, StampPolicy)]
+    assert (policy.max_jump, policy.align) == (7.0, True)
+
+
+def test_what_is_handed_out_keeps_to_bounds_and_slew(session, model, tmp_path, capfd):
+    free, bound, slow = (tmp_path / f"{name}.jsonl" for name in ("free", "bound", "slow"))
+    words = ["serve", model, "--from", f"file://{session}?speed=inf", "--to"]
+    assert command(*words, f"file://{free}") == 0
+    plain = np.array([line["target"] for line in lines(free)])
+    low, high = np.quantile(plain, 0.25), np.quantile(plain, 0.75, axis=0)
+    highs = ",".join(f"{value:.17g}" for value in np.maximum(high, low))
+    assert command(*words, f"file://{bound}", f"--low={low:.17g}", f"--high={highs}") == 0
+    got = np.array([line["target"] for line in lines(bound)])
+    np.testing.assert_allclose(got, np.clip(plain, low, np.maximum(high, low)), rtol=1e-6)
+    assert (got != plain).any(axis=0).all()
+    slew = 0.2 * np.abs(np.diff(plain, axis=0)).max() / 0.01
+    assert command(*words, f"file://{slow}", f"--slew={slew:.17g}") == 0
+    assert np.abs(np.diff([line["target"] for line in lines(slow)], axis=0)).max() <= 0.01 * slew * (1 + 1e-5)
+    with pytest.raises(InputError, match=r"'low' needs one bound for each .* or one for all, got"):
+        command(*words, f"file://{tmp_path / 'none.jsonl'}", "--low=0,0,0,0,0")
+    with pytest.raises(InputError, match="low <= high"):
+        command(*words, f"file://{tmp_path / 'none.jsonl'}", "--low=1", "--high=0")
 
 
 class Rig:

@@ -142,7 +142,7 @@ class Rig(ez.Unit):
         self.told.append([str(one.kind), one.detail])
 
 if __name__ == "__main__":
-    rig, decoder = Rig(), DecoderUnit(DecoderSettings(model=sys.argv[1], patience=0.1))
+    rig, decoder = Rig(), DecoderUnit(DecoderSettings(model=sys.argv[1], patience=0.1, with_rates=True))
     ez.run(RIG=rig, DECODER=decoder, process_components=(decoder,), connections=(
         (rig.OUTPUT, decoder.INPUT), (decoder.OUTPUT_ESTIMATE, rig.ESTIMATES), (decoder.OUTPUT_EVENT, rig.EVENTS)))
 """

@@ -13,9 +13,10 @@ from neurodyn.baselines import CausalGru
 from neurodyn.binning import Modality
 from neurodyn.binning.limits import learn_limits
 from neurodyn.errors import InputError
-from neurodyn.realtime import Frozen, RealtimeDecoder
+from neurodyn.realtime import Frozen, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.inputs import agreed_rates, learn_rates
 from neurodyn.realtime.limits import OutputLimits
+from neurodyn.realtime.runner import Rates
 from neurodyn.realtime.streams import Chunk
 
 
@@ -102,6 +103,28 @@ class TestLimits:
         assert live.step(given, 0.01).unusual == ("spikes",)
         with pytest.raises(InputError, match=r"limits are \(2, channels\)"):
             live.limits = {"spikes": np.zeros(3)}
+
+    @pytest.mark.parametrize("set_when", ["before", "while the other model waits", "never"])
+    def test_those_that_were_set_outlast_a_swap(self, decoder, set_when):
+        """Those of training are the new model's, those of somebody's own are kept, also if they are none."""
+        live, frozen = decoder.realtime(), decoder.realtime().runner.frozen
+        settings = json.loads(json.dumps(frozen.settings))
+        settings["limits"]["spikes"][1] = [0.5] * live.channels["spikes"]
+        other = Frozen(settings, frozen.parameters)
+        own = {"spikes": np.array([np.zeros(live.channels["spikes"]), np.full(live.channels["spikes"], 3.0)])}
+        if set_when == "before":
+            live.limits = own
+        live.swap(other)
+        if set_when == "while the other model waits":
+            live.limits = own
+        given = observations(live, 0)
+        given["spikes"][0] = 2.0  # beyond what the other model was trained on
+        assert live.step(given, 0.0).unusual == (("spikes",) if set_when == "never" else ())
+        given["spikes"][0] = 4.0
+        assert live.step(given, 0.01).unusual == ("spikes",)
+        live.limits = {}
+        live.swap(other)
+        assert live.step(given, 0.02).unusual == ()
 
     def test_those_on_one_side_of_the_centre_hold(self, decoder):
         """A channel that is beyond its limits is missing, however near it is to its mean."""
@@ -287,6 +310,17 @@ class TestOutput:
         with pytest.raises(InputError, match=f"the target's {dims} dimensions"):
             RealtimeDecoder(frozen, output=OutputLimits(low=(0.0,) * (dims + 1)))
 
+    def test_one_bound_is_for_all_dimensions_and_a_swap_keeps_it(self, decoder):
+        frozen = decoder.realtime().runner.frozen
+        plain = np.array([e.target for e in run(RealtimeDecoder(frozen), 60)])
+        low, high = float(np.quantile(plain, 0.3)), float(np.quantile(plain, 0.7))
+        bound = RealtimeDecoder(frozen, output=OutputLimits(low=(low,), high=(high,)))
+        got = [e.target for e in run(bound, 30)]
+        bound.swap(frozen)
+        got += [e.target for e in run(bound, 30, 30)]
+        np.testing.assert_allclose(got, np.clip(plain, low, high), rtol=1e-6)
+        assert ((plain < low) | (plain > high)).any(axis=0).all()  # it had something to do in each dimension
+
     def test_hold(self, decoder):
         held = RealtimeDecoder(decoder.realtime().runner.frozen, output=OutputLimits(hold=True))
         last = run(held, 30)[-1]
@@ -299,6 +333,11 @@ class TestOutput:
     def test_limits_that_cannot_be_are_refused(self):
         with pytest.raises(InputError, match="low <= high"):
             OutputLimits(low=(1.0,), high=(0.0,))
+        with pytest.raises(InputError, match="low <= high"):
+            OutputLimits(low=(1.0,), high=(2.0, 0.0))
+        with pytest.raises(InputError, match="low <= high"):
+            OutputLimits(low=(np.nan,))
+        assert OutputLimits(low=(-np.inf, 0.0), high=(2.0,)).low == (-np.inf, 0.0)
         with pytest.raises(InputError, match="slew"):
             OutputLimits(slew=0.0)
 
@@ -317,16 +356,52 @@ class TestCopies:
         assert len(other.observed()[0]) == 1
         assert other.stats().steps == 60
 
-    def test_an_estimate_is_small_and_the_same(self, live):
-        estimate = run(live, 5)[-1]
+    def test_an_estimate_is_small(self):
+        """Of 64 latents and twice 192 channels, in single precision as decoders are exported: below a kilobyte."""
+        worked_out, single = [], np.float32
+
+        def decode(latent):
+            worked_out.append(latent)
+            return {"spikes": np.ones(192, single), "field": np.ones(192, single)}
+
+        latent, target = np.arange(64, dtype=single), np.array([1.0, 2.0], single)
+        covariance = np.cov(np.random.default_rng(0).normal(size=(64, 100)))
+        estimate = LiveEstimate(
+            12.5, latent, covariance, Rates(decode, latent), target, target - 1, target + 1, ("spikes", "field"), 40.0,
+            1.0, 2.0, ("spikes",), ("field",),
+        )  # fmt: skip
         data = pickle.dumps(estimate)
-        numbers = sum(np.asarray(a).nbytes for a in (*estimate[1:3], *estimate[4:7], *estimate.rates.values()))
-        assert len(data) < 700 + numbers
-        for other in (pickle.loads(data), copy.deepcopy(estimate)):
-            for name in ("latent", "covariance", "target", "lower", "upper"):
-                np.testing.assert_array_equal(getattr(other, name), getattr(estimate, name))
-            np.testing.assert_array_equal(other.rates["spikes"], estimate.rates["spikes"])
-            assert (other.time, other.seen, other.stale) == (estimate.time, estimate.seen, estimate.stale)
+        assert len(data) < 1000
+        assert not worked_out  # nobody has asked for the rates
+        assert dict(pickle.loads(data).rates) == {}
+        np.testing.assert_allclose(np.diagonal(pickle.loads(data).covariance), np.diagonal(covariance), rtol=1e-7)
+
+    def test_an_estimate_that_was_pickled_has_the_same_numbers_but_those_that_it_leaves_out(self, live):
+        estimate = run(live, 5)[-1]
+        assert dict(pickle.loads(pickle.dumps(estimate)).rates) == {}
+        rates = dict(estimate.rates)
+        other = pickle.loads(pickle.dumps(estimate))
+        for name in ("latent", "target", "lower", "upper"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(estimate, name))
+        assert other.rates.keys() == rates.keys()
+        for name, values in rates.items():
+            np.testing.assert_array_equal(other.rates[name], values)
+        size = len(estimate.latent)
+        np.testing.assert_array_equal(np.isnan(other.covariance), ~np.eye(size, dtype=bool))
+        assert (other.time, other[7:]) == (estimate.time, estimate[7:])
+        again = pickle.loads(pickle.dumps(other))
+        np.testing.assert_array_equal(again.covariance, other.covariance)
+        assert again.rates.keys() == rates.keys()
+
+    def test_a_copy_of_an_estimate_in_the_process_is_whole(self, live):
+        estimate = run(live, 5)[-1]
+        assert copy.copy(estimate) is estimate
+        other = copy.deepcopy(estimate)
+        for name in ("latent", "covariance", "target", "lower", "upper"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(estimate, name))
+            assert not np.shares_memory(getattr(other, name), getattr(estimate, name))
+        np.testing.assert_array_equal(other.rates["spikes"], estimate.rates["spikes"])
+        assert (other.time, other[7:]) == (estimate.time, estimate[7:])
 
     def test_an_estimate_as_a_dictionary_is_json(self, live):
         estimate = run(live, 5)[-1]

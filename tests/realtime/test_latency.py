@@ -1,5 +1,7 @@
 """Where the time of an estimate goes, which deadlines are missed, and which features a machine cannot make in time."""
 
+from time import thread_time
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,49 @@ class TestSpeed:
 
     def test_means_of_samples_cost_nothing(self):
         check_speed([FieldInput("lfp", 3, 30_000.0)], clock=self.ticking(10.0))
+
+    def test_all_of_the_work_is_timed_to_the_end_of_a_bin(self):
+        """A clock that filters, powers and looks at stamps move on by known times, and nothing else does."""
+        now, done = [0.0], []
+
+        class Slow(BandPower):
+            def filter(self, rate, channels):
+                made = super().filter(rate, channels)
+                push = made.push
+
+                def slow_push(*given):
+                    now[0] += 0.002
+                    done.append("filter")
+                    return push(*given)
+
+                made.push = slow_push
+                return made
+
+            def of_mean(self, mean):
+                now[0] += 0.003
+                done.append("power")
+                return super().of_mean(mean)
+
+        field = FieldInput("lfp", 3, 1000.0, Slow(bands=((4.0, 8.0),)), width=0.05, labels=("a", "b", "c"))
+        assert share_of_core(field, clock=lambda: now[0]) == pytest.approx(0.5)
+        assert done == ["filter", "power"] * 21
+
+    def test_what_is_far_too_slow_is_not_timed_for_long(self):
+        asked = []
+        clock = self.ticking(10.0)
+        assert share_of_core(self.FIELD, clock=lambda: asked.append(1) or clock()) == pytest.approx(1000.0)
+        assert len(asked) == 4  # a chunk to begin with, and one that counts
+
+    def test_the_whole_takes_longer_than_the_filter_alone(self):
+        """As this machine is: six bands of 192 channels at 1 kHz."""
+        bands = ((1.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 30.0), (30.0, 60.0), (60.0, 150.0))
+        field = FieldInput("lfp", 192, 1000.0, BandPower(bands=bands))
+        made, values, spent = field.made.filter(1000.0, 192), np.random.default_rng(0).normal(size=(10, 192)), []
+        for number in range(20):
+            begin = thread_time()
+            made.push(values, [(slice(0, 10), 10 * number)])
+            spent.append(thread_time() - begin)
+        assert share_of_core(field) > 1.05 * np.median(spent) / 0.01
 
     def test_a_small_field_is_fast_enough(self):
         check_speed([self.FIELD])

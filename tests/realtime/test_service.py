@@ -169,6 +169,31 @@ def test_a_wrong_number_of_channels_is_told_and_left_out(whole, live, modalities
     assert largest_difference(got, estimates, *END) < RECOVERED
 
 
+def burst(chunk):
+    """Two hundred spikes of the first unit in 10 ms, which no neuron fires."""
+    times = np.sort(np.concatenate([chunk.times, np.linspace(chunk.until - 0.009, chunk.until - 0.001, 200)]))
+    units = np.zeros(len(times), chunk.values.dtype)
+    return replace(chunk, times=times, values=units)
+
+
+def test_values_far_beyond_are_told_once_for_bins_in_a_row_and_again_later(live, modalities):
+    """In three bins from 1 s on, and in one at 2 s: what the estimates flag is what the log tells, and when."""
+    parts = [between("spikes", start, stop, burst) for start, stop in ((1.005, 1.035), (2.005, 2.015))]
+    session = Session(
+        live, modalities, recording(3.0), fault=lambda chunks, now: parts[1](parts[0](chunks, now), now), chunk=0.01
+    )
+    estimates = session.run()
+    flagged = [estimate.time for estimate in estimates if estimate.unusual]
+    runs = np.split(flagged, np.flatnonzero(np.diff(flagged) > 0.015) + 1)
+    assert [len(run) for run in runs] == [3, 1]
+    events = session.events(Kind.UNUSUAL)
+    assert [event.modality for event in events] == ["spikes", "spikes"]
+    for event, run in zip(events, runs, strict=True):
+        assert f"from the bin of {run[0]:g} s on" in event.detail
+        assert event.time == pytest.approx(run[0], abs=0.02)
+    assert {event.kind for event in session.log} == {Kind.UNUSUAL}
+
+
 @pytest.mark.parametrize(
     "intruder",
     [

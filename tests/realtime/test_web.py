@@ -1,9 +1,11 @@
 """The live page: over real sockets, and in a real browser."""
 
+import contextlib
 import json
 import re
 import urllib.error
 import urllib.request
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -79,7 +81,8 @@ def test_the_socket_sends_what_was_decoded(page):
         hello, tick = (json.loads(socket.recv(LIMIT)) for _ in range(2))
     assert (hello["title"], hello["targets"], hello["modalities"]) == ("a rig", ["x", "y"], ["spikes", "field"])
     assert len(tick["points"]) == 300
-    time, target, lower, upper = tick["points"][-1]
+    time, target, lower, upper, stale, unusual = tick["points"][-1]
+    assert (stale, unusual) == ([], [])
     assert time == pytest.approx(2.99)
     np.testing.assert_allclose(target, [np.cos(2.99), np.sin(5.98)])
     np.testing.assert_allclose(np.array(upper) - lower, 0.4)
@@ -114,6 +117,58 @@ def test_what_is_new_comes_once_and_what_is_unknown_is_null(page):
             pass
         assert [point[0] for point in points] == [pytest.approx(3.0)]
         assert points[0][1] == [None, 1.0]
+
+
+def test_a_point_has_the_flags_of_its_estimate(page):
+    page.write(estimate(300)._replace(stale=("spikes",), unusual=("field", "spikes")))
+    with live(page, None) as socket:
+        socket.recv(LIMIT)
+        points = json.loads(socket.recv(LIMIT))["points"]
+    assert [point[4:] for point in points[-2:]] == [[[], []], [["spikes"], ["field", "spikes"]]]
+
+
+def test_the_33rd_page_is_told_that_there_are_32_until_one_is_closed(page):
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(live(page, None)) for _ in range(32)]
+        for _ in range(2):
+            with pytest.raises(exceptions.InvalidStatus) as refused:
+                live(page, None)
+            assert refused.value.response.status_code == 503
+            assert refused.value.response.body.decode().startswith("32 pages are open already")
+        assert get(page)[0] == 200  # the page itself is small and says that it has no connection
+        for socket in sockets:
+            assert len(all_points(socket, 300)) == 300  # who is there goes on
+        sockets[5].close()
+        with live(page, None) as socket:
+            assert len(all_points(socket, 300)) == 300
+
+
+def all_points(socket, wanted):
+    """Points of the messages that come, until there are so many."""
+    found = []
+    while len(found) < wanted:
+        found += json.loads(socket.recv(LIMIT)).get("points", [])
+    return found
+
+
+def test_the_session_is_looked_at_once_in_a_period_for_all_pages(page, monkeypatch):
+    """And not at all for none; every page gets every estimate once, in order, whenever it was opened."""
+    asked, status = [], page._monitor.status
+    monkeypatch.setattr(page._monitor, "status", lambda: asked.append(monotonic()) or status())
+    sleep(0.1)
+    assert not asked
+    with contextlib.ExitStack() as opened:
+        sockets = []
+        for index in range(300, 320):
+            sockets.append(opened.enter_context(live(page, None)))
+            page.write(estimate(index))
+        for socket in sockets:
+            times = [round(100 * point[0]) for point in all_points(socket, 320)]
+            assert times == list(range(320))
+    # Twenty pages for a while: a beat in 10 ms at most, and not twenty.
+    assert len(asked) > 3
+    assert np.diff(asked).min() > 0.009
+    assert len(asked) <= (asked[-1] - asked[0]) / 0.01 + 1
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1", "null", "https://127.0.0.1:{port}"])
@@ -184,6 +239,33 @@ def test_a_browser_says_that_it_waits(browser):
         browser.wait("document.getElementById('state').textContent.startsWith('waiting, no estimate for')")
     finally:
         page.close()
+
+
+def test_a_browser_shows_what_is_flagged(page, browser):
+    """In words beside the modality, and as marks at the foot of the trace, where there were none."""
+    browser.ask("Page.navigate", url=page.address)
+    browser.wait("points.length === 300")
+    wait_for_drawing(browser, "trace", pixels=200)
+    assert browser.value("document.getElementById('legend').textContent").endswith("staleunusual")
+    assert "\u00b7" not in browser.value("document.getElementById('modalities').textContent")
+
+    def marks():
+        """Whether the colours of both flags stand one above the other at the right end of the trace."""
+        found = (
+            "(() => {const c = document.getElementById('trace'); return [37, 42].map((up) => '#' + Array.from("
+            "c.getContext('2d').getImageData(c.width - 2, c.height - up, 1, 1).data).slice(0, 3).map("
+            "(value) => value.toString(16).padStart(2, '0')).join('')).join()})()"
+        )
+        return browser.value(found) == browser.value("colour('quiet') + ',' + colour('bad')")
+
+    assert not marks()
+    for index in range(320, 420, 20):
+        page.write(estimate(index)._replace(stale=("field",), unusual=("spikes",)))
+    browser.wait("points.length === 305")
+    modalities = "document.getElementById('modalities').textContent"
+    browser.wait(f"{modalities}.includes('unusual')")
+    assert re.search(r"spikes.* \u00b7 unusual.*field.* \u00b7 stale", browser.value(modalities))
+    assert marks()
 
 
 def test_axes_are_those_of_most_estimates(page, browser):

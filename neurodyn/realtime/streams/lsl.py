@@ -37,6 +37,8 @@ SHOWN = 60
 """Bytes of a marker that is not a text that are shown of it."""
 HELLO = "hello"
 """Part of a description with all that a stream says of itself, as JSON."""
+FLAGS = ("seen", "stale", "unusual")
+"""Flags of an estimate: a channel of 0 or 1 for each of them and each modality, behind the target and its bounds."""
 DECODED = "decoded"
 """Type of a stream of estimates; a source does not read those."""
 
@@ -239,7 +241,7 @@ class LslSink:
         """
         self._hello = hello if self._hello is None else self._hello
         if hello.target:
-            self._estimates(3 * len(hello.target))
+            self._estimates(3 * len(hello.target) + len(self._flags()))
 
     def announce(self, chunk: Chunk) -> None:
         """Make the outlet of a chunk's stream without sending it: readers can find it before the first sample."""
@@ -268,21 +270,28 @@ class LslSink:
             if times:
                 self._outlets[item.name].push_chunk(values, times)
             return
-        row = np.concatenate([item.target, item.lower, item.upper]).astype(np.float64)
-        self._estimates(len(row)).push_chunk(row[None], [item.time])
+        flags = [float(name in getattr(item, flag)) for flag, name in self._flags()]
+        row = np.concatenate([item.target, item.lower, item.upper, flags]).astype(np.float64)
+        outlet = self._estimates(len(row))
+        outlet.push_chunk(row[None, : outlet.channel_count], [item.time])  # one made before `greet` has no flags
 
     def close(self) -> None:
         """Close the outlets."""
         self._outlets.clear()
 
+    def _flags(self) -> list[tuple[str, str]]:
+        """Flag and modality of each channel of flags; none where nobody has said which modalities there are."""
+        names = [] if self._hello is None else [one.name for one in self._hello.streams]
+        return [(flag, name) for flag in FLAGS for name in names]
+
     def _estimates(self, channels: int) -> Any:
-        """Outlet of estimates: target, lower and upper bound behind one another."""
+        """Outlet of estimates: target, lower and upper bound and the flags behind one another."""
         hello = self._hello
         rows = [] if hello is None else [
             (name if kind == "target" else f"{name} {kind}", unit, kind)
             for kind in ("target", "lower", "upper")
             for name, unit in zip(hello.target, hello.units, strict=True)
-        ]  # fmt: skip
+        ] + [(f"{name} {flag}", "", flag) for flag, name in self._flags()]  # fmt: skip
         return self._outlet(DECODED, DECODED, channels, self._pylsl.cf_double64, rows, hello)
 
     def _outlet(

@@ -21,8 +21,13 @@ from neurodyn.realtime.streams.wire import unrecorded_of
 
 SEARCH_EVERY = 0.5
 """Seconds between looks for keys that have appeared."""
-MOST_PER_READ = 256
-"""Entries taken from a stream in one read."""
+LARGEST = 64 * 2**20
+"""Bytes of the largest entry that is taken, all its fields together."""
+MOST_PER_READ, MOST_BYTES = 256, 128 * 2**20
+"""Entries of a stream, and bytes of all streams, that a read asks for at most, the latter by the sizes of late: what a
+reply will hold is not known before it is there."""
+FORGET = 0.9
+"""Share of the largest entry of a stream that the next read still expects."""
 KEPT = 100_000
 """Entries a stream keeps; Redis forgets the older ones."""
 DECODED = "decoded"
@@ -60,6 +65,7 @@ class RedisSource:
         self._prefix, self._dtype = prefix, dtype
         self._bad = ToldLater()
         self._last: dict[bytes, bytes] = {}
+        self._expected: dict[bytes, float] = {}  # bytes of an entry of each stream; the largest before there was one
         self._pace = Pace()
         self._next_search = 0.0
         self._search(first=True)
@@ -70,7 +76,8 @@ class RedisSource:
         Raises
         ------
         InputError
-            For an entry in the read before that is not one of samples; the others in it have been returned.
+            For an entry in the read before that is not one of samples or is too large; the others in it have been
+            returned.
         """
         self._bad.tell()
         self._search(first=False)
@@ -107,11 +114,19 @@ class RedisSource:
 
     def _take(self, keys: list[bytes], timeout: float | None) -> list[tuple[bytes, dict[bytes, bytes]]]:
         block = None if timeout is None else max(1, round(1e3 * timeout))
-        found = self._server.xread({key: self._last[key] for key in keys}, count=MOST_PER_READ, block=block)
+        expected = max(self._expected.get(key, LARGEST) for key in keys) * len(self._last)
+        count = min(max(int(MOST_BYTES / expected), 1), MOST_PER_READ)
+        found = self._server.xread({key: self._last[key] for key in keys}, count=count, block=block)
         taken = []
         for key, entries in found or []:
             self._last[key] = entries[-1][0]
-            taken += [(key, fields) for _, fields in entries]
+            sizes = [sum(len(name) + len(value) for name, value in fields.items()) for _, fields in entries]
+            self._expected[key] = max(FORGET * self._expected.get(key, LARGEST), *sizes)
+            for size, (_, fields) in zip(sizes, entries, strict=True):
+                if size <= LARGEST:
+                    taken.append((key, fields))
+                else:
+                    self._bad.keep(_too_large(key, size))
         return taken
 
     def _chunk(self, key: bytes, fields: dict[bytes, bytes]) -> Chunk:
@@ -184,6 +199,13 @@ class RedisSink:
         self._server.xadd(f"{self._prefix}:{name}", fields, maxlen=KEPT, approximate=True)
 
 
+def _too_large(key: bytes, size: int) -> InputError:
+    return InputError(
+        f"an entry of {size / 2**20:.3g} MB of Redis stream '{key.decode()}' is lost, at most {LARGEST / 2**20:g} MB "
+        "are taken: send shorter chunks"
+    )
+
+
 def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
     values = np.ascontiguousarray(chunk.values, chunk.values.dtype.newbyteorder("<"))
     last = float(chunk.times[-1]) if chunk.until is None else chunk.until
@@ -210,6 +232,7 @@ def _estimate_fields(estimate: LiveEstimate, index: int) -> dict[str, Any]:
         "lower": estimate.lower.astype("<f4").tobytes(),
         "upper": estimate.upper.astype("<f4").tobytes(),
         "n_targets": len(estimate.target),
+        **{name: json.dumps(getattr(estimate, name)) for name in ("seen", "stale", "unusual")},
     }
 
 

@@ -1,6 +1,7 @@
 """ZeroMQ: whoever has data binds and publishes, whoever wants them subscribes and reconnects by itself."""
 
 import math
+import struct
 import time
 from typing import Any
 
@@ -15,9 +16,15 @@ from neurodyn.realtime.streams.wire import decode_chunk, encode, encode_hello
 BACKLOG = 10_000
 """Messages a slow subscriber may be behind before ZeroMQ drops new ones for it."""
 LARGEST = 64 * 2**20
-"""Bytes of the largest part of a message that is taken, seconds of a thousand channels; ZeroMQ drops who sends more."""
-MOST_PER_READ = 256
-"""Messages taken in one read, so that a flood cannot keep the reader from decoding."""
+"""Bytes of the largest message that is taken, all its parts together, seconds of a thousand channels."""
+MOST_PARTS = 16
+"""Parts of a message that is taken; ours have five at most."""
+LOOK_EVERY = 0.5
+"""Seconds between looks for a publisher that ZeroMQ has given up; where it has not, it tries again sooner."""
+SHOWN = 60
+"""Bytes of the topic of a message that is too large that are shown of it."""
+MOST_PER_READ, MOST_BYTES = 256, 128 * 2**20
+"""Messages and bytes from which on a read takes no more, so that a flood cannot keep the reader from decoding."""
 
 
 class ZmqSource:
@@ -44,7 +51,10 @@ class ZmqSource:
         self._socket.setsockopt(self._zmq.MAXMSGSIZE, LARGEST)
         for kind in Kind:
             self._socket.setsockopt(self._zmq.SUBSCRIBE, f"{kind.value}/".encode())
-        _attach(self._zmq, self._context, self._socket, self._socket.connect, endpoint)
+        self._endpoint, self._next_look, self._gone = endpoint, 0.0, False
+        events = self._zmq.EVENT_CONNECTED | self._zmq.EVENT_CONNECT_RETRIED | self._zmq.EVENT_DISCONNECTED
+        self._monitor = self._socket.get_monitor_socket(events)
+        _attach(self._zmq, self._context, self._socket.connect, endpoint)
 
     def read(self, timeout: float) -> list[Chunk]:
         """Return the chunks that have arrived, waiting for the first.
@@ -52,8 +62,9 @@ class ZmqSource:
         Raises
         ------
         InputError
-            For a message in the read before that is not ours; the others in it have been returned.
+            For a message in the read before that is not ours or is too large; the others in it have been returned.
         """
+        self._look()
         self._bad.tell()
         chunks: list[Chunk] = []
         # Waiting in the call that receives: a poll before it would cost as much as the message.
@@ -62,11 +73,14 @@ class ZmqSource:
         if milliseconds != self._milliseconds:
             self._socket.setsockopt(self._zmq.RCVTIMEO, milliseconds)
             self._milliseconds = milliseconds
-        flags = 0 if timeout > 0 else self._zmq.NOBLOCK
+        taken, flags = 0, 0 if timeout > 0 else self._zmq.NOBLOCK
         try:
             for _ in range(MOST_PER_READ):
-                self._decode(self._socket.recv_multipart(flags), chunks)
-                flags = self._zmq.NOBLOCK
+                parts, size = self._receive(flags)
+                self._decode(parts, chunks)
+                flags, taken = self._zmq.NOBLOCK, taken + size
+                if taken >= MOST_BYTES:
+                    break
         except self._zmq.Again:
             pass
         return chunks
@@ -75,7 +89,46 @@ class ZmqSource:
         """Disconnect."""
         self._context.destroy(linger=0)
 
+    def _look(self) -> None:
+        """Connect anew to a publisher that ZeroMQ has given up: it does so for good after a part that is too large."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_EVERY
+        before, events = self._gone, []
+        while self._monitor.poll(0):
+            events.append(struct.unpack("=H", self._monitor.recv_multipart()[0][:2])[0])
+        # Of one that has only gone away the next event, well before the next look, is that it is tried again.
+        self._gone = events[-1] == self._zmq.EVENT_DISCONNECTED if events else before
+        if before and self._gone and not events:
+            self._gone = False
+            self._socket.disconnect(self._endpoint)
+            self._socket.connect(self._endpoint)
+            text = f"was cut off, as ZeroMQ does with a part of a message above {LARGEST / 2**20:g} MB"
+            self._bad.keep(InputError(f"the publisher at {self._endpoint} {text}: connected anew, send shorter chunks"))
+
+    def _receive(self, flags: int) -> tuple[list[bytes], int]:
+        """Parts of the next message, and the bytes that came; no parts of one that is too large, which is told."""
+        parts, size, count, more = [], 0, 0, True
+        while more:
+            # The limit of ZeroMQ is that of a part: the parts are counted here, and let go of where they are too many.
+            frame = self._socket.recv(flags, copy=False)
+            size, count, more = size + len(frame), count + 1, frame.more
+            if size <= LARGEST and count <= MOST_PARTS:
+                parts.append(frame.bytes)
+        if count == len(parts):
+            return parts, size
+        self._bad.keep(
+            InputError(
+                f"a message {b''.join(parts[:1])[:SHOWN]!r} of {size / 2**20:.3g} MB in {count} parts is lost, at most "
+                f"{LARGEST / 2**20:g} MB in {MOST_PARTS} parts are taken: send shorter chunks"
+            )
+        )
+        return [], size
+
     def _decode(self, parts: list[bytes], chunks: list[Chunk]) -> None:
+        if not parts:
+            return
         try:
             chunks.append(decode_chunk(parts))
         except InputError as error:
@@ -108,7 +161,7 @@ class ZmqSink:
         # XPUB is PUB that also tells of subscriptions: `wait` needs them.
         self._socket = self._context.socket(self._zmq.XPUB)
         self._socket.setsockopt(self._zmq.SNDHWM, BACKLOG)
-        _attach(self._zmq, self._context, self._socket, self._socket.bind, endpoint)
+        _attach(self._zmq, self._context, self._socket.bind, endpoint)
 
     @property
     def endpoint(self) -> str:
@@ -138,12 +191,11 @@ class ZmqSink:
         self._context.destroy(linger=1000)
 
 
-def _attach(zmq: Any, context: Any, socket: Any, attach: Any, endpoint: str) -> None:
+def _attach(zmq: Any, context: Any, attach: Any, endpoint: str) -> None:
     try:
         attach(endpoint)
     except zmq.ZMQError as error:
-        socket.close(0)
-        context.term()
+        context.destroy(linger=0)
         raise InputError(f"ZeroMQ cannot use {endpoint}: {error}") from error
 
 

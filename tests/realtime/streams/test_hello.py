@@ -248,6 +248,8 @@ def test_over_lsl_estimates_are_described_before_the_first(name):
     assert children(description, "channels", "channel") == [
         ("x", "m", "target"), ("y", "", "target"), ("x lower", "m", "lower"), ("y lower", "", "lower"),
         ("x upper", "m", "upper"), ("y upper", "", "upper"),
+        ("spikes seen", "", "seen"), ("field seen", "", "seen"), ("spikes stale", "", "stale"),
+        ("field stale", "", "stale"), ("spikes unusual", "", "unusual"), ("field unusual", "", "unusual"),
     ]  # fmt: skip
     assert Hello.from_dict(json.loads(description.child_value("hello"))) == OF_ESTIMATES
     sink.greet(replace(OF_ESTIMATES, model="cd" * 32))

@@ -12,6 +12,7 @@ from neurodyn.errors import InputError
 from neurodyn.realtime.connection import Connection
 from neurodyn.realtime.events import Kind as EventKind
 from neurodyn.realtime.inputs import learn_rates
+from neurodyn.realtime.streams import Described, Hello, Kind
 from neurodyn.realtime.streams.lsl import LslSink, LslSource, load_lsl
 
 pylsl = pytest.importorskip("pylsl")
@@ -172,6 +173,62 @@ def test_the_stream_of_estimates_is_not_taken_for_data(name, source):
     deadline = time.monotonic() + 1.2
     assert drain(source, lambda _: time.monotonic() > deadline) == []
     inlet.close_stream()
+
+
+def test_the_flags_of_an_estimate_are_channels_behind_it(name):
+    """In the order of the description: seen, stale and unusual, of each modality in each."""
+    modalities = tuple(Described(one, Kind.SAMPLES) for one in ("spikes", "field", "emg"))
+    sink = LslSink(name)
+    sink.greet(Hello(modalities, ("x", "y"), ("", ""), 0.01, 2, "ab" * 32))
+    inlet = pylsl.StreamInlet(pylsl.resolve_bypred(f"name='{name}:decoded'", 1, LIMIT)[0], recover=False)
+    inlet.open_stream(LIMIT)
+    sink.write(estimate(0.5))
+    sink.write(estimate(0.6)._replace(seen=("field", "emg"), stale=("spikes",), unusual=("emg", "field")))
+    values = []
+    deadline = time.monotonic() + LIMIT
+    while len(values) < 2 and time.monotonic() < deadline:
+        values += inlet.pull_chunk(timeout=LIMIT, min_samples=1)[0]
+    assert values[0] == [0.5, 1.0, -0.5, 0.0, 1.5, 2.0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert values[1][6:] == [0, 1, 1, 1, 0, 0, 0, 1, 1]
+    inlet.close_stream()
+
+
+def test_an_outlet_made_before_it_was_said_what_it_is_of_goes_on_without_flags(name):
+    sink = LslSink(name)
+    sink.write(estimate(0.0))
+    inlet = pylsl.StreamInlet(pylsl.resolve_bypred(f"name='{name}:decoded'", 1, LIMIT)[0], recover=False)
+    inlet.open_stream(LIMIT)
+    sink.greet(Hello((Described("spikes", Kind.SPIKES),), ("x", "y"), ("", ""), 0.01, 2, "ab" * 32))
+    sink.write(estimate(0.5))
+    assert inlet.pull_chunk(timeout=LIMIT, min_samples=1)[0] == [[0.5, 1.0, -0.5, 0.0, 1.5, 2.0]]
+    inlet.close_stream()
+
+
+def test_the_clock_of_another_machine_is_followed_as_it_drifts(name, monkeypatch):
+    """A real outlet that is said to be elsewhere; the one call that stands in is the measurement of its clock."""
+    load_lsl()
+    asked, every, drift = [], 0.2, 0.125
+
+    class Drifting(pylsl.StreamInlet):
+        def time_correction(self, timeout):
+            asked.append(time.monotonic())
+            return 10.0 + drift * (len(asked) - 1)
+
+    monkeypatch.setattr(pylsl, "StreamInlet", Drifting)
+    monkeypatch.setattr("neurodyn.realtime.streams.lsl.CORRECT_EVERY", every)
+    monkeypatch.setattr("neurodyn.realtime.streams.lsl.socket.gethostname", lambda: "another")
+    source = LslSource(name)
+    sink = opened(name, source, samples())
+    offsets, deadline = [], time.monotonic() + LIMIT
+    while len(set(offsets)) < 4 and time.monotonic() < deadline:
+        sink.write(samples(n=1))
+        offsets += [chunk.times[0] - 1.0 for chunk in source.read(0.02)]
+    assert offsets == sorted(offsets)
+    assert set(np.round((np.array(offsets) - 10.0) / drift, 9)) <= set(range(len(asked)))
+    assert len(set(offsets)) == 4  # an offset of the start alone would stay the same
+    assert np.diff(asked[1:]).min() >= every  # and not with every read
+    source.close()
+    sink.close()
 
 
 def test_a_name_with_a_quote_is_refused():

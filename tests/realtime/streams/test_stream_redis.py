@@ -152,6 +152,58 @@ def test_an_entry_that_cannot_be_read_is_told_and_the_rest_is_read(sink, source,
     assert "'rig:field' needs entries" in errors[0]
 
 
+def test_an_entry_that_is_too_large_in_all_is_lost_alone_and_told(sink, source, client):
+    """Of which every field is within what is taken."""
+    sink.write(samples())
+    client.xadd("rig:field", {"ts": b"\0" * 8, "samples": bytes(40 * 2**20), "times": bytes(30 * 2**20)})
+    sink.write(samples(start=2.0))
+    chunks, errors, deadline = [], [], time.monotonic() + LIMIT
+    while (len(chunks) < 2 or not errors) and time.monotonic() < deadline:
+        try:
+            chunks += source.read(0.05)
+        except InputError as error:
+            errors.append(str(error))
+    same(chunks[1], samples(start=2.0))
+    (text,) = errors
+    assert text.startswith("an entry of 70 MB of Redis stream 'rig:field' is lost, at most 64 MB are taken")
+
+
+def test_a_read_asks_for_no_more_than_so_many_bytes(sink, source, monkeypatch):
+    """By the sizes of late: many small entries are one read soon, large ones are few of each stream."""
+    for start in range(400):
+        sink.write(samples(start=float(start)))
+    reads, deadline = [], time.monotonic() + LIMIT
+    while sum(reads) < 400 and time.monotonic() < deadline:
+        reads.append(len(source.read(0.05)))
+    assert sum(reads) == 400
+    first = [taken for taken in reads if taken]
+    assert first[0] <= 2  # nothing is known yet, and each could be of 64 MB
+    assert max(reads) > 20
+    large = samples(n=1000, channels=50)
+    monkeypatch.setattr("neurodyn.realtime.streams.redis.MOST_BYTES", 4 * large.values.nbytes)
+    source._expected.clear()
+    for start in range(10):
+        sink.write(samples(start=float(start), n=1000, channels=50))
+        sink.write(samples("ecog", start=float(start), n=1000, channels=50))
+    time.sleep(0.6)  # longer than a search for new keys takes
+    reads, deadline = [], time.monotonic() + LIMIT
+    while sum(map(len, reads)) < 20 and time.monotonic() < deadline:
+        reads.append(source.read(0.05))
+    assert sum(map(len, reads)) == 20
+    assert max(sum(chunk.values.nbytes for chunk in chunks) for chunks in reads) <= 4 * large.values.nbytes
+    assert {chunk.name for chunk in next(chunks for chunks in reads if len(chunks) > 1)} == {
+        "field",
+        "ecog",
+    }  # none keeps the other from being read
+
+
+def test_an_estimate_has_its_flags(sink, client):
+    sink.write(estimate(0.25)._replace(stale=("field", "emg"), unusual=("spikes",)))
+    ((_, entry),) = client.xrange("rig:decoded")
+    told = {name: json.loads(entry[name.encode()]) for name in ("seen", "stale", "unusual")}
+    assert told == {"seen": ["spikes"], "stale": ["field", "emg"], "unusual": ["spikes"]}
+
+
 def test_the_stream_of_estimates_has_the_target_as_samples(sink, source, client):
     sink.write(estimate(0.25))
     ((_, entry),) = client.xrange("rig:decoded")

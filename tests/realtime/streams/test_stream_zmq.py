@@ -1,10 +1,12 @@
 """Chunks and estimates over real ZeroMQ sockets on loopback."""
 
 import json
+import re
+import time
 
 import numpy as np
 import pytest
-from oracles.streams import count, drain, estimate, joined, markers, paused, same, samples, spikes
+from oracles.streams import LIMIT, count, drain, estimate, joined, markers, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.streams.wire import ESTIMATE, _pack, decode_chunk, encode, unpack
@@ -91,6 +93,94 @@ def test_a_message_that_is_not_ours_is_told_and_the_rest_is_read(sink, source, p
     same(chunks[1], samples(start=2.0))
     assert len(errors) == 1
     assert "expected a" in errors[0]
+
+
+def told_of(source, wanted):
+    """What comes until there are so many chunks and one message that is told."""
+    chunks, errors, deadline = [], [], time.monotonic() + LIMIT
+    while (len(chunks) < wanted or not errors) and time.monotonic() < deadline:
+        try:
+            chunks += source.read(0.05)
+        except InputError as error:
+            errors.append(str(error))
+    return chunks, errors
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([b"samples/field", *[bytes(25 * 2**20)] * 3], r"b'samples/field' of 75 MB in 4 parts is lost, at most 64 MB"),
+        ([b"samples/field", *[b"{}"] * 16], "of .* MB in 17 parts is lost, at most 64 MB in 16 parts"),
+    ],
+)
+def test_a_message_that_is_too_large_in_all_is_lost_alone_and_told(sink, source, parts, message):
+    """Of which every part is within what ZeroMQ takes."""
+    sink.write(samples())
+    sink._socket.send_multipart(parts)
+    sink.write(samples(start=2.0))
+    chunks, errors = told_of(source, 2)
+    same(chunks[0], samples())
+    same(chunks[1], samples(start=2.0))
+    assert len(errors) == 1
+    assert re.search(message, errors[0])
+
+
+def test_a_message_of_nearly_the_most_is_taken(sink, source):
+    sent = samples(n=100_000, channels=80)  # 61.8 MB
+    sink.write(sent)
+    (got,) = drain(source, len)
+    np.testing.assert_array_equal(got.values, sent.values)
+
+
+def test_a_message_whose_part_is_too_large_is_told_and_the_publisher_is_found_again(sink, source):
+    """ZeroMQ cuts its sender off, and would not try again by itself."""
+    sink._socket.send_multipart([b"samples/field", bytes(65 * 2**20)])
+    chunks, errors, deadline = [], [], time.monotonic() + LIMIT
+    while not chunks and time.monotonic() < deadline:
+        sink.write(samples())
+        try:
+            chunks += source.read(0.05)
+        except InputError as error:
+            errors.append(str(error))
+    same(chunks[0], samples())
+    (text,) = errors
+    assert f"the publisher at {sink.endpoint} was cut off" in text
+    assert "above 64 MB" in text
+
+
+def test_a_publisher_that_is_away_is_not_said_to_be_cut_off(sink, source, monkeypatch):
+    monkeypatch.setattr("neurodyn.realtime.streams.zmq.LOOK_EVERY", 0.3)
+    endpoint = sink.endpoint
+    sink.close()
+    deadline = time.monotonic() + 1.5
+    assert drain(source, lambda _: time.monotonic() > deadline) == []
+    again = ZmqSink(endpoint)
+    drain(source, lambda _: again.wait(0.01))
+    again.write(samples())
+    same(joined(drain(source, count("field", 5)), "field"), samples())
+    again.close()
+
+
+def test_a_read_takes_no_more_than_so_many_bytes(sink, source, monkeypatch):
+    """The rest is for the next one; what is refused counts too, it has been received."""
+    each = len(b"".join(encode(samples(n=1000, channels=50))))
+    monkeypatch.setattr("neurodyn.realtime.streams.zmq.MOST_BYTES", 3 * each)
+    for start in range(10):
+        sink.write(samples(start=float(start), n=1000, channels=50))
+    time.sleep(0.5)
+    reads, deadline = [], time.monotonic() + LIMIT
+    while sum(reads) < 10 and time.monotonic() < deadline:
+        reads.append(len(source.read(0.05)))
+    assert sum(reads) == 10
+    assert max(reads) == 3
+    monkeypatch.setattr("neurodyn.realtime.streams.zmq.LARGEST", each // 2)
+    for start in range(10):
+        sink.write(samples(start=float(start), n=1000, channels=50))
+    sink.write(samples())
+    time.sleep(0.5)
+    assert source.read(0.05) == []
+    with pytest.raises(InputError, match=r"is lost.*is lost.*is lost"):
+        source.read(0.05)
 
 
 def test_an_estimate_is_a_header_and_its_arrays():

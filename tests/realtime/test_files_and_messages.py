@@ -16,6 +16,7 @@ from oracles.session import Session, recording
 from neurodyn.cli.serve_options import ServeOptions, read_config
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, Frozen, Kind, LatePolicy, RealtimeDecoder
+from neurodyn.realtime.contract import BenchmarkDecoder
 from neurodyn.realtime.inputs import MOST_SPIKES, as_spikes
 from neurodyn.realtime.logs import Announcer, RotatedFile
 from neurodyn.realtime.runner import FORMAT, VERSION, load_arrays, save_arrays
@@ -69,6 +70,32 @@ class TestDecoders:
             lambda s, p: s.pop("target_names"),
             lambda s, p: s.pop("channel_names"),
             lambda s, p: s.update(limits={"spikes": [[0.0], [1.0]]}),
+            lambda s, p: s["modalities"][0].update(clock=10**12),
+            lambda s, p: s["modalities"][0].update(clock=10**300),
+            lambda s, p: s["modalities"][0].update(clock=True),
+            lambda s, p: s["modalities"][0].update(counts=5),
+            lambda s, p: s["modalities"][0].update(name=5),
+            lambda s, p: s.update(width_seconds=1e-12),
+            lambda s, p: s.update(width_seconds=1e300),
+            lambda s, p: s.update(width_seconds=10**300),
+            lambda s, p: s.update(width_seconds=True),
+            lambda s, p: s.update(width_seconds=float("nan")),
+            lambda s, p: s.update(rates=[200.0]),
+            lambda s, p: s.update(rates={"spikes": float("nan")}),
+            lambda s, p: s.update(rates={"spikes": "200"}),
+            lambda s, p: s.update(rates={"spikes": 0}),
+            lambda s, p: s["limits"]["spikes"][0].__setitem__(1, float("nan")),
+            lambda s, p: s["limits"]["spikes"].reverse(),
+            lambda s, p: s.update(limits={"spikes": [["0"] * 4, ["9"] * 4]}),
+            lambda s, p: s.update(limits=5),
+            lambda s, p: s["channel_names"].update(spikes=[0, 1, 2, 3]),
+            lambda s, p: s["channel_names"].update(spikes="abcd"),
+            lambda s, p: s.update(target_units=5),
+            lambda s, p: s.update(target_units=[5]),
+            lambda s, p: s.update(target_names=[1, 2, 3]),
+            lambda s, p: s.update(value_units=5),
+            lambda s, p: s.update(value_units={"spikes": 5}),
+            lambda s, p: s.update(traces=True),
         ],
     )
     def test_settings_that_cannot_be_are_refused(self, exported, change):
@@ -76,6 +103,54 @@ class TestDecoders:
         with pytest.raises(InputError) as refused:
             RealtimeDecoder.load(exported)
         assert "\n" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda s: s.update(width_seconds=1e-4, rates={"spikes": 1.0}),
+            lambda s: s.update(width_seconds=3600.0, limits={}),
+            lambda s: s["modalities"][0].update(clock=360_000),
+            lambda s: s.update(limits={"spikes": [[0] * 4, [float("inf")] * 4]}),
+            lambda s: [s.pop(name) for name in ("rates", "limits", "target_units", "value_units")],
+        ],
+    )
+    def test_settings_at_their_bounds_are_taken(self, exported, change):
+        """Bins of a tenth of a millisecond and of an hour, and a sample an hour; what older decoders do not say."""
+        self.changed(exported, lambda settings, _: change(settings))
+        assert RealtimeDecoder.load(exported).step({"spikes": [0, 1, 0, 2]}, 0.0).seen == ("spikes",)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda s, a: a["backbone/transition"].fill(np.nan),
+            lambda s, a: a["backbone/emission"].fill(1e300),
+            lambda s, a: a.update({"backbone/process_noise": np.ones((4, 4))}),
+            lambda s, a: a.update({"0/encoder/0": np.ones((5, 9))}),
+            lambda s, a: a.update({"0/decoder/1": np.ones((4, 90))}),
+            lambda s, a: s.update(width_seconds=0.0),
+            lambda s, a: s.pop("channel_names"),
+        ],
+    )
+    def test_one_made_in_memory_is_checked_as_one_from_a_file(self, exported, change):
+        """Wherever it is given: for a new decoder, to change to, and to decode several recordings at once."""
+        good = Frozen.load(exported)
+        arrays = {name: array.copy() for name, array in good.arrays.items()}
+        settings = json.loads(json.dumps(good.settings))
+        change(settings, arrays)
+        bad, live = Frozen.pack(settings, arrays, good.parameters.dtype), RealtimeDecoder(good)
+        for give in (RealtimeDecoder, live.ready, live.swap, BenchmarkDecoder):
+            with pytest.raises(InputError, match="the model cannot decode: ") as refused:
+                give(bad)
+            assert "\n" not in str(refused.value)
+        assert np.isfinite(live.step({}, 0.0).target).all()  # the old model goes on
+
+    def test_limits_that_are_set_are_checked(self, exported):
+        live = RealtimeDecoder.load(exported)
+        before = live.limits["spikes"]
+        for rows in ([[np.nan] * 4, [1.0] * 4], [[2.0] * 4, [1.0] * 4], [["0"] * 4, ["1"] * 4], [[0.0], [1.0]]):
+            with pytest.raises(InputError, match="limits are"):
+                live.limits = {"spikes": np.asarray(rows)}
+        np.testing.assert_array_equal(live.limits["spikes"], before)
 
     def test_files_that_are_cut_or_changed_are_refused_or_decode(self, exported):
         whole = exported.read_bytes()

@@ -350,7 +350,7 @@ class RealtimeDecoder(Shown):
             raise InputError("the snapshot is damaged: it holds something else than numbers, or no time") from error
         self._truths.restore(truths)
         self._moved(time)
-        return self._time
+        return time
 
     def save_snapshot(self, path: str | os.PathLike[str]) -> None:
         """Write the snapshot to a file, atomically: a kill at any moment leaves the previous one whole.

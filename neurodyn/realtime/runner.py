@@ -52,6 +52,8 @@ FASTEST_RATE = 1e9
 """Most samples per second that training data can have had, hertz."""
 MOST_CARRIED = 10**7
 """Most numbers that a decoder carries from bin to bin: a hundred times those of a thousand channels with traces."""
+GROWTH = 1e-6
+"""Most that a state may grow per bin without observations: what rounding makes of one that stays as it is."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
 CAPACITY = 256
@@ -283,6 +285,8 @@ def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
                 raise ValueError(f"'{name}' are no lowest and highest values")
         elif not np.isfinite(array).all():
             raise ValueError(f"'{name}' has numbers that are not finite")
+        elif name.endswith("/transition") and np.abs(np.linalg.eigvals(array)).max() > 1 + GROWTH:
+            raise ValueError(f"'{name}' grows without bound while nothing is seen")
 
 
 def _check_rows(settings: Mapping[str, Any]) -> None:
@@ -341,6 +345,8 @@ def _check_sizes(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
         for name, shape in own.items():
             if arrays[f"{prefix}/{name}"].shape != shape:
                 raise ValueError(f"the {name} of '{prefix}' is not that of {size} states")
+        if not (np.all(arrays[f"{prefix}/process_noise"] >= 0) and np.all(arrays[f"{prefix}/observation_noise"] > 0)):
+            raise ValueError(f"'{prefix}' has variances that are not positive")
     for number, row in enumerate(rows):
         if arrays[f"{number}/center"].shape != (row["channels"],):
             raise ValueError(f"'{row['name']}' has not {row['channels']} channels")
@@ -1592,8 +1598,17 @@ class Runner:
                 continue  # taken by an earlier version
             if name not in snapshot or snapshot[name].shape != own.shape:
                 raise ValueError(f"the snapshot is of another decoder: its '{name}' does not fit")
-            if not np.all(np.isfinite(snapshot[name])):
-                raise ValueError(f"the snapshot is damaged: its '{name}' is not finite")
+            if snapshot[name].dtype.kind not in "biuf" or not np.all(np.isfinite(snapshot[name])):
+                raise ValueError(f"the snapshot is damaged: its '{name}' is not finite numbers")
+        before = self.snapshot()
+        try:
+            self._resume(snapshot)
+        except ValueError:  # a covariance that no gain can be worked out of
+            self._resume(before)
+            raise
+
+    def _resume(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Take over what `restore` has checked."""
         self._put(snapshot["state"])
         self._ages = list(self._clocks) if "ages" not in snapshot else snapshot["ages"].tolist()
         owed = snapshot.get("owed", np.zeros(len(self.names), np.int64))

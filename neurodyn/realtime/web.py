@@ -156,7 +156,7 @@ class WebPage:
 
     async def _feed(self, client: Any) -> None:
         with contextlib.suppress(self._closed):
-            await client.send(json.dumps(self._hello))
+            await client.send(json.dumps(self._hello, allow_nan=False))
             position = 0
             while True:
                 points, position = self._since(position)

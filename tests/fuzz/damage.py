@@ -241,15 +241,23 @@ class Put:
 DELETED = object()
 
 
+def _places(node: Any, *before: str | int) -> list[tuple[str | int, ...]]:
+    """Every place in a document; of lists the first two, for the others are like them."""
+    keys = sorted(node) if isinstance(node, dict) else range(min(len(node), 2)) if isinstance(node, list) else ()
+    return [place for key in keys for place in ((*before, key), *_places(node[key], *before, key))]
+
+
 @st.composite
 def puts(draw: Any, documents: list[Any]) -> tuple[str, Put]:
-    """One place of one of some documents, any level alike, with an odd value in it or none."""
+    """One place of one of some documents, with an odd value in it or none; in that of a number often another number."""
     base = draw(st.integers(0, len(documents) - 1))
-    place: list[str | int] = []
+    place = draw(st.sampled_from(_places(documents[base])))
     node = documents[base]
-    while isinstance(node, dict | list) and node and not (place and draw(st.integers(0, 3)) == 0):
-        place.append(draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node)))))
-        node = node[place[-1]]
-    value = draw(st.sampled_from((DELETED, *ODD)))
+    for key in place:
+        node = node[key]
+    values = (DELETED, *ODD)
+    if isinstance(node, int | float) and draw(st.booleans()):
+        values = tuple(one for one in ODD if isinstance(one, int | float))
+    value = draw(st.sampled_from(values))
     kind = "deleted" if value is DELETED else type(value).__name__
-    return f"settings: {kind}", Put(base, tuple(place), value)
+    return f"settings: {kind}", Put(base, place, value)

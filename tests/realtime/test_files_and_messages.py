@@ -19,11 +19,18 @@ from neurodyn.realtime import EventLog, Frozen, Kind, LatePolicy, RealtimeDecode
 from neurodyn.realtime.contract import BenchmarkDecoder
 from neurodyn.realtime.inputs import MOST_SPIKES, as_spikes
 from neurodyn.realtime.logs import Announcer, RotatedFile
-from neurodyn.realtime.runner import FORMAT, VERSION, load_arrays, save_arrays
+from neurodyn.realtime.runner import FORMAT, VERSION, LiveEstimate, load_arrays, save_arrays
+from neurodyn.realtime.state_keeper import StateKeeper
 from neurodyn.realtime.streams import Chunk
+from neurodyn.realtime.streams import Kind as Stream
 from neurodyn.realtime.streams.file import JsonLinesSink
 from neurodyn.realtime.streams.wire import decode_chunk, encode
 from neurodyn.realtime.writers import SnapshotFile
+
+
+def refused(constant):
+    """NaN and Infinity, which Python reads and nobody else does."""
+    raise AssertionError(f"'{constant}' is no JSON")
 
 
 @pytest.fixture
@@ -228,6 +235,16 @@ class TestMessages:
             decode_chunk([parts[0], header, parts[2], parts[3]])
         assert decode_chunk(parts).name == "field"
 
+    @pytest.mark.parametrize("never", [np.nan, np.inf, -np.inf])
+    def test_a_time_that_is_none_is_null(self, never):
+        """Other languages refuse a header with NaN in it."""
+        chunk = Chunk("spikes", np.zeros(2), np.zeros(2, np.int32), Stream.SPIKES, never)
+        header = json.loads(encode(chunk)[1], parse_constant=refused)
+        assert header["until"] is None
+        assert decode_chunk(encode(chunk)).until is None
+        estimate = LiveEstimate(never, np.zeros(1), np.eye(1), {}, *np.zeros((3, 1)), ())
+        assert json.loads(encode(estimate)[1], parse_constant=refused)["time"] is None
+
     def test_counts_do_not_unfold_into_millions(self):
         counts = np.zeros((2, 3))
         counts[1, 1] = MOST_SPIKES
@@ -262,6 +279,79 @@ class TestFilesInUse:
             SnapshotFile(path, EventLog())
         first.close()
         SnapshotFile(path, EventLog()).close()
+
+    def test_a_log_has_one_session(self, tmp_path):
+        """Also after it has begun a new file of its own."""
+        path = tmp_path / "events.jsonl"
+        first = RotatedFile(path, largest=100)
+        for _ in range(2):
+            with pytest.raises(InputError, match="in use by another session"):
+                RotatedFile(path)
+            first.write("x" * 80 + "\n")
+            first.write("x" * 80 + "\n")
+        first.close()
+        RotatedFile(path).close()
+
+    def test_a_log_that_is_lost_to_another_session_goes_on_in_memory(self, tmp_path, monkeypatch):
+        def taken(file, path):
+            raise InputError("in use")
+
+        file = RotatedFile(tmp_path / "events.jsonl", largest=10)
+        log = EventLog(file=file)
+        monkeypatch.setattr("neurodyn.realtime.logs.lock", taken)
+        log.record(1.0, Kind.GAP)
+        file.close()
+        assert [event.kind for event in log] == [Kind.GAP, Kind.LOG_LOST]
+
+    def test_files_that_were_there_are_all_kept(self, tmp_path):
+        path = tmp_path / "out.jsonl"
+        for number, name in enumerate(("out.jsonl.old", "out.jsonl.old-2", "out.jsonl.old-3")):
+            path.write_text(f"session {number}\n")
+            sink = JsonLinesSink(path, fresh=True)
+            sink.close()
+            assert sink.kept == tmp_path / name
+        empty = JsonLinesSink(tmp_path / "another.jsonl", fresh=True)
+        empty.close()
+        assert empty.kept is None  # nothing was there
+        texts = [(tmp_path / f"out.jsonl.old{end}").read_text() for end in ("", "-2", "-3")]
+        assert texts == [f"session {number}\n" for number in range(3)]
+
+    def test_of_a_snapshot_only_what_is_wanted_is_read(self, exported, tmp_path):
+        """Thirty megabytes beside it, and something that is no array at all, cost next to nothing."""
+        path, live = tmp_path / "state.npz", RealtimeDecoder.load(exported)
+        live.step({"spikes": np.ones(4)}, 1.0)
+        save_arrays(path, live.snapshot() | {"junk": np.zeros(4_000_000)})
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("objects.npy", b"not an array")
+        expected = live.step({}, 1.01).target
+        log, fresh, file = EventLog(), RealtimeDecoder.load(exported), SnapshotFile(path, EventLog())
+        tracemalloc.start()
+        try:
+            keeper = StateKeeper(fresh, file, lambda *event: log.record(0.0, *event), every=1.0, catch_up=1.0)
+            again = RealtimeDecoder.load(exported)
+            assert again.load_snapshot(path) == 1.0
+            assert tracemalloc.get_traced_memory()[1] < 2_000_000  # bytes
+        finally:
+            tracemalloc.stop()
+        keeper.close()
+        assert not len(log)
+        np.testing.assert_array_equal(fresh.step({}, 1.01).target, expected)
+        np.testing.assert_array_equal(again.step({}, 1.01).target, expected)
+
+    @pytest.mark.parametrize("damage", [np.full((4, 4), 1e300), np.full((4, 4), 1j), np.full((4, 4), "x")])
+    def test_a_snapshot_that_is_refused_changes_nothing(self, exported, damage):
+        live = RealtimeDecoder.load(exported)
+        live.step({"spikes": np.ones(4)}, 1.0)
+        before = live.snapshot()
+        live.step({"spikes": np.ones(4)}, 1.01)
+        after, bad = live.snapshot(), {**before, "covariance_0": damage}
+        try:
+            live.restore(bad)
+        except InputError:
+            for name, array in live.snapshot().items():
+                np.testing.assert_array_equal(array, after[name])
+        else:
+            assert np.isfinite(live.step({}, 1.02).target).all()
 
     def test_an_output_file_is_continued_or_begun(self, tmp_path):
         path = tmp_path / "out.jsonl"
@@ -298,7 +388,9 @@ class TestLogs:
         sizes = [p.stat().st_size for p in tmp_path.iterdir()]
         assert len(sizes) == 2
         assert max(sizes) <= 2000
-        last = [json.loads(line) for line in path.read_text().splitlines()]
+        last = [json.loads(line, parse_constant=refused) for line in path.read_text().splitlines()]
+        first = json.loads((tmp_path / "events.jsonl.1").read_text().splitlines()[0], parse_constant=refused)
+        assert first["kind"] == Kind.GAP
         assert last[-1]["time"] == 199
         with pytest.raises(InputError, match="cannot write the log"):
             RotatedFile(tmp_path / "no" / "log")

@@ -117,7 +117,7 @@ def _check_finite(arrays: dict[str, Any], file: Path) -> None:
     """The checksum says that numbers are those that were written, and of the first version nothing does."""
     for key, leaf in jax.tree_util.tree_leaves_with_path(arrays):
         bad = np.isnan(leaf) if str(jax.tree_util.keystr(key[:1])) == "['bounds']" else ~np.isfinite(leaf)
-        if bad.any():
+        if bad.any() or np.iscomplexobj(leaf):
             name = "/".join(str(getattr(one, "key", one)) for one in key)
             raise InputError(f"the arrays of the model '{file}' are damaged: '{name}' has numbers that are not finite")
 

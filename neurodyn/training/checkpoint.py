@@ -84,7 +84,7 @@ def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[st
                 raise InputError(f"{path} has no array '{key}': it was saved by a model of another structure")
             if found.shape != np.shape(leaf):
                 raise InputError(f"{path}: array '{key}' has shape {found.shape}, this model needs {np.shape(leaf)}")
-            if found.dtype.kind not in "biuf" or found.is_virtual or found.external:
+            if found.dtype.kind not in "biufc" or found.is_virtual or found.external:
                 raise InputError(f"{path}: array '{key}' holds no numbers of its own")
             leaves.append(found[()])
     return jax.tree.unflatten(jax.tree.structure(like), leaves)

@@ -90,8 +90,7 @@ class RedisSource:
         chunks: list[Chunk] = []
         for key, fields in entries:
             try:
-                name = key.decode(errors="replace").removeprefix(f"{self._prefix}:")
-                chunks.append(decode_entry(name, fields, self._dtype))
+                chunks.append(decode_entry(key.decode(errors="replace"), fields, self._dtype, self._prefix))
             except InputError as error:
                 self._bad.keep(error)
         return chunks
@@ -121,17 +120,19 @@ class RedisSource:
         return taken
 
 
-def decode_entry(name: str, fields: Mapping[bytes, bytes], dtype: str) -> Chunk:
+def decode_entry(key: str, fields: Mapping[bytes, bytes], dtype: str, prefix: str = "") -> Chunk:
     """Chunk from the fields of an entry.
 
     Parameters
     ----------
-    name
-        Of the stream.
+    key
+        Of the stream: the prefix, a colon and the name.
     fields
         As in `RedisSource`.
     dtype
         Of samples of which the entry does not say it.
+    prefix
+        Of the keys.
 
     Raises
     ------
@@ -150,9 +151,10 @@ def decode_entry(name: str, fields: Mapping[bytes, bytes], dtype: str) -> Chunk:
         labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(
-            f"Redis stream '{name}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
+            f"Redis stream '{key}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
             f"got {sorted(field.decode(errors='replace') for field in fields)}"
         ) from error
+    name = key.removeprefix(f"{prefix}:")
     return Chunk(name, times, values, kind, until, labels, unrecorded=unrecorded)
 
 

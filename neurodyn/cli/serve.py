@@ -32,11 +32,12 @@ from neurodyn.realtime.markers import CONTROL, Markers
 from neurodyn.realtime.memory_lock import lock_memory
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.recorder import SessionRecorder
-from neurodyn.realtime.runner import Frozen
+from neurodyn.realtime.runner import Frozen, Runner
 from neurodyn.realtime.service import Service, ServiceOptions, make_service
 from neurodyn.realtime.session_file import SessionFile
 from neurodyn.realtime.speed import check_speed
 from neurodyn.realtime.stamps import StampPolicy
+from neurodyn.realtime.state_keeper import check_model
 from neurodyn.realtime.streams import (
     SCHEMES,
     Address,
@@ -172,7 +173,14 @@ def _session(
     """Connect everything; a wrong address ends the command before anything is decoded."""
     connect = source_of(arguments.sources)
     policy = StampPolicy.within(options.patience, max_jump=options.max_jump, align=options.align)
+    models = _models(arguments, decoder)
     with contextlib.ExitStack() as opened:
+        # Refused before anything is written, moved or waited for.
+        snapshots = None
+        if arguments.snapshot is not None:
+            snapshots = SnapshotFile(arguments.snapshot, monitor.log)
+            opened.callback(snapshots.close)
+            check_model(snapshots, decoder, models.values())
         source = connect()
         opened.callback(source.close)
         sinks = []
@@ -180,7 +188,9 @@ def _session(
             sink = open_sink(address)
             sinks.append(SinkWriter(sink, address.scheme.name, monitor.log))
             opened.callback(sinks[-1].close)
-            if getattr(sink, "continued", False):
+            if (kept := getattr(sink, "kept", None)) is not None:
+                tell(console, [f"{address.name} is begun anew; the file that was there is kept as {kept}"])
+            elif getattr(sink, "continued", False):
                 tell(console, [f"{address.name} is continued; with ?new a new file is begun"])
         if arguments.web is not None:
             page = WebPage(
@@ -209,11 +219,6 @@ def _session(
         )
         if not _files_only(arguments.sources):
             check_speed(binner_inputs(modalities, decoder.width, rates))
-        models = {arguments.model.stem: decoder.runner}
-        for name, path in arguments.models:
-            if name in models:
-                raise InputError(f"two models are called '{name}': the first is called as its file, name others apart")
-            models[name] = decoder.ready(_frozen(path))
         markers = Markers(
             decoder, monitor.log.record, control=arguments.control, reset_on=arguments.reset_on, models=models
         )
@@ -227,7 +232,7 @@ def _session(
             patience=options.patience,
             late=options.late,
             max_jump=options.max_jump,
-            snapshots=None if arguments.snapshot is None else SnapshotFile(arguments.snapshot, monitor.log),
+            snapshots=snapshots,
             recorder=recorder,
             markers=markers,
             truth=None if arguments.observe is None else TruthStream(arguments.observe, decoder.target_names),
@@ -236,6 +241,16 @@ def _session(
         )  # fmt: skip
         opened.pop_all()  # the service closes them now
     return service, first
+
+
+def _models(arguments: argparse.Namespace, decoder: RealtimeDecoder) -> dict[str, Runner]:
+    """The session's model and those that a command may change to, by name; ready, so that no bin waits for them."""
+    models = {arguments.model.stem: decoder.runner}
+    for name, path in arguments.models:
+        if name in models:
+            raise InputError(f"two models are called '{name}': the first is called as its file, name others apart")
+        models[name] = decoder.ready(_frozen(path))
+    return models
 
 
 def _recorder(path: Path, decoder: RealtimeDecoder, monitor: Monitor, console: Console) -> SessionRecorder:

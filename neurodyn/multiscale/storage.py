@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -22,8 +23,10 @@ from neurodyn.multiscale.config import (
     TrainingConfig,
 )
 from neurodyn.multiscale.fitted import Fitted, Readout
-from neurodyn.multiscale.fitting import build_model, split_model
+from neurodyn.multiscale.fitting import split_model
 from neurodyn.multiscale.inference import Network
+from neurodyn.multiscale.model import MultiscaleModel
+from neurodyn.multiscale.stored_settings import check_settings
 from neurodyn.recurrent import InputScaling, RecurrentConfig
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent.network import draw_weights
@@ -88,19 +91,35 @@ def load_fitted(path: str | os.PathLike[str]) -> Fitted:
     Raises
     ------
     InputError
-        If it is missing, damaged, something else or of a later version.
+        If it is missing, damaged, something else or of a later version. Shapes are compared with those in the file
+        before any memory of their size is asked for.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"no such file or directory: {path}")
     settings, file = read_model_settings(path, MODEL, first_version=path)
     try:
-        blank = _blank(settings)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"the settings of the model '{path}' are damaged: {type(error).__name__} {error}") from error
-    return _with_arrays(blank, read_model_arrays(file, settings, _arrays(blank)))
+        blank = _blank(settings, file.stat().st_size if file.is_file() else 0)
+        like = _arrays(blank)
+    except _NO_SETTINGS as error:
+        words = " ".join(f"{'' if isinstance(error, InputError) else type(error).__name__} {error}".split())[:200]
+        raise InputError(f"the settings of the model '{path}' are damaged: {words}") from error
+    arrays = read_model_arrays(file, settings, like)
+    _check_finite(arrays, file)
+    return _with_arrays(blank, arrays)
+
+
+_NO_SETTINGS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+"""What settings that are of no model may raise where a model is made of them."""
+
+
+def _check_finite(arrays: dict[str, Any], file: Path) -> None:
+    """The checksum says that numbers are those that were written, and of the first version nothing does."""
+    for key, leaf in jax.tree_util.tree_leaves_with_path(arrays):
+        bad = np.isnan(leaf) if str(jax.tree_util.keystr(key[:1])) == "['bounds']" else ~np.isfinite(leaf)
+        if bad.any() or np.iscomplexobj(leaf):
+            name = "/".join(str(getattr(one, "key", one)) for one in key)
+            raise InputError(f"the arrays of the model '{file}' are damaged: '{name}' has numbers that are not finite")
 
 
 def _from_1(settings: Settings) -> Settings:
@@ -123,19 +142,16 @@ MODEL = ModelFormat("multiscale", "multiscale model", 4, {1: _from_1, 2: _from_2
 """The present version of the format, and the way from each older one to the next."""
 
 
-def _blank(settings: Settings) -> Fitted:
-    """The model that the settings describe, with every array zero."""
+def _blank(settings: Settings, size: int) -> Fitted:
+    """The model that the settings describe, whose arrays have shapes alone; `size` is that of their file, bytes."""
     config = _config(settings["config"])
     modalities = tuple(Modality(**{**m, "channels": tuple(m["channels"])}) for m in settings["modalities"])
+    check_settings(settings, config, modalities, size)
     dims = config.model.target
-    scaling = Scaling(
-        {m.name: np.zeros(m.n_channels, np.float32) for m in modalities},
-        {m.name: np.ones(m.n_channels, np.float32) for m in modalities},
-        np.zeros(dims, np.float32),
-        np.ones(dims, np.float32),
-        tuple(m.name for m in modalities if m.counts),
-    )
-    graph, parameters, constants = split_model(build_model(config, scaling))
+    channels = {m.name: _nothing(m.n_channels, dtype=np.float32) for m in modalities}
+    target = _nothing(dims, dtype=np.float32)
+    scaling = Scaling(channels, channels, target, target, tuple(m.name for m in modalities if m.counts))
+    graph, parameters, constants = split_model(nnx.eval_shape(lambda: _drawn(config)))
     past = config.model.n_traces
     linear = settings["variance"] == "linear"
     filtered, smoothed = (
@@ -148,8 +164,22 @@ def _blank(settings: Settings) -> Fitted:
         target_names=tuple(settings["target_names"]), width=settings["width_seconds"], filtered=filtered,
         smoothed=smoothed, history=History(**settings["history"]), status=settings["status"],
         provenance=settings["provenance"], target_units=tuple(settings["target_units"]), recurrent=recurrent,
-        bounds=np.zeros((2, dims), np.float32) if settings["bounded"] else None,
+        bounds=_nothing(2, dims, dtype=np.float32) if settings["bounded"] else None,
     )  # fmt: skip
+
+
+def _drawn(config: DecoderConfig) -> MultiscaleModel:
+    """A model of these sizes, of which nothing is drawn where only shapes are asked for."""
+    dtype = jnp.result_type(float)
+    statistics = {m.name: (jnp.zeros(m.channels, dtype), jnp.ones(m.channels, dtype)) for m in config.model.modalities}
+    return MultiscaleModel(
+        config.model, statistics, parallel=config.training.parallel, rngs=nnx.Rngs(jax.random.key(0))
+    )
+
+
+def _nothing(*shape: int, dtype: Any = np.float64) -> np.ndarray:
+    """An array of a shape that takes no memory: what is in the file comes in its place."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def _arrays(fitted: Fitted) -> dict[str, Any]:
@@ -234,12 +264,12 @@ def _readout(arrays: dict[str, Any], blank: Readout | None) -> Readout:
 
 
 def _blank_linear(features: int, dims: int) -> LinearTarget:
-    return LinearTarget(np.zeros((features, dims)), np.zeros(dims), np.zeros(dims), np.zeros((dims, dims)))
+    return LinearTarget(_nothing(features, dims), _nothing(dims), _nothing(dims), _nothing(dims, dims))
 
 
 def _blank_single(config: DecoderConfig, traces: int) -> Readout:
     dims = config.model.target
-    return Readout.of_one(_blank_linear(sum(config.model.states) + traces, dims), np.zeros(dims))
+    return Readout.of_one(_blank_linear(sum(config.model.states) + traces, dims), _nothing(dims))
 
 
 def _blank_stacked(config: DecoderConfig, traces: int, modalities: int, linear: bool) -> Readout:
@@ -248,20 +278,20 @@ def _blank_stacked(config: DecoderConfig, traces: int, modalities: int, linear: 
     count = len(experts) + (config.recurrent is not None)
     memories = len(TIMES) * (modalities + (modalities > 1))
     kind, features = (LinearVariance, 2 + memories) if linear else (LogLinearVariance, 1 + 2 * memories)
-    variance = kind(np.zeros(dims), np.zeros((features, dims)))
-    return Readout(experts, np.zeros((modalities + 1, count, dims)), np.zeros(dims), np.zeros(dims), variance)
+    variance = kind(_nothing(dims), _nothing(features, dims))
+    return Readout(experts, _nothing(modalities + 1, count, dims), _nothing(dims), _nothing(dims), variance)
 
 
 def _blank_recurrent(config: RecurrentConfig, modalities: tuple[Modality, ...], dims: int) -> RecurrentNetwork:
     channels = [m.n_channels for m in modalities]
     scaling = InputScaling(
         tuple(m.counts for m in modalities),
-        tuple(np.zeros(n, np.float32) for n in channels),
-        tuple(np.ones(n, np.float32) for n in channels),
+        tuple(_nothing(n, dtype=np.float32) for n in channels),
+        tuple(_nothing(n, dtype=np.float32) for n in channels),
         np.ones(len(modalities), np.float32),
     )
     shapes = jax.eval_shape(lambda key: draw_weights(key, scaling.n_inputs, dims, config), jax.random.key(0))
-    return RecurrentNetwork({name: np.zeros(a.shape, a.dtype) for name, a in shapes.items()}, scaling)
+    return RecurrentNetwork({name: _nothing(*a.shape, dtype=a.dtype) for name, a in shapes.items()}, scaling)
 
 
 def _config(settings: Settings) -> DecoderConfig:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from neurodyn.display import listed
 from neurodyn.errors import InputError
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.freezable import Freezable, frozen_of
+from neurodyn.realtime.freezable import Freezable, runner_of
 from neurodyn.realtime.runner import Frozen, Runner
 
 Model = RealtimeDecoder | Freezable | Frozen
@@ -33,7 +33,8 @@ class BenchmarkDecoder:
     Raises
     ------
     InputError
-        If the batch has no recording, or the models of the sessions have other channels or targets.
+        If the batch has no recording, or a model's numbers make no decoder, or those of the sessions have other
+        channels or targets.
 
     Reference: Karpowicz et al. (2024), Few-shot algorithms for consistent neural decoding (FALCON) benchmark, NeurIPS.
     """
@@ -42,7 +43,7 @@ class BenchmarkDecoder:
         models = dict(model) if isinstance(model, Mapping) else {"": model}
         if not models:
             raise InputError("there is no model: give one, or one per session by name")
-        self._models = {name: Runner(_frozen(one)) for name, one in models.items()}
+        self._models = {name: _runner(one) for name, one in models.items()}
         first = next(iter(self._models.values()))
         edges = np.cumsum([0, *(m.channels for m in first.modalities)]).tolist()
         self._columns = {m.name: slice(a, b) for m, a, b in zip(first.modalities, edges[:-1], edges[1:], strict=True)}
@@ -143,5 +144,5 @@ class BenchmarkDecoder:
         return {name: values[columns] for name, columns in self._columns.items()}
 
 
-def _frozen(model: Model) -> Frozen:
-    return model.runner.frozen if isinstance(model, RealtimeDecoder) else frozen_of(model)
+def _runner(model: Model) -> Runner:
+    return Runner(model.runner.frozen) if isinstance(model, RealtimeDecoder) else runner_of(model)

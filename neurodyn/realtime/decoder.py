@@ -11,7 +11,7 @@ from jaxtyping import Float
 from neurodyn.display import Shown, counted, listed
 from neurodyn.errors import InputError
 from neurodyn.realtime.adaptive import AdaptiveIntervals
-from neurodyn.realtime.freezable import Freezable, check_same_sizes, frozen_of
+from neurodyn.realtime.freezable import Freezable, check_same_sizes, runner_of
 from neurodyn.realtime.latency import LatencyHistogram, Stats
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.listener import StepListener
@@ -27,8 +27,7 @@ REMEMBERED = 100_000
 class RealtimeDecoder(Shown):
     """Recursive decoder: equal to the offline filter bin for bin.
 
-    It is a :class:`neurodyn.realtime.runner.Runner`, the NumPy code that an exported decoder runs too, with what a rig
-    needs around it: times, counts, snapshots, and a change of model while it runs.
+    A :class:`neurodyn.realtime.runner.Runner`, the NumPy code of exported decoders, with what a rig needs around it.
 
     Parameters
     ----------
@@ -42,6 +41,11 @@ class RealtimeDecoder(Shown):
         How intervals follow the truths that :meth:`observe` is told; None: they are those that training found.
     recalibration
         How the read-out follows them; None: it is that of training.
+
+    Raises
+    ------
+    InputError
+        If the model's numbers make no decoder, or bounds are of another target.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class RealtimeDecoder(Shown):
         intervals: AdaptiveIntervals | None = None,
         recalibration: Recalibration | None = None,
     ) -> None:
-        self._runner, self._output = Runner(frozen_of(model)), output
+        self._runner, self._output = runner_of(model), output
         if output is not None:
             output.check(len(self.target_names))
         self._truths = Truths(len(self.target_names), remembered, intervals, recalibration)
@@ -81,10 +85,9 @@ class RealtimeDecoder(Shown):
             If the file holds something else.
         """
         try:
-            frozen = Frozen.load(path)
+            return cls(Frozen.load(path), output=output, intervals=intervals, recalibration=recalibration)
         except ValueError as error:
             raise InputError(str(error)) from error
-        return cls(frozen, output=output, intervals=intervals, recalibration=recalibration)
 
     @property
     def runner(self) -> Runner:
@@ -227,8 +230,7 @@ class RealtimeDecoder(Shown):
         if bins < 0:
             raise InputError(f"bins ahead must be 0 or more, got {bins}")
         last = 0.0 if np.isnan(self._time) else self._time
-        estimate = self._runner.ahead(bins, last + bins * self.width)
-        return self._truths.corrected(estimate)
+        return self._truths.corrected(self._runner.ahead(bins, last + bins * self.width))
 
     def listen(self, listener: StepListener | None) -> None:
         """Tell somebody of every step from now on, such as who records the session; None for nobody."""
@@ -302,11 +304,10 @@ class RealtimeDecoder(Shown):
         Raises
         ------
         InputError
-            If modalities, channels, target or sizes differ.
+            If modalities, channels, target or sizes differ, or its numbers make no decoder.
         """
-        frozen = frozen_of(model)
-        check_same_sizes(self._runner.frozen, frozen)
-        runner = Runner(frozen)
+        runner = runner_of(model)
+        check_same_sizes(self._runner.frozen, runner.frozen)
         runner.step({}, 0.0)
         return runner
 
@@ -349,7 +350,7 @@ class RealtimeDecoder(Shown):
             raise InputError("the snapshot is damaged: it holds something else than numbers, or no time") from error
         self._truths.restore(truths)
         self._moved(time)
-        return self._time
+        return time
 
     def save_snapshot(self, path: str | os.PathLike[str]) -> None:
         """Write the snapshot to a file, atomically: a kill at any moment leaves the previous one whole.
@@ -371,10 +372,9 @@ class RealtimeDecoder(Shown):
             As :meth:`restore`, or if there is no such file.
         """
         try:
-            snapshot = load_arrays(path)
+            return self.restore(load_arrays(path, self.snapshot()))
         except ValueError as error:
             raise InputError(str(error)) from error
-        return self.restore(snapshot)
 
     # What it did ----------------------------------------------------------------------------------------------
 

@@ -131,6 +131,12 @@ class ChannelDrift:
                 kept |= {f"drift_{place}/{part}": array for part, array in parts.items()}
         return kept
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the arrays that `snapshot` may have."""
+        places = [place for place, row in enumerate(self._runner.modalities) if row.name in self._followed]
+        return "drift_memory", *(f"drift_{place}/{part}" for place in places for part in _PARTS)
+
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Go on from a snapshot, also one of before drift was in it; begin anew if it is damaged.
 

@@ -7,7 +7,7 @@ from neurodyn.binning.batch import Modality
 from neurodyn.binning.limits import learn_limits
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
-from neurodyn.realtime.runner import COUNTS, Frozen
+from neurodyn.realtime.runner import COUNTS, Frozen, Runner, checked_runner
 
 
 @runtime_checkable
@@ -78,6 +78,25 @@ def frozen_of(model: Freezable | Frozen) -> Frozen:
         A trained model, or one that was exported.
     """
     return model if isinstance(model, Frozen) else model.frozen()
+
+
+def runner_of(model: Freezable | Frozen) -> Runner:
+    """What decodes with a model, whose numbers were checked first: a model in memory may be as damaged as a file.
+
+    Parameters
+    ----------
+    model
+        A trained model, or one that was exported.
+
+    Raises
+    ------
+    InputError
+        If its sizes, times or names are none, or it has numbers that are not finite.
+    """
+    try:
+        return checked_runner(frozen_of(model))
+    except ValueError as error:
+        raise InputError(f"the model cannot decode: {error}") from error
 
 
 def check_same_sizes(own: Frozen, other: Frozen) -> None:

@@ -193,8 +193,10 @@ def as_spikes(chunk: Chunk) -> Chunk:
     Raises
     ------
     InputError
-        If they would unfold into more than `MOST_SPIKES`.
+        If one is below 0, or they would unfold into more than `MOST_SPIKES`.
     """
+    if np.count_nonzero(chunk.values < 0):
+        raise InputError(f"'{chunk.name}' holds counts, which cannot be below 0, got {np.nanmin(chunk.values):g}")
     counts = np.where(np.isfinite(chunk.values), chunk.values, 0).clip(0, MOST_SPIKES + 1).astype(np.int64)
     if (total := int(counts.sum())) > MOST_SPIKES:
         raise InputError(f"'{chunk.name}' has {total:,} spikes or more in a chunk, at most {MOST_SPIKES:,} are taken")

@@ -1,6 +1,7 @@
 """One process at a time on a file that a session writes: locks that end with the process, however it ends."""
 
 import os
+import stat
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,14 +19,14 @@ def length_of(file: IO) -> int:
 
 
 def lock(file: IO, path: str | os.PathLike[str]) -> None:
-    """Take an open file for this process alone, until it is closed.
+    """Take an open file for this process alone, until it is closed; pipes and terminals are for everyone.
 
     Raises
     ------
     InputError
         If another process has it.
     """
-    if fcntl is None:
+    if fcntl is None or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

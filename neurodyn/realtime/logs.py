@@ -3,10 +3,11 @@
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.events import EventLog, LogFile
-from neurodyn.realtime.locks import length_of
+from neurodyn.realtime.locks import length_of, lock
 
 LARGEST = 16 * 2**20
 """Bytes after which a log begins a new file; the one before is kept as ``FILE.1``."""
@@ -27,23 +28,27 @@ class RotatedFile:
     Raises
     ------
     InputError
-        If it cannot be written.
+        If it cannot be written, or another session writes it.
     """
 
     def __init__(self, path: Path, *, largest: int = LARGEST) -> None:
         self._path, self._largest = path, largest
         try:
-            self._file = path.open("a", encoding="utf-8")
+            self._file = self._opened()
         except OSError as error:
             raise InputError(f"cannot write the log '{path}': {error.strerror or error}") from error
         self._size = length_of(self._file)
 
     def write(self, text: str) -> None:
-        """Append a line."""
+        """Append a line.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
         if self._size + len(text) > self._largest:
-            self._file.close()
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._file, self._size = self._path.open("a", encoding="utf-8"), 0
+            self._begin_another()
         self._size += self._file.write(text)
 
     def flush(self) -> None:
@@ -53,6 +58,24 @@ class RotatedFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _begin_another(self) -> None:
+        old = self._file
+        self._path.replace(self._path.with_name(self._path.name + ".1"))
+        try:
+            self._file, self._size = self._opened(), 0
+        except InputError as error:  # a session that began just now was faster
+            raise OSError(str(error)) from error
+        old.close()
+
+    def _opened(self) -> TextIO:
+        file = self._path.open("a", encoding="utf-8")
+        try:
+            lock(file, self._path)
+        except InputError:
+            file.close()
+            raise
+        return file
 
 
 class Announcer:

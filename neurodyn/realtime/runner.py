@@ -44,6 +44,16 @@ OF_DATA = ("limits", "rates", "target_units", "value_units")
 """Settings that say what the training data were like, and are no part of what tells a decoder from others."""
 MOST_UNFOLDED = 20
 """Times its own size that a file may unfold into: parameters that were compressed hardly do, zeros a thousandfold."""
+WIDTHS = (1e-4, 3600.0)
+"""Narrowest and widest bin, seconds: a step takes half as long as the one, and nobody decodes by more than the hour."""
+LONGEST_CLOCK = 3600.0
+"""Most seconds between two samples of a modality: bins of that time are what a session remembers of it."""
+FASTEST_RATE = 1e9
+"""Most samples per second that training data can have had, hertz."""
+MOST_CARRIED = 10**7
+"""Most numbers that a decoder carries from bin to bin: a hundred times those of a thousand channels with traces."""
+GROWTH = 1e-6
+"""Most that a state may grow per bin without observations: what rounding makes of one that stays as it is."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
 CAPACITY = 256
@@ -154,10 +164,9 @@ class Frozen:
             if parameters.dtype.name not in SAME or parameters.ndim != 1:
                 raise ValueError("its parameters are not one row of floating-point numbers")
             frozen = cls(settings, parameters)
-            check_decoder(settings, frozen.arrays)
-            Runner(frozen).step({})  # sizes that do not fit each other are found here
-        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise ValueError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
+            checked_runner(frozen)
+        except _NO_DECODER as error:
+            raise ValueError(f"{path} is damaged: {_in_one_line(error)}") from error
         return frozen
 
 
@@ -229,37 +238,165 @@ def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
+_NO_DECODER = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+"""What settings and arrays that belong to no decoder may raise where they are used."""
+
+
+def checked_runner(frozen: Frozen) -> "Runner":
+    """Runner of a decoder whose settings and numbers were checked, and tried out on bins that are forgotten.
+
+    Parameters
+    ----------
+    frozen
+        From a file, or made in memory.
+
+    Raises
+    ------
+    ValueError
+        In one line, if they make no decoder: what is wrong with them.
+    """
+    try:
+        check_decoder(frozen.settings, frozen.arrays)
+        _try_out(Runner(frozen))
+        return Runner(frozen)
+    except _NO_DECODER as error:
+        raise ValueError(_in_one_line(error)) from error
+
+
 def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Refuse settings and arrays that do not make a decoder, before anything is built of them.
 
     Raises
     ------
-    ValueError, TypeError, KeyError
-        If sizes are not positive or do not fit the arrays, or there are numbers that are not finite.
+    ValueError, TypeError, LookupError, AttributeError
+        If sizes are not positive or do not fit the arrays, times are beyond `WIDTHS` and `LONGEST_CLOCK`, a setting is
+        of another type, or there are numbers that are not finite.
     """
+    _check_rows(settings)
+    _check_times(settings)
+    _check_texts(settings)
+    _check_sizes(settings, arrays)
+    for row in settings["modalities"]:
+        if (rows := settings.get("limits", {}).get(row["name"])) is not None:
+            _limits_of(row["name"], rows, row["channels"])
+    for name, array in arrays.items():
+        if name.endswith("bounds"):
+            if array.shape[:1] != (2,) or not np.all(array[0] <= array[1]):
+                raise ValueError(f"'{name}' are no lowest and highest values")
+        elif not np.isfinite(array).all():
+            raise ValueError(f"'{name}' has numbers that are not finite")
+        elif name.endswith("/transition") and np.abs(np.linalg.eigvals(array)).max() > 1 + GROWTH:
+            raise ValueError(f"'{name}' grows without bound while nothing is seen")
+
+
+def _check_rows(settings: Mapping[str, Any]) -> None:
+    """The table of modalities, and the sizes of the states."""
     rows, states = settings["modalities"], settings["states"]
     names = [row["name"] for row in rows]
     whole = [*states, *(row["channels"] for row in rows), *(row["clock"] for row in rows)]
-    if not rows or len(set(names)) < len(names) or not all(isinstance(n, int) and n >= 1 for n in whole):
+    if not rows or len(set(names)) < len(names) or not all(_whole(n) and n >= 1 for n in whole):
         raise ValueError("it needs modalities of different names, and sizes of 1 or more")
-    if not (isinstance(settings["width_seconds"], float | int) and 0 < settings["width_seconds"] < math.inf):
-        raise ValueError(f"its bins are {settings['width_seconds']} s wide")
+    if not (_whole(settings["traces"]) and settings["traces"] >= 0):
+        raise ValueError("its number of traces is none")
     if len(states) not in (1, 1 + len(rows)):
         raise ValueError(f"it has {len(states)} states for {len(rows)} modalities")
-    for prefix, size in zip(["backbone", *(f"{i}/dynamics" for i in range(len(states) - 1))], states, strict=True):
-        if arrays[f"{prefix}/transition"].shape != (size, size):
-            raise ValueError(f"the transition of '{prefix}' is not that of {size} states")
-    for number, row in enumerate(rows):
-        labels = settings["channel_names"][row["name"]]
-        if not (arrays[f"{number}/center"].shape == (row["channels"],) and len(labels) == row["channels"]):
-            raise ValueError(f"'{row['name']}' has not {row['channels']} channels")
-        if row["likelihood"] not in COUNTS and not isinstance(row.get("counts"), bool):
+    for row in rows:
+        if not (isinstance(row["name"], str) and isinstance(row["likelihood"], str)):
+            raise ValueError(f"a modality has a name or a likelihood that is no text: {str(row)[:60]}")
+        if not isinstance(row.get("counts", row["likelihood"] in COUNTS or None), bool):
             raise ValueError(f"'{row['name']}' has an unknown likelihood")
-    if settings["traces"] != len(arrays.get("decays", ())) or not isinstance(settings["target_names"], list):
-        raise ValueError("its traces or its target do not fit")
+
+
+def _check_times(settings: Mapping[str, Any]) -> None:
+    """Width of a bin, clocks and rates. Whole numbers are compared as they are: the largest have no floating point."""
+    width = settings["width_seconds"]
+    if not (_number(width) and WIDTHS[0] <= width <= WIDTHS[1]):
+        raise ValueError(f"its bins are {str(width)[:20]} s wide, expected {WIDTHS[0]:g} to {WIDTHS[1]:g} s")
+    for row in settings["modalities"]:
+        if not row["clock"] <= LONGEST_CLOCK / width + 0.5:
+            bins = str(row["clock"])[:20]
+            raise ValueError(f"'{row['name']}' has a sample in every {bins} bins, which is longer than an hour")
+    for name, rate in settings.get("rates", {}).items():
+        if not (_number(rate) and 0 < rate <= FASTEST_RATE):
+            raise ValueError(f"the rate of '{name}' is {str(rate)[:20]} Hz, expected more than 0 and at most 1e9 Hz")
+
+
+def _check_texts(settings: Mapping[str, Any]) -> None:
+    """Names of channels and of the target, and units."""
+    for row in settings["modalities"]:
+        labels = settings["channel_names"][row["name"]]
+        if not (_texts(labels) and len(labels) == row["channels"]):
+            raise ValueError(f"'{row['name']}' has not the names of {row['channels']} channels")
+    if not (_texts(settings["target_names"]) and _texts(settings.get("target_units", ()))):
+        raise ValueError("names or units of its target are no list of texts")
+    if not all(isinstance(unit, str) for unit in settings.get("value_units", {}).values()):
+        raise ValueError("units of its modalities are no texts")
+
+
+def _check_sizes(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Shapes of the arrays, as far as what is built of them could be larger than they are."""
+    rows, states = settings["modalities"], settings["states"]
+    for prefix, size in zip(["backbone", *(f"{i}/dynamics" for i in range(len(states) - 1))], states, strict=True):
+        seen = arrays[f"{prefix}/observation_noise"].size
+        own = {
+            "transition": (size, size), "process_noise": (size,), "emission": (seen, size),
+            "observation_noise": (seen,), "initial_mean": (size,), "initial_covariance": (size, size),
+        }  # fmt: skip
+        for name, shape in own.items():
+            if arrays[f"{prefix}/{name}"].shape != shape:
+                raise ValueError(f"the {name} of '{prefix}' is not that of {size} states")
+        if not (np.all(arrays[f"{prefix}/process_noise"] >= 0) and np.all(arrays[f"{prefix}/observation_noise"] > 0)):
+            raise ValueError(f"'{prefix}' has variances that are not positive")
+    for number, row in enumerate(rows):
+        if arrays[f"{number}/center"].shape != (row["channels"],):
+            raise ValueError(f"'{row['name']}' has not {row['channels']} channels")
+    if settings["traces"] != len(arrays.get("decays", ())):
+        raise ValueError("its traces do not fit")
+    features = sum(states) + 2 + settings["traces"] * sum(row["channels"] for row in rows)
+    members, _, hidden = arrays.get("recurrent/recurrent", np.empty((0, 0, 0))).shape
+    if arrays["readout/weights"].shape[1:] != (features,) or features + members * hidden > MOST_CARRIED:
+        raise ValueError(f"its target is read out of other features than its {features}")
     for name, array in arrays.items():
-        if not name.endswith("bounds") and not np.isfinite(array).all():
-            raise ValueError(f"'{name}' has numbers that are not finite")
+        if not array.size and (settings["target_names"] or not name.startswith("readout/")):
+            raise ValueError(f"'{name}' has no numbers")
+
+
+def _try_out(runner: "Runner") -> None:
+    """Take a bin without data and a usual one: sizes that do not fit each other are found here."""
+    with np.errstate(all="ignore"):
+        for bins in ({}, {row.name: row.usual for row in runner.modalities}):
+            found = runner.step(bins)
+            parts = (found.target, found.lower, found.upper, found.latent, *found.rates.values())
+            if not all(np.isfinite(part).all() for part in parts):
+                raise ValueError("what it decodes of a usual bin is not finite")
+        runner.ahead(1)
+
+
+def _limits_of(name: str, rows: Any, channels: int) -> np.ndarray:
+    """Lowest and highest value (2, channels) of a modality; an infinite one is none."""
+    try:
+        found = np.asarray(rows)
+    except ValueError:  # rows of different lengths
+        found = np.zeros(0)
+    if found.shape != (2, channels) or found.dtype.kind not in "iuf" or not np.all(found[0] <= found[1]):
+        raise ValueError(f"limits are (2, channels) of numbers, lowest and highest; got {name}: {np.shape(found)}")
+    return found.astype(np.float64)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 # Covariances and gains ----------------------------------------------------------------------------------------
@@ -1086,10 +1223,9 @@ class Runner:
 
     @limits.setter
     def limits(self, limits: Mapping[str, Any]) -> None:
-        for name, rows in limits.items():
-            if name not in self._by_name or np.shape(rows) != (2, self._by_name[name].channels):
-                raise ValueError(f"limits are (2, channels) of {', '.join(self.names)}; got {name}: {np.shape(rows)}")
-        self._limits = {name: np.asarray(rows, np.float64) for name, rows in limits.items()}
+        if unknown := [str(name) for name in limits if name not in self._by_name]:
+            raise ValueError(f"limits are of {', '.join(self.names)}; got those of {', '.join(unknown)}")
+        self._limits = {name: _limits_of(name, rows, self._by_name[name].channels) for name, rows in limits.items()}
         for row in self.modalities:
             row.limit(self._limits.get(row.name))
 
@@ -1482,8 +1618,17 @@ class Runner:
                 continue  # taken by an earlier version
             if name not in snapshot or snapshot[name].shape != own.shape:
                 raise ValueError(f"the snapshot is of another decoder: its '{name}' does not fit")
-            if not np.all(np.isfinite(snapshot[name])):
-                raise ValueError(f"the snapshot is damaged: its '{name}' is not finite")
+            if snapshot[name].dtype.kind not in "biuf" or not np.all(np.isfinite(snapshot[name])):
+                raise ValueError(f"the snapshot is damaged: its '{name}' is not finite numbers")
+        before = self.snapshot()
+        try:
+            self._resume(snapshot)
+        except ValueError:  # a covariance that no gain can be worked out of
+            self._resume(before)
+            raise
+
+    def _resume(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Take over what `restore` has checked."""
         self._put(snapshot["state"])
         self._ages = list(self._clocks) if "ages" not in snapshot else snapshot["ages"].tolist()
         owed = snapshot.get("owed", np.zeros(len(self.names), np.int64))

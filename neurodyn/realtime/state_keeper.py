@@ -1,7 +1,7 @@
 """The decoder's state in a session: kept every so often, gone on from after a kill, gone back to after bad numbers."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -11,6 +11,46 @@ from neurodyn.realtime.drift import ChannelDrift
 from neurodyn.realtime.events import Kind, Say
 from neurodyn.realtime.runner import Runner
 from neurodyn.realtime.writers import SnapshotFile
+
+
+def check_model(file: SnapshotFile, decoder: RealtimeDecoder, models: Iterable[Runner] = ()) -> None:
+    """Refuse a snapshot of another model, before a session opens anything else: nothing of the snapshot is taken.
+
+    A damaged one is not refused: it is told when the session begins, and replaced.
+
+    Parameters
+    ----------
+    file
+        That may hold one.
+    decoder, models
+        Of the session, and others that the decoder may have been changed to when the snapshot was taken.
+
+    Raises
+    ------
+    InputError
+        If it is of none of them.
+    """
+    try:
+        found = file.load(("model",))
+    except InputError:
+        return
+    if found is not None:
+        _model_of(found, decoder, models, file)
+
+
+def _model_of(
+    found: Mapping[str, np.ndarray], decoder: RealtimeDecoder, models: Iterable[Runner], file: SnapshotFile
+) -> Runner | None:
+    """Which of the other models a snapshot is of; None if it is of the decoder's, or does not say."""
+    if not decoder.is_of_another(found):
+        return None
+    for one in models:
+        if np.array_equal(found.get("model", ()), one.frozen.fingerprint):
+            return one
+    raise InputError(
+        f"{file.path} is a snapshot of another model, and is not overwritten: give the model that it was taken with, "
+        "or another file"
+    )
 
 
 class StateKeeper:
@@ -60,23 +100,22 @@ class StateKeeper:
 
     def _resume(self, file: SnapshotFile) -> float | None:
         """Time of the snapshot that the decoder goes on from, seconds; None if there is none that can be used."""
+        own = () if self._drift is None else self._drift.names
         try:
-            found = file.load()
+            found = file.load((*self._decoder.snapshot(), *own))
         except InputError as error:  # a session must start, whatever is left of the last
             self._say(Kind.BAD_INPUT, "", str(error))
             return None
         if found is None:
             return None
-        same = [one for one in self._models if np.array_equal(found.get("model", ()), one.frozen.fingerprint)]
-        if self._decoder.is_of_another(found) and same:
-            self._decoder.swap(same[0])
-            self._decoder.reset()
-        if self._decoder.is_of_another(found):
+        try:
+            same = _model_of(found, self._decoder, self._models, file)
+        except InputError:
             file.close()
-            raise InputError(
-                f"{file.path} is a snapshot of another model, and is not overwritten: give the model that "
-                "it was taken with, or another file"
-            )
+            raise
+        if same is not None:
+            self._decoder.swap(same)
+            self._decoder.reset()
         try:
             time = self._decoder.restore(found)
         except InputError as error:  # of this model, and damaged
@@ -92,7 +131,6 @@ class StateKeeper:
             return
         gap, resumed = first - self._resumed, self._resumed
         self._resumed = None
-        missing = round(gap / self._decoder.width) - 1
         # Channels stay as they are for longer than a state does, and not for ever.
         if self._drift is not None and not 0 <= gap <= max(self._most, self._drift.policy.memory):
             self._drift.forget()
@@ -100,6 +138,7 @@ class StateKeeper:
             self._decoder.reset()
             self._say(Kind.RESTORED, "", f"the snapshot is {gap:g} s away from {first:g} s: begun anew")
             return
+        missing = round(gap / self._decoder.width) - 1
         for index in range(missing):
             self._decoder.step({}, resumed + (index + 1) * self._decoder.width)
         self._say(Kind.RESTORED, "", f"from a snapshot of {resumed:g} s; {missing} bins nobody saw are predicted")

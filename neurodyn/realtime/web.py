@@ -174,7 +174,7 @@ class WebPage:
 
     async def _feed(self, client: Any) -> None:
         with contextlib.suppress(self._closed):
-            await client.send(json.dumps(self._hello))
+            await client.send(json.dumps(self._hello, allow_nan=False))
             position = 0
             while True:
                 # Who is slow misses beats, and gets with a later one what it has not had.

@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -164,8 +165,13 @@ class SnapshotFile:
         """Of the file."""
         return self._path
 
-    def load(self) -> dict[str, np.ndarray] | None:
+    def load(self, wanted: Iterable[str] | None = None) -> dict[str, np.ndarray] | None:
         """Return what the file holds, None if there is no file.
+
+        Parameters
+        ----------
+        wanted
+            Names of the arrays to read, those that are there; None for all. Whatever else is in the file costs nothing.
 
         Raises
         ------
@@ -175,7 +181,7 @@ class SnapshotFile:
         if not self._path.exists():
             return None
         try:
-            return load_arrays(self._path)
+            return load_arrays(self._path, wanted)
         except ValueError as error:
             raise InputError(f"{self._path} is no snapshot of a decoder, or it is damaged") from error
 

@@ -5,9 +5,10 @@ place, flushed to the disk and renamed: a kill at any moment leaves the previous
 numbers and JSON only; nothing in a file is ever executed.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,10 +48,13 @@ def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file is missing, is no checkpoint of ours or comes from a later version.
+        If the file is missing, damaged, no checkpoint of ours or comes from a later version.
     """
-    with _open(path) as file:
-        return json.loads(_value(file, "settings"))
+    with _reading(path) as file:
+        settings = json.loads(_value(file, "settings"))
+        if not isinstance(settings, dict):
+            raise ValueError("its settings are none")
+        return settings
 
 
 def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[str, str] | None = None) -> Tree:
@@ -68,18 +72,21 @@ def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[st
     Raises
     ------
     InputError
-        If an array is missing or its shape differs from the one in ``like``.
+        If an array is missing or its shape differs from the one in ``like``, or the file is damaged. What has the
+        wrong shape, is no numbers or stands in another file is not read.
     """
-    with _open(path) as file:
+    with _reading(path) as file:
         leaves = []
         for key, leaf in _named_leaves(like):
             name = _name_in(file, key, renamed or {})
-            if not isinstance(file.get(name), h5py.Dataset):
+            found = file.get(name)
+            if not isinstance(found, h5py.Dataset) or found.file.filename != file.filename:
                 raise InputError(f"{path} has no array '{key}': it was saved by a model of another structure")
-            value = _value(file, name)
-            if value.shape != np.shape(leaf):
-                raise InputError(f"{path}: array '{key}' has shape {value.shape}, this model needs {np.shape(leaf)}")
-            leaves.append(value)
+            if found.shape != np.shape(leaf):
+                raise InputError(f"{path}: array '{key}' has shape {found.shape}, this model needs {np.shape(leaf)}")
+            if found.dtype.kind not in "biufc" or found.is_virtual or found.external:
+                raise InputError(f"{path}: array '{key}' holds no numbers of its own")
+            leaves.append(found[()])
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
@@ -101,6 +108,23 @@ def in_this_precision(tree: Tree) -> Tree:
     return jax.tree.map(placed, tree)
 
 
+@contextlib.contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """The open file; what the library says of one that was tampered with is one line."""
+    try:
+        with _open(path) as file:
+            yield file
+    except InputError:
+        raise
+    except _DAMAGED as error:
+        words = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} is damaged: {words or type(error).__name__}") from error
+
+
+_DAMAGED = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
+"""What HDF5 and its reader raise of a damaged file."""
+
+
 def _open(path: str | os.PathLike[str]) -> h5py.File:
     if not Path(path).is_file():
         raise InputError(f"no such file: {path}")
@@ -108,7 +132,7 @@ def _open(path: str | os.PathLike[str]) -> h5py.File:
         file = h5py.File(path, "r")
     except OSError as error:
         raise InputError(f"{path} is not an HDF5 file, or it is damaged") from error
-    if file.attrs.get("format") != FORMAT:
+    if str(file.attrs.get("format")) != FORMAT:
         file.close()
         raise InputError(f"{path} was not written by neurodyn")
     version = int(np.asarray(file.attrs["version"]))
@@ -120,7 +144,8 @@ def _open(path: str | os.PathLike[str]) -> h5py.File:
 
 def _value(file: h5py.File, name: str) -> Any:
     dataset = file[name]
-    assert isinstance(dataset, h5py.Dataset)
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"'{name}' is no array")
     return dataset[()]
 
 

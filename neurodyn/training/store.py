@@ -69,9 +69,12 @@ class ModelFormat:
             raise InputError(
                 f"the model '{path}' has version {version}, this neurodyn reads up to {self.version}: update it"
             )
-        while version < self.version:
-            settings = self.migrations[version](settings)
-            version = settings["version"]
+        try:
+            while version < self.version:
+                settings = self.migrations[version](settings)
+                version = settings["version"]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"the settings of the model '{path}' are damaged: they lack {error}") from error
         return settings
 
 
@@ -149,6 +152,9 @@ def read_model_settings(path: Path, form: ModelFormat, *, first_version: Path | 
     name = settings.get("arrays")
     if not isinstance(name, str) or Path(name).name != name:
         raise InputError(f"'{path / SETTINGS_FILE}' names no file of arrays in its own directory")
+    digest = settings.get("sha256")
+    if settings.get("version") != 1 and not (isinstance(digest, str) and digest):
+        raise InputError(f"'{path / SETTINGS_FILE}' has no checksum of its arrays: it is damaged")
     return form.migrated(settings, path), path / name
 
 
@@ -190,7 +196,7 @@ def _read_json(path: Path) -> Settings:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"'{path.parent}' is no model: it has no {path.name}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
         raise InputError(f"cannot read '{path}': {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise InputError(f"'{path}' holds no settings of a model")

@@ -15,6 +15,7 @@ from oracles.session import FIELD_RATE, Collected, World, largest_difference, re
 from oracles.streams import LIMIT, drain, joined
 
 from neurodyn.cli import replay, serve
+from neurodyn.cli.main import main
 from neurodyn.cli.serve_options import ServeOptions, chosen
 from neurodyn.errors import InputError
 from neurodyn.multiscale.export import freeze
@@ -22,6 +23,7 @@ from neurodyn.realtime import EventLog, Kind, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.binner import LatePolicy
 from neurodyn.realtime.clock import LiveClock
 from neurodyn.realtime.limits import OutputLimits
+from neurodyn.realtime.logs import RotatedFile
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.service import make_service
 from neurodyn.realtime.stamps import StampPolicy
@@ -29,7 +31,7 @@ from neurodyn.realtime.streams import Hello
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.wire import ESTIMATE, unpack
 from neurodyn.realtime.streams.zmq import ZmqSink, ZmqSource
-from neurodyn.realtime.writers import SinkWriter
+from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 from neurodyn.recording import Intervals, Recording, write_recording
 from neurodyn.simulation import write_nwb
 
@@ -251,6 +253,80 @@ def test_commands_over_a_stream_change_the_model_and_begin_anew(model, port, tmp
 def test_wrong_input_is_said_before_anything_starts(session, model, words, message):
     with pytest.raises(InputError, match=message):
         command(*(word.format(session=session, model=model) for word in words))
+
+
+def test_a_snapshot_of_another_model_is_refused_before_anything_is_written(
+    session, model, spikes_decoder, tmp_path, monkeypatch
+):
+    """No output is begun, none is moved, no source is opened, and the snapshot is as it was."""
+    state, out = tmp_path / "state.npz", tmp_path / "out"
+    out.mkdir()
+    other = RealtimeDecoder(spikes_decoder.fitted_)
+    other.step({}, 1.0)
+    other.save_snapshot(state)
+    before = state.read_bytes()
+    (out / "there.jsonl").write_text("old\n")
+
+    def opened(address):
+        raise AssertionError("a source was opened")
+
+    monkeypatch.setattr("neurodyn.cli.serve.open_source", opened)
+    words = ["serve", model, "--from", f"file://{session}?speed=inf", "--snapshot", state]
+    with pytest.raises(InputError, match="a snapshot of another model, and is not overwritten"):
+        command(*words, "--to", f"file://{out / 'fresh.jsonl'}", "--to", f"file://{out / 'there.jsonl'}?new")
+    assert sorted(path.name for path in out.iterdir()) == ["there.jsonl"]
+    assert (out / "there.jsonl").read_text() == "old\n"
+    assert state.read_bytes() == before
+    SnapshotFile(state, EventLog()).close()  # and is not in use
+
+
+def test_a_new_output_says_where_the_old_one_is(session, model, tmp_path, capfd):
+    out = tmp_path / "decoded.jsonl"
+    words = ["serve", model, "--from", f"file://{session}?speed=inf&stop=0.5"]
+    contents = []
+    for name in (None, "decoded.jsonl.old", "decoded.jsonl.old-2"):
+        assert command(*words, "--to", f"file://{out}?new") == 0
+        said = " ".join(capfd.readouterr().err.split())
+        assert (f"the file that was there is kept as {tmp_path / name}" in said) if name else "is kept as" not in said
+        assert [(tmp_path / f"decoded.jsonl.old{end}").read_text() for end in ("", "-2")[: len(contents)]] == contents
+        contents.append(f"{out.read_text()}session {len(contents)}\n")
+        out.write_text(contents[-1])
+
+
+def test_a_log_is_of_one_session(session, model, tmp_path):
+    path = tmp_path / "events.jsonl"
+    first = RotatedFile(path)
+    with pytest.raises(InputError, match="in use by another session"):
+        command("serve", model, "--from", f"file://{session}?speed=inf", "--log", path)
+    first.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("config", "model", "latent"), 20_000),
+        (("width_seconds",), 0),
+        (("width_seconds",), 1e5),
+        (("modalities", 1, "clock"), 10**300),
+        (("modalities", 1, "clock"), 10**8),
+    ],
+)
+def test_an_edited_model_is_refused_in_one_line(session, decoder, place, value, tmp_path, capfd):
+    """With the exit code of wrong input, as a user has it."""
+    decoder.save(tmp_path / "model")
+    settings = json.loads((tmp_path / "model" / "model.json").read_text())
+    node = settings
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    (tmp_path / "model" / "model.json").write_text(json.dumps(settings))
+    out = tmp_path / "decoded.jsonl"
+    assert (
+        main(["serve", str(tmp_path / "model"), "--from", f"file://{session}?speed=inf", "--to", f"file://{out}"]) == 2
+    )
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.startswith("neurodyn: error: ")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""Ways to damage a file: its bytes, or the arrays and names in an HDF5 file."""
+"""Ways to damage a file: its bytes, the arrays and names in an HDF5 file, or what stands in a document of JSON."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,58 @@ def _changed(values: np.ndarray, edit: Edit) -> np.ndarray:
         return changed * 1000
     changed.flat[place] = {"a NaN": np.nan, "an infinity": np.inf, "negative": -number - 1}[edit.action]
     return changed
+
+
+# JSON ---------------------------------------------------------------------------------------------------------
+
+ODD = (
+    None, True, 0, -1, 5, 0.5, 1e-12, 1e300, 20_000, 10**12, 10**300, float("nan"), float("inf"), "x", "", [], [5],
+    [float("nan")], {}, {"x": 5},
+)  # fmt: skip
+"""What may stand in a place of settings that expects something else."""
+
+
+@dataclass(frozen=True)
+class Put:
+    """A value put in one place of nested lists and dictionaries, which is deleted if it is `DELETED`."""
+
+    base: int
+    place: tuple[str | int, ...]
+    value: Any
+
+    def into(self, document: Any) -> Any:
+        """A copy of the document with it."""
+        copied = json.loads(json.dumps(document))
+        node = copied
+        for key in self.place[:-1]:
+            node = node[key]
+        if self.value is DELETED:
+            del node[self.place[-1]]
+        else:
+            node[self.place[-1]] = self.value
+        return copied
+
+
+DELETED = object()
+
+
+def _places(node: Any, *before: str | int) -> list[tuple[str | int, ...]]:
+    """Every place in a document; of lists the first two, for the others are like them."""
+    keys = sorted(node) if isinstance(node, dict) else range(min(len(node), 2)) if isinstance(node, list) else ()
+    return [place for key in keys for place in ((*before, key), *_places(node[key], *before, key))]
+
+
+@st.composite
+def puts(draw: Any, documents: list[Any]) -> tuple[str, Put]:
+    """One place of one of some documents, with an odd value in it or none; in that of a number often another number."""
+    base = draw(st.integers(0, len(documents) - 1))
+    place = draw(st.sampled_from(_places(documents[base])))
+    node = documents[base]
+    for key in place:
+        node = node[key]
+    values = (DELETED, *ODD)
+    if isinstance(node, int | float) and draw(st.booleans()):
+        values = tuple(one for one in ODD if isinstance(one, int | float))
+    value = draw(st.sampled_from(values))
+    kind = "deleted" if value is DELETED else type(value).__name__
+    return f"settings: {kind}", Put(base, place, value)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz import live
 from fuzz.damage import MUST_BE_REFUSED, Bytes, Edit, apply, damaged_bytes, edits, items_of
 from fuzz.outcomes import Failure, Outcome, Target
 from fuzz.reading import check_invariants, outcome_of
@@ -277,4 +278,12 @@ TARGETS: tuple[Callable[[], Target], ...] = (
     lambda: Target("streaming binner", stream_cases(), check_stream, 2),
     lambda: Target("layout (YAML)", _YAML.map(lambda v: ("any", v)), partial(check_settings, read_layout), 0.5),
     lambda: Target("configuration (YAML)", _YAML.map(lambda v: ("any", v)), partial(check_settings, read_config), 0.5),
+    lambda: Target("exported decoder", live.decoder_cases(), live.check_decoder, 2),
+    lambda: Target("exported decoder, bytes", damaged_bytes(live.decoder_bytes()), live.check_decoder_bytes, 1),
+    lambda: Target("saved model", live.model_cases(), live.check_model, 0.4),
+    lambda: Target("saved model, arrays", live.array_cases(), live.check_model_arrays, 0.4),
+    lambda: Target("snapshot", live.snapshot_cases(), live.check_snapshot, 2),
+    lambda: Target("message", live.chunk_cases(), live.check_chunk, 3),
+    lambda: Target("hello", live.hello_cases(), live.check_hello, 2),
+    lambda: Target("Redis entry", live.redis_cases(), live.check_entry, 3),
 )

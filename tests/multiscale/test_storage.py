@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+import tracemalloc
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -173,6 +175,99 @@ def test_every_older_version_has_its_migration(monkeypatch, saved):
 def test_what_is_no_model_of_ours_is_refused(saved, settings, words):
     change(saved, **settings)
     with pytest.raises(InputError, match=words):
+        MultiscaleDecoder.load(saved)
+
+
+def edited(saved, *place, to):
+    """The settings with something else in one place."""
+    settings = json.loads((saved / "model.json").read_text())
+    node = settings
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = to
+    (saved / "model.json").write_text(json.dumps(settings))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("config", "model", "latent"), 20_000),
+        (("config", "model", "latent"), 10**300),
+        (("config", "model", "embedding"), 10**9),
+        (("config", "model", "own"), "many"),
+        (("config", "model", "modalities", 0, "encoder"), [10**7, 10**7]),
+        (("config", "model", "modalities", 0, "decoder"), [1] * 100_000),
+        (("config", "model", "modalities", 0, "channels"), 5),
+        (("config", "model", "target"), 10**6),
+        (("config", "model", "traces"), [1.0] * 1000),
+        (("config", "recurrent"), {"hidden": 10**6}),
+        (("config", "recurrent"), {"members": 10**12}),
+        (("config", "model", "memory"), [0.0, 0.0]),
+        (("width_seconds",), 0),
+        (("width_seconds",), float("nan")),
+        (("width_seconds",), "0.01"),
+        (("modalities", 0, "clock"), 10**300),
+        (("modalities", 0, "clock"), 0.5),
+        (("modalities", 0, "name"), 5),
+        (("modalities", 0, "rate"), "fast"),
+        (("target_names",), ["x"]),
+        (("target_names",), [1, 2, 3]),
+        (("status",), 5),
+        (("config",), None),
+        (("sha256",), ""),
+        (("sha256",), None),
+    ],
+)
+def test_settings_that_the_arrays_cannot_be_of_are_refused_at_once(saved, place, value):
+    """Nothing of the size that they claim is asked for: Python's memory stays below that of a small model."""
+    edited(saved, *place, to=value)
+    tracemalloc.start()
+    try:
+        begin = time.monotonic()
+        with pytest.raises(InputError) as refused:
+            MultiscaleDecoder.load(saved)
+        assert time.monotonic() - begin < 20.0  # seconds, on a busy machine too
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000  # bytes
+    finally:
+        tracemalloc.stop()
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused_though_no_checksum_says_so(saved, value):
+    """The first version had no checksum, and whoever edits a model may say that it is one of those."""
+    (path,) = saved.glob("arrays-*.h5")
+    with h5py.File(path, "r+") as file:
+        file["arrays/parameters/backbone/transition"][0, 0] = value
+    settings = json.loads((saved / "model.json").read_text())
+    digest = store.digest_of(store.load_arrays(path, storage._arrays(storage._blank(settings, path.stat().st_size))))
+    change(saved, sha256=digest)  # a checksum that is right for the damaged numbers
+    with pytest.raises(InputError, match="'parameters/backbone/transition' has numbers that are not finite"):
+        MultiscaleDecoder.load(saved)
+
+
+@pytest.mark.parametrize("how", ["virtual", "external", "text", "huge", "link"])
+def test_arrays_that_are_none_are_not_read(saved, how, tmp_path):
+    (path,) = saved.glob("arrays-*.h5")
+    name = "arrays/parameters/backbone/transition"
+    with h5py.File(path, "r+") as file:
+        shape = file[name].shape
+        del file[name]
+        if how == "virtual":
+            file.create_virtual_dataset(name, h5py.VirtualLayout(shape, "f8"))
+        elif how == "external":
+            (tmp_path / "other").write_bytes(bytes(8 * shape[0] * shape[1]))
+            whole = [(str(tmp_path / "other"), 0, 8 * shape[0] * shape[1])]
+            file.create_dataset(name, shape, "f8", external=whole)
+        elif how == "text":
+            file.create_dataset(name, data=np.full(shape, b"1"))
+        elif how == "huge":
+            file.create_dataset(name, (2**40, 2**20), "f8", chunks=(1, 1024))
+        else:
+            with h5py.File(tmp_path / "elsewhere.h5", "w") as other:
+                other["x"] = np.zeros(shape)
+            file[name] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "/x")
+    with pytest.raises(InputError, match="parameters/backbone/transition"):
         MultiscaleDecoder.load(saved)
 
 

@@ -16,13 +16,21 @@ from oracles.session import Session, recording
 from neurodyn.cli.serve_options import ServeOptions, read_config
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, Frozen, Kind, LatePolicy, RealtimeDecoder
+from neurodyn.realtime.contract import BenchmarkDecoder
 from neurodyn.realtime.inputs import MOST_SPIKES, as_spikes
 from neurodyn.realtime.logs import Announcer, RotatedFile
-from neurodyn.realtime.runner import FORMAT, VERSION, load_arrays, save_arrays
+from neurodyn.realtime.runner import FORMAT, VERSION, LiveEstimate, load_arrays, save_arrays
+from neurodyn.realtime.state_keeper import StateKeeper
 from neurodyn.realtime.streams import Chunk
+from neurodyn.realtime.streams import Kind as Stream
 from neurodyn.realtime.streams.file import JsonLinesSink
 from neurodyn.realtime.streams.wire import decode_chunk, encode
 from neurodyn.realtime.writers import SnapshotFile
+
+
+def refused(constant):
+    """NaN and Infinity, which Python reads and nobody else does."""
+    raise AssertionError(f"'{constant}' is no JSON")
 
 
 @pytest.fixture
@@ -69,6 +77,32 @@ class TestDecoders:
             lambda s, p: s.pop("target_names"),
             lambda s, p: s.pop("channel_names"),
             lambda s, p: s.update(limits={"spikes": [[0.0], [1.0]]}),
+            lambda s, p: s["modalities"][0].update(clock=10**12),
+            lambda s, p: s["modalities"][0].update(clock=10**300),
+            lambda s, p: s["modalities"][0].update(clock=True),
+            lambda s, p: s["modalities"][0].update(counts=5),
+            lambda s, p: s["modalities"][0].update(name=5),
+            lambda s, p: s.update(width_seconds=1e-12),
+            lambda s, p: s.update(width_seconds=1e300),
+            lambda s, p: s.update(width_seconds=10**300),
+            lambda s, p: s.update(width_seconds=True),
+            lambda s, p: s.update(width_seconds=float("nan")),
+            lambda s, p: s.update(rates=[200.0]),
+            lambda s, p: s.update(rates={"spikes": float("nan")}),
+            lambda s, p: s.update(rates={"spikes": "200"}),
+            lambda s, p: s.update(rates={"spikes": 0}),
+            lambda s, p: s["limits"]["spikes"][0].__setitem__(1, float("nan")),
+            lambda s, p: s["limits"]["spikes"].reverse(),
+            lambda s, p: s.update(limits={"spikes": [["0"] * 4, ["9"] * 4]}),
+            lambda s, p: s.update(limits=5),
+            lambda s, p: s["channel_names"].update(spikes=[0, 1, 2, 3]),
+            lambda s, p: s["channel_names"].update(spikes="abcd"),
+            lambda s, p: s.update(target_units=5),
+            lambda s, p: s.update(target_units=[5]),
+            lambda s, p: s.update(target_names=[1, 2, 3]),
+            lambda s, p: s.update(value_units=5),
+            lambda s, p: s.update(value_units={"spikes": 5}),
+            lambda s, p: s.update(traces=True),
         ],
     )
     def test_settings_that_cannot_be_are_refused(self, exported, change):
@@ -76,6 +110,54 @@ class TestDecoders:
         with pytest.raises(InputError) as refused:
             RealtimeDecoder.load(exported)
         assert "\n" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda s: s.update(width_seconds=1e-4, rates={"spikes": 1.0}),
+            lambda s: s.update(width_seconds=3600.0, limits={}),
+            lambda s: s["modalities"][0].update(clock=360_000),
+            lambda s: s.update(limits={"spikes": [[0] * 4, [float("inf")] * 4]}),
+            lambda s: [s.pop(name) for name in ("rates", "limits", "target_units", "value_units")],
+        ],
+    )
+    def test_settings_at_their_bounds_are_taken(self, exported, change):
+        """Bins of a tenth of a millisecond and of an hour, and a sample an hour; what older decoders do not say."""
+        self.changed(exported, lambda settings, _: change(settings))
+        assert RealtimeDecoder.load(exported).step({"spikes": [0, 1, 0, 2]}, 0.0).seen == ("spikes",)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda s, a: a["backbone/transition"].fill(np.nan),
+            lambda s, a: a["backbone/emission"].fill(1e300),
+            lambda s, a: a.update({"backbone/process_noise": np.ones((4, 4))}),
+            lambda s, a: a.update({"0/encoder/0": np.ones((5, 9))}),
+            lambda s, a: a.update({"0/decoder/1": np.ones((4, 90))}),
+            lambda s, a: s.update(width_seconds=0.0),
+            lambda s, a: s.pop("channel_names"),
+        ],
+    )
+    def test_one_made_in_memory_is_checked_as_one_from_a_file(self, exported, change):
+        """Wherever it is given: for a new decoder, to change to, and to decode several recordings at once."""
+        good = Frozen.load(exported)
+        arrays = {name: array.copy() for name, array in good.arrays.items()}
+        settings = json.loads(json.dumps(good.settings))
+        change(settings, arrays)
+        bad, live = Frozen.pack(settings, arrays, good.parameters.dtype), RealtimeDecoder(good)
+        for give in (RealtimeDecoder, live.ready, live.swap, BenchmarkDecoder):
+            with pytest.raises(InputError, match="the model cannot decode: ") as refused:
+                give(bad)
+            assert "\n" not in str(refused.value)
+        assert np.isfinite(live.step({}, 0.0).target).all()  # the old model goes on
+
+    def test_limits_that_are_set_are_checked(self, exported):
+        live = RealtimeDecoder.load(exported)
+        before = live.limits["spikes"]
+        for rows in ([[np.nan] * 4, [1.0] * 4], [[2.0] * 4, [1.0] * 4], [["0"] * 4, ["1"] * 4], [[0.0], [1.0]]):
+            with pytest.raises(InputError, match="limits are"):
+                live.limits = {"spikes": np.asarray(rows)}
+        np.testing.assert_array_equal(live.limits["spikes"], before)
 
     def test_files_that_are_cut_or_changed_are_refused_or_decode(self, exported):
         whole = exported.read_bytes()
@@ -153,6 +235,16 @@ class TestMessages:
             decode_chunk([parts[0], header, parts[2], parts[3]])
         assert decode_chunk(parts).name == "field"
 
+    @pytest.mark.parametrize("never", [np.nan, np.inf, -np.inf])
+    def test_a_time_that_is_none_is_null(self, never):
+        """Other languages refuse a header with NaN in it."""
+        chunk = Chunk("spikes", np.zeros(2), np.zeros(2, np.int32), Stream.SPIKES, never)
+        header = json.loads(encode(chunk)[1], parse_constant=refused)
+        assert header["until"] is None
+        assert decode_chunk(encode(chunk)).until is None
+        estimate = LiveEstimate(never, np.zeros(1), np.eye(1), {}, *np.zeros((3, 1)), ())
+        assert json.loads(encode(estimate)[1], parse_constant=refused)["time"] is None
+
     def test_counts_do_not_unfold_into_millions(self):
         counts = np.zeros((2, 3))
         counts[1, 1] = MOST_SPIKES
@@ -187,6 +279,79 @@ class TestFilesInUse:
             SnapshotFile(path, EventLog())
         first.close()
         SnapshotFile(path, EventLog()).close()
+
+    def test_a_log_has_one_session(self, tmp_path):
+        """Also after it has begun a new file of its own."""
+        path = tmp_path / "events.jsonl"
+        first = RotatedFile(path, largest=100)
+        for _ in range(2):
+            with pytest.raises(InputError, match="in use by another session"):
+                RotatedFile(path)
+            first.write("x" * 80 + "\n")
+            first.write("x" * 80 + "\n")
+        first.close()
+        RotatedFile(path).close()
+
+    def test_a_log_that_is_lost_to_another_session_goes_on_in_memory(self, tmp_path, monkeypatch):
+        def taken(file, path):
+            raise InputError("in use")
+
+        file = RotatedFile(tmp_path / "events.jsonl", largest=10)
+        log = EventLog(file=file)
+        monkeypatch.setattr("neurodyn.realtime.logs.lock", taken)
+        log.record(1.0, Kind.GAP)
+        file.close()
+        assert [event.kind for event in log] == [Kind.GAP, Kind.LOG_LOST]
+
+    def test_files_that_were_there_are_all_kept(self, tmp_path):
+        path = tmp_path / "out.jsonl"
+        for number, name in enumerate(("out.jsonl.old", "out.jsonl.old-2", "out.jsonl.old-3")):
+            path.write_text(f"session {number}\n")
+            sink = JsonLinesSink(path, fresh=True)
+            sink.close()
+            assert sink.kept == tmp_path / name
+        empty = JsonLinesSink(tmp_path / "another.jsonl", fresh=True)
+        empty.close()
+        assert empty.kept is None  # nothing was there
+        texts = [(tmp_path / f"out.jsonl.old{end}").read_text() for end in ("", "-2", "-3")]
+        assert texts == [f"session {number}\n" for number in range(3)]
+
+    def test_of_a_snapshot_only_what_is_wanted_is_read(self, exported, tmp_path):
+        """Thirty megabytes beside it, and something that is no array at all, cost next to nothing."""
+        path, live = tmp_path / "state.npz", RealtimeDecoder.load(exported)
+        live.step({"spikes": np.ones(4)}, 1.0)
+        save_arrays(path, live.snapshot() | {"junk": np.zeros(4_000_000)})
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("objects.npy", b"not an array")
+        expected = live.step({}, 1.01).target
+        log, fresh, file = EventLog(), RealtimeDecoder.load(exported), SnapshotFile(path, EventLog())
+        tracemalloc.start()
+        try:
+            keeper = StateKeeper(fresh, file, lambda *event: log.record(0.0, *event), every=1.0, catch_up=1.0)
+            again = RealtimeDecoder.load(exported)
+            assert again.load_snapshot(path) == 1.0
+            assert tracemalloc.get_traced_memory()[1] < 2_000_000  # bytes
+        finally:
+            tracemalloc.stop()
+        keeper.close()
+        assert not len(log)
+        np.testing.assert_array_equal(fresh.step({}, 1.01).target, expected)
+        np.testing.assert_array_equal(again.step({}, 1.01).target, expected)
+
+    @pytest.mark.parametrize("damage", [np.full((4, 4), 1e300), np.full((4, 4), 1j), np.full((4, 4), "x")])
+    def test_a_snapshot_that_is_refused_changes_nothing(self, exported, damage):
+        live = RealtimeDecoder.load(exported)
+        live.step({"spikes": np.ones(4)}, 1.0)
+        before = live.snapshot()
+        live.step({"spikes": np.ones(4)}, 1.01)
+        after, bad = live.snapshot(), {**before, "covariance_0": damage}
+        try:
+            live.restore(bad)
+        except InputError:
+            for name, array in live.snapshot().items():
+                np.testing.assert_array_equal(array, after[name])
+        else:
+            assert np.isfinite(live.step({}, 1.02).target).all()
 
     def test_an_output_file_is_continued_or_begun(self, tmp_path):
         path = tmp_path / "out.jsonl"
@@ -223,7 +388,9 @@ class TestLogs:
         sizes = [p.stat().st_size for p in tmp_path.iterdir()]
         assert len(sizes) == 2
         assert max(sizes) <= 2000
-        last = [json.loads(line) for line in path.read_text().splitlines()]
+        last = [json.loads(line, parse_constant=refused) for line in path.read_text().splitlines()]
+        first = json.loads((tmp_path / "events.jsonl.1").read_text().splitlines()[0], parse_constant=refused)
+        assert first["kind"] == Kind.GAP
         assert last[-1]["time"] == 199
         with pytest.raises(InputError, match="cannot write the log"):
             RotatedFile(tmp_path / "no" / "log")

@@ -603,9 +603,37 @@ class TestInputs:
             learn_rates(FileReplay(recording(1.0), ReplayOptions(speed=np.inf)), [name], timeout=0.0)
 
     def test_counts_are_spikes_at_the_time_of_their_sample(self):
-        counts = np.array([[0, 2.0, np.nan], [1, 0, -3]])
+        counts = np.array([[0, 2.0, np.nan], [1, 0, 0]])
         got = as_spikes(Chunk("spikes", np.array([1.0, 1.001]), counts))
         assert got.kind is Stream.SPIKES
         assert got.until == 1.001
         np.testing.assert_array_equal(got.times, [1.0, 1.0, 1.001])
         np.testing.assert_array_equal(got.values, [1, 1, 0])
+
+    @pytest.mark.parametrize("low", [-3.0, -0.5, -np.inf])
+    def test_counts_below_0_are_refused_and_told(self, live, modalities, low):
+        """The message is lost alone: its bins have no spikes, and those around it what they had."""
+        with pytest.raises(InputError, match="'spikes' holds counts, which cannot be below 0"):
+            as_spikes(Chunk("spikes", np.array([1.0, 1.001]), np.array([[0, 2.0, np.nan], [1, 0, low]])))
+
+        def counted(chunks, t):
+            bad = 1.0 <= t < 1.1
+            return [with_counts(chunk, low if bad else None) if chunk.name == "spikes" else chunk for chunk in chunks]
+
+        session = Session(live, modalities, recording(2.0), fault=counted)
+        got = session.run()
+        (event,) = session.events(Kind.BAD_INPUT)
+        assert event.modality == "spikes"
+        assert "below 0" in event.detail
+        assert event.time == pytest.approx(1.0, abs=0.05)
+        assert all(np.isfinite(estimate.target).all() for estimate in got)
+
+
+def with_counts(chunk, low):
+    """Spikes as counts per sample of a millisecond, as a rig sends threshold crossings; one of them is another."""
+    times = np.unique(np.round(chunk.times, 3))
+    counts = np.zeros((len(times), 4))
+    np.add.at(counts, (np.searchsorted(times, np.round(chunk.times, 3)), chunk.values), 1)
+    if low is not None and len(times):
+        counts[0, 0] = low
+    return Chunk(chunk.name, times, counts, labels=chunk.labels)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import count
 from pathlib import Path
 
 from neurodyn.errors import InputError
@@ -20,12 +21,15 @@ class JsonLinesSink:
     path
         Of the file.
     fresh
-        Begin a new file instead of continuing one that is there, which is then kept as ``FILE.old``.
+        Begin a new file instead of continuing one that is there, which is then kept as ``FILE.old``, or as
+        ``FILE.old-2`` and so on where there is such a file already.
 
     Attributes
     ----------
     continued
         Whether the file had lines already.
+    kept
+        Where the file that was there is now, if a new one was begun; None if nothing was moved.
 
     Raises
     ------
@@ -35,11 +39,12 @@ class JsonLinesSink:
 
     def __init__(self, path: str | os.PathLike[str], *, fresh: bool = False) -> None:
         path = Path(path)
+        self.kept: Path | None = None
         try:
             self._file = path.open("a", encoding="utf-8")
             lock(self._file, path)
             if fresh and length_of(self._file):
-                path.replace(path.with_name(path.name + ".old"))
+                self.kept = path.replace(_unused(path))
                 self._file.close()
                 self._file = path.open("a", encoding="utf-8")
                 lock(self._file, path)
@@ -73,3 +78,9 @@ class JsonLinesSink:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _unused(path: Path) -> Path:
+    """Name for an older file beside a new one, which no file has yet."""
+    names = (f"{path.name}.old{'' if number == 1 else f'-{number}'}" for number in count(1))
+    return next(free for free in map(path.with_name, names) if not os.path.lexists(free))

@@ -313,7 +313,7 @@ class LslSink:
                 for row in rows:
                     _describe(part.append_child(one), row)
             if hello is not None:
-                info.desc().append_child_value(HELLO, json.dumps(hello.to_dict()))
+                info.desc().append_child_value(HELLO, json.dumps(hello.to_dict(), allow_nan=False))
             self._outlets[name] = self._pylsl.StreamOutlet(info, 0, BUFFER_SECONDS)
         return self._outlets[name]
 

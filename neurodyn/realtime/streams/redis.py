@@ -4,12 +4,15 @@ Reference: Ali et al. (2024), BRAND: a platform for closed-loop experiments with
 """
 
 import json
+import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.plain import plain
 from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
@@ -35,6 +38,8 @@ DECODED = "decoded"
 HELLO = "hello"
 """Last part of the key of what a stream is of: a text and not a stream, which no source reads."""
 
+_NAMES = ("utf-8", "surrogateescape")
+"""Keys are bytes, and somebody else's may be no text."""
 _TYPES = {"float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"}
 
 
@@ -84,15 +89,15 @@ class RedisSource:
         if not self._last:
             time.sleep(min(timeout, 0.01))
             return []
-        order = [key.encode() for key in self._pace.order([key.decode() for key in self._last])]
+        order = [key.encode(*_NAMES) for key in self._pace.order([key.decode(*_NAMES) for key in self._last])]
         entries = self._take(order[:1], timeout)
         if len(order) > 1:
             entries += self._take(order[1:], None)
-        self._pace.note({key.decode() for key, _ in entries}, [key.decode() for key in order])
+        self._pace.note({key.decode(*_NAMES) for key, _ in entries}, [key.decode(*_NAMES) for key in order])
         chunks: list[Chunk] = []
         for key, fields in entries:
             try:
-                chunks.append(self._chunk(key, fields))
+                chunks.append(decode_entry(key.decode(errors="replace"), fields, self._dtype, self._prefix))
             except InputError as error:
                 self._bad.keep(error)
         return chunks
@@ -129,24 +134,43 @@ class RedisSource:
                     self._bad.keep(_too_large(key, size))
         return taken
 
-    def _chunk(self, key: bytes, fields: dict[bytes, bytes]) -> Chunk:
-        name = key.decode().removeprefix(f"{self._prefix}:")
-        try:
-            described = dict(json.loads(fields.get(b"format", b"{}")))
-            kind = Kind(described.get("kind", "samples"))
-            flat = np.frombuffer(fields[b"samples"], _known_type(described.get("dtype", self._dtype)))
-            stamp = np.frombuffer(fields[b"ts"], "<u8") / 1e9
-            times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
-            values = flat.reshape(len(times), -1) if kind is Kind.SAMPLES else flat
-            until = None if described.get("until") is None else float(described["until"])
-            unrecorded = unrecorded_of(described)
-            labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InputError(
-                f"Redis stream '{key.decode()}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
-                f"got {sorted(field.decode() for field in fields)}"
-            ) from error
-        return Chunk(name, times, values, kind, until, labels, unrecorded=unrecorded)
+
+def decode_entry(key: str, fields: Mapping[bytes, bytes], dtype: str, prefix: str = "") -> Chunk:
+    """Chunk from the fields of an entry.
+
+    Parameters
+    ----------
+    key
+        Of the stream: the prefix, a colon and the name.
+    fields
+        As in `RedisSource`.
+    dtype
+        Of samples of which the entry does not say it.
+    prefix
+        Of the keys.
+
+    Raises
+    ------
+    InputError
+        If the entry is not one of samples, spikes or markers.
+    """
+    try:
+        described = dict(json.loads(fields.get(b"format", b"{}")))
+        kind = Kind(described.get("kind", "samples"))
+        flat = np.frombuffer(fields[b"samples"], _known_type(described.get("dtype", dtype)))
+        stamp = np.frombuffer(fields[b"ts"], "<u8") / 1e9
+        times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
+        values = flat.reshape(len(times), -1) if kind is Kind.SAMPLES else flat
+        until = None if described.get("until") is None else float(described["until"])
+        unrecorded = unrecorded_of(described)
+        labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(
+            f"Redis stream '{key}' needs entries with 8 bytes 'ts' and raw bytes 'samples', "
+            f"got {sorted(field.decode(errors='replace') for field in fields)}"
+        ) from error
+    name = key.removeprefix(f"{prefix}:")
+    return Chunk(name, times, values, kind, until, labels, unrecorded=unrecorded)
 
 
 class RedisSink:
@@ -177,7 +201,7 @@ class RedisSink:
         It is put there again every second, before an entry: a server that comes back without its data has it too.
         """
         parts = {DECODED: hello} if hello.model else {one.name: hello.part(one.name) for one in hello.streams}
-        texts = {name: json.dumps(part.to_dict()) for name, part in parts.items() if part is not None}
+        texts = {name: json.dumps(part.to_dict(), allow_nan=False) for name, part in parts.items() if part is not None}
         self._hello.say({f"{self._prefix}:{name}:{HELLO}": text for name, text in texts.items()} or None)
 
     def write(self, item: LiveEstimate | Chunk) -> None:
@@ -216,17 +240,17 @@ def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
     return {
         **labels,
         "ts": _nanoseconds(last),
-        "sync": json.dumps({chunk.name: last}),
+        "sync": _text({chunk.name: last}),
         "samples": values.tobytes(),
         "times": chunk.times.astype("<f8").tobytes(),
-        "format": json.dumps(described),
+        "format": _text(described),
     }
 
 
 def _estimate_fields(estimate: LiveEstimate, index: int) -> dict[str, Any]:
     return {
         "ts": np.uint64(time.monotonic_ns()).tobytes(),
-        "sync": json.dumps({"time": estimate.time}),
+        "sync": _text({"time": estimate.time}),
         "i": np.uint64(index).tobytes(),
         "samples": estimate.target.astype("<f4").tobytes(),
         "lower": estimate.lower.astype("<f4").tobytes(),
@@ -236,8 +260,13 @@ def _estimate_fields(estimate: LiveEstimate, index: int) -> dict[str, Any]:
     }
 
 
+def _text(header: dict[str, Any]) -> str:
+    """JSON, in which a time that is not finite is null."""
+    return json.dumps(plain(header), allow_nan=False)
+
+
 def _nanoseconds(seconds: float) -> bytes:
-    return np.asarray(max(round(1e9 * seconds), 0), "<u8").tobytes()
+    return np.asarray(max(round(1e9 * seconds), 0) if math.isfinite(seconds) else 0, "<u8").tobytes()
 
 
 def _known_type(name: str) -> np.dtype:

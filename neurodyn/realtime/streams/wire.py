@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError
+from neurodyn.plain import plain
 from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.hello import Hello
@@ -38,7 +39,10 @@ def estimate_arrays(estimate: LiveEstimate, *, rates: bool) -> dict[str, np.ndar
 
 
 def encode(item: LiveEstimate | Chunk, *, rates: bool = False) -> list[bytes]:
-    """Parts of a message: topic, header and arrays; those of an estimate with its rates or without."""
+    """Parts of a message: topic, header and arrays; those of an estimate with its rates or without.
+
+    A time in the header that is not finite is null: JSON has no other word for it.
+    """
     if isinstance(item, Chunk):
         header = {"name": item.name, "kind": item.kind.value, "until": item.until}
         if item.unrecorded:
@@ -128,7 +132,7 @@ def _pack(topic: bytes, header: dict[str, Any], arrays: dict[str, np.ndarray]) -
     ]
     described = [_described(name, array.dtype, array.shape) for name, array in zip(arrays, little, strict=True)]
     # What changes is written anew, and joined with what is the same in message after message.
-    begin = json.dumps({"version": VERSION, **header})[:-1]
+    begin = json.dumps(plain({"version": VERSION, **header}), allow_nan=False)[:-1]
     text = f'{begin}, "arrays": [{", ".join(described)}]}}'
     return [topic, text.encode(), *[array.tobytes() for array in little]]
 

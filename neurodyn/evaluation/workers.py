@@ -74,7 +74,7 @@ def in_workers(work: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], jo
     with tempfile.TemporaryDirectory(prefix="neurodyn-", ignore_cleanup_errors=True) as programs:
         workers: list[_Worker] = []
         try:
-            with _environment({"JAX_COMPILATION_CACHE_DIR": programs, **WORKER_ENVIRONMENT}):
+            with environment({"JAX_COMPILATION_CACHE_DIR": programs, **WORKER_ENVIRONMENT}):
                 workers += [_started(work) for _ in range(min(jobs, len(tasks)))]
             busy: dict[Any, _Worker] = {worker.pipe: worker for worker in workers}
             for worker in workers:
@@ -150,8 +150,15 @@ def _died() -> NeurodynError:
 
 
 @contextmanager
-def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Change environment variables, which new processes inherit, for a while; a user's own XLA flags stay."""
+def environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Change environment variables, which new processes inherit, for a while; a user's own XLA flags stay.
+
+    Examples
+    --------
+    >>> with environment({"OMP_NUM_THREADS": "1"}):
+    ...     os.environ["OMP_NUM_THREADS"]
+    '1'
+    """
     before = {name: os.environ.get(name) for name in changes}
     for name, value in changes.items():
         os.environ[name] = f"{before[name]} {value}" if name == "XLA_FLAGS" and before[name] else value

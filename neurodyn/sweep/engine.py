@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodyn.errors import InputError, NeurodynError, import_extra
-from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
+from neurodyn.evaluation.workers import WORKER_ENVIRONMENT, environment
 from neurodyn.realtime.locks import lock_beside
 from neurodyn.sweep import store
 from neurodyn.sweep.plan import Plan, Task
@@ -94,9 +94,11 @@ class Cluster:
             with distributed.Client(self.scheduler, timeout=min(10.0, self.patience)) as client:
                 yield client
             return
+        # Inherited by every worker, also one that is begun anew: Dask's own way comes after the first imports.
         with (
+            environment(WORKER_ENVIRONMENT),
             distributed.LocalCluster(
-                n_workers=self.workers, threads_per_worker=1, env=WORKER_ENVIRONMENT, memory_limit=self.memory,
+                n_workers=self.workers, threads_per_worker=1, memory_limit=self.memory,
                 resources=dict(self.resources), scheduler_kwargs=NO_DASHBOARD,
             ) as cluster,
             distributed.Client(cluster) as client,

@@ -23,6 +23,7 @@ from neurodyn.cli.main import main
 from neurodyn.cli.reading import read_given
 from neurodyn.errors import InputError, NeurodynError
 from neurodyn.evaluation import Method, cross_validate
+from neurodyn.evaluation.workers import WORKER_ENVIRONMENT
 from neurodyn.realtime.locks import lock_beside
 from neurodyn.sweep import Cluster, compare_methods, open_results, read_plan, run_sweep, store, write_report
 from neurodyn.sweep.work import result_of
@@ -290,6 +291,17 @@ def test_two_clusters_on_one_machine_do_not_fight_for_a_port():
             for client in (one, two):
                 (server,) = client.cluster.scheduler.http_server._sockets.values()
                 assert server.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the environment a process began with is not told")
+def test_workers_begin_with_one_thread_each():
+    """NumPy and XLA read how many threads they may have when they are imported, which is before Dask says so."""
+    before = dict(os.environ)
+    with Cluster(workers=1).client() as client:
+        (began,) = client.run(lambda: Path("/proc/self/environ").read_bytes().split(b"\0")).values()
+    assert {f"{name}={value}".encode() for name, value in WORKER_ENVIRONMENT.items() if name != "XLA_FLAGS"} <= {*began}
+    assert any(one.startswith(b"XLA_FLAGS=") and WORKER_ENVIRONMENT["XLA_FLAGS"].encode() in one for one in began)
+    assert dict(os.environ) == before
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from neurodyn.errors import InputError
 from neurodyn.multiscale.export import freeze
 from neurodyn.realtime import EventLog, Kind, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.binner import LatePolicy
-from neurodyn.realtime.clock import LiveClock
+from neurodyn.realtime.clock import LiveClock, end_of
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.logs import RotatedFile
 from neurodyn.realtime.monitor import Monitor
@@ -525,7 +525,10 @@ def uninterrupted(decoder, modalities, sent):
         decoder, modalities, lambda: None, [SinkWriter(kept, "kept", log)], LiveClock(wall=world), monitor,
         rates={"field": FIELD_RATE}, patience=0.1,
     )  # fmt: skip
+    begin = world.now
     for chunk in sent:
+        # Time goes on with the data: where the sender was held up, they are as far apart as they say.
+        world.now = max(world.now, begin + end_of(chunk))
         service.take([chunk])
     return kept.estimates
 

@@ -254,7 +254,9 @@ def test_arrays_that_are_none_are_not_read(saved, how, tmp_path):
         shape = file[name].shape
         del file[name]
         if how == "virtual":
-            file.create_virtual_dataset(name, h5py.VirtualLayout(shape, "f8"))
+            layout = h5py.VirtualLayout(shape, "f8")
+            layout[...] = h5py.VirtualSource(str(tmp_path / "elsewhere.h5"), "x", shape)  # without one it may be none
+            file.create_virtual_dataset(name, layout)
         elif how == "external":
             (tmp_path / "other").write_bytes(bytes(8 * shape[0] * shape[1]))
             whole = [(str(tmp_path / "other"), 0, 8 * shape[0] * shape[1])]

@@ -12,6 +12,7 @@ import numpy as np
 from experiments.command import fill_readme, save_png, table_file
 from neurodyn.evaluation.paired import ALIKE
 from neurodyn.plotting import plot_scores
+from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
 
 ESTIMATES, METRICS = ("filtered", "smoothed"), ("correlation", "r2")
@@ -111,11 +112,7 @@ def markdown(runs: Sequence[Run], *, metric: str, title: str) -> str:
 
 def save_figure(runs: Sequence[Run], path: Path, *, metric: str, title: str) -> None:
     """Filtered scores with a dot per fold, one panel per run."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(runs), 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((4.2 * len(runs), 3.4))
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=_near(runs, metric))[0]
     for run, ax in zip(runs, panels, strict=True):
         scores = {m: np.asarray(run.score(m, "filtered", metric)["per_fold"], np.float64) for m in run.methods}

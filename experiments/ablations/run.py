@@ -15,6 +15,7 @@ from experiments.comparisons import GAIN_HEAD, gain_cells, gains, markdown, mean
 from experiments.fits import MODEL, Task, decoder, filtered_r2, fit_all, fitted_on, study_of
 from experiments.losses import KINDS, lose
 from neurodyn.multiscale import MultiscaleDecoder
+from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -109,12 +110,8 @@ def table_of(found: Mapping[Task, Any]) -> list[str]:
 
 def save_figure(found: Mapping[Task, Any], path: Path) -> None:
     """What the whole model gains on every variant, with its 95 % interval, a panel per condition."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     conditions = list(next(iter(found.values()))["r2"])
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((11, 4))
     for ax, condition in zip(figure.subplots(1, len(conditions), sharey=True), conditions, strict=True):
         gained = gains(scores_of(found, lambda left, c=condition: float(np.mean(left["r2"][c]))), WHOLE)
         for place, gain in enumerate(gained.values()):

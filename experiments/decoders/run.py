@@ -23,6 +23,7 @@ from neurodyn.binning import MultimodalBatch, time_folds
 from neurodyn.errors import unknown_name
 from neurodyn.evaluation import calibrate
 from neurodyn.evaluation.metrics import r2
+from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -236,12 +237,8 @@ def _mean(tasks: Sequence[Task], found: dict[Task, Any], condition: str) -> str:
 
 def save_figure(found: dict[Task, Any], path: Path) -> None:
     """One panel per recording: R2 of each fold, by condition."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     recordings = list(dict.fromkeys(task.recording for task in found))
-    figure = Figure(figsize=(4.6 * len(recordings), 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((4.6 * len(recordings), 3.8))
     for recording, ax in zip(recordings, figure.subplots(1, len(recordings), squeeze=False)[0], strict=True):
         tasks = [task for task in found if task.recording == recording]
         conditions = list(found[tasks[0]]["conditions"])

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from experiments.command import arguments, configuration, fill_readme, left, save_png, table_file
+from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -116,11 +117,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def save_figure(rows: Sequence[Row], path: Path) -> None:
     """Verdicts as stacked bars, a bar per system."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.0, 1.2 + 0.26 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((9.0, 1.2 + 0.26 * len(rows)))
     ax = figure.add_subplot()
     for place, row in enumerate(rows):
         left = 0.0

@@ -22,6 +22,7 @@ from neurodyn.fixed_points import (
     principal_axes,
     sample_starts,
 )
+from neurodyn.report.pictures import new_figure
 from neurodyn.training import Bar
 from neurodyn.writing import write_text
 
@@ -134,15 +135,11 @@ def markdown(findings: Findings) -> str:
 
 def save_figure(findings: Findings, path: Path) -> None:
     """The points in the three main dimensions of the states, with what leaves them, and all eigenvalues."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     from neurodyn.plotting import plot_eigenvalues, plot_fixed_points
 
     found, linear = findings.found.fixed, findings.linear
     view = principal_axes(findings.states.reshape(-1, findings.states.shape[-1]), 3)
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((11, 5))
     ax = figure.add_subplot(1, 2, 1, projection="3d")
     plot_fixed_points(found, linear, trajectories=findings.states[:12], view=view, length=0.7, ax=ax)
     plot_eigenvalues(linear, ax=figure.add_subplot(1, 2, 2))

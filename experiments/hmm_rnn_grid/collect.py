@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.command import fill_readme, save_png, table_file
+from neurodyn.report.pictures import new_figure
 from neurodyn.writing import replace_atomically, write_text
 
 AUTHORS = {"chain2": 10.0, "chain3": 4.1, "chain4": 4.6, "chain5": 7.8, "fully_connected3": 1.9, "cycle4": 5.5}
@@ -127,7 +128,7 @@ def _told(numbers: xr.DataArray) -> str:
 def save_divergences(data: xr.Dataset, path: Path) -> None:
     """First figure: divergence of each network and of the HMM itself."""
     models = list(dict.fromkeys(map(str, data.model.values)))
-    figure = _figure((2.6 * len(models) + 0.8, 3.4))
+    figure = new_figure((2.6 * len(models) + 0.8, 3.4))
     panels = figure.subplots(1, len(models), squeeze=False)[0]
     for model, ax in zip(models, panels, strict=True):
         part = data.isel(network=data.model.values == model)
@@ -148,7 +149,7 @@ def save_statistics(data: xr.Dataset, path: Path) -> None:
         "volatility_ratio": "changes per trial / the HMM's",
     }  # fmt: skip
     models = list(dict.fromkeys(map(str, data.model.values)))
-    figure = _figure((11.0, 3.4))
+    figure = new_figure((11.0, 3.4))
     for ax, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
         for place, model in enumerate(models):
             part = data.isel(network=data.model.values == model)
@@ -183,15 +184,6 @@ def _groups(data: xr.Dataset) -> list[tuple[tuple[str, int, int], xr.Dataset]]:
     order = list(AUTHORS)
     unique = sorted(set(keys), key=lambda k: (order.index(k[0]) if k[0] in order else len(order), *k[1:]))
     return [(key, data.isel(network=[k == key for k in keys])) for key in unique]
-
-
-def _figure(size: tuple[float, float]) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _cell(value: Any) -> str:

@@ -16,6 +16,7 @@ from experiments.fits import MODEL, Task, alone, decoder, fit_all, fitted_on, st
 from neurodyn.binning import Fold, MultimodalBatch
 from neurodyn.evaluation.metrics import bits_per_spike, r2
 from neurodyn.multiscale import MultiscaleDecoder
+from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -117,11 +118,7 @@ def table_of(found: Mapping[Task, Any], horizons: Sequence[int]) -> list[str]:
 
 def save_figure(found: Mapping[Task, Any], horizons: Sequence[int], path: Path) -> None:
     """One panel for each quantity: score against bins ahead, lines are means, dots systems."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((11, 3.4))
     colours = dict(zip(dict.fromkeys(task.method for task in found), COLOURS, strict=False))
     for ax, (what, measure) in zip(figure.subplots(1, len(MEASURES)), MEASURES.items(), strict=True):
         columns = [at(found, what, ahead) for ahead in horizons]

@@ -18,6 +18,7 @@ from experiments.intervals.gaps import Case, cases
 from neurodyn.binning import MultimodalBatch, time_folds
 from neurodyn.evaluation.calibration import LEVELS, calibrate
 from neurodyn.multiscale import MultiscaleDecoder
+from neurodyn.report.pictures import new_figure
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 from neurodyn.writing import write_text
 
@@ -168,12 +169,8 @@ def markdown(found: list[dict[str, Any]]) -> str:
 
 def save_figure(found: list[dict[str, Any]], path: Path) -> None:
     """One panel per system: coverage of 95 % intervals by phase, a line per case."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(one["system"] for one in found))
-    figure = Figure(figsize=(5.2 * len(names), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((5.2 * len(names), 4.2))
     for system, ax in zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True):
         own = [one for one in found if one["system"] == system and one["case"].endswith(" lost")]
         phases = [p for p in dict.fromkeys(one["phase"] for one in own) if p != "throughout"]

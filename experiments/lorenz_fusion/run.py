@@ -15,6 +15,7 @@ from experiments.comparisons import GAIN_HEAD, gain_cells, markdown, mean_cell, 
 from experiments.fits import Task, decoder, filtered_r2, fit_all, fitted_on, study_of
 from neurodyn.binning import MultimodalBatch, trial_folds
 from neurodyn.cli.demo import SIZES
+from neurodyn.report.pictures import new_figure
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 from neurodyn.writing import write_text
 
@@ -98,14 +99,10 @@ def table_of(found: Mapping[Task, Any], channels: Sequence[int]) -> list[str]:
 
 def save_figure(found: Mapping[Task, Any], channels: Sequence[int], path: Path) -> None:
     """One panel per number of spiking channels: R² against the number of field channels, and each alone."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     tables = {
         name: np.concatenate(own) for name, own in scores_of(found, lambda left: float(np.mean(left["r2"]))).items()
     }
-    figure = Figure(figsize=(3.4 * len(channels), 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((3.4 * len(channels), 3.2))
     for ax, spikes in zip(figure.subplots(1, len(channels), sharey=True, squeeze=False)[0], channels, strict=True):
         for label, colour, names in (
             ("both", "#D55E00", [cell_name(spikes, m) for m in channels]),

@@ -14,6 +14,7 @@ from experiments.comparisons import GAIN_HEAD, Tables, gain_cells, gains, markdo
 from experiments.fits import Task, decoder, filtered_r2, fit_all, fitted_on, study_of
 from experiments.losses import KINDS, lose
 from neurodyn.evaluation import compare
+from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -118,11 +119,7 @@ def gain_rows(columns: Mapping[tuple[str, str], Tables], hero: str) -> list[str]
 
 def save_figure(found: Mapping[Task, Any], config: Mapping[str, Any], path: Path) -> None:
     """R² and its decline against the share lost, a line per method with its 95 % interval."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 10.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((10, 10.5))
     panels = figure.subplots(4, len(LOSING), sharex=True, sharey="row")
     for (row, (label, decline)), kind in product(enumerate((("R²", False), ("decline of R²", True))), KINDS):
         for ax, losing in zip(panels[2 * row + KINDS.index(kind)], LOSING, strict=True):

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from experiments.command import arguments, configuration, fill_readme, run, save_png, table_file
+from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -122,12 +123,8 @@ def markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
 
 def save_figure(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Verdicts as coloured cells, networks x claims."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names, claims = list(summaries), next(iter(summaries.values()))["claims"]
-    figure = Figure(figsize=(7.0, 1.6 + 0.28 * len(names)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((7.0, 1.6 + 0.28 * len(names)))
     ax = figure.add_subplot()
     for row, summary in enumerate(summaries.values()):
         for column, claim in enumerate(summary["claims"]):

@@ -12,15 +12,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from neurodyn.baselines.lagged import LaggedInputs
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
+from neurodyn.baselines.yardstick import (
+    Decoded,
+    FittedOn,
+    Yardstick,
+    check_target,
+    decoded_by,
+    facts_of,
+    kept_out,
+    rows_in_memory,
+)
 from neurodyn.binning.batch import MultimodalBatch, check_batch
-from neurodyn.display import listed
 from neurodyn.errors import InputError, import_extra
 from neurodyn.given import argument_named, count
-from neurodyn.history.streams import scored_blocks
 from neurodyn.targets.linear import LinearTarget, fit_ridge
 
 BLOCKS = 10
@@ -105,8 +112,9 @@ class CebraEmbedding(Yardstick[_Fitted]):
         settings = self._settings()
         make = import_extra("cebra", "bench").CEBRA
         inputs = LaggedInputs.fit(batch, argument_named("lags", count, self.lags), root_counts=True)
-        parts = kept_out(batch)
-        (rows, target, groups), (held, wanted, _) = (_rows(inputs, part) for part in parts)
+        (rows, target, groups), (held, wanted, _) = (
+            rows_in_memory(inputs.features(part), part, BLOCKS) for part in kept_out(batch)
+        )
         if len(rows) <= OFFSETS or not len(held):
             raise InputError(
                 f"there are {len(rows)} bins with a target to learn from and {len(held)} kept out to judge by: "
@@ -121,11 +129,11 @@ class CebraEmbedding(Yardstick[_Fitted]):
         return replace(self, fitted_=fitted)
 
     def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
-        decoded = np.zeros((batch.n_trials, int(batch.lengths.max()), len(fitted.dims)))
-        for piece, features in fitted.inputs.features(batch):
+        def output(features: Float[np.ndarray, "trials time features"]) -> Float[np.ndarray, "trials time dims"]:
             found = fitted.linear.predict(_embedded(fitted.model, features.reshape(-1, features.shape[2])))
-            decoded[piece.trials, piece.first : piece.last] = found.reshape(*features.shape[:2], -1)
-        return decoded, fitted.deviation
+            return found.reshape(*features.shape[:2], -1)
+
+        return decoded_by(output, len(fitted.dims), fitted.inputs.features(batch), batch), fitted.deviation
 
     def _settings(self) -> dict[str, Any]:
         """Settings in the names of CEBRA."""
@@ -141,22 +149,9 @@ class CebraEmbedding(Yardstick[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
         yield "embedding", f"{self.size} dimensions, {self.iterations} steps"
         yield "lags", f"{self.lags} bins"
-
-
-def _rows(
-    inputs: LaggedInputs, batch: MultimodalBatch
-) -> tuple[Float[np.ndarray, "bins features"], Float[np.ndarray, "bins dims"], Int[np.ndarray, " bins"]]:
-    """Inputs, target and block of the scored bins."""
-    features = inputs.features(batch)
-    blocks = list(features.rows(scored_blocks(batch, BLOCKS))()) if batch.scored().any() else []
-    if not blocks:
-        return np.zeros((0, features.n_features), np.float32), np.zeros((0, batch.n_dims)), np.zeros(0, np.int32)
-    rows, target, groups = (np.concatenate(column) for column in zip(*blocks, strict=True))
-    return rows, target.astype(float), groups
 
 
 @contextmanager

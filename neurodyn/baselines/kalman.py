@@ -29,7 +29,7 @@ from neurodyn.baselines.yardstick import (
 )
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import listed, several
+from neurodyn.display import several
 from neurodyn.errors import InputError
 from neurodyn.given import each, whole
 
@@ -134,8 +134,7 @@ class VelocityKalman(Yardstick[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
             yield "lag", f"{fitted.lag} bins, chosen from {several(self.lags)}"
         else:
             yield "lags", f"{several(self.lags)} bins"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
 from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import MultimodalBatch, check_usable
-from neurodyn.display import listed
 from neurodyn.given import count, keep_read, whole
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ class LatentYardstick(Yardstick[_Fitted]):
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
             yield "bins", f"{1e3 * fitted.width:g} ms"
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
             yield (
                 "training",
                 f"{len(fitted.history.loss)} rounds, best validation {fitted.history.best:.4g} nats per bin",

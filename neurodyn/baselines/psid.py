@@ -30,7 +30,7 @@ from neurodyn.baselines.yardstick import (
 )
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import listed, several
+from neurodyn.display import several
 from neurodyn.errors import InputError, NumericalError, import_extra
 from neurodyn.given import argument_named, count, each
 
@@ -143,8 +143,7 @@ class PreferentialSubspace(Yardstick[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
             total, relevant = fitted.states
             yield "states", f"{total}, {relevant} of them found by the target, chosen from {several(self.latents)}"
         else:

@@ -16,7 +16,6 @@ from neurodyn.baselines.yardstick import (
 )
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import listed
 from neurodyn.errors import InputError
 from neurodyn.history.filters import ExponentialFilters, History
 from neurodyn.history.streams import Features, scored_blocks
@@ -112,7 +111,8 @@ class CausalRidge(Yardstick[_Fitted]):
         if target is None:
             raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
         features = Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed)
-        return decoded_by(target, features, batch), np.sqrt(np.diag(target.residual_covariance))
+        decoded = decoded_by(target.predict, len(fitted.dims), features, batch)
+        return decoded, np.sqrt(np.diag(target.residual_covariance))
 
     @property
     def filtered_(self) -> LinearTarget:
@@ -126,8 +126,7 @@ class CausalRidge(Yardstick[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
             yield "weights", f"{fitted.filtered.weights.shape[0]:,} features per dimension"
         yield "features", str(self.features)
         yield "penalties", f"{len(self.penalties)}, chosen over {self.blocks} blocks of the training data"

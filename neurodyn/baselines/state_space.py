@@ -21,7 +21,7 @@ from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
 from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import counted, listed, several
+from neurodyn.display import counted, several
 from neurodyn.errors import InputError
 from neurodyn.given import argument_named, count, number
 
@@ -137,8 +137,7 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
             end = "converged" if fitted.converged else "not yet converged"
             yield "latent", counted(self.latent_, "state")
             yield "EM", f"{len(fitted.log_likelihood) - 1} iterations, {end}"

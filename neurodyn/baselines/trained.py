@@ -9,7 +9,6 @@ import numpy as np
 from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import listed
 from neurodyn.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,8 +103,7 @@ class TrainedNetwork(Yardstick[TrainedFit]):
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
             yield "bins", f"{1e3 * fitted.width:g} ms"
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
             best = f", best validation {fitted.history.best:.4g}" if fitted.history.validation else ""
             yield "training", f"{len(fitted.history.loss)} rounds{best}"
         if self.config is None:

@@ -14,7 +14,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 from threadpoolctl import threadpool_limits
 
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
+from neurodyn.baselines.yardstick import (
+    Decoded,
+    FittedOn,
+    Yardstick,
+    check_target,
+    decoded_by,
+    facts_of,
+    kept_out,
+    rows_in_memory,
+)
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import listed
@@ -122,28 +131,29 @@ class BoostedTrees(Yardstick[_Fitted]):
         check_target(check_batch(batch))
         grow = self._grower()
         scaling = Scaling.fit(batch)
-        inner, held = (self._rows(part, scaling) for part in kept_out(batch))
-        _check_rows(inner[1], held[1])
+        inner, held = (rows_in_memory(self._features(part, scaling), part) for part in kept_out(batch))
+        _check_rows(inner.target, held.target)
         # Inputs without any value in the bins that trees are grown on are left out.
-        used = np.asarray(np.isfinite(inner[0]).any(axis=0))
-        first, second = inner[0][:, used], held[0][:, used]
+        used = np.asarray(np.isfinite(inner.features).any(axis=0))
+        first, second = inner.features[:, used], held.features[:, used]
 
         def grown(dim: int) -> Ensemble:
             with _one_thread():
-                return grow(first, inner[1][:, dim], second, held[1][:, dim])
+                return grow(first, inner.target[:, dim], second, held.target[:, dim])
 
         trees = tuple(side_by_side(grown, range(batch.n_dims)))
-        errors = _output(trees, second) - held[1]
+        errors = _output(trees, second) - held.target
         deviation = np.sqrt(np.mean(errors**2, axis=0))
         fitted = _Fitted(**facts_of(batch), scaling=scaling, used=used, trees=trees, deviation=deviation)
         return replace(self, fitted_=fitted)
 
     def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
-        decoded = np.zeros((batch.n_trials, int(batch.lengths.max()), len(fitted.trees)))
-        for piece, features in self._features(batch, fitted.scaling):
+        def output(features: Float[np.ndarray, "trials time features"]) -> Float[np.ndarray, "trials time dims"]:
             found = _output(fitted.trees, features.reshape(-1, features.shape[2])[:, fitted.used])
-            decoded[piece.trials, piece.first : piece.last] = found.reshape(*features.shape[:2], -1)
-        return decoded, fitted.deviation
+            return found.reshape(*features.shape[:2], -1)
+
+        features = self._features(batch, fitted.scaling)
+        return decoded_by(output, len(fitted.trees), features, batch), fitted.deviation
 
     @property
     def trees_(self) -> tuple[int, ...]:
@@ -152,8 +162,7 @@ class BoostedTrees(Yardstick[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
             yield "trees", f"{listed(str(number) for number in self.trees_)}, of at most {self.trees} per dimension"
         else:
             yield "trees", f"at most {self.trees} per dimension"
@@ -182,15 +191,6 @@ class BoostedTrees(Yardstick[_Fitted]):
 
     def _features(self, batch: MultimodalBatch, scaling: Scaling) -> Features:
         return Features(batch, SampleLags(argument_named("lags", count, self.lags), np.nan), scaling, future=False)
-
-    def _rows(self, batch: MultimodalBatch, scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and target of the scored bins."""
-        scored = batch.scored()
-        features = self._features(batch, scaling)
-        blocks = list(features.rows(np.where(scored, 0, -1))()) if scored.any() else []
-        if not blocks:
-            return np.zeros((0, features.n_features), np.float32), np.zeros((0, batch.n_dims))
-        return np.concatenate([b.features for b in blocks]), np.concatenate([b.target for b in blocks]).astype(float)
 
 
 def _rate(given: float) -> float:

@@ -119,7 +119,8 @@ class WienerFilter(Yardstick[LaggedFit]):
         return replace(self, fitted_=fitted)
 
     def _decode(self, fitted: LaggedFit, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
-        return fitted.output(decoded_by(fitted.linear, fitted.inputs.features(batch), batch)), fitted.deviation
+        decoded = decoded_by(fitted.linear.predict, len(fitted.dims), fitted.inputs.features(batch), batch)
+        return fitted.output(decoded), fitted.deviation
 
     def realtime(self) -> "LiveFilter":
         """A decoder that takes one bin at a time, equal to :meth:`predict`.
@@ -152,8 +153,7 @@ class WienerFilter(Yardstick[LaggedFit]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from ((row.name, row._in_short()) for row in fitted.modalities)
-            yield "target", listed(fitted.dims)
+            yield from fitted._of_data()
             yield "weights", f"{fitted.linear.weights.shape[0]:,} inputs per dimension"
             yield "lags", f"{fitted.inputs.lags} bins, chosen from {several(self.lags)}"
             yield "masks", listed(fitted.inputs.masked) or "none: no modality is missing often"

@@ -1,6 +1,6 @@
 """What all yardsticks have in common: how they are checked, scored and shown, and what they keep out to decide by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -16,8 +16,8 @@ from neurodyn.errors import InputError
 from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target, score_of
 from neurodyn.evaluation.metrics import Score
-from neurodyn.history.streams import Features
-from neurodyn.targets.linear import LinearTarget
+from neurodyn.history.streams import Features, scored_blocks
+from neurodyn.targets.rows import Rows
 from neurodyn.threads import one_ahead
 
 if TYPE_CHECKING:
@@ -57,10 +57,14 @@ class FittedOn(Shown):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "bins", f"{1e3 * self.width:g} ms"
-        yield from ((row.name, row._in_short()) for row in self.modalities)
-        yield "target", listed(self.dims)
+        yield from self._of_data()
         own = [each.name for each in fields(self) if each.name not in FittedOn.__dataclass_fields__]
         yield "parts", listed(own, most=12)
+
+    def _of_data(self) -> Iterable[tuple[str, str]]:
+        """What it was fitted on, as its yardstick shows it too."""
+        yield from ((row.name, row._in_short()) for row in self.modalities)
+        yield "target", listed(self.dims)
 
 
 Found = TypeVar("Found", bound=FittedOn)
@@ -171,13 +175,24 @@ def facts_of(batch: MultimodalBatch) -> dict[str, Any]:
 
 
 def decoded_by(
-    linear: LinearTarget, features: Features, batch: MultimodalBatch
+    predict: Callable[[Any], Any], dims: int, features: Features, batch: MultimodalBatch
 ) -> Float[np.ndarray, "trials time dims"]:
-    """Output of a linear map in every bin of every trial; beyond the end of a trial it is anything."""
-    decoded = np.zeros((batch.n_trials, int(batch.lengths.max()), len(linear.intercept)))
+    """Output of a map from (..., features) to (..., dims) in every bin of every trial, beyond its end anything."""
+    decoded = np.zeros((batch.n_trials, int(batch.lengths.max()), dims))
     for piece, made in one_ahead(features):
-        decoded[piece.trials, piece.first : piece.last] = linear.predict(made)
+        decoded[piece.trials, piece.first : piece.last] = predict(made)
     return decoded
+
+
+def rows_in_memory(features: Features, batch: MultimodalBatch, blocks: int | None = None) -> Rows:
+    """Features and target of the scored bins, all at once, and which of so many blocks of time each belongs to."""
+    scored = batch.scored()
+    if not scored.any():
+        return Rows(np.zeros((0, features.n_features), np.float32), np.zeros((0, batch.n_dims)), np.zeros(0, np.int32))
+    groups = np.where(scored, 0, -1) if blocks is None else scored_blocks(batch, blocks)
+    found = zip(*features.rows(groups)(), strict=True)
+    rows, target, groups = (np.concatenate(column) for column in found)
+    return Rows(rows, target.astype(float), groups)
 
 
 def with_root_counts(batch: MultimodalBatch) -> MultimodalBatch:

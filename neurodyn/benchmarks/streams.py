@@ -28,7 +28,7 @@ from neurodyn.benchmarks import intake
 from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.errors import NeurodynError, import_extra
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 from neurodyn.writing import write_text
 
 LIMIT = 600.0
@@ -306,7 +306,7 @@ def _decode(folder: Path, open_source: Callable[[], Any], sink: Any, name: str) 
         service.run(stop)
     status = monitor.status()
     told = {"missed": status.missed, "bins": status.bins, "budget": {n: asdict(p) for n, p in status.budget.items()}}
-    write_text(folder / f"{name}.json", json.dumps(plain(told)))
+    write_text(folder / f"{name}.json", strict_json(told))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from neurodyn.cli.parsers import Subparsers, argument, width
 from neurodyn.cli.reading import add_reading_options, file_help, read_given
 from neurodyn.display import either
 from neurodyn.errors import InputError, NeurodynError
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 from neurodyn.realtime.streams import EndOfStream, Sink, open_sink, parse_address
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.table import live_schemes
@@ -130,7 +130,7 @@ def _check(arguments: argparse.Namespace) -> int:
     found = check_session(arguments.file, load_decoder(arguments.check)[0])
     if arguments.json:
         numbers = {**asdict(found), "same": found.same}
-        print(json.dumps(plain(numbers), indent=2, allow_nan=False))
+        print(strict_json(numbers, indent=2))
     else:
         print(found)
     return 0 if found.same else 1

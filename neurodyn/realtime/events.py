@@ -1,6 +1,5 @@
 """What happened while it ran: every fault and every decision about one, with its time, in bounded memory."""
 
-import json
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -8,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 
 
 @runtime_checkable
@@ -121,7 +120,7 @@ class EventLog:
     def _write(self, event: Event, file: LogFile) -> None:
         """One line in the file; a full disk must not end a session, so that the log goes on in memory and says so."""
         try:
-            file.write(json.dumps(plain(asdict(event)), allow_nan=False) + "\n")
+            file.write(strict_json(asdict(event)) + "\n")
             file.flush()
         except OSError as error:
             self._file = None

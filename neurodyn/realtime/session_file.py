@@ -15,7 +15,6 @@ Texts are bytes in arrays, since HDF5's own texts lie in a heap that a kill may 
 Reference: The HDF Group, HDF5 Single-Writer/Multiple-Reader User's Guide.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 from neurodyn.realtime.adaptive import AdaptiveIntervals
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Event
@@ -152,7 +151,7 @@ class SessionFile:
                 elif bins and np.isnan(self._file["bins/truth"][bins - 1]).all():
                     self._file["bins/truth"][bins - 1] = item.target
             elif isinstance(item, Event):
-                text = json.dumps(plain(asdict(item)), allow_nan=False) + "\n"
+                text = strict_json(asdict(item)) + "\n"
                 add("events", np.frombuffer(text.encode(), np.uint8))
             else:
                 add("runs/first", np.asarray([bins]))
@@ -300,7 +299,7 @@ def _key(chunk: Chunk) -> tuple[str, Kind, tuple[str, ...]]:
 
 
 def _text(file: Any, name: str, what: Any) -> None:
-    file.create_dataset(name, data=np.frombuffer(json.dumps(plain(what)).encode(), np.uint8))
+    file.create_dataset(name, data=np.frombuffer(strict_json(what).encode(), np.uint8))
 
 
 def _array(file: Any, name: str, shape: tuple[int, ...], dtype: Any) -> None:

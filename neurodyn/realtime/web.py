@@ -6,7 +6,6 @@ origin is the page: another site that is open in the same browser gets nothing, 
 
 import asyncio
 import contextlib
-import json
 import socket
 import threading
 from collections import deque
@@ -16,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from neurodyn.errors import InputError, import_extra
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 from neurodyn.realtime.monitor import LATENCY_EDGES, Monitor, Status
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.hello import Hello
@@ -174,7 +173,7 @@ class WebPage:
 
     async def _feed(self, client: Any) -> None:
         with contextlib.suppress(self._closed):
-            await client.send(json.dumps(self._hello, allow_nan=False))
+            await client.send(strict_json(self._hello))
             position = 0
             while True:
                 # Who is slow misses beats, and gets with a later one what it has not had.
@@ -204,7 +203,7 @@ class _Beat:
 
     def __init__(self, points: list[list[Any]], reached: int, status: dict[str, Any]) -> None:
         self._points, self.reached = points, reached
-        self._status = json.dumps(status, allow_nan=False)[1:]
+        self._status = strict_json(status)[1:]
         self._encoded: dict[int, str] = {}  # by number of points: nearly all clients have had the same
         self.over = asyncio.Event()
 
@@ -212,7 +211,7 @@ class _Beat:
         """Message for a client at a position."""
         fresh = min(self.reached - position, len(self._points))
         if fresh not in self._encoded:
-            points = json.dumps(plain(self._points[len(self._points) - fresh :]), allow_nan=False)
+            points = strict_json(self._points[len(self._points) - fresh :])
             self._encoded[fresh] = f'{{"points": {points}, {self._status}'
         return self._encoded[fresh]
 
@@ -224,17 +223,17 @@ def _tick(status: Status) -> dict[str, Any]:
         "missed": status.missed,
         "dropped": status.dropped,
         "seen": status.seen,
-        "silent": plain(status.silent),
+        "silent": status.silent,
         "budget": [
-            {"part": name, **{share: plain(getattr(found, share)) for share in ("p50", "p99", "p999", "worst")}}
+            {"part": name, **{share: getattr(found, share) for share in ("p50", "p99", "p999", "worst")}}
             for name, found in status.budget.items()
         ],
         "histogram": status.histogram.tolist(),
         "faults": status.faults,
-        "events": plain(
-            [{"time": event.time, "kind": str(event.kind), "modality": event.modality, "detail": event.detail}
-             for event in status.events]
-        ),
+        "events": [
+            {"time": event.time, "kind": str(event.kind), "modality": event.modality, "detail": event.detail}
+            for event in status.events
+        ],
     }  # fmt: skip
 
 

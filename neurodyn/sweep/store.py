@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 from neurodyn.sweep.plan import Plan, Task
 from neurodyn.writing import write_text
 
@@ -73,7 +73,7 @@ def write(out: Path, places: Sequence[Sequence[int]], task: Task, result: Mappin
     arrays = _opened(out / RESULTS, (out / RESULTS / "zarr.json").stat().st_mtime_ns)
     for place in places:
         _put(arrays, place, result)
-    text = json.dumps(plain({"task": task.name, **result}), indent=1, allow_nan=False) + "\n"
+    text = strict_json({"task": task.name, **result}, indent=1) + "\n"
     write_text(out / MARKS / f"{task.key}.json", text)
 
 

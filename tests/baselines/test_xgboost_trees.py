@@ -23,16 +23,6 @@ def a_batch(field, target):
 
 
 @pytest.fixture(scope="module")
-def interaction():
-    """The sign of one channel says which way the other one, two bins before, moves the target."""
-    random = np.random.default_rng(0)
-    field = random.normal(size=(2, 1500, 3))
-    target = 0.1 * random.normal(size=(2, 1500, 1))
-    target[:, 2:, 0] += np.sign(field[:, 2:, 0]) * field[:, :-2, 1]
-    return a_batch(field, target)
-
-
-@pytest.fixture(scope="module")
 def fitted(interaction):
     return XgboostTrees(lags=3).fit(interaction.with_trials([0]))
 

@@ -1,12 +1,11 @@
 """Estimates as lines of a file."""
 
-import json
 import os
 from itertools import count
 from pathlib import Path
 
 from neurodyn.errors import InputError
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 from neurodyn.realtime.locks import length_of, lock
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.hello import Hello
@@ -72,7 +71,7 @@ class JsonLinesSink:
         line = {name: told[name] for name in kept}
         if self._hello is not None:  # in a line of an estimate, so that who reads estimates finds nothing else
             line["hello"], self._hello = self._hello.to_dict(), None
-        self._file.write(json.dumps(plain(line), allow_nan=False) + "\n")
+        self._file.write(strict_json(line) + "\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -1,7 +1,6 @@
 """Lab Streaming Layer: one stream per modality, found by name, on this machine unless told otherwise."""
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.plain import strict_json
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
 from neurodyn.realtime.streams.hello import Hello
@@ -313,7 +313,7 @@ class LslSink:
                 for row in rows:
                     _describe(part.append_child(one), row)
             if hello is not None:
-                info.desc().append_child_value(HELLO, json.dumps(hello.to_dict(), allow_nan=False))
+                info.desc().append_child_value(HELLO, strict_json(hello.to_dict()))
             self._outlets[name] = self._pylsl.StreamOutlet(info, 0, BUFFER_SECONDS)
         return self._outlets[name]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError, import_extra
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
@@ -201,7 +201,7 @@ class RedisSink:
         It is put there again every second, before an entry: a server that comes back without its data has it too.
         """
         parts = {DECODED: hello} if hello.model else {one.name: hello.part(one.name) for one in hello.streams}
-        texts = {name: json.dumps(part.to_dict(), allow_nan=False) for name, part in parts.items() if part is not None}
+        texts = {name: strict_json(part.to_dict()) for name, part in parts.items() if part is not None}
         self._hello.say({f"{self._prefix}:{name}:{HELLO}": text for name, text in texts.items()} or None)
 
     def write(self, item: LiveEstimate | Chunk) -> None:
@@ -240,29 +240,24 @@ def _chunk_fields(chunk: Chunk) -> dict[str, Any]:
     return {
         **labels,
         "ts": _nanoseconds(last),
-        "sync": _text({chunk.name: last}),
+        "sync": strict_json({chunk.name: last}),
         "samples": values.tobytes(),
         "times": chunk.times.astype("<f8").tobytes(),
-        "format": _text(described),
+        "format": strict_json(described),
     }
 
 
 def _estimate_fields(estimate: LiveEstimate, index: int) -> dict[str, Any]:
     return {
         "ts": np.uint64(time.monotonic_ns()).tobytes(),
-        "sync": _text({"time": estimate.time}),
+        "sync": strict_json({"time": estimate.time}),
         "i": np.uint64(index).tobytes(),
         "samples": estimate.target.astype("<f4").tobytes(),
         "lower": estimate.lower.astype("<f4").tobytes(),
         "upper": estimate.upper.astype("<f4").tobytes(),
         "n_targets": len(estimate.target),
-        **{name: json.dumps(getattr(estimate, name)) for name in ("seen", "stale", "unusual")},
+        **{name: strict_json(getattr(estimate, name)) for name in ("seen", "stale", "unusual")},
     }
-
-
-def _text(header: dict[str, Any]) -> str:
-    """JSON, in which a time that is not finite is null."""
-    return json.dumps(plain(header), allow_nan=False)
 
 
 def _nanoseconds(seconds: float) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError
-from neurodyn.plain import plain
+from neurodyn.plain import strict_json
 from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.hello import Hello
@@ -132,7 +132,7 @@ def _pack(topic: bytes, header: dict[str, Any], arrays: dict[str, np.ndarray]) -
     ]
     described = [_described(name, array.dtype, array.shape) for name, array in zip(arrays, little, strict=True)]
     # What changes is written anew, and joined with what is the same in message after message.
-    begin = json.dumps(plain({"version": VERSION, **header}), allow_nan=False)[:-1]
+    begin = strict_json({"version": VERSION, **header})[:-1]
     text = f'{begin}, "arrays": [{", ".join(described)}]}}'
     return [topic, text.encode(), *[array.tobytes() for array in little]]
 

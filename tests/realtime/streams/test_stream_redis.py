@@ -72,6 +72,17 @@ def source(client, port):
     source.close()
 
 
+def two_chunks_and_an_error(source):
+    """What comes until there are two chunks and one error."""
+    chunks, errors, deadline = [], [], time.monotonic() + LIMIT
+    while (len(chunks) < 2 or not errors) and time.monotonic() < deadline:
+        try:
+            chunks += source.read(0.05)
+        except InputError as error:
+            errors.append(str(error))
+    return chunks, errors
+
+
 def test_chunks_arrive_as_they_were_sent(sink, source):
     for chunk in (samples(), spikes(), samples(start=2.0)):
         sink.write(chunk)
@@ -140,13 +151,7 @@ def test_an_entry_that_cannot_be_read_is_told_and_the_rest_is_read(sink, source,
     sink.write(samples())
     client.xadd("rig:field", entry)
     sink.write(samples(start=2.0))
-    chunks, errors = [], []
-    deadline = time.monotonic() + LIMIT
-    while (len(chunks) < 2 or not errors) and time.monotonic() < deadline:
-        try:
-            chunks += source.read(0.05)
-        except InputError as error:
-            errors.append(str(error))
+    chunks, errors = two_chunks_and_an_error(source)
     same(chunks[1], samples(start=2.0))
     assert len(errors) == 1
     assert "'rig:field' needs entries" in errors[0]
@@ -157,12 +162,7 @@ def test_an_entry_that_is_too_large_in_all_is_lost_alone_and_told(sink, source, 
     sink.write(samples())
     client.xadd("rig:field", {"ts": b"\0" * 8, "samples": bytes(40 * 2**20), "times": bytes(30 * 2**20)})
     sink.write(samples(start=2.0))
-    chunks, errors, deadline = [], [], time.monotonic() + LIMIT
-    while (len(chunks) < 2 or not errors) and time.monotonic() < deadline:
-        try:
-            chunks += source.read(0.05)
-        except InputError as error:
-            errors.append(str(error))
+    chunks, errors = two_chunks_and_an_error(source)
     same(chunks[1], samples(start=2.0))
     (text,) = errors
     assert text.startswith("an entry of 70 MB of Redis stream 'rig:field' is lost, at most 64 MB are taken")

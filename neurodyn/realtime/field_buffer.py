@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from neurodyn.realtime.buffers import MAX_WAITING, FieldInput, Grid, Recent
 from neurodyn.realtime.events import Kind, Say
 from neurodyn.realtime.stamps import SourceClock, StampPolicy
-from neurodyn.realtime.ticks import UNEVEN, Ticks
+from neurodyn.realtime.ticks import HORIZON, UNEVEN, Ticks
 from neurodyn.realtime.windows import Windows
 from neurodyn.recording.edges import cut
 
@@ -52,12 +52,13 @@ class FieldBuffer:
         )  # stamps, bytes and ticks of what went through the filters
         self._number, self._last = -1, -np.inf  # tick and time of the last sample that did
         self._windows = Windows(source, grid, clock)
+        self._doubtful = _Samples.none(source.channels)  # late: after a gap, or held up, as what comes next tells
         self._early = 0.0  # by how much stamps have come before or after their tick of late, seconds
 
     @property
     def first(self) -> float:
         """Earliest time that waits; infinite if none does."""
-        return float(self._waiting.times[0]) if len(self._waiting) else np.inf
+        return min((float(some.times[0]) for some in (self._waiting, self._doubtful) if len(some)), default=np.inf)
 
     def complete(self, stop: float) -> bool:
         """Whether nothing more can come before a time, seconds: no sample that is due, and none that fills a hole."""
@@ -150,12 +151,30 @@ class FieldBuffer:
 
     def _take_uneven(self, stamps: np.ndarray, values: np.ndarray) -> None:
         """Samples in the order in which they came, whose stamps say only about when."""
+        held = self._doubtful
+        if len(held) and (stamps[0] < held.stamps[-1] or len(held) > HORIZON):
+            self._settle()
+        elif len(held):
+            stamps, values = np.concatenate([held.stamps, stamps]), np.concatenate([held.values, values])
+        sure = len(stamps) - self._ticks.doubtful(stamps)
+        late = stamps[sure:]
+        self._doubtful = _Samples(np.zeros(len(late), np.int64), late, late, values[sure:])
+        if sure:
+            self._count(stamps[:sure], values[:sure])
+
+    def _settle(self) -> None:
+        """Nothing that comes next will tell why samples are late, since a bin cannot wait for it."""
+        held, self._doubtful = self._doubtful, _Samples.none(self.source.channels)
+        if len(held):
+            self._count(held.stamps, held.values, doubtful=True)
+
+    def _count(self, stamps: np.ndarray, values: np.ndarray, *, doubtful: bool = False) -> None:
         newest = self._ticks.number
-        numbers, times = self._ticks.count(stamps)
+        numbers, times = self._ticks.count(stamps, doubtful=doubtful)
         back = numbers[0] <= newest
         # What fills a gap lies in it as a whole: on free ticks, and before the newest one.
         if back and (numbers[-1] > newest or not self._free(numbers).all()):
-            numbers, times = self._ticks.count(stamps, backwards=False)
+            numbers, times = self._ticks.count(stamps, backwards=False, doubtful=doubtful)
         elif back:
             self._say(Kind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
         self._wait(_Samples(numbers, times, stamps, values))
@@ -176,11 +195,12 @@ class FieldBuffer:
     def _repeated(self, stamps: np.ndarray, values: np.ndarray) -> Bool[np.ndarray, " n"]:
         """Samples of which one with the same stamp and the same values has come before."""
         again = np.zeros(len(stamps), bool)
-        old = stamps <= self._ticks.stamp
+        held = self._doubtful
+        old = stamps <= (float(held.stamps.max()) if len(held) else self._ticks.stamp)
         if old.any():
             past_stamps, past_bytes, _ = self._past.columns()
-            known_stamps = np.concatenate([past_stamps, self._waiting.stamps])
-            known_bytes = np.concatenate([past_bytes, _bytes(self._waiting.values)])
+            known_stamps = np.concatenate([past_stamps, self._waiting.stamps, held.stamps])
+            known_bytes = np.concatenate([past_bytes, _bytes(self._waiting.values), _bytes(held.values)])
             # One row per sample; NumPy compares rows that are one value of bytes.
             again[old] = np.isin(_rows(stamps[old], _bytes(values[old])), _rows(known_stamps, known_bytes))
         return again
@@ -198,6 +218,8 @@ class FieldBuffer:
 
     def close(self, index: int) -> np.ndarray | None:
         """Features for a bin, NaN where a channel is missing; None if all are, or no window ends with it."""
+        if len(self._doubtful) and self._doubtful.stamps[0] < self._grid.edge(index + 1):
+            self._settle()
         self._filter(self._grid.edge(index + 1))
         own, late = self._windows.finished(index, self._reached())
         return self._late(own, late) if late else own
@@ -259,6 +281,7 @@ class FieldBuffer:
 
     def _set_back(self, now: float) -> None:
         """Begin the windows anew, and forget what waits for later than now."""
+        self._settle()
         count = int(np.searchsorted(self._waiting.times, now, side="right"))
         if count < len(self._waiting):
             text = f"{len(self._waiting) - count} samples from before the clock was set back"

@@ -31,9 +31,11 @@ FEWEST_UNEVEN = 3
 HORIZON = 500
 """Chunks that the line through the stamps remembers: seconds, over which crystals are steadier than microseconds."""
 CERTAIN = 6.0
-"""Deviations of the jitter by which a single step must be too long to be a gap; one in a thousand million is."""
+"""Deviations of the jitter by which a single sample must be late to follow a gap; one in a thousand million is."""
 LIKELY = 3.0
-"""The same for the median of a chunk."""
+"""The same for the least of several samples that go on as samples do."""
+ADVANCES = 3
+"""Times that late samples go on before they follow a gap; those that were held up come at once, or in two lots."""
 FARTHEST = 0.02
 """Share by which the period of a line may differ from the nominal one: a stream of another rate is refused."""
 EARLY = (0.01, 0.25)
@@ -157,41 +159,73 @@ class Ticks:
             self._jitter = float(away.std()) / self.period
 
     def count(
-        self, stamps: Float64[np.ndarray, " n"], *, backwards: bool = True
+        self, stamps: Float64[np.ndarray, " n"], *, backwards: bool = True, doubtful: bool = False
     ) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """Ticks and their times for samples in the order in which they came, none of which has come before.
 
         Samples that lie as a whole before what is expected are counted backwards, and nothing has changed then: they
-        may fill a gap. If they do not, count them again with ``backwards=False``.
+        may fill a gap. If they do not, count them again with ``backwards=False``. ``doubtful`` samples are late, and
+        nothing will tell why: they follow a gap if no jitter makes them so late.
         """
         early = float(np.clip(2 * LIKELY * self._jitter / math.sqrt(self._line.samples), *EARLY))
+        steps, away, tolerance = self._beside_the_line(stamps)
+        typical = float(np.median(away))
+        if backwards and typical < -tolerance:
+            steps = steps + round(typical)
+            return self.number + steps, self._line.time + (steps + early) * self.period
+        lost = self._lost(away, 1.5 + CERTAIN * max(self._jitter, 0.1) if doubtful else tolerance)
+        steps, away = steps + lost, away - lost
+        numbers = self.number + steps
+        usual = away[away <= tolerance]  # without those that were held up, unless all were
+        self._learn(np.maximum(usual, -2 * tolerance))
+        self.number, self.stamp = int(numbers[-1]), max(self.stamp, float(stamps.max()))
+        residual = float(np.maximum(usual, -tolerance).mean()) if len(usual) else tolerance
+        self._line.follow(int(steps[-1]), residual * self.period)
+        return numbers, self._line.time + (numbers - self.number + early) * self._line.period
+
+    def doubtful(self, stamps: Float64[np.ndarray, " n"]) -> int:
+        """How many of the last samples, in the order in which they came, are late and may or may not follow a gap.
+
+        Late samples that go on a period apart follow a gap; those of which the last is in time again were held up.
+        """
+        _, away, tolerance = self._beside_the_line(stamps)
+        lost = self._lost(away, tolerance)
+        begin = len(lost)
+        while begin and lost[begin - 1]:
+            first, last = int(np.argmax(lost == lost[begin - 1])), begin - 1
+            steps = np.diff(stamps[first : last + 1]) / self.period
+            if np.count_nonzero(steps > 0.5) >= ADVANCES and 0.5 < steps.mean() < 1.5:
+                break
+            begin = first
+        return len(lost) - begin
+
+    def _beside_the_line(
+        self, stamps: Float64[np.ndarray, " n"]
+    ) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, " n"], float]:
+        """Steps of samples of which none was lost, periods by which they lie after the line, and how many are usual."""
         order = np.arange(1, len(stamps) + 1)
         if np.isnan(self._line.time):
             self._line.time = float(np.mean(stamps - order * self.period))
-        inside = self._inside(stamps)
-        steps = order + inside
-        away = (stamps - self._line.time) / self.period - steps
-        typical, tolerance = float(np.median(away)), max(0.75, LIKELY * self._jitter)
-        lost = round(typical) if typical > tolerance or (backwards and typical < -tolerance) else 0
-        steps = steps + lost
-        numbers = self.number + steps
-        if lost < 0:
-            return numbers, self._line.time + (steps + early) * self.period
-        away -= lost
-        middle = float(np.median(away))
-        self._learn(away - middle + min(max(middle, -tolerance), tolerance))
-        self.number, self.stamp = int(numbers[-1]), max(self.stamp, float(stamps.max()))
-        residual = float(np.clip(away, -tolerance, tolerance).mean()) * self.period
-        self._line.follow(int(steps[-1]), residual)
-        return numbers, self._line.time + (numbers - self.number + early) * self._line.period
+        return order, (stamps - self._line.time) / self.period - order, max(0.75, LIKELY * self._jitter)
 
-    def _inside(self, stamps: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        """Ticks lost before each sample inside a chunk: only where a step is too long for any jitter."""
-        steps = np.diff(stamps, prepend=stamps[0]) / self.period
-        long = steps > 1.5 + CERTAIN * max(self._jitter, 0.1)
-        return np.cumsum(np.where(long, np.rint(steps) - 1, 0)).astype(np.int64)
+    def _lost(self, away: Float64[np.ndarray, " n"], tolerance: float) -> Int64[np.ndarray, " n"]:
+        """Ticks lost before each sample: as many as all that come after it are late.
+
+        A program that is held up sends what it has late, one after the other, and is in time again at the last.
+        """
+        lost = np.zeros(len(away), np.int64)
+        least = np.minimum.accumulate(away[::-1])[::-1]
+        begin, known = 0, 0
+        while begin < len(away) and least[-1] - known > tolerance:
+            begin += int(np.argmax(least[begin:] - known > tolerance))
+            rest = away[begin:]
+            known = max(known + 1, round(float(np.median(rest[rest <= least[begin] + 2 * tolerance]))))
+            lost[begin:] = known
+            begin += 1
+        return lost
 
     def _learn(self, away: Float64[np.ndarray, " n"]) -> None:
-        """Follow the size of the jitter: how samples of a chunk lie about its middle, and that about the line."""
-        kept = 0.98 ** len(away)
-        self._jitter = float(np.sqrt(kept * self._jitter**2 + (1 - kept) * np.mean(away**2)))
+        """Follow the size of the jitter: how samples lie about the line, those that are held up not as far after it."""
+        if len(away):
+            kept = 0.98 ** len(away)
+            self._jitter = float(np.sqrt(kept * self._jitter**2 + (1 - kept) * np.mean(away**2)))

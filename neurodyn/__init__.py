@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; in a running program __
         recurrent,
         report,
         simulation,
+        sweep,
         targets,
         training,
     )
@@ -95,6 +96,7 @@ __all__ = [
     "simulate_foraging",
     "simulate_lorenz",
     "simulation",
+    "sweep",
     "targets",
     "time_folds",
     "to_bins",

@@ -92,18 +92,26 @@ def disturbances(modalities: Sequence[Modality], decoder: RealtimeDecoder, sizes
     for row in modalities:
         add(f"one stamp of {row.name} ahead", "20 s", sizes.chunk, _one_stamp(row.name, sizes.begin, 20.0))
         add(f"clock of {row.name} ahead", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: moved(c, 5.0)))
+        add(f"clock of {row.name} behind", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: moved(c, -5.0)))
+        add(f"clock of {row.name} slow", "10 ms/s, for 5 s", 5.0, _slow(row.name, sizes.begin, 5.0, 0.01))
+        add(f"stamps of {row.name} not a number", "1 s", 1.0, during(row.name, 1.0, _without_stamps))
     add("all clocks jump", "10 s", 1.0, between("", sizes.begin, np.inf, lambda c: moved(c, 10.0)), moved=10.0)
     add("all clocks jump", "1 h", 1.0, between("", sizes.begin, np.inf, lambda c: moved(c, 3600.0)))
     for row in modalities:
         far = _far(row, decoder.limits)
         if row.counts:
             add(f"one unit of {row.name} bursts", "200 in a bin", 1.0, during(row.name, 1.0, _burst))
+            add(f"units of {row.name} that are not there", "1 s", 1.0, during(row.name, 1.0, _of_strangers))
         else:
             add(f"{row.name} far beyond", f"{far:.3g}", 1.0, during(row.name, 1.0, lambda c, v=far: _filled(c, v)))
             add(f"{row.name} not a number", "1 s", 1.0, during(row.name, 1.0, lambda c: _filled(c, np.nan)))
             add(f"{row.name} with a channel too many", "1 s", 1.0, during(row.name, 1.0, _widened))
-            uneven = during(row.name, 2.0, lambda c: _jittered(c, rng))
-            add(f"stamps of {row.name} uneven", "0.2 periods", 2.0, uneven)
+            add(f"one channel of {row.name} not a number", "2 s", 2.0, during(row.name, 2.0, _one_channel_lost))
+            for share in (0.2, 0.5):
+                uneven = during(row.name, 2.0, lambda c, share=share: _jittered(c, share, rng))
+                add(f"stamps of {row.name} uneven", f"{share:g} periods", 2.0, uneven)
+            add(f"samples of {row.name} stamped by packet", "2 s", 2.0, during(row.name, 2.0, _by_packet))
+            add(f"sender of {row.name} held up", "20 ms, each 200", 2.0, _stamped_late(row.name, sizes.begin, 2.0))
     add("a stream nobody asked for", "2 s", 2.0, _stranger(sizes.begin, 2.0))
     add("the source fails", "0.5 s", 0.5, _failing(sizes.begin, 0.5))
     return found
@@ -184,11 +192,67 @@ def _widened(chunk: Chunk) -> Chunk:
     return replace(chunk, values=values, labels=None)
 
 
-def _jittered(chunk: Chunk, rng: np.random.Generator) -> Chunk:
+def _without_stamps(chunk: Chunk) -> Chunk:
+    return replace(chunk, times=np.full(chunk.times.shape, np.nan), until=None)
+
+
+def _of_strangers(chunk: Chunk) -> Chunk:
+    return replace(chunk, values=chunk.values + 10_000)
+
+
+def _one_channel_lost(chunk: Chunk) -> Chunk:
+    values = np.array(chunk.values, np.float64)
+    values[:, 0] = np.nan
+    return replace(chunk, values=values)
+
+
+def _slow(name: str, begin: float, seconds: float, drift: float) -> Fault:
+    """Stamps fall behind, by so many seconds a second."""
+
+    def fault(chunks: list[Chunk], played: float) -> list[Chunk]:
+        if not begin < played <= begin + seconds:
+            return chunks
+        return [moved(c, -drift * (played - begin)) if c.name == name else c for c in chunks]
+
+    return fault
+
+
+def _jittered(chunk: Chunk, share: float, rng: np.random.Generator) -> Chunk:
     if len(chunk.times) < 2:
         return chunk
     period = float(np.median(np.diff(chunk.times)))
-    return replace(chunk, times=np.sort(chunk.times + rng.normal(0, 0.2 * period, len(chunk.times))))
+    return replace(chunk, times=np.sort(chunk.times + rng.normal(0, share * period, len(chunk.times))))
+
+
+def _by_packet(chunk: Chunk) -> Chunk:
+    """All samples of a chunk carry the stamp of the last."""
+    return replace(chunk, times=np.full(chunk.times.shape, chunk.times.max(initial=-np.inf)))
+
+
+def _stamped_late(name: str, begin: float, seconds: float) -> Fault:
+    """Samples are stamped when they are sent, and one time in ten the sender is held up for a chunk."""
+    held: list[Chunk] = []
+    sent = [0]
+
+    def fault(chunks: list[Chunk], played: float) -> list[Chunk]:
+        mine = [c for c in chunks if c.name == name and len(c.times)]
+        if not mine or not begin < played <= begin + seconds:
+            out, held[:] = [*held, *chunks], []
+            return out
+        sent[0] += len(mine)
+        out = [c for c in chunks if c.name != name]
+        held.extend(mine)
+        if sent[0] % 10 == 0:
+            return out
+        last = held[-1].times[-1]
+        for chunk in held:
+            late = last + 2e-5 * np.arange(len(chunk.times))
+            last = float(late[-1])
+            out.append(replace(chunk, times=late))
+        held.clear()
+        return out
+
+    return fault
 
 
 def _stranger(begin: float, seconds: float) -> Fault:

@@ -168,22 +168,27 @@ class StreamingBinner:
         if times.ndim != 1 or times.shape != units.shape:
             self._say(Kind.BAD_INPUT, name, f"spikes need one time and unit each, got {times.shape}, {units.shape}")
             return
-        rows = self._matchers[name].rows(labels_in(units) if labels is None else labels)
+        rows, came, lost = self._matchers[name].rows(labels_in(units) if labels is None else labels), times, 0
         if rows is not None:
             times, units, unknown = in_order_of(rows, times, units)
             unrecorded = _in_order_of(rows, unrecorded)
             if unknown:
                 self._say(Kind.BAD_INPUT, name, f"{unknown} spikes of no unit among the {len(rows)} of their stream")
+                lost = unknown
         ordered = in_order(times) and units.dtype.kind in "iu"
         # A negative number is a large one without its sign: one comparison for both ends.
         if not ordered or np.count_nonzero(units.astype(np.int64).view(np.uint64) >= buffer.source.units):
+            spikes = len(times)
             times, units = self._good_spikes(buffer.source, times, units)
-            ordered = False
+            lost, ordered = lost + spikes - len(times), False
         until = float(until) if until is not None and abs(until) < FARTHEST else None
         self._count_late(name, times, ordered)
         buffer.push(times.astype(np.float64), units.astype(np.int64), until, self._now, ordered=ordered)
         if len(unrecorded):
             self._pause(buffer, unrecorded)
+        if lost > len(times) and (finite := came[np.abs(came) < FARTHEST]).size:
+            # Most spikes are of units that nobody knows: not a unit more, but another stream. That is not silence.
+            buffer.pause([(-1, float(finite.min()), float(finite.max()))])
         self._begin()
 
     def _pause(self, buffer: SpikeBuffer, stretches: Sequence[tuple[int, float, float]]) -> None:

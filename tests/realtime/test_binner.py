@@ -371,7 +371,8 @@ def test_when_the_present_jumps_the_bins_go_on_from_there(jump):
 
 def test_bad_data_are_left_out_and_told():
     binner = StreamingBinner([SpikeInput("spikes", 2), FieldInput("field", 2, RATE)], WIDTH, start=0.0)
-    binner.push_spikes("spikes", np.array([0.001, np.nan, 0.002, 0.003]), np.array([0, 1, 2, -1]), until=np.inf)
+    times = np.array([0.001, 0.0012, np.nan, 0.002, 0.003, 0.0035])
+    binner.push_spikes("spikes", times, np.array([0, 0, 1, 2, -1, 0]), until=np.inf)
     binner.push_spikes("spikes", np.zeros((2, 2)), np.zeros(4, int))
     values = np.ones((10, 2))
     values[3, 1] = -np.inf
@@ -380,7 +381,7 @@ def test_bad_data_are_left_out_and_told():
     binner.push_samples("field", np.ones((10, 2)), np.full(10, np.nan))
     binner.push_samples("field", np.ones((0, 2)), np.zeros(0))
     (first,) = binner.ready(0.01)
-    np.testing.assert_array_equal(first.observations["spikes"], [1, 0])
+    np.testing.assert_array_equal(first.observations["spikes"], [3, 0])
     np.testing.assert_array_equal(first.observations["field"], [1, np.nan])
     assert binner.log.counts("spikes") == {Kind.BAD_INPUT: 2}
     assert binner.log.counts("field") == {Kind.NOT_FINITE: 2, Kind.BAD_INPUT: 1}
@@ -435,3 +436,21 @@ def test_a_source_that_cannot_be_is_refused():
         FieldInput("a", 1, 0.0)
     with pytest.raises(InputError, match="band 20-60 Hz needs a sampling rate above 120 Hz, 'a' has 100 Hz"):
         FieldInput("a", 1, 100.0, POWER)
+
+
+@pytest.mark.parametrize("labels", [None, ("a", "b", "c")])
+def test_spikes_of_units_that_nobody_knows_are_no_silence(labels):
+    """Where most are of such units, the bins that they lie in are missing; one more unit costs nothing."""
+    binner = StreamingBinner([SpikeInput("spikes", 3, labels=labels or ())], 0.01, start=0.0)
+    strangers = {3: [9, 9, 9], 4: [1, 9, 9], 5: [0, 1, 2, 9], 6: [9]}
+    found = {}
+    for k in range(10):
+        units = np.array(strangers.get(k, [0, 1, 2]))
+        binner.push_spikes(
+            "spikes", 0.01 * k + 0.002 * np.arange(len(units)) + 0.001, units, until=0.01 * (k + 1), labels=labels
+        )
+        found |= {one.index: one.observations["spikes"] for one in binner.ready(0.01 * (k + 1))}
+    assert [k for k in range(9) if found[k] is None] == [3, 4, 6]
+    assert found[5].tolist() == [1, 1, 1]
+    assert found[7].tolist() == [1, 1, 1]
+    assert binner.log.counts("spikes")[Kind.BAD_INPUT] == 4

@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def examine_all(config: Mapping[str, Any], parts: Path) -> list[Row]:
     """Verdicts on every system; what has been examined on these seeds lies in a file per system."""
-    from neurodyn.mechanism.falsifiers.table import FALSIFIERS
+    from experiments.falsifiers.table import FALSIFIERS
 
     claims, first = config["claims"], config["first"]
     chosen = [each for each in FALSIFIERS if claims is None or each.claim in claims]

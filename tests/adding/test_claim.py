@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from adding.plug_in import add
 
+from experiments.falsifiers.networks import network, random_relu, tanh_step
 from neurodyn.cli.explain import verdict_table, write_results
 from neurodyn.errors import InputError
 from neurodyn.markov import linear_chain
 from neurodyn.mechanism import ExplainConfig, RecordConfig, Verdict, explain, quick, table
-from neurodyn.mechanism.falsifiers.networks import network, random_relu, tanh_step
 from neurodyn.mechanism.table import CLAIMS
 
 SMALL = RecordConfig(trials=20, steps=50, burn_in=10)

@@ -6,32 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neurodyn.errors import InputError
-from neurodyn.markov import HiddenMarkovModel, cycle, linear_chain
-from neurodyn.mechanism import (
-    Epoch,
-    Evidence,
-    KickConfig,
-    RecordConfig,
-    ResidencyConfig,
-    Verdict,
-    collapse,
-    course,
-    find_kick_neurons,
-    hazards,
-    intervention,
-    kick_neurons,
-    phase,
-    record,
-    residency,
-    resonance,
-    rotation,
-    sensitivity,
-    subspaces,
-)
-from neurodyn.mechanism import activity as activity_module
-from neurodyn.mechanism.dwell import dwell_of_model, jumping
-from neurodyn.mechanism.falsifiers.networks import (
+from experiments.falsifiers.networks import (
     COPY,
     DISTRACTORS,
     INTEGRATORS,
@@ -48,7 +23,35 @@ from neurodyn.mechanism.falsifiers.networks import (
     ring,
     spiral,
 )
-from neurodyn.mechanism.falsifiers.recordings import orbit, telegraph, visits
+from experiments.falsifiers.recordings import orbit, telegraph, visits
+from neurodyn.errors import InputError
+from neurodyn.markov import HiddenMarkovModel, cycle, linear_chain
+from neurodyn.mechanism import (
+    Epoch,
+    Evidence,
+    KickConfig,
+    RecordConfig,
+    ResidencyConfig,
+    Verdict,
+    collapse,
+    course,
+    find_kick_neurons,
+    hazards,
+    intervention,
+    kick_neurons,
+    kick_search,
+    phase,
+    record,
+    residency,
+    residency_measure,
+    resonance,
+    rotation,
+    sensitivity,
+    subspaces,
+)
+from neurodyn.mechanism import activity as activity_module
+from neurodyn.mechanism import evidence as evidence_module
+from neurodyn.mechanism.dwell import dwell_of_model, jumping
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.hazards import Outcomes
 from neurodyn.mechanism.power import last_look, until_decided
@@ -269,7 +272,7 @@ def test_a_look_for_which_there_is_too_little_leaves_the_one_before():
 
 @pytest.fixture(scope="module")
 def ring_bands(on_the_ring):
-    return residency.measure(*on_the_ring, RESIDENCY, seed=0)
+    return residency_measure.measure(*on_the_ring, RESIDENCY, seed=0)
 
 
 def test_an_excitable_ring_has_slow_regions_and_fast_transitions(on_the_ring, ring_bands):
@@ -331,14 +334,14 @@ def test_the_dwell_of_a_model_is_that_of_its_samples(model):
 def test_residency_of_independent_symbols_is_that_of_a_coin():
     network = linear(np.zeros((2, 2)), readout=np.array([[1.0, 0.0], [-1.0, 0.0]]))
     activity = record(network, RECORDING, seed=0)
-    found = residency.measure(network, activity, RESIDENCY, seed=0)
+    found = residency_measure.measure(network, activity, RESIDENCY, seed=0)
     assert found.draws.mean() == pytest.approx(2.0, abs=0.1)  # geometric with probability 1/2
 
 
 def test_unstable_directions_of_a_linear_map():
     network = linear(np.diag([1.5, -1.5, 0.5, 0.9]))
     activity = record(network, RecordConfig(trials=8, steps=12, burn_in=0), seed=0)
-    found = residency.measure(network, activity, ResidencyConfig(states=10, near_changes=0, draws=2), seed=0)
+    found = residency_measure.measure(network, activity, ResidencyConfig(states=10, near_changes=0, draws=2), seed=0)
     unstable, _ = residency.unstable_directions(network, activity, found, 6)
     assert set(unstable.tolist()) == {2}
 
@@ -418,7 +421,7 @@ def test_units_that_do_nothing_pass_as_often_as_the_level_says():
         return Outcomes(np.where(rng.random((sets, shape[1])) < 0.7, 1, 2), wait)
 
     for _ in range(searches):
-        _, significance, threshold = kick_neurons._scores(chance(shape[0]), chance(shape[0]), chance(1), 1, 100, rng)
+        _, significance, threshold = kick_search._scores(chance(shape[0]), chance(shape[0]), chance(1), 1, 100, rng)
         found += int(significance.min() < -threshold)
     assert 0.02 < found / searches < 0.09
 
@@ -639,7 +642,7 @@ def test_every_run_of_a_claim_has_the_level_of_the_recording(monkeypatch, level)
         drawn.append(float(given))
         return draw(network, steps, trials, given, key)
 
-    for module in (activity_module, collapse, hazards, residency, sensitivity):
+    for module in (activity_module, collapse, hazards, residency_measure, sensitivity):
         monkeypatch.setattr(module, "draw_noise", watched)
     network = linear(
         np.zeros((3, 3)), np.eye(2, 3)
@@ -660,9 +663,9 @@ def test_every_run_of_a_claim_has_the_level_of_the_recording(monkeypatch, level)
 
 
 def test_what_several_claims_need_is_measured_once_and_when_it_is_needed(monkeypatch, on_the_ring):
-    calls, measure = [], residency.measure
+    calls, measure = [], residency_measure.measure
     monkeypatch.setattr(
-        residency, "measure", lambda *given, **named: calls.append(given[0]) or measure(*given, **named)
+        evidence_module, "measure", lambda *given, **named: calls.append(given[0]) or measure(*given, **named)
     )
     evidence = Evidence(*on_the_ring, residency_config=dataclasses.replace(RESIDENCY, states=20, draws=4))
     rotation.examine(evidence, ROTATION, seed=0)

@@ -8,11 +8,11 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
+from experiments.falsifiers.networks import gated, random_relu
+from experiments.falsifiers.recordings import visits
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism import Epoch, Evidence, RecordConfig, Verdict, explain, network_of, quick, record, subspaces
-from neurodyn.mechanism.falsifiers.networks import gated, random_relu
-from neurodyn.mechanism.falsifiers.recordings import visits
 from neurodyn.mechanism.hazards import Target, intact, outcomes, settled_starts
 from neurodyn.mechanism.network import is_homogeneous, recurrent_weights
 from neurodyn.report.mechanism import picture_of, render_explanation

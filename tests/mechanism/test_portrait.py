@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from experiments.falsifiers.networks import exact_emulator, gated, spiral
 from neurodyn.markov import HiddenMarkovModel, linear_chain
 from neurodyn.mechanism import Evidence, PortraitConfig, RecordConfig, explain, portrait, quick, record
-from neurodyn.mechanism.falsifiers.networks import exact_emulator, gated, spiral
 from neurodyn.mechanism.measured import Kick
 from neurodyn.plotting import portrait as plots
 from neurodyn.plotting.emulation import symbol_colour

@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
+from experiments.falsifiers import networks
+from experiments.falsifiers.recordings import orbit, telegraph, visits, wells
 from neurodyn.markov import HiddenMarkovModel, linear_chain
 from neurodyn.mechanism.activity import RecordConfig, record
 from neurodyn.mechanism.evidence import Evidence
-from neurodyn.mechanism.falsifiers import networks
-from neurodyn.mechanism.falsifiers.recordings import orbit, telegraph, visits, wells
 from neurodyn.mechanism.finding import Verdict
 from neurodyn.mechanism.measured import KickConfig, ResidencyConfig
 from neurodyn.mechanism.network import Epoch, Network

@@ -87,7 +87,7 @@ def test_a_recording_of_many_items_is_cut():
 
 def test_many_units_are_a_few_names():
     trains = SpikeTrains("spikes", tuple(np.zeros(1) for _ in range(1000)), tuple(f"u{i}" for i in range(1000)))
-    shown(trains, "1,000 units, 1,000 spikes", "u0, u1, u2, u3, u4, u5, ... (1000 in all)")
+    shown(trains, "1,000 units, 1,000 spikes", "u0, u1, u2, u3, u4, u5, ... 1000 in all")
     shown(BinnedCounts("counts", np.ones((20, 3)), width=0.05), "3 units x 20 bins of 50 ms", "0.00 to 1.00 s")
 
 

@@ -17,7 +17,7 @@ from neurodyn.benchmarks.disturbances import Disturbance, Sizes, disturbances
 from neurodyn.benchmarks.random_faults import at_random, in_turn, judge
 from neurodyn.benchmarks.rig import Fault, SimulatedSession
 from neurodyn.benchmarks.sizes import add_sizes, chosen
-from neurodyn.benchmarks.timing import Measurement, Report, machine
+from neurodyn.benchmarks.timing import Measurement, Report, machine, outcome
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.inputs import modalities_of, sampled
@@ -249,14 +249,10 @@ def _targets(rows: Sequence[Measurement]) -> dict[str, str]:
     loud = [_title(row) for row in rows if float(row.notes["unflagged"]) > MOST_UNFLAGGED]
     slow = [_title(row) for row in rows if float(row.notes["recovery_s"]) > MOST_SECONDS]
     return {
-        f"no bin without a flag differs by more than {MOST_UNFLAGGED:g} deviations": _verdict(loud),
-        f"recovered to {RECOVERED:g} deviation within {MOST_SECONDS:g} s": _verdict(slow),
+        f"no bin without a flag differs by more than {MOST_UNFLAGGED:g} deviations": outcome(not loud, "; ".join(loud)),
+        f"recovered to {RECOVERED:g} deviation within {MOST_SECONDS:g} s": outcome(not slow, "; ".join(slow)),
     }
 
 
 def _title(row: Measurement) -> str:
     return ", ".join(str(part) for part in (row.name, row.sizes.get("size")) if part)
-
-
-def _verdict(missed: Sequence[str]) -> str:
-    return f"missed: {'; '.join(missed)}" if missed else "reached"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.benchmarks.sizes import add_sizes, chosen
-from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
+from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds, outcome
 from neurodyn.errors import import_extra
 
 if TYPE_CHECKING:
@@ -278,16 +278,11 @@ def _targets(found: list[Measurement]) -> dict[str, str]:
         if row.name == OURS:
             (adam,) = (other for other in found if other.name == ADAM and other.sizes == row.sizes)
             ours, theirs = float(row.notes["distinct"]), float(adam.notes["distinct"])
-            word = _word(row.ratio >= TIMES_ADAM and ours >= theirs)
-            outcomes[f"{network}: {TIMES_ADAM:.0f} x as fast as batched Adam, no fewer points"] = (
-                f"{word}: {row.ratio:.1f} x, {ours:.0f} and {theirs:.0f} points"
+            outcomes[f"{network}: {TIMES_ADAM:.0f} x as fast as batched Adam, no fewer points"] = outcome(
+                row.ratio >= TIMES_ADAM and ours >= theirs, f"{row.ratio:.1f} x, {ours:.0f} and {theirs:.0f} points"
             )
         if row.name == LINEARISE:
-            outcomes[f"{network}: Jacobians and eigenvalues in {TIMES_LAPACK} x the time of the eigenvalues"] = (
-                f"{_word(1 / row.ratio <= TIMES_LAPACK)}: {1 / row.ratio:.2f} x"
+            outcomes[f"{network}: Jacobians and eigenvalues in {TIMES_LAPACK} x the time of the eigenvalues"] = outcome(
+                1 / row.ratio <= TIMES_LAPACK, f"{1 / row.ratio:.2f} x"
             )
     return outcomes
-
-
-def _word(reached: bool) -> str:
-    return "reached" if reached else "missed"

@@ -53,7 +53,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--hidden", metavar="N", type=int, default=150, help="units of the network (150)")
     parser.add_argument("--inputs", metavar="N", type=int, default=100, help="dimensions of its noise (100)")
-    parser.add_argument("--cell", metavar="NAME", default="relu", help="relu, tanh, gru, lstm, leaky, ... (relu)")
+    parser.add_argument(
+        "--cell",
+        metavar="NAME",
+        default="relu",
+        help="cell (relu); an unknown one lists them all",
+    )
     parser.add_argument("--scale", metavar="NAME", default="laptop", help="paper, laptop or smoke (laptop)")
     parser.add_argument("--seed", metavar="N", type=argument(seed), default=0, help="of everything random (0)")
     for name in _OVERRIDES:

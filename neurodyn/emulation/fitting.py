@@ -26,7 +26,7 @@ from neurodyn.kernels.sinkhorn import (
     one_hot_energy,
 )
 from neurodyn.markov import HiddenMarkovModel, sample
-from neurodyn.markov.statistics import stretch_frequencies
+from neurodyn.markov.statistics import ngram_probabilities
 from neurodyn.training import (
     LoopConfig,
     Outcome,
@@ -63,7 +63,7 @@ def draw_data(hmm: HiddenMarkovModel, config: TrainingConfig) -> Data:
     third = config.sequences // 3
     train, validation, test = np.split(sample(hmm, 3 * third, hmm.trial_steps, seed=config.seed).symbols, 3)
     length = stretch_length(config, hmm.trial_steps)
-    stretches = stretch_frequencies(hmm, hmm.trial_steps, length) if length else np.zeros(0)
+    stretches = ngram_probabilities(hmm, hmm.trial_steps, length) if length else np.zeros(0)
     return Data(train, validation, test, stretches)
 
 

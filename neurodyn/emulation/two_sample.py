@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import expit
 from scipy.stats import binom, binomtest
 
+from neurodyn.kernels.ngrams import count_ngrams
 from neurodyn.markov.statistics import dwell_distance
 
 
@@ -107,20 +108,6 @@ def chance_interval(sequences: int, level: float) -> tuple[float, float]:
     """Accuracies that a classifier of this many sequences has by chance, with this probability."""
     low, high = binom.interval(level, sequences, 0.5)
     return float(low) / sequences, float(high) / sequences
-
-
-def count_ngrams(
-    sequences: Int[np.ndarray, "trials time"], *, symbols: int, longest: int
-) -> Float[np.ndarray, "trials features"]:
-    """How often each run of 1 to ``longest`` successive symbols occurs in each trial."""
-    trials, steps = sequences.shape
-    columns, code = [], np.zeros((trials, steps), np.int64)
-    for length in range(1, min(longest, steps) + 1):
-        code = code[:, : steps - length + 1] * symbols + sequences[:, length - 1 :]
-        places = code + symbols**length * np.arange(trials)[:, None]
-        tally = np.bincount(places.ravel(), minlength=trials * symbols**length)
-        columns.append(tally.reshape(trials, -1))
-    return np.concatenate(columns, axis=1).astype(np.float64)
 
 
 def _predict(

@@ -26,6 +26,7 @@ from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.power import until_decided
 from neurodyn.mechanism.statistics import beyond, principal_cosines, spread, unknown
+from neurodyn.resampling import resamples
 
 CLAIM = "Larger models reuse the same motif for each pair of symbols, in a subspace of its own."
 
@@ -178,7 +179,7 @@ def _same(pairs: list[_Pair], config: SubspaceConfig, rng: np.random.Generator) 
 
     name = "similarity of the motifs of two pairs up to rotation and scale"
     everyone = np.arange(trials)
-    resampled = np.array([mean_similarity(rng.integers(trials, size=trials)) for _ in range(config.splits)])
+    resampled = np.array([mean_similarity(drawn) for drawn in resamples(trials, config.splits, rng)])
     found = spread(name, resampled)
     steps = 2 * (config.before + config.after)
     shuffled = np.array([mean_similarity(everyone, rng.permutation(steps)) for _ in range(config.permutations)])

@@ -31,6 +31,7 @@ from neurodyn.emulation.weights import ELSEWHERE, Weights, as_fitted
 from neurodyn.errors import InputError
 from neurodyn.kernels.recurrence import CELLS, step
 from neurodyn.markov import HiddenMarkovModel, sample
+from neurodyn.parameters import HasParameters
 from neurodyn.training import Bar, History, Progress
 
 AT_ONCE = 512
@@ -60,7 +61,7 @@ class Generated:
 
 
 @dataclass(frozen=True, repr=False)
-class HmmEmulator(Shown):
+class HmmEmulator(Shown, HasParameters):
     """A recurrent network, driven by noise, that emits the sequences of a hidden Markov model.
 
     Parameters

@@ -11,7 +11,6 @@ import numpy as np
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
-from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target, score_of
 from neurodyn.evaluation.metrics import Score
 from neurodyn.given import argument_named, whole
@@ -30,6 +29,7 @@ from neurodyn.multiscale.published import Published
 from neurodyn.multiscale.settings import STEPS_PER_EPOCH, config_of, settings_of
 from neurodyn.multiscale.storage import load_fitted, save_fitted
 from neurodyn.multiscale.together import faster_together
+from neurodyn.parameters import HasParameters
 from neurodyn.recurrent import RecurrentConfig
 from neurodyn.training import Bar
 

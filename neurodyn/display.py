@@ -104,7 +104,7 @@ def either(names: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def counted(number: int, what: str) -> str:
+def pluralised(number: int, what: str) -> str:
     """Number with its noun, like ``1 trial`` or ``1,200 bins``."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 

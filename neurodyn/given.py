@@ -45,19 +45,19 @@ def width(value: Any) -> float:
 
 def count(value: Any) -> int:
     """Whole number of 1 or more."""
-    if (found := whole(value)) >= 1:
+    if (found := integer(value)) >= 1:
         return found
     raise InputError(f"expected a whole number of 1 or more, got {value!r}")
 
 
 def count_or_none(value: Any) -> int:
     """Whole number of 0 or more."""
-    if (found := whole(value)) < 0:
+    if (found := integer(value)) < 0:
         raise InputError(f"expected a whole number of 0 or more, got {value!r}")
     return found
 
 
-def whole(value: Any) -> int:
+def integer(value: Any) -> int:
     """Whole number, of whatever sign."""
     message = f"expected a whole number, got {value!r}"
     found = number(None if isinstance(value, bool) else value, message)
@@ -77,7 +77,7 @@ def number(value: Any, message: str) -> float:
     return found
 
 
-def each(values: Any, parse: Callable[[Any], _T], message: str) -> tuple[_T, ...]:
+def parse_sequence(values: Any, parse: Callable[[Any], _T], message: str) -> tuple[_T, ...]:
     """At least one of something, each read by one of the above, or an error with this message."""
     try:
         found = tuple(parse(value) for value in values)
@@ -88,7 +88,7 @@ def each(values: Any, parse: Callable[[Any], _T], message: str) -> tuple[_T, ...
     return found
 
 
-def counts(value: Any) -> tuple[int, ...]:
+def positive_integers(value: Any) -> tuple[int, ...]:
     """Whole numbers of 1 or more, such as the widths of layers: ``64``, ``"64,32"`` or a list; () for none."""
     return tuple(count(part) for part in _parts(value))
 
@@ -120,7 +120,7 @@ def any_number(value: Any) -> float:
     return real(value, f"expected a number, got {value!r}")
 
 
-def flag(value: Any) -> bool:
+def boolean(value: Any) -> bool:
     """True or False: text is not taken, for every text is true."""
     if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
         return bool(value)

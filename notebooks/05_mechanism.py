@@ -32,11 +32,11 @@ import numpy as np
 from neurodyn import mechanism
 from neurodyn.emulation import HmmEmulator, training_at
 from neurodyn.markov import linear_chain
-from neurodyn.mechanism import Evidence, ExplainConfig, RecordConfig, kick_neurons, quick, record, residency
+from neurodyn.mechanism import Evidence, ExplainConfig, RecordConfig, kick_neurons, quick_config, record, residency
 from neurodyn.plotting import mechanism as plots
 
 SMOKE = os.environ.get("NEURODYN_SMOKE") == "1"  # a small run, for the tests
-config = quick() if SMOKE else ExplainConfig()
+config = quick_config() if SMOKE else ExplainConfig()
 
 # %% [markdown]
 # ## A network

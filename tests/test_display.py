@@ -13,7 +13,7 @@ from recording.make_recording import everything
 
 from neurodyn.baselines import BoostedTrees, CausalGru, CausalRidge, LinearDynamicalSystem, WienerCascade, WienerFilter
 from neurodyn.binning import MultimodalBatch, time_folds, trial_folds
-from neurodyn.display import as_html, as_text, counted, listed
+from neurodyn.display import as_html, as_text, listed, pluralised
 from neurodyn.emulation import HmmEmulator, MatchConfig, TrainingConfig, match
 from neurodyn.evaluation import Method, Score, check_online, cross_validate
 from neurodyn.fixed_points import find, linearise
@@ -233,6 +233,6 @@ def test_an_explanation():
 
 def test_text_is_one_line_and_bounded():
     assert as_text("a\nb", [("n\t", "x" * 300)]).splitlines() == ["a b", "  n   " + "x" * 101 + "..."]
-    assert [counted(n, "bin") for n in (0, 1, 1200)] == ["0 bins", "1 bin", "1,200 bins"]
+    assert [pluralised(n, "bin") for n in (0, 1, 1200)] == ["0 bins", "1 bin", "1,200 bins"]
     assert listed(["a", "b"]) == "a, b"
     assert cells(as_html("<i>", [("&", '"')])).text == ["<i>", "&", '"']

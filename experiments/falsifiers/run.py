@@ -80,7 +80,7 @@ def examine(falsifier: Any, seeds: Sequence[int]) -> dict[str, Any]:
     from neurodyn.mechanism import CLAIMS, ExplainConfig
 
     start, verdicts = time.process_time(), []
-    settings = ExplainConfig().of(falsifier.claim)
+    settings = ExplainConfig().settings_of(falsifier.claim)
     for seed in seeds:
         evidence = falsifier.make(seed)
         own = {"residency": evidence.residency_config, "kick_neurons": evidence.kick_config}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from neurodyn.benchmarks.disturbances import Disturbance, Sizes, disturbances
-from neurodyn.benchmarks.random_faults import at_random, in_turn, judge
+from neurodyn.benchmarks.random_faults import at_random, compare_sessions, in_turn
 from neurodyn.benchmarks.rig import Fault, SimulatedSession
 from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine, outcome
@@ -140,7 +140,7 @@ def measure_random(decoder: RealtimeDecoder, recording: Recording, sizes: Sizes)
         raise InputError(f"in {sizes.seconds:g} s there is no time for a disturbance: give more --seconds")
     whole, seconds = _undisturbed(rig, decoder, sizes)
     found, took, log = rig.play(in_turn(course))
-    notes = judge(whole, found, course, tuple(log), rig.start)
+    notes = compare_sessions(whole, found, course, tuple(log), rig.start)
     measured = (
         Measurement("nothing", {"bins": len(whole)}, seconds),
         Measurement(

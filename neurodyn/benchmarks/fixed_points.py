@@ -143,11 +143,11 @@ def _case(cell: str, hidden: int, sizes: Sizes) -> _Case:
 
     from neurodyn.benchmarks.flip_flop import FlipFlopConfig, draw_trials, train_flip_flop
     from neurodyn.fixed_points import sample_starts
-    from neurodyn.training import Bar
+    from neurodyn.training import ProgressBar
 
     rate = 1e-3 if cell == "relu" else 5e-3
     config = FlipFlopConfig(cell=cell, hidden=hidden, epochs=sizes.train, rate=rate)
-    network = train_flip_flop(config, Bar(f"{cell} {hidden}"))
+    network = train_flip_flop(config, ProgressBar(f"{cell} {hidden}"))
     states = network.run(draw_trials(jax.random.key(1), config).inputs)
     starts = sample_starts(states, sizes.starts, noise=0.1, seed=0)
     return _Case(network, starts, jnp.zeros(config.bits))

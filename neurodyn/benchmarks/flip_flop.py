@@ -19,7 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.training import LoopConfig, Outcome, Progress, Silent, train
+from neurodyn.training import LoopConfig, NoProgress, Outcome, Progress, train
 
 FLAX_CELLS: dict[str, Callable[..., nnx.RNNCellBase]] = {
     "gru": nnx.GRUCell,
@@ -145,7 +145,7 @@ def train_flip_flop(config: FlipFlopConfig, progress: Progress | None = None) ->
     rngs, dtype = nnx.Rngs(config.seed), jnp.result_type(float)
     cell = FLAX_CELLS[config.cell](config.bits, config.hidden, dtype=dtype, param_dtype=dtype, rngs=rngs)
     readout = nnx.initializers.lecun_normal()(rngs.params(), (config.hidden, config.bits), dtype).T
-    outcome = _fit(config, cell, readout, progress or Silent())
+    outcome = _fit(config, cell, readout, progress or NoProgress())
     nnx.update(cell, jax.tree.map(jnp.asarray, outcome.parameters[0]))
     loss = np.asarray(outcome.history.loss, np.float64)
     return FlipFlopNetwork(config, cell, jnp.asarray(outcome.parameters[1]), loss)

@@ -71,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """Time every size asked for, growth with each size, and how soon a process makes its first step."""
-    from neurodyn.training import Bar
+    from neurodyn.training import ProgressBar
 
     asked = [Sizes(*size, trials=arguments.trials) for size in parse_sizes(arguments.sizes)]
     jobs: list[Callable[[], list[Measurement]]] = [lambda s=s: compare(s, arguments.repeats) for s in asked]
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> Report:
         jobs += [lambda s=s: grow(s, arguments.repeats) for s in along_each(asked[0], GROWTH) if s not in asked]
     if not arguments.no_start:
         jobs.append(lambda: first_steps(asked[0]))
-    bar, found = Bar("bench train"), []
+    bar, found = ProgressBar("bench train"), []
     for done, job in enumerate(jobs):
         found += job()
         bar.update(done + 1, len(jobs), found[-1].seconds, float("nan"))

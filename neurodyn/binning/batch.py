@@ -16,7 +16,7 @@ from neurodyn.binning.hiding import chosen_bins, given_channels
 from neurodyn.binning.modality import Modality
 from neurodyn.binning.stacked import Stacked
 from neurodyn.binning.trial_arrays import on_timeline
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError, unknown_name
 
 _ARRAYS = {
@@ -169,7 +169,8 @@ class MultimodalBatch(Shown):
     def _in_short(self) -> str:
         lead = int(self.lead.sum())
         context = f", {lead:,} of them context" if lead else ""
-        return f"{counted(self.n_trials, 'trial')}, {counted(self.n_bins, 'bin')} of {1e3 * self.width:g} ms{context}"
+        trials, bins = pluralised(self.n_trials, "trial"), pluralised(self.n_bins, "bin")
+        return f"{trials}, {bins} of {1e3 * self.width:g} ms{context}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         first, last = self.starts.min(), (self.starts + self.lengths).max() - 1

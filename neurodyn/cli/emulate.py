@@ -16,7 +16,7 @@ from rich.table import Table
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers, argument, count, seed
 from neurodyn.cli.study import output_folder
-from neurodyn.display import counted
+from neurodyn.display import pluralised
 from neurodyn.errors import REPORT, InputError, require_extras, unknown_name
 from neurodyn.writing import write_text
 
@@ -175,7 +175,7 @@ def _fitted(arguments: argparse.Namespace) -> "FittedHmm":
     how = "" if found.choice is None else ", chosen by cross-validation"
     symbols = ", ".join(found.labels[:8]) + (", ..." if len(found.labels) > 8 else "")
     print(f"neurodyn: {found.facts['sequences']} sequences of the symbols {symbols}", file=sys.stderr)
-    print(f"neurodyn: {counted(found.hmm.states, 'hidden state')}{how}", file=sys.stderr)
+    print(f"neurodyn: {pluralised(found.hmm.states, 'hidden state')}{how}", file=sys.stderr)
     return found
 
 

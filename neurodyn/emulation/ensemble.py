@@ -12,7 +12,7 @@ from neurodyn.emulation.fitting import Data, Trained, draw_data, identity_of, ru
 from neurodyn.emulation.storage import Snapshots, check_folder, save_fitted
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.training import Bar, Placement, Progress, fit_together
+from neurodyn.training import Placement, Progress, ProgressBar, fit_together
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,9 @@ def fit_ensemble(
     data = [draw_data(member.hmm, member.config.training) for member in members]
     identities = [identity_of(m.hmm, m.config, drawn) for m, drawn in zip(members, data, strict=True)]
     _prepare(folders, identities)
-    shown = progress if isinstance(progress, Progress) else Bar(f"emulate {_title(members)}") if progress else None
+    shown = (
+        progress if isinstance(progress, Progress) else ProgressBar(f"emulate {_title(members)}") if progress else None
+    )
     fitted = []
     for member, trained, identity, folder in zip(
         members, fit_members(members, data, identities, folders, shown), identities, folders, strict=True
@@ -133,7 +135,7 @@ def fit_members(
         for member, drawn, identity, folder, kept in zip(members, data, identities, folders, snapshots, strict=True)
     ]
     names = [member.name for member in members]
-    outcomes = fit_together(runs, names, placement=Placement.of(len(members)), progress=progress)
+    outcomes = fit_together(runs, names, placement=Placement.for_trials(len(members)), progress=progress)
     return [Trained(outcome, kept.all()) for outcome, kept in zip(outcomes, snapshots, strict=True)]
 
 

@@ -40,7 +40,7 @@ class SequenceSet(NamedTuple):
     log_likelihood: np.ndarray  # nats per symbol
 
     @classmethod
-    def of(cls, symbols: np.ndarray, hmm: HiddenMarkovModel, counting: Counting) -> "SequenceSet":
+    def from_symbols(cls, symbols: np.ndarray, hmm: HiddenMarkovModel, counting: Counting) -> "SequenceSet":
         """Sequences counted, and their likelihood under a model."""
         per_symbol = np.asarray(log_likelihood(hmm, symbols), np.float64) / symbols.shape[1]
         return cls(symbols, count_trials(symbols, counting), per_symbol)

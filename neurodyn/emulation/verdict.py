@@ -131,7 +131,7 @@ class TwoSampleTest:
     floor_p_value: float
 
 
-def judge(
+def verdict_on_match(
     statistics: tuple[Statistic, ...], tests: tuple[TwoSampleTest, ...], significance: float
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Apply the rule at the head of this module; the reasons are sentences."""

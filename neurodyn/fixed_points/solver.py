@@ -63,7 +63,7 @@ class Known(NamedTuple):
     vectors: Float[Array, "known size"]
     radius: Float[Array, "*starts_known"]
 
-    def of(self, chosen: np.ndarray) -> "Known":
+    def select(self, chosen: np.ndarray) -> "Known":
         """What some of the starts keep away from."""
         return self if self.radius.ndim == 0 else Known(self.vectors, self.radius[chosen])
 
@@ -102,7 +102,7 @@ class Limits:
         return np.abs(vectors).max(axis=1) <= (-1 if self.unit is None else self.unit)
 
 
-class Descent(NamedTuple):
+class DescentResult(NamedTuple):
     """Where every start came to."""
 
     vectors: Float[np.ndarray, "points size"]
@@ -123,7 +123,7 @@ def residual_of(step: VectorStep, vector: Float[Array, " size"], inputs: Any) ->
     return step(vector, inputs) - vector
 
 
-def _improve(step: VectorStep, kind: "Kind", now: Candidate, inputs: Any, known: Known) -> Candidate:
+def _improve(step: VectorStep, kind: "IterationKind", now: Candidate, inputs: Any, known: Known) -> Candidate:
     """One iteration of one start."""
 
     def deflated(vector: Array) -> Array:
@@ -176,7 +176,7 @@ def _damping(damping: Array, gain: Array, accepted: Array) -> Array:
     return jnp.clip(damping * change.astype(damping.dtype), *DAMPING_LIMITS)
 
 
-class Kind(NamedTuple):
+class IterationKind(NamedTuple):
     """How an iteration is made; each kind is compiled."""
 
     full: bool  # B is the full second derivative
@@ -185,7 +185,7 @@ class Kind(NamedTuple):
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _improve_batch(
-    step: VectorStep, kind: Kind, input_axis: int | None, now: Candidate, inputs: Any, known: Known
+    step: VectorStep, kind: IterationKind, input_axis: int | None, now: Candidate, inputs: Any, known: Known
 ) -> Candidate:
     each = Known(None, 0 if known.radius.ndim else None)  # pyright: ignore[reportArgumentType]  (axes, not arrays)
     return jax.vmap(partial(_improve, step, kind), in_axes=(0, input_axis, each))(now, inputs, known)
@@ -210,7 +210,7 @@ def descend(
     iterations: tuple[int, int],
     progress: Callable[[int, int], None] | None = None,
     matrix_free: bool | None = None,
-) -> Descent:
+) -> DescentResult:
     """Let every start descend until it has arrived, is stuck, or has had its iterations.
 
     Parameters
@@ -242,7 +242,7 @@ def descend(
         for iteration in range(most):
             if not len(active):
                 break
-            _iterate(problem, Kind(full, free), now, active, known)
+            _iterate(problem, IterationKind(full, free), now, active, known)
             taken[active] += 1
             done = limits.fixed(now.vector, now.residual) | (now.damping >= DAMPING_LIMITS[1])
             if full:
@@ -256,14 +256,14 @@ def descend(
         if not full:
             now.promise[:] = np.inf  # only the full second derivative can tell a minimum
     slow = (now.promise <= limits.promise) | (now.damping >= DAMPING_LIMITS[1])
-    return Descent(now.vector, now.residual, slow & np.isfinite(now.residual), taken)
+    return DescentResult(now.vector, now.residual, slow & np.isfinite(now.residual), taken)
 
 
 def _chosen(now: Candidate, chosen: np.ndarray) -> Candidate:
     return Candidate(*(part[chosen] for part in now))
 
 
-def _iterate(problem: Problem, kind: Kind, now: Candidate, active: np.ndarray, known: Known) -> None:
+def _iterate(problem: Problem, kind: IterationKind, now: Candidate, active: np.ndarray, known: Known) -> None:
     """One iteration of the active starts, in batches of few sizes so that few programs are compiled.
 
     LAPACK takes one matrix at a time, so on a CPU the batches are shared out to a thread per core.
@@ -274,7 +274,9 @@ def _iterate(problem: Problem, kind: Kind, now: Candidate, active: np.ndarray, k
     def improve(batch: np.ndarray) -> Candidate:
         given = problem.inputs_of(batch)
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
-            after = _improve_batch(problem.step, kind, problem.input_axis, _chosen(now, batch), given, known.of(batch))
+            after = _improve_batch(
+                problem.step, kind, problem.input_axis, _chosen(now, batch), given, known.select(batch)
+            )
             return jax.device_get(after)
 
     parts = batches(active, problem.vectors.shape[1], matrices=not kind.matrix_free)

@@ -75,7 +75,7 @@ def overlap(hmm: Hmm, reference: Hmm, observations: ArrayLike | Sequence[Any]) -
     InputError
         If a model does not take the sequences or cannot emit one, or nothing is seen at all.
     """
-    seen = as_general(hmm).emission.prepare(observations).seen.T
+    seen = as_general(hmm).emission.to_arrays(observations).seen.T
     if not seen.any():
         raise InputError("there is nothing to align by: every step is missing")
     one, other = (smooth_states(model, observations)[seen].astype(np.float64) for model in (hmm, reference))

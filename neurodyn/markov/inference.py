@@ -144,7 +144,7 @@ def prepared_for(general: GeneralHmm, observations: Any) -> Prepared:
     InputError
         If they are none that it takes, or have another number of channels than the model.
     """
-    prepared = general.emission.prepare(observations)
+    prepared = general.emission.to_arrays(observations)
     if prepared.channels != general.channels:
         raise InputError(f"the model is of {general.channels} channels, the sequences are of {prepared.channels}")
     return prepared

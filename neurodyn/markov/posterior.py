@@ -119,7 +119,7 @@ def fit_posterior(
         If the sequences are none that the emission takes, nothing is seen at all, or there is no state.
     """
     config, kind = config or BayesConfig(), make_emission(emission)
-    prepared = checked(kind.prepare(observations), "step")
+    prepared = checked(kind.to_arrays(observations), "step")
     start = best_of_starts(kind, prepared, states, seed, config.em).hmm
     observed = on_device(prepared)
     natural, path = natural_on_device(kind, start.parameters), log_path(start.initial, start.transitions)

@@ -29,7 +29,7 @@ from neurodyn.mechanism.activity import Activity, draw_noise
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.network import Network, is_homogeneous
-from neurodyn.mechanism.statistics import exactly, share, unknown
+from neurodyn.mechanism.statistics import known_value, not_measured, share
 
 CLAIM = "Without input, activity from any start collapses to a single fixed point."
 
@@ -93,12 +93,12 @@ def examine(evidence: Evidence, config: CollapseConfig | None = None, *, seed: i
     driven = np.asarray(_drive(network, starts, noise))
     collapsed = share("share of the starts that come to one fixed point", int(there.sum()), len(there))
     name = "the same under noise"
-    control = unknown(name)
+    control = not_measured(name)
     criteria = [Criterion(collapsed, least=config.least_share)]
     if target is not None:
         close = np.linalg.norm(driven - points[target], axis=1) <= config.near * size
         control = share(name, int(close.sum()), len(close))
-        found = exactly("residual of the point, relative to the size of the activity", residual[target] / size)
+        found = known_value("residual of the point, relative to the size of the activity", residual[target] / size)
         criteria.append(Criterion(found, most=config.most_residual))
     criteria.append(Criterion(control, most=config.most_share_with_noise))
     data = xr.Dataset(

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Key
 from neurodyn.mechanism.activity import draw_noise, run
 from neurodyn.mechanism.finding import Estimate
 from neurodyn.mechanism.network import Epoch, Network, jacobians
-from neurodyn.mechanism.statistics import bootstrap, unknown
+from neurodyn.mechanism.statistics import bootstrap, not_measured
 
 QUANTITIES = {
     "effect": "second-order effect of the noise",
@@ -102,7 +102,7 @@ class Course:
         """By how much the rate of changes of the likeliest symbol has come closer to a rate; NaN if that is unknown."""
         name = "changes of the likeliest symbol per step: how much closer to the model's than at first"
         if np.isnan(rate):
-            return unknown(name)
+            return not_measured(name)
         both = np.stack([self.rates[0], self.rates[-1]], axis=1)
         return bootstrap(
             name, both, lambda drawn: float(-np.diff(np.abs(drawn.mean(axis=0) - rate))[0]), rng, resamples=200

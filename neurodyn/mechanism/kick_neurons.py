@@ -19,11 +19,11 @@ import xarray as xr
 
 from neurodyn.mechanism.ablation import Ablation, ablate, as_sets
 from neurodyn.mechanism.evidence import Evidence
-from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Part
+from neurodyn.mechanism.finding import Criterion, Estimate, Finding, TransitionResult
 from neurodyn.mechanism.measured import Kick, KickConfig
 from neurodyn.mechanism.network import Network, recurrent_weights
-from neurodyn.mechanism.power import last_look
-from neurodyn.mechanism.statistics import beyond, exactly, spread, unknown
+from neurodyn.mechanism.power import final_sample
+from neurodyn.mechanism.statistics import control_range, excess_over_control, known_value, not_measured
 
 CLAIM = "A few kick neurons start each transition; noise-integrating populations drive them."
 
@@ -45,11 +45,11 @@ def examine(evidence: Evidence, config: KickConfig | None = None, *, seed: int) 
         Of starts, noise and controls; the judgement uses fresh ones.
     """
     config, network, found = config or evidence.kick_config, evidence.network, evidence.kicks
-    nothing = unknown("share of the hazard that the kick neurons cut")
+    nothing = not_measured("share of the hazard that the kick neurons cut")
     if not found:
         return Finding(
             number=6, name="kick_neurons", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
-            data=_data(network, (), ()), nothing="no transition happens often enough to be studied",
+            data=_data(network, (), ()), not_applicable_because="no transition happens often enough to be studied",
         )  # fmt: skip
     untrained = _largest_untrained(evidence)
     judged = [_judged(evidence, kick, untrained, config, seed) for kick in found]
@@ -58,7 +58,7 @@ def examine(evidence: Evidence, config: KickConfig | None = None, *, seed: int) 
     estimate, control = nothing, nothing
     if tested:
         weakest = min(tested, key=lambda each: each.group.value)
-        estimate, control = weakest.group, spread("the same, random sets as active", weakest.random)
+        estimate, control = weakest.group, control_range("the same, random sets as active", weakest.random)
     return Finding(
         number=6, name="kick_neurons", claim=CLAIM, estimate=estimate, control=control, criteria=(),
         data=_data(network, found, ablations), notes=(*_notes(network, found, ablations), _note_on(evidence)),
@@ -66,17 +66,19 @@ def examine(evidence: Evidence, config: KickConfig | None = None, *, seed: int) 
     )  # fmt: skip
 
 
-def _judged(evidence: Evidence, kick: Kick, untrained: float, config: KickConfig, seed: int) -> tuple[Ablation, Part]:
+def _judged(
+    evidence: Evidence, kick: Kick, untrained: float, config: KickConfig, seed: int
+) -> tuple[Ablation, TransitionResult]:
     """A transition: what its group does, on as many runs as it takes, and the criteria."""
 
-    def look(times: int) -> tuple[Ablation, Part] | None:
+    def look(times: int) -> tuple[Ablation, TransitionResult] | None:
         more = replace(config, runs=times * config.runs)
         ablation = ablate(evidence.network, evidence.activity, kick, more, seed=seed + 1)
         if times > 1 and math.isnan(ablation.group.value):  # the recording has no starts for so many runs
             return None
-        return ablation, Part(kick.name, _criteria(evidence.network, kick, ablation, untrained, config))
+        return ablation, TransitionResult(kick.name, _criteria(evidence.network, kick, ablation, untrained, config))
 
-    return last_look(look, config.most_times, lambda found: found[1])[1]
+    return final_sample(look, config.most_times, lambda found: found[1])[1]
 
 
 def _criteria(
@@ -84,16 +86,18 @@ def _criteria(
 ) -> tuple[Criterion, ...]:
     name = kick.name
     if not len(kick.group):
-        return (Criterion(exactly(f"kick neurons of {name}", 0.0), least=1.0),)
+        return (Criterion(known_value(f"kick neurons of {name}", 0.0), least=1.0),)
     below = float((ablation.random < config.most_random_cut).mean()) if len(ablation.random) else float("nan")
     text = f"share of random sets that cut the hazard {name} by less than {config.most_random_cut:.0%}"
     criteria = [
         Criterion(ablation.group, least=config.least_cut),
         Criterion(
-            beyond(f"cut of the hazard {name} beyond that of groups in untrained networks", ablation.group, untrained),
+            excess_over_control(
+                f"cut of the hazard {name} beyond that of groups in untrained networks", ablation.group, untrained
+            ),
             least=0.0,
         ),
-        Criterion(exactly(text, below), least=config.least_random_share),
+        Criterion(known_value(text, below), least=config.least_random_share),
     ]
     if recurrent_weights(network) is not None:
         criteria.append(Criterion(_beyond_random(name, ablation), least=0.0))
@@ -123,8 +127,8 @@ def _beyond_random(name: str, ablation: Ablation) -> Estimate:
     """How much more of the hazard goes with the noise of the integrating units than with that of random sets."""
     text = f"hazard {name} lost without noise to its integrating units, beyond 95 % of the random sets"
     if not len(ablation.noise_random):
-        return exactly(text, -1.0)  # there is no integrating unit: no noise is taken away
-    return beyond(text, ablation.noise, float(np.quantile(ablation.noise_random, 0.95)))
+        return known_value(text, -1.0)  # there is no integrating unit: no noise is taken away
+    return excess_over_control(text, ablation.noise, float(np.quantile(ablation.noise_random, 0.95)))
 
 
 def _data(network: Network, kicks: Sequence[Kick], ablations: Sequence[Ablation]) -> xr.Dataset:
@@ -180,7 +184,7 @@ def _blocks(network: Network, kicks: Sequence[Kick]) -> tuple[str, ...]:
             continue
         inside = weights[np.ix_(kick.integrating, kick.integrating)].mean()
         drawn = [rng.choice(network.hidden, size=size, replace=False) for _ in range(200)]
-        random = spread("", np.array([weights[np.ix_(units, units)].mean() for units in drawn]))
+        random = control_range("", np.array([weights[np.ix_(units, units)].mean() for units in drawn]))
         notes.append(
             f"{kick.name}: mean weight among its integrating units {inside:.3f}, among as many random units {random}"
         )

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from neurodyn.mechanism.ablation import as_sets, cuts, starts_of
+from neurodyn.mechanism.ablation import as_sets, hazard_reduction, starts_of
 from neurodyn.mechanism.activity import Activity
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, intact, outcomes
 from neurodyn.mechanism.measured import Kick, KickConfig
@@ -106,7 +106,8 @@ def _grow(
             break
         sets = as_sets([np.array([*group, unit]) for unit in candidates], network.hidden)
         seen, unseen = (
-            cuts(outcomes(network, starts, sets, 0.0, what), base, target) for what in (Target.ACTIVITY, Target.READOUT)
+            hazard_reduction(outcomes(network, starts, sets, 0.0, what), base, target)
+            for what in (Target.ACTIVITY, Target.READOUT)
         )
         remaining = 1 - (seen - np.maximum(unseen, 0.0))
         best = int(remaining.argmin())

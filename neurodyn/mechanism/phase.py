@@ -29,9 +29,9 @@ from neurodyn.mechanism.activity import Activity, Plane, leading_plane
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Network
-from neurodyn.mechanism.power import until_decided
+from neurodyn.mechanism.power import sample_until_decided
 from neurodyn.mechanism.regression import fit_pieces
-from neurodyn.mechanism.statistics import beyond, bootstrap, principal_cosines, spread, unknown
+from neurodyn.mechanism.statistics import bootstrap, control_range, excess_over_control, not_measured, principal_cosines
 
 CLAIM = "The phase on the orbit sets the emission probabilities, and the readout axes lie near the plane of the orbit."
 
@@ -90,7 +90,7 @@ def examine(evidence: Evidence, config: PhaseConfig | None = None, *, seed: int)
         Of the controls and of the bootstrap.
     """
     config = config or PhaseConfig()
-    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
+    return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
 
 
 def _examine(evidence: Evidence, times: int, config: PhaseConfig, seed: int) -> Finding:
@@ -101,15 +101,19 @@ def _examine(evidence: Evidence, times: int, config: PhaseConfig, seed: int) -> 
     phases = plane.phase(activity.states)
     explained = _explained(phases, probabilities, config, rng)
     shuffled = _permuted(phases, probabilities, config, rng)
-    control = spread("the same, phases permuted", shuffled)
+    control = control_range("the same, phases permuted", shuffled)
     alignment, random = _alignment(evidence.network, plane, config, rng)
     gain, first_axis = _gain(plane.coordinates(activity.states), activity, config, rng)
     criteria = (
         Criterion(explained, least=config.least_explained),
         Criterion(gain, least=config.least_gain),
-        Criterion(beyond("explained beyond 95 % of the permutations", explained, _top(shuffled)), least=0.0),
         Criterion(
-            beyond("cosine of the readout to the plane beyond 95 % of random planes", alignment, _top(random)),
+            excess_over_control("explained beyond 95 % of the permutations", explained, _top(shuffled)), least=0.0
+        ),
+        Criterion(
+            excess_over_control(
+                "cosine of the readout to the plane beyond 95 % of random planes", alignment, _top(random)
+            ),
             least=0.0,
         ),
     )
@@ -163,7 +167,7 @@ def _gain(
     ]
     probabilities, half, last = activity.probabilities, len(places) // 2, places.shape[1] - config.ahead
     if half < 1 or last < 1:
-        return unknown(names[0]), unknown(names[1])
+        return not_measured(names[0]), not_measured(names[1])
     course = np.concatenate([probabilities[:, lag : last + lag] for lag in range(config.ahead + 1)], axis=-1)
     axes = np.concatenate([np.eye(2), _axes_of_the_readout(places, activity)])
     here = places[:, :last]
@@ -214,10 +218,10 @@ def _nothing_to_explain(probabilities: Float[np.ndarray, "trials time symbols"])
     """What is found where the emission probabilities do not change; None where they do."""
     if probabilities.std(axis=(0, 1)).max() > CONSTANT:
         return None
-    nothing = unknown("variance of the emission probabilities that the phase explains")
+    nothing = not_measured("variance of the emission probabilities that the phase explains")
     return Finding(
         number=3, name="phase", claim=CLAIM, estimate=nothing, control=nothing, criteria=(), data=xr.Dataset(),
-        nothing="the emission probabilities are the same in every state",
+        not_applicable_because="the emission probabilities are the same in every state",
     )  # fmt: skip
 
 

@@ -28,8 +28,15 @@ from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.measured import BANDS, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Network, jacobians
-from neurodyn.mechanism.power import until_decided
-from neurodyn.mechanism.statistics import beyond, bootstrap, difference_of_means, share, spread, unknown
+from neurodyn.mechanism.power import sample_until_decided
+from neurodyn.mechanism.statistics import (
+    bootstrap,
+    control_range,
+    difference_of_means,
+    excess_over_control,
+    not_measured,
+    share,
+)
 
 CLAIM = "The orbit has slow regions (clusters), joined by fast transitions."
 
@@ -56,17 +63,17 @@ def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: 
         Of the controls.
     """
     config = config or evidence.residency_config
-    reason = nothing_on_the_way(evidence, config)
+    reason = why_no_transition_states(evidence, config)
     if reason:
-        nothing = unknown("share of the residency's variance between states")
+        nothing = not_measured("share of the residency's variance between states")
         return Finding(
             number=4, name="residency", claim=CLAIM, estimate=nothing, control=nothing, criteria=(), data=xr.Dataset(),
-            nothing=reason,
+            not_applicable_because=reason,
         )  # fmt: skip
-    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_states, "states")
+    return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_states, "states")
 
 
-def nothing_on_the_way(evidence: Evidence, config: ResidencyConfig) -> str:
+def why_no_transition_states(evidence: Evidence, config: ResidencyConfig) -> str:
     """Why there are no slow regions and fast transitions to tell apart; empty if there can be."""
     dwell, activity = evidence.dwell, evidence.activity
     if dwell is None:
@@ -91,9 +98,9 @@ def _examine(evidence: Evidence, times: int, config: ResidencyConfig, seed: int)
     band, draws = found.band[found.anywhere], found.draws[found.anywhere]
     shares = [share(f"share of states in a {name}", int((band == i).sum()), len(band)) for i, name in enumerate(BANDS)]
     dealt = np.array([_between(rng.permutation(draws.ravel()).reshape(draws.shape)) for _ in range(100)])
-    control = spread("the same, draws dealt out among the states", dealt)
+    control = control_range("the same, draws dealt out among the states", dealt)
     between = bootstrap("share of the residency's variance between states", draws, _between, rng, resamples=200)
-    excess = beyond("the same beyond 95 % of the deals", between, float(np.quantile(dealt, 0.95)))
+    excess = excess_over_control("the same beyond 95 % of the deals", between, float(np.quantile(dealt, 0.95)))
     slopes = difference_of_means(
         "changes of the slope's sign in a cluster more than in a transition",
         found.slope_changes[found.band == 2], found.slope_changes[found.band == 0], rng,

@@ -84,7 +84,7 @@ def plot_fixed_points(
     placed = view.points(vectors)
     ways = None
     if linear is not None and linear.right is not None:
-        ways = [view.ways(linear.unstable_directions(number)) for number in numbers]
+        ways = [view.direction_coordinates(linear.unstable_directions(number)) for number in numbers]
     drawn = placed if paths is None else np.concatenate([placed, view.points(paths).reshape(-1, placed.shape[1])])
     extent = float(np.ptp(drawn, axis=0).max()) if len(drawn) else 0.0
     return plot_points(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from neurodyn.binning import MultimodalBatch
 from neurodyn.binning.batch import check_batch
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.given import argument_named, number, whole
+from neurodyn.given import argument_named, integer, number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -124,7 +124,7 @@ def _check_prediction(prediction: Any) -> None:
 def _of_trial(trial: Any, trials: int) -> Bool[np.ndarray, " trials"]:
     if trial is None:
         return np.ones(trials, np.bool_)
-    given = argument_named("trial", whole, trial)
+    given = argument_named("trial", integer, trial)
     if not -trials <= given < trials:
         raise InputError(f"trial: the batch has {trials}, numbered from 0; got {given}")
     return np.arange(trials) == given % trials

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.training.average import running_average
 from neurodyn.training.devices import Placement
-from neurodyn.training.loop import LoopConfig, Outcome, hold, train, train_together
+from neurodyn.training.loop import LoopConfig, Outcome, select_trained, train, train_together
 from neurodyn.training.progress import Progress
 
 Sample = TypeVar("Sample")
@@ -64,7 +64,7 @@ class Task(Protocol):
         """Number whose gradient by the parameters is followed."""
         ...
 
-    def reported(self, loss: Float[Array, ""], gradient: Any) -> Float[Array, ""]:
+    def loss_or_nan(self, loss: Float[Array, ""], gradient: Any) -> Float[Array, ""]:
         """What a step reports: its loss, or NaN where only the gradient shows that numbers have left the finite."""
         ...
 
@@ -166,7 +166,7 @@ def run_epoch(
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         sample = task.sample(data, chosen, key)
         state, value, gradient = gradient_step(state, sample, loss=task.loss, optimizer=optimizer, average=task.average)
-        return state, task.reported(value, gradient)
+        return state, task.loss_or_nan(value, gradient)
 
     return jax.lax.scan(step, state, drawn)
 
@@ -183,11 +183,11 @@ def run_epochs(
 ) -> tuple[TrainState, Float[Array, "member step"]]:
     """:func:`run_epoch` of every member; members whose turn it is not keep their state."""
 
-    def one(state: TrainState, turn: Array, *given: Any) -> tuple[TrainState, Array]:
+    def one_member(state: TrainState, turn: Array, *given: Any) -> tuple[TrainState, Array]:
         after, losses = run_epoch(state, *given, task=task)
-        return hold(turn, after, state), losses
+        return select_trained(turn, after, state), losses
 
-    return jax.vmap(one)(states, turn, data, drawn, seeds)
+    return jax.vmap(one_member)(states, turn, data, drawn, seeds)
 
 
 def fit(run: Run, *, placement: Placement | None = None, progress: Progress | None = None) -> Outcome[TrainState]:

@@ -10,7 +10,7 @@ from experiments.falsifiers.networks import network, random_relu, tanh_step
 from neurodyn.cli.explain import verdict_table, write_results
 from neurodyn.errors import InputError
 from neurodyn.markov import linear_chain
-from neurodyn.mechanism import ExplainConfig, RecordConfig, Verdict, explain, quick, table
+from neurodyn.mechanism import ExplainConfig, RecordConfig, Verdict, explain, quick_config, table
 from neurodyn.mechanism.table import CLAIMS
 
 SMALL = RecordConfig(trials=20, steps=50, burn_in=10)
@@ -37,7 +37,7 @@ def test_it_is_true_and_false_where_it_should_be(dimensions, verdict):
 
 
 def test_it_is_one_of_the_findings(tmp_path, added):
-    config = quick()
+    config = quick_config()
     assert config.of("dimension") == added.DimensionConfig(repeats=5)
     heard = []
     found = explain(

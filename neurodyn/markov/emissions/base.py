@@ -50,7 +50,7 @@ class Emission(ABC):
     probabilities: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def prepare(self, observations: Any) -> Prepared:
+    def to_arrays(self, observations: Any) -> Prepared:
         """Check sequences and turn them into arrays; NaN and masked entries are missing.
 
         Raises

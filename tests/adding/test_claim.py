@@ -38,7 +38,7 @@ def test_it_is_true_and_false_where_it_should_be(dimensions, verdict):
 
 def test_it_is_one_of_the_findings(tmp_path, added):
     config = quick_config()
-    assert config.of("dimension") == added.DimensionConfig(repeats=5)
+    assert config.settings_of("dimension") == added.DimensionConfig(repeats=5)
     heard = []
     found = explain(
         random_relu(), linear_chain(3), config=config, seed=1, report=heard.append, claims=["dimension", "rotation"]

@@ -30,7 +30,7 @@ def test_a_line_a_minute():
 
 def test_a_bar_in_a_pipe_is_lines_without_codes():
     program = (
-        "from neurodyn.training import Bar\nbar = Bar('fit [x]')\n"
+        "from neurodyn.training import ProgressBar\nbar = ProgressBar('fit [x]')\n"
         "for epoch in range(1, 4):\n    bar.update(epoch, 3, 1.0, 0.5)\nbar.finish('finished')"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

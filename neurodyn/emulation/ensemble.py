@@ -58,7 +58,7 @@ def fit_ensemble(
         Folder with one folder per network, ``<model>_seed<seed>``, which ``HmmEmulator.load`` reads and from which an
         interrupted training is resumed, exactly; None: not saved.
     progress
-        Whether to show a bar, or what is told about every epoch (mean loss, mean of the best validations).
+        Whether to show a bar, or what is called after every epoch (mean loss, mean of the best validations).
 
     Returns
     -------
@@ -103,8 +103,8 @@ def members_of(
     """
     if not hmms or not len(seeds):
         raise InputError(f"an ensemble needs at least one model and one seed, got {len(hmms)} and {len(seeds)}")
-    _refuse_repeats("models are told apart by their names", [hmm.name for hmm in hmms])
-    _refuse_repeats("networks of one model are told apart by their seeds", list(seeds))
+    _refuse_repeats("models are distinguished by their names", [hmm.name for hmm in hmms])
+    _refuse_repeats("networks of one model are distinguished by their seeds", list(seeds))
     if min(seeds) < 0:
         raise InputError(f"seeds must be 0 or more, got {min(seeds)}")
     first, settings = hmms[0], training or laptop(hmms[0])
@@ -143,7 +143,9 @@ def _folder_of(member: Member, directory: str | os.PathLike[str] | None) -> Path
     if directory is None:
         return None
     if Path(member.name).name != member.name:
-        raise InputError(f"a network's folder is named after its model, and '{member.hmm.name}' is no name of a folder")
+        raise InputError(
+            f"a network's folder is named after its model, and '{member.hmm.name}' is not a valid name of a folder"
+        )
     return Path(directory) / member.name
 
 

@@ -193,7 +193,7 @@ def _readout_key(arrays: Mapping[str, np.ndarray], hidden: int, taken: set[str])
 
 
 def _cell_of(recurrent: np.ndarray, cell: str | None, *, biased: bool) -> str:
-    """The cell by the shape of its weights, and by what the user says where that does not tell."""
+    """The cell by the shape of its weights, and by what the user says where the shape is ambiguous."""
     if recurrent.ndim != 2 or recurrent.shape[0] % recurrent.shape[1]:
         raise InputError(f"the recurrent weights have to be (gates x hidden, hidden), got {recurrent.shape}")
     gates = recurrent.shape[0] // recurrent.shape[1]

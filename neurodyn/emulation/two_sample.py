@@ -1,4 +1,4 @@
-"""Can two sets of sequences be told apart? Optimal matching, a classifier, and a permutation of trials."""
+"""Two-sample comparisons of sets of sequences: optimal matching, a classifier test, and a permutation test."""
 
 from dataclasses import dataclass
 
@@ -45,14 +45,14 @@ def _differing(one: np.ndarray, other: np.ndarray, symbols: int) -> Float[np.nda
 
 @dataclass(frozen=True)
 class Classification:
-    """How often a classifier tells of which set a held-out sequence is.
+    """Accuracy of a classifier that assigns held-out sequences to the set they come from.
 
     Parameters
     ----------
     accuracy, low, high
-        Share of the sequences told right, with its exact binomial interval; 0.5 is chance.
+        Share of the sequences classified correctly, with its exact binomial interval; 0.5 is chance.
     p_value
-        Probability of so many or more right ones by chance.
+        Probability of so many or more correct ones by chance.
     """
 
     accuracy: float
@@ -140,11 +140,12 @@ def dwell_permutation_test(
     permutations: int,
     rng: np.random.Generator,
 ) -> float:
-    """Whether dwell times differ: the probability of so large a distance between sets that are alike.
+    """Permutation test of dwell times; returns the p value.
 
-    The distance is the largest of Kolmogorov and Smirnov over the symbols, each times the square root of the number of
-    the symbol's runs, so that the noise of a rare symbol does not hide the others. Dwells of one trial depend on each
-    other: whole trials are dealt out to the two sets at random.
+    Null hypothesis: both sets of trials have the same dwell-time distributions. Statistic: the largest
+    Kolmogorov-Smirnov distance over the symbols, each scaled by sqrt(n) with n the number of the symbol's runs, so
+    that the noise of a rare symbol does not hide the others. Dwells of one trial depend on each other: whole trials
+    are permuted between the two sets.
 
     Parameters
     ----------

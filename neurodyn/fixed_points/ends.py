@@ -45,7 +45,7 @@ def continua_of(
     rows = problem.input_rows()
     kinds = np.zeros(len(chosen), np.int64) if rows is None else numbered(rows[ends.begun[chosen]])
     number = np.full(len(chosen), -1)
-    number[: len(points)] = points  # ends that are no point of the search have none
+    number[: len(points)] = points  # ends that belong to no point of the search have no number
     found = []
     for kind in np.unique(kinds):
         part = np.flatnonzero(kinds == kind)

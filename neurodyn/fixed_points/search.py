@@ -184,7 +184,7 @@ def find_more(
     result = _search(problem, _deflated(problem, known, width), config, found.homogeneous, progress)
     merge = config.merge_distance(config.limits(problem.vectors, homogeneous=False))
     new = np.array([status is Status.FIXED for status in result.status]) & ~_among(result, known, merge)
-    if not (keep_far or found.homogeneous):  # the length of a ray's vector says nothing
+    if not (keep_far or found.homogeneous):  # the length of a ray's vector is arbitrary
         reference = np.concatenate([problem.vectors, known.vectors])
         new &= ~far_outside(result.vectors, reference, 0.0 if radius is None else 2 * radius)
     return result.where(new)

@@ -36,11 +36,11 @@ LARGEST_MATRICES = {"cpu": 2**23}
 """Entries that the Jacobians of one batch may have together: a piece of work for a core, or (others) for a device."""
 ON_A_DEVICE = 2**26
 MATRIX_FREE = 1024
-"""Entries of a state above which equations are solved without matrices (``krylov.py``), unless told otherwise."""
+"""Entries of a state above which equations are solved without matrices (``krylov.py``), by default."""
 DAMPING_LIMITS = (1e-8, 1e8)
 """Beyond the upper one no step lowers the speed any more: a kink, or rounding."""
 OVERDAMPED = 1e-3
-"""Damping, next to the largest curvature, above which a small promise says nothing about the point."""
+"""Damping, next to the largest curvature, above which a small predicted decrease is not informative about the point."""
 PATIENCE = 10
 """Iterations in which Levenberg and Marquardt have to halve the residual; starts that do not go on with the full B."""
 
@@ -113,7 +113,8 @@ class DescentResult(NamedTuple):
 
 def deflation(vector: Float[Array, " size"], known: Known) -> Float[Array, ""]:
     """Factor that grows without bound near known points and is 1 far away (Farrell et al., 2015)."""
-    # A start may stand on a point that is none of its input: no division by zero, not in the derivative either.
+    # A start may stand on a fixed point of another input, whose radius is 0: no division by zero, not in the derivative
+    # either.
     distance = jnp.where(known.radius > 0, jnp.sum((vector - known.vectors) ** 2, axis=1), 1)
     return jnp.prod(1 + known.radius**2 / distance)
 
@@ -254,7 +255,7 @@ def descend(
             if progress is not None:
                 progress(len(vectors) - len(active), len(vectors))
         if not full:
-            now.promise[:] = np.inf  # only the full second derivative can tell a minimum
+            now.promise[:] = np.inf  # only the full second derivative identifies a minimum
     slow = (now.promise <= limits.promise) | (now.damping >= DAMPING_LIMITS[1])
     return DescentResult(now.vector, now.residual, slow & np.isfinite(now.residual), taken)
 

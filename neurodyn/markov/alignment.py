@@ -31,7 +31,7 @@ def state_order(hmm: HiddenMarkovModel, reference: HiddenMarkovModel) -> Int[np.
 
     A state is known by what it emits, now and later: the rows of ``A^k B`` for k = 0 .. states, the symbols expected k
     steps after it. The optimal assignment has the smallest sum of squared differences between these. States that emit
-    the same symbols are thus told apart by where they lead.
+    the same symbols are thus distinguished by where they lead.
 
     The models may differ in their numbers of states: what ``hmm`` has more comes last, in its own order; if it has
     fewer, its states come in the order of those of the reference whose place they take.

@@ -154,7 +154,7 @@ def fit_hmm(
     Raises
     ------
     InputError
-        If the sequences are none that the emission takes, nothing is seen at all, or there is no state.
+        If the sequences are invalid for the emission, nothing is observed at all, or there is no state.
     NumericalError
         If a state collapses where the emission has no prior, or the likelihood falls by more than rounding.
     KeyboardInterrupt

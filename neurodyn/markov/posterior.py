@@ -96,7 +96,7 @@ def fit_posterior(
 
     The rows of the path have Dirichlet priors, with ``config.stickiness`` added for staying; the emission has its own.
     Chains start at the best model of `fit_hmm`, and each draw's states are matched to it by where they are in the
-    sequences: that chains agree says nothing about models that are far from this one.
+    sequences: agreement of the chains is not evidence about models that are far from this one.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def fit_posterior(
     Raises
     ------
     InputError
-        If the sequences are none that the emission takes, nothing is seen at all, or there is no state.
+        If the sequences are invalid for the emission, nothing is observed at all, or there is no state.
     """
     config, kind = config or BayesConfig(), make_emission(emission)
     prepared = checked(kind.to_arrays(observations), "step")

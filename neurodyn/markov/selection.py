@@ -35,7 +35,7 @@ def score(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> float:
     Raises
     ------
     InputError
-        If these are no sequences of that kind, or nothing is seen at all.
+        If the sequences have the wrong form, or nothing is observed at all.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 r"""Claim 1: without input, activity from any start collapses to a single fixed point.
 
 The network runs without input from states of the recording and from random directions, of sizes over several orders of
-magnitude. Where a run ends is no fixed point yet: the ends are handed to the solver of ``neurodyn.fixed_points``,
+magnitude. The end of a run is not yet a fixed point: the ends are handed to the solver of ``neurodyn.fixed_points``,
 which reports a residual, and a start counts as collapsed if its run came close to the point that most runs came close
 to. Under noise, the control, the same starts must not.
 

@@ -75,12 +75,12 @@ class Course:
     @property
     def notes(self) -> tuple[str, ...]:
         """First and last value of each quantity, and when it turns."""
-        told = []
+        notes = []
         for name, words in QUANTITIES.items():
             first, last, turn = self.means[name][0], self.means[name][-1], self.turns[name]
             when = "does not turn" if turn is None else f"turns at epoch {turn}"
-            told.append(f"{words}: {first:.3g} at first, {last:.3g} at the end, {when}")
-        return tuple(told)
+            notes.append(f"{words}: {first:.3g} at first, {last:.3g} at the end, {when}")
+        return tuple(notes)
 
     def change_of_effect(self, rng: np.random.Generator) -> Estimate:
         """How far the second-order effect of the last epoch differs from that of the first, as a share of the larger.

@@ -186,7 +186,7 @@ def explain(
     epochs
         Networks along the training, the earliest first; those that the emulator kept if None.
     report
-        Is told the name of every part before it starts.
+        Called with the name of every part before it starts.
     claims
         Names of those to examine, of `CLAIMS`; None for all.
 

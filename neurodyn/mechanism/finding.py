@@ -82,7 +82,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class TransitionResult:
-    """A claim that speaks of several things, on one of them: on one transition, say.
+    """Result of a claim for one of the transitions it covers.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class TransitionResult:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """One claim and what came of it.
+    """Result of testing one claim: estimate, control, criteria, verdict.
 
     Parameters
     ----------

@@ -173,7 +173,7 @@ def _with_controls(
 
 
 def _swing_of_readout(network: Network, starts: Starts, kick: Kick, config: InterventionConfig) -> float:
-    """Swing of the hazard if only the readout sees the kick neurons scaled: that is no effect on the dynamics."""
+    """Swing of the hazard if only the readout sees the kick neurons scaled: an effect on the readout alone."""
     units = as_sets([kick.group], network.hidden)
     low, intact, high = (
         float(outcomes(network, starts, units, factor, Target.READOUT).hazard(kick.target)[0])

@@ -80,7 +80,12 @@ def _kicks_from(network: Network, activity: Activity, starts: Starts, config: Ki
 def _scores(
     silenced: Outcomes, unseen: Outcomes, base: Outcomes, target: int, permutations: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, " hidden"], Float[np.ndarray, " hidden"], float]:
-    """Causal score and significance of every unit, and the 95 % point of the largest if nothing depends on the unit."""
+    """Causal score and significance of every unit, and the threshold of a max-statistic permutation test.
+
+    Null hypothesis: silencing the unit changes no run more than hiding it from the readout does, so that the sign of
+    each run's difference is exchangeable. Statistic: the largest standardised decrease over all units. The threshold
+    is its 95 % point over random signs, the same for all units.
+    """
     hazard = float(base.hazard(target)[0])
     treated, control = ((o.target == target) - hazard * o.wait for o in (silenced, unseen))
     changes = treated - control
@@ -94,7 +99,8 @@ def _scores(
 def _grow(
     network: Network, starts: Starts, base: Outcomes, target: int, score, passed, config: KickConfig
 ) -> tuple[np.ndarray, float]:
-    """Join units one at a time, the one that cuts what is left of the hazard most; the readout's part is no cut."""
+    """Join units one at a time, the one that cuts what is left of the hazard most; what is due to the readout alone
+    does not count."""
     if not len(passed):
         return np.zeros(0, int), 0.0
     pool = np.argsort(score)[: config.pool]

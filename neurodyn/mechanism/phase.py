@@ -8,7 +8,7 @@ fitted on half of the trials and scored on the other half (:math:`R^2`); the con
 another one.
 
 A system without any orbit passes that: where two states lie at two ends of one axis, the phase is hardly more than the
-sign of the coordinate. What a phase tells and no coordinate does is which way round the activity is going, and with it
+sign of the coordinate. Unlike any coordinate, a phase determines which way round the activity is going, and with it
 the emission probabilities to come. So their course :math:`p_t, \ldots, p_{t+L}` is regressed on the phase and, with
 the same regression by constant pieces, on each of some coordinates in the plane: along the first and the second
 principal component, and along the axes in which the readout changes most. The phase has to explain more than the best
@@ -49,7 +49,7 @@ class PhaseConfig:
         Share of the variance of the emission probabilities that the phase has to explain in new trials.
     least_gain
         What the phase has to explain of the course of the emission probabilities more than the best coordinate does;
-        above zero because regressions on numbers that tell the same still differ by about 0.001.
+        above zero because regressions on equally informative variables still differ by about 0.001.
     harmonics
         K.
     ahead

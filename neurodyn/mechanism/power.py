@@ -11,7 +11,7 @@ Looked = TypeVar("Looked")
 
 
 def sample_until_decided(look: Callable[[int], Finding], most: int, what: str) -> Finding:
-    """Examine a claim on more and more samples until no interval straddles its bound any more, or there are no more.
+    """Increase the sample size until every interval lies on one side of its threshold or the maximum is reached.
 
     The first look is at the usual number of samples, each further one at twice as many as the one before. An interval
     that straddles its bound is wider than the margin between number and bound: more samples make it narrower. With
@@ -47,7 +47,7 @@ def sample_until_decided(look: Callable[[int], Finding], most: int, what: str) -
 def final_sample(
     look: Callable[[int], Looked | None], most: int, judged: Callable[[Looked], Finding | TransitionResult]
 ) -> tuple[int, Looked]:
-    """Look at more and more samples, as `sample_until_decided` says, at anything that is judged by criteria.
+    """Increase the sample size as `sample_until_decided` does, for anything that has criteria; return the last result.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ Two more numbers describe a state: how often the slope of the leading logit chan
 many directions of the step's Jacobian are unstable. An eigenvalue z of a map corresponds to :math:`(z - 1)/(z + 1)` of
 a flow; the direction is unstable if its real part is positive.
 
-The claim does not apply where the model's symbols are over so soon that slow cannot be told from fast, and where the
-symbol changes in a single step: a network that jumps from state to state as the model itself does has nothing on the
+The claim does not apply where the model's symbols are over so soon that slow and fast cannot be distinguished, and
+where the symbol changes in a single step: a network that jumps from state to state as the model itself does has nothing on the
 way.
 
 The control deals the draws out again among all states: the mean residency then knows nothing of the state.
@@ -42,7 +42,7 @@ CLAIM = "The orbit has slow regions (clusters), joined by fast transitions."
 
 
 FEWEST_CHANGES = 10
-"""With fewer changes of the likeliest symbol in a recording there are no transitions to speak of."""
+"""With fewer changes of the likeliest symbol in a recording the claim does not apply."""
 
 
 def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: int) -> Finding:
@@ -74,7 +74,7 @@ def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: 
 
 
 def why_no_transition_states(evidence: Evidence, config: ResidencyConfig) -> str:
-    """Why there are no slow regions and fast transitions to tell apart; empty if there can be."""
+    """Reason why slow regions and fast transitions cannot be distinguished; empty if they can."""
     dwell, activity = evidence.dwell, evidence.activity
     if dwell is None:
         return "no state has a symbol of its own that lasts and changes"

@@ -59,7 +59,7 @@ class ResonanceConfig:
     least_closer
         By how much the rate of changes of the likeliest symbol has to come closer to the model's, as a share of that.
     least_epochs
-        Fewer saved epochs are no course.
+        With fewer saved epochs, the course of training is not examined.
     trials, steps, burn_in
         Of each run.
     effect_states, effect_draws

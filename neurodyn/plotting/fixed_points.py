@@ -226,7 +226,7 @@ def plot_eigenvalues(linear: Any, *, kinds: Sequence[str] | None = None, ax: Any
     linear
         What `neurodyn.fixed_points.linearise` returned, or the eigenvalues themselves, (points, modes).
     kinds
-        One per point, for the colours (see `plot_points`); the stability that ``linear`` tells if None.
+        One per point, for the colours (see `plot_points`); the stability found by ``linear`` if None.
     ax
         Axes; new ones if None.
 

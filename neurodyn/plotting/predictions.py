@@ -77,8 +77,8 @@ def stretch_of(prediction: "xr.Dataset", batch: MultimodalBatch, *, trial: Any =
     _check_prediction(prediction)
     stacked = check_batch(batch).stacked(observations=False)
     time = stacked.time
-    told = prediction["seconds"].to_numpy()
-    if told.shape != time.shape or not np.allclose(told, time, equal_nan=True):
+    seconds = prediction["seconds"].to_numpy()
+    if seconds.shape != time.shape or not np.allclose(seconds, time, equal_nan=True):
         raise InputError("the prediction was made of another batch: give the one that predict(batch) was called with")
     chosen = stacked.valid & _of_trial(trial, len(time))[:, None] & _between(time, between)
     if not chosen.any():

@@ -90,7 +90,7 @@ class Run:
     data, held
         What steps and validations see, on the device.
     draw
-        From the number of an epoch to what :meth:`Task.sample` is told in each of its steps (step x ...): a list, an
+        From the number of an epoch to what :meth:`Task.sample` receives in each of its steps (step x ...): a list, an
         entry for the steps of each size, since the steps of a size are one compiled call.
     seed
         Of everything random in the steps.

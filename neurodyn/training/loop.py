@@ -93,7 +93,7 @@ def train(
     config
         When to validate, when to stop, where to save.
     progress
-        Told the mean loss of every epoch and the best score.
+        Receives the mean loss of every epoch and the best score.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def train_together(
     placement
         Where the stacked arrays lie; several devices each hold a share of the members.
     progress
-        Told the mean loss of the members that trained, and the mean of the best scores.
+        Receives the mean loss of the members that trained, and the mean of the best scores.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def train_together(
 
 
 def select_trained(turn: Bool[Array, ""], after: State, before: State) -> State:
-    """What a member's state is after an epoch: the new one if it was its turn, else the old one."""
+    """Keep the new state where the member was trained in this epoch, else the old one."""
     return jax.tree.map(lambda new, old: jnp.where(turn, new, old), after, before)
 
 

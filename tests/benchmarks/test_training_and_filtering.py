@@ -12,7 +12,7 @@ from neurodyn.benchmarks.products import Product, matrices, products_in, time_pr
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.cli.bench import BENCHMARKS, report_table, targets_table
 from neurodyn.errors import InputError
-from neurodyn.plotting.benchmarks import growing_sizes, plot_growth, save_growth
+from neurodyn.plotting.benchmarks import growing_sizes, plot_growth
 
 
 def run(module, words: str, name: str):

@@ -104,7 +104,7 @@ class Emission(ABC):
 
     @abstractmethod
     def check(self, parameters: Parameters, states: int) -> None:
-        """Refuse parameters that are none.
+        """Raise InputError if the parameters are invalid for this emission.
 
         Raises
         ------
@@ -191,7 +191,7 @@ def spread_out(rows: Float[np.ndarray, "n d"], count: int, rng: np.random.Genera
 
 
 def check_strength(strength: float) -> None:
-    """Refuse a prior of less than no steps.
+    """Raise InputError if the prior strength is negative.
 
     Raises
     ------

@@ -57,7 +57,9 @@ class PhaseConfig:
     pieces, least_in_piece
         Of the two regressions that are compared: most pieces, and least states in each.
     permutations, planes
-        Repeats of the two controls; a permutation is a regression over the whole recording.
+        Repeats of the two controls. Null hypothesis of the permutation test: the emission probabilities are independent
+        of the phase; statistic: the share of their variance that a regression on the phase explains. Random planes:
+        the readout is not aligned with the plane of the activity; statistic: the largest principal cosine.
     bins
         Of the phase, for the figure and for the information.
     """

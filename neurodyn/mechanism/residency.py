@@ -11,8 +11,8 @@ many directions of the step's Jacobian are unstable. An eigenvalue z of a map co
 a flow; the direction is unstable if its real part is positive.
 
 The claim does not apply where the model's symbols are over so soon that slow and fast cannot be distinguished, and
-where the symbol changes in a single step: a network that jumps from state to state as the model itself does has nothing on the
-way.
+where the symbol changes in a single step: a network that jumps from state to state as the model itself does has no
+states in between.
 
 The control deals the draws out again among all states: the mean residency then knows nothing of the state.
 """

@@ -24,8 +24,8 @@ RULE = (
     "interval of its noise. The emulator fails if a statistic is outside its limit and outside the interval of the "
     "floor. It is undecided if the interval of a floor goes beyond the limit: more trials are needed. It passes if all "
     "limits are kept, and is indistinguishable if moreover no test distinguishes it from the model. The emulator's "
-    "intervals are bootstrap intervals over trials (for the classifier: exact binomial); those of largest errors lie a little "
-    "high, since resampling adds its own noise."
+    "intervals are bootstrap intervals over trials (for the classifier: exact binomial); those of largest errors lie a "
+    "little high, since resampling adds its own noise."
 )
 
 

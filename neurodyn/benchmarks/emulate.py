@@ -179,7 +179,7 @@ def _generation(hmm: "HiddenMarkovModel", arguments: argparse.Namespace) -> list
         return sample_symbols(logits, choice)
 
     @jax.jit
-    def one(state: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def one_step(state: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         noise, choice = jax.random.split(key)
         state = step(CELLS[config.cell], parameters, state, jax.random.normal(noise, (config.inputs,)))
         return state, sample_symbols(parameters["readout"] @ state, choice)
@@ -187,7 +187,7 @@ def _generation(hmm: "HiddenMarkovModel", arguments: argparse.Namespace) -> list
     def loop() -> jax.Array:
         state, symbol = jnp.zeros(config.hidden), jnp.asarray(0)
         for key in keys:
-            state, symbol = one(state, key)
+            state, symbol = one_step(state, key)
         return symbol
 
     keys = list(jax.random.split(jax.random.key(1), 1000))

@@ -85,7 +85,7 @@ class TrainingConfig:
     average
         Decay per step of the running average of the parameters, which is validated and kept (0: none).
     temperature
-        Of the Gumbel softmax whose derivative the sampled symbols take.
+        Temperature of the Gumbel softmax whose derivative the sampled symbols take.
     blur, scaling
         Last temperature of the Sinkhorn divergence is ``blur**2``; factor on its root from one to the next.
     validation, at_once
@@ -96,7 +96,7 @@ class TrainingConfig:
     snapshot_every
         Epochs between the snapshots of the parameters that are kept for later analyses (0: none).
     seed
-        Of the HMM's sequences, the initial weights, the order of the sequences and all noise.
+        Seed of the HMM's sequences, the initial weights, the order of the sequences and all noise.
     """
 
     objective: Objective = Objective.DIVERGENCE

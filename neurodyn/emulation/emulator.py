@@ -47,7 +47,7 @@ class Generated:
     symbols
         Drawn at each step.
     logits
-        Of the symbols' probabilities.
+        Logits of the symbols' probabilities.
     states
         After each step; of an LSTM its outputs and behind them its memories.
     inputs
@@ -114,7 +114,7 @@ class HmmEmulator(Shown, HasParameters):
         directory
             Folder for the result, and for what an interrupted fit is resumed from, exactly.
         progress
-            Told about every epoch; a bar if None and ``self.progress``.
+            Called after every epoch; a bar if None and ``self.progress``.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class HmmEmulator(Shown, HasParameters):
         Parameters
         ----------
         seed
-            Of the noise and of the symbols.
+            Seed of the noise and of the symbols.
         noise
             Factor on the noise that comes in.
         """
@@ -220,7 +220,7 @@ class HmmEmulator(Shown, HasParameters):
         Parameters
         ----------
         seed
-            Of the network's noise.
+            Seed of the network's noise.
         sequences, at_once
             Instead of ``validation`` and ``at_once`` of the training, no more than there are test sequences.
         """

@@ -49,7 +49,7 @@ def fit_ensemble(
     hmms
         One model, or several with as many symbols and steps per trial, and different names.
     seeds
-        Of each model's networks; they replace the seed of ``training``.
+        Seeds of each model's networks; they replace the seed of ``training``.
     hidden, inputs, cell
         Of every network, see :class:`HmmEmulator`.
     training

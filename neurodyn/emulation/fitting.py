@@ -334,7 +334,7 @@ def run_of(
     directory
         Folder of the checkpoint; None: not saved.
     snapshots
-        Told the parameters after each epoch.
+        Called with the parameters after each epoch.
     placement
         Of devices that share the trials of a step.
     """

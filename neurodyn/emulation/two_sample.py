@@ -84,7 +84,7 @@ def classify(
     folds
         Parts of the cross-validation; each holds as many sequences of one set as of the other.
     level
-        Of the interval.
+        Level of the interval.
     rng
         Deals the sequences out to the folds.
 

@@ -77,7 +77,7 @@ class Limits:
     tolerance
         On ``max |F(h) - h|``; of a homogeneous map in units of ``max |h|``, at least of ``unit``.
     unit
-        Of a homogeneous map: states below it are the origin. None for any other map.
+        Size of states of a homogeneous map: those below it are the origin. None for any other map.
     precision
         Relative rounding of a state's largest entry, below which no residual is asked for.
     """

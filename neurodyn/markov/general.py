@@ -33,7 +33,7 @@ class GeneralHmm(Shown):
     emission
         What is emitted: an emission, or the name of one that needs no settings.
     parameters
-        Of the emission, by name: arrays whose first axis is the state; read-only copies are kept.
+        Parameters of the emission, by name: arrays whose first axis is the state; read-only copies are kept.
     name
         What the model is called in files and figures.
 

@@ -35,7 +35,7 @@ class GeneralPosterior:
     initial, transitions
         (chains, draws, states) and (chains, draws, states, states) probabilities.
     parameters
-        Of the emission, by name: (chains, draws, states, ...).
+        Parameters of the emission, by name: (chains, draws, states, ...).
     log_likelihood
         (chains, draws) of all sequences.
     diverging

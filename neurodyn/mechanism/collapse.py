@@ -80,7 +80,7 @@ def examine(evidence: Evidence, config: CollapseConfig | None = None, *, seed: i
     config
         Thresholds.
     seed
-        Of the starts and of the control's noise.
+        Seed of the starts and of the control's noise.
     """
     config, network, activity = config or CollapseConfig(), evidence.network, evidence.activity
     size = float(np.linalg.norm(activity.states, axis=-1).mean()) or 1.0

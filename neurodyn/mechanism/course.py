@@ -139,7 +139,7 @@ def follow(
     sizes
         Of the other measurements.
     key
-        Of the noise.
+        Key of the noise.
     """
     runs = trials, steps, burn_in
     eigenvalues = [_eigenvalues(epoch.network, burn_in, level, sizes.jacobians, key) for epoch in epochs]

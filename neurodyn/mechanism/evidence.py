@@ -45,7 +45,7 @@ class Evidence:
     residency_config, kick_config
         Sizes of the two measurements.
     seed
-        Of the two measurements, and of what more is recorded.
+        Seed of the two measurements, and of what more is recorded.
     recording
         How the activity was recorded, where more of it can be had; None if it is all there is.
     known_residency, known_kicks

@@ -182,7 +182,7 @@ def explain(
     config
         Sizes and thresholds.
     seed
-        Of everything random.
+        Seed of everything random.
     epochs
         Networks along the training, the earliest first; those that the emulator kept if None.
     report

@@ -79,7 +79,7 @@ def examine(evidence: Evidence, config: InterventionConfig | None = None, *, see
     config
         Thresholds.
     seed
-        Of starts, noise and controls.
+        Seed of starts, noise and controls.
     """
     config, sizes = config or InterventionConfig(), evidence.kick_config
     scaled = [kick for kick in evidence.kicks if len(kick.group)]

@@ -42,7 +42,7 @@ def examine(evidence: Evidence, config: KickConfig | None = None, *, seed: int) 
     config
         Thresholds; those of the search if None.
     seed
-        Of starts, noise and controls; the judgement uses fresh ones.
+        Seed of starts, noise and controls; the judgement uses fresh ones.
     """
     config, network, found = config or evidence.kick_config, evidence.network, evidence.kicks
     nothing = not_measured("share of the hazard that the kick neurons cut")

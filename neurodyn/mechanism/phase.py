@@ -61,7 +61,7 @@ class PhaseConfig:
         of the phase; statistic: the share of their variance that a regression on the phase explains. Random planes:
         the readout is not aligned with the plane of the activity; statistic: the largest principal cosine.
     bins
-        Of the phase, for the figure and for the information.
+        Bins of the phase, for the figure and for the information.
     """
 
     least_explained: float = 0.5
@@ -89,7 +89,7 @@ def examine(evidence: Evidence, config: PhaseConfig | None = None, *, seed: int)
     config
         Thresholds.
     seed
-        Of the controls and of the bootstrap.
+        Seed of the controls and of the bootstrap.
     """
     config = config or PhaseConfig()
     return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")

@@ -60,7 +60,7 @@ def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: 
     config
         Thresholds; those of the measurement if None.
     seed
-        Of the controls.
+        Seed of the controls.
     """
     config = config or evidence.residency_config
     reason = why_no_transition_states(evidence, config)

@@ -35,7 +35,7 @@ def measure(
     config
         Sizes and bounds.
     seed
-        Of the choice of states and of the noise.
+        Seed of the choice of states and of the noise.
     dwell
         What the bound of the clusters is a share of; that of the recording if None.
     """

@@ -67,7 +67,7 @@ class ResonanceConfig:
     jacobians
         States per epoch whose Jacobian is taken apart.
     resamples
-        Of the bootstrap over trials.
+        Resamples of the bootstrap over trials.
     most_times
         How many times these trials and states are taken at most, while an interval straddles its bound.
     """
@@ -114,7 +114,7 @@ def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: 
     config
         Thresholds.
     seed
-        Of noise, symbols and resamples.
+        Seed of noise, symbols and resamples.
     """
     config = config or ResonanceConfig()
     if len(evidence.epochs) < config.least_epochs:

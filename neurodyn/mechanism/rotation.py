@@ -38,7 +38,7 @@ class RotationConfig:
     surrogates
         Repeats of each control.
     bins
-        Of the grid on which the current is shown, per axis.
+        Bins of the grid on which the current is shown, per axis.
     """
 
     least_rotation: float = 0.1
@@ -60,7 +60,7 @@ def examine(evidence: Evidence, config: RotationConfig | None = None, *, seed: i
     config
         Thresholds.
     seed
-        Of the controls and of the bootstrap.
+        Seed of the controls and of the bootstrap.
     """
     config = config or RotationConfig()
     return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")

@@ -85,7 +85,7 @@ def examine(evidence: Evidence, config: SensitivityConfig | None = None, *, seed
     config
         Thresholds.
     seed
-        Of the fresh noise and of the control.
+        Seed of the fresh noise and of the control.
     """
     config = config or SensitivityConfig()
     reason = why_no_transition_states(evidence, evidence.residency_config) or _empty_bands(evidence, config)

@@ -40,7 +40,7 @@ class SubspaceConfig:
     before, after
         Steps kept before and after a change.
     dimensions
-        Of a pair's subspace.
+        Dimensions of a pair's subspace.
     least_changes
         Of a pair, in each direction.
     least_gap
@@ -84,7 +84,7 @@ def examine(evidence: Evidence, config: SubspaceConfig | None = None, *, seed: i
     config
         Thresholds.
     seed
-        Of the halves and of the controls.
+        Seed of the halves and of the controls.
     """
     config = config or SubspaceConfig()
     return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")

@@ -50,7 +50,7 @@ def plot_arena(
     between
         First and last second of the recording; None for all of it. About ten seconds remain legible.
     colour
-        Of the prediction.
+        Colour of the prediction.
     ax
         Axes; new ones if None.
 

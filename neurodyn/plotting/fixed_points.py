@@ -48,7 +48,7 @@ def plot_fixed_points(
         Directions to look along (`neurodyn.fixed_points.principal_axes`). None: the entries themselves of states that
         have as many as the picture has dimensions, and otherwise principal components of trajectories and points.
     length
-        Of an unstable direction, to each side, in units of the state; a tenth of the picture if None.
+        Length of an unstable direction, to each side, in units of the state; a tenth of the picture if None.
     ax
         Axes, three-dimensional ones for three dimensions; new ones with two if None.
 
@@ -169,7 +169,7 @@ def plot_points(
     trajectories
         (trial, time, 2 or 3) drawn thinly behind the points.
     length
-        Of a direction of length 1, to each side, in units of the axes.
+        Length of a direction of length 1, to each side, in units of the axes.
     axis_names
         One per dimension.
     ax

@@ -43,9 +43,9 @@ def write_match_report(
     title
         Head of the page.
     history
-        Of the emulator's training, drawn beside the rest; None to leave it out.
+        History of the emulator's training, drawn beside the rest; None to leave it out.
     settings
-        Of the emulator, as a reader wants to see them.
+        Settings of the emulator, as a reader wants to see them.
 
     Returns
     -------

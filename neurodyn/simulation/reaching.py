@@ -107,7 +107,7 @@ def simulate_reaching(settings: ReachingSettings | None = None, *, seed: int) ->
     settings
         What to simulate; the defaults of ``ReachingSettings`` if left out.
     seed
-        Of the animal (its units and channels) and, with the number of the session, of everything else.
+        Seed of the animal (its units and channels) and, with the number of the session, of everything else.
 
     Returns
     -------
@@ -192,9 +192,9 @@ def preferred_directions(settings: ReachingSettings, *, seed: int) -> Float[np.n
     Parameters
     ----------
     settings
-        Of the session.
+        Settings of the session.
     seed
-        Of the animal.
+        Seed of the animal.
     """
     return _tuning(settings, np.random.default_rng([seed, 0]))[0]
 

@@ -63,7 +63,7 @@ def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[st
     Parameters
     ----------
     path
-        Of the checkpoint.
+        Path of the checkpoint.
     like
         Pytree of arrays that says which names and shapes to expect.
     renamed

@@ -93,13 +93,13 @@ class Run:
         From the number of an epoch to what :meth:`Task.sample` receives in each of its steps (step x ...): a list, an
         entry for the steps of each size, since the steps of a size are one compiled call.
     seed
-        Of everything random in the steps.
+        Seed of everything random in the steps.
     loop
         When to validate, when to stop, where to save.
     trial_axis
         Axis of what is drawn that several devices share.
     on_epoch
-        Told the number of epochs and the running average of the parameters after each; None: nobody is.
+        Called after each epoch with the number of epochs and the running average of the parameters; nothing if None.
     """
 
     task: Task
@@ -236,7 +236,7 @@ def fit_together(
     placement
         Where the stacked arrays lie; on the default device if None.
     progress
-        Told the mean loss and the mean of the best scores.
+        Called with the mean loss and the mean of the best scores.
 
     Raises
     ------

@@ -93,7 +93,7 @@ def train(
     config
         When to validate, when to stop, where to save.
     progress
-        Receives the mean loss of every epoch and the best score.
+        Called with the mean loss of every epoch and the best score.
 
     Returns
     -------
@@ -131,20 +131,20 @@ def train_together(
     Parameters
     ----------
     states
-        Of each member, of equal shapes.
+        States of each member, of equal shapes.
     run_epoch
         One compiled pass of all members: (state, epoch, whose turn it is) -> (state, losses). Every array of the state
         has a member axis in front, and members whose turn it is not keep theirs (:func:`select_trained`).
     validate
         Score of each member, and the parameters they belong to, with a member axis in front.
     configs
-        Of each member; they differ in checkpoint and identity only.
+        Settings of each member; they differ in checkpoint and identity only.
     labels
         What each member is called in messages.
     placement
         Where the stacked arrays lie; several devices each hold a share of the members.
     progress
-        Receives the mean loss of the members that trained, and the mean of the best scores.
+        Called with the mean loss of the members that trained, and the mean of the best scores.
 
     Returns
     -------

@@ -167,10 +167,9 @@ class MultimodalBatch(Shown):
         return f"MultimodalBatch: {self._in_short()}"
 
     def _in_short(self) -> str:
-        lead = int(self.lead.sum())
+        lead, trials = int(self.lead.sum()), pluralised(self.n_trials, "trial")
         context = f", {lead:,} of them context" if lead else ""
-        trials, bins = pluralised(self.n_trials, "trial"), pluralised(self.n_bins, "bin")
-        return f"{trials}, {bins} of {1e3 * self.width:g} ms{context}"
+        return f"{trials}, {pluralised(self.n_bins, 'bin')} of {1e3 * self.width:g} ms{context}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         first, last = self.starts.min(), (self.starts + self.lengths).max() - 1

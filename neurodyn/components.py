@@ -30,7 +30,7 @@ class Axes:
         """Coordinates of states."""
         return (vectors - self.middle) @ self.directions.T
 
-    def ways(self, vectors: Float[np.ndarray, "*batch size"]) -> Float[np.ndarray, "*batch dims"]:
+    def direction_coordinates(self, vectors: Float[np.ndarray, "*batch size"]) -> Float[np.ndarray, "*batch dims"]:
         """Coordinates of directions."""
         return vectors @ self.directions.T
 

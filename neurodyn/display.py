@@ -67,9 +67,15 @@ def as_html(title: str, facts: Sequence[tuple[str, str]]) -> str:
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:
-    """Names side by side, the first few of many."""
+    """Names side by side; of more than ``most`` the first ones, and how many there are.
+
+    Examples
+    --------
+    >>> listed(["x", "y"]), listed("abcdefgh", most=3)
+    ('x, y', 'a, b, c, ... 8 in all')
+    """
     names = list(names)
-    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    more = f", ... {len(names)} in all" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
@@ -98,7 +104,7 @@ def either(names: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def counted(number: int, what: str) -> str:
+def pluralised(number: int, what: str) -> str:
     """Number with its noun, like ``1 trial`` or ``1,200 bins``."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 

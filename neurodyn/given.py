@@ -1,4 +1,4 @@
-"""What a caller may write for a duration, a number or names, the same on the command line, in a file and in a call."""
+"""Parsers of arguments: durations, numbers and names, the same on the command line, in files and in calls."""
 
 import math
 import os
@@ -44,21 +44,21 @@ def width(value: Any) -> float:
 
 
 def count(value: Any) -> int:
-    """Whole number of 1 or more."""
-    if (found := whole(value)) >= 1:
+    """Parse an integer of 1 or more."""
+    if (found := integer(value)) >= 1:
         return found
     raise InputError(f"expected a whole number of 1 or more, got {value!r}")
 
 
 def count_or_none(value: Any) -> int:
-    """Whole number of 0 or more."""
-    if (found := whole(value)) < 0:
+    """Parse an integer of 0 or more."""
+    if (found := integer(value)) < 0:
         raise InputError(f"expected a whole number of 0 or more, got {value!r}")
     return found
 
 
-def whole(value: Any) -> int:
-    """Whole number, of whatever sign."""
+def integer(value: Any) -> int:
+    """Parse an integer of any sign."""
     message = f"expected a whole number, got {value!r}"
     found = number(None if isinstance(value, bool) else value, message)
     if found != int(found):
@@ -67,7 +67,7 @@ def whole(value: Any) -> int:
 
 
 def number(value: Any, message: str) -> float:
-    """Finite number, or an error with this message."""
+    """Parse a finite number; raise InputError with this message otherwise."""
     try:
         found = float(value)
     except (TypeError, ValueError):
@@ -77,8 +77,8 @@ def number(value: Any, message: str) -> float:
     return found
 
 
-def each(values: Any, parse: Callable[[Any], _T], message: str) -> tuple[_T, ...]:
-    """At least one of something, each read by one of the above, or an error with this message."""
+def parse_sequence(values: Any, parse: Callable[[Any], _T], message: str) -> tuple[_T, ...]:
+    """Parse every entry of a sequence of at least one; raise InputError with this message if that fails."""
     try:
         found = tuple(parse(value) for value in values)
     except (InputError, TypeError):
@@ -88,7 +88,7 @@ def each(values: Any, parse: Callable[[Any], _T], message: str) -> tuple[_T, ...
     return found
 
 
-def counts(value: Any) -> tuple[int, ...]:
+def positive_integers(value: Any) -> tuple[int, ...]:
     """Whole numbers of 1 or more, such as the widths of layers: ``64``, ``"64,32"`` or a list; () for none."""
     return tuple(count(part) for part in _parts(value))
 
@@ -109,7 +109,7 @@ def duration(value: Any) -> float:
 
 
 def real(value: Any, message: str) -> float:
-    """Number as it is, or read from text, or an error with this message; True and False are no numbers."""
+    """Number as it is, or read from text, or an error with this message; True and False are not taken for numbers."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return number(None if isinstance(value, bool) else value, message)
@@ -120,7 +120,7 @@ def any_number(value: Any) -> float:
     return real(value, f"expected a number, got {value!r}")
 
 
-def flag(value: Any) -> bool:
+def boolean(value: Any) -> bool:
     """True or False: text is not taken, for every text is true."""
     if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
         return bool(value)

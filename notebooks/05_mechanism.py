@@ -32,11 +32,11 @@ import numpy as np
 from neurodyn import mechanism
 from neurodyn.emulation import HmmEmulator, training_at
 from neurodyn.markov import linear_chain
-from neurodyn.mechanism import Evidence, ExplainConfig, RecordConfig, kick_neurons, quick, record, residency
+from neurodyn.mechanism import Evidence, ExplainConfig, RecordConfig, kick_neurons, quick_config, record, residency
 from neurodyn.plotting import mechanism as plots
 
 SMOKE = os.environ.get("NEURODYN_SMOKE") == "1"  # a small run, for the tests
-config = quick() if SMOKE else ExplainConfig()
+config = quick_config() if SMOKE else ExplainConfig()
 
 # %% [markdown]
 # ## A network
@@ -49,7 +49,7 @@ hmm = linear_chain(2, trial_steps=40)
 sizes = {"hidden": 24, "inputs": 8} if SMOKE else {"hidden": 100, "inputs": 100}
 emulator = HmmEmulator(**sizes, training=training_at("smoke" if SMOKE else "laptop", hmm), progress=False).fit(hmm)
 network = mechanism.network_of(emulator)
-print(f"{network.hidden} units, {network.inputs} inputs, trained to imitate {hmm.name}")
+print(f"{network.hidden} units, {network.inputs} inputs, trained to emulate {hmm.name}")
 
 # %% [markdown]
 # One recording under noise serves everything below: states, the noise that led into them, and the logits.

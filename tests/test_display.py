@@ -13,7 +13,7 @@ from recording.make_recording import everything
 
 from neurodyn.baselines import BoostedTrees, CausalGru, CausalRidge, LinearDynamicalSystem, WienerCascade, WienerFilter
 from neurodyn.binning import MultimodalBatch, time_folds, trial_folds
-from neurodyn.display import as_html, as_text, counted, listed
+from neurodyn.display import as_html, as_text, listed, pluralised
 from neurodyn.emulation import HmmEmulator, MatchConfig, TrainingConfig, match
 from neurodyn.evaluation import Method, Score, check_online, cross_validate
 from neurodyn.fixed_points import find, linearise
@@ -87,7 +87,7 @@ def test_a_recording_of_many_items_is_cut():
 
 def test_many_units_are_a_few_names():
     trains = SpikeTrains("spikes", tuple(np.zeros(1) for _ in range(1000)), tuple(f"u{i}" for i in range(1000)))
-    shown(trains, "1,000 units, 1,000 spikes", "u0, u1, u2, u3, u4, u5, ... (1000 in all)")
+    shown(trains, "1,000 units, 1,000 spikes", "u0, u1, u2, u3, u4, u5, ... 1000 in all")
     shown(BinnedCounts("counts", np.ones((20, 3)), width=0.05), "3 units x 20 bins of 50 ms", "0.00 to 1.00 s")
 
 
@@ -233,6 +233,6 @@ def test_an_explanation():
 
 def test_text_is_one_line_and_bounded():
     assert as_text("a\nb", [("n\t", "x" * 300)]).splitlines() == ["a b", "  n   " + "x" * 101 + "..."]
-    assert [counted(n, "bin") for n in (0, 1, 1200)] == ["0 bins", "1 bin", "1,200 bins"]
+    assert [pluralised(n, "bin") for n in (0, 1, 1200)] == ["0 bins", "1 bin", "1,200 bins"]
     assert listed(["a", "b"]) == "a, b"
     assert cells(as_html("<i>", [("&", '"')])).text == ["<i>", "&", '"']

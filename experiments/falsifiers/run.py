@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def examine_all(config: Mapping[str, Any], parts: Path) -> list[Row]:
     """Verdicts on every system; what has been examined on these seeds lies in a file per system."""
-    from neurodyn.mechanism.falsifiers.table import FALSIFIERS
+    from experiments.falsifiers.table import FALSIFIERS
 
     claims, first = config["claims"], config["first"]
     chosen = [each for each in FALSIFIERS if claims is None or each.claim in claims]
@@ -80,7 +80,7 @@ def examine(falsifier: Any, seeds: Sequence[int]) -> dict[str, Any]:
     from neurodyn.mechanism import CLAIMS, ExplainConfig
 
     start, verdicts = time.process_time(), []
-    settings = ExplainConfig().of(falsifier.claim)
+    settings = ExplainConfig().settings_of(falsifier.claim)
     for seed in seeds:
         evidence = falsifier.make(seed)
         own = {"residency": evidence.residency_config, "kick_neurons": evidence.kick_config}

@@ -23,7 +23,7 @@ from neurodyn.fixed_points import (
     sample_starts,
 )
 from neurodyn.report.pictures import new_figure
-from neurodyn.training import Bar
+from neurodyn.training import ProgressBar
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
 def study(config: dict[str, Any]) -> Findings:
     """Train one network and analyse it without input."""
     settings, clock = FlipFlopConfig(**config["network"]), [time.perf_counter()]
-    network = train_flip_flop(settings, Bar("flip-flop"))
+    network = train_flip_flop(settings, ProgressBar("flip-flop"))
     clock.append(time.perf_counter())
     trials = draw_trials(jax.random.key(settings.seed + 1), settings)
     states = np.asarray(network.run(trials.inputs))

@@ -19,7 +19,7 @@ from numpy.polynomial import legendre
 from neurodyn.baselines.lagged import LaggedFilter
 from neurodyn.baselines.wiener import WienerFilter
 from neurodyn.display import listed, several
-from neurodyn.given import count, each
+from neurodyn.given import count, parse_sequence
 
 
 class Polynomial(NamedTuple):
@@ -168,4 +168,4 @@ def _on_unit_range(values: np.ndarray, lowest: float, highest: float) -> np.ndar
 
 
 def _degrees(given: Any) -> tuple[int, ...]:
-    return each(given, count, f"degrees are a list of whole numbers of 1 or more, got {given!r}")
+    return parse_sequence(given, count, f"degrees are a list of whole numbers of 1 or more, got {given!r}")

@@ -31,7 +31,7 @@ from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import several
 from neurodyn.errors import InputError
-from neurodyn.given import each, whole
+from neurodyn.given import integer, parse_sequence
 
 FLOOR = 1e-6
 """Least variance in any direction of the state or the observations, of deviations of one."""
@@ -183,7 +183,7 @@ def _whole(lags: Any) -> tuple[int, ...]:
         If they are none.
     """
     message = f"lags are a list of whole numbers of bins, 0 or more: the future is not known; got {lags!r}"
-    found = each(lags, whole, message)
+    found = parse_sequence(lags, integer, message)
     if min(found) < 0:
         raise InputError(message)
     return found

@@ -16,7 +16,7 @@ import numpy as np
 from neurodyn.baselines.yardstick import with_root_counts
 from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.given import count, each
+from neurodyn.given import count, parse_sequence
 from neurodyn.history.filters import SampleLags
 from neurodyn.history.streams import Features, scored_blocks
 from neurodyn.targets.linear import LinearTarget, cross_fit_ridge_stream
@@ -144,7 +144,7 @@ def numbers_of_bins(lags: Any) -> tuple[int, ...]:
     InputError
         If they are not whole numbers of 1 or more.
     """
-    return each(
+    return parse_sequence(
         lags, count, f"lags are a list of numbers of bins, 1 or more: the present bin is the first; got {lags!r}"
     )
 

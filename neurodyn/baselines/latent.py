@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
 from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import MultimodalBatch, check_usable
-from neurodyn.given import count, keep_read, whole
+from neurodyn.given import count, integer, keep_read
 
 if TYPE_CHECKING:
     from typing import Self
@@ -48,7 +48,7 @@ class LatentYardstick(Yardstick[_Fitted]):
 
     def __post_init__(self) -> None:
         keep_read(self, count, ["latent", "hidden", "steps"])
-        keep_read(self, whole, ["seed"])
+        keep_read(self, integer, ["seed"])
 
     def fit(self, batch: MultimodalBatch) -> "Self":
         """Train on the observations of a batch and read the target out; returns a fitted copy.
@@ -67,7 +67,7 @@ class LatentYardstick(Yardstick[_Fitted]):
             If the loss stops being finite before anything could be kept.
         """
         from neurodyn.recurrent import InputScaling, RecurrentConfig
-        from neurodyn.training import Bar
+        from neurodyn.training import ProgressBar
         from neurodyn.variational.inference import filtered_states
         from neurodyn.variational.training import fit_model, observed_sequences
 
@@ -79,7 +79,7 @@ class LatentYardstick(Yardstick[_Fitted]):
         )
         scaling, (inner, held) = InputScaling.fit(batch), kept_out(batch)
         sequences, model = observed_sequences(batch, scaling), self._model(scaling)
-        bar = Bar(f"fit {self.title} {'+'.join(batch.names)}") if self.progress else None
+        bar = ProgressBar(f"fit {self.title} {'+'.join(batch.names)}") if self.progress else None
         outcome = fit_model(model, sequences.runs_of(inner), sequences.runs_of(held), course, bar)
         states = States(*filtered_states(model, outcome.parameters, scaling, batch))
         fitted = _Fitted(

@@ -32,7 +32,7 @@ from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import several
 from neurodyn.errors import InputError, NumericalError, import_extra
-from neurodyn.given import argument_named, count, each
+from neurodyn.given import argument_named, count, parse_sequence
 
 SHARES = (0.5, 1.0)
 """Shares of the states that are found by the target, to choose from; the others are found by the observations."""
@@ -112,7 +112,9 @@ class PreferentialSubspace(Yardstick[_Fitted]):
             If no model has a stable Kalman filter.
         """
         check_target(check_batch(batch))
-        latents = each(self.latents, count, f"latents are a list of numbers of states, 1 or more, got {self.latents!r}")
+        latents = parse_sequence(
+            self.latents, count, f"latents are a list of numbers of states, 1 or more, got {self.latents!r}"
+        )
         horizon = argument_named("horizon", count, self.horizon)
         if horizon < 2:
             raise InputError(f"horizon: bins of past and of future, 2 or more, got {horizon}")

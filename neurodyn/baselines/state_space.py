@@ -21,7 +21,7 @@ from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
 from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
-from neurodyn.display import counted, several
+from neurodyn.display import pluralised, several
 from neurodyn.errors import InputError
 from neurodyn.given import argument_named, count, number
 
@@ -139,7 +139,7 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
         if (fitted := self.fitted_) is not None:
             yield from fitted._of_data()
             end = "converged" if fitted.converged else "not yet converged"
-            yield "latent", counted(self.latent_, "state")
+            yield "latent", pluralised(self.latent_, "state")
             yield "EM", f"{len(fitted.log_likelihood) - 1} iterations, {end}"
         else:
             yield "latent", f"{several(self.latent)} states"
@@ -186,9 +186,13 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
         if not self.progress:
             yield None
             return
-        from neurodyn.training import Bar
+        from neurodyn.training import ProgressBar
 
-        bar, losses, status = Bar(f"fit lds {'+'.join(batch.names)}, {counted(size, 'state')}"), [], "stopped"
+        bar, losses, status = (
+            ProgressBar(f"fit lds {'+'.join(batch.names)}, {pluralised(size, 'state')}"),
+            [],
+            "stopped",
+        )
 
         def show(iteration: int, log_likelihood: float) -> None:
             losses.append(-log_likelihood)

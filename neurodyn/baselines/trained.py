@@ -67,7 +67,7 @@ class TrainedNetwork(Yardstick[TrainedFit]):
             If the loss stops being finite before anything could be kept.
         """
         from neurodyn.recurrent import InputScaling, Network, fit_members, sequences_of
-        from neurodyn.training import Bar
+        from neurodyn.training import ProgressBar
 
         check_usable(batch)
         check_target(batch)
@@ -75,7 +75,7 @@ class TrainedNetwork(Yardstick[TrainedFit]):
         scaling, inputs = Scaling.fit(batch), InputScaling.fit(batch)
         inner, held = kept_out(batch)
         sequences = sequences_of(batch, inputs, scaling.target_mean, scaling.target_scale)
-        bar = Bar(f"fit {self.label} {'+'.join(batch.names)}") if self.progress else None
+        bar = ProgressBar(f"fit {self.label} {'+'.join(batch.names)}") if self.progress else None
         outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config, body=body, progress=bar)
         fitted = TrainedFit(
             **facts_of(batch), network=Network(outcome.parameters, inputs, body), scaling=scaling,

@@ -28,7 +28,7 @@ from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import listed
 from neurodyn.errors import InputError, import_extra
-from neurodyn.given import argument_named, count, number, whole
+from neurodyn.given import argument_named, count, integer, number
 from neurodyn.history.filters import SampleLags
 from neurodyn.history.streams import Features
 from neurodyn.threads import side_by_side
@@ -186,7 +186,7 @@ class BoostedTrees(Yardstick[_Fitted]):
             "learning_rate": _rate(argument_named("rate", lambda given: number(given, "expected a number"), self.rate)),
             "early_stopping": True,
             "n_iter_no_change": argument_named("patience", count, self.patience),
-            "random_state": argument_named("seed", whole, self.seed),
+            "random_state": argument_named("seed", integer, self.seed),
         }
 
     def _features(self, batch: MultimodalBatch, scaling: Scaling) -> Features:

@@ -13,10 +13,10 @@ from neurodyn.binning.limits import learn_limits, within_limits
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
-from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target, score_of
 from neurodyn.evaluation.metrics import Score
 from neurodyn.history.streams import Features, scored_blocks
+from neurodyn.parameters import HasParameters
 from neurodyn.targets.rows import Rows
 from neurodyn.threads import one_ahead
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
+from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds, outcome
 from neurodyn.errors import import_extra
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _generation(hmm: "HiddenMarkovModel", arguments: argparse.Namespace) -> list
         return sample_symbols(logits, choice)
 
     @jax.jit
-    def one(state: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def one_step(state: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         noise, choice = jax.random.split(key)
         state = step(CELLS[config.cell], parameters, state, jax.random.normal(noise, (config.inputs,)))
         return state, sample_symbols(parameters["readout"] @ state, choice)
@@ -187,7 +187,7 @@ def _generation(hmm: "HiddenMarkovModel", arguments: argparse.Namespace) -> list
     def loop() -> jax.Array:
         state, symbol = jnp.zeros(config.hidden), jnp.asarray(0)
         for key in keys:
-            state, symbol = one(state, key)
+            state, symbol = one_step(state, key)
         return symbol
 
     keys = list(jax.random.split(jax.random.key(1), 1000))
@@ -207,12 +207,8 @@ def _targets(rows: list[Measurement]) -> dict[str, str]:
     for row in rows:
         batch = row.sizes.get("batch")
         if row.baseline == BASELINE and isinstance(batch, int) and batch in WANTED:
-            found[f"batch {batch}: at least {WANTED[batch]:g} times as fast"] = _verdict(row.ratio >= WANTED[batch])
+            found[f"batch {batch}: at least {WANTED[batch]:g} times as fast"] = outcome(row.ratio >= WANTED[batch])
         if row.name == "generation":
             reached = float(row.notes["network steps a second"]) >= WANTED_STEPS
-            found[f"at least {WANTED_STEPS:g} network steps a second"] = _verdict(reached)
+            found[f"at least {WANTED_STEPS:g} network steps a second"] = outcome(reached)
     return found
-
-
-def _verdict(reached: bool) -> str:
-    return "reached" if reached else "missed"

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from neurodyn.benchmarks.disturbances import Disturbance, Sizes, disturbances
-from neurodyn.benchmarks.random_faults import at_random, in_turn, judge
+from neurodyn.benchmarks.random_faults import at_random, compare_sessions, in_turn
 from neurodyn.benchmarks.rig import Fault, SimulatedSession
 from neurodyn.benchmarks.sizes import add_sizes, chosen
-from neurodyn.benchmarks.timing import Measurement, Report, machine
+from neurodyn.benchmarks.timing import Measurement, Report, machine, outcome
 from neurodyn.errors import InputError
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.inputs import modalities_of, sampled
@@ -140,7 +140,7 @@ def measure_random(decoder: RealtimeDecoder, recording: Recording, sizes: Sizes)
         raise InputError(f"in {sizes.seconds:g} s there is no time for a disturbance: give more --seconds")
     whole, seconds = _undisturbed(rig, decoder, sizes)
     found, took, log = rig.play(in_turn(course))
-    notes = judge(whole, found, course, tuple(log), rig.start)
+    notes = compare_sessions(whole, found, course, tuple(log), rig.start)
     measured = (
         Measurement("nothing", {"bins": len(whole)}, seconds),
         Measurement(
@@ -249,14 +249,10 @@ def _targets(rows: Sequence[Measurement]) -> dict[str, str]:
     loud = [_title(row) for row in rows if float(row.notes["unflagged"]) > MOST_UNFLAGGED]
     slow = [_title(row) for row in rows if float(row.notes["recovery_s"]) > MOST_SECONDS]
     return {
-        f"no bin without a flag differs by more than {MOST_UNFLAGGED:g} deviations": _verdict(loud),
-        f"recovered to {RECOVERED:g} deviation within {MOST_SECONDS:g} s": _verdict(slow),
+        f"no bin without a flag differs by more than {MOST_UNFLAGGED:g} deviations": outcome(not loud, "; ".join(loud)),
+        f"recovered to {RECOVERED:g} deviation within {MOST_SECONDS:g} s": outcome(not slow, "; ".join(slow)),
     }
 
 
 def _title(row: Measurement) -> str:
     return ", ".join(str(part) for part in (row.name, row.sizes.get("size")) if part)
-
-
-def _verdict(missed: Sequence[str]) -> str:
-    return f"missed: {'; '.join(missed)}" if missed else "reached"

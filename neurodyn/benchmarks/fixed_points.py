@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.benchmarks.sizes import add_sizes, chosen
-from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
+from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds, outcome
 from neurodyn.errors import import_extra
 
 if TYPE_CHECKING:
@@ -143,11 +143,11 @@ def _case(cell: str, hidden: int, sizes: Sizes) -> _Case:
 
     from neurodyn.benchmarks.flip_flop import FlipFlopConfig, draw_trials, train_flip_flop
     from neurodyn.fixed_points import sample_starts
-    from neurodyn.training import Bar
+    from neurodyn.training import ProgressBar
 
     rate = 1e-3 if cell == "relu" else 5e-3
     config = FlipFlopConfig(cell=cell, hidden=hidden, epochs=sizes.train, rate=rate)
-    network = train_flip_flop(config, Bar(f"{cell} {hidden}"))
+    network = train_flip_flop(config, ProgressBar(f"{cell} {hidden}"))
     states = network.run(draw_trials(jax.random.key(1), config).inputs)
     starts = sample_starts(states, sizes.starts, noise=0.1, seed=0)
     return _Case(network, starts, jnp.zeros(config.bits))
@@ -278,16 +278,11 @@ def _targets(found: list[Measurement]) -> dict[str, str]:
         if row.name == OURS:
             (adam,) = (other for other in found if other.name == ADAM and other.sizes == row.sizes)
             ours, theirs = float(row.notes["distinct"]), float(adam.notes["distinct"])
-            word = _word(row.ratio >= TIMES_ADAM and ours >= theirs)
-            outcomes[f"{network}: {TIMES_ADAM:.0f} x as fast as batched Adam, no fewer points"] = (
-                f"{word}: {row.ratio:.1f} x, {ours:.0f} and {theirs:.0f} points"
+            outcomes[f"{network}: {TIMES_ADAM:.0f} x as fast as batched Adam, no fewer points"] = outcome(
+                row.ratio >= TIMES_ADAM and ours >= theirs, f"{row.ratio:.1f} x, {ours:.0f} and {theirs:.0f} points"
             )
         if row.name == LINEARISE:
-            outcomes[f"{network}: Jacobians and eigenvalues in {TIMES_LAPACK} x the time of the eigenvalues"] = (
-                f"{_word(1 / row.ratio <= TIMES_LAPACK)}: {1 / row.ratio:.2f} x"
+            outcomes[f"{network}: Jacobians and eigenvalues in {TIMES_LAPACK} x the time of the eigenvalues"] = outcome(
+                1 / row.ratio <= TIMES_LAPACK, f"{1 / row.ratio:.2f} x"
             )
     return outcomes
-
-
-def _word(reached: bool) -> str:
-    return "reached" if reached else "missed"

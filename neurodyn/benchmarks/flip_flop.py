@@ -19,13 +19,14 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.training import LoopConfig, Outcome, Progress, Silent, train
+from neurodyn.training import LoopConfig, NoProgress, Outcome, Progress, train
 
-CELLS: dict[str, Callable[..., nnx.RNNCellBase]] = {
+FLAX_CELLS: dict[str, Callable[..., nnx.RNNCellBase]] = {
     "gru": nnx.GRUCell,
     "lstm": nnx.OptimizedLSTMCell,
     "relu": partial(nnx.SimpleCell, activation_fn=nnx.relu),
 }
+"""Cells of Flax and not of ``kernels.recurrence``: fixed points are searched for in networks that others wrote."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class FlipFlopConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise unknown_name("cell", self.cell, CELLS)
+        if self.cell not in FLAX_CELLS:
+            raise unknown_name("cell", self.cell, FLAX_CELLS)
         for name in ("hidden", "bits", "steps", "trials", "epochs", "gradient_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} has to be at least 1, got {getattr(self, name)}")
@@ -142,9 +143,9 @@ def train_flip_flop(config: FlipFlopConfig, progress: Progress | None = None) ->
         What is shown after each epoch; nothing if None.
     """
     rngs, dtype = nnx.Rngs(config.seed), jnp.result_type(float)
-    cell = CELLS[config.cell](config.bits, config.hidden, dtype=dtype, param_dtype=dtype, rngs=rngs)
+    cell = FLAX_CELLS[config.cell](config.bits, config.hidden, dtype=dtype, param_dtype=dtype, rngs=rngs)
     readout = nnx.initializers.lecun_normal()(rngs.params(), (config.hidden, config.bits), dtype).T
-    outcome = _fit(config, cell, readout, progress or Silent())
+    outcome = _fit(config, cell, readout, progress or NoProgress())
     nnx.update(cell, jax.tree.map(jnp.asarray, outcome.parameters[0]))
     loss = np.asarray(outcome.history.loss, np.float64)
     return FlipFlopNetwork(config, cell, jnp.asarray(outcome.parameters[1]), loss)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import scipy
 
-from neurodyn.benchmarks.timing import Measurement
+from neurodyn.benchmarks.timing import Measurement, outcome
 from neurodyn.binning import BandPower
 from neurodyn.realtime import FieldInput, SpikeInput, StreamingBinner
 
@@ -117,13 +117,9 @@ def targets(rows: tuple[Measurement, ...]) -> dict[str, str]:
     named = {row.name: row for row in rows}
     share, speed = named[TWO].seconds, 1.0 / named[POWERS].seconds
     return {
-        f"{TWO}: <= {100 * AGREED_SHARE:g} % of a core": _verdict(share <= AGREED_SHARE, f"{100 * share:.1f} %"),
-        f"{POWERS}: >= {TIMES_REAL_TIME:g} x real time": _verdict(speed >= TIMES_REAL_TIME, f"{speed:.1f} x"),
+        f"{TWO}: <= {100 * AGREED_SHARE:g} % of a core": outcome(share <= AGREED_SHARE, f"{100 * share:.1f} %"),
+        f"{POWERS}: >= {TIMES_REAL_TIME:g} x real time": outcome(speed >= TIMES_REAL_TIME, f"{speed:.1f} x"),
     }
-
-
-def _verdict(reached: bool, figure: str) -> str:
-    return f"{'reached' if reached else 'missed'}: {figure}"
 
 
 def _spent(call: Callable[[], None], repeats: int = 3) -> float:

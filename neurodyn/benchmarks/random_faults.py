@@ -62,7 +62,7 @@ def in_turn(course: Course) -> Fault:
     return fault
 
 
-def judge(
+def compare_sessions(
     whole: Sequence[LiveEstimate], found: Sequence[LiveEstimate], course: Course, events: Sequence[Event], start: float
 ) -> dict[str, float | str]:
     """How the disturbed session differs from the undisturbed one.

@@ -93,7 +93,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """Fit every method at every number of units, and at every number of bins."""
-    from neurodyn.training import Bar
+    from neurodyn.training import ProgressBar
 
     for name in arguments.methods:
         if name not in METHODS:
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> Report:
     grown = [Sizes(units, arguments.at_bins) for units in arguments.units]
     grown += [Sizes(arguments.at_units, bins) for bins in arguments.bins]
     jobs = [(name, sizes) for name in arguments.methods for sizes in dict.fromkeys(grown)]
-    bar, found = Bar("bench scale"), []
+    bar, found = ProgressBar("bench scale"), []
     for done, (name, sizes) in enumerate(jobs):
         found.append(measure(name, sizes))
         bar.update(done + 1, len(jobs), found[-1].seconds, float("nan"))

@@ -12,7 +12,7 @@ from neurodyn.benchmarks.sizes import add_sizes, chosen
 from neurodyn.benchmarks.timing import Measurement, Report, machine
 from neurodyn.cli.options import DecodeOptions
 from neurodyn.cli.parsers import argument
-from neurodyn.given import counts
+from neurodyn.given import positive_integers
 from neurodyn.sweep import Cluster, Plan, Session, Task, run_sweep, store
 from neurodyn.sweep.engine import Places
 
@@ -34,7 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what a user may choose."""
     add_sizes(parser, Sizes, {"tasks": "that are done", "sleep": "seconds that each of them takes"})
     parser.add_argument(
-        "--workers", metavar="N,N", type=argument(counts), default=(1, 2, 4, 8), help="workers to try (1,2,4,8)"
+        "--workers",
+        metavar="N,N",
+        type=argument(positive_integers),
+        default=(1, 2, 4, 8),
+        help="workers to try (1,2,4,8)",
     )
 
 

@@ -104,6 +104,18 @@ def median_seconds(call: Callable[[], Any], *, repeats: int, warmup: int = 1) ->
     return float(middle), (float(low), float(high))
 
 
+def outcome(reached: bool, found: str = "") -> str:
+    """Whether a target was reached, as reports write it, with what was found.
+
+    Examples
+    --------
+    >>> outcome(True), outcome(False, "3.1 s")
+    ('reached', 'missed: 3.1 s')
+    """
+    word = "reached" if reached else "missed"
+    return f"{word}: {found}" if found else word
+
+
 def machine() -> dict[str, Any]:
     """Describe the machine: processor, cores, devices, and the versions that matter for speed, our own commit too."""
     import jax

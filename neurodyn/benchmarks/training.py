@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds
+from neurodyn.benchmarks.timing import Measurement, Report, machine, median_seconds, outcome
 
 if TYPE_CHECKING:
     from neurodyn.benchmarks.products import Product
@@ -71,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """Time every size asked for, growth with each size, and how soon a process makes its first step."""
-    from neurodyn.training import Bar
+    from neurodyn.training import ProgressBar
 
     asked = [Sizes(*size, trials=arguments.trials) for size in parse_sizes(arguments.sizes)]
     jobs: list[Callable[[], list[Measurement]]] = [lambda s=s: compare(s, arguments.repeats) for s in asked]
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> Report:
         jobs += [lambda s=s: grow(s, arguments.repeats) for s in along_each(asked[0], GROWTH) if s not in asked]
     if not arguments.no_start:
         jobs.append(lambda: first_steps(asked[0]))
-    bar, found = Bar("bench train"), []
+    bar, found = ProgressBar("bench train"), []
     for done, job in enumerate(jobs):
         found += job()
         bar.update(done + 1, len(jobs), found[-1].seconds, float("nan"))
@@ -276,14 +276,14 @@ def targets(found: Iterable[Measurement]) -> dict[str, str]:
         sizes = int(row.sizes["latent"]), int(row.sizes["bins"])
         if (row.sizes["channels"], row.sizes["trials"]) == (20, 32) and sizes in LIMITS and row.name in (SHARED, OWN):
             limit = LIMITS[sizes][row.name == OWN]
-            result[f"{row.name}, latent {sizes[0]}, {sizes[1]} bins: {limit:.3f} s"] = _verdict(row.seconds, limit, "s")
+            result[f"{row.name}, latent {sizes[0]}, {sizes[1]} bins: {limit:.3f} s"] = _within(row.seconds, limit, "s")
         if f"times the {PRODUCTS}" in row.notes:
             name = f"latent {sizes[0]}, {sizes[1]} bins: at most {ROOFLINE} times its matrix products"
-            result[name] = _verdict(float(row.notes[f"times the {PRODUCTS}"]), ROOFLINE, "times")
+            result[name] = _within(float(row.notes[f"times the {PRODUCTS}"]), ROOFLINE, "times")
         if row.name == "first step, second process":
-            result["second process: first step in a third of the time"] = _verdict(1 / row.ratio, 1 / 3, "of the first")
+            result["second process: first step in a third of the time"] = _within(1 / row.ratio, 1 / 3, "of the first")
     return result
 
 
-def _verdict(value: float, limit: float, unit: str) -> str:
-    return f"{'reached' if value <= limit else 'missed'}: {value:.3g} {unit}"
+def _within(value: float, limit: float, unit: str) -> str:
+    return outcome(value <= limit, f"{value:.3g} {unit}")

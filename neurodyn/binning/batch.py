@@ -16,7 +16,7 @@ from neurodyn.binning.hiding import chosen_bins, given_channels
 from neurodyn.binning.modality import Modality
 from neurodyn.binning.stacked import Stacked
 from neurodyn.binning.trial_arrays import on_timeline
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError, unknown_name
 
 _ARRAYS = {
@@ -167,9 +167,9 @@ class MultimodalBatch(Shown):
         return f"MultimodalBatch: {self._in_short()}"
 
     def _in_short(self) -> str:
-        lead = int(self.lead.sum())
+        lead, trials = int(self.lead.sum()), pluralised(self.n_trials, "trial")
         context = f", {lead:,} of them context" if lead else ""
-        return f"{counted(self.n_trials, 'trial')}, {counted(self.n_bins, 'bin')} of {1e3 * self.width:g} ms{context}"
+        return f"{trials}, {pluralised(self.n_bins, 'bin')} of {1e3 * self.width:g} ms{context}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         first, last = self.starts.min(), (self.starts + self.lengths).max() - 1

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from neurodyn.display import counted
+from neurodyn.display import pluralised
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording import Intervals, Recording
 from neurodyn.recording.edges import slack
@@ -69,8 +69,8 @@ def make_class_target(
         others = [other for other in class_names(recording) if other != name]
         hint = f"choose one of {', '.join(others)}" if others else "no table or column of this recording has"
         raise InputError(
-            f"target '{name}' has {counted(len(kinds), 'label')} for {counted(len(table), 'interval')}, and classes "
-            f"are 2 to {MOST_CLASSES} labels: {hint}"
+            f"target '{name}' has {pluralised(len(kinds), 'label')} for {pluralised(len(table), 'interval')}, and "
+            f"classes are 2 to {MOST_CLASSES} labels: {hint}"
         )
     holds = np.zeros((len(times), len(kinds)), np.bool_)
     after, until = table.starts + slack(table.starts), table.stops + slack(table.stops)

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from neurodyn.binning.batch import MultimodalBatch, check_batch
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError
-from neurodyn.given import argument_named, real, seconds, whole
+from neurodyn.given import argument_named, integer, real, seconds
 from neurodyn.recording.edges import cut
 
 
@@ -23,7 +23,7 @@ class Fold(Shown):
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "train", self.train._in_short()
         yield "test", self.test._in_short()
-        yield "from", listed(f"{row.name} ({counted(row.n_channels, 'channel')})" for row in self.train.modalities)
+        yield "from", listed(f"{row.name} ({pluralised(row.n_channels, 'channel')})" for row in self.train.modalities)
         yield "target", listed(self.train.target_names) or "none"
 
 
@@ -246,7 +246,7 @@ def _usable(folds: list[Fold], advice: str) -> list[Fold]:
 
 def _checked_count(n: int, available: int, what: str) -> int:
     """The number of folds: at least two, and no more than there are pieces."""
-    n = argument_named("number of folds", whole, n)
+    n = argument_named("number of folds", integer, n)
     if n < 2:
         raise InputError(f"cross-validation needs at least 2 folds, got {n}")
     if available < n:

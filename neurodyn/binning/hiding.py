@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.given import argument_named, number, whole, width
+from neurodyn.given import argument_named, integer, number, width
 
 if TYPE_CHECKING:
     from neurodyn.binning.batch import MultimodalBatch
@@ -51,7 +51,7 @@ def random_bins(
     share = number(share, f"share: expected a share, got {share!r}")
     if not 0 <= share <= 1:
         raise InputError(f"share is the part that is hidden, from 0 to 1, got {share:g}")
-    rng, chosen = np.random.default_rng(argument_named("seed", whole, seed)), np.zeros(len(batch.time), np.bool_)
+    rng, chosen = np.random.default_rng(argument_named("seed", integer, seed)), np.zeros(len(batch.time), np.bool_)
     sampled = batch.observed[name].any(axis=1) & batch.in_trials(context=True)
     bins = np.flatnonzero(sampled)
     if bursts is None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
+from neurodyn.display import listed
 from neurodyn.errors import InputError
 
-SHOWN = 12
+MOST_SHOWN = 12
 """Labels of a list that a message shows; of a longer list their number is told too."""
 
 
@@ -41,9 +42,13 @@ def places_of(
     absent = [label for label in wanted if label not in place]
     twice = [] if len(place) == len(given) else [label for label in wanted if list(given).count(label) > 1]
     if absent or twice:
-        fault = f"it lacks {shown(absent)}" if absent else f"there {shown(twice)} comes more than once"
+        fault = (
+            f"it lacks {listed(absent, MOST_SHOWN)}"
+            if absent
+            else f"there {listed(twice, MOST_SHOWN)} comes more than once"
+        )
         raise InputError(
-            f"{what} was fitted on {len(wanted)} {kind} ({shown(wanted)}), {other} has {len(given)} ({shown(given)}): "
+            f"{what} was fitted on {len(wanted)} {kind} ({_some(wanted)}), {other} has {len(given)} ({_some(given)}): "
             f"{fault}. They are matched by label: give the labels that the model knows"
         )
     return np.array([place[label] for label in wanted], np.int64)
@@ -55,7 +60,5 @@ def are_numbered(labels: Sequence[str]) -> bool:
     return found is not None and all(label == f"{found[1]}{number}" for number, label in enumerate(labels))
 
 
-def shown(labels: Sequence[str]) -> str:
-    """Labels as a message shows them: all of a few; of many the first, and how many there are."""
-    more = f", ... {len(labels)} in all" if len(labels) > SHOWN else ""
-    return ", ".join(labels[:SHOWN]) + more
+def _some(labels: Sequence[str]) -> str:
+    return listed(labels, MOST_SHOWN)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from neurodyn.binning.likelihoods import LIKELIHOODS
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError, unknown_name
 
 
@@ -67,7 +67,7 @@ class Modality(Shown):
     def _in_short(self) -> str:
         clock = f", a sample every {self.clock} bins" if self.clock > 1 else ""
         unit = f", {self.unit}" if self.unit else ""
-        return f"{counted(self.n_channels, 'channel')}, {self.likelihood}{clock}{unit}"
+        return f"{pluralised(self.n_channels, 'channel')}, {self.likelihood}{clock}{unit}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "channels", listed(self.channels)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from neurodyn.display import Shown, counted
+from neurodyn.display import Shown, pluralised
 
 if TYPE_CHECKING:
     from neurodyn.binning.batch import MultimodalBatch
@@ -58,9 +58,9 @@ class Stacked(Shown):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         trials, bins = self.valid.shape
-        yield "trials", f"{trials:,} of at most {counted(bins, 'bin')}"
-        yield from ((name, counted(values.shape[2], "channel")) for name, values in self.observations.items())
-        yield "target", counted(self.target.shape[2], "dimension")
+        yield "trials", f"{trials:,} of at most {pluralised(bins, 'bin')}"
+        yield from ((name, pluralised(values.shape[2], "channel")) for name, values in self.observations.items())
+        yield "target", pluralised(self.target.shape[2], "dimension")
 
     def scored(self) -> Bool[np.ndarray, "trials time"]:
         """Bins where a prediction of the target counts: in a trial, after its lead, target observed."""

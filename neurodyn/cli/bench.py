@@ -12,7 +12,7 @@ from rich.table import Table
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers
 from neurodyn.errors import InputError, import_extra
-from neurodyn.writing import write_text
+from neurodyn.writing import replace_atomically, write_text
 
 if TYPE_CHECKING:
     from neurodyn.benchmarks.timing import Report
@@ -61,10 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_text(arguments.json, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     if arguments.figure:
-        from neurodyn.plotting.benchmarks import save_growth
-
         save_growth(report, arguments.figure)
     return 0
+
+
+def save_growth(report: "Report", path: Path) -> None:
+    """Draw how time and memory grow with size into a file, whose suffix says the format."""
+    from neurodyn.plotting.benchmarks import growth_figure
+
+    figure = growth_figure(report)
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
 
 
 def report_table(report: "Report") -> Table:

@@ -16,7 +16,7 @@ from rich.table import Table
 from neurodyn.cli import COMMANDS
 from neurodyn.cli.parsers import Subparsers, argument, count, seed
 from neurodyn.cli.study import output_folder
-from neurodyn.display import counted
+from neurodyn.display import pluralised
 from neurodyn.errors import REPORT, InputError, require_extras, unknown_name
 from neurodyn.writing import write_text
 
@@ -53,7 +53,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--hidden", metavar="N", type=int, default=150, help="units of the network (150)")
     parser.add_argument("--inputs", metavar="N", type=int, default=100, help="dimensions of its noise (100)")
-    parser.add_argument("--cell", metavar="NAME", default="relu", help="relu, tanh, gru, lstm, leaky, ... (relu)")
+    parser.add_argument(
+        "--cell",
+        metavar="NAME",
+        default="relu",
+        help="cell (relu); an unknown one lists them all",
+    )
     parser.add_argument("--scale", metavar="NAME", default="laptop", help="paper, laptop or smoke (laptop)")
     parser.add_argument("--seed", metavar="N", type=argument(seed), default=0, help="of everything random (0)")
     for name in _OVERRIDES:
@@ -170,7 +175,7 @@ def _fitted(arguments: argparse.Namespace) -> "FittedHmm":
     how = "" if found.choice is None else ", chosen by cross-validation"
     symbols = ", ".join(found.labels[:8]) + (", ..." if len(found.labels) > 8 else "")
     print(f"neurodyn: {found.facts['sequences']} sequences of the symbols {symbols}", file=sys.stderr)
-    print(f"neurodyn: {counted(found.hmm.states, 'hidden state')}{how}", file=sys.stderr)
+    print(f"neurodyn: {pluralised(found.hmm.states, 'hidden state')}{how}", file=sys.stderr)
     return found
 
 

@@ -39,12 +39,12 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load the network, test the claims, write the results, print the verdicts."""
     from neurodyn.emulation import HmmEmulator
-    from neurodyn.mechanism import ExplainConfig, explain, quick
+    from neurodyn.mechanism import ExplainConfig, explain, quick_config
 
     require_extras(REPORT)
     emulator = HmmEmulator.load(arguments.folder)
     out = arguments.out or arguments.folder / "mechanism"
-    config = quick() if arguments.quick else ExplainConfig()
+    config = quick_config() if arguments.quick else ExplainConfig()
     screen = Console(stderr=True)
     with output_folder(out):
         with screen.status("recording") as status:
@@ -123,7 +123,7 @@ def _summary(explanation: "Explanation", seed: int) -> dict:
                 "name": found.name,
                 "verdict": found.verdict.value,
                 "headline": found.headline,
-                "nothing": found.nothing,
+                "nothing": found.not_applicable_because,
                 "parts": [{"name": part.name, "verdict": part.verdict.value} for part in found.parts],
                 "statistic": found.estimate.name,
                 "value": str(found.estimate),

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from neurodyn.binning.features import FEATURES
 from neurodyn.cli.reading import WAYS
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.given import count, names, number, seconds, whole, width
+from neurodyn.given import count, integer, names, number, seconds, width
 
 __all__ = [
     "LARGEST_SEED",
@@ -91,7 +91,7 @@ LARGEST_SEED = 2**31 - 2**24
 
 def seed(value: Any) -> int:
     """Whole number from 0 to about two thousand million."""
-    if 0 <= (found := whole(value)) <= LARGEST_SEED:
+    if 0 <= (found := integer(value)) <= LARGEST_SEED:
         return found
     raise InputError(f"expected a whole number from 0 to {LARGEST_SEED}, got {value!r}")
 

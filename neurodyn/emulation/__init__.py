@@ -1,4 +1,4 @@
-"""Recurrent networks that imitate hidden Markov models: network, training, and how well they match.  See README.md."""
+"""Recurrent networks that emulate hidden Markov models: network, training, and how well they match.  See README.md."""
 
 from neurodyn.emulation.config import (
     SCALES,

@@ -1,4 +1,4 @@
-"""Frozen, validated settings of a network that is to imitate an HMM, and the scales it is trained at."""
+"""Frozen, validated settings of a network that is to emulate an HMM, and the scales it is trained at."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -85,7 +85,7 @@ class TrainingConfig:
     average
         Decay per step of the running average of the parameters, which is validated and kept (0: none).
     temperature
-        Of the Gumbel softmax whose derivative the sampled symbols take.
+        Temperature of the Gumbel softmax whose derivative the sampled symbols take.
     blur, scaling
         Last temperature of the Sinkhorn divergence is ``blur**2``; factor on its root from one to the next.
     validation, at_once
@@ -96,7 +96,7 @@ class TrainingConfig:
     snapshot_every
         Epochs between the snapshots of the parameters that are kept for later analyses (0: none).
     seed
-        Of the HMM's sequences, the initial weights, the order of the sequences and all noise.
+        Seed of the HMM's sequences, the initial weights, the order of the sequences and all noise.
     """
 
     objective: Objective = Objective.DIVERGENCE
@@ -173,7 +173,7 @@ class EmulationConfig:
 
 
 def paper(hmm: HiddenMarkovModel) -> TrainingConfig:
-    """The paper's settings, which differ between its families (told by the name of the model)."""
+    """The paper's settings, which differ between its families (recognised by the name of the model)."""
     fully, ring = hmm.name.startswith("fully_connected"), hmm.name.startswith("cycle")
     return TrainingConfig(
         epochs=1000 if fully else 500, clip=0.3 if fully or ring else 0.9,
@@ -190,7 +190,7 @@ def laptop(hmm: HiddenMarkovModel) -> TrainingConfig:
     )  # fmt: skip
     if hmm.name.startswith("fully_connected"):  # a plateau first, as in the paper
         config = replace(config, epochs=140, average=0.999, snapshot_every=2)
-    if hmm.name.startswith("cycle"):  # states share symbols: longer stretches tell them apart
+    if hmm.name.startswith("cycle"):  # states share symbols: longer stretches distinguish them
         config = replace(config, ngram=6)
     return config
 

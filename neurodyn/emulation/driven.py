@@ -81,7 +81,7 @@ class DrivenNetwork:
         trials, steps
             How many, of what length.
         seed
-            Of the noise and of the symbols.
+            Seed of the noise and of the symbols.
         """
         if trials < 1 or steps < 1:
             raise InputError(f"expected at least one trial and one step, got {trials} trials of {steps} steps")
@@ -104,11 +104,11 @@ def _symbols(network: DrivenNetwork, steps: int, trials: int, key: Key[Array, ""
     dtype = jnp.result_type(float)
     advance, read = jax.vmap(network.step), jax.vmap(network.readout)
 
-    def one(states: Array, now: Key[Array, ""]) -> tuple[Array, Array]:
+    def one_step(states: Array, now: Key[Array, ""]) -> tuple[Array, Array]:
         states = advance(states, jax.random.normal(now, (trials, network.inputs), dtype))
         return states, read(states)
 
-    _, logits = lax.scan(one, jnp.zeros((trials, network.hidden), dtype), jax.random.split(noise, steps))
+    _, logits = lax.scan(one_step, jnp.zeros((trials, network.hidden), dtype), jax.random.split(noise, steps))
     return sample_symbols(logits, choice).astype(jnp.int32).T
 
 

@@ -12,7 +12,7 @@ from neurodyn.emulation.fitting import Data, Trained, draw_data, identity_of, ru
 from neurodyn.emulation.storage import Snapshots, check_folder, save_fitted
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.training import Bar, Placement, Progress, fit_together
+from neurodyn.training import Placement, Progress, ProgressBar, fit_together
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def fit_ensemble(
     hmms
         One model, or several with as many symbols and steps per trial, and different names.
     seeds
-        Of each model's networks; they replace the seed of ``training``.
+        Seeds of each model's networks; they replace the seed of ``training``.
     hidden, inputs, cell
         Of every network, see :class:`HmmEmulator`.
     training
@@ -58,7 +58,7 @@ def fit_ensemble(
         Folder with one folder per network, ``<model>_seed<seed>``, which ``HmmEmulator.load`` reads and from which an
         interrupted training is resumed, exactly; None: not saved.
     progress
-        Whether to show a bar, or what is told about every epoch (mean loss, mean of the best validations).
+        Whether to show a bar, or what is called after every epoch (mean loss, mean of the best validations).
 
     Returns
     -------
@@ -77,7 +77,9 @@ def fit_ensemble(
     data = [draw_data(member.hmm, member.config.training) for member in members]
     identities = [identity_of(m.hmm, m.config, drawn) for m, drawn in zip(members, data, strict=True)]
     _prepare(folders, identities)
-    shown = progress if isinstance(progress, Progress) else Bar(f"emulate {_title(members)}") if progress else None
+    shown = (
+        progress if isinstance(progress, Progress) else ProgressBar(f"emulate {_title(members)}") if progress else None
+    )
     fitted = []
     for member, trained, identity, folder in zip(
         members, fit_members(members, data, identities, folders, shown), identities, folders, strict=True
@@ -101,8 +103,8 @@ def members_of(
     """
     if not hmms or not len(seeds):
         raise InputError(f"an ensemble needs at least one model and one seed, got {len(hmms)} and {len(seeds)}")
-    _refuse_repeats("models are told apart by their names", [hmm.name for hmm in hmms])
-    _refuse_repeats("networks of one model are told apart by their seeds", list(seeds))
+    _refuse_repeats("models are distinguished by their names", [hmm.name for hmm in hmms])
+    _refuse_repeats("networks of one model are distinguished by their seeds", list(seeds))
     if min(seeds) < 0:
         raise InputError(f"seeds must be 0 or more, got {min(seeds)}")
     first, settings = hmms[0], training or laptop(hmms[0])
@@ -133,7 +135,7 @@ def fit_members(
         for member, drawn, identity, folder, kept in zip(members, data, identities, folders, snapshots, strict=True)
     ]
     names = [member.name for member in members]
-    outcomes = fit_together(runs, names, placement=Placement.of(len(members)), progress=progress)
+    outcomes = fit_together(runs, names, placement=Placement.for_trials(len(members)), progress=progress)
     return [Trained(outcome, kept.all()) for outcome, kept in zip(outcomes, snapshots, strict=True)]
 
 
@@ -141,7 +143,9 @@ def _folder_of(member: Member, directory: str | os.PathLike[str] | None) -> Path
     if directory is None:
         return None
     if Path(member.name).name != member.name:
-        raise InputError(f"a network's folder is named after its model, and '{member.hmm.name}' is no name of a folder")
+        raise InputError(
+            f"a network's folder is named after its model, and '{member.hmm.name}' is not a valid name of a folder"
+        )
     return Path(directory) / member.name
 
 

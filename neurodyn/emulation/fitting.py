@@ -26,7 +26,7 @@ from neurodyn.kernels.sinkhorn import (
     one_hot_energy,
 )
 from neurodyn.markov import HiddenMarkovModel, sample
-from neurodyn.markov.statistics import stretch_frequencies
+from neurodyn.markov.statistics import ngram_probabilities
 from neurodyn.training import (
     LoopConfig,
     Outcome,
@@ -63,7 +63,7 @@ def draw_data(hmm: HiddenMarkovModel, config: TrainingConfig) -> Data:
     third = config.sequences // 3
     train, validation, test = np.split(sample(hmm, 3 * third, hmm.trial_steps, seed=config.seed).symbols, 3)
     length = stretch_length(config, hmm.trial_steps)
-    stretches = stretch_frequencies(hmm, hmm.trial_steps, length) if length else np.zeros(0)
+    stretches = ngram_probabilities(hmm, hmm.trial_steps, length) if length else np.zeros(0)
     return Data(train, validation, test, stretches)
 
 
@@ -189,7 +189,7 @@ class EmulationTask:
         """Distance of as many sequences of the network."""
         return distance(parameters, *sample, self.config, self.config.training.objective, self.placement)
 
-    def reported(self, loss: Float[Array, ""], gradient: Parameters) -> Float[Array, ""]:
+    def loss_or_nan(self, loss: Float[Array, ""], gradient: Parameters) -> Float[Array, ""]:
         """The loss, or NaN: symbols are finite even where logits are not, and so is their distance."""
         return jax.lax.select(jnp.isfinite(optax.tree.norm(gradient)), loss, jnp.full_like(loss, jnp.nan))
 
@@ -253,10 +253,10 @@ def validation_divergences(
     One after the other: a validation has costs of every sequence to every other, and fills a device by itself.
     """
 
-    def one(given: tuple[Parameters, Array, Array]) -> Array:
+    def one_member(given: tuple[Parameters, Array, Array]) -> Array:
         return validation_divergence(*given, jnp.asarray(VALIDATION_KEY), config=config)
 
-    return jax.lax.map(one, (parameters, symbols, seeds))
+    return jax.lax.map(one_member, (parameters, symbols, seeds))
 
 
 @partial(jax.jit, static_argnames=("count", "config"))
@@ -305,7 +305,7 @@ def fit_parameters(
     directory
         Folder that the run and its snapshots are saved to and resumed from; None: not saved.
     """
-    placement = Placement.of(math.gcd(*config.training.batches))
+    placement = Placement.for_trials(math.gcd(*config.training.batches))
     snapshots = Snapshots(directory, config.training.snapshot_every)
     run = run_of(
         hmm=hmm, config=config, data=data, identity=identity_of(hmm, config, data), directory=directory,
@@ -334,7 +334,7 @@ def run_of(
     directory
         Folder of the checkpoint; None: not saved.
     snapshots
-        Told the parameters after each epoch.
+        Called with the parameters after each epoch.
     placement
         Of devices that share the trials of a step.
     """

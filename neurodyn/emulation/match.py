@@ -20,7 +20,7 @@ import numpy as np
 from neurodyn.emulation.driven import Driven, generator_of
 from neurodyn.emulation.match_result import TESTS, Match, MatchConfig
 from neurodyn.emulation.match_statistics import Estimate, SequenceSet, compare
-from neurodyn.emulation.verdict import Limits, Statistic, TwoSampleTest, judge
+from neurodyn.emulation.verdict import Limits, Statistic, TwoSampleTest, verdict_on_match
 from neurodyn.errors import InputError
 from neurodyn.markov.model import HiddenMarkovModel
 from neurodyn.markov.sampling import sample
@@ -100,11 +100,11 @@ def match(
     reference, again = (sample(hmm, trials, steps, seed=s).symbols for s in seeds[1:])
     counting = Counting(hmm.symbols, config.lags, min(config.longest_dwell, steps))
     expected = rates_of(expect_counts(hmm, steps, counting), 1, steps)
-    sets = [SequenceSet.of(symbols, hmm, counting) for symbols in (generated, reference, again)]
+    sets = [SequenceSet.from_symbols(symbols, hmm, counting) for symbols in (generated, reference, again)]
     found, floor = (compare(sets[i], sets[1], expected, config, rng, floor=i == 2) for i in (0, 2))
     statistics = _table(found.estimates, floor.estimates, config.limits)
     tests = tuple(TwoSampleTest(name, TESTS[name], p, floor.p_values[name]) for name, p in found.p_values.items())
-    verdict, reasons = judge(statistics, tests, config.significance)
+    verdict, reasons = verdict_on_match(statistics, tests, config.significance)
     return Match(
         model=hmm.name, trials=trials, steps=steps, seed=seed, config=config, statistics=statistics, tests=tests,
         verdict=verdict, reasons=reasons, emulator=found.profile, hmm=floor.profile, expected=expected,

@@ -43,7 +43,7 @@ class MatchConfig:
         Trials of the tests by classifier and permutation; longest n-gram and folds of the first, permutations of the
         second.
     significance
-        Probability that some test tells the model from itself.
+        Probability that some test rejects although the model is compared with itself (false positives).
     examples
         Trials that are kept to be shown.
     """

@@ -40,7 +40,7 @@ class SequenceSet(NamedTuple):
     log_likelihood: np.ndarray  # nats per symbol
 
     @classmethod
-    def of(cls, symbols: np.ndarray, hmm: HiddenMarkovModel, counting: Counting) -> "SequenceSet":
+    def from_symbols(cls, symbols: np.ndarray, hmm: HiddenMarkovModel, counting: Counting) -> "SequenceSet":
         """Sequences counted, and their likelihood under a model."""
         per_symbol = np.asarray(log_likelihood(hmm, symbols), np.float64) / symbols.shape[1]
         return cls(symbols, count_trials(symbols, counting), per_symbol)
@@ -89,10 +89,10 @@ def compare(
     )
     drawn = _resampled_means(matched, config.resamples, rng)
     estimates["matched_distance"] = _interval(float(matched.mean()), drawn, level)
-    told = _classified(one.symbols, reference.symbols, expected.frequencies.size, config, rng)
+    found = _classified(one.symbols, reference.symbols, expected.frequencies.size, config, rng)
     chance = chance_interval(2 * min(trials, config.tested_trials), level)
-    estimates["classifier_accuracy"] = Estimate(told.accuracy, *(chance if floor else (told.low, told.high)))
-    p_values = _p_values(one, reference, config, rng) | {"classifier": told.p_value}
+    estimates["classifier_accuracy"] = Estimate(found.accuracy, *(chance if floor else (found.low, found.high)))
+    p_values = _p_values(one, reference, config, rng) | {"classifier": found.p_value}
     low, high = (
         Rates(*bounds) for bounds in zip(*(percentile_interval(p, config.level) for p in resampled), strict=True)
     )

@@ -12,11 +12,12 @@ import numpy as np
 
 from neurodyn.emulation.weights import Weights
 from neurodyn.errors import InputError, import_extra
+from neurodyn.kernels.recurrence import CELLS
 
 NESTED = ("state_dict", "model_state_dict", "model")
 """Entries under which training loops save the state dictionary beside an optimizer's."""
-GATED = {3: "gru", 4: "lstm"}
-"""Cells by the rows of their weights, in units of the hidden units; one row per unit is a plain cell."""
+GATED = {CELLS[name].gates: name for name in ("gru", "lstm")}
+"""PyTorch's gated cells by the rows of weights that they have per unit; one row is a plain cell."""
 PLAIN = {"relu": "relu_bias", "tanh": "tanh"}
 """Plain cells, and their names with a bias."""
 LAYER = {"recurrent": "weight_hh", "input": "weight_ih", "input_bias": "bias_ih", "recurrent_bias": "bias_hh"}
@@ -90,7 +91,7 @@ def content_of(path: str | os.PathLike[str], expected: str) -> Any:
     MissingExtraError
         If PyTorch is not installed (extra ``torch``).
     InputError
-        If the file cannot be read without executing it, or is no file of PyTorch.
+        If the file cannot be read without executing it, or is not a file of PyTorch.
     """
     torch: Any = import_extra("torch", "torch")
     try:
@@ -192,7 +193,7 @@ def _readout_key(arrays: Mapping[str, np.ndarray], hidden: int, taken: set[str])
 
 
 def _cell_of(recurrent: np.ndarray, cell: str | None, *, biased: bool) -> str:
-    """The cell by the shape of its weights, and by what the user says where that does not tell."""
+    """The cell by the shape of its weights, and by what the user says where the shape is ambiguous."""
     if recurrent.ndim != 2 or recurrent.shape[0] % recurrent.shape[1]:
         raise InputError(f"the recurrent weights have to be (gates x hidden, hidden), got {recurrent.shape}")
     gates = recurrent.shape[0] // recurrent.shape[1]

@@ -1,4 +1,4 @@
-"""Can two sets of sequences be told apart? Optimal matching, a classifier, and a permutation of trials."""
+"""Two-sample comparisons of sets of sequences: optimal matching, a classifier test, and a permutation test."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import expit
 from scipy.stats import binom, binomtest
 
+from neurodyn.kernels.ngrams import count_ngrams
 from neurodyn.markov.statistics import dwell_distance
 
 
@@ -44,14 +45,14 @@ def _differing(one: np.ndarray, other: np.ndarray, symbols: int) -> Float[np.nda
 
 @dataclass(frozen=True)
 class Classification:
-    """How often a classifier tells of which set a held-out sequence is.
+    """Accuracy of a classifier that assigns held-out sequences to the set they come from.
 
     Parameters
     ----------
     accuracy, low, high
-        Share of the sequences told right, with its exact binomial interval; 0.5 is chance.
+        Share of the sequences classified correctly, with its exact binomial interval; 0.5 is chance.
     p_value
-        Probability of so many or more right ones by chance.
+        Probability of so many or more correct ones by chance.
     """
 
     accuracy: float
@@ -83,7 +84,7 @@ def classify(
     folds
         Parts of the cross-validation; each holds as many sequences of one set as of the other.
     level
-        Of the interval.
+        Level of the interval.
     rng
         Deals the sequences out to the folds.
 
@@ -107,20 +108,6 @@ def chance_interval(sequences: int, level: float) -> tuple[float, float]:
     """Accuracies that a classifier of this many sequences has by chance, with this probability."""
     low, high = binom.interval(level, sequences, 0.5)
     return float(low) / sequences, float(high) / sequences
-
-
-def count_ngrams(
-    sequences: Int[np.ndarray, "trials time"], *, symbols: int, longest: int
-) -> Float[np.ndarray, "trials features"]:
-    """How often each run of 1 to ``longest`` successive symbols occurs in each trial."""
-    trials, steps = sequences.shape
-    columns, code = [], np.zeros((trials, steps), np.int64)
-    for length in range(1, min(longest, steps) + 1):
-        code = code[:, : steps - length + 1] * symbols + sequences[:, length - 1 :]
-        places = code + symbols**length * np.arange(trials)[:, None]
-        tally = np.bincount(places.ravel(), minlength=trials * symbols**length)
-        columns.append(tally.reshape(trials, -1))
-    return np.concatenate(columns, axis=1).astype(np.float64)
 
 
 def _predict(
@@ -153,11 +140,12 @@ def dwell_permutation_test(
     permutations: int,
     rng: np.random.Generator,
 ) -> float:
-    """Whether dwell times differ: the probability of so large a distance between sets that are alike.
+    """Permutation test of dwell times; returns the p value.
 
-    The distance is the largest of Kolmogorov and Smirnov over the symbols, each times the square root of the number of
-    the symbol's runs, so that the noise of a rare symbol does not hide the others. Dwells of one trial depend on each
-    other: whole trials are dealt out to the two sets at random.
+    Null hypothesis: both sets of trials have the same dwell-time distributions. Statistic: the largest
+    Kolmogorov-Smirnov distance over the symbols, each scaled by sqrt(n) with n the number of the symbol's runs, so
+    that the noise of a rare symbol does not hide the others. Dwells of one trial depend on each other: whole trials
+    are permuted between the two sets.
 
     Parameters
     ----------

@@ -2,11 +2,12 @@
 
 The rule of the verdict:
 
-1. **fails**: a statistic is outside its limit (``Limits``), and outside the interval of the floor: it is no noise;
+1. **fails**: a statistic is outside its limit (``Limits``), and outside the interval of the floor: it is not
+   explained by noise;
 2. **undecided**: the interval of a floor goes beyond the limit, so that noise alone could. More trials decide it;
-3. **passes**: all limits are met, but a test tells emulator and model apart (p below ``significance`` divided by the
+3. **passes**: all limits are met, but a test distinguishes emulator and model (p below ``significance`` divided by the
    number of tests). With enough trials any emulator that is not the model itself ends here;
-4. **indistinguishable**: all limits are met and no test tells them apart.
+4. **indistinguishable**: all limits are met and no test distinguishes them.
 """
 
 import math
@@ -49,7 +50,7 @@ class Limits:
     matched_excess
         Part by which the distance of optimally matched sequences may exceed its floor.
     classifier_accuracy
-        Share of the sequences that a classifier tells right (chance: 0.5).
+        Share of the sequences that a classifier assigns correctly (chance: 0.5).
     """
 
     transition_error_max: float = 0.02
@@ -115,7 +116,7 @@ class Statistic:
 
 @dataclass(frozen=True)
 class TwoSampleTest:
-    """Whether emulator and model can be told apart, and whether the model can be told from itself.
+    """One two-sample test: emulator against model, and the model against itself.
 
     Parameters
     ----------
@@ -131,7 +132,7 @@ class TwoSampleTest:
     floor_p_value: float
 
 
-def judge(
+def verdict_on_match(
     statistics: tuple[Statistic, ...], tests: tuple[TwoSampleTest, ...], significance: float
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Apply the rule at the head of this module; the reasons are sentences."""
@@ -149,9 +150,9 @@ def judge(
     apart = [t for t in tests if t.p_value < bound]
     if apart:
         return Verdict.PASSES, tuple(
-            f"all limits are met, but {t.label} tells them apart (p = {t.p_value:.2g})" for t in apart
+            f"all limits are met, but {t.label} distinguishes them (p = {t.p_value:.2g})" for t in apart
         )
-    return Verdict.INDISTINGUISHABLE, (f"all limits are met, and none of {len(tests)} tests tells them apart",)
+    return Verdict.INDISTINGUISHABLE, (f"all limits are met, and none of {len(tests)} tests distinguishes them",)
 
 
 def _bounds(statistic: Statistic) -> str:

@@ -5,13 +5,14 @@ from neurodyn.evaluation.classes import ClassScore, class_groups, class_probabil
 from neurodyn.evaluation.comparison import Comparison, compare, corrected, hierarchical_bootstrap, holm
 from neurodyn.evaluation.counts import CountScore, count_dimensions, count_score
 from neurodyn.evaluation.crossvalidation import check_folds, cross_validate
-from neurodyn.evaluation.estimators import HasParameters, OverTrials, Trial, cross_val_score, trials_of
+from neurodyn.evaluation.estimators import OverTrials, Trial, cross_val_score, trials_of
 from neurodyn.evaluation.labelled import labelled_target
 from neurodyn.evaluation.methods import Decoder, FitsMany, Method, training_of
 from neurodyn.evaluation.metrics import Score, angle_error, bits_per_spike, correlation, r2, score, summarise
 from neurodyn.evaluation.paired import PairedDifference, effect_size, paired_difference, verdict
 from neurodyn.evaluation.results import CrossValidation, Decoded, FoldResult, LearningCurve
 from neurodyn.evaluation.streaming import OnlineCheck, Streamed, check_online, stream
+from neurodyn.parameters import HasParameters
 
 __all__ = [
     "Calibration",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.display import Shown, counted
+from neurodyn.display import Shown, pluralised
 from neurodyn.errors import InputError
 
 LEVELS = (0.50, 0.80, 0.90, 0.95)
@@ -51,7 +51,7 @@ class Calibration(Shown):
     log_score: Float[np.ndarray, " dims"]
 
     def _title(self) -> str:
-        return f"Calibration of {counted(len(self.width), 'dimension')}"
+        return f"Calibration of {pluralised(len(self.width), 'dimension')}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         for level, held in zip(self.levels, self.coverage, strict=True):

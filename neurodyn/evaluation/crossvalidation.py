@@ -125,10 +125,10 @@ def evaluate(method: Method, number: int, fold: Fold, max_stream_bins: int | Non
     """
     begin = time.perf_counter()
     fitted = method.decoder.fit(fold.train)
-    return judge(method, number, fold, fitted, time.perf_counter() - begin, max_stream_bins)
+    return score_fold(method, number, fold, fitted, time.perf_counter() - begin, max_stream_bins)
 
 
-def judge(
+def score_fold(
     method: Method, number: int, fold: Fold, fitted: Decoder, seconds: float, max_stream_bins: int | None = None
 ) -> FoldResult:
     """Score what a method fitted on a fold in so many seconds; see ``evaluate``."""
@@ -228,7 +228,7 @@ def _in_turn(tasks: Sequence[_Task], together: bool | None) -> Iterator[FoldResu
             if together or method.decoder.faster_together(list(folds.values())):
                 fitted |= _fit_folds(method, folds, together)
         if (method.name, number) in fitted:
-            yield judge(method, number, fold, *fitted.pop((method.name, number)), most)
+            yield score_fold(method, number, fold, *fitted.pop((method.name, number)), most)
         else:
             yield evaluate(method, number, fold, most)
 

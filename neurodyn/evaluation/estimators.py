@@ -1,13 +1,14 @@
 """The conventions of scikit-learn where they fit, without needing it: parameters by name, cloning, scores over trials.
 
-Every decoder and baseline has ``get_params`` and ``set_params``, so that ``sklearn.base.clone`` copies it unfitted.
+Every decoder and baseline has ``get_params`` and ``set_params`` (``neurodyn.parameters``), so that
+``sklearn.base.clone`` copies it unfitted.
 They are frozen: ``set_params`` returns another one, and ``fit`` a fitted copy. scikit-learn's own tools rely on ``fit``
 changing the estimator; :class:`OverTrials` wraps a decoder for them, and :func:`trials_of` makes its ``X``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,37 +17,6 @@ from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.folds import Fold, trial_folds
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.metrics import Score
-
-Settings = TypeVar("Settings", bound="HasParameters")
-
-
-class HasParameters:
-    """Parameters by name, for a frozen dataclass whose fields without a trailing underscore are its settings."""
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Settings by name.
-
-        Parameters
-        ----------
-        deep
-            Whether the entries of settings that are configurations themselves are listed too, as ``training__seed``.
-
-        Returns
-        -------
-        What the class takes to make an equal, unfitted one; with ``deep`` more than that.
-        """
-        return _parameters(self, deep)
-
-    def set_params(self: Settings, **parameters: Any) -> Settings:
-        """An unfitted copy with other settings; ``training__seed=1`` changes one entry of a configuration.
-
-        Raises
-        ------
-        InputError
-            If there is no such setting.
-        """
-        fitted: dict[str, Any] = {each.name: None for each in fields(self) if each.name.endswith("_")}  # type: ignore[arg-type]
-        return replace(_with_parameters(self, parameters), **fitted)
 
 
 @runtime_checkable
@@ -136,14 +106,19 @@ class OverTrials:
         return {"decoder": self.decoder, "metric": self.metric, **{f"decoder__{n}": v for n, v in nested.items()}}
 
     def set_params(self, **parameters: Any) -> "OverTrials":
-        """Change settings, here and of the decoder."""
-        for name in ("decoder", "metric"):
-            setattr(self, name, parameters.pop(name, getattr(self, name)))
-        nested = {name.removeprefix("decoder__"): value for name, value in parameters.items()}
+        """Change settings, here and of the decoder.
+
+        Raises
+        ------
+        InputError
+            If there is no such setting; nothing is changed then.
+        """
+        decoder, metric = parameters.pop("decoder", self.decoder), parameters.pop("metric", self.metric)
         unknown = [name for name in parameters if not name.startswith("decoder__")]
         if unknown:
             raise unknown_name("setting", unknown[0], self.get_params())
-        self.decoder = self.decoder.set_params(**nested)
+        nested = {name.removeprefix("decoder__"): value for name, value in parameters.items()}
+        self.decoder, self.metric = decoder.set_params(**nested), metric
         return self
 
     def fit(self, X: Sequence[Trial], y: None = None) -> "OverTrials":
@@ -179,34 +154,3 @@ def _joined(trials: Sequence[Trial]) -> MultimodalBatch:
     if not len(trials) or any(trial.batch is not trials[0].batch for trial in trials):
         raise InputError("expected trials of one batch, as trials_of(batch) lists them")
     return trials[0].batch.with_trials([trial.index for trial in trials])
-
-
-def _parameters(settings: Any, deep: bool) -> dict[str, Any]:
-    found = {each.name: getattr(settings, each.name) for each in fields(settings) if not each.name.endswith("_")}
-    if not deep:
-        return found
-    nested = {
-        f"{name}__{inner}": entry
-        for name, value in found.items()
-        if is_dataclass(value)
-        for inner, entry in _parameters(value, True).items()
-    }
-    return found | nested
-
-
-def _with_parameters(settings: Any, parameters: dict[str, Any]) -> Any:
-    """A copy of a dataclass with other entries, those of dataclasses inside it too."""
-    known = _parameters(settings, False)
-    changes: dict[str, Any] = {}
-    inner: dict[str, dict[str, Any]] = {}
-    for key, value in parameters.items():
-        name, _, rest = key.partition("__")
-        if name not in known or (rest and not is_dataclass(known[name])):
-            raise unknown_name("setting", key, _parameters(settings, True))
-        if rest:
-            inner.setdefault(name, {})[rest] = value
-        else:
-            changes[name] = value
-    for name, entries in inner.items():
-        changes[name] = _with_parameters(changes.get(name, known[name]), entries)
-    return replace(settings, **changes)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float
 
-from neurodyn.display import Shown, counted
+from neurodyn.display import Shown, pluralised
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.calibration import Calibration, calibrate
 
@@ -70,7 +70,7 @@ class Score(Shown):
 
     def _title(self) -> str:
         means = f", mean R² {self.mean():.3f}, mean correlation {self.mean('correlation'):.3f}" if self.dims else ""
-        return f"Score over {counted(self.n_bins, 'bin')}{means}"
+        return f"Score over {pluralised(self.n_bins, 'bin')}{means}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         for name, bits in self.bits_per_spike.items():

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.display import Shown, counted
+from neurodyn.display import Shown, pluralised
 from neurodyn.errors import InputError
 from neurodyn.evaluation.methods import SUPERVISED
 
@@ -132,7 +132,7 @@ class PairedDifference(Shown):
 
     def _title(self) -> str:
         what = {"r2": "R²"}.get(self.metric, self.metric)
-        folds = counted(len(self.per_fold), "fold")
+        folds = pluralised(len(self.per_fold), "fold")
         return f"PairedDifference: {what} of {self.method} minus {self.other}, {self.estimate}, {folds}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:

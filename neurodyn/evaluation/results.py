@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from neurodyn.binning.targets import ANGLE
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.evaluation.calibration import Calibration, calibrate
 from neurodyn.evaluation.classes import ClassScore, class_groups, class_score
@@ -41,7 +41,7 @@ class LearningCurve(Shown):
     status: str
 
     def _title(self) -> str:
-        return f"LearningCurve: {counted(len(self.loss), 'epoch')}, {self.status}"
+        return f"LearningCurve: {pluralised(len(self.loss), 'epoch')}, {self.status}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if len(self.loss):
@@ -78,7 +78,7 @@ class Decoded(Shown):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "bins", f"{len(self.time):,}, {int(self.scored.sum()):,} of them scored"
-        yield "target", counted(self.true.shape[1], "dimension")
+        yield "target", pluralised(self.true.shape[1], "dimension")
         yield "estimates", "filtered" if self.smoothed is None else "filtered, smoothed"
 
 
@@ -127,7 +127,7 @@ class FoldResult(Shown):
         for estimate, found in (("filtered", self.filtered), ("smoothed", self.smoothed)):
             if found is not None:
                 per_dim = listed(f"{n} {value:.3f}" for n, value in zip(found.dims, found.r2, strict=True))
-                yield estimate, f"R² {found.r2.mean():.3f} ({per_dim}), {counted(found.n_bins, 'bin')} scored"
+                yield estimate, f"R² {found.r2.mean():.3f} ({per_dim}), {pluralised(found.n_bins, 'bin')} scored"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,7 +152,7 @@ class CrossValidation(Shown):
     results: tuple[FoldResult, ...]
 
     def _title(self) -> str:
-        folds = counted(self.n_folds, "fold")
+        folds = pluralised(self.n_folds, "fold")
         return f"CrossValidation: held-out R² of {listed(self.dims)}, mean ± spread over {folds}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:

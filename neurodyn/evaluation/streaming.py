@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from neurodyn.binning.batch import MultimodalBatch
-from neurodyn.display import Shown, counted
+from neurodyn.display import Shown, pluralised
 from neurodyn.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Streamed(Shown):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "bins", f"{len(self.target):,}"
-        yield "latent", counted(self.latent.shape[1], "dimension")
-        yield "target", counted(self.target.shape[1], "dimension")
+        yield "latent", pluralised(self.latent.shape[1], "dimension")
+        yield "target", pluralised(self.target.shape[1], "dimension")
         yield from _step_time(self.microseconds)
 
 
@@ -95,7 +95,7 @@ class OnlineCheck(Shown):
     microseconds: Float[np.ndarray, " steps"]
 
     def _title(self) -> str:
-        return f"OnlineCheck over {counted(self.n_bins, 'bin')}"
+        return f"OnlineCheck over {pluralised(self.n_bins, 'bin')}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "latent", f"differs by {self.latent_difference:.1e} at most"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_SHARE = 0.5
 """Share of the starts beyond which one unstable point has caught most of them."""
 FAR = 100.0
-"""Times the size of the starts beyond which an end that is no fixed point has been driven off."""
+"""Times the size of the starts beyond which an end that is not a fixed point has been driven off."""
 ROUNDS = 200
 """Steps of the linearised map, in which a perturbation that is left to itself turns into its fastest direction."""
 GROWS = 1e-3

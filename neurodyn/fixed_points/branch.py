@@ -39,7 +39,7 @@ class Event:
     kind
         How.
     value
-        Of what is varied.
+        Value of what is varied.
     vector
         (size,) the state there.
     after

@@ -10,8 +10,8 @@ Points belong to one continuum if they are connected by fixed points, which is t
 4. Dimension: from points shifted along the null space the solver has to come to fixed points that are shifted as well.
    The number of directions in which they are is the dimension; a marginal direction of an isolated point is none.
 
-An isolated point of higher order, where :math:`F(h) - h` vanishes as a cube, cannot be told from a short line by
-residuals below a tolerance: what is shorter than ten times the cube root of the tolerance is not called a continuum.
+An isolated point of higher order, where :math:`F(h) - h` vanishes as a cube, cannot be distinguished from a short line
+by residuals below a tolerance: what is shorter than ten times the cube root of the tolerance is not called a continuum.
 """
 
 from collections.abc import Callable
@@ -231,7 +231,7 @@ def _tree(piece: _Piece) -> Any:
 
 
 def _closes(piece: _Piece, ends: Int[np.ndarray, " 2"]) -> bool:
-    """Whether the gap between the ends of a curve is bridged by fixed points that are none of the curve's others."""
+    """Whether the gap between the ends of a curve is bridged by fixed points that are not among the curve's others."""
     connected, bridge = _connected(piece.vectors, ends[None], piece.solve)
     gap = np.linalg.norm(piece.vectors[ends[1]] - piece.vectors[ends[0]])
     nearest = np.linalg.norm(piece.vectors[piece.members] - bridge[0], axis=1).min()

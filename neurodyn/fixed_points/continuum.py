@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from neurodyn.display import Shown, counted
+from neurodyn.display import Shown, pluralised
 
 
 class Shape(Enum):
@@ -74,7 +74,7 @@ class Continuum(Shown):
         return f"Continuum: {self.words}"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
-        yield "seen at", counted(len(self), "point")
+        yield "seen at", pluralised(len(self), "point")
         unit = "phase in radians" if self.shape is Shape.RING else "in units of the state"
         yield "coordinates", f"{self.coordinates.min():.4g} to {self.coordinates.max():.4g}, {unit}"
 

@@ -12,7 +12,7 @@ from neurodyn.fixed_points.continuum import Continuum
 from neurodyn.fixed_points.merge import groups
 from neurodyn.fixed_points.newton import newton
 from neurodyn.fixed_points.problem import Problem
-from neurodyn.fixed_points.solver import Descent, Limits, residuals
+from neurodyn.fixed_points.solver import DescentResult, Limits, residuals
 
 
 def numbered(rows: Float[np.ndarray, "points entries"]) -> Int[np.ndarray, " points"]:
@@ -20,17 +20,17 @@ def numbered(rows: Float[np.ndarray, "points entries"]) -> Int[np.ndarray, " poi
     return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-class Ends(NamedTuple):
+class ConvergedStates(NamedTuple):
     """Where starts came to, which of them are the points of the search, where each began, and whether it is fixed."""
 
-    descent: Descent
+    descent: DescentResult
     best: Int[np.ndarray, " points"]
     begun: Int[np.ndarray, " ends"]
     fixed: Bool[np.ndarray, " ends"]
 
 
 def continua_of(
-    problem: Problem, ends: Ends, limits: Limits, merge: float, descend_from: Callable[..., Descent]
+    problem: Problem, ends: ConvergedStates, limits: Limits, merge: float, descend_from: Callable[..., DescentResult]
 ) -> tuple[Continuum, ...]:
     """Continua of the fixed points of each input; of a homogeneous map those of the ends of all starts.
 
@@ -45,7 +45,7 @@ def continua_of(
     rows = problem.input_rows()
     kinds = np.zeros(len(chosen), np.int64) if rows is None else numbered(rows[ends.begun[chosen]])
     number = np.full(len(chosen), -1)
-    number[: len(points)] = points  # ends that are no point of the search have none
+    number[: len(points)] = points  # ends that belong to no point of the search have no number
     found = []
     for kind in np.unique(kinds):
         part = np.flatnonzero(kinds == kind)
@@ -66,7 +66,7 @@ def continua_of(
     return tuple(sorted((continuum for continuum in found if len(continuum)), key=len, reverse=True))
 
 
-def and_newton(go: Callable[[Problem], Descent], problem: Problem, *, limits: Limits, most: int) -> Descent:
+def and_newton(go: Callable[[Problem], DescentResult], problem: Problem, *, limits: Limits, most: int) -> DescentResult:
     """A second try by descent, and by Newton's method for those that this leaves on the way."""
     second = go(problem)
     left = np.flatnonzero(~limits.fixed(second.vectors, second.residual))
@@ -81,22 +81,22 @@ def and_newton(go: Callable[[Problem], Descent], problem: Problem, *, limits: Li
 
 
 def mirrored(
-    descent: Descent, begun: Int[np.ndarray, " before"], limits: Limits
-) -> tuple[Descent, Int[np.ndarray, " ends"]]:
+    descent: DescentResult, begun: Int[np.ndarray, " before"], limits: Limits
+) -> tuple[DescentResult, Int[np.ndarray, " ends"]]:
     """Behind the ends the mirror images of the fixed ones: of an odd step they are fixed as well."""
     chosen = np.flatnonzero(limits.fixed(descent.vectors, descent.residual))
-    images = Descent(*(part[chosen] for part in descent))._replace(vectors=-descent.vectors[chosen])
-    both = Descent(*(np.append(part, new, axis=0) for part, new in zip(descent, images, strict=True)))
+    images = DescentResult(*(part[chosen] for part in descent))._replace(vectors=-descent.vectors[chosen])
+    both = DescentResult(*(np.append(part, new, axis=0) for part, new in zip(descent, images, strict=True)))
     return both, np.append(begun, begun[chosen])
 
 
 def with_origin(
-    problem: Problem, descent: Descent, begun: Int[np.ndarray, " before"], kind: Int[np.ndarray, " starts"]
-) -> tuple[Descent, Int[np.ndarray, " ends"]]:
+    problem: Problem, descent: DescentResult, begun: Int[np.ndarray, " before"], kind: Int[np.ndarray, " starts"]
+) -> tuple[DescentResult, Int[np.ndarray, " ends"]]:
     """Behind the ends the origin under every input, whether a start came to it or not; where the step has one there."""
     last = len(kind) - 1 - np.unique(kind[::-1], return_index=True)[1]
     zeros = np.zeros((len(last), descent.vectors.shape[1]), descent.vectors.dtype)
     at_origin = replace(problem, vectors=zeros, inputs=problem.inputs_of(last))
     last = last[(residuals(at_origin, zeros) == 0).all(axis=1)]
     parts = (np.append(part, np.zeros((len(last), *part.shape[1:]), part.dtype), axis=0) for part in descent)
-    return Descent(*parts), np.append(begun, last)
+    return DescentResult(*parts), np.append(begun, last)

@@ -15,7 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Complex, Float, Int
 
-from neurodyn.display import Shown, counted
+from neurodyn.display import Shown, pluralised
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.problem import Layout, Problem, Step, VectorStep, make_problem
 from neurodyn.threads import one_blas_thread
@@ -149,17 +149,17 @@ class Linearisation(Shown):
 
     def _title(self) -> str:
         points, size = self.eigenvalues.shape
-        return f"Linearisation: {counted(points, 'point')} of {size} dimensions, {self.dt:g} s per step"
+        return f"Linearisation: {pluralised(points, 'point')} of {size} dimensions, {self.dt:g} s per step"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         classes = Counter(self.stability)
-        yield from ((kind.value, counted(classes[kind], "point")) for kind in Stability if classes[kind])
+        yield from ((kind.value, pluralised(classes[kind], "point")) for kind in Stability if classes[kind])
         if self.eigenvalues.size:
             lengths, unstable = np.abs(self.eigenvalues), self.unstable
             yield "unstable", f"{unstable.min()} to {unstable.max()} directions per point"
             yield "|eigenvalue|", f"{lengths.min():.4g} to {lengths.max():.4g}"
         if near := int(self.kinks.any(axis=1).sum()):
-            yield "kinks", f"{counted(near, 'point')} with a unit near one"
+            yield "kinks", f"{pluralised(near, 'point')} with a unit near one"
         yield "vectors", "not asked for" if self.right is None else "left and right"
 
     def to_xarray(self) -> "xr.Dataset":

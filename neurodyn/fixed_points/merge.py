@@ -46,7 +46,7 @@ def to_length_one(vectors: Float[np.ndarray, "points size"]) -> Float[np.ndarray
     return vectors / np.where(size > 0, size, 1)
 
 
-def spread(vectors: Float[np.ndarray, "points size"]) -> float:
+def median_distance(vectors: Float[np.ndarray, "points size"]) -> float:
     """Median distance of points from their mean; 1 if they are all one."""
     return float(np.median(np.linalg.norm(vectors - vectors.mean(axis=0), axis=1))) or 1.0
 
@@ -55,7 +55,7 @@ def outliers(
     vectors: Float[np.ndarray, "points size"], starts: Float[np.ndarray, "starts size"], factor: float
 ) -> Bool[np.ndarray, " points"]:
     """Whether the nearest start is more than ``factor`` times the spread of the starts away."""
-    limit = factor * spread(starts)
+    limit = factor * median_distance(starts)
     return np.array([np.linalg.norm(starts - vector, axis=1).min() > limit for vector in vectors], np.bool_)
 
 

@@ -91,11 +91,11 @@ def modes(
     width
         Seconds per step.
     resamples
-        Of the bootstrap.
+        Resamples of the bootstrap.
     level
-        Of the intervals.
+        Level of the intervals.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Raises
     ------

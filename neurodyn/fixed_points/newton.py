@@ -21,7 +21,7 @@ from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array, Float
 
 from neurodyn.fixed_points.problem import Problem, VectorStep
-from neurodyn.fixed_points.solver import Descent, Limits, batches, residual_of
+from neurodyn.fixed_points.solver import DescentResult, Limits, batches, residual_of
 
 RUN = 2
 """Steps that the network takes by itself first, for each step that Newton's method may take."""
@@ -29,7 +29,7 @@ SHARES = (1.0, 0.5, 0.2, 0.05)
 """Of the step, the longest first."""
 
 
-def newton(problem: Problem, limits: Limits, *, most: int) -> Descent:
+def newton(problem: Problem, limits: Limits, *, most: int) -> DescentResult:
     """Let every start run, and then go by Newton's method until it has arrived or finds no shorter step.
 
     Parameters
@@ -66,7 +66,7 @@ def newton(problem: Problem, limits: Limits, *, most: int) -> Descent:
         active = active[taken[active] == iteration + 1]
         if not len(active):
             break
-    return Descent(vectors, residual, np.zeros(count, np.bool_), taken)
+    return DescentResult(vectors, residual, np.zeros(count, np.bool_), taken)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from neurodyn.display import Shown, counted
+from neurodyn.display import Shown, pluralised
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.continuum import Continuum, columns
 from neurodyn.fixed_points.points_file import read_points, to_dataset, write_points
@@ -125,7 +125,7 @@ class FixedPoints(Shown):
         head = f"{'point':>5}  {'status':<11}  {'residual':>9}  {'speed':>9}  {'iterations':>10}  {'starts':>6}  notes"
         number, _ = columns(self.continua, len(self))
         rows = [
-            self._row(f"c{which}", continuum.points, f"{continuum.words}; {counted(len(continuum), 'point')}")
+            self._row(f"c{which}", continuum.points, f"{continuum.words}; {pluralised(len(continuum), 'point')}")
             for which, continuum in enumerate(self.continua)
         ]
         rows += [self._row(str(i), np.array([i])) for i in np.flatnonzero(number < 0)]
@@ -151,7 +151,7 @@ class FixedPoints(Shown):
                 extent = f"residual {residual.min():.1e} to {residual.max():.1e}"
                 yield status.value, f"{points[status]} from {starts[status]} starts, {extent}"
         for which, continuum in enumerate(self.continua):
-            on_it = f"{counted(len(continuum), 'point')} from {self.starts[continuum.points].sum()} starts"
+            on_it = f"{pluralised(len(continuum), 'point')} from {self.starts[continuum.points].sum()} starts"
             yield f"continuum {which}", f"{continuum.words}; {on_it}"
         for name in ("outlier", "ray"):
             if (number := int(getattr(self, name).sum())) > 0:
@@ -169,7 +169,7 @@ class FixedPoints(Shown):
         parts = [f"{points[s]} {s.value} ({starts[s]} starts)" for s in Status if points[s]]
         if self.continua:
             number = "1 continuum" if len(self.continua) == 1 else f"{len(self.continua)} continua"
-            parts.append(f"of them {counted(sum(map(len, self.continua)), 'point')} on {number}")
+            parts.append(f"of them {pluralised(sum(map(len, self.continua)), 'point')} on {number}")
         return f"{len(self.point_of)} starts, tolerance {self.tolerance:.0e}: {', '.join(parts) or 'no points'}"
 
     def to_xarray(self) -> "xr.Dataset":

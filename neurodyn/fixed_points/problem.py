@@ -330,8 +330,8 @@ def _check_slope(problem: Problem) -> None:
         slope = np.asarray(_slopes(problem.step, problem.input_axis, points, jnp.asarray(along), inputs))
     except (TypeError, ValueError, NotImplementedError) as error:
         raise InputError(f"step cannot be differentiated: {_first_line(error)}") from error
-    # A map may live on any scale: a step that is long next to the states says nothing about their slope, and one that
-    # is short next to what is rounded inside of the map says nothing either.
+    # A map may live on any scale: a step that is long next to the states does not measure their slope, and one that
+    # is short next to what is rounded inside of the map does not either.
     wrong = _not_the_slope(after, slope, along, np.maximum(size, typical or 1.0))
     if 2 * wrong.sum() > len(points):
         wrong &= _not_the_slope(after, slope, along, 1 + size)

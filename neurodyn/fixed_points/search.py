@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float, Int
 
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.advice import advise
-from neurodyn.fixed_points.ends import Ends, and_newton, continua_of, mirrored, numbered, with_origin
-from neurodyn.fixed_points.merge import far_outside, groups, near, outliers, spread, to_length_one
+from neurodyn.fixed_points.ends import ConvergedStates, and_newton, continua_of, mirrored, numbered, with_origin
+from neurodyn.fixed_points.merge import far_outside, groups, median_distance, near, outliers, to_length_one
 from neurodyn.fixed_points.points import FixedPoints
 from neurodyn.fixed_points.problem import Problem, Step, is_homogeneous, is_odd, make_problem, rounding_of
-from neurodyn.fixed_points.solver import MATRIX_FREE, Descent, Known, Limits, descend, residuals
+from neurodyn.fixed_points.solver import MATRIX_FREE, DescentResult, Known, Limits, descend, residuals
 from neurodyn.fixed_points.status import Status
 
 SECOND_TRY = 0.1
@@ -180,11 +180,11 @@ def find_more(
     if problem.step.layout.names != found.layout.names:
         raise InputError(f"starts have {problem.vectors.shape[1]} units, the points found {found.vectors.shape[1]}")
     known = found.fixed
-    width = spread(problem.vectors) / 4 if radius is None else radius
+    width = median_distance(problem.vectors) / 4 if radius is None else radius
     result = _search(problem, _deflated(problem, known, width), config, found.homogeneous, progress)
     merge = config.merge_distance(config.limits(problem.vectors, homogeneous=False))
     new = np.array([status is Status.FIXED for status in result.status]) & ~_among(result, known, merge)
-    if not (keep_far or found.homogeneous):  # the length of a ray's vector says nothing
+    if not (keep_far or found.homogeneous):  # the length of a ray's vector is arbitrary
         reference = np.concatenate([problem.vectors, known.vectors])
         new &= ~far_outside(result.vectors, reference, 0.0 if radius is None else 2 * radius)
     return result.where(new)
@@ -235,7 +235,7 @@ def _search(
     most = (config.iterations, config.slow_iterations)
     go = partial(descend, limits=limits, iterations=most, matrix_free=config.matrix_free)
     descent = go(problem, known=kept_away, damping=config.damping, progress=progress)
-    again = kept_away.of(np.flatnonzero(~limits.fixed(descent.vectors, descent.residual)))
+    again = kept_away.select(np.flatnonzero(~limits.fixed(descent.vectors, descent.residual)))
     retry = partial(go, known=again, damping=config.damping * SECOND_TRY)
     small = problem.vectors.shape[1] <= MATRIX_FREE and not config.matrix_free
     if known is None and small:
@@ -277,15 +277,15 @@ def _search(
     )
     if known is not None:
         return found
-    ends = Ends(descent, best, begun, np.array([each is Status.FIXED for each in status]))
+    ends = ConvergedStates(descent, best, begun, np.array([each is Status.FIXED for each in status]))
     solve = partial(go, known=kept_away, damping=config.damping, iterations=(config.iterations, 0))
     continua = continua_of(problem, ends, limits, merge, solve) if config.continua else ()
     return replace(found, continua=continua, advice=advise(problem, found))
 
 
 def _second_try(
-    problem: Problem, limits: Limits, descent: Descent, go: Callable[[Problem], Descent]
-) -> tuple[Descent, Int[np.ndarray, " ends"]]:
+    problem: Problem, limits: Limits, descent: DescentResult, go: Callable[[Problem], DescentResult]
+) -> tuple[DescentResult, Int[np.ndarray, " ends"]]:
     """Starts that came to no fixed point start again with longer steps, which may lead to new points.
 
     Returns
@@ -299,13 +299,15 @@ def _second_try(
         return descent, begun
     second = go(replace(problem, vectors=problem.vectors[again], inputs=problem.inputs_of(again)))
     found, slow = limits.fixed(second.vectors, second.residual), descent.slow[again]
-    ends = Descent(*(np.append(part, new[found & slow], axis=0) for part, new in zip(descent, second, strict=True)))
+    ends = DescentResult(
+        *(np.append(part, new[found & slow], axis=0) for part, new in zip(descent, second, strict=True))
+    )
     for part, new in zip(ends, second, strict=True):
         part[again[found & ~slow]] = new[found & ~slow]
     return ends, np.append(begun, again[found & slow])
 
 
-def _status(descent: Descent, limits: Limits) -> list[Status]:
+def _status(descent: DescentResult, limits: Limits) -> list[Status]:
     fixed = limits.fixed(descent.vectors, descent.residual)
     finite = np.isfinite(descent.residual)
     conditions = zip(fixed, descent.slow, finite, strict=True)
@@ -316,7 +318,7 @@ def _status(descent: Descent, limits: Limits) -> list[Status]:
 
 
 def _members(
-    descent: Descent,
+    descent: DescentResult,
     status: list[Status],
     inputs: Int[np.ndarray, " ends"],
     limits: Limits,

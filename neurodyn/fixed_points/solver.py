@@ -36,11 +36,11 @@ LARGEST_MATRICES = {"cpu": 2**23}
 """Entries that the Jacobians of one batch may have together: a piece of work for a core, or (others) for a device."""
 ON_A_DEVICE = 2**26
 MATRIX_FREE = 1024
-"""Entries of a state above which equations are solved without matrices (``krylov.py``), unless told otherwise."""
+"""Entries of a state above which equations are solved without matrices (``krylov.py``), by default."""
 DAMPING_LIMITS = (1e-8, 1e8)
 """Beyond the upper one no step lowers the speed any more: a kink, or rounding."""
 OVERDAMPED = 1e-3
-"""Damping, next to the largest curvature, above which a small promise says nothing about the point."""
+"""Damping, next to the largest curvature, above which a small predicted decrease is not informative about the point."""
 PATIENCE = 10
 """Iterations in which Levenberg and Marquardt have to halve the residual; starts that do not go on with the full B."""
 
@@ -63,7 +63,7 @@ class Known(NamedTuple):
     vectors: Float[Array, "known size"]
     radius: Float[Array, "*starts_known"]
 
-    def of(self, chosen: np.ndarray) -> "Known":
+    def select(self, chosen: np.ndarray) -> "Known":
         """What some of the starts keep away from."""
         return self if self.radius.ndim == 0 else Known(self.vectors, self.radius[chosen])
 
@@ -77,7 +77,7 @@ class Limits:
     tolerance
         On ``max |F(h) - h|``; of a homogeneous map in units of ``max |h|``, at least of ``unit``.
     unit
-        Of a homogeneous map: states below it are the origin. None for any other map.
+        Size of states of a homogeneous map: those below it are the origin. None for any other map.
     precision
         Relative rounding of a state's largest entry, below which no residual is asked for.
     """
@@ -102,7 +102,7 @@ class Limits:
         return np.abs(vectors).max(axis=1) <= (-1 if self.unit is None else self.unit)
 
 
-class Descent(NamedTuple):
+class DescentResult(NamedTuple):
     """Where every start came to."""
 
     vectors: Float[np.ndarray, "points size"]
@@ -113,7 +113,8 @@ class Descent(NamedTuple):
 
 def deflation(vector: Float[Array, " size"], known: Known) -> Float[Array, ""]:
     """Factor that grows without bound near known points and is 1 far away (Farrell et al., 2015)."""
-    # A start may stand on a point that is none of its input: no division by zero, not in the derivative either.
+    # A start may stand on a fixed point of another input, whose radius is 0: no division by zero, not in the derivative
+    # either.
     distance = jnp.where(known.radius > 0, jnp.sum((vector - known.vectors) ** 2, axis=1), 1)
     return jnp.prod(1 + known.radius**2 / distance)
 
@@ -123,7 +124,7 @@ def residual_of(step: VectorStep, vector: Float[Array, " size"], inputs: Any) ->
     return step(vector, inputs) - vector
 
 
-def _improve(step: VectorStep, kind: "Kind", now: Candidate, inputs: Any, known: Known) -> Candidate:
+def _improve(step: VectorStep, kind: "IterationKind", now: Candidate, inputs: Any, known: Known) -> Candidate:
     """One iteration of one start."""
 
     def deflated(vector: Array) -> Array:
@@ -176,7 +177,7 @@ def _damping(damping: Array, gain: Array, accepted: Array) -> Array:
     return jnp.clip(damping * change.astype(damping.dtype), *DAMPING_LIMITS)
 
 
-class Kind(NamedTuple):
+class IterationKind(NamedTuple):
     """How an iteration is made; each kind is compiled."""
 
     full: bool  # B is the full second derivative
@@ -185,7 +186,7 @@ class Kind(NamedTuple):
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _improve_batch(
-    step: VectorStep, kind: Kind, input_axis: int | None, now: Candidate, inputs: Any, known: Known
+    step: VectorStep, kind: IterationKind, input_axis: int | None, now: Candidate, inputs: Any, known: Known
 ) -> Candidate:
     each = Known(None, 0 if known.radius.ndim else None)  # pyright: ignore[reportArgumentType]  (axes, not arrays)
     return jax.vmap(partial(_improve, step, kind), in_axes=(0, input_axis, each))(now, inputs, known)
@@ -210,7 +211,7 @@ def descend(
     iterations: tuple[int, int],
     progress: Callable[[int, int], None] | None = None,
     matrix_free: bool | None = None,
-) -> Descent:
+) -> DescentResult:
     """Let every start descend until it has arrived, is stuck, or has had its iterations.
 
     Parameters
@@ -242,7 +243,7 @@ def descend(
         for iteration in range(most):
             if not len(active):
                 break
-            _iterate(problem, Kind(full, free), now, active, known)
+            _iterate(problem, IterationKind(full, free), now, active, known)
             taken[active] += 1
             done = limits.fixed(now.vector, now.residual) | (now.damping >= DAMPING_LIMITS[1])
             if full:
@@ -254,16 +255,16 @@ def descend(
             if progress is not None:
                 progress(len(vectors) - len(active), len(vectors))
         if not full:
-            now.promise[:] = np.inf  # only the full second derivative can tell a minimum
+            now.promise[:] = np.inf  # only the full second derivative identifies a minimum
     slow = (now.promise <= limits.promise) | (now.damping >= DAMPING_LIMITS[1])
-    return Descent(now.vector, now.residual, slow & np.isfinite(now.residual), taken)
+    return DescentResult(now.vector, now.residual, slow & np.isfinite(now.residual), taken)
 
 
 def _chosen(now: Candidate, chosen: np.ndarray) -> Candidate:
     return Candidate(*(part[chosen] for part in now))
 
 
-def _iterate(problem: Problem, kind: Kind, now: Candidate, active: np.ndarray, known: Known) -> None:
+def _iterate(problem: Problem, kind: IterationKind, now: Candidate, active: np.ndarray, known: Known) -> None:
     """One iteration of the active starts, in batches of few sizes so that few programs are compiled.
 
     LAPACK takes one matrix at a time, so on a CPU the batches are shared out to a thread per core.
@@ -274,7 +275,9 @@ def _iterate(problem: Problem, kind: Kind, now: Candidate, active: np.ndarray, k
     def improve(batch: np.ndarray) -> Candidate:
         given = problem.inputs_of(batch)
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
-            after = _improve_batch(problem.step, kind, problem.input_axis, _chosen(now, batch), given, known.of(batch))
+            after = _improve_batch(
+                problem.step, kind, problem.input_axis, _chosen(now, batch), given, known.select(batch)
+            )
             return jax.device_get(after)
 
     parts = batches(active, problem.vectors.shape[1], matrices=not kind.matrix_free)

@@ -29,7 +29,7 @@ def sample_starts(
     noise
         Standard deviation of what is added to every unit, in units of the state.
     seed
-        Of the draw.
+        Seed of the draw.
     between
         Share of the starts that are halfway between two states instead: where points that divide basins are.
     valid

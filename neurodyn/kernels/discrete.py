@@ -8,8 +8,8 @@ For hidden states ``z_t`` with transitions ``A[i, j] = P(z_{t+1} = j | z_t = i)`
 2. smoother: ``beta_t(i) = P(y_{t+1..T} | z_t = i) = sum_j A[i, j] B[j, y_{t+1}] beta_{t+1}(j)`` (:func:`retreat`);
 3. Viterbi: the probability of the best path into each state (:func:`extend_best`).
 
-A symbol of -1 is one that was not seen: it says nothing (``log B = 0``), which is the same as summing over all symbols.
-Every function takes any number of leading axes (trials), so that a scan over time runs all trials at once.
+A symbol of -1 is one that was not seen: it carries no information (``log B = 0``), which is the same as summing over
+all symbols. Every function takes any number of leading axes (trials), so that a scan over time runs all trials at once.
 
 Reference: Rabiner (1989), A tutorial on hidden Markov models and selected applications in speech recognition,
 Proceedings of the IEEE 77(2).

@@ -138,7 +138,7 @@ def update(model: LinearMultiscale, predicted: Belief, observations: Observation
     Parameters
     ----------
     model
-        Of n states, g Gaussian channels and p channels of counts.
+        Model of n states, g Gaussian channels and p channels of counts.
     predicted
         Mean (trial, n) and covariance (trial, n, n).
     observations
@@ -172,7 +172,7 @@ def filter_states(model: LinearMultiscale, observations: Observations) -> Filter
     Parameters
     ----------
     model
-        Of n states, g Gaussian channels and p channels of counts.
+        Model of n states, g Gaussian channels and p channels of counts.
     observations
         Of whole trials.
 

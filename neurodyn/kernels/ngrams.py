@@ -1,7 +1,12 @@
-"""Frequencies of short stretches of symbols, and how far those of a set of sequences are from others."""
+"""n-grams, that is short stretches of symbols: their frequencies, how far these are from others, counts per trial.
+
+The code of an n-gram is the number whose digits are its symbols, the last one last. Probabilities of n-grams in a
+hidden Markov model, in the same order: ``markov.statistics.ngram_probabilities``.
+"""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 
 def ngram_frequencies(sequences: Float[Array, "trial time symbol"], length: int) -> Float[Array, " ngram"]:
@@ -49,3 +54,17 @@ def ngram_discrepancy(
     halves = jnp.split(x[: len(x) // 2 * 2], 2)
     off, off_again = (ngram_frequencies(half, length) - frequencies for half in halves)
     return jnp.sum(off * off_again / (frequencies + smoothing / frequencies.size))
+
+
+def count_ngrams(
+    sequences: Int[np.ndarray, "trials time"], *, symbols: int, longest: int
+) -> Float[np.ndarray, "trials features"]:
+    """How often each run of 1 to ``longest`` successive symbols occurs in each trial."""
+    trials, steps = sequences.shape
+    columns, code = [], np.zeros((trials, steps), np.int64)
+    for length in range(1, min(longest, steps) + 1):
+        code = code[:, : steps - length + 1] * symbols + sequences[:, length - 1 :]
+        places = code + symbols**length * np.arange(trials)[:, None]
+        tally = np.bincount(places.ravel(), minlength=trials * symbols**length)
+        columns.append(tally.reshape(trials, -1))
+    return np.concatenate(columns, axis=1).astype(np.float64)

@@ -64,5 +64,5 @@ def _random_bits(key: Array, width: int, shape: Sequence[int]) -> Array:
 _PLAIN = jax.extend.random.threefry_prng_impl
 _WRITTEN_OUT = jax.extend.random.define_prng_impl(
     key_shape=_PLAIN.key_shape, seed=_PLAIN.seed, split=_PLAIN.split, random_bits=_random_bits, fold_in=_PLAIN.fold_in,
-    name="threefry2x32, written out", tag="quick",
+    name="threefry2x32, written out", tag="fast_key",
 )  # fmt: skip

@@ -214,11 +214,11 @@ def _unroll_gru(parameters: Parameters, initial: Array, inputs: Array) -> Array:
 
 
 def _loop(cell: Cell, parameters: Parameters, initial: Array, inputs: Array) -> Array:
-    def one(state: Array, now: Array) -> tuple[Array, Array]:
+    def one_step(state: Array, now: Array) -> tuple[Array, Array]:
         state = step(cell, parameters, state, now)
         return state, state
 
-    return lax.scan(one, initial, inputs)[1]
+    return lax.scan(one_step, initial, inputs)[1]
 
 
 class _Gates(NamedTuple):
@@ -246,12 +246,12 @@ def _gated_loop(recurrent: Array, gated_bias: Array, initial: Array, drive: Arra
 
 
 def _gated_forward(recurrent: Array, gated_bias: Array, initial: Array, drive: Array):
-    def one(state: Array, now: Array) -> tuple[Array, tuple[Array, _Gates]]:
+    def one_step(state: Array, now: Array) -> tuple[Array, tuple[Array, _Gates]]:
         gates = _gates(recurrent, gated_bias, state, now)
         state = gates.new + gates.update * (state - gates.new)
         return state, (state, gates)
 
-    _, (states, gates) = lax.scan(one, initial, drive)
+    _, (states, gates) = lax.scan(one_step, initial, drive)
     return states, (recurrent, initial, states, gates)
 
 
@@ -259,7 +259,7 @@ def _gated_backward(residuals: tuple[Array, Array, Array, _Gates], cotangents: A
     recurrent, initial, states, gates = residuals
     before = jnp.concatenate([initial[None], states[:-1]])
 
-    def one(later: Array, now: tuple[Array, Array, _Gates]) -> tuple[Array, tuple[Array, Array]]:
+    def one_step(later: Array, now: tuple[Array, Array, _Gates]) -> tuple[Array, tuple[Array, Array]]:
         cotangent, previous, gate = now
         delta = cotangent + later
         new = delta * (1 - gate.update) * (1 - gate.new * gate.new)
@@ -268,7 +268,7 @@ def _gated_backward(residuals: tuple[Array, Array, Array, _Gates], cotangents: A
         back = jnp.concatenate([reset, update, new * gate.reset], axis=-1)
         return delta * gate.update + back @ recurrent, (back, new)
 
-    first, (back, new) = lax.scan(one, jnp.zeros_like(initial), (cotangents, before, gates), reverse=True)
+    first, (back, new) = lax.scan(one_step, jnp.zeros_like(initial), (cotangents, before, gates), reverse=True)
     hidden = initial.shape[-1]
     flat = back.reshape(-1, GATES * hidden)
     of_recurrent = flat.T @ before.reshape(-1, hidden)
@@ -300,12 +300,12 @@ def _plain_backward(cell: Cell, residuals: tuple[Parameters, Array, Array, Array
     assert cell.slope is not None
     slope = cell.slope
 
-    def one(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+    def one_step(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         cotangent, state = now
         delta = (cotangent + later @ parameters["recurrent"]) * slope(state)
         return delta, delta
 
-    first, deltas = lax.scan(one, jnp.zeros_like(initial), (cotangents, states), reverse=True)
+    first, deltas = lax.scan(one_step, jnp.zeros_like(initial), (cotangents, states), reverse=True)
     before = jnp.concatenate([initial[None], states[:-1]])
     flat = deltas.reshape(-1, deltas.shape[-1])
     gradients = {
@@ -336,12 +336,12 @@ def _plain_read_out_forward(cell: Cell, parameters: Parameters, readout: Array, 
     activation, bias = cell.activation, parameters.get("bias")
     weights = jnp.concatenate([parameters["recurrent"], parameters["input"]], axis=1)
 
-    def one(state: Array, now: Array) -> tuple[Array, tuple[Array, Array]]:
+    def one_step(state: Array, now: Array) -> tuple[Array, tuple[Array, Array]]:
         drive = weights @ jnp.concatenate([state, now.T])
         state = activation(drive if bias is None else drive + bias[:, None])
         return state, (state, readout @ state)
 
-    _, (states, outputs) = lax.scan(one, initial.T, inputs)
+    _, (states, outputs) = lax.scan(one_step, initial.T, inputs)
     return jnp.swapaxes(outputs, 1, 2), (parameters, readout, initial, inputs, states)
 
 
@@ -350,7 +350,7 @@ def _plain_read_out_backward(cell: Cell, residuals: tuple[Parameters, Array, Arr
     assert cell.slope is not None
     recurrent, slope = parameters["recurrent"], cell.slope
 
-    def one(carry: tuple[Array, dict[str, Array], Array], now: tuple[Array, Array, Array]):
+    def one_step(carry: tuple[Array, dict[str, Array], Array], now: tuple[Array, Array, Array]):
         later, sums, readout_sum = carry
         cotangent, state, drawn = now
         delta = (readout.T @ cotangent + recurrent.T @ later) * slope(state)
@@ -361,7 +361,7 @@ def _plain_read_out_backward(cell: Cell, residuals: tuple[Parameters, Array, Arr
 
     start = (jnp.zeros_like(initial.T), jax.tree.map(jnp.zeros_like, dict(parameters)), jnp.zeros_like(readout))
     going = (jnp.swapaxes(cotangents, 1, 2), states, inputs)
-    (first, sums, readout_sum), deltas = lax.scan(one, start, going, reverse=True)
+    (first, sums, readout_sum), deltas = lax.scan(one_step, start, going, reverse=True)
     sums["recurrent"] = sums["recurrent"] + first @ initial
     along_inputs = jnp.einsum("thb,hi->tbi", deltas, parameters["input"])
     return sums, readout_sum, (recurrent.T @ first).T, along_inputs

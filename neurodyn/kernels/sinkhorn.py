@@ -1,4 +1,4 @@
-r"""Debiased Sinkhorn divergence between two clouds of points of equal weight, in the log domain.
+r"""Debiased Sinkhorn divergence between two sets of one-hot sequences of equal weight, in the log domain.
 
 With the cost :math:`C(u, v) = \tfrac12 |u - v|^2` and a temperature :math:`\varepsilon`,
 
@@ -47,14 +47,14 @@ def epsilon_schedule(diameter: float, blur: float, scaling: float = 0.5) -> Epsi
     diameter
         Largest distance between two points.
     blur
-        Distance below which points are not told apart.
+        Distance below which points are not distinguished.
     scaling
         Factor on the distance from one temperature to the next.
 
     Raises
     ------
     InputError
-        If it is not ``0 < blur < diameter`` and ``0 < scaling < 1``.
+        Unless ``0 < blur < diameter`` and ``0 < scaling < 1``.
     """
     if not 0 < blur < diameter or not 0 < scaling < 1:
         raise InputError(
@@ -76,24 +76,6 @@ def one_hot(symbols: Int[Array, "*any"], count: int) -> Float[Array, "*any {coun
 
 
 @partial(jax.jit, static_argnames=("epsilons", "block"))
-def sinkhorn_divergence(
-    x: Float[Array, "n dim"], y: Float[Array, "m dim"], epsilons: Epsilons, *, block: int | None = None
-) -> Float[Array, ""]:
-    """``S(x, y)``: zero for equal clouds, the same if they change places, differentiable in both.
-
-    Parameters
-    ----------
-    x, y
-        Points of equal weight.
-    epsilons
-        Temperatures, see :func:`epsilon_schedule`.
-    block
-        Rows of pairs that are held at a time; None: all of them, which is faster while they fit.
-    """
-    return _divergence(x, y, epsilons, None, block)
-
-
-@partial(jax.jit, static_argnames=("epsilons", "block"))
 def one_hot_divergence(
     x: Float[Array, "n time symbol"],
     y: Float[Array, "m time symbol"],
@@ -101,18 +83,23 @@ def one_hot_divergence(
     *,
     block: int | None = None,
 ) -> Float[Array, ""]:
-    """``S(x, y)`` of one-hot sequences with the gradient of the general form (for a straight-through estimator).
+    """``S(x, y)``: zero for equal sets, the same if they change places, differentiable in both.
+
+    The gradient is the one of points anywhere in space, at these points (for a straight-through estimator).
 
     Parameters
     ----------
     x, y
         Sequences of one-hot rows; nothing checks that they are.
-    epsilons, block
-        As for :func:`sinkhorn_divergence`.
+    epsilons
+        Temperatures, see :func:`epsilon_schedule`.
+    block
+        Rows of pairs that are held at a time; None: all of them, which is faster while they fit.
     """
     steps = x.shape[1]
     x, y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
-    return _divergence(x, y, epsilons, steps, block)
+    of_both = jnp.asarray(_cross(x, y, epsilons, steps, block))
+    return of_both - jnp.asarray(_self(x, epsilons, steps, block)) - jnp.asarray(_self(y, epsilons, steps, block))
 
 
 @partial(jax.jit, static_argnames=("epsilons", "block"))
@@ -143,11 +130,6 @@ def one_hot_energy(
     return jnp.mean(between) - jnp.mean(within)
 
 
-def _divergence(x: Array, y: Array, epsilons: Epsilons, steps: int | None, block: int | None) -> Array:
-    of_both = jnp.asarray(_cross(x, y, epsilons, steps, block))
-    return of_both - jnp.asarray(_self(x, epsilons, steps, block)) - jnp.asarray(_self(y, epsilons, steps, block))
-
-
 class _Pairs(NamedTuple):
     """All pairs of two clouds, seen only through sums over their rows and columns.
 
@@ -170,8 +152,8 @@ class _Solution(NamedTuple):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _cross(x: Array, y: Array, epsilons: Epsilons, steps: int | None, block: int | None) -> Array:
-    """``OT(x, y)``; ``steps`` if both are one-hot sequences of that many steps."""
+def _cross(x: Array, y: Array, epsilons: Epsilons, steps: int, block: int | None) -> Array:
+    """``OT(x, y)`` of one-hot sequences of ``steps`` steps, each flattened to a row."""
     return _cross_forward(x, y, epsilons, steps, block)[0]
 
 
@@ -191,7 +173,7 @@ _cross.defvjp(_cross_forward, _cross_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _self(x: Array, epsilons: Epsilons, steps: int | None, block: int | None) -> Array:
+def _self(x: Array, epsilons: Epsilons, steps: int, block: int | None) -> Array:
     """``OT(x, x) / 2``: both potentials are the same one."""
     return _self_forward(x, epsilons, steps, block)[0]
 
@@ -227,7 +209,7 @@ def _solve(pairs: _Pairs, x: Array, y: Array, epsilons: Epsilons) -> _Solution:
     return _Solution(*update(f, g, temperatures[-1]), f, g, temperatures[-1])
 
 
-def _pairs(x: Array, y: Array, steps: int | None, block: int | None, *, mirrored: bool = False) -> _Pairs:
+def _pairs(x: Array, y: Array, steps: int, block: int | None, *, mirrored: bool = False) -> _Pairs:
     """Pairs of two clouds.
 
     Parameters
@@ -245,12 +227,9 @@ def _pairs(x: Array, y: Array, steps: int | None, block: int | None, *, mirrored
     return _Pairs(partial(log_means, mirrored=mirrored), barycentres)
 
 
-def _cost(x: Array, y: Array, steps: int | None) -> Float[Array, "n m"]:
-    products = x @ y.T
-    if steps is not None:
-        return steps - products
-    squares = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)
-    return jnp.maximum(squares / 2 - products, 0)
+def _cost(x: Array, y: Array, steps: int) -> Float[Array, "n m"]:
+    """Hamming distances: half the squared distances, because every sequence has the squared norm ``steps``."""
+    return steps - x @ y.T
 
 
 def _kernel(cost: Array, f: Array, g: Array, epsilon: Array) -> Array:
@@ -290,42 +269,42 @@ class _Clouds(NamedTuple):
 
     x: Array
     y: Array
-    steps: int | None
+    steps: int
     block: int
 
 
 def _blocked_log_means(clouds: _Clouds, f: Array, g: Array, epsilon: Array, *, mirrored: bool) -> tuple[Array, Array]:
     x, y, steps, block = clouds
 
-    def one(columns: Array, rows_of: tuple[Array, Array]) -> tuple[Array, Array]:
+    def one_block(columns: Array, rows_of: tuple[Array, Array]) -> tuple[Array, Array]:
         some, potentials = rows_of
         rows, more = _log_means(_cost(some, y, steps), potentials, g, epsilon, mirrored=mirrored)
         if mirrored:
             return columns, rows
         return jnp.logaddexp(columns, more + math.log(some.shape[0] / x.shape[0])), rows
 
-    rows, columns = _over_blocks(one, jnp.full(y.shape[0], -jnp.inf, y.dtype), (x, f), block)
+    rows, columns = _over_blocks(one_block, jnp.full(y.shape[0], -jnp.inf, y.dtype), (x, f), block)
     return rows, rows if mirrored else columns
 
 
 def _blocked_barycentres(clouds: _Clouds, f: Array, g: Array, epsilon: Array) -> tuple[Array, Array]:
     x, y, steps, block = clouds
 
-    def one(columns: Array, rows_of: tuple[Array, Array]) -> tuple[Array, Array]:
+    def one_block(columns: Array, rows_of: tuple[Array, Array]) -> tuple[Array, Array]:
         some, potentials = rows_of
         rows, more = _barycentres(_cost(some, y, steps), some, y, potentials, g, epsilon)
         return columns + more * (some.shape[0] / x.shape[0]), rows
 
-    return _over_blocks(one, jnp.zeros_like(y), (x, f), block)
+    return _over_blocks(one_block, jnp.zeros_like(y), (x, f), block)
 
 
-def _over_blocks(one: Callable, start: Array, arrays: tuple[Array, ...], block: int) -> tuple[Array, Array]:
+def _over_blocks(one_block: Callable, start: Array, arrays: tuple[Array, ...], block: int) -> tuple[Array, Array]:
     """Carry a sum over columns through blocks of rows, the last of which may be shorter; rows, then columns."""
     whole = arrays[0].shape[0] // block * block
     blocks = jax.tree.map(lambda a: a[:whole].reshape(-1, block, *a.shape[1:]), arrays)
-    columns, rows = lax.scan(one, start, blocks)
+    columns, rows = lax.scan(one_block, start, blocks)
     rows = rows.reshape(whole, *rows.shape[2:])
     if whole < arrays[0].shape[0]:
-        columns, rest = one(columns, jax.tree.map(lambda a: a[whole:], arrays))
+        columns, rest = one_block(columns, jax.tree.map(lambda a: a[whole:], arrays))
         rows = jnp.concatenate([rows, rest])
     return rows, columns

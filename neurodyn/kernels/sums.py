@@ -44,7 +44,7 @@ def add(running: Sum, term: Float[Array, "*shape"]) -> Sum:
     correction = running.correction + lost
     whole = total + correction
     left = correction - (whole - total)
-    # A sum that is infinite is infinite: the difference of two infinities is no correction.
+    # A sum that is infinite is infinite: the difference of two infinities is not a correction.
     finite = jnp.isfinite(total)
     return Sum(jnp.where(finite, whole, total), jnp.where(finite, left, jnp.zeros_like(left)))
 

@@ -31,7 +31,7 @@ def state_order(hmm: HiddenMarkovModel, reference: HiddenMarkovModel) -> Int[np.
 
     A state is known by what it emits, now and later: the rows of ``A^k B`` for k = 0 .. states, the symbols expected k
     steps after it. The optimal assignment has the smallest sum of squared differences between these. States that emit
-    the same symbols are thus told apart by where they lead.
+    the same symbols are thus distinguished by where they lead.
 
     The models may differ in their numbers of states: what ``hmm`` has more comes last, in its own order; if it has
     fewer, its states come in the order of those of the reference whose place they take.
@@ -75,7 +75,7 @@ def overlap(hmm: Hmm, reference: Hmm, observations: ArrayLike | Sequence[Any]) -
     InputError
         If a model does not take the sequences or cannot emit one, or nothing is seen at all.
     """
-    seen = as_general(hmm).emission.prepare(observations).seen.T
+    seen = as_general(hmm).emission.to_arrays(observations).seen.T
     if not seen.any():
         raise InputError("there is nothing to align by: every step is missing")
     one, other = (smooth_states(model, observations)[seen].astype(np.float64) for model in (hmm, reference))

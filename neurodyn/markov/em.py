@@ -26,7 +26,7 @@ from neurodyn.markov.inference import (
 )
 from neurodyn.markov.model import HiddenMarkovModel
 from neurodyn.markov.rows import most_probable_rows
-from neurodyn.training.progress import Progress, Silent
+from neurodyn.training.progress import NoProgress, Progress
 
 __all__ = ["EmConfig", "EmFit", "EmRun", "fit_em", "fit_hmm", "run_em"]
 
@@ -113,7 +113,7 @@ def fit_em(
     if states < 1 or symbol_count < 1:
         raise InputError(f"a model needs at least one state and one symbol, got {states} and {symbol_count}")
     emission = Categorical(symbol_count, config.emissions)
-    prepared = checked(emission.prepare(symbols), "symbol")
+    prepared = checked(emission.to_arrays(symbols), "symbol")
     found = best_of_starts(emission, prepared, states, seed, config, progress)
     steps = prepared.seen.shape[0]
     runs = tuple(cast(EmRun[HiddenMarkovModel], replace(run, hmm=as_symbols(run.hmm, steps))) for run in found.runs)
@@ -154,7 +154,7 @@ def fit_hmm(
     Raises
     ------
     InputError
-        If the sequences are none that the emission takes, nothing is seen at all, or there is no state.
+        If the sequences are invalid for the emission, nothing is observed at all, or there is no state.
     NumericalError
         If a state collapses where the emission has no prior, or the likelihood falls by more than rounding.
     KeyboardInterrupt
@@ -169,7 +169,7 @@ def fit_hmm(
     array([1., 9.])
     """
     kind = make_emission(emission)
-    return best_of_starts(kind, checked(kind.prepare(observations), "step"), states, seed, config, progress)
+    return best_of_starts(kind, checked(kind.to_arrays(observations), "step"), states, seed, config, progress)
 
 
 def run_em(start: Model, observations: ArrayLike | Sequence[Any], *, config: EmConfig | None = None) -> EmRun[Model]:
@@ -208,7 +208,7 @@ def run_em(start: Model, observations: ArrayLike | Sequence[Any], *, config: EmC
         general = GeneralHmm(start.initial, start.transitions, emission, general.parameters, start.name)
     what = "symbol" if isinstance(emission, Categorical) else "step"
     prepared = checked(prepared_for(general, observations), what)
-    run = climb(general, prepared, config, Silent(), 0)
+    run = climb(general, prepared, config, NoProgress(), 0)
     if isinstance(start, HiddenMarkovModel):
         return cast(EmRun[Model], replace(run, hmm=as_symbols(run.hmm, start.trial_steps)))
     return cast(EmRun[Model], run)
@@ -226,7 +226,7 @@ def best_of_starts(
     if states < 1:
         raise InputError(f"a model needs at least one state, got {states}")
     config, rng = config or EmConfig(), np.random.default_rng(seed)
-    progress, runs, status = progress or Silent(), [], ""
+    progress, runs, status = progress or NoProgress(), [], ""
     try:
         for number in range(config.restarts):
             start = _random_model(emission, prepared, states, rng)

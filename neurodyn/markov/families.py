@@ -62,7 +62,7 @@ def linear_chain(states: int, *, crossing: float = 0.05, trial_steps: int | None
 
 
 def fully_connected(
-    states: int = 3, *, stay: float = 0.95, own: float = 0.98, trial_steps: int = 30
+    states: int = 3, *, stay: float = 0.95, symbol_probability: float = 0.98, trial_steps: int = 30
 ) -> HiddenMarkovModel:
     """Every state goes to every other one with equal probability; each state has a symbol of its own.
 
@@ -72,7 +72,7 @@ def fully_connected(
         Number of states, and of symbols.
     stay
         Probability to stay in a state.
-    own
+    symbol_probability
         Probability that a state emits its own symbol; the others share the rest.
     trial_steps
         Length of a trial in steps.
@@ -80,18 +80,20 @@ def fully_connected(
     Raises
     ------
     InputError
-        If there are fewer than 2 states, or ``stay`` or ``own`` is no probability.
+        If there are fewer than 2 states, or ``stay`` or ``symbol_probability`` is not between 0 and 1.
     """
     _at_least(states, 2, "a fully connected model")
-    for name, value in (("stay", stay), ("own", own)):
+    for name, value in (("stay", stay), ("symbol_probability", symbol_probability)):
         if not 0 <= value <= 1:
             raise InputError(f"{name} is a probability between 0 and 1, got {value}")
     others = (1 - np.eye(states)) / (states - 1)
-    emissions = own * np.eye(states) + (1 - own) * others
+    emissions = symbol_probability * np.eye(states) + (1 - symbol_probability) * others
     return _uniform_start(f"fully_connected{states}", _staying((1 - stay) * others), emissions, trial_steps)
 
 
-def cycle(states: int = 4, *, stay: float = 0.95, own: float = 0.9, trial_steps: int = 40) -> HiddenMarkovModel:
+def cycle(
+    states: int = 4, *, stay: float = 0.95, symbol_probability: float = 0.9, trial_steps: int = 40
+) -> HiddenMarkovModel:
     """States in a ring whose symbols go up from the first to the last and down again.
 
     A state on the way up, after the first, sometimes emits the symbol below its own; one on the way down, and the
@@ -103,7 +105,7 @@ def cycle(states: int = 4, *, stay: float = 0.95, own: float = 0.9, trial_steps:
         Number of states, even and at least 4; there are ``states / 2 + 1`` symbols.
     stay
         Probability to stay in a state; the two neighbours share the rest.
-    own
+    symbol_probability
         Probability that a state emits its own symbol.
     trial_steps
         Length of a trial in steps.
@@ -111,19 +113,19 @@ def cycle(states: int = 4, *, stay: float = 0.95, own: float = 0.9, trial_steps:
     Raises
     ------
     InputError
-        If the number of states is odd or below 4, or ``stay`` or ``own`` is no probability.
+        If the number of states is odd or below 4, or ``stay`` or ``symbol_probability`` is not between 0 and 1.
     """
     if states < 4 or states % 2:
         raise InputError(
             f"a cycle goes up and down its symbols: it needs an even number of states from 4, got {states}"
         )
-    for name, value in (("stay", stay), ("own", own)):
+    for name, value in (("stay", stay), ("symbol_probability", symbol_probability)):
         if not 0 <= value <= 1:
             raise InputError(f"{name} is a probability between 0 and 1, got {value}")
     ring = np.eye(states)
     neighbours = np.roll(ring, 1, axis=1) + np.roll(ring, -1, axis=1)
     return _uniform_start(
-        f"cycle{states}", _staying((1 - stay) / 2 * neighbours), _up_and_down(states, own), trial_steps
+        f"cycle{states}", _staying((1 - stay) / 2 * neighbours), _up_and_down(states, symbol_probability), trial_steps
     )
 
 
@@ -135,13 +137,13 @@ FAMILIES: dict[str, Callable[[int], HiddenMarkovModel]] = {
 """A model of each family from its number of states, by the name it has on the command line."""
 
 
-def _up_and_down(states: int, own: float) -> Float[np.ndarray, "states symbols"]:
+def _up_and_down(states: int, symbol_probability: float) -> Float[np.ndarray, "states symbols"]:
     top = states // 2
     place = np.arange(states)
     symbol = np.minimum(place, states - place)
     beside = np.where((place > 0) & (place <= top), symbol - 1, symbol + 1)
     unit = np.eye(top + 1)
-    return own * unit[symbol] + (1 - own) * unit[beside]
+    return symbol_probability * unit[symbol] + (1 - symbol_probability) * unit[beside]
 
 
 def _staying(moves: Float[np.ndarray, "states states"]) -> Float[np.ndarray, "states states"]:

@@ -33,14 +33,14 @@ class GeneralHmm(Shown):
     emission
         What is emitted: an emission, or the name of one that needs no settings.
     parameters
-        Of the emission, by name: arrays whose first axis is the state; read-only copies are kept.
+        Parameters of the emission, by name: arrays whose first axis is the state; read-only copies are kept.
     name
         What the model is called in files and figures.
 
     Raises
     ------
     InputError
-        If a shape does not fit, or numbers are no probabilities or no parameters of the emission.
+        If a shape does not fit, probabilities are invalid, or the parameters are invalid for the emission.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class GeneralHmm(Shown):
         Raises
         ------
         InputError
-            If an entry is missing or the numbers are no hidden Markov model.
+            If an entry is missing or the numbers are not those of a hidden Markov model.
         """
         names = ("initial", "transitions", "emission", "settings", "parameters", "name")
         check_entries(entries, names)

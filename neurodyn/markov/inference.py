@@ -52,7 +52,7 @@ def log_likelihood(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> Float[n
     Raises
     ------
     InputError
-        If a symbol is out of range, or these are no sequences of that kind.
+        If a symbol is out of range, or the sequences have the wrong form.
     """
     general = as_general(hmm)
     return prepared_log_likelihood(general, prepared_for(general, observations))
@@ -142,9 +142,9 @@ def prepared_for(general: GeneralHmm, observations: Any) -> Prepared:
     Raises
     ------
     InputError
-        If they are none that it takes, or have another number of channels than the model.
+        If they are invalid for its emission, or have another number of channels than the model.
     """
-    prepared = general.emission.prepare(observations)
+    prepared = general.emission.to_arrays(observations)
     if prepared.channels != general.channels:
         raise InputError(f"the model is of {general.channels} channels, the sequences are of {prepared.channels}")
     return prepared

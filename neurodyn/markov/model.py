@@ -100,7 +100,7 @@ class HiddenMarkovModel(Shown):
         Raises
         ------
         InputError
-            If an entry is missing or the numbers are no hidden Markov model.
+            If an entry is missing or the numbers are not those of a hidden Markov model.
         """
         names = ("initial", "transitions", "emissions", "name", "trial_steps")
         check_entries(entries, names)

@@ -35,7 +35,7 @@ class GeneralPosterior:
     initial, transitions
         (chains, draws, states) and (chains, draws, states, states) probabilities.
     parameters
-        Of the emission, by name: (chains, draws, states, ...).
+        Parameters of the emission, by name: (chains, draws, states, ...).
     log_likelihood
         (chains, draws) of all sequences.
     diverging
@@ -96,7 +96,7 @@ def fit_posterior(
 
     The rows of the path have Dirichlet priors, with ``config.stickiness`` added for staying; the emission has its own.
     Chains start at the best model of `fit_hmm`, and each draw's states are matched to it by where they are in the
-    sequences: that chains agree says nothing about models that are far from this one.
+    sequences: agreement of the chains is not evidence about models that are far from this one.
 
     Parameters
     ----------
@@ -116,10 +116,10 @@ def fit_posterior(
     Raises
     ------
     InputError
-        If the sequences are none that the emission takes, nothing is seen at all, or there is no state.
+        If the sequences are invalid for the emission, nothing is observed at all, or there is no state.
     """
     config, kind = config or BayesConfig(), make_emission(emission)
-    prepared = checked(kind.prepare(observations), "step")
+    prepared = checked(kind.to_arrays(observations), "step")
     start = best_of_starts(kind, prepared, states, seed, config.em).hmm
     observed = on_device(prepared)
     natural, path = natural_on_device(kind, start.parameters), log_path(start.initial, start.transitions)

@@ -22,7 +22,7 @@ def check_row(where: str, row: np.ndarray) -> None:
     """
     bad = np.flatnonzero(~(np.isfinite(row) & (row >= 0)))
     if len(bad):
-        kind = "negative probability" if row[bad[0]] < 0 else "value that is no probability"
+        kind = "negative probability" if row[bad[0]] < 0 else "value that is not a probability"
         raise InputError(f"{where} has a {kind} at column {bad[0]}: {row[bad[0]]:.6g}")
     if abs(row.sum() - 1) > TOLERANCE:
         raise InputError(f"{where} adds up to {row.sum():.8g}, but the probabilities of a row must add up to 1")

@@ -36,7 +36,7 @@ def draw_posterior(
     config
         The sampler.
     seed
-        Of the sampler.
+        Seed of the sampler.
     progress_bar
         Whether it shows its steps.
 

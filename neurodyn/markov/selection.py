@@ -16,7 +16,7 @@ from neurodyn.markov.emissions.base import Emission, Prepared
 from neurodyn.markov.emissions.table import make_emission
 from neurodyn.markov.general import as_general
 from neurodyn.markov.inference import Hmm, prepared_for, prepared_log_likelihood
-from neurodyn.training.progress import Progress, Silent
+from neurodyn.training.progress import NoProgress, Progress
 
 
 def score(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> float:
@@ -35,7 +35,7 @@ def score(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> float:
     Raises
     ------
     InputError
-        If these are no sequences of that kind, or nothing is seen at all.
+        If the sequences have the wrong form, or nothing is observed at all.
 
     Examples
     --------
@@ -189,11 +189,11 @@ def choose_states(
     >>> choose_states(counts, emission="poisson", candidates=(1, 2), folds=4, seed=0).chosen
     2
     """
-    kind, config, progress = make_emission(emission), config or EmConfig(), progress or Silent()
+    kind, config, progress = make_emission(emission), config or EmConfig(), progress or NoProgress()
     numbers = sorted(set(candidates))
     if not numbers or numbers[0] < 1:
         raise InputError(f"candidates must be numbers of states from 1, got {numbers}")
-    prepared = kind.prepare(observations)
+    prepared = kind.to_arrays(observations)
     parts = _parts(prepared, folds, seed)
     scores, done = np.empty((len(numbers), folds)), 0
     for row, states in enumerate(numbers):

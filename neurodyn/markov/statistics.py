@@ -112,10 +112,10 @@ def expect_counts(hmm: HiddenMarkovModel, steps: int, counting: Counting) -> Cou
     return Counts(started[-1] @ hmm.emissions, joint, np.array(agreements), np.array(dwells))
 
 
-def stretch_frequencies(hmm: HiddenMarkovModel, steps: int, length: int) -> Float[np.ndarray, " stretch"]:
-    """Probability of each stretch of this many symbols, at most ``steps``, at a random place of a trial, exactly.
+def ngram_probabilities(hmm: HiddenMarkovModel, steps: int, length: int) -> Float[np.ndarray, " ngram"]:
+    """Probability of each n-gram of this many symbols, at most ``steps``, at a random place of a trial, exactly.
 
-    Stretches are ordered as numbers whose last digit is the last symbol.
+    Ordered as the frequencies of ``kernels.ngrams``: as numbers whose last digit is the last symbol.
     """
     reached = _marginals(hmm, steps)[: steps - length + 1].mean(axis=0)[None]  # stretch so far x state
     for position in range(length):

@@ -16,8 +16,8 @@ MISSING = -1
 def pad_sequences(sequences: Iterable[Any]) -> Int[np.ndarray, "trials time"]:
     """Sequences of any lengths as one array: the shorter ones are filled up with ``MISSING`` (-1) at their end.
 
-    A missing symbol says nothing, so that likelihoods and fits are those of the sequences as they are; estimates of the
-    states of a step past a sequence's end are predictions.
+    A missing symbol carries no information, so that likelihoods and fits are those of the sequences as they are;
+    estimates of the states of a step past a sequence's end are predictions.
 
     Parameters
     ----------

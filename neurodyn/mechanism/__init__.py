@@ -2,9 +2,9 @@
 
 from neurodyn.mechanism.activity import Activity, Plane, RecordConfig, leading_plane, record
 from neurodyn.mechanism.evidence import Evidence
-from neurodyn.mechanism.explain import ExplainConfig, Explanation, explain, quick
+from neurodyn.mechanism.explain import ExplainConfig, Explanation, explain, quick_config
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Verdict
-from neurodyn.mechanism.kick_neurons import find as find_kick_neurons
+from neurodyn.mechanism.kick_search import find as find_kick_neurons
 from neurodyn.mechanism.measured import Kick, KickConfig, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Epoch, Network, epochs_of, linear_readout, network_of, untrained_of
 from neurodyn.mechanism.portrait import PortraitConfig, portrait
@@ -37,7 +37,7 @@ __all__ = [
     "linear_readout",
     "network_of",
     "portrait",
-    "quick",
+    "quick_config",
     "record",
     "untrained_of",
 ]

@@ -11,7 +11,7 @@ from neurodyn.mechanism.finding import Estimate
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, cut, intact, outcomes, settled_starts
 from neurodyn.mechanism.measured import Kick, KickConfig
 from neurodyn.mechanism.network import Network
-from neurodyn.mechanism.statistics import unknown
+from neurodyn.mechanism.statistics import not_measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,21 +42,21 @@ def ablate(network: Network, activity: Activity, kick: Kick, config: KickConfig,
     rng = np.random.default_rng([seed, kick.source, kick.target])
     starts = starts_of(network, activity, kick.source, config, seed)
     if starts is None or not len(kick.group):
-        nothing = unknown(f"cut of the hazard {kick.name}")
+        nothing = not_measured(f"cut of the hazard {kick.name}")
         return Ablation(nothing, np.zeros(0), float("nan"), nothing, np.zeros(0))
     base = intact(network, starts)
     name = f"share of the hazard {kick.name} that its {len(kick.group)} kick neurons cut"
     units = as_sets([kick.group], network.hidden)
     group = cut(name, outcomes(network, starts, units, 0.0, Target.ACTIVITY), base, kick.target, rng)
     sets = matched_sets(activity, kick, kick.group, config, rng)
-    random = cuts(outcomes(network, starts, sets, 0.0, Target.ACTIVITY), base, kick.target)
-    readout = cuts(outcomes(network, starts, units, 0.0, Target.READOUT), base, kick.target)[0]
+    random = hazard_reduction(outcomes(network, starts, sets, 0.0, Target.ACTIVITY), base, kick.target)
+    readout = hazard_reduction(outcomes(network, starts, units, 0.0, Target.READOUT), base, kick.target)[0]
     name = f"share of the hazard {kick.name} lost without noise to its integrating units"
     if not len(kick.integrating):
-        return Ablation(group, random, float(readout), unknown(name), np.zeros(0))
+        return Ablation(group, random, float(readout), not_measured(name), np.zeros(0))
     quiet = outcomes(network, starts, as_sets([kick.integrating], network.hidden), 0.0, Target.NOISE)
     sets = matched_sets(activity, kick, kick.integrating, config, rng)
-    others = cuts(outcomes(network, starts, sets, 0.0, Target.NOISE), base, kick.target)
+    others = hazard_reduction(outcomes(network, starts, sets, 0.0, Target.NOISE), base, kick.target)
     return Ablation(group, random, float(readout), cut(name, quiet, base, kick.target, rng), others)
 
 
@@ -96,6 +96,6 @@ def starts_of(network: Network, activity: Activity, source: int, config: KickCon
     )
 
 
-def cuts(treated: Outcomes, base: Outcomes, symbol: int) -> Float[np.ndarray, " sets"]:
+def hazard_reduction(treated: Outcomes, base: Outcomes, symbol: int) -> Float[np.ndarray, " sets"]:
     """Share of the hazard to a symbol that each set of units cuts."""
     return 1 - treated.hazard(symbol) / base.hazard(symbol)[0]

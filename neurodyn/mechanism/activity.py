@@ -98,7 +98,7 @@ def record(network: Any, config: RecordConfig | None = None, *, seed: int) -> Ac
     config
         Sizes; the defaults if None.
     seed
-        Of the noise.
+        Seed of the noise.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 r"""Claim 1: without input, activity from any start collapses to a single fixed point.
 
 The network runs without input from states of the recording and from random directions, of sizes over several orders of
-magnitude. Where a run ends is no fixed point yet: the ends are handed to the solver of ``neurodyn.fixed_points``,
+magnitude. The end of a run is not yet a fixed point: the ends are handed to the solver of ``neurodyn.fixed_points``,
 which reports a residual, and a start counts as collapsed if its run came close to the point that most runs came close
 to. Under noise, the control, the same starts must not.
 
@@ -29,7 +29,7 @@ from neurodyn.mechanism.activity import Activity, draw_noise
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.network import Network, is_homogeneous
-from neurodyn.mechanism.statistics import exactly, share, unknown
+from neurodyn.mechanism.statistics import known_value, not_measured, share
 
 CLAIM = "Without input, activity from any start collapses to a single fixed point."
 
@@ -80,7 +80,7 @@ def examine(evidence: Evidence, config: CollapseConfig | None = None, *, seed: i
     config
         Thresholds.
     seed
-        Of the starts and of the control's noise.
+        Seed of the starts and of the control's noise.
     """
     config, network, activity = config or CollapseConfig(), evidence.network, evidence.activity
     size = float(np.linalg.norm(activity.states, axis=-1).mean()) or 1.0
@@ -93,12 +93,12 @@ def examine(evidence: Evidence, config: CollapseConfig | None = None, *, seed: i
     driven = np.asarray(_drive(network, starts, noise))
     collapsed = share("share of the starts that come to one fixed point", int(there.sum()), len(there))
     name = "the same under noise"
-    control = unknown(name)
+    control = not_measured(name)
     criteria = [Criterion(collapsed, least=config.least_share)]
     if target is not None:
         close = np.linalg.norm(driven - points[target], axis=1) <= config.near * size
         control = share(name, int(close.sum()), len(close))
-        found = exactly("residual of the point, relative to the size of the activity", residual[target] / size)
+        found = known_value("residual of the point, relative to the size of the activity", residual[target] / size)
         criteria.append(Criterion(found, most=config.most_residual))
     criteria.append(Criterion(control, most=config.most_share_with_noise))
     data = xr.Dataset(

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Key
 from neurodyn.mechanism.activity import draw_noise, run
 from neurodyn.mechanism.finding import Estimate
 from neurodyn.mechanism.network import Epoch, Network, jacobians
-from neurodyn.mechanism.statistics import bootstrap, unknown
+from neurodyn.mechanism.statistics import bootstrap, not_measured
 
 QUANTITIES = {
     "effect": "second-order effect of the noise",
@@ -75,12 +75,12 @@ class Course:
     @property
     def notes(self) -> tuple[str, ...]:
         """First and last value of each quantity, and when it turns."""
-        told = []
+        notes = []
         for name, words in QUANTITIES.items():
             first, last, turn = self.means[name][0], self.means[name][-1], self.turns[name]
             when = "does not turn" if turn is None else f"turns at epoch {turn}"
-            told.append(f"{words}: {first:.3g} at first, {last:.3g} at the end, {when}")
-        return tuple(told)
+            notes.append(f"{words}: {first:.3g} at first, {last:.3g} at the end, {when}")
+        return tuple(notes)
 
     def change_of_effect(self, rng: np.random.Generator) -> Estimate:
         """How far the second-order effect of the last epoch differs from that of the first, as a share of the larger.
@@ -102,7 +102,7 @@ class Course:
         """By how much the rate of changes of the likeliest symbol has come closer to a rate; NaN if that is unknown."""
         name = "changes of the likeliest symbol per step: how much closer to the model's than at first"
         if np.isnan(rate):
-            return unknown(name)
+            return not_measured(name)
         both = np.stack([self.rates[0], self.rates[-1]], axis=1)
         return bootstrap(
             name, both, lambda drawn: float(-np.diff(np.abs(drawn.mean(axis=0) - rate))[0]), rng, resamples=200
@@ -139,7 +139,7 @@ def follow(
     sizes
         Of the other measurements.
     key
-        Of the noise.
+        Key of the noise.
     """
     runs = trials, steps, burn_in
     eigenvalues = [_eigenvalues(epoch.network, burn_in, level, sizes.jacobians, key) for epoch in epochs]

@@ -106,7 +106,7 @@ def jumping(model: HiddenMarkovModel, *, trials: int = 100, steps: int = 100, se
     trials, steps
         Size.
     seed
-        Of the states.
+        Seed of the states.
     """
     rng, chances = np.random.default_rng(seed), np.cumsum(model.transitions, axis=1)
     last = len(chances) - 1

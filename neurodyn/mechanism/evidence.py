@@ -7,8 +7,10 @@ from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
 from neurodyn.mechanism.activity import Activity, Plane, RecordConfig, joined, leading_plane, record
 from neurodyn.mechanism.dwell import Dwell, dwell_of_model, dwell_of_recording
+from neurodyn.mechanism.kick_search import find
 from neurodyn.mechanism.measured import Kick, KickConfig, Residency, ResidencyConfig
 from neurodyn.mechanism.network import Epoch, Network, redrawn
+from neurodyn.mechanism.residency_measure import measure
 
 MORE_TRIALS = 1_000_003
 """Seeds of further trials lie so far apart: none of them is that of something else."""
@@ -43,7 +45,7 @@ class Evidence:
     residency_config, kick_config
         Sizes of the two measurements.
     seed
-        Of the two measurements, and of what more is recorded.
+        Seed of the two measurements, and of what more is recorded.
     recording
         How the activity was recorded, where more of it can be had; None if it is all there is.
     known_residency, known_kicks
@@ -84,8 +86,6 @@ class Evidence:
 
         The first is that of epoch 0, the others have its weights dealt out anew.
         """
-        from neurodyn.mechanism.kick_neurons import find
-
         if self.untrained is None:
             return None
         found = []
@@ -154,8 +154,6 @@ class Evidence:
 
     def residencies(self, times: int) -> Residency:
         """Residency of so many times the usual number of states, a power of two."""
-        from neurodyn.mechanism.residency import measure
-
         config, found = self.residency_config, self._residencies
         while len(found) < times.bit_length():
             have = 2 ** (len(found) - 1) if found else 0
@@ -176,8 +174,6 @@ class Evidence:
     @cached_property
     def kicks(self) -> tuple[Kick, ...]:
         """Kick neurons of every transition that happens often enough."""
-        from neurodyn.mechanism.kick_neurons import find
-
         if self.known_kicks is not None:
             return self.known_kicks
         return find(self.network, self.activity, self.kick_config, seed=self.seed)

@@ -57,12 +57,12 @@ class ExplainConfig:
     subspaces: SubspaceConfig = field(default_factory=SubspaceConfig)
     others: tuple[Any, ...] = ()
 
-    def of(self, name: str) -> Any:
+    def settings_of(self, name: str) -> Any:
         """Settings of a claim of `CLAIMS`, by its name.
 
         Examples
         --------
-        >>> ExplainConfig().of("rotation").surrogates
+        >>> ExplainConfig().settings_of("rotation").surrogates
         40
         """
         settings = CLAIMS[name].settings
@@ -70,9 +70,9 @@ class ExplainConfig:
         return next((each for each in given if isinstance(each, settings)), settings())
 
 
-def quick() -> ExplainConfig:
+def quick_config() -> ExplainConfig:
     """Sizes that show in a minute that everything works; the verdicts mean little."""
-    sizes: dict[Any, Any] = {row.settings: row.quick for row in CLAIMS.values()}
+    sizes: dict[Any, Any] = {row.settings: row.quick_settings for row in CLAIMS.values()}
     own = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
     named = {each.name: sizes.pop(each.default_factory) for each in own}
     record = RecordConfig(trials=32, steps=60, burn_in=10, most_times=1)
@@ -182,11 +182,11 @@ def explain(
     config
         Sizes and thresholds.
     seed
-        Of everything random.
+        Seed of everything random.
     epochs
         Networks along the training, the earliest first; those that the emulator kept if None.
     report
-        Is told the name of every part before it starts.
+        Called with the name of every part before it starts.
     claims
         Names of those to examine, of `CLAIMS`; None for all.
 
@@ -221,9 +221,12 @@ def explain(
     )  # fmt: skip
     for measure in Measure:
         if any(measure in CLAIMS[name].measures for name in chosen):
-            timed(measure.value, lambda measure=measure: measure.of(evidence))
+            timed(measure.value, lambda measure=measure: measure.measure_on(evidence))
     findings = tuple(
-        timed(name.replace("_", " "), lambda name=name: CLAIMS[name].examine(evidence, settings.of(name), seed=seed))
+        timed(
+            name.replace("_", " "),
+            lambda name=name: CLAIMS[name].examine(evidence, settings.settings_of(name), seed=seed),
+        )
         for name in chosen
     )
     searched = any(Measure.KICKS in CLAIMS[name].measures for name in chosen)

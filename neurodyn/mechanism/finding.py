@@ -81,8 +81,8 @@ class Criterion:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A claim that speaks of several things, on one of them: on one transition, say.
+class TransitionResult:
+    """Result of a claim for one of the transitions it covers.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """One claim and what came of it.
+    """Result of testing one claim: estimate, control, criteria, verdict.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Finding:
         Where the claim speaks of several things, the rule for each of them.
     parts_are
         What they are, in the plural: ``transitions``.
-    nothing
+    not_applicable_because
         Why there is nothing to test here; empty if there is something.
     """
 
@@ -133,9 +133,9 @@ class Finding:
     criteria: tuple[Criterion, ...]
     data: xr.Dataset
     notes: tuple[str, ...] = field(default=())
-    parts: tuple[Part, ...] = field(default=())
+    parts: tuple[TransitionResult, ...] = field(default=())
     parts_are: str = "transitions"
-    nothing: str = ""
+    not_applicable_because: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -144,7 +144,7 @@ class Finding:
         Where there is nothing to test, the claim does not apply.
         """
         every = self.every_criterion
-        if self.nothing or (self.parts and not every):
+        if self.not_applicable_because or (self.parts and not every):
             return Verdict.DOES_NOT_APPLY
         return verdict_of(every)
 
@@ -168,7 +168,7 @@ class Finding:
     def rule(self) -> str:
         """The rule in words, with its thresholds."""
         if self.verdict is Verdict.DOES_NOT_APPLY:
-            return f"does not apply: {self.nothing or 'none of its parts can be tested'}"
+            return f"does not apply: {self.not_applicable_because or 'none of its parts can be tested'}"
         if not self.every_criterion:
             return "cannot be judged here: undecided"
         parts = "; ".join(criterion.text for criterion in self.every_criterion)

@@ -177,7 +177,7 @@ def _readout_scaled(network: Network, states, noise, source, sets, factor):
 
     course = lax.scan(step, states, noise)[1]
 
-    def one(units):
+    def one_set(units):
         seen = jnp.asarray(jnp.where(units, factor * course, course))
         symbol = network.logits(seen).argmax(axis=-1)
         changed = symbol != source
@@ -189,7 +189,7 @@ def _readout_scaled(network: Network, states, noise, source, sets, factor):
             jnp.asarray(jnp.where(ever, first + 1, len(noise)), jnp.int32),
         )
 
-    return lax.map(one, sets)
+    return lax.map(one_set, sets)
 
 
 def _first_change(network: Network, states, noise, source, step):

@@ -21,12 +21,12 @@ from jaxtyping import Float, Int
 from neurodyn.mechanism.ablation import as_sets, matched_sets
 from neurodyn.mechanism.activity import Activity
 from neurodyn.mechanism.evidence import Evidence
-from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Part
+from neurodyn.mechanism.finding import Criterion, Estimate, Finding, TransitionResult
 from neurodyn.mechanism.hazards import Outcomes, Starts, Target, outcomes, settled_starts
 from neurodyn.mechanism.measured import Kick, KickConfig
 from neurodyn.mechanism.network import Network
-from neurodyn.mechanism.power import last_look
-from neurodyn.mechanism.statistics import beyond, bootstrap, spread, unknown
+from neurodyn.mechanism.power import final_sample
+from neurodyn.mechanism.statistics import bootstrap, control_range, excess_over_control, not_measured
 
 CLAIM = (
     "Scaling kick neurons, or the noise that reaches their integrating populations, abolishes or speeds transitions."
@@ -79,15 +79,15 @@ def examine(evidence: Evidence, config: InterventionConfig | None = None, *, see
     config
         Thresholds.
     seed
-        Of starts, noise and controls.
+        Seed of starts, noise and controls.
     """
     config, sizes = config or InterventionConfig(), evidence.kick_config
     scaled = [kick for kick in evidence.kicks if len(kick.group)]
     if not scaled:
-        nothing = unknown("swing of the hazard")
+        nothing = not_measured("swing of the hazard")
         return Finding(
             number=7, name="intervention", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
-            data=_data([], config), nothing="no transition has kick neurons to scale",
+            data=_data([], config), not_applicable_because="no transition has kick neurons to scale",
         )  # fmt: skip
     untrained = [
         curve.swing.value
@@ -98,7 +98,7 @@ def examine(evidence: Evidence, config: InterventionConfig | None = None, *, see
     ]
     top = float("nan") if evidence.untrained_kicks is None else max(untrained, default=0.0)
     curves: list[_Curve] = []
-    parts: list[Part] = []
+    parts: list[TransitionResult] = []
     for kick in evidence.kicks:
         own, part = _judged_kick(evidence, kick, top, config, seed)
         curves += own
@@ -108,27 +108,29 @@ def examine(evidence: Evidence, config: InterventionConfig | None = None, *, see
 
 def _judged_kick(
     evidence: Evidence, kick: Kick, untrained: float, config: InterventionConfig, seed: int
-) -> tuple[list[_Curve], Part]:
+) -> tuple[list[_Curve], TransitionResult]:
     """A transition: its curves on as many runs as it takes, and the criteria; none without kick neurons."""
     if not len(kick.group):
-        return [], Part(kick.name, ())
+        return [], TransitionResult(kick.name, ())
     sizes = evidence.kick_config
 
-    def look(times: int) -> tuple[list[_Curve], Part] | None:
+    def look(times: int) -> tuple[list[_Curve], TransitionResult] | None:
         more = replace(sizes, runs=times * sizes.runs)
         curves = _curves_of(evidence.network, evidence.activity, kick, config, more, seed)
         if not curves and times > 1:  # the recording has no starts for so many runs
             return None
         criteria = (criterion for curve in curves for criterion in _criteria(curve, untrained, config))
-        return curves, Part(kick.name, tuple(criteria))
+        return curves, TransitionResult(kick.name, tuple(criteria))
 
-    return last_look(look, sizes.most_times, lambda found: found[1])[1]
+    return final_sample(look, sizes.most_times, lambda found: found[1])[1]
 
 
 def _criteria(curve: _Curve, untrained: float, config: InterventionConfig) -> tuple[Criterion, ...]:
-    tops = {"95 % of the random sets": spread("", _swings(curve.controls)).high, "untrained networks": untrained}
-    own = beyond(curve.swing.name, curve.swing, curve.readout) if curve.readout else curve.swing
-    beyond_them = (beyond(f"{curve.swing.name}, beyond {name}", curve.swing, top) for name, top in tops.items())
+    tops = {"95 % of the random sets": control_range("", _swings(curve.controls)).high, "untrained networks": untrained}
+    own = excess_over_control(curve.swing.name, curve.swing, curve.readout) if curve.readout else curve.swing
+    beyond_them = (
+        excess_over_control(f"{curve.swing.name}, beyond {name}", curve.swing, top) for name, top in tops.items()
+    )
     return (Criterion(own, least=config.least_swing), *(Criterion(each, least=0.0) for each in beyond_them))
 
 
@@ -171,7 +173,7 @@ def _with_controls(
 
 
 def _swing_of_readout(network: Network, starts: Starts, kick: Kick, config: InterventionConfig) -> float:
-    """Swing of the hazard if only the readout sees the kick neurons scaled: that is no effect on the dynamics."""
+    """Swing of the hazard if only the readout sees the kick neurons scaled: an effect on the readout alone."""
     units = as_sets([kick.group], network.hidden)
     low, intact, high = (
         float(outcomes(network, starts, units, factor, Target.READOUT).hazard(kick.target)[0])
@@ -200,12 +202,12 @@ def _curve(kick: Kick, kind: str, runs: Sequence[Outcomes], readout: float, conf
     )  # fmt: skip
 
 
-def _told(curves: Sequence[_Curve], parts: tuple[Part, ...], config: InterventionConfig) -> Finding:
+def _told(curves: Sequence[_Curve], parts: tuple[TransitionResult, ...], config: InterventionConfig) -> Finding:
     if curves:
         weakest = min(curves, key=lambda curve: curve.swing.value)
-        estimate, control = weakest.swing, spread("the same, random sets as active", _swings(weakest.controls))
+        estimate, control = weakest.swing, control_range("the same, random sets as active", _swings(weakest.controls))
     else:
-        estimate = control = unknown("swing of the hazard")
+        estimate = control = not_measured("swing of the hazard")
     notes = tuple(
         f"{curve.name}, {curve.kind}: hazard x {curve.hazard[0]:.2f} at mu {config.factors[0]:g}, x "
         f"{curve.hazard[-1]:.2f} at mu {config.factors[-1]:g}; random sets x {curve.controls[:, 0].mean():.2f} and x "

@@ -123,7 +123,7 @@ class KickConfig:
     least_changes
         Transitions of a kind in the runs below which it is left out.
     permutations
-        Of the signs, and of the rows in the search for integrating populations.
+        Permutations of the signs, and of the rows in the search for integrating populations.
     random_sets, neighbours
         Control sets, and how many of the units nearest in activity each unit's stand-in is drawn from.
     least_cut, most_random_cut, least_random_share
@@ -162,7 +162,7 @@ class Kick:
     source, target
         Symbols.
     hazard
-        Of the intact network, per step.
+        Hazard of the intact network, per step.
     score
         (hidden,) causal score of every unit: relative change of the hazard.
     significance

@@ -47,7 +47,7 @@ class Network:
     inputs: int
     symbols: int
 
-    def at(self, parameters: Parameters) -> "Network":
+    def with_parameters(self, parameters: Parameters) -> "Network":
         """The same network with other parameters: another epoch."""
         return replace(self, parameters=_as_float(parameters))
 
@@ -131,7 +131,7 @@ def epochs_of(emulator: Any) -> tuple[Epoch, ...]:
     if not hasattr(emulator, "snapshots"):
         return ()
     network = network_of(emulator)
-    return tuple(Epoch(int(epoch), network.at(parameters)) for epoch, parameters in emulator.snapshots)
+    return tuple(Epoch(int(epoch), network.with_parameters(parameters)) for epoch, parameters in emulator.snapshots)
 
 
 def untrained_of(emulator: Any) -> Network | None:
@@ -143,7 +143,7 @@ def untrained_of(emulator: Any) -> Network | None:
     from neurodyn.emulation.fitting import start_of
 
     network = network_of(emulator)
-    return network.at(start_of(emulator.config, network.symbols).parameters)
+    return network.with_parameters(start_of(emulator.config, network.symbols).parameters)
 
 
 def redrawn(network: Network, seed: int) -> Network:
@@ -152,7 +152,9 @@ def redrawn(network: Network, seed: int) -> Network:
     Where weights are drawn independently from one distribution, as at the start of a training, this is another draw.
     """
     rng = np.random.default_rng(seed)
-    return network.at(jax.tree.map(lambda leaf: rng.permuted(np.asarray(leaf), axis=None), network.parameters))
+    return network.with_parameters(
+        jax.tree.map(lambda leaf: rng.permuted(np.asarray(leaf), axis=None), network.parameters)
+    )
 
 
 def recurrent_weights(network: Network) -> Float[np.ndarray, "to hidden"] | None:

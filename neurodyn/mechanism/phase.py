@@ -8,7 +8,7 @@ fitted on half of the trials and scored on the other half (:math:`R^2`); the con
 another one.
 
 A system without any orbit passes that: where two states lie at two ends of one axis, the phase is hardly more than the
-sign of the coordinate. What a phase tells and no coordinate does is which way round the activity is going, and with it
+sign of the coordinate. Unlike any coordinate, a phase determines which way round the activity is going, and with it
 the emission probabilities to come. So their course :math:`p_t, \ldots, p_{t+L}` is regressed on the phase and, with
 the same regression by constant pieces, on each of some coordinates in the plane: along the first and the second
 principal component, and along the axes in which the readout changes most. The phase has to explain more than the best
@@ -29,9 +29,9 @@ from neurodyn.mechanism.activity import Activity, Plane, leading_plane
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Network
-from neurodyn.mechanism.power import until_decided
+from neurodyn.mechanism.power import sample_until_decided
 from neurodyn.mechanism.regression import fit_pieces
-from neurodyn.mechanism.statistics import beyond, bootstrap, principal_cosines, spread, unknown
+from neurodyn.mechanism.statistics import bootstrap, control_range, excess_over_control, not_measured, principal_cosines
 
 CLAIM = "The phase on the orbit sets the emission probabilities, and the readout axes lie near the plane of the orbit."
 
@@ -49,7 +49,7 @@ class PhaseConfig:
         Share of the variance of the emission probabilities that the phase has to explain in new trials.
     least_gain
         What the phase has to explain of the course of the emission probabilities more than the best coordinate does;
-        above zero because regressions on numbers that tell the same still differ by about 0.001.
+        above zero because regressions on equally informative variables still differ by about 0.001.
     harmonics
         K.
     ahead
@@ -57,9 +57,11 @@ class PhaseConfig:
     pieces, least_in_piece
         Of the two regressions that are compared: most pieces, and least states in each.
     permutations, planes
-        Repeats of the two controls; a permutation is a regression over the whole recording.
+        Repeats of the two controls. Null hypothesis of the permutation test: the emission probabilities are independent
+        of the phase; statistic: the share of their variance that a regression on the phase explains. Random planes:
+        the readout is not aligned with the plane of the activity; statistic: the largest principal cosine.
     bins
-        Of the phase, for the figure and for the information.
+        Bins of the phase, for the figure and for the information.
     """
 
     least_explained: float = 0.5
@@ -87,10 +89,10 @@ def examine(evidence: Evidence, config: PhaseConfig | None = None, *, seed: int)
     config
         Thresholds.
     seed
-        Of the controls and of the bootstrap.
+        Seed of the controls and of the bootstrap.
     """
     config = config or PhaseConfig()
-    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
+    return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
 
 
 def _examine(evidence: Evidence, times: int, config: PhaseConfig, seed: int) -> Finding:
@@ -101,15 +103,19 @@ def _examine(evidence: Evidence, times: int, config: PhaseConfig, seed: int) -> 
     phases = plane.phase(activity.states)
     explained = _explained(phases, probabilities, config, rng)
     shuffled = _permuted(phases, probabilities, config, rng)
-    control = spread("the same, phases permuted", shuffled)
+    control = control_range("the same, phases permuted", shuffled)
     alignment, random = _alignment(evidence.network, plane, config, rng)
     gain, first_axis = _gain(plane.coordinates(activity.states), activity, config, rng)
     criteria = (
         Criterion(explained, least=config.least_explained),
         Criterion(gain, least=config.least_gain),
-        Criterion(beyond("explained beyond 95 % of the permutations", explained, _top(shuffled)), least=0.0),
         Criterion(
-            beyond("cosine of the readout to the plane beyond 95 % of random planes", alignment, _top(random)),
+            excess_over_control("explained beyond 95 % of the permutations", explained, _top(shuffled)), least=0.0
+        ),
+        Criterion(
+            excess_over_control(
+                "cosine of the readout to the plane beyond 95 % of random planes", alignment, _top(random)
+            ),
             least=0.0,
         ),
     )
@@ -163,7 +169,7 @@ def _gain(
     ]
     probabilities, half, last = activity.probabilities, len(places) // 2, places.shape[1] - config.ahead
     if half < 1 or last < 1:
-        return unknown(names[0]), unknown(names[1])
+        return not_measured(names[0]), not_measured(names[1])
     course = np.concatenate([probabilities[:, lag : last + lag] for lag in range(config.ahead + 1)], axis=-1)
     axes = np.concatenate([np.eye(2), _axes_of_the_readout(places, activity)])
     here = places[:, :last]
@@ -214,10 +220,10 @@ def _nothing_to_explain(probabilities: Float[np.ndarray, "trials time symbols"])
     """What is found where the emission probabilities do not change; None where they do."""
     if probabilities.std(axis=(0, 1)).max() > CONSTANT:
         return None
-    nothing = unknown("variance of the emission probabilities that the phase explains")
+    nothing = not_measured("variance of the emission probabilities that the phase explains")
     return Finding(
         number=3, name="phase", claim=CLAIM, estimate=nothing, control=nothing, criteria=(), data=xr.Dataset(),
-        nothing="the emission probabilities are the same in every state",
+        not_applicable_because="the emission probabilities are the same in every state",
     )  # fmt: skip
 
 

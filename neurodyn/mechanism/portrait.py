@@ -40,7 +40,7 @@ class PortraitConfig:
     levels
         Levels of the noise at which occupancy is shown, relative to that of the recording.
     bins
-        Of the grid of the plane, per axis, and of the phase.
+        Bins of the grid of the plane, per axis, and of the phase.
     factors
         By which kick neurons are scaled.
     jacobians
@@ -69,7 +69,7 @@ def portrait(
     config
         Sizes.
     seed
-        Of further runs.
+        Seed of further runs.
 
     Returns
     -------

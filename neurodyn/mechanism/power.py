@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from neurodyn.mechanism.finding import Finding, Part, Verdict
+from neurodyn.mechanism.finding import Finding, TransitionResult, Verdict
 
 Looked = TypeVar("Looked")
 
 
-def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Finding:
-    """Examine a claim on more and more samples until no interval straddles its bound any more, or there are no more.
+def sample_until_decided(look: Callable[[int], Finding], most: int, what: str) -> Finding:
+    """Increase the sample size until every interval lies on one side of its threshold or the maximum is reached.
 
     The first look is at the usual number of samples, each further one at twice as many as the one before. An interval
     that straddles its bound is wider than the margin between number and bound: more samples make it narrower. With
@@ -30,7 +30,7 @@ def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Findi
     -------
     The finding of the last look, with a note on how many samples that took where there could have been more.
     """
-    times, finding = last_look(look, most, lambda found: found)
+    times, finding = final_sample(look, most, lambda found: found)
     if most == 1 or finding.verdict is Verdict.DOES_NOT_APPLY:
         return finding
     taken = f"{times} times the usual {what}" if times > 1 else f"the usual {what}"
@@ -44,10 +44,10 @@ def until_decided(look: Callable[[int], Finding], most: int, what: str) -> Findi
     return replace(finding, notes=(*finding.notes, f"examined on {taken}{limit}: {ended}"))
 
 
-def last_look(
-    look: Callable[[int], Looked | None], most: int, judged: Callable[[Looked], Finding | Part]
+def final_sample(
+    look: Callable[[int], Looked | None], most: int, judged: Callable[[Looked], Finding | TransitionResult]
 ) -> tuple[int, Looked]:
-    """Look at more and more samples, as `until_decided` says, at anything that is judged by criteria.
+    """Increase the sample size as `sample_until_decided` does, for anything that has criteria; return the last result.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def last_look(
     return times, found
 
 
-def more_would_help(found: Finding | Part) -> bool:
+def more_would_help(found: Finding | TransitionResult) -> bool:
     """Whether it is undecided because an interval straddles a bound, and not for want of anything to measure."""
     if found.verdict is not Verdict.UNDECIDED:
         return False

@@ -10,90 +10,39 @@ Two more numbers describe a state: how often the slope of the leading logit chan
 many directions of the step's Jacobian are unstable. An eigenvalue z of a map corresponds to :math:`(z - 1)/(z + 1)` of
 a flow; the direction is unstable if its real part is positive.
 
-The claim does not apply where the model's symbols are over so soon that slow cannot be told from fast, and where the
-symbol changes in a single step: a network that jumps from state to state as the model itself does has nothing on the
-way.
+The claim does not apply where the model's symbols are over so soon that slow and fast cannot be distinguished, and
+where the symbol changes in a single step: a network that jumps from state to state as the model itself does has no
+states in between.
 
 The control deals the draws out again among all states: the mean residency then knows nothing of the state.
 """
 
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Int
 
-from neurodyn.mechanism.activity import Activity, Plane, draw_noise
-from neurodyn.mechanism.dwell import Dwell, dwell_of_recording, jump_share, settling_changes
+from neurodyn.mechanism.activity import Activity, Plane
+from neurodyn.mechanism.dwell import jump_share, settling_changes
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.measured import BANDS, Residency, ResidencyConfig
-from neurodyn.mechanism.network import Network, jacobians, network_of
-from neurodyn.mechanism.power import until_decided
-from neurodyn.mechanism.statistics import beyond, bootstrap, difference_of_means, share, spread, unknown
+from neurodyn.mechanism.network import Network, jacobians
+from neurodyn.mechanism.power import sample_until_decided
+from neurodyn.mechanism.statistics import (
+    bootstrap,
+    control_range,
+    difference_of_means,
+    excess_over_control,
+    not_measured,
+    share,
+)
 
 CLAIM = "The orbit has slow regions (clusters), joined by fast transitions."
 
 
 FEWEST_CHANGES = 10
-"""With fewer changes of the likeliest symbol in a recording there are no transitions to speak of."""
-
-
-def measure(
-    emulator: Any,
-    activity: Activity,
-    config: ResidencyConfig | None = None,
-    *,
-    seed: int,
-    dwell: Dwell | None = None,
-) -> Residency:
-    """Residency of states drawn from the recording, but not from its last steps: they have no recorded future.
-
-    Parameters
-    ----------
-    emulator, activity
-        Network and its recording.
-    config
-        Sizes and bounds.
-    seed
-        Of the choice of states and of the noise.
-    dwell
-        What the bound of the clusters is a share of; that of the recording if None.
-    """
-    config, rng = config or ResidencyConfig(), np.random.default_rng(seed)
-    network = network_of(emulator)
-    trial, time, anywhere = _chosen(activity, config, rng)
-    starts = jnp.asarray(activity.states[trial, time])
-    symbols = jnp.asarray(activity.likeliest[trial, time])
-    waits, slopes = _draw(network, starts, symbols, jax.random.key(seed), config, activity.level)
-    waits = np.asarray(waits)
-    mean = waits.mean(axis=1)
-    dwell = dwell or dwell_of_recording(activity, config.horizon)
-    cluster_above = max(config.cluster_of_dwell * (dwell.steps if dwell else config.horizon), config.transition_below)
-    band = np.where(mean < config.transition_below, 0, np.where(mean <= cluster_above, 1, 2))
-    return Residency(
-        trial=trial, time=time, steps=mean, band=band, draws=waits, slope_changes=np.asarray(slopes), anywhere=anywhere,
-        cluster_above=cluster_above,
-    )  # fmt: skip
-
-
-def _chosen(
-    activity: Activity, config: ResidencyConfig, rng: np.random.Generator
-) -> tuple[Int[np.ndarray, " states"], Int[np.ndarray, " states"], Bool[np.ndarray, " states"]]:
-    """Trial and time of the states looked at, and which of them come from anywhere."""
-    trials, steps, _ = activity.states.shape
-    usable = max(steps - config.slope_steps, 1)  # a state needs a recorded future
-    place = rng.choice(trials * usable, size=min(config.states, trials * usable), replace=False)
-    trial, time = np.divmod(place, usable)
-    changes = activity.changes()
-    before = np.concatenate([np.stack([changes[:, 0], changes[:, 1] - back], axis=1) for back in (1, 2)])
-    before = before[(before[:, 1] >= 0) & (before[:, 1] < usable)]
-    near = rng.choice(before, size=min(config.near_changes, len(before)), replace=False) if len(before) else before
-    anywhere = np.arange(len(trial) + len(near)) < len(trial)
-    return np.concatenate([trial, near[:, 0]]), np.concatenate([time, near[:, 1]]), anywhere
+"""With fewer changes of the likeliest symbol in a recording the claim does not apply."""
 
 
 def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: int) -> Finding:
@@ -111,21 +60,21 @@ def examine(evidence: Evidence, config: ResidencyConfig | None = None, *, seed: 
     config
         Thresholds; those of the measurement if None.
     seed
-        Of the controls.
+        Seed of the controls.
     """
     config = config or evidence.residency_config
-    reason = nothing_on_the_way(evidence, config)
+    reason = why_no_transition_states(evidence, config)
     if reason:
-        nothing = unknown("share of the residency's variance between states")
+        nothing = not_measured("share of the residency's variance between states")
         return Finding(
             number=4, name="residency", claim=CLAIM, estimate=nothing, control=nothing, criteria=(), data=xr.Dataset(),
-            nothing=reason,
+            not_applicable_because=reason,
         )  # fmt: skip
-    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_states, "states")
+    return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_states, "states")
 
 
-def nothing_on_the_way(evidence: Evidence, config: ResidencyConfig) -> str:
-    """Why there are no slow regions and fast transitions to tell apart; empty if there can be."""
+def why_no_transition_states(evidence: Evidence, config: ResidencyConfig) -> str:
+    """Reason why slow regions and fast transitions cannot be distinguished; empty if they can."""
     dwell, activity = evidence.dwell, evidence.activity
     if dwell is None:
         return "no state has a symbol of its own that lasts and changes"
@@ -149,9 +98,9 @@ def _examine(evidence: Evidence, times: int, config: ResidencyConfig, seed: int)
     band, draws = found.band[found.anywhere], found.draws[found.anywhere]
     shares = [share(f"share of states in a {name}", int((band == i).sum()), len(band)) for i, name in enumerate(BANDS)]
     dealt = np.array([_between(rng.permutation(draws.ravel()).reshape(draws.shape)) for _ in range(100)])
-    control = spread("the same, draws dealt out among the states", dealt)
+    control = control_range("the same, draws dealt out among the states", dealt)
     between = bootstrap("share of the residency's variance between states", draws, _between, rng, resamples=200)
-    excess = beyond("the same beyond 95 % of the deals", between, float(np.quantile(dealt, 0.95)))
+    excess = excess_over_control("the same beyond 95 % of the deals", between, float(np.quantile(dealt, 0.95)))
     slopes = difference_of_means(
         "changes of the slope's sign in a cluster more than in a transition",
         found.slope_changes[found.band == 2], found.slope_changes[found.band == 0], rng,
@@ -196,43 +145,6 @@ def unstable_directions(
     with np.errstate(divide="ignore", invalid="ignore"):
         flow = (values - 1) / (values + 1)
     return (flow.real > 0).sum(axis=1), chosen
-
-
-def _draw(
-    network: Network,
-    starts: Float[Array, "states hidden"],
-    symbols: Int[Array, " states"],
-    key: Key[Array, ""],
-    config: ResidencyConfig,
-    level: float,
-) -> tuple[Int[Array, "states draws"], Float[Array, " states"]]:
-    """Steps to the first change of the likeliest symbol, and sign changes of the slope, one draw after the other."""
-    waits, slopes = [], []
-    for number in range(config.draws):
-        noise = draw_noise(network, config.horizon, len(starts), level, jax.random.fold_in(key, number))
-        wait, slope = _one_draw(network, starts, symbols, noise)
-        waits.append(wait)
-        slopes.append(slope[: config.slope_steps - 1].sum(axis=0))
-    return jnp.stack(waits, axis=1), jnp.stack(slopes).mean(axis=0)
-
-
-@jax.jit
-def _one_draw(network: Network, starts, symbols, noise):
-    """Steps of one draw for all states, and where the slope of the leading logit changed its sign (step - 1, state)."""
-    leading = lambda logits: jnp.take_along_axis(logits, symbols[:, None], axis=1)[:, 0]  # noqa: E731
-
-    def step(carry, noise):
-        states, stayed, wait = carry
-        states = network.advance(states, noise)
-        logits = network.logits(states)
-        wait = wait + stayed.astype(wait.dtype)
-        stayed = stayed & (logits.argmax(axis=-1) == symbols)
-        return (states, stayed, wait), leading(logits - logits.mean(axis=-1, keepdims=True))
-
-    first = (starts, jnp.ones(len(starts), bool), jnp.zeros(len(starts), jnp.int32))
-    (_, _, wait), course = lax.scan(step, first, noise)
-    slope = jnp.sign(jnp.diff(course, axis=0))
-    return wait, (slope[1:] * slope[:-1] < 0).astype(starts.dtype)
 
 
 def _between(draws: np.ndarray) -> float:

@@ -32,8 +32,8 @@ from neurodyn.mechanism.dwell import stationary
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.network import Network, is_homogeneous
-from neurodyn.mechanism.power import until_decided
-from neurodyn.mechanism.statistics import exactly, spread, unknown
+from neurodyn.mechanism.power import sample_until_decided
+from neurodyn.mechanism.statistics import control_range, known_value, not_measured
 from neurodyn.resampling import resamples
 
 CLAIM = (
@@ -59,7 +59,7 @@ class ResonanceConfig:
     least_closer
         By how much the rate of changes of the likeliest symbol has to come closer to the model's, as a share of that.
     least_epochs
-        Fewer saved epochs are no course.
+        With fewer saved epochs, the course of training is not examined.
     trials, steps, burn_in
         Of each run.
     effect_states, effect_draws
@@ -67,7 +67,7 @@ class ResonanceConfig:
     jacobians
         States per epoch whose Jacobian is taken apart.
     resamples
-        Of the bootstrap over trials.
+        Resamples of the bootstrap over trials.
     most_times
         How many times these trials and states are taken at most, while an interval straddles its bound.
     """
@@ -114,12 +114,12 @@ def examine(evidence: Evidence, config: ResonanceConfig | None = None, *, seed: 
     config
         Thresholds.
     seed
-        Of noise, symbols and resamples.
+        Seed of noise, symbols and resamples.
     """
     config = config or ResonanceConfig()
     if len(evidence.epochs) < config.least_epochs:
         return _not_followed(len(evidence.epochs), config)
-    return until_decided(lambda times: _examine(evidence, times, config, seed), config.most_times, "trials")
+    return sample_until_decided(lambda times: _examine(evidence, times, config, seed), config.most_times, "trials")
 
 
 def _examine(evidence: Evidence, times: int, usual: ResonanceConfig, seed: int) -> Finding:
@@ -156,16 +156,19 @@ def _examine(evidence: Evidence, times: int, usual: ResonanceConfig, seed: int) 
     ).assign_coords(level=list(config.levels))  # fmt: skip
     data.attrs["training_level"] = config.training_level
     return Finding(
-        number=8, name="resonance", claim=CLAIM, estimate=change, control=exactly("the same without training", 0.0),
+        number=8, name="resonance", claim=CLAIM, estimate=change, control=known_value("the same without training", 0.0),
         criteria=tuple(criteria), data=data, notes=notes,
     )  # fmt: skip
 
 
 def _not_followed(epochs: int, config: ResonanceConfig) -> Finding:
-    nothing = unknown("second-order effect of the noise: how far the last epoch differs from the first, of the larger")
+    nothing = not_measured(
+        "second-order effect of the noise: how far the last epoch differs from the first, of the larger"
+    )
     return Finding(
         number=8, name="resonance", claim=CLAIM, estimate=nothing, control=nothing, criteria=(), data=xr.Dataset(),
-        nothing=f"{epochs} networks along the training are known, not {config.least_epochs} or more: keep snapshots",
+        not_applicable_because=f"{epochs} networks along the training are known, not {config.least_epochs} or more: "
+        "keep snapshots",
     )  # fmt: skip
 
 
@@ -217,7 +220,7 @@ def _peak(name: str, counts: np.ndarray, quality, config: ResonanceConfig, rng: 
     for rows in resamples(trials, config.resamples, rng):
         weight = np.bincount(rows, minlength=trials)
         peaks.append(levels[np.argmax(quality(np.tensordot(weight, counts, (0, 1))))])
-    best = spread(name, np.array(peaks))
+    best = control_range(name, np.array(peaks))
     return Estimate(name, float(levels[np.argmax(quality(counts.sum(axis=1)))]), best.low, best.high)
 
 

@@ -19,8 +19,8 @@ from jaxtyping import Float
 from neurodyn.mechanism.activity import cells, leading_plane
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
-from neurodyn.mechanism.power import until_decided
-from neurodyn.mechanism.statistics import beyond, bootstrap, phase_randomised, spread
+from neurodyn.mechanism.power import sample_until_decided
+from neurodyn.mechanism.statistics import bootstrap, control_range, excess_over_control, phase_randomised
 
 CLAIM = "With noise, trajectories circulate on closed orbits: a consistent rotation and a current of probability."
 
@@ -38,7 +38,7 @@ class RotationConfig:
     surrogates
         Repeats of each control.
     bins
-        Of the grid on which the current is shown, per axis.
+        Bins of the grid on which the current is shown, per axis.
     """
 
     least_rotation: float = 0.1
@@ -60,10 +60,10 @@ def examine(evidence: Evidence, config: RotationConfig | None = None, *, seed: i
     config
         Thresholds.
     seed
-        Of the controls and of the bootstrap.
+        Seed of the controls and of the bootstrap.
     """
     config = config or RotationConfig()
-    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
+    return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
 
 
 def _examine(evidence: Evidence, times: int, config: RotationConfig, seed: int) -> Finding:
@@ -79,9 +79,9 @@ def _examine(evidence: Evidence, times: int, config: RotationConfig, seed: int) 
         "steps shuffled": _control(places, _shuffled, config.surrogates, rng),
         "phases randomised": _control(places, phase_randomised, config.surrogates, rng),
     }
-    ranges = {name: spread(f"the same, {name}", values) for name, values in controls.items()}
+    ranges = {name: control_range(f"the same, {name}", values) for name, values in controls.items()}
     worst = max(ranges.values(), key=lambda estimate: estimate.high)
-    excess = beyond("rotation beyond 95 % of the repeats of either control", rotation, worst.high)
+    excess = excess_over_control("rotation beyond 95 % of the repeats of either control", rotation, worst.high)
     criteria = (
         Criterion(rotation, least=config.least_rotation),
         Criterion(excess, least=0.0),

@@ -27,9 +27,15 @@ from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Finding
 from neurodyn.mechanism.measured import BANDS
 from neurodyn.mechanism.network import Network
-from neurodyn.mechanism.power import until_decided
-from neurodyn.mechanism.residency import nothing_on_the_way
-from neurodyn.mechanism.statistics import beyond, difference_of_means, exactly, spread, unknown
+from neurodyn.mechanism.power import sample_until_decided
+from neurodyn.mechanism.residency import why_no_transition_states
+from neurodyn.mechanism.statistics import (
+    control_range,
+    difference_of_means,
+    excess_over_control,
+    known_value,
+    not_measured,
+)
 
 CLAIM = "Noise decides in the cluster and hardly in the transition."
 
@@ -79,17 +85,17 @@ def examine(evidence: Evidence, config: SensitivityConfig | None = None, *, seed
     config
         Thresholds.
     seed
-        Of the fresh noise and of the control.
+        Seed of the fresh noise and of the control.
     """
     config = config or SensitivityConfig()
-    reason = nothing_on_the_way(evidence, evidence.residency_config) or _empty_bands(evidence, config)
+    reason = why_no_transition_states(evidence, evidence.residency_config) or _empty_bands(evidence, config)
     if reason:
-        nothing = unknown("share of runs that are not where most of them are: cluster minus transition")
+        nothing = not_measured("share of runs that are not where most of them are: cluster minus transition")
         return Finding(
             number=5, name="sensitivity", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
-            data=xr.Dataset(), nothing=reason,
+            data=xr.Dataset(), not_applicable_because=reason,
         )  # fmt: skip
-    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_states, "states")
+    return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_states, "states")
 
 
 def _empty_bands(evidence: Evidence, config: SensitivityConfig) -> str:
@@ -111,11 +117,11 @@ def _examine(evidence: Evidence, times: int, config: SensitivityConfig, seed: in
     fresh = undecided[config.mixtures.index(1.0), :, -1]
     name = "share of runs with fresh noise that are not where most of them are: cluster minus transition"
     difference = difference_of_means(name, fresh[band == 2], fresh[band == 0], rng)
-    control = spread("the same, bands permuted", _permuted(fresh, band, rng))
-    replay = exactly("relative distance of the replay", float(distance[config.mixtures.index(0.0)].max()))
+    control = control_range("the same, bands permuted", _permuted(fresh, band, rng))
+    replay = known_value("relative distance of the replay", float(distance[config.mixtures.index(0.0)].max()))
     criteria = (
         Criterion(difference, least=config.least_difference * dwell.undecided(steps)),
-        Criterion(beyond("the same beyond 95 % of the permutations", difference, control.high), least=0.0),
+        Criterion(excess_over_control("the same beyond 95 % of the permutations", difference, control.high), least=0.0),
         Criterion(replay, most=config.most_replay_error),
     )
     model = f"changes as often as the {dwell.whose}'s leave {dwell.undecided(steps):.0%} undecided after {steps} steps"

@@ -45,7 +45,7 @@ def bootstrap(
     Reference: Efron & Tibshirani (1993), An Introduction to the Bootstrap.
     """
     if len(samples) < 2 or not math.isfinite(value := float(statistic(samples))):
-        return unknown(name, unit)
+        return not_measured(name, unit)
     drawn = np.array([statistic(samples[rows]) for rows in resampling.resamples(len(samples), resamples, rng)], float)
     low, high = resampling.percentile_interval(drawn, LEVEL, skip_nan=True)
     return Estimate(name, value, float(low), float(high), unit)
@@ -62,7 +62,7 @@ def difference_of_means(
 ) -> Estimate:
     """Mean of one sample minus that of another, each resampled on its own."""
     if len(first) < 2 or len(second) < 2:
-        return unknown(name, unit)
+        return not_measured(name, unit)
     pairs = zip(*(resampling.resamples(len(part), resamples, rng) for part in (first, second)), strict=True)
     drawn = np.array([float(first[rows].mean()) - float(second[others].mean()) for rows, others in pairs])
     low, high = resampling.percentile_interval(drawn, LEVEL)
@@ -72,32 +72,32 @@ def difference_of_means(
 def share(name: str, successes: int, total: int) -> Estimate:
     """A share with its exact interval (Clopper & Pearson 1934, Biometrika 26)."""
     if total == 0:
-        return unknown(name)
+        return not_measured(name)
     tail = (1 - LEVEL) / 2
     low = stats.beta.ppf(tail, successes, total - successes + 1) if successes else 0.0
     high = stats.beta.isf(tail, successes + 1, total - successes) if successes < total else 1.0
     return Estimate(name, successes / total, float(low), float(high))
 
 
-def exactly(name: str, value: float, unit: str = "") -> Estimate:
+def known_value(name: str, value: float, unit: str = "") -> Estimate:
     """A number that is known, not estimated."""
     return Estimate(name, float(value), float(value), float(value), unit)
 
 
-def unknown(name: str, unit: str = "") -> Estimate:
+def not_measured(name: str, unit: str = "") -> Estimate:
     """A number that could not be measured."""
     return Estimate(name, math.nan, math.nan, math.nan, unit)
 
 
-def spread(name: str, values: Float[np.ndarray, " repeats"], unit: str = "") -> Estimate:
+def control_range(name: str, values: Float[np.ndarray, " repeats"], unit: str = "") -> Estimate:
     """Mean of a control's repeats and the range of 95 % of them."""
     if not len(values):
-        return unknown(name, unit)
+        return not_measured(name, unit)
     low, high = resampling.percentile_interval(np.asarray(values, float), LEVEL)
     return Estimate(name, float(values.mean()), float(low), float(high), unit)
 
 
-def beyond(name: str, estimate: Estimate, top: float) -> Estimate:
+def excess_over_control(name: str, estimate: Estimate, top: float) -> Estimate:
     """How far an estimate lies above what a control reaches."""
     return Estimate(name, estimate.value - top, estimate.low - top, estimate.high - top, estimate.unit)
 

@@ -24,8 +24,9 @@ from neurodyn.display import symbol_name
 from neurodyn.mechanism.activity import Activity
 from neurodyn.mechanism.evidence import Evidence
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
-from neurodyn.mechanism.power import until_decided
-from neurodyn.mechanism.statistics import beyond, principal_cosines, spread, unknown
+from neurodyn.mechanism.power import sample_until_decided
+from neurodyn.mechanism.statistics import control_range, excess_over_control, not_measured, principal_cosines
+from neurodyn.resampling import resamples
 
 CLAIM = "Larger models reuse the same motif for each pair of symbols, in a subspace of its own."
 
@@ -39,7 +40,7 @@ class SubspaceConfig:
     before, after
         Steps kept before and after a change.
     dimensions
-        Of a pair's subspace.
+        Dimensions of a pair's subspace.
     least_changes
         Of a pair, in each direction.
     least_gap
@@ -83,10 +84,10 @@ def examine(evidence: Evidence, config: SubspaceConfig | None = None, *, seed: i
     config
         Thresholds.
     seed
-        Of the halves and of the controls.
+        Seed of the halves and of the controls.
     """
     config = config or SubspaceConfig()
-    return until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
+    return sample_until_decided(lambda times: _examine(evidence, times, config, seed), evidence.most_times, "trials")
 
 
 def _examine(evidence: Evidence, times: int, config: SubspaceConfig, seed: int) -> Finding:
@@ -94,17 +95,17 @@ def _examine(evidence: Evidence, times: int, config: SubspaceConfig, seed: int) 
     pairs = _pairs(activity, config)
     if len(pairs) < 2:
         found = f"{len(pairs)} pair of symbols changes often enough: there is nothing to compare"
-        nothing = unknown("similarity of the motifs")
+        nothing = not_measured("similarity of the motifs")
         return Finding(
             number=9, name="subspaces", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
-            data=_data(pairs, activity, config), nothing=found,
+            data=_data(pairs, activity, config), not_applicable_because=found,
         )  # fmt: skip
     own = _own(pairs, config, rng)
     same, control = _same(pairs, config, rng)
     criteria = (
         Criterion(own, least=config.least_gap),
         Criterion(same, least=config.least_similarity),
-        Criterion(beyond("the same beyond 95 % of shuffled motifs", same, control.high), least=0.0),
+        Criterion(excess_over_control("the same beyond 95 % of shuffled motifs", same, control.high), least=0.0),
     )
     notes = (f"pairs: {', '.join(pair.name for pair in pairs)}", f"{own.name}: {own}")
     return Finding(
@@ -157,7 +158,7 @@ def _own(pairs: list[_Pair], config: SubspaceConfig, rng: np.random.Generator) -
         within = np.mean([_overlap(*both) for both in spaces])
         between = np.mean([_overlap(one[0], other[1]) for one, other in itertools.permutations(spaces, 2)])
         gaps.append(within - between)
-    return spread("overlap of subspaces: within a pair more than between pairs", np.array(gaps))
+    return control_range("overlap of subspaces: within a pair more than between pairs", np.array(gaps))
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:
@@ -178,11 +179,11 @@ def _same(pairs: list[_Pair], config: SubspaceConfig, rng: np.random.Generator) 
 
     name = "similarity of the motifs of two pairs up to rotation and scale"
     everyone = np.arange(trials)
-    resampled = np.array([mean_similarity(rng.integers(trials, size=trials)) for _ in range(config.splits)])
-    found = spread(name, resampled)
+    resampled = np.array([mean_similarity(drawn) for drawn in resamples(trials, config.splits, rng)])
+    found = control_range(name, resampled)
     steps = 2 * (config.before + config.after)
     shuffled = np.array([mean_similarity(everyone, rng.permutation(steps)) for _ in range(config.permutations)])
-    return Estimate(name, mean_similarity(everyone), found.low, found.high), spread(
+    return Estimate(name, mean_similarity(everyone), found.low, found.high), control_range(
         "the same, steps shuffled", shuffled
     )
 

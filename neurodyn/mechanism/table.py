@@ -35,7 +35,7 @@ class Measure(Enum):
     KICKS = "search for kick neurons"
     UNTRAINED = "search in untrained networks"
 
-    def of(self, evidence: Evidence) -> Any:
+    def measure_on(self, evidence: Evidence) -> Any:
         """The measurement, made when it is first asked for."""
         if self is Measure.RESIDENCY:
             return evidence.residency
@@ -52,7 +52,7 @@ class Claim:
         ``examine(evidence, settings, seed=...)`` returns the `Finding`, whose ``name`` is that of the row.
     settings
         Class of the sizes and thresholds; without arguments, the usual ones.
-    quick
+    quick_settings
         Sizes that show in seconds that everything works.
     measures
         What it asks the evidence for that takes a while: measured first, and timed on its own.
@@ -60,7 +60,7 @@ class Claim:
 
     examine: Callable[..., Finding]
     settings: type
-    quick: Any
+    quick_settings: Any
     measures: tuple[Measure, ...] = ()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from neurodyn.errors import InputError
-from neurodyn.given import argument_named, count, counts, duration, durations, flag
+from neurodyn.given import argument_named, boolean, count, duration, durations, positive_integers
 from neurodyn.multiscale.config import READOUTS, STARTS, ObjectiveConfig, TrainingConfig
 from neurodyn.recurrent.config import RecurrentConfig
 
@@ -68,9 +68,9 @@ def _one_of(known: tuple[str, ...]) -> Callable[[Any], str]:
 
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "latent": count, "own": _or_none(count), "embedding": _or_none(count),
-    "encoder": counts, "decoder": counts, "fusion": counts,
+    "encoder": positive_integers, "decoder": positive_integers, "fusion": positive_integers,
     "memory": _memory, "traces": durations, "choose": _or_none(duration),
-    "linear_path": flag, "raw_counts": flag, "bounded": flag, "progress": flag,
+    "linear_path": boolean, "raw_counts": boolean, "bounded": boolean, "progress": boolean,
     "start": _one_of(STARTS), "readout": _one_of(READOUTS), "smoothness": _or_none(_smoothness),
     "recurrent": _or_none(_instance(RecurrentConfig, ": None leaves the recurrent network out")),
     "objective": _instance(ObjectiveConfig),

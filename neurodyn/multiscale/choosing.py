@@ -22,7 +22,7 @@ from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.folds import held_out_seconds, validation_split
 from neurodyn.errors import InputError, NumericalError
 from neurodyn.evaluation.metrics import r2
-from neurodyn.training import Bar
+from neurodyn.training import ProgressBar
 
 if TYPE_CHECKING:
     from neurodyn.multiscale.estimator import MultiscaleDecoder
@@ -166,7 +166,7 @@ def _halving(
 ) -> tuple[list[list[Compared]], list[Compared]]:
     """The rounds that were gone through (of the first, what there is), and every fit."""
     names, rounds, done = list(changed), [], []
-    bar = Bar("choose sizes") if progress else None
+    bar = ProgressBar("choose sizes") if progress else None
     places = list(accumulate((part for _, part in ROUNDS), lambda n, part: math.ceil(n / part), initial=len(names)))[1:]
     try:
         for (share, _), count in zip(ROUNDS, places, strict=True):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from neurodyn.binning.likelihoods import likelihood
 from neurodyn.errors import InputError
-from neurodyn.given import any_number, count, duration, each, keep_read, real, whole
+from neurodyn.given import any_number, count, duration, integer, keep_read, parse_sequence, real
 from neurodyn.recurrent.config import RecurrentConfig
 
 STARTS = ("modes", "paper")
@@ -163,7 +163,7 @@ class ObjectiveConfig:
 
     def __post_init__(self) -> None:
         told = f"horizons must be bins >= 0 and at least one, got {self.horizons!r}"
-        horizons = each(self.horizons, whole, told)
+        horizons = parse_sequence(self.horizons, integer, told)
         if min(horizons) < 0:
             raise InputError(told)
         object.__setattr__(self, "horizons", horizons)
@@ -230,7 +230,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         keep_read(self, count, ["epochs", "batch", "half_cycle", "validate_every", "patience"])
-        keep_read(self, whole, ["seed"])
+        keep_read(self, integer, ["seed"])
         keep_read(self, duration, ["segment"])
         keep_read(self, any_number, ["clip", "decay", "validation", "average"])
         for name in ("segment", "clip", "decay"):

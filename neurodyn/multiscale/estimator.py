@@ -11,10 +11,9 @@ import numpy as np
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
-from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target, score_of
 from neurodyn.evaluation.metrics import Score
-from neurodyn.given import argument_named, whole
+from neurodyn.given import argument_named, integer
 from neurodyn.multiscale.arguments import kept_settings
 from neurodyn.multiscale.choosing import SECONDS, choose
 from neurodyn.multiscale.config import (
@@ -30,8 +29,9 @@ from neurodyn.multiscale.published import Published
 from neurodyn.multiscale.settings import STEPS_PER_EPOCH, config_of, settings_of
 from neurodyn.multiscale.storage import load_fitted, save_fitted
 from neurodyn.multiscale.together import faster_together
+from neurodyn.parameters import HasParameters
 from neurodyn.recurrent import RecurrentConfig
-from neurodyn.training import Bar
+from neurodyn.training import ProgressBar
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -157,7 +157,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
         if (seconds := self._seconds_to_choose(choose)) is not None:
             return self._fit_chosen(batch, checkpoint, seconds)
         run = prepare_run(self, batch)
-        progress = Bar(f"fit {'+'.join(batch.names)}") if self.progress else None
+        progress = ProgressBar(f"fit {'+'.join(batch.names)}") if self.progress else None
         path = None if checkpoint is None else Path(checkpoint)
         outcome = fit_parameters(run, checkpoint=path, progress=progress)
         return replace(self, fitted_=fitted_on(self, batch, run, outcome, path))
@@ -267,7 +267,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
         """
         fitted, readout = self._fitted(), self._readout(smoothed)
         batch = fitted.aligned(batch)
-        if ahead := argument_named("ahead", whole, ahead):
+        if ahead := argument_named("ahead", integer, ahead):
             if smoothed or ahead < 0:
                 raise InputError(f"ahead is a number of bins that a filtered estimate looks ahead, got {ahead}")
             return labelled_ahead(fitted, self.realtime(), batch, ahead)

@@ -12,7 +12,7 @@ from neurodyn.errors import InputError
 from neurodyn.multiscale.fit_one import fitted_on, prepare_run
 from neurodyn.multiscale.fitting import Training, fit_parameters
 from neurodyn.multiscale.together import check_equal_shapes, fit_together, groups_of
-from neurodyn.training import Bar
+from neurodyn.training import ProgressBar
 
 if TYPE_CHECKING:
     from neurodyn.multiscale.estimator import MultiscaleDecoder
@@ -100,7 +100,7 @@ def _fit_group(
     """Fit models of equal shape together."""
     decoder, batch = tasks[0]
     count = f"{len(tasks)} x " if len(tasks) > 1 else ""
-    progress = Bar(f"fit {count}{'+'.join(batch.names)}") if decoder.progress else None
+    progress = ProgressBar(f"fit {count}{'+'.join(batch.names)}") if decoder.progress else None
     if len(tasks) == 1:  # several devices then share its trials
         trained = [fit_parameters(runs[0], checkpoint=files[0], progress=progress)]
     else:

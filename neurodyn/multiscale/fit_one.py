@@ -17,7 +17,7 @@ from neurodyn.multiscale.settings import config_of
 from neurodyn.multiscale.storage import provenance
 from neurodyn.recurrent import InputScaling, fit_members, sequences_of
 from neurodyn.recurrent import Network as RecurrentNetwork
-from neurodyn.training import Bar, Outcome, TrainState
+from neurodyn.training import Outcome, ProgressBar, TrainState
 
 if TYPE_CHECKING:
     from neurodyn.multiscale.estimator import MultiscaleDecoder
@@ -78,7 +78,7 @@ def _recurrent_network(
     sequences = sequences_of(batch, scaling, run.scaling.target_mean, run.scaling.target_scale, **on_device)
     inner, held = (sequences.runs_of(part) for part in (run.trained_on, run.held_out))
     path = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.recurrent")
-    progress = Bar(f"fit recurrent {'+'.join(batch.names)}") if decoder.progress else None
+    progress = ProgressBar(f"fit recurrent {'+'.join(batch.names)}") if decoder.progress else None
     outcome = fit_members(inner, held, config, checkpoint=path, progress=progress, data=run.identity["data"])
     return RecurrentNetwork(outcome.parameters, scaling), outcome.status
 

@@ -192,7 +192,7 @@ class Fitted(Shown):
             if found.channels != row.channels:
                 raise InputError(
                     f"modality '{row.name}' was fitted on {row.n_channels} channels "
-                    f"({_shortened(row.channels)}), the batch has {found.n_channels} ({_shortened(found.channels)})"
+                    f"({listed(row.channels)}), the batch has {found.n_channels} ({listed(found.channels)})"
                 )
             if found.clock != row.clock:
                 raise InputError(
@@ -254,7 +254,3 @@ def evidence_of(
         scale = np.asarray(scaling.target_scale, np.float64)
         predicted = Predicted(scaling.target_mean + scale * found.mean, scale**2 * found.variance)
     return Evidence(estimates, predicted, memory, len(batch.modalities))
-
-
-def _shortened(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -181,7 +181,7 @@ class DecoderTask:
         """The whole objective."""
         return terms_of(parameters, sample, self.graph, self.config).total()
 
-    def reported(self, loss: Float[Array, ""], gradient: Any) -> Float[Array, ""]:
+    def loss_or_nan(self, loss: Float[Array, ""], gradient: Any) -> Float[Array, ""]:
         """The loss, in which everything that is not finite shows."""
         return loss
 
@@ -347,7 +347,7 @@ def fit_parameters(
     run: Training, *, checkpoint: Path | None = None, progress: Progress | None = None
 ) -> Outcome[TrainState]:
     """Train a model; the validation share chooses which parameters are kept."""
-    return fit(run.run(checkpoint), placement=Placement.of(run.trials), progress=progress)
+    return fit(run.run(checkpoint), placement=Placement.for_trials(run.trials), progress=progress)
 
 
 def score_of(terms: Any, config: DecoderConfig) -> Array:

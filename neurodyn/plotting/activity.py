@@ -63,7 +63,7 @@ def plot_field(
     observed
         (bins, channels) False where missing; a slower clock leaves bins between samples.
     colour
-        Of the lines.
+        Colour of the lines.
     ax
         Axes; new ones if None.
 

@@ -48,9 +48,9 @@ def plot_arena(
     trial
         Number of the one trial to draw; None for all of them.
     between
-        First and last second of the recording; None for all of it. Some ten seconds can be told apart.
+        First and last second of the recording; None for all of it. About ten seconds remain legible.
     colour
-        Of the prediction.
+        Colour of the prediction.
     ax
         Axes; new ones if None.
 

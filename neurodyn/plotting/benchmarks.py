@@ -1,12 +1,10 @@
 """How time, and memory where it was measured, grows with size."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from neurodyn.errors import import_extra
 from neurodyn.plotting.style import axes, legend_above, quiet
-from neurodyn.writing import replace_atomically
 
 MEMORY = "peak memory, GB"
 """Note of a measurement that is drawn below its seconds."""
@@ -66,15 +64,17 @@ def _apart(ticks: Sequence[Any]) -> list[Any]:
     return kept
 
 
-def save_growth(report: Any, path: Path) -> None:
-    """Write a picture with one panel per size that something was measured at several values of, and a row of memory.
+def growth_figure(report: Any) -> Any:
+    """A figure with one panel per size that something was measured at several values of, and a row of memory.
 
     Parameters
     ----------
     report
         `neurodyn.benchmarks.timing.Report`.
-    path
-        File whose suffix says the format.
+
+    Returns
+    -------
+    The figure, which writes itself by ``savefig``.
     """
     backend, module = import_extra("matplotlib.backends.backend_agg", "plot"), import_extra("matplotlib.figure", "plot")
     sizes = growing_sizes(report.measurements) or [""]
@@ -92,8 +92,7 @@ def save_growth(report: Any, path: Path) -> None:
         lines.values(), lines.keys(), loc="outside upper left", ncols=3, frameon=False, fontsize=9,
         title=f"bench {report.name}",
     )  # fmt: skip
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    return figure
 
 
 def growing_sizes(measurements: Sequence[Any]) -> list[str]:

@@ -40,7 +40,7 @@ def plot_decoded(
     between
         First and last second of the recording; None for all of it.
     colour
-        Of the prediction.
+        Colour of the prediction.
     ax
         One axes per dimension; new ones, one above the other, if None.
 
@@ -116,7 +116,7 @@ def plot_estimate(
     colour, label
         Of the decoded line.
     name
-        Of the dimension.
+        Name of the dimension.
     ax
         Axes; new ones if None.
 

@@ -183,7 +183,7 @@ def plot_two_distributions(
     emulator, model
         Values of the emulator's trials and of the model's own.
     label
-        Of the values.
+        Label of the values.
     whole
         Whether they are whole numbers, which get one bar each if there are not too many.
     ax

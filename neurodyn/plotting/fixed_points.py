@@ -48,7 +48,7 @@ def plot_fixed_points(
         Directions to look along (`neurodyn.fixed_points.principal_axes`). None: the entries themselves of states that
         have as many as the picture has dimensions, and otherwise principal components of trajectories and points.
     length
-        Of an unstable direction, to each side, in units of the state; a tenth of the picture if None.
+        Length of an unstable direction, to each side, in units of the state; a tenth of the picture if None.
     ax
         Axes, three-dimensional ones for three dimensions; new ones with two if None.
 
@@ -84,7 +84,7 @@ def plot_fixed_points(
     placed = view.points(vectors)
     ways = None
     if linear is not None and linear.right is not None:
-        ways = [view.ways(linear.unstable_directions(number)) for number in numbers]
+        ways = [view.direction_coordinates(linear.unstable_directions(number)) for number in numbers]
     drawn = placed if paths is None else np.concatenate([placed, view.points(paths).reshape(-1, placed.shape[1])])
     extent = float(np.ptp(drawn, axis=0).max()) if len(drawn) else 0.0
     return plot_points(
@@ -169,7 +169,7 @@ def plot_points(
     trajectories
         (trial, time, 2 or 3) drawn thinly behind the points.
     length
-        Of a direction of length 1, to each side, in units of the axes.
+        Length of a direction of length 1, to each side, in units of the axes.
     axis_names
         One per dimension.
     ax
@@ -226,7 +226,7 @@ def plot_eigenvalues(linear: Any, *, kinds: Sequence[str] | None = None, ax: Any
     linear
         What `neurodyn.fixed_points.linearise` returned, or the eigenvalues themselves, (points, modes).
     kinds
-        One per point, for the colours (see `plot_points`); the stability that ``linear`` tells if None.
+        One per point, for the colours (see `plot_points`); the stability found by ``linear`` if None.
     ax
         Axes; new ones if None.
 

@@ -24,7 +24,7 @@ def plot_latency(
     bin_seconds
         Width of a bin: the time there is for a step, named in the title; None to leave it out.
     colour
-        Of the bars.
+        Colour of the bars.
     ax
         Axes; new ones if None.
 

@@ -332,8 +332,8 @@ def _courses(data: "xr.Dataset", names: Mapping[str, str], ax: Any) -> None:
         return
     for (name, words), colour in zip(names.items(), (COLOURS[1], COLOURS[0]), strict=True):
         turn = int(data.attrs.get(f"{name}_turns", -1))
-        told = f"{words} (turns at epoch {turn})" if turn >= 0 else words
-        ax.plot(data["epoch"], data[name], marker="o", color=colour, label=told)
+        label = f"{words} (turns at epoch {turn})" if turn >= 0 else words
+        ax.plot(data["epoch"], data[name], marker="o", color=colour, label=label)
         if turn >= 0:
             ax.axvline(turn, color=colour, linewidth=0.7, linestyle=":")
     ax.set_xlabel("epoch")

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from neurodyn.binning import MultimodalBatch
 from neurodyn.binning.batch import check_batch
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.given import argument_named, number, whole
+from neurodyn.given import argument_named, integer, number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,8 +77,8 @@ def stretch_of(prediction: "xr.Dataset", batch: MultimodalBatch, *, trial: Any =
     _check_prediction(prediction)
     stacked = check_batch(batch).stacked(observations=False)
     time = stacked.time
-    told = prediction["seconds"].to_numpy()
-    if told.shape != time.shape or not np.allclose(told, time, equal_nan=True):
+    seconds = prediction["seconds"].to_numpy()
+    if seconds.shape != time.shape or not np.allclose(seconds, time, equal_nan=True):
         raise InputError("the prediction was made of another batch: give the one that predict(batch) was called with")
     chosen = stacked.valid & _of_trial(trial, len(time))[:, None] & _between(time, between)
     if not chosen.any():
@@ -124,7 +124,7 @@ def _check_prediction(prediction: Any) -> None:
 def _of_trial(trial: Any, trials: int) -> Bool[np.ndarray, " trials"]:
     if trial is None:
         return np.ones(trials, np.bool_)
-    given = argument_named("trial", whole, trial)
+    given = argument_named("trial", integer, trial)
     if not -trials <= given < trials:
         raise InputError(f"trial: the batch has {trials}, numbered from 0; got {given}")
     return np.arange(trials) == given % trials

@@ -27,7 +27,7 @@ def plot_scores(
     yardstick
         Method whose mean is also drawn as a line across; None for none.
     label
-        Of the axis of scores.
+        Label of the axis of scores.
     ax
         Axes; new ones if None.
 

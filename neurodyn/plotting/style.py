@@ -25,7 +25,7 @@ def method_colour(name: str, others: tuple[str, ...] = ()) -> str:
     Parameters
     ----------
     name
-        Of the method.
+        Name of the method.
     others
         All methods shown that have no colour of their own, in a fixed order; needed if ``name`` is one of them.
     """

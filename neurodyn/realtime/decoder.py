@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError
 from neurodyn.realtime.adaptive import AdaptiveIntervals
 from neurodyn.realtime.freezable import Freezable, check_same_sizes, runner_of
@@ -137,7 +137,7 @@ class RealtimeDecoder(Shown):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "bins", f"{1e3 * self.width:g} ms, {self._latency.total:,} decoded"
-        yield from ((name, counted(channels, "channel")) for name, channels in self.channels.items())
+        yield from ((name, pluralised(channels, "channel")) for name, channels in self.channels.items())
         yield "target", listed(self.target_names) or "none"
         if self._latency.total:
             yield "step", f"{self._latency.percentile(50.0):.0f} µs at the median, {self._latency.worst:.0f} at worst"

@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64, Num, Shaped
 
-from neurodyn.binning.labels import are_numbered, places_of, shown
+from neurodyn.binning.labels import MOST_SHOWN, are_numbered, places_of
+from neurodyn.display import listed
 from neurodyn.errors import InputError
 from neurodyn.realtime.events import Kind
 
@@ -74,13 +75,17 @@ class Matcher:
             self._refused = error
             return
         if places is None:
-            self._by_place(f"labels are numbers of places only ({shown(self._wanted)}; {shown(given)})")
+            self._by_place(
+                f"labels are numbers of places only ({listed(self._wanted, MOST_SHOWN)}; {listed(given, MOST_SHOWN)})"
+            )
             return
         self._places, self._rows = places, np.full(len(given), -1)
         self._rows[places] = np.arange(len(places))
         if len(given) > len(places):
             left = [label for label, row in zip(given, self._rows.tolist(), strict=True) if row < 0]
-            self._say(Kind.LEFT_OUT, self._name, f"the model does not know {shown(left)}; the others go by label")
+            self._say(
+                Kind.LEFT_OUT, self._name, f"the model does not know {listed(left, MOST_SHOWN)}; the others go by label"
+            )
 
     def _by_place(self, why: str) -> None:
         first, last = self._wanted[0], self._wanted[-1]

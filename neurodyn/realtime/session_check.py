@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodyn.display import counted
+from neurodyn.display import pluralised
 from neurodyn.errors import InputError
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.session_file import ESTIMATED, settings_of
@@ -56,11 +56,13 @@ class SessionCheck:
             return "the session has no bins"
         runs = "" if self.runs == 1 else f" in {self.runs} runs"
         if self.same and self.equal == self.bins:
-            bins = f"{counted(self.bins, 'bin')}{runs}"
+            bins = f"{pluralised(self.bins, 'bin')}{runs}"
             return f"{bins} decoded again: targets, intervals and latents are the same to the bit"
         parts = []
         if self.bins:
-            parts.append(f"{counted(self.bins, 'bin')}{runs} decoded again, {self.equal:,} of them the same to the bit")
+            parts.append(
+                f"{pluralised(self.bins, 'bin')}{runs} decoded again, {self.equal:,} of them the same to the bit"
+            )
         if self.first is not None:
             parts.append(
                 f"the first that differs ends at {self.first:g} s; targets differ by up to {self.largest:.2g} of the "
@@ -69,7 +71,7 @@ class SessionCheck:
         if self.same:
             parts.append("which is the rounding of its table of gains")
         if self.others:
-            parts.append(f"{counted(self.others, 'bin')} of another model, give the one that decoded them")
+            parts.append(f"{pluralised(self.others, 'bin')} of another model, give the one that decoded them")
         return "; ".join(parts)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from neurodyn.display import counted
+from neurodyn.display import pluralised
 from neurodyn.errors import InputError
 from neurodyn.realtime.binner import FieldInput, SpikeInput, StreamingBinner
 
@@ -82,7 +82,7 @@ def check_speed(inputs: Sequence[SpikeInput | FieldInput], *, clock: Callable[[]
     each = len(one.made.names(("",)))
     raise InputError(
         f"{one.made.label} take {total:.2g} of a core on this machine, at most {MOST_OF_A_CORE:g} can be given to "
-        f"them: '{one.name}' has {one.channels} channels at {one.rate:g} Hz and {counted(each, 'value')} of each. "
+        f"them: '{one.name}' has {one.channels} channels at {one.rate:g} Hz and {pluralised(each, 'value')} of each. "
         f"Record and send it at {one.rate * MOST_OF_A_CORE / total:.0f} Hz or less and fit the model to that, or take "
         "fewer channels or values of each"
     )

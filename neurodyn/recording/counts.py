@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError
 from neurodyn.recording.names import columns, places_of, unique_names
 from neurodyn.recording.times import check_span
@@ -88,7 +88,7 @@ class BinnedCounts(Shown):
         return f"BinnedCounts '{self.name}': {self._in_short()}"
 
     def _in_short(self) -> str:
-        return f"{counted(self.n_units, 'unit')} x {counted(self.n_bins, 'bin')} of {1e3 * self.width:g} ms"
+        return f"{pluralised(self.n_units, 'unit')} x {pluralised(self.n_bins, 'bin')} of {1e3 * self.width:g} ms"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "time", f"{self.start:.2f} to {self.stop:.2f} s"

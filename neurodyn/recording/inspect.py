@@ -6,6 +6,7 @@ from enum import Enum
 
 import numpy as np
 
+from neurodyn.display import listed
 from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.intervals import Intervals
 from neurodyn.recording.lazy import BLOCK_VALUES
@@ -128,7 +129,7 @@ def _counts(counts: BinnedCounts) -> ItemSummary:
         regular=True,
         missing=missing,
         unit="spikes per bin",
-        notes=_shortened(counts.units),
+        notes=listed(counts.units),
     )
 
 
@@ -170,7 +171,7 @@ def _signal(signal: Signal, kind: Kind) -> ItemSummary:
         gaps=signal.clock.gaps if signal.clock.regular else None,
         missing=_missing(signal),
         unit=signal.unit,
-        notes=_shortened(signal.channels),
+        notes=listed(signal.channels),
     )
 
 
@@ -194,15 +195,9 @@ def _intervals(intervals: Intervals) -> ItemSummary:
         notes="; ".join(
             part
             for part in (
-                _shortened(tuple(dict.fromkeys(intervals.labels))),
+                listed(tuple(dict.fromkeys(intervals.labels))),
                 *(_attribute_notes(name, values) for name, values in intervals.columns.items()),
             )
             if part
         ),
     )
-
-
-def _shortened(names: Sequence[str]) -> str:
-    if len(names) <= _MOST_NAMES:
-        return ", ".join(names)
-    return ", ".join(names[: _MOST_NAMES - 1]) + f", ... {names[-1]}"

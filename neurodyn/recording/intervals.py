@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.recording.edges import cut
 from neurodyn.recording.names import columns, texts
@@ -71,7 +71,7 @@ class Intervals(Shown):
         return f"Intervals '{self.name}': {self._in_short()}"
 
     def _in_short(self) -> str:
-        return counted(len(self), "interval")
+        return pluralised(len(self), "interval")
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if len(self):

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError
 from neurodyn.recording.clocks import Clock, fit_clock
 from neurodyn.recording.edges import cut
@@ -88,7 +88,7 @@ class Signal(Shown):
         rate = self.rate or (self.n_samples - 1) / (self.duration or np.inf)
         about = "at" if self.timestamps is None else "with timestamps, on average at"
         unit = f", {self.unit}" if self.unit else ""
-        return f"{self.n_samples:,} samples x {counted(self.n_channels, 'channel')} {about} {rate:.5g} Hz{unit}"
+        return f"{self.n_samples:,} samples x {pluralised(self.n_channels, 'channel')} {about} {rate:.5g} Hz{unit}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "time", f"{self.start:.2f} to {self.stop:.2f} s"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from neurodyn.display import Shown, counted, listed
+from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError
 from neurodyn.recording.edges import cut
 from neurodyn.recording.names import columns, places_of, unique_names
@@ -81,7 +81,7 @@ class SpikeTrains(Shown):
         return f"SpikeTrains '{self.name}': {self._in_short()}"
 
     def _in_short(self) -> str:
-        return f"{counted(self.n_units, 'unit')}, {counted(self.n_spikes, 'spike')}"
+        return f"{pluralised(self.n_units, 'unit')}, {pluralised(self.n_spikes, 'spike')}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "time", f"{self.start:.2f} to {self.stop:.2f} s"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from neurodyn.errors import InputError
-from neurodyn.given import any_number, count, keep_read, whole
+from neurodyn.given import any_number, count, integer, keep_read
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RecurrentConfig:
         keep_read(self, count, ["hidden", "members", "window", "batch", "steps", "validate_every", "patience"])
         if self.embedding is not None:
             keep_read(self, count, ["embedding"])
-        keep_read(self, whole, ["seed"])
+        keep_read(self, integer, ["seed"])
         keep_read(self, any_number, ["dropout", "lost_bins", "lossy", "average", "learning_rate", "clip"])
         for name in ("dropout", "lost_bins", "lossy", "average"):
             if not 0 <= getattr(self, name) < 1:

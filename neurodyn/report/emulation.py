@@ -23,9 +23,9 @@ RULE = (
     "The model itself stands in for the emulator in every statistic and test, with as many trials: the floor, with the "
     "interval of its noise. The emulator fails if a statistic is outside its limit and outside the interval of the "
     "floor. It is undecided if the interval of a floor goes beyond the limit: more trials are needed. It passes if all "
-    "limits are kept, and is indistinguishable if moreover no test tells it from the model. The emulator's intervals "
-    "are bootstrap intervals over trials (for the classifier: exact binomial); those of largest errors lie a little "
-    "high, since resampling adds its own noise."
+    "limits are kept, and is indistinguishable if moreover no test distinguishes it from the model. The emulator's "
+    "intervals are bootstrap intervals over trials (for the classifier: exact binomial); those of largest errors lie a "
+    "little high, since resampling adds its own noise."
 )
 
 
@@ -43,9 +43,9 @@ def write_match_report(
     title
         Head of the page.
     history
-        Of the emulator's training, drawn beside the rest; None to leave it out.
+        History of the emulator's training, drawn beside the rest; None to leave it out.
     settings
-        Of the emulator, as a reader wants to see them.
+        Settings of the emulator, as a reader wants to see them.
 
     Returns
     -------
@@ -83,8 +83,8 @@ def sentence(match: Match) -> str:
         f"{ratio.value:.2f} times as often"
     )
     head = {
-        Verdict.INDISTINGUISHABLE: f"The network cannot be told from {match.model}",
-        Verdict.PASSES: f"The network emulates {match.model} within all limits, though tests tell them apart",
+        Verdict.INDISTINGUISHABLE: f"The network cannot be distinguished from {match.model}",
+        Verdict.PASSES: f"The network emulates {match.model} within all limits, though tests distinguish them",
         Verdict.UNDECIDED: f"There are too few trials to say whether the network emulates {match.model}",
         Verdict.FAILS: f"The network does not emulate {match.model}",
     }[match.verdict]

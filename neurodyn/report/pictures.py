@@ -72,7 +72,7 @@ def save_drawings(pictures: Sequence[Picture], folder: Path) -> list[Path]:
     pictures
         In the order of the page, which numbers their files.
     folder
-        Of the report.
+        Folder of the report.
 
     Returns
     -------

@@ -41,7 +41,7 @@ class ReachingSettings:
         Firing rate at rest in Hz, and by how much of it the rate changes in the preferred direction at the usual peak
         of speed.
     common
-        By how much of the rate at rest all units together follow a slow drive that says nothing of the hand.
+        By how much of the rate at rest all units together follow a slow drive that is independent of the hand.
     beta, beta_drop
         Frequency of the rhythm in Hz, and the share of its amplitude that is lost while the hand moves.
     field_rate, position_rate
@@ -84,7 +84,10 @@ class ReachingSettings:
         if min(self.depth, self.common) < 0 or self.depth + self.common >= 3:
             raise InputError(f"depth and common are 0 or more and below 3 together, got {self.depth} and {self.common}")
         if max(self.beta, self.line) >= self.field_rate / 2:
-            raise InputError(f"a field of {self.field_rate:g} Hz holds no {max(self.beta, self.line):g} Hz")
+            raise InputError(
+                f"field_rate is {self.field_rate:g} Hz, which is below the Nyquist rate for an oscillation at "
+                f"{max(self.beta, self.line):g} Hz: it has to be more than twice that"
+            )
 
 
 def simulate_reaching(settings: ReachingSettings | None = None, *, seed: int) -> Recording:
@@ -104,7 +107,7 @@ def simulate_reaching(settings: ReachingSettings | None = None, *, seed: int) ->
     settings
         What to simulate; the defaults of ``ReachingSettings`` if left out.
     seed
-        Of the animal (its units and channels) and, with the number of the session, of everything else.
+        Seed of the animal (its units and channels) and, with the number of the session, of everything else.
 
     Returns
     -------
@@ -189,9 +192,9 @@ def preferred_directions(settings: ReachingSettings, *, seed: int) -> Float[np.n
     Parameters
     ----------
     settings
-        Of the session.
+        Settings of the session.
     seed
-        Of the animal.
+        Seed of the animal.
     """
     return _tuning(settings, np.random.default_rng([seed, 0]))[0]
 

@@ -5,32 +5,32 @@ from neurodyn.training.checkpoint import in_this_precision, load_arrays, load_se
 from neurodyn.training.devices import Placement
 from neurodyn.training.engine import Run, Task, TrainState, fingerprint, fit, fit_together, gradient_step, initial_state
 from neurodyn.training.history import History
-from neurodyn.training.loop import LoopConfig, Outcome, hold, train, train_together
-from neurodyn.training.progress import Bar, Progress, Silent
+from neurodyn.training.loop import LoopConfig, Outcome, select_trained, train, train_together
+from neurodyn.training.progress import NoProgress, Progress, ProgressBar
 from neurodyn.training.schedule import triangular
 
 __all__ = [
-    "Bar",
     "History",
     "LoopConfig",
+    "NoProgress",
     "Outcome",
     "Placement",
     "Progress",
+    "ProgressBar",
     "Run",
-    "Silent",
     "Task",
     "TrainState",
     "fingerprint",
     "fit",
     "fit_together",
     "gradient_step",
-    "hold",
     "in_this_precision",
     "initial_state",
     "load_arrays",
     "load_settings",
     "running_average",
     "save_checkpoint",
+    "select_trained",
     "train",
     "train_together",
     "triangular",

@@ -53,7 +53,7 @@ def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     with _reading(path) as file:
         settings = json.loads(_value(file, "settings"))
         if not isinstance(settings, dict):
-            raise ValueError("its settings are none")
+            raise ValueError("the checkpoint contains no settings")
         return settings
 
 
@@ -63,7 +63,7 @@ def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[st
     Parameters
     ----------
     path
-        Of the checkpoint.
+        Path of the checkpoint.
     like
         Pytree of arrays that says which names and shapes to expect.
     renamed
@@ -73,7 +73,7 @@ def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[st
     ------
     InputError
         If an array is missing or its shape differs from the one in ``like``, or the file is damaged. What has the
-        wrong shape, is no numbers or stands in another file is not read.
+        wrong shape, does not hold numbers or stands in another file is not read.
     """
     with _reading(path) as file:
         leaves = []
@@ -145,7 +145,7 @@ def _open(path: str | os.PathLike[str]) -> h5py.File:
 def _value(file: h5py.File, name: str) -> Any:
     dataset = file[name]
     if not isinstance(dataset, h5py.Dataset):
-        raise ValueError(f"'{name}' is no array")
+        raise ValueError(f"'{name}' is not an array")
     return dataset[()]
 
 

@@ -23,7 +23,7 @@ class Placement:
     mesh: Mesh | None = None
 
     @classmethod
-    def of(cls, trials: int, devices: Sequence[Any] | None = None) -> "Placement":
+    def for_trials(cls, trials: int, devices: Sequence[Any] | None = None) -> "Placement":
         """All devices that can take equal shares of so many trials; one device if none can.
 
         Parameters

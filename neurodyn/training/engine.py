@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.training.average import running_average
 from neurodyn.training.devices import Placement
-from neurodyn.training.loop import LoopConfig, Outcome, hold, train, train_together
+from neurodyn.training.loop import LoopConfig, Outcome, select_trained, train, train_together
 from neurodyn.training.progress import Progress
 
 Sample = TypeVar("Sample")
@@ -64,7 +64,7 @@ class Task(Protocol):
         """Number whose gradient by the parameters is followed."""
         ...
 
-    def reported(self, loss: Float[Array, ""], gradient: Any) -> Float[Array, ""]:
+    def loss_or_nan(self, loss: Float[Array, ""], gradient: Any) -> Float[Array, ""]:
         """What a step reports: its loss, or NaN where only the gradient shows that numbers have left the finite."""
         ...
 
@@ -90,16 +90,16 @@ class Run:
     data, held
         What steps and validations see, on the device.
     draw
-        From the number of an epoch to what :meth:`Task.sample` is told in each of its steps (step x ...): a list, an
+        From the number of an epoch to what :meth:`Task.sample` receives in each of its steps (step x ...): a list, an
         entry for the steps of each size, since the steps of a size are one compiled call.
     seed
-        Of everything random in the steps.
+        Seed of everything random in the steps.
     loop
         When to validate, when to stop, where to save.
     trial_axis
         Axis of what is drawn that several devices share.
     on_epoch
-        Told the number of epochs and the running average of the parameters after each; None: nobody is.
+        Called after each epoch with the number of epochs and the running average of the parameters; nothing if None.
     """
 
     task: Task
@@ -166,7 +166,7 @@ def run_epoch(
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         sample = task.sample(data, chosen, key)
         state, value, gradient = gradient_step(state, sample, loss=task.loss, optimizer=optimizer, average=task.average)
-        return state, task.reported(value, gradient)
+        return state, task.loss_or_nan(value, gradient)
 
     return jax.lax.scan(step, state, drawn)
 
@@ -183,11 +183,11 @@ def run_epochs(
 ) -> tuple[TrainState, Float[Array, "member step"]]:
     """:func:`run_epoch` of every member; members whose turn it is not keep their state."""
 
-    def one(state: TrainState, turn: Array, *given: Any) -> tuple[TrainState, Array]:
+    def one_member(state: TrainState, turn: Array, *given: Any) -> tuple[TrainState, Array]:
         after, losses = run_epoch(state, *given, task=task)
-        return hold(turn, after, state), losses
+        return select_trained(turn, after, state), losses
 
-    return jax.vmap(one)(states, turn, data, drawn, seeds)
+    return jax.vmap(one_member)(states, turn, data, drawn, seeds)
 
 
 def fit(run: Run, *, placement: Placement | None = None, progress: Progress | None = None) -> Outcome[TrainState]:
@@ -236,7 +236,7 @@ def fit_together(
     placement
         Where the stacked arrays lie; on the default device if None.
     progress
-        Told the mean loss and the mean of the best scores.
+        Called with the mean loss and the mean of the best scores.
 
     Raises
     ------

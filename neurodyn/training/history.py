@@ -35,7 +35,7 @@ class History:
         return improved
 
 
-def judge(status: str, history: History, who: str = "") -> None:
+def raise_if_failed(status: str, history: History, who: str = "") -> None:
     """Refuse a run that kept nothing; say what to try after one that kept something and then failed.
 
     Parameters

@@ -25,8 +25,8 @@ from jaxtyping import Array, Bool, Float
 from neurodyn.errors import InputError
 from neurodyn.training.checkpoint import load_arrays, load_settings, save_checkpoint
 from neurodyn.training.devices import Placement
-from neurodyn.training.history import History, judge
-from neurodyn.training.progress import Progress, Silent
+from neurodyn.training.history import History, raise_if_failed
+from neurodyn.training.progress import NoProgress, Progress
 
 State = TypeVar("State")
 
@@ -93,7 +93,7 @@ def train(
     config
         When to validate, when to stop, where to save.
     progress
-        Told the mean loss of every epoch and the best score.
+        Called with the mean loss of every epoch and the best score.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def train(
         If ``config.checkpoint`` holds a run with other settings or its folder does not exist.
     """
     single = _Single(state, run_epoch, validate)
-    (outcome,) = _run([state], single, [config], [""], progress or Silent())
+    (outcome,) = _run([state], single, [config], [""], progress or NoProgress())
     return Outcome(outcome.parameters, single.state, outcome.history, outcome.status)
 
 
@@ -131,20 +131,20 @@ def train_together(
     Parameters
     ----------
     states
-        Of each member, of equal shapes.
+        States of each member, of equal shapes.
     run_epoch
         One compiled pass of all members: (state, epoch, whose turn it is) -> (state, losses). Every array of the state
-        has a member axis in front, and members whose turn it is not keep theirs (:func:`hold`).
+        has a member axis in front, and members whose turn it is not keep theirs (:func:`select_trained`).
     validate
         Score of each member, and the parameters they belong to, with a member axis in front.
     configs
-        Of each member; they differ in checkpoint and identity only.
+        Settings of each member; they differ in checkpoint and identity only.
     labels
         What each member is called in messages.
     placement
         Where the stacked arrays lie; several devices each hold a share of the members.
     progress
-        Told the mean loss of the members that trained, and the mean of the best scores.
+        Called with the mean loss of the members that trained, and the mean of the best scores.
 
     Returns
     -------
@@ -162,11 +162,11 @@ def train_together(
     """
     group = _Stacked(states, run_epoch, validate, placement or Placement())
     prefixes = [f"{label}: " for label in labels]
-    return _run([copy(state) for state in states], group, configs, prefixes, progress or Silent())
+    return _run([copy(state) for state in states], group, configs, prefixes, progress or NoProgress())
 
 
-def hold(turn: Bool[Array, ""], after: State, before: State) -> State:
-    """What a member's state is after an epoch: the new one if it was its turn, else the old one."""
+def select_trained(turn: Bool[Array, ""], after: State, before: State) -> State:
+    """Keep the new state where the member was trained in this epoch, else the old one."""
     return jax.tree.map(lambda new, old: jnp.where(turn, new, old), after, before)
 
 
@@ -269,7 +269,7 @@ class _Member(Generic[State]):
             return
         self.status = "not finite"
         if not math.isfinite(self.history.best):
-            judge(self.status, self.history, self.prefix)
+            raise_if_failed(self.status, self.history, self.prefix)
 
     def save(self) -> None:
         """Write a checkpoint, if the run has one."""
@@ -308,7 +308,7 @@ def _run(
     finally:
         progress.finish(_status(members))
     for member in members:
-        judge(member.status, member.history, member.prefix)
+        raise_if_failed(member.status, member.history, member.prefix)
     return [Outcome(member.best, member.state, member.history, member.status) for member in members]
 
 

@@ -22,7 +22,7 @@ class Progress(Protocol):
         ...
 
 
-class Silent:
+class NoProgress:
     """Shows nothing."""
 
     def update(self, epoch: int, epochs: int, loss: float, best: float) -> None:
@@ -36,7 +36,7 @@ PIPE_SECONDS, NOTEBOOK_SECONDS = 60.0, 10.0
 """Between two lines of text, where there is no terminal to draw a bar on."""
 
 
-class Lines:
+class TextProgress:
     """A line of text now and then, where a bar cannot be drawn: in a pipe, a file, a notebook.
 
     Parameters
@@ -78,7 +78,7 @@ class Lines:
         self._console.print(f"{self._label}: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on standard error with loss, best validation score and time left.
 
     Lines of text where there is no terminal: one a minute in a pipe, one every ten seconds in a notebook.
@@ -90,7 +90,7 @@ class Bar:
         self._lines = None
         if notebook or not console.is_terminal:
             every = NOTEBOOK_SECONDS if notebook else PIPE_SECONDS
-            self._lines = Lines(label, Console(stderr=True, force_jupyter=False), every=every)
+            self._lines = TextProgress(label, Console(stderr=True, force_jupyter=False), every=every)
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

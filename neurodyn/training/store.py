@@ -195,7 +195,7 @@ def _read_json(path: Path) -> Settings:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"'{path.parent}' is no model: it has no {path.name}") from error
+        raise InputError(f"'{path.parent}' is not a model: it has no {path.name}") from error
     except (OSError, ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
         raise InputError(f"cannot read '{path}': {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):

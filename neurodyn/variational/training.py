@@ -82,7 +82,7 @@ class ElboTask:
         """That of the model."""
         return self.model.loss(parameters, *sample)
 
-    def reported(self, loss: Float[Array, ""], gradient: Parameters) -> Float[Array, ""]:
+    def loss_or_nan(self, loss: Float[Array, ""], gradient: Parameters) -> Float[Array, ""]:
         """The loss."""
         return loss
 

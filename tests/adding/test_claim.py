@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from adding.plug_in import add
 
+from experiments.falsifiers.networks import network, random_relu, tanh_step
 from neurodyn.cli.explain import verdict_table, write_results
 from neurodyn.errors import InputError
 from neurodyn.markov import linear_chain
-from neurodyn.mechanism import ExplainConfig, RecordConfig, Verdict, explain, quick, table
-from neurodyn.mechanism.falsifiers.networks import network, random_relu, tanh_step
+from neurodyn.mechanism import ExplainConfig, RecordConfig, Verdict, explain, quick_config, table
 from neurodyn.mechanism.table import CLAIMS
 
 SMALL = RecordConfig(trials=20, steps=50, burn_in=10)
@@ -37,8 +37,8 @@ def test_it_is_true_and_false_where_it_should_be(dimensions, verdict):
 
 
 def test_it_is_one_of_the_findings(tmp_path, added):
-    config = quick()
-    assert config.of("dimension") == added.DimensionConfig(repeats=5)
+    config = quick_config()
+    assert config.settings_of("dimension") == added.DimensionConfig(repeats=5)
     heard = []
     found = explain(
         random_relu(), linear_chain(3), config=config, seed=1, report=heard.append, claims=["dimension", "rotation"]

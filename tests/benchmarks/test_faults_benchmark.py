@@ -11,7 +11,7 @@ from oracles.session import recording
 from neurodyn.benchmarks import faults
 from neurodyn.benchmarks.disturbances import Disturbance, Sizes, disturbances
 from neurodyn.benchmarks.faults import compare, measure, measure_random
-from neurodyn.benchmarks.random_faults import in_turn, judge
+from neurodyn.benchmarks.random_faults import compare_sessions, in_turn
 from neurodyn.cli.bench import report_table, targets_table
 from neurodyn.errors import InputError
 from neurodyn.realtime import Event, Kind, RealtimeDecoder
@@ -98,7 +98,7 @@ def test_a_course_of_faults_is_judged_by_bins_events_and_recovery():
     del found[-1]
     events = (Event(1.2, Kind.MISSING, "spikes"),)
     other = Disturbance("that", "less", lambda chunks, _: chunks, seconds=1.0)
-    assert judge(whole, found, [(1.0, nothing), (4.5, other)], events, 0.0) == {
+    assert compare_sessions(whole, found, [(1.0, nothing), (4.5, other)], events, 0.0) == {
         "disturbances": 2.0,
         "flagged": pytest.approx(2.0, rel=1e-4),
         "unflagged": pytest.approx(5.0, rel=1e-4),

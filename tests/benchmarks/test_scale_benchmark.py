@@ -101,7 +101,8 @@ def test_verdicts():
 
 def test_memory_is_drawn_below_seconds(tmp_path):
     pytest.importorskip("matplotlib")
-    from neurodyn.plotting.benchmarks import MEMORY, plot_growth, save_growth
+    from neurodyn.cli.bench import save_growth
+    from neurodyn.plotting.benchmarks import MEMORY, plot_growth
 
     assert MEMORY == scale.PEAK
     rows = (row(100, 60_000, 1.0, 0.3), row(1000, 60_000, 11.0, 1.7), row(1000, 120_000, 23.0, 2.4))

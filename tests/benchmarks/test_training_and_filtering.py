@@ -10,9 +10,9 @@ import pytest
 from neurodyn.benchmarks import filtering, training
 from neurodyn.benchmarks.products import Product, matrices, products_in, time_products
 from neurodyn.benchmarks.timing import Measurement, Report, machine
-from neurodyn.cli.bench import BENCHMARKS, report_table, targets_table
+from neurodyn.cli.bench import BENCHMARKS, report_table, save_growth, targets_table
 from neurodyn.errors import InputError
-from neurodyn.plotting.benchmarks import growing_sizes, plot_growth, save_growth
+from neurodyn.plotting.benchmarks import growing_sizes, plot_growth
 
 
 def run(module, words: str, name: str):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodyn.binning import Modality, MultimodalBatch
-from neurodyn.binning.labels import are_numbered, places_of, shown
+from neurodyn.binning.labels import are_numbered, places_of
 from neurodyn.errors import InputError
 
 
@@ -98,4 +98,3 @@ def test_numbered_labels_say_no_more_than_the_place():
     assert not are_numbered(("0", "1"))  # these may be units' own numbers
     assert not are_numbered(("lfp_1", "lfp_0"))
     assert not are_numbered(())
-    assert shown(("a", "b")) == "a, b"

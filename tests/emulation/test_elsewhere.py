@@ -17,7 +17,7 @@ from neurodyn.errors import InputError, MissingExtraError
 from neurodyn.fixed_points import find
 from neurodyn.kernels.recurrence import CELLS, initialise, read_out, unroll
 from neurodyn.markov import fully_connected, linear_chain
-from neurodyn.mechanism import RecordConfig, explain, network_of, quick, record, untrained_of
+from neurodyn.mechanism import RecordConfig, explain, network_of, quick_config, record, untrained_of
 
 HIDDEN, INPUTS, SYMBOLS, STEPS = 6, 4, 3, 9
 
@@ -312,8 +312,8 @@ def test_the_new_cells_are_trained_saved_and_resumed(cell, tmp_path):
 def test_networks_from_elsewhere_are_explained(kind):
     cell = kind if GATES[kind] == 1 else None
     emulator = HmmEmulator.from_weights(weights_of(state_dict(kind), cell=cell), fully_connected(SYMBOLS))
-    assert len(explain(emulator, config=quick(), seed=0).findings) == 9
+    assert len(explain(emulator, config=quick_config(), seed=0).findings) == 9
     bare = SimpleNamespace(
         step=emulator.step, readout=emulator.readout, hidden=emulator.config.network.state_size, inputs=INPUTS
     )
-    assert len(explain(bare, emulator.hmm, config=quick(), seed=0).findings) == 9
+    assert len(explain(bare, emulator.hmm, config=quick_config(), seed=0).findings) == 9

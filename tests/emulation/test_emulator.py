@@ -1,7 +1,7 @@
 """The emulator as a user meets it."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import h5py
 import jax.numpy as jnp
@@ -43,6 +43,30 @@ def test_a_fit_leaves_the_estimator_as_it_was(fitted):
     assert {name: p.shape for name, p in fitted.parameters.items()} == {
         "recurrent": (8, 8), "input": (8, 4), "readout": (3, 8),
     }  # fmt: skip
+
+
+def test_settings_by_name_as_scikit_learn_asks_for_them(fitted):
+    settings = fitted.get_params(deep=False)
+    assert set(settings) == {each.name for each in fields(HmmEmulator)} - {"fitted_"}
+    copy = HmmEmulator(**settings)
+    assert all(value is settings[name] for name, value in copy.get_params(deep=False).items())
+    assert fitted.get_params()["training__batch"] == TRAINING.batch
+    changed = fitted.set_params(hidden=5, training__seed=9)
+    assert (changed.hidden, changed.training.seed, changed.training.batch) == (5, 9, TRAINING.batch)
+    assert (fitted.hidden, fitted.training.seed) == (8, TRAINING.seed)
+    assert changed.fitted_ is None
+    for wrong in ({"hiden": 5}, {"training__sed": 1}, {"cell__x": 1}, {"fitted_": 1}):
+        with pytest.raises(InputError, match="unknown setting"):
+            fitted.set_params(**wrong)
+    with pytest.raises(InputError, match="unknown cell"):
+        fitted.set_params(cell="gruu")
+
+
+def test_scikit_learn_clones_an_emulator(fitted):
+    base = pytest.importorskip("sklearn.base")
+    copy = base.clone(fitted)
+    assert copy.get_params(deep=False) == fitted.get_params(deep=False)
+    assert copy.fitted_ is None
 
 
 @pytest.mark.parametrize("cell", ["relu", "tanh", "gru"])

@@ -181,7 +181,11 @@ assert devices == [2] * 4, devices
         (CHAIN, [0, -1], "seeds must be 0 or more, got -1"),
         ([CHAIN, linear_chain(3, trial_steps=7)], [0], "3 symbols and trials of 6 steps, 'chain3' 3 and 7; train them"),
         ([CHAIN, HiddenMarkovModel([1.0], [[1.0]], [[0.5, 0.5]], "coin", 6)], [0], "'coin' 2 and 6"),
-        ([CHAIN, HiddenMarkovModel([1.0], [[1.0]], [[1.0, 0.0, 0.0]], "a/b", 6)], [0], "'a/b' is no name of a folder"),
+        (
+            [CHAIN, HiddenMarkovModel([1.0], [[1.0]], [[1.0, 0.0, 0.0]], "a/b", 6)],
+            [0],
+            "'a/b' is not a valid name of a folder",
+        ),
     ],
 )
 def test_what_cannot_be_trained_together_is_refused_before_it_starts(hmms, seeds, message, tmp_path):

@@ -9,7 +9,7 @@ from oracles.small_hmm import Emulates, Repeats
 
 from neurodyn.emulation.match import match
 from neurodyn.emulation.match_result import MatchConfig
-from neurodyn.emulation.verdict import Limits, Statistic, TwoSampleTest, Verdict, judge
+from neurodyn.emulation.verdict import Limits, Statistic, TwoSampleTest, Verdict, verdict_on_match
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel, Sequences, cycle, fully_connected, linear_chain, sample
 
@@ -144,14 +144,14 @@ def statistic(value, floor, limit=1.0):
 )
 def test_the_rule(value, floor, p_value, verdict):
     tests = (TwoSampleTest("t", "a test", p_value, 0.5), TwoSampleTest("u", "another", 0.9, 0.5))
-    found, reasons = judge((statistic(value, floor), statistic(0.0, 0.0)), tests, 0.01)
+    found, reasons = verdict_on_match((statistic(value, floor), statistic(0.0, 0.0)), tests, 0.01)
     assert found is verdict
     assert reasons
 
 
 def test_a_failure_counts_even_where_something_else_is_undecided():
     assert (
-        judge((statistic(2.0, 0.5), statistic(0.5, 2.0)), (TwoSampleTest("t", "a test", 0.5, 0.5),), 0.01)[0]
+        verdict_on_match((statistic(2.0, 0.5), statistic(0.5, 2.0)), (TwoSampleTest("t", "a test", 0.5, 0.5),), 0.01)[0]
         is Verdict.FAILS
     )
 

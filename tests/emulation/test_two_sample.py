@@ -8,7 +8,8 @@ from scipy.stats import kstest
 from sklearn.linear_model import LogisticRegression
 
 from neurodyn.emulation import two_sample
-from neurodyn.emulation.two_sample import classify, count_ngrams, dwell_permutation_test, matched_distances
+from neurodyn.emulation.two_sample import classify, dwell_permutation_test, matched_distances
+from neurodyn.kernels.ngrams import count_ngrams
 from neurodyn.markov import linear_chain, sample
 from neurodyn.markov.statistics import Counting, count_trials
 

@@ -110,8 +110,11 @@ def test_a_wrapped_decoder_is_fitted_in_place(batch):
     expected = RIDGE.fit(batch.with_trials(range(8))).score(batch.with_trials(range(8, 12)))
     assert wrapped.score(trials[8:]) == pytest.approx(expected.r2.mean(), rel=1e-9)
     assert wrapped.set_params(decoder__blocks=4, metric="correlation").get_params()["decoder__blocks"] == 4
-    with pytest.raises(InputError, match="unknown setting"):
-        wrapped.set_params(blocks=4)
+    for wrong in ({"blocks": 4}, {"decoder__bloks": 4}):
+        with pytest.raises(InputError, match="unknown setting"):
+            wrapped.set_params(metric="r2", decoder=CausalRidge(), **wrong)
+        assert wrapped.metric == "correlation"
+        assert wrapped.decoder.blocks == 4
     with pytest.raises(InputError, match="trials of one batch"):
         wrapped.fit([trials[0], trials_of(replace(batch))[1]])
 

@@ -25,7 +25,7 @@ from neurodyn.fixed_points import (
 from neurodyn.fixed_points.merge import far_outside, groups, outliers
 from neurodyn.fixed_points.problem import make_problem
 from neurodyn.fixed_points.search import _second_try
-from neurodyn.fixed_points.solver import SMALLEST_BATCH, Descent, Limits, batches
+from neurodyn.fixed_points.solver import SMALLEST_BATCH, DescentResult, Limits, batches
 
 
 def rows(points):
@@ -85,13 +85,13 @@ def test_without_second_derivatives_no_point_is_called_slow():
 
 def test_a_second_try_adds_what_slow_starts_find_and_mends_those_that_came_to_nothing():
     residual, slow = np.array([0.0, 1.0, 1.0, 1.0]), np.array([False, True, False, True])
-    first = Descent(np.arange(4.0)[:, None], residual, slow, np.full(4, 9))
+    first = DescentResult(np.arange(4.0)[:, None], residual, slow, np.full(4, 9))
     asked = []
 
     def again(problem):
         asked.extend(problem.vectors[:, 0])
         vectors = 10 + np.asarray(problem.vectors)
-        return Descent(vectors, np.array([0.0, 0.0, 1.0]), np.zeros(3, bool), np.full(3, 5))
+        return DescentResult(vectors, np.array([0.0, 0.0, 1.0]), np.zeros(3, bool), np.full(3, 5))
 
     problem = make_problem(lambda h, _: h, jnp.arange(4.0)[:, None], jnp.zeros(1), None)
     ends, begun = _second_try(problem, Limits(1e-3), first, again)
@@ -112,7 +112,7 @@ def test_a_point_found_by_a_second_try_stands_beside_the_slow_point(monkeypatch,
         if len(tries) > 1:
             return solver.descend(problem, *given, **options)
         ends = np.array([[5.0], [0.1], [7.0]])
-        return Descent(ends, 0.5 * np.abs(ends[:, 0]), np.ones(3, bool), np.full(3, 9))
+        return DescentResult(ends, 0.5 * np.abs(ends[:, 0]), np.ones(3, bool), np.full(3, 9))
 
     monkeypatch.setattr("neurodyn.fixed_points.search.descend", descend)
     inputs = jnp.zeros((3, 1) if input_axis == 0 else 1)

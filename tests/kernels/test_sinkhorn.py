@@ -1,4 +1,4 @@
-"""The Sinkhorn divergence against finite differences, OTT, a textbook loop, and what it has to be by definition."""
+"""The Sinkhorn divergence against a dense recursion, finite differences, OTT, and what it has to be by definition."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles.dense_sinkhorn import sinkhorn_divergence, transport_cost
 
 from neurodyn.errors import InputError
 from neurodyn.kernels import sinkhorn
@@ -15,18 +16,11 @@ from neurodyn.kernels.sinkhorn import (
     one_hot_diameter,
     one_hot_divergence,
     one_hot_energy,
-    sinkhorn_divergence,
 )
 
 EPSILONS = epsilon_schedule(6.0, 0.5)
 # As long at the last temperature as it takes for the potentials to stand still.
 CONVERGED = (*epsilon_schedule(6.0, 1.0), *[1.0] * 400)
-
-
-@pytest.fixture
-def clouds():
-    rng = np.random.default_rng(0)
-    return jnp.asarray(rng.normal(size=(13, 4))), jnp.asarray(rng.normal(0.7, 1.2, size=(17, 4)))
 
 
 @pytest.fixture
@@ -37,25 +31,9 @@ def sequences():
     )
 
 
-def textbook(x, y, epsilons):
-    """One potential after the other, with the largest entry taken out, every exponential by itself."""
-
-    def softmin(potential, cost, epsilon):
-        exponents = (potential - cost) / epsilon
-        top = exponents.max(axis=1)
-        return -epsilon * (top + np.log(np.exp(exponents - top[:, None]).mean(axis=1)))
-
-    def cost_of(x, y):
-        cost = 0.5 * ((np.asarray(x)[:, None] - np.asarray(y)) ** 2).sum(-1)
-        f, g = softmin(np.zeros(len(y)), cost, epsilons[0]), softmin(np.zeros(len(x)), cost.T, epsilons[0])
-        for epsilon in epsilons:
-            f, g = (f + softmin(g, cost, epsilon)) / 2, (g + softmin(f, cost.T, epsilon)) / 2
-        return softmin(g, cost, epsilons[-1]).mean() + softmin(f, cost.T, epsilons[-1]).mean()
-
-    return cost_of(x, y) - 0.5 * cost_of(x, x) - 0.5 * cost_of(y, y)
-
-
-transport = jax.jit(sinkhorn._cross, static_argnums=(2, 3, 4))
+def flat(sequences):
+    """Each sequence as a point: the oracle knows of nothing else."""
+    return tuple(each.reshape(len(each), -1) for each in sequences)
 
 
 def test_the_schedule_is_that_of_geomloss():
@@ -71,111 +49,109 @@ def test_a_schedule_that_does_not_fall_is_refused(diameter, blur, scaling):
         epsilon_schedule(diameter, blur, scaling)
 
 
-def test_equal_to_the_textbook(clouds):
-    np.testing.assert_allclose(sinkhorn_divergence(*clouds, EPSILONS), textbook(*clouds, EPSILONS), rtol=1e-10)
+def test_equal_to_the_dense_recursion(sequences):
+    expected = sinkhorn_divergence(*flat(sequences), EPSILONS)
+    np.testing.assert_allclose(one_hot_divergence(*sequences, EPSILONS), expected, rtol=1e-10)
 
 
 @pytest.mark.filterwarnings("ignore:JAXopt is no longer maintained:DeprecationWarning")
-def test_equal_to_ott(clouds):
+def test_equal_to_ott(sequences):
     from ott.geometry import pointcloud
     from ott.tools import sinkhorn_divergence as ott
 
     # OTT takes the squared distance without the half.
-    x, y = (cloud / np.sqrt(2) for cloud in clouds)
+    x, y = (cloud / np.sqrt(2) for cloud in flat(sequences))
     with jax.numpy_dtype_promotion("standard"):
         value, _ = ott.sinkhorn_divergence(
             pointcloud.PointCloud, x, y, epsilon=1.0, solve_kwargs={"threshold": 1e-12, "max_iterations": 5000}
         )
-    np.testing.assert_allclose(sinkhorn_divergence(*clouds, CONVERGED), value, rtol=1e-6)
+    np.testing.assert_allclose(one_hot_divergence(*sequences, CONVERGED), value, rtol=1e-6)
+    np.testing.assert_allclose(sinkhorn_divergence(*flat(sequences), CONVERGED), value, rtol=1e-6)
 
 
-def test_symmetric_and_zero_on_equal_clouds(clouds):
-    x, y = clouds
-    np.testing.assert_allclose(sinkhorn_divergence(x, y, EPSILONS), sinkhorn_divergence(y, x, EPSILONS), rtol=1e-12)
-    np.testing.assert_allclose(sinkhorn_divergence(x, x, EPSILONS), 0, atol=1e-12)
-    np.testing.assert_allclose(sinkhorn_divergence(x, jnp.flip(x, 0), EPSILONS), 0, atol=1e-12)
-    assert sinkhorn_divergence(x, y, EPSILONS) > 0.05
+def test_symmetric_and_zero_on_equal_clouds(sequences):
+    x, y = sequences
+    np.testing.assert_allclose(one_hot_divergence(x, y, EPSILONS), one_hot_divergence(y, x, EPSILONS), rtol=1e-12)
+    np.testing.assert_allclose(one_hot_divergence(x, x, EPSILONS), 0, atol=1e-12)
+    np.testing.assert_allclose(one_hot_divergence(x, jnp.flip(x, 0), EPSILONS), 0, atol=1e-12)
+    assert one_hot_divergence(x, y, EPSILONS) > 0.05
 
 
-def test_unchanged_by_a_shift_and_by_doubled_points(clouds):
-    x, y = clouds
-    value = sinkhorn_divergence(x, y, EPSILONS)
-    np.testing.assert_allclose(sinkhorn_divergence(x + 3.0, y + 3.0, EPSILONS), value, rtol=1e-9)
+def test_unchanged_by_other_names_of_the_symbols_and_by_doubled_points(sequences):
+    x, y = sequences
+    value = one_hot_divergence(x, y, EPSILONS)
+    renamed = (jnp.roll(each[:, ::-1], 1, axis=-1) for each in sequences)
+    np.testing.assert_allclose(one_hot_divergence(*renamed, EPSILONS), value, rtol=1e-9)
     doubled = jnp.concatenate([x, x])
-    np.testing.assert_allclose(sinkhorn_divergence(doubled, y, EPSILONS), value, rtol=1e-9)
+    np.testing.assert_allclose(one_hot_divergence(doubled, y, EPSILONS), value, rtol=1e-9)
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_gradient_by_finite_differences(clouds, which):
-    gradient = jax.grad(lambda *c: sinkhorn_divergence(*c, CONVERGED), argnums=which)(*clouds)
-    direction = jnp.asarray(np.random.default_rng(2).normal(size=clouds[which].shape))
+def test_gradient_by_finite_differences(sequences, which):
+    """Off the one-hot sequences there is only the dense recursion: its slope at them is what the gradient has to be."""
+    gradient = jax.grad(lambda *c: one_hot_divergence(*c, CONVERGED), argnums=which)(*sequences)
+    direction = jnp.asarray(np.random.default_rng(2).normal(size=sequences[which].shape))
 
     def along(distance):
-        moved = list(clouds)
-        moved[which] = clouds[which] + distance * direction
-        return sinkhorn_divergence(*moved, CONVERGED)
+        moved = list(sequences)
+        moved[which] = sequences[which] + distance * direction
+        return sinkhorn_divergence(*flat(moved), CONVERGED)
 
     slope = (along(1e-5) - along(-1e-5)) / 2e-5
     np.testing.assert_allclose(jnp.vdot(gradient, direction), slope, rtol=1e-6)
 
 
-def test_gradient_of_the_self_term_is_not_doubled(clouds):
+@pytest.mark.parametrize("which", [0, 1])
+def test_gradient_by_deriving_every_iteration(sequences, which):
+    gradient = jax.grad(lambda *c: one_hot_divergence(*c, CONVERGED), argnums=which)(*sequences)
+    expected = jax.grad(lambda *c: sinkhorn_divergence(*c, CONVERGED), argnums=which)(*flat(sequences))
+    np.testing.assert_allclose(gradient.reshape(expected.shape), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_gradient_of_the_self_term_is_not_doubled():
     """A single pair of points: OT(x, x) / 2 of {a, b} has a derivative that can be written down."""
-    epsilon, gap = 1.0, 1.3
-    x = jnp.asarray([[0.0], [gap]])
-    epsilons = (epsilon,) * 200
-    # By symmetry both potentials are one number f: exp(f) ... mean(1, exp(-gap^2 / 2)) = 1 gives 2 f.
-    expected = -0.5 * jnp.log((1 + jnp.exp(-(gap**2) / 2)) / 2)
-    value, gradient = jax.jit(jax.value_and_grad(lambda x: sinkhorn._self(x, epsilons, None, None)))(x)
+    epsilons = (1.0,) * 200
+    sequences = one_hot(jnp.asarray([[0, 1, 2], [0, 2, 1]]), 3)
+    apart = 2  # steps at which they differ: the cost between them
+    # By symmetry both potentials are one number f: exp(2 f) mean(1, exp(-apart)) = 1.
+    expected = -0.5 * jnp.log((1 + jnp.exp(-float(apart))) / 2)
+    (x,) = flat([sequences])
+    value, gradient = jax.jit(jax.value_and_grad(lambda x: sinkhorn._self(x, epsilons, 3, None)))(x)
     np.testing.assert_allclose(value, expected, rtol=1e-9)
-    slope = 0.5 * gap * np.exp(-(gap**2) / 2) / (1 + np.exp(-(gap**2) / 2))
-    np.testing.assert_allclose(gradient[:, 0], [-slope, slope], rtol=1e-9)
+    slope = 0.5 * (x[0] - x[1]) * np.exp(-apart) / (1 + np.exp(-apart))
+    np.testing.assert_allclose(gradient, [slope, -slope], rtol=1e-9)
 
 
-@pytest.mark.parametrize("block", [1, 4, 13, 50])
-def test_blocks_change_nothing(clouds, block):
-    whole, parts = (
-        jax.value_and_grad(lambda *c, size=size: sinkhorn_divergence(*c, EPSILONS, block=size), argnums=(0, 1))(*clouds)
+@pytest.mark.parametrize("block", [1, 4, 10, 50])
+def test_blocks_change_nothing(sequences, block):
+    together, parts = (
+        jax.value_and_grad(lambda *c, size=size: one_hot_divergence(*c, EPSILONS, block=size), argnums=(0, 1))(
+            *sequences
+        )
         for size in (None, block)
     )
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-14), whole, parts)
-
-
-@pytest.mark.parametrize("block", [None, 4])
-def test_one_hot_form_is_the_general_form(sequences, block):
-    flat = [s.reshape(len(s), -1) for s in sequences]
-    ours, gradient = jax.value_and_grad(lambda x: one_hot_divergence(x, sequences[1], EPSILONS, block=block))(
-        sequences[0]
-    )
-    theirs, expected = jax.value_and_grad(lambda x: sinkhorn_divergence(x, flat[1], EPSILONS))(flat[0])
-    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
-    np.testing.assert_allclose(gradient.reshape(expected.shape), expected, rtol=1e-9, atol=1e-15)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-14), together, parts)
 
 
 def test_energy_is_made_of_the_transport_costs(sequences):
-    x, y = (s.reshape(len(s), -1) for s in sequences)
+    x, y = flat(sequences)
     (a, b), (c, d) = jnp.split(x, 2), jnp.split(y, 2)
-    between = (
-        transport(a, c, EPSILONS, None, None)
-        + transport(a, d, EPSILONS, None, None)
-        + transport(b, c, EPSILONS, None, None)
-        + transport(b, d, EPSILONS, None, None)
-    ) / 4
-    expected = between - transport(a, b, EPSILONS, None, None) / 2 - transport(c, d, EPSILONS, None, None) / 2
+    between = sum(transport_cost(one, other, EPSILONS) for one in (a, b) for other in (c, d)) / 4
+    expected = between - transport_cost(a, b, EPSILONS) / 2 - transport_cost(c, d, EPSILONS) / 2
     np.testing.assert_allclose(one_hot_energy(*sequences, EPSILONS), expected, rtol=1e-10)
 
 
 def test_energy_gradient_by_finite_differences(sequences):
     x, y = sequences
     direction = jnp.asarray(np.random.default_rng(3).normal(size=x.shape))
-    flat = [s.reshape(len(s), -1) for s in sequences]
+    points = flat(sequences)
 
     def energy(distance):
-        moved = flat[0] + distance * direction.reshape(flat[0].shape)
-        (a, b), (c, d) = jnp.split(moved, 2), jnp.split(flat[1], 2)
+        moved = points[0] + distance * direction.reshape(points[0].shape)
+        (a, b), (c, d) = jnp.split(moved, 2), jnp.split(points[1], 2)
         pairs = {(0, 2): 0.25, (0, 3): 0.25, (1, 2): 0.25, (1, 3): 0.25, (0, 1): -0.5, (2, 3): -0.5}
         parts = (a, b, c, d)
-        return sum(weight * transport(parts[i], parts[j], CONVERGED, None, None) for (i, j), weight in pairs.items())
+        return sum(weight * transport_cost(parts[i], parts[j], CONVERGED) for (i, j), weight in pairs.items())
 
     gradient = jax.grad(lambda x: one_hot_energy(x, y, CONVERGED))(x)
     slope = (energy(1e-5) - energy(-1e-5)) / 2e-5
@@ -195,14 +171,16 @@ def test_energy_has_no_bias_where_the_divergence_has():
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0.01, 50.0))
-def test_far_clouds_and_small_temperatures_stay_finite(seed, scale):
-    """Where rows underflow the search for the largest entry takes over: the same numbers as the textbook's."""
+@given(st.integers(0, 10_000), st.integers(1, 3))
+def test_far_clouds_and_small_temperatures_stay_finite(seed, symbols):
+    """Where rows underflow the search for the largest entry takes over: the same numbers as the dense recursion's."""
     rng = np.random.default_rng(seed)
-    x, y = scale * jnp.asarray(rng.normal(size=(5, 2))), scale * jnp.asarray(rng.normal(size=(6, 2)) + 4)
-    epsilons = epsilon_schedule(100.0, 0.02, 0.2)
-    expected = textbook(x, y, epsilons)
-    np.testing.assert_allclose(sinkhorn_divergence(x, y, epsilons), expected, rtol=1e-8, atol=1e-10)
+    # The sets share no symbol unless there are more than two: every pair of the two is far apart.
+    x = one_hot(jnp.asarray(rng.integers(symbols, size=(5, 40))), 4)
+    y = one_hot(jnp.asarray(2 + rng.integers(2, size=(6, 40))), 4)
+    epsilons = epsilon_schedule(one_hot_diameter(40, 4), 0.02, 0.2)
+    expected = sinkhorn_divergence(*flat((x, y)), epsilons)
+    np.testing.assert_allclose(one_hot_divergence(x, y, epsilons), expected, rtol=1e-8, atol=1e-10)
 
 
 def test_underflow_is_noticed():
@@ -218,5 +196,6 @@ def test_single_precision(float32, sequences):
     epsilons = epsilon_schedule(one_hot_diameter(6, 3), 0.2)
     value = one_hot_divergence(x, y, epsilons)
     assert value.dtype == jnp.float32
-    expected = textbook(*(np.asarray(s, np.float64).reshape(len(s), -1) for s in sequences), epsilons)
+    with jax.enable_x64(True):
+        expected = sinkhorn_divergence(*(jnp.asarray(each, jnp.float64) for each in flat((x, y))), epsilons)
     np.testing.assert_allclose(value, expected, rtol=1e-4)

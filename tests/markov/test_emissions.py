@@ -118,7 +118,7 @@ def test_a_maximum_of_the_posterior_is_one_in_every_direction(kind):
     config = EmConfig(iterations=400, tolerance=1e-11, initial=1.5, transitions=1.5, stickiness=1.0)
     start = GeneralHmm(INITIAL, TRANSITIONS, emission, MODELS[kind].parameters)
     run = run_em(start, sequences, config=config)
-    prior = emission.prior(emission.prepare(sequences))
+    prior = emission.prior(emission.to_arrays(sequences))
 
     def posterior(**changed):
         hmm = GeneralHmm(

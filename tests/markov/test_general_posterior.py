@@ -31,7 +31,7 @@ RATE = np.array([[1.0, 4.0], [6.0, 2.0]])
 
 def density(emission, sequences, config, **sites):
     """Log of prior times likelihood that NumPyro's model has at these values."""
-    prepared = emission.prepare(sequences)
+    prepared = emission.to_arrays(sequences)
     arguments = (on_device(prepared), 2, emission, emission.prior(prepared), config, jnp.zeros(prepared.seen.shape))
     values = {"path_initial": INITIAL, "path_transitions": TRANSITIONS, **sites}
     with jax.numpy_dtype_promotion("standard"):

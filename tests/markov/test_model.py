@@ -28,7 +28,7 @@ GOOD = {
         ("transitions", [[0.9, 0.1], [0.2]], "transitions must be an array of numbers with rows of equal length"),
         ("transitions", np.eye(3), r"transitions must have the shape \(2, 2\) .* got \(3, 3\)"),
         ("emissions", [[0.7, 0.2, 0.1]], r"one row for each of the 2 states .* got \(1, 3\)"),
-        ("emissions", [[np.nan, 0.5, 0.5], [0, 0, 1]], "row 0 of emissions has a value that is no probability"),
+        ("emissions", [[np.nan, 0.5, 0.5], [0, 0, 1]], "row 0 of emissions has a value that is not a probability"),
         ("emissions", np.zeros((2, 0)), r"emissions must have the shape \(states, symbols\), got \(2, 0\)"),
         ("trial_steps", 0, "trial_steps must be at least 1, got 0"),
     ],

@@ -14,8 +14,8 @@ from neurodyn.markov.statistics import (
     count_trials,
     dwell_distance,
     expect_counts,
+    ngram_probabilities,
     rates_of,
-    stretch_frequencies,
     total,
 )
 
@@ -65,7 +65,7 @@ def test_frequencies_of_stretches_equal_the_sum_over_all_sequences(hmm, length):
     for row in product(range(hmm.symbols), repeat=steps):
         for start in range(steps - length + 1):
             expected[row[start : start + length]] += enumerate_paths.likelihood(*arrays(hmm), row)
-    found = stretch_frequencies(hmm, steps, length)
+    found = ngram_probabilities(hmm, steps, length)
     np.testing.assert_allclose(found, expected.ravel() / (steps - length + 1), atol=1e-13)
 
 

@@ -10,7 +10,7 @@ from neurodyn.errors import InputError
 from neurodyn.kernels import recurrence
 from neurodyn.kernels.recurrence import Cell, initialise, read_out, unroll
 from neurodyn.markov import linear_chain
-from neurodyn.mechanism import explain, network_of, quick
+from neurodyn.mechanism import explain, network_of, quick_config
 
 LEAK = 0.3
 
@@ -63,7 +63,7 @@ def test_it_is_trained_matched_and_explained(leaky, tmp_path):
     assert network.step is network_of(HmmEmulator.load(tmp_path)).step  # compiled code is shared
     config = MatchConfig(resamples=5, matched_trials=16, tested_trials=24)
     assert match(emulator, hmm, trials=48, seed=0, config=config)["volatility_ratio"].value >= 0
-    assert len(explain(emulator, config=quick(), seed=0).findings) == 9
+    assert len(explain(emulator, config=quick_config(), seed=0).findings) == 9
 
 
 def test_a_cell_that_is_in_no_table_is_refused():

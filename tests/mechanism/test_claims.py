@@ -6,32 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neurodyn.errors import InputError
-from neurodyn.markov import HiddenMarkovModel, cycle, linear_chain
-from neurodyn.mechanism import (
-    Epoch,
-    Evidence,
-    KickConfig,
-    RecordConfig,
-    ResidencyConfig,
-    Verdict,
-    collapse,
-    course,
-    find_kick_neurons,
-    hazards,
-    intervention,
-    kick_neurons,
-    phase,
-    record,
-    residency,
-    resonance,
-    rotation,
-    sensitivity,
-    subspaces,
-)
-from neurodyn.mechanism import activity as activity_module
-from neurodyn.mechanism.dwell import dwell_of_model, jumping
-from neurodyn.mechanism.falsifiers.networks import (
+from experiments.falsifiers.networks import (
     COPY,
     DISTRACTORS,
     INTEGRATORS,
@@ -48,10 +23,38 @@ from neurodyn.mechanism.falsifiers.networks import (
     ring,
     spiral,
 )
-from neurodyn.mechanism.falsifiers.recordings import orbit, telegraph, visits
+from experiments.falsifiers.recordings import orbit, telegraph, visits
+from neurodyn.errors import InputError
+from neurodyn.markov import HiddenMarkovModel, cycle, linear_chain
+from neurodyn.mechanism import (
+    Epoch,
+    Evidence,
+    KickConfig,
+    RecordConfig,
+    ResidencyConfig,
+    Verdict,
+    collapse,
+    course,
+    find_kick_neurons,
+    hazards,
+    intervention,
+    kick_neurons,
+    kick_search,
+    phase,
+    record,
+    residency,
+    residency_measure,
+    resonance,
+    rotation,
+    sensitivity,
+    subspaces,
+)
+from neurodyn.mechanism import activity as activity_module
+from neurodyn.mechanism import evidence as evidence_module
+from neurodyn.mechanism.dwell import dwell_of_model, jumping
 from neurodyn.mechanism.finding import Criterion, Estimate, Finding
 from neurodyn.mechanism.hazards import Outcomes
-from neurodyn.mechanism.power import last_look, until_decided
+from neurodyn.mechanism.power import final_sample, sample_until_decided
 
 RECORDING = RecordConfig(trials=48, steps=80, burn_in=20)
 COLLAPSE = collapse.CollapseConfig(starts=128, steps=250)
@@ -121,7 +124,7 @@ def test_a_contraction_collapses():
 def test_a_contracting_relu_network_collapses_along_one_ray():
     recurrent = 0.5 * np.full((6, 6), 1 / 6) + 0.1 * np.eye(6)  # a positive matrix: one ray (Perron and Frobenius)
     network = random_relu(6, 6)
-    network = network.at({**network.parameters, "recurrent": recurrent, "input": np.eye(6)})
+    network = network.with_parameters({**network.parameters, "recurrent": recurrent, "input": np.eye(6)})
     finding = collapse.examine(recorded(network), COLLAPSE, seed=0)
     assert finding.verdict is Verdict.SUPPORTED, finding.criteria
     note = finding.notes[-1]
@@ -185,7 +188,7 @@ def test_a_readout_off_the_plane_does_not_follow_the_phase():
     network = spiral(others=20)
     off = np.zeros((2, 22))
     off[:, 5] = 1.0, -1.0
-    network = network.at({**network.parameters, "readout": off})
+    network = network.with_parameters({**network.parameters, "readout": off})
     finding = phase.examine(recorded(network), PHASE, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert criterion(finding, "cosine").holds is False
@@ -207,7 +210,7 @@ def test_the_phase_of_an_orbit_says_more_than_a_coordinate(noise, memory):
 
 
 def test_probabilities_that_do_not_change_leave_nothing_to_explain():
-    network = spiral().at({**spiral().parameters, "readout": np.zeros((2, 6))})
+    network = spiral().with_parameters({**spiral().parameters, "readout": np.zeros((2, 6))})
     assert phase.examine(recorded(network), PHASE, seed=0).verdict is Verdict.DOES_NOT_APPLY
 
 
@@ -244,22 +247,22 @@ def test_samples_grow_until_an_interval_is_narrower_than_its_margin():
         looked.append(times)
         return _found(0.5 + away - width / times, 0.5 + away + width / times)
 
-    found = until_decided(look, 8, "trials")
+    found = sample_until_decided(look, 8, "trials")
     assert looked == [1, 2, 4]  # 0.3, 0.15, 0.075: below 0.1
     assert found.verdict is Verdict.SUPPORTED
     assert found.notes[-1] == "examined on 4 times the usual trials: that decided it"
     looked.clear()
-    told = until_decided(lambda times: look(times, away=0.0), 4, "states").notes[-1]
+    told = sample_until_decided(lambda times: look(times, away=0.0), 4, "states").notes[-1]
     assert looked == [1, 2, 4]
     assert told == "examined on 4 times the usual states, the limit is 4 times: an interval still straddles its bound"
-    unknown = until_decided(lambda times: _found(np.nan, np.nan), 4, "states").notes[-1]
+    unknown = sample_until_decided(lambda times: _found(np.nan, np.nan), 4, "states").notes[-1]
     assert "could not be measured" in unknown
     assert "usual states:" in unknown
 
 
 def test_a_look_for_which_there_is_too_little_leaves_the_one_before():
     looks = {1: _found(0.3, 0.9), 2: _found(0.4, 0.8)}
-    times, found = last_look(looks.get, 8, lambda finding: finding)
+    times, found = final_sample(looks.get, 8, lambda finding: finding)
     assert (times, found) == (2, looks[2])
     assert found.verdict is Verdict.UNDECIDED
 
@@ -269,7 +272,7 @@ def test_a_look_for_which_there_is_too_little_leaves_the_one_before():
 
 @pytest.fixture(scope="module")
 def ring_bands(on_the_ring):
-    return residency.measure(*on_the_ring, RESIDENCY, seed=0)
+    return residency_measure.measure(*on_the_ring, RESIDENCY, seed=0)
 
 
 def test_an_excitable_ring_has_slow_regions_and_fast_transitions(on_the_ring, ring_bands):
@@ -295,11 +298,11 @@ def test_a_network_that_jumps_as_its_model_does_is_not_failed_for_it(model):
     for claim in (residency, sensitivity):
         finding = claim.examine(evidence, seed=0)
         assert finding.verdict is Verdict.DOES_NOT_APPLY
-        assert "single step" in finding.nothing
+        assert "single step" in finding.not_applicable_because
 
 
 def test_symbols_that_never_change_leave_nothing_to_test(on_the_ring):
-    network = on_the_ring[0].at({**on_the_ring[0].parameters, "noise": 0.0})
+    network = on_the_ring[0].with_parameters({**on_the_ring[0].parameters, "noise": 0.0})
     evidence = Evidence(network, record(network, RECORDING, seed=0))
     assert residency.examine(evidence, seed=0).verdict is Verdict.DOES_NOT_APPLY
     assert sensitivity.examine(evidence, seed=0).verdict is Verdict.DOES_NOT_APPLY
@@ -331,14 +334,14 @@ def test_the_dwell_of_a_model_is_that_of_its_samples(model):
 def test_residency_of_independent_symbols_is_that_of_a_coin():
     network = linear(np.zeros((2, 2)), readout=np.array([[1.0, 0.0], [-1.0, 0.0]]))
     activity = record(network, RECORDING, seed=0)
-    found = residency.measure(network, activity, RESIDENCY, seed=0)
+    found = residency_measure.measure(network, activity, RESIDENCY, seed=0)
     assert found.draws.mean() == pytest.approx(2.0, abs=0.1)  # geometric with probability 1/2
 
 
 def test_unstable_directions_of_a_linear_map():
     network = linear(np.diag([1.5, -1.5, 0.5, 0.9]))
     activity = record(network, RecordConfig(trials=8, steps=12, burn_in=0), seed=0)
-    found = residency.measure(network, activity, ResidencyConfig(states=10, near_changes=0, draws=2), seed=0)
+    found = residency_measure.measure(network, activity, ResidencyConfig(states=10, near_changes=0, draws=2), seed=0)
     unstable, _ = residency.unstable_directions(network, activity, found, 6)
     assert set(unstable.tolist()) == {2}
 
@@ -356,7 +359,7 @@ def test_noise_that_decides_between_two_wells_decides_in_the_transition():
     network = flicker()
     evidence = Evidence(network, record(network, RecordConfig(64, 120, 20), seed=0), residency_config=RESIDENCY)
     finding = sensitivity.examine(evidence, seed=0)
-    assert finding.verdict is Verdict.NOT_SUPPORTED, finding.nothing
+    assert finding.verdict is Verdict.NOT_SUPPORTED, finding.not_applicable_because
     assert finding.estimate.high < 0
 
 
@@ -418,7 +421,7 @@ def test_units_that_do_nothing_pass_as_often_as_the_level_says():
         return Outcomes(np.where(rng.random((sets, shape[1])) < 0.7, 1, 2), wait)
 
     for _ in range(searches):
-        _, significance, threshold = kick_neurons._scores(chance(shape[0]), chance(shape[0]), chance(1), 1, 100, rng)
+        _, significance, threshold = kick_search._scores(chance(shape[0]), chance(shape[0]), chance(1), 1, 100, rng)
         found += int(significance.min() < -threshold)
     assert 0.02 < found / searches < 0.09
 
@@ -497,7 +500,7 @@ def test_a_homogeneous_network_cannot_resonate():
     """Its likeliest symbols do not depend on the level; the sharper symbols are drawn, the more coherent they are."""
     network = random_relu(12, 5, 3)
     recurrent = 0.95 * np.eye(12)
-    network = network.at({**network.parameters, "recurrent": recurrent})
+    network = network.with_parameters({**network.parameters, "recurrent": recurrent})
     finding = resonance.examine(along([network] * 3, two_states_of_three()), RESONANCE, seed=0)
     assert finding.verdict is Verdict.NOT_SUPPORTED
     assert finding.estimate.value == 0.0  # a training that changes nothing
@@ -513,9 +516,9 @@ def test_a_homogeneous_network_is_judged_by_its_course():
 
     def turning(radius):
         turn = np.kron(np.eye(6), radius * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]))
-        return still.at({**still.parameters, "recurrent": turn})
+        return still.with_parameters({**still.parameters, "recurrent": turn})
 
-    first = still.at({**still.parameters, "recurrent": 0.1 * np.eye(12)})
+    first = still.with_parameters({**still.parameters, "recurrent": 0.1 * np.eye(12)})
     evidence = along([first, first, turning(0.9), turning(0.95)], two_states(0.1))
     finding = resonance.examine(evidence, RESONANCE, seed=0)
     assert finding.data["complex_pairs"][0] == 0
@@ -559,7 +562,7 @@ def test_complex_pairs_and_unstable_eigenvalues_of_a_known_map():
 def test_a_training_that_was_not_followed_has_no_course():
     finding = resonance.examine(along([ring()] * 2, two_states(0.025)), seed=0)
     assert finding.verdict is Verdict.DOES_NOT_APPLY
-    assert "snapshots" in finding.nothing
+    assert "snapshots" in finding.not_applicable_because
 
 
 def two_states_of_three():
@@ -623,7 +626,7 @@ def test_one_plane_for_all_pairs_is_not():
 def test_one_pair_leaves_nothing_to_compare(on_the_ring):
     finding = subspaces.examine(Evidence(*on_the_ring), SUBSPACES, seed=0)
     assert finding.verdict is Verdict.DOES_NOT_APPLY
-    assert "nothing to compare" in finding.nothing
+    assert "nothing to compare" in finding.not_applicable_because
 
 
 # The level of the noise ------------------------------------------------------------------------------------------
@@ -639,7 +642,7 @@ def test_every_run_of_a_claim_has_the_level_of_the_recording(monkeypatch, level)
         drawn.append(float(given))
         return draw(network, steps, trials, given, key)
 
-    for module in (activity_module, collapse, hazards, residency, sensitivity):
+    for module in (activity_module, collapse, hazards, residency_measure, sensitivity):
         monkeypatch.setattr(module, "draw_noise", watched)
     network = linear(
         np.zeros((3, 3)), np.eye(2, 3)
@@ -660,9 +663,9 @@ def test_every_run_of_a_claim_has_the_level_of_the_recording(monkeypatch, level)
 
 
 def test_what_several_claims_need_is_measured_once_and_when_it_is_needed(monkeypatch, on_the_ring):
-    calls, measure = [], residency.measure
+    calls, measure = [], residency_measure.measure
     monkeypatch.setattr(
-        residency, "measure", lambda *given, **named: calls.append(given[0]) or measure(*given, **named)
+        evidence_module, "measure", lambda *given, **named: calls.append(given[0]) or measure(*given, **named)
     )
     evidence = Evidence(*on_the_ring, residency_config=dataclasses.replace(RESIDENCY, states=20, draws=4))
     rotation.examine(evidence, ROTATION, seed=0)

@@ -8,11 +8,21 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
+from experiments.falsifiers.networks import gated, random_relu
+from experiments.falsifiers.recordings import visits
 from neurodyn.errors import InputError
 from neurodyn.markov import HiddenMarkovModel
-from neurodyn.mechanism import Epoch, Evidence, RecordConfig, Verdict, explain, network_of, quick, record, subspaces
-from neurodyn.mechanism.falsifiers.networks import gated, random_relu
-from neurodyn.mechanism.falsifiers.recordings import visits
+from neurodyn.mechanism import (
+    Epoch,
+    Evidence,
+    RecordConfig,
+    Verdict,
+    explain,
+    network_of,
+    quick_config,
+    record,
+    subspaces,
+)
 from neurodyn.mechanism.hazards import Target, intact, outcomes, settled_starts
 from neurodyn.mechanism.network import is_homogeneous, recurrent_weights
 from neurodyn.report.mechanism import picture_of, render_explanation
@@ -28,9 +38,9 @@ NAMES = [
 def explanation():
     heard = []
     network, untrained = gated(), random_relu(38, 38, 2)
-    first = network.at(_padded(untrained.parameters, network.parameters))
+    first = network.with_parameters(_padded(untrained.parameters, network.parameters))
     course = [Epoch(0, first), Epoch(4, first), Epoch(9, network)]
-    found = explain(network, HMM, config=quick(), seed=0, epochs=course, report=heard.append)
+    found = explain(network, HMM, config=quick_config(), seed=0, epochs=course, report=heard.append)
     return found, heard
 
 
@@ -194,7 +204,7 @@ def test_other_epochs_compile_nothing(explanation):
     noise = np.zeros((4, 2, network.inputs))
     run(network, np.zeros((2, network.hidden)), noise)
     compiled = run._cache_size()
-    run(network.at(random_relu(seed=2).parameters), np.zeros((2, network.hidden)), noise)
+    run(network.with_parameters(random_relu(seed=2).parameters), np.zeros((2, network.hidden)), noise)
     assert run._cache_size() == compiled
 
 
@@ -206,7 +216,7 @@ def test_homogeneity_is_seen():
 def test_weights_are_read_only_where_they_are_the_weights():
     network = random_relu()
     np.testing.assert_array_equal(recurrent_weights(network), network.parameters["recurrent"])
-    gated_cell = network.at({**network.parameters, "recurrent": np.zeros((36, 12))})
+    gated_cell = network.with_parameters({**network.parameters, "recurrent": np.zeros((36, 12))})
     assert recurrent_weights(gated_cell) is None
 
 
@@ -223,7 +233,7 @@ def test_wrong_input_is_named():
     ):
         network_of({})
     with pytest.raises(InputError, match="give it as the second argument"):
-        explain(gated(), config=quick())
-    growing = random_relu().at({**random_relu().parameters, "recurrent": 100 * np.ones((12, 12))})
+        explain(gated(), config=quick_config())
+    growing = random_relu().with_parameters({**random_relu().parameters, "recurrent": 100 * np.ones((12, 12))})
     with pytest.raises(InputError, match="does not stay finite"):
         record(growing, RecordConfig(trials=2, steps=400), seed=0)

@@ -12,10 +12,10 @@ from neurodyn.mechanism.finding import Criterion, Estimate, Finding, Verdict
 from neurodyn.mechanism.statistics import (
     bootstrap,
     difference_of_means,
+    not_measured,
     phase_randomised,
     principal_cosines,
     share,
-    unknown,
 )
 
 RNG = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def test_a_criterion_needs_the_whole_interval(low, high, least, most, holds):
 
 def test_verdicts():
     good, bad = Criterion(Estimate("x", 1.0, 1.0, 1.0), least=0.0), Criterion(Estimate("y", 1.0, 1.0, 1.0), least=2.0)
-    unclear = Criterion(unknown("z"), least=0.0)
+    unclear = Criterion(not_measured("z"), least=0.0)
     assert finding(good, good).verdict is Verdict.SUPPORTED
     assert finding(good, unclear).verdict is Verdict.UNDECIDED
     assert finding(good, unclear, bad).verdict is Verdict.NOT_SUPPORTED
@@ -56,7 +56,7 @@ def test_verdicts():
 
 def test_an_estimate_as_text():
     assert str(Estimate("x", 0.5, 0.4, 0.61, "steps")) == "0.5 [0.4, 0.61] steps"
-    assert str(unknown("x")) == "not measured"
+    assert str(not_measured("x")) == "not measured"
 
 
 def test_bootstrap_covers_the_mean_of_a_normal_sample():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from experiments.falsifiers.networks import exact_emulator, gated, spiral
 from neurodyn.markov import HiddenMarkovModel, linear_chain
-from neurodyn.mechanism import Evidence, PortraitConfig, RecordConfig, explain, portrait, quick, record
-from neurodyn.mechanism.falsifiers.networks import exact_emulator, gated, spiral
+from neurodyn.mechanism import Evidence, PortraitConfig, RecordConfig, explain, portrait, quick_config, record
 from neurodyn.mechanism.measured import Kick
 from neurodyn.plotting import portrait as plots
 from neurodyn.plotting.emulation import symbol_colour
@@ -139,7 +139,7 @@ def test_each_picture_is_drawn_and_has_words(turning):
 
 
 def test_an_explanation_has_them(tmp_path):
-    found = explain(gated(), MODEL, config=quick(), seed=0, claims=["rotation"])
+    found = explain(gated(), MODEL, config=quick_config(), seed=0, claims=["rotation"])
     assert "place" in found.portrait
     assert "received" not in found.portrait  # no claim asked for the kick neurons
     assert "portrait_emitted" in found.to_xarray()

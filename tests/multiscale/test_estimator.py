@@ -111,7 +111,7 @@ def test_a_resumed_fit_equals_an_uninterrupted_one_bit_for_bit(lorenz_batch, tmp
     whole = fit_small(train, epochs=5, validate_every=2)
     path = tmp_path / "run.h5"
     with monkeypatch.context() as patch:
-        patch.setattr("neurodyn.multiscale.estimator.Bar", lambda _: Interrupt(after=3))
+        patch.setattr("neurodyn.multiscale.estimator.ProgressBar", lambda _: Interrupt(after=3))
         stopped = replace(small_decoder(epochs=5, validate_every=2), progress=True).fit(train, checkpoint=path)
     assert stopped.fitted_.status == "interrupted"
     assert len(stopped.fitted_.history.loss) == 3

@@ -316,7 +316,7 @@ def test_what_an_interrupted_first_save_left_is_no_obstacle(spikes_decoder, tmp_
     folder.mkdir()
     for name in (".arrays-0123.h5.77.tmp", ".arrays-0123.h5.77.tmp.h5", ".model.json.77.tmp.json", "arrays-4567.h5"):
         (folder / name).write_bytes(b"torn")
-    with pytest.raises(InputError, match=r"is no model: it has no model\.json"):
+    with pytest.raises(InputError, match=r"is not a model: it has no model\.json"):
         MultiscaleDecoder.load(folder)
     spikes_decoder.save(folder)
     assert len(os.listdir(folder)) == 2

@@ -105,7 +105,7 @@ def test_a_network_stuck_on_one_symbol_is_drawn_too(tmp_path):
 @pytest.mark.parametrize("verdict", Verdict)
 def test_the_sentence_says_the_verdict(found, verdict):
     heads = {
-        Verdict.INDISTINGUISHABLE: "The network cannot be told from chain3",
+        Verdict.INDISTINGUISHABLE: "The network cannot be distinguished from chain3",
         Verdict.PASSES: "The network emulates chain3 within all limits",
         Verdict.UNDECIDED: "There are too few trials",
         Verdict.FAILS: "The network does not emulate chain3",

@@ -166,7 +166,7 @@ def test_a_file_gives_the_same_recording_back(session, tmp_path):
         ({"reach": np.nan}, "reach must be more than 0"),
         ({"beta_drop": 1.2}, r"must lie in \[0, 1\]"),
         ({"depth": 3.0}, "below 3 together"),
-        ({"field_rate": 100.0}, "holds no 60 Hz"),
+        ({"field_rate": 100.0}, "field_rate is 100 Hz, which is below the Nyquist rate for an oscillation at 60 Hz"),
     ],
 )
 def test_settings_out_of_range(wrong, message):

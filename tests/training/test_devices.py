@@ -19,7 +19,7 @@ from oracles.small_decoder import fit_small, lorenz
 from neurodyn.training import Placement
 
 assert jax.device_count() == int(sys.argv[1])
-assert (Placement.of(8).mesh is None) == (jax.device_count() == 1)
+assert (Placement.for_trials(8).mesh is None) == (jax.device_count() == 1)
 fitted = fit_small(lorenz()[0].with_trials(np.arange(16)), epochs=2).fitted_
 leaves = jax.tree.leaves(fitted.network.parameters)
 np.savez(sys.argv[2], *leaves, loss=fitted.history.loss, validation=fitted.history.validation)
@@ -56,8 +56,8 @@ def test_two_devices_give_the_parameters_of_one_to_rounding(tmp_path):
 
 def test_trials_that_cannot_be_shared_equally_stay_on_one_device():
     devices = jax.devices() * 3
-    assert Placement.of(8, devices).mesh is None
-    assert Placement.of(8, devices[:1]).mesh is None
+    assert Placement.for_trials(8, devices).mesh is None
+    assert Placement.for_trials(8, devices[:1]).mesh is None
 
 
 def test_on_one_device_arrays_are_left_where_they_are():

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from neurodyn.training.progress import Lines
+from neurodyn.training.progress import TextProgress
 
 
 def test_a_line_a_minute():
     now, console = SimpleNamespace(seconds=0.0), Console(file=io.StringIO(), width=40)
-    lines = Lines("fit spikes", console, every=60.0, clock=lambda: now.seconds)
+    lines = TextProgress("fit spikes", console, every=60.0, clock=lambda: now.seconds)
     for epoch in range(1, 13):
         now.seconds = 20.0 * epoch
         lines.update(epoch, 20, 2.0 / epoch, 1.5)
@@ -30,7 +30,7 @@ def test_a_line_a_minute():
 
 def test_a_bar_in_a_pipe_is_lines_without_codes():
     program = (
-        "from neurodyn.training import Bar\nbar = Bar('fit [x]')\n"
+        "from neurodyn.training import ProgressBar\nbar = ProgressBar('fit [x]')\n"
         "for epoch in range(1, 4):\n    bar.update(epoch, 3, 1.0, 0.5)\nbar.finish('finished')"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

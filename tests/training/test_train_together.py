@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurodyn.errors import InputError, NumericalError
-from neurodyn.training import LoopConfig, hold, train, train_together
+from neurodyn.training import LoopConfig, select_trained, train, train_together
 
 TRUE = np.array([1.0, -2.0, 0.5])
 SEEDS = (3, 8, 5)
@@ -25,7 +25,7 @@ def one_epoch(weights, inputs, factor):
 def all_epochs(weights, inputs, factors, turn):
     def one(weights, inputs, factor, turn):
         after, losses = one_epoch(weights, inputs, factor)
-        return hold(turn, after, weights), losses
+        return select_trained(turn, after, weights), losses
 
     return jax.vmap(one)(weights, inputs, factors, turn)
 

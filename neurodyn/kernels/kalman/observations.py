@@ -29,7 +29,7 @@ def whitened_emission(model: LinearGaussian, observed: Bool[Array, "*mask #m"]) 
     Parameters
     ----------
     model
-        Of n state dimensions and m channels.
+        Model of n state dimensions and m channels.
     observed
         Mask of the channels; with one entry per bin (the last axis is 1) nothing is zeroed and the result has no axes
         of bins, because whole bins that are missing are left out elsewhere.

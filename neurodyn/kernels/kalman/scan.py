@@ -40,7 +40,7 @@ def filter_trials(
     Parameters
     ----------
     model
-        Of n state dimensions and m channels.
+        Model of n state dimensions and m channels.
     observations
         (trial, T, m); values that are missing are never read and may be NaN.
     observed
@@ -103,7 +103,7 @@ def filter_covariances(
     Parameters
     ----------
     model
-        Of n state dimensions and m channels.
+        Model of n state dimensions and m channels.
     observed
         As in :func:`filter_trials`.
     first
@@ -159,7 +159,7 @@ def filter_means(
     Parameters
     ----------
     model
-        Of n state dimensions and m channels.
+        Model of n state dimensions and m channels.
     covariances
         By :func:`filter_covariances`.
     observations

@@ -223,5 +223,5 @@ def smoothed_variances(
     predicted = model.transition @ filtered
     before = jnp.diagonal(filtered, axis1=-2, axis2=-1)
     difference = before - jnp.sum((information @ predicted) * predicted, axis=-2)
-    # Rounding of a difference: a variance that shrinks by more than float32 can tell is kept at what it can tell.
+    # Rounding of a difference: a variance that shrinks by more than float32 resolves is kept at what it resolves.
     return jnp.maximum(difference, jnp.finfo(before.dtype).eps * before)

@@ -43,7 +43,7 @@ def predict(model: LinearGaussian, filtered: Belief) -> Belief:
     Parameters
     ----------
     model
-        Of n state dimensions.
+        Model of n state dimensions.
     filtered
         Mean (..., n) and covariance (..., n, n) given everything up to bin t.
 
@@ -72,7 +72,7 @@ def update(
     Parameters
     ----------
     model
-        Of n state dimensions and m channels.
+        Model of n state dimensions and m channels.
     predicted
         Mean (n,) and covariance (n, n) before the observation.
     observation
@@ -159,7 +159,7 @@ def update_mean(
     Parameters
     ----------
     model
-        Of n state dimensions and m channels.
+        Model of n state dimensions and m channels.
     predicted
         x-.
     filtered

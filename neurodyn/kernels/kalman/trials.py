@@ -56,7 +56,7 @@ def time_first(array: Array, without_trials: int) -> Array:
     array
         (time, ...) if shared, (trial, time, ...) if not.
     without_trials
-        Number of axes that tells a shared one.
+        Number of axes by which a shared one is recognised.
 
     Examples
     --------

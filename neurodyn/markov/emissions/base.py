@@ -50,7 +50,7 @@ class Emission(ABC):
     probabilities: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def prepare(self, observations: Any) -> Prepared:
+    def to_arrays(self, observations: Any) -> Prepared:
         """Check sequences and turn them into arrays; NaN and masked entries are missing.
 
         Raises
@@ -104,7 +104,7 @@ class Emission(ABC):
 
     @abstractmethod
     def check(self, parameters: Parameters, states: int) -> None:
-        """Refuse parameters that are none.
+        """Raise InputError if the parameters are invalid for this emission.
 
         Raises
         ------
@@ -191,7 +191,7 @@ def spread_out(rows: Float[np.ndarray, "n d"], count: int, rng: np.random.Genera
 
 
 def check_strength(strength: float) -> None:
-    """Refuse a prior of less than no steps.
+    """Raise InputError if the prior strength is negative.
 
     Raises
     ------

@@ -31,7 +31,7 @@ class Categorical(Emission):
 
     Examples
     --------
-    >>> Categorical(symbols=3).prepare([[0, 2, 1], [1]]).seen.T.tolist()
+    >>> Categorical(symbols=3).to_arrays([[0, 2, 1], [1]]).seen.T.tolist()
     [[True, True, True], [True, False, False]]
     """
 
@@ -45,7 +45,7 @@ class Categorical(Emission):
         if not self.concentration >= 1:
             raise InputError(f"concentration must be at least 1, got {self.concentration}: below, no row is the best")
 
-    def prepare(self, observations: Any) -> Prepared:
+    def to_arrays(self, observations: Any) -> Prepared:
         """Symbols as integers, 0 in place of missing ones."""
         if isinstance(observations, list | tuple):
             observations = [_filled(one) for one in observations]

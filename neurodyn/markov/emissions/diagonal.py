@@ -41,7 +41,7 @@ class DiagonalGaussian(Emission):
     def __post_init__(self) -> None:
         check_strength(self.strength)
 
-    def prepare(self, observations: Any) -> Prepared:
+    def to_arrays(self, observations: Any) -> Prepared:
         """Values and which were observed."""
         values, lengths = real_sequences(observations)
         values, observed = time_first(values)

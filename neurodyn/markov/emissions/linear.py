@@ -64,7 +64,7 @@ class Linear(Emission):
     def named(self, weights: Any) -> Parameters:
         """Parameters that have these weights."""
 
-    def prepare(self, observations: Any) -> Prepared:
+    def to_arrays(self, observations: Any) -> Prepared:
         """Values, terms and what was observed."""
         values, lengths = real_sequences(observations)
         values, observed = time_first(values)

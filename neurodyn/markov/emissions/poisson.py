@@ -41,7 +41,7 @@ class Poisson(Emission):
     def __post_init__(self) -> None:
         check_strength(self.strength)
 
-    def prepare(self, observations: Any) -> Prepared:
+    def to_arrays(self, observations: Any) -> Prepared:
         """Counts and which were observed."""
         values, lengths = real_sequences(observations)
         wrong = np.argwhere((values < 0) | (values % 1 > 0))

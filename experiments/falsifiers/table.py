@@ -7,17 +7,17 @@ from functools import partial
 
 import numpy as np
 
+from experiments.falsifiers import networks
+from experiments.falsifiers.recordings import orbit, telegraph, visits, wells
 from neurodyn.markov import HiddenMarkovModel, linear_chain
 from neurodyn.mechanism.activity import RecordConfig, record
 from neurodyn.mechanism.evidence import Evidence
-from neurodyn.mechanism.falsifiers import networks
-from neurodyn.mechanism.falsifiers.recordings import orbit, telegraph, visits, wells
 from neurodyn.mechanism.finding import Verdict
 from neurodyn.mechanism.measured import KickConfig, ResidencyConfig
 from neurodyn.mechanism.network import Epoch, Network
 
 
-class Kind(enum.Enum):
+class FalsifierKind(enum.Enum):
     """How a system stands to a claim."""
 
     HAS = "has it"
@@ -28,10 +28,10 @@ class Kind(enum.Enum):
 
 
 RIGHT = {
-    Kind.HAS: (Verdict.SUPPORTED,),
-    Kind.LACKS: (Verdict.NOT_SUPPORTED, Verdict.DOES_NOT_APPLY),
-    Kind.MIMICS: (Verdict.NOT_SUPPORTED, Verdict.DOES_NOT_APPLY),
-    Kind.OTHER: (Verdict.DOES_NOT_APPLY,),
+    FalsifierKind.HAS: (Verdict.SUPPORTED,),
+    FalsifierKind.LACKS: (Verdict.NOT_SUPPORTED, Verdict.DOES_NOT_APPLY),
+    FalsifierKind.MIMICS: (Verdict.NOT_SUPPORTED, Verdict.DOES_NOT_APPLY),
+    FalsifierKind.OTHER: (Verdict.DOES_NOT_APPLY,),
 }
 """Verdicts that are right for a system of each kind."""
 
@@ -53,7 +53,7 @@ class Falsifier:
     """
 
     claim: str
-    kind: Kind
+    kind: FalsifierKind
     system: str
     make: Callable[[int], Evidence]
 
@@ -92,7 +92,7 @@ def _spiral(rng: np.random.Generator, *, others: int = 20, off: bool = False) ->
         return turned
     readout = np.zeros((networks.SYMBOLS, 2 + others))
     readout[:, 5] = 1.0, -1.0
-    return turned.at({**turned.parameters, "readout": readout})
+    return turned.with_parameters({**turned.parameters, "readout": readout})
 
 
 def _exact(states: int, seed: int) -> Evidence:
@@ -145,7 +145,10 @@ def _no_course(seed: int) -> Evidence:
 def _sharper(seed: int) -> Evidence:
     """Only the readout grows: symbols become more coherent, and the dynamics stay what they were."""
     plain = networks.turning_relu(0.9, seed=seed)
-    scaled = (plain.at({**plain.parameters, "readout": f * np.asarray(plain.parameters["readout"])}) for f in (1, 3, 9))
+    scaled = (
+        plain.with_parameters({**plain.parameters, "readout": f * np.asarray(plain.parameters["readout"])})
+        for f in (1, 3, 9)
+    )
     return _trained(tuple(scaled), OFTEN, seed)
 
 
@@ -161,7 +164,7 @@ def _telegraph(seed: int, readout: float = 0.0) -> Evidence:
     return telegraph(seed=seed, readout=readout, trials=384)  # no more can be recorded of it: as many as it takes
 
 
-HAS, LACKS, MIMICS, OTHER = Kind.HAS, Kind.LACKS, Kind.MIMICS, Kind.OTHER
+HAS, LACKS, MIMICS, OTHER = FalsifierKind.HAS, FalsifierKind.LACKS, FalsifierKind.MIMICS, FalsifierKind.OTHER
 FALSIFIERS: tuple[Falsifier, ...] = (
     Falsifier("collapse", HAS, "a contracting rotation", partial(_random, _spiral)),
     Falsifier("collapse", HAS, "a ray that shrinks", partial(_random, partial(networks.ray, factor=0.6))),

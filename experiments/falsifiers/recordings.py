@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float
 
+from experiments.falsifiers.networks import network
 from neurodyn.mechanism.activity import Activity
 from neurodyn.mechanism.evidence import Evidence
-from neurodyn.mechanism.falsifiers.networks import network
 
 UNITS, TRIALS, STEPS = 50, 96, 120
 

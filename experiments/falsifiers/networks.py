@@ -161,7 +161,7 @@ def turning_relu(radius, hidden=12, inputs=5, seed=0):
     """Rectified units in pairs, each pair turned by the recurrent weights and shrunk to a radius."""
     turn = radius * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
     plain = random_relu(hidden, inputs, SYMBOLS, seed)
-    return plain.at({**plain.parameters, "recurrent": np.kron(np.eye(hidden // 2), turn)})
+    return plain.with_parameters({**plain.parameters, "recurrent": np.kron(np.eye(hidden // 2), turn)})
 
 
 LATCH = (tuple(range(6)), tuple(range(6, 12)))

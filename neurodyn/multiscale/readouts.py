@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from neurodyn.binning.batch import MultimodalBatch, Stacked
 from neurodyn.binning.pieces import Piece
 from neurodyn.binning.scaling import Scaling
-from neurodyn.history.filters import ExponentialFilters
+from neurodyn.history.filters import PRIOR, ExponentialFilters
 from neurodyn.history.streams import Features, TrainingRows
 from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.fitted import Evidence, Readout, evidence_of, variance_sources
@@ -84,7 +84,7 @@ def fit_readouts(
     for estimates, future in zip(everything, (False, True), strict=True):
         parts: list[Any] = [_States(estimates)]
         if seconds:
-            parts.append(Features(batch, ExponentialFilters(seconds, newest=False), scaling, future=future))
+            parts.append(Features(batch, ExponentialFilters(seconds, PRIOR, newest=False), scaling, future=future))
         whole, some = zip(*(_expert(batch, part, bins) for part in parts), strict=True)
         give_back_memory()
         final.append(whole)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurodyn.baselines import ExponentialFilters
-from neurodyn.multiscale.traces import PRIOR, TraceState, start_traces, step_traces, traces_of_trials
+from neurodyn.history import PRIOR, ExponentialFilters
+from neurodyn.multiscale.traces import TraceState, start_traces, step_traces, traces_of_trials
 
 WIDTH, SECONDS = 0.05, (0.1, 0.7, 3.0)
 TRIALS, BINS, CHANNELS = 3, 40, 2

@@ -243,7 +243,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
         return labelled_states(self._fitted(), batch, smoothed=smoothed, ahead=ahead)
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> "xr.Dataset":
-        """Decoded target of every trial with its standard error.
+        """Predictive distribution of the target in every bin of every trial: its mean and standard deviation.
 
         Parameters
         ----------
@@ -257,8 +257,8 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
 
         Returns
         -------
-        Dataset with ``target`` and ``deviation`` (trial x time x dim), in the unit of the target: the predictive
-        distribution is Gaussian. NaN beyond a trial's end.
+        Dataset with ``target`` and ``deviation`` (trial x time x dim), in the unit of the target: mean and standard
+        deviation of the predictive distribution, which is Gaussian. NaN beyond a trial's end.
 
         Raises
         ------

@@ -136,6 +136,10 @@ class Yardstick(Shown, HasParameters, Generic[Found]):
         batch = check_batch(batch).aligned_to(fitted.modalities, fitted.dims)
         return score_of(batch, self.predict(batch, smoothed=smoothed))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """What ``sklearn.utils.validation.check_is_fitted`` asks; without it the name ``fitted_`` alone would do."""
+        return self.fitted_ is not None
+
     def _require(self) -> Found:
         if self.fitted_ is None:
             raise InputError(f"this {type(self).__name__} is not fitted: use the one that fit(batch) returns")

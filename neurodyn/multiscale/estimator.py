@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
     fitted_
         What a fit found; None before.
     epochs, seed
-        Instead of those of ``training``, which keeps them: ``decoder.training.epochs``.
+        Instead of those of ``training``, which keeps them: ``decoder.training.epochs``. ``set_params`` takes them too.
 
     Reference: Erturk & Shanechi (2025), Dynamical modeling of nonlinear latent factors in multiscale neural activity
     with real-time inference, NeurIPS, arXiv 2512.12462.
@@ -123,6 +123,22 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
         given = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
         if given:
             object.__setattr__(self, "training", replace(self.training, **given))
+
+    def set_params(self, **parameters: Any) -> "MultiscaleDecoder":
+        """An unfitted copy with other settings; ``epochs`` and ``seed`` are those of ``training``, as in the class.
+
+        Raises
+        ------
+        InputError
+            If there is no such setting, or one is given under both of its names.
+        """
+        short = {name: parameters.pop(name) for name in ("epochs", "seed") if name in parameters}
+        for name, value in short.items():
+            if f"training__{name}" in parameters:
+                raise InputError(f"{name} and training__{name} are one setting: give one of them")
+            if value is not None:
+                parameters[f"training__{name}"] = value
+        return super().set_params(**parameters)
 
     def fit(
         self,
@@ -377,6 +393,10 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
         steps = min(self.recurrent.steps, STEPS_PER_EPOCH * self.training.epochs)
         every = min(self.recurrent.validate_every, steps)
         return replace(self.recurrent, steps=steps, validate_every=every, seed=self.training.seed)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """What ``sklearn.utils.validation.check_is_fitted`` asks; without it the name ``fitted_`` alone would do."""
+        return self.fitted_ is not None
 
     def _fitted(self) -> Fitted:
         if self.fitted_ is None:

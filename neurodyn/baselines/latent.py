@@ -5,7 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
+from neurodyn.baselines.yardstick import (
+    Decoded,
+    FittedOn,
+    Yardstick,
+    check_likelihoods,
+    check_target,
+    facts_of,
+    kept_out,
+)
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.given import count, keep_read, whole
 
@@ -62,7 +70,8 @@ class LatentYardstick(Yardstick[_Fitted]):
         Raises
         ------
         InputError
-            If there is no target, a dimension of it is constant, a channel is never observed, or no trial has two bins.
+            If there is no target, a dimension of it is constant, a channel is never observed, no trial has two bins, or
+            a modality is neither Poisson nor Gaussian.
         NumericalError
             If the loss stops being finite before anything could be kept.
         """
@@ -73,6 +82,7 @@ class LatentYardstick(Yardstick[_Fitted]):
 
         check_usable(batch)
         check_target(batch)
+        check_likelihoods(batch, type(self).__name__)
         every = min(VALIDATE_EVERY, self.steps)
         course = RecurrentConfig(
             members=1, batch=BATCH, learning_rate=RATE, steps=self.steps, validate_every=every, seed=self.seed

@@ -18,7 +18,15 @@ from jaxtyping import Bool, Float, Int
 
 from neurodyn.baselines.em import fit_em
 from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
+from neurodyn.baselines.yardstick import (
+    Decoded,
+    FittedOn,
+    Yardstick,
+    check_likelihoods,
+    check_target,
+    facts_of,
+    kept_out,
+)
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import counted, several
@@ -101,12 +109,13 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
         ------
         InputError
             If there is no target, a dimension of it is constant, a channel is never observed, trials have a single
-            bin, or a setting is out of range.
+            bin, a modality is neither Poisson nor Gaussian, or a setting is out of range.
         NumericalError
             If the likelihood stops being finite.
         """
         check_usable(batch)
         check_target(batch)
+        check_likelihoods(batch, type(self).__name__)
         sizes = _sizes(self.latent)
         argument_named("iterations", count, self.iterations)
         if number(self.tolerance, f"tolerance: expected nats per bin, got {self.tolerance!r}") < 0:

@@ -30,6 +30,9 @@ VALIDATION = 0.15
 SHORTEST = 10.0
 """Seconds of the shortest block of time that they come from."""
 
+KNOWN = ("poisson", "gaussian")
+"""Likelihoods of the generative models among them."""
+
 
 @dataclass(frozen=True, repr=False)
 class FittedOn(Shown):
@@ -161,6 +164,16 @@ class Yardstick(Shown, HasParameters, Generic[Found]):
 
     def _title(self) -> str:
         return f"{type(self).__name__}: {'not fitted' if self.fitted_ is None else 'fitted'}"
+
+
+def check_likelihoods(batch: MultimodalBatch, method: str) -> None:
+    """Refuse likelihoods of others for a generative model that is written for Poisson counts and Gaussian values."""
+    for row in batch.modalities:
+        if row.likelihood not in KNOWN:
+            raise InputError(
+                f"{method} models {' and '.join(KNOWN)} modalities, and '{row.name}' is {row.likelihood}: leave it out, give "
+                f"it the likelihood {KNOWN[0 if row.counts else 1]!r}, or fit another method"
+            )
 
 
 def check_target(batch: MultimodalBatch) -> None:

@@ -123,11 +123,6 @@ class VelocityKalman(Yardstick[_Fitted]):
         return fitted.scaling.target_mean + scale * means[..., :dims], scale * deviation
 
     @property
-    def model_(self) -> StateSpace:
-        """The fitted state-space model."""
-        return self._require().model
-
-    @property
     def lag_(self) -> int:
         """Bins by which the observations precede the target, as chosen."""
         return self._require().lag

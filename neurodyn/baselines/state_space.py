@@ -130,11 +130,6 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
         return read_out.decode(states)
 
     @property
-    def model_(self) -> "LinearMultiscale":
-        """The fitted parameters, in NumPy: Gaussian modalities side by side, z-scored, and counts side by side."""
-        return self._require().model
-
-    @property
     def latent_(self) -> int:
         """Number of latent states, as given or chosen."""
         return len(self._require().model.transition)

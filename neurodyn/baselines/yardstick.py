@@ -171,8 +171,8 @@ def check_likelihoods(batch: MultimodalBatch, method: str) -> None:
     for row in batch.modalities:
         if row.likelihood not in KNOWN:
             raise InputError(
-                f"{method} models {' and '.join(KNOWN)} modalities, and '{row.name}' is {row.likelihood}: leave it out, give "
-                f"it the likelihood {KNOWN[0 if row.counts else 1]!r}, or fit another method"
+                f"{method} models {' and '.join(KNOWN)} data, and '{row.name}' is {row.likelihood}: leave it out, "
+                f"give it the likelihood {KNOWN[0 if row.counts else 1]!r}, or fit another method"
             )
 
 

@@ -17,7 +17,7 @@ from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder, storage
 from neurodyn.multiscale.fitted import Readout, variance_sources
 from neurodyn.realtime import RealtimeDecoder
-from neurodyn.targets import LinearVariance, average_targets
+from neurodyn.targets import LinearTarget, LinearVariance
 from neurodyn.training import save_checkpoint, store
 from neurodyn.versions import versions
 
@@ -92,7 +92,15 @@ def single_map(fitted):
     parts = {}
     for name in ("filtered", "smoothed"):
         readout = getattr(fitted, name)
-        parts[name] = Readout.of_one(average_targets(readout.experts), readout.usual_variance)
+        experts, n = readout.experts, len(readout.experts)
+        mean = LinearTarget(
+            np.concatenate([one.weights for one in experts]) / n,
+            *(
+                np.mean([getattr(one, part) for one in experts], axis=0)
+                for part in ("intercept", "penalty", "residual_covariance")
+            ),
+        )
+        parts[name] = Readout.of_one(mean, readout.usual_variance)
     return replace(fitted, **parts, recurrent=None, config=replace(fitted.config, recurrent=None))
 
 

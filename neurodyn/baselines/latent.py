@@ -1,19 +1,19 @@
-"""What the yardsticks have in common that learn a generative model of the observations by gradient steps."""
+"""What the baselines have in common that learn a generative model of the observations by gradient steps."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
-from neurodyn.baselines.yardstick import (
+from neurodyn.baselines.base import (
+    BaselineDecoder,
     Decoded,
     FittedOn,
-    Yardstick,
     check_likelihoods,
     check_target,
     facts_of,
     kept_out,
 )
+from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.given import count, keep_read, whole
 
@@ -41,7 +41,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class LatentYardstick(Yardstick[_Fitted]):
+class LatentBaseline(BaselineDecoder[_Fitted]):
     """Base of `MultimodalVae` and `PiecewiseLinearRnn`: trained on the observations alone, read out by ridge."""
 
     smooths: ClassVar[bool] = False
@@ -102,7 +102,8 @@ class LatentYardstick(Yardstick[_Fitted]):
         """The model of modalities like these."""
         raise NotImplementedError
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         return fitted.filtered.decode(self._states(fitted, batch))
 
     def _states(self, fitted: _Fitted, batch: MultimodalBatch) -> States:

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from neurodyn.baselines.em import fit_em
-from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
-from neurodyn.baselines.yardstick import (
+from neurodyn.baselines.base import (
+    BaselineDecoder,
     Decoded,
     FittedOn,
-    Yardstick,
     check_likelihoods,
     check_target,
     facts_of,
     kept_out,
 )
+from neurodyn.baselines.em import fit_em
+from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import counted, several
@@ -51,7 +51,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class LinearDynamicalSystem(Yardstick[_Fitted]):
+class LinearDynamicalSystem(BaselineDecoder[_Fitted]):
     """Linear state-space model with Gaussian and Poisson observations, fitted by EM.
 
     The deviation is that of the error on blocks of the training data kept out, wider where samples are missing and the
@@ -124,7 +124,8 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
             raise InputError("dynamics are fitted to trials of at least two bins after their context: all are shorter")
         return self._fit(batch, sizes[0] if len(sizes) == 1 else self._chosen_size(batch, sizes))
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         states = _states(fitted.model, _observations(batch, fitted.scaling), smoothed=smoothed)
         read_out = fitted.smoothed if smoothed else fitted.filtered
         return read_out.decode(states)

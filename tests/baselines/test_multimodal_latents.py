@@ -1,4 +1,4 @@
-"""The two yardsticks with generative models through their interface, on a Lorenz attractor whose state is known."""
+"""The two baselines with generative models through their interface, on a Lorenz attractor whose state is known."""
 
 from dataclasses import replace
 

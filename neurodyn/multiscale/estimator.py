@@ -15,7 +15,7 @@ from neurodyn.evaluation.estimators import HasParameters
 from neurodyn.evaluation.labelled import labelled_target, score_of
 from neurodyn.evaluation.metrics import Score
 from neurodyn.given import argument_named, whole
-from neurodyn.multiscale.arguments import kept_settings
+from neurodyn.multiscale.arguments import in_training, kept_settings
 from neurodyn.multiscale.choosing import SECONDS, choose
 from neurodyn.multiscale.config import (
     ObjectiveConfig,
@@ -125,20 +125,8 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
             object.__setattr__(self, "training", replace(self.training, **given))
 
     def set_params(self, **parameters: Any) -> "MultiscaleDecoder":
-        """An unfitted copy with other settings; ``epochs`` and ``seed`` are those of ``training``, as in the class.
-
-        Raises
-        ------
-        InputError
-            If there is no such setting, or one is given under both of its names.
-        """
-        short = {name: parameters.pop(name) for name in ("epochs", "seed") if name in parameters}
-        for name, value in short.items():
-            if f"training__{name}" in parameters:
-                raise InputError(f"{name} and training__{name} are one setting: give one of them")
-            if value is not None:
-                parameters[f"training__{name}"] = value
-        return super().set_params(**parameters)
+        """An unfitted copy with other settings; ``epochs`` and ``seed`` are those of ``training``, as in the class."""
+        return super().set_params(**in_training(parameters))
 
     def fit(
         self,

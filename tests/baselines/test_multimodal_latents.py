@@ -122,7 +122,7 @@ def test_bins_of_context_are_not_fitted(name, parts):
     window, _ = task.sample(timeline, drawn, jax.random.key(0))
     assert not np.any([mask[:5].any() for mask in window.observed])
     assert np.all([mask[5:].any() for mask in window.observed])
-    np.testing.assert_array_equal(window.counted, np.repeat(expected[:, None], 2, axis=1))
+    np.testing.assert_array_equal(window.scored, np.repeat(expected[:, None], 2, axis=1))
 
 
 @pytest.mark.parametrize("name", UNFITTED)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.binning.likelihoods import likelihood
-from neurodyn.history import PRIOR
+from neurodyn.history.filters import PRIOR
 from neurodyn.multiscale.modality_encoder import MAX_INFLATION
 from neurodyn.realtime.freezable import settings_of
 from neurodyn.realtime.runner import Frozen

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from neurodyn.history import PRIOR
+from neurodyn.history.filters import PRIOR
 
 
 class TraceState(NamedTuple):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurodyn.history import PRIOR, ExponentialFilters
+from neurodyn.history.filters import PRIOR, ExponentialFilters
 from neurodyn.multiscale.traces import TraceState, start_traces, step_traces, traces_of_trials
 
 WIDTH, SECONDS = 0.05, (0.1, 0.7, 3.0)

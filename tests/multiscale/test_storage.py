@@ -180,7 +180,7 @@ def test_every_older_version_has_its_migration(monkeypatch, saved):
     monkeypatch.setattr(storage, "MODEL", replace(present, version=6, migrations=MappingProxyType(steps)))
     assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 5"
     first = {**json.loads((saved / "model.json").read_text()), "version": 1}
-    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 4"
+    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 5"
 
 
 @pytest.mark.parametrize(

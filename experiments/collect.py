@@ -116,7 +116,7 @@ def save_figure(runs: Sequence[Run], path: Path, *, metric: str, title: str) -> 
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=_near(runs, metric))[0]
     for run, ax in zip(runs, panels, strict=True):
         scores = {m: np.asarray(run.score(m, "filtered", metric)["per_fold"], np.float64) for m in run.methods}
-        plot_scores(scores, yardstick="ridge", label=_LABELS[metric] if ax is panels[0] else "", ax=ax)
+        plot_scores(scores, baseline="ridge", label=_LABELS[metric] if ax is panels[0] else "", ax=ax)
         ax.set_title(run.name)
     figure.suptitle(f"{title}, filtered (causal)")
     save_png(figure, path)

@@ -112,7 +112,7 @@ correlations = {
 }
 for name, values in correlations.items():
     print(f"{name:11s} {values.mean():.3f}   " + "  ".join(f"{v:.3f}" for v in values))
-ax = plot_scores(correlations, yardstick="ridge", label="correlation of x, y, z (dots), held out")
+ax = plot_scores(correlations, baseline="ridge", label="correlation of x, y, z (dots), held out")
 
 # %% [markdown]
 # A decoded trial with the interval that should hold the truth 95 times in 100, and how often it really does.

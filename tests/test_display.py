@@ -133,7 +133,7 @@ def test_a_live_decoder_and_its_estimates(lorenz_batch):
     )
 
 
-def test_the_yardsticks(lorenz_batch):
+def test_the_baselines(lorenz_batch):
     train, _ = lorenz_batch
     shown(CausalRidge(), "CausalRidge: not fitted", "ExponentialFilters")
     ridge = CausalRidge().fit(train)
@@ -165,9 +165,9 @@ def test_a_score_and_what_stands_beside_it(lorenz_batch):
     shown(Score((), np.zeros(0), np.zeros(0), 5, {"spikes": 0.25}), "Score over 5 bins", "0.250 bits per spike")
 
 
-def test_what_a_yardstick_found_is_no_dump_of_its_arrays(lorenz_batch):
-    for yardstick in (CausalRidge(), WienerFilter((2,)), LinearDynamicalSystem(2, iterations=2)):
-        shown(yardstick.fit(lorenz_batch[0]).fitted_, "10 ms", "4 channels", "x, y, z", "parts")
+def test_what_a_baseline_found_is_no_dump_of_its_arrays(lorenz_batch):
+    for baseline in (CausalRidge(), WienerFilter((2,)), LinearDynamicalSystem(2, iterations=2)):
+        shown(baseline.fit(lorenz_batch[0]).fitted_, "10 ms", "4 channels", "x, y, z", "parts")
 
 
 def test_a_cross_validation(batch):

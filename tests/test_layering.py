@@ -43,6 +43,20 @@ MAY_IMPORT = {
 }
 # The top of the drawing: may import everything below, and only each other import them.
 TOP = {"cli", "report", "benchmarks", "sweep"}
+# Modules of the package's root: those that stand above all rooms, and those below them all, which import no room.
+ABOVE = {"loading", "compilation"}
+BELOW = {
+    "components",
+    "display",
+    "errors",
+    "given",
+    "memory",
+    "plain",
+    "resampling",
+    "threads",
+    "versions",
+    "writing",
+}
 NEVER = {"experiments", "datasets", "notebooks", "tests"}
 
 
@@ -123,6 +137,33 @@ def test_nothing_imports_the_top_or_what_is_outside(path):
         assert not (parts[0] == "neurodyn" and len(parts) > 1 and parts[1] in TOP), f"imports {module}"
         if folder_of(path) != "plotting":
             assert parts[:2] != ["neurodyn", "plotting"], f"imports {module}: plots are made from outside"
+
+
+def root_imports(path: Path) -> set[str]:
+    """Rooms and root modules of the package that a file imports."""
+    parts = (module.split(".") for module, _ in imports_of(path))
+    return {each[1] for each in parts if each[0] == "neurodyn" and len(each) > 1}
+
+
+def test_modules_of_the_root_have_a_place():
+    assert {path.stem for path in ROOT.glob("*.py")} == ABOVE | BELOW | {"__init__"}
+
+
+@pytest.mark.parametrize("name", sorted(BELOW))
+def test_what_every_room_may_import_imports_no_room(name):
+    assert root_imports(ROOT / f"{name}.py") <= BELOW
+
+
+def test_what_stands_above_all_rooms_is_imported_by_the_top_alone():
+    for path in FILES:
+        if folder_of(path) not in TOP and path != ROOT / "__init__.py":
+            assert not root_imports(path) & ABOVE, f"{path} imports what stands above all rooms"
+
+
+def test_the_report_knows_nothing_of_what_calls_it():
+    for path in FILES:
+        if folder_of(path) == "report":
+            assert not root_imports(path) & (TOP - {"report"}), path
 
 
 HEAVY = {"jax", "flax", "optax", "numpyro", "xarray", "matplotlib", "pynwb"}

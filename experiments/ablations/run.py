@@ -33,7 +33,8 @@ def nothing_hidden(model: MultiscaleDecoder) -> MultiscaleDecoder:
     """Without time dropout, and without losses in the training of the recurrent read-out."""
     assert model.recurrent is not None
     return replace(
-        with_objective(time_dropout=0.0)(model), recurrent=replace(model.recurrent, lossy=0.0, lost_bins=0.0)
+        with_objective(time_dropout=0.0)(model),
+        recurrent=replace(model.recurrent, hidden_windows=0.0, hidden_probability=0.0),
     )
 
 

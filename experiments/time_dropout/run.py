@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def both_kinds(study: Study) -> Study:
-    """The study with the multimodal decoder trained in both ways, and the yardstick."""
+    """The study with the multimodal decoder trained in both ways, and the baseline."""
     # Without the GRU, which has no such masks, and without single modalities.
     multimodal, ridge = (next(m for m in study.methods if m.name == name) for name in (MULTIMODAL, "ridge"))
     model = multimodal.decoder

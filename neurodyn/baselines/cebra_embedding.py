@@ -14,17 +14,17 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.baselines.lagged import LaggedInputs
-from neurodyn.baselines.yardstick import (
+from neurodyn.baselines.base import (
+    BaselineDecoder,
     Decoded,
     FittedOn,
-    Yardstick,
     check_target,
     decoded_by,
     facts_of,
     kept_out,
     rows_in_memory,
 )
+from neurodyn.baselines.lagged import LaggedInputs
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.errors import InputError, import_extra
 from neurodyn.given import argument_named, count
@@ -47,7 +47,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class CebraEmbedding(Yardstick[_Fitted]):
+class CebraEmbedding(BaselineDecoder[_Fitted]):
     """Embedding of the last bins by CEBRA-behaviour, and ridge regression of the target on it.
 
     Needs cebra, the extra ``bench``. Inputs are those of the Wiener filter: square roots of counts, missing samples at
@@ -128,7 +128,9 @@ class CebraEmbedding(Yardstick[_Fitted]):
         fitted = _Fitted(**facts_of(batch), inputs=inputs, model=model, linear=linear, deviation=deviation)
         return replace(self, fitted_=fitted)
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
+
         def output(features: Float[np.ndarray, "trials time features"]) -> Float[np.ndarray, "trials time dims"]:
             found = fitted.linear.predict(_embedded(fitted.model, features.reshape(-1, features.shape[2])))
             return found.reshape(*features.shape[:2], -1)

@@ -18,10 +18,10 @@ import numpy as np
 import scipy
 from jaxtyping import Bool, Float
 
-from neurodyn.baselines.yardstick import (
+from neurodyn.baselines.base import (
+    BaselineDecoder,
     Decoded,
     FittedOn,
-    Yardstick,
     check_target,
     facts_of,
     kept_out,
@@ -66,7 +66,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class VelocityKalman(Yardstick[_Fitted]):
+class VelocityKalman(BaselineDecoder[_Fitted]):
     """Kalman filter whose state is the target and its velocity.
 
     Smoothed estimates are those of Rauch, Tung and Striebel. The deviation is that of the state, times what makes it
@@ -115,17 +115,13 @@ class VelocityKalman(Yardstick[_Fitted]):
         lags = _whole(self.lags)
         return self._fit(batch, lags[0] if len(lags) == 1 else self._chosen_lag(batch, lags))
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         values, observed = _observations(self._prepared(batch), fitted.scaling, fitted.lag)
         means, covariances = _decode(fitted.model, values, observed, smoothed=smoothed)
         dims, scale = len(fitted.dims), fitted.scaling.target_scale
         deviation = fitted.inflation * np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1)[..., :dims])
         return fitted.scaling.target_mean + scale * means[..., :dims], scale * deviation
-
-    @property
-    def model_(self) -> StateSpace:
-        """The fitted state-space model."""
-        return self._require().model
 
     @property
     def lag_(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurodyn.baselines.yardstick import with_root_counts
+from neurodyn.baselines.base import with_root_counts
 from neurodyn.binning.batch import Modality, MultimodalBatch
 from neurodyn.binning.scaling import Scaling
 from neurodyn.given import count, parse_sequence

@@ -1,11 +1,19 @@
-"""What the yardsticks have in common that learn a generative model of the observations by gradient steps."""
+"""What the baselines have in common that learn a generative model of the observations by gradient steps."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from neurodyn.baselines.base import (
+    BaselineDecoder,
+    Decoded,
+    FittedOn,
+    check_likelihoods,
+    check_target,
+    facts_of,
+    kept_out,
+)
 from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.given import count, integer, keep_read
 
@@ -33,7 +41,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class LatentYardstick(Yardstick[_Fitted]):
+class LatentBaseline(BaselineDecoder[_Fitted]):
     """Base of `MultimodalVae` and `PiecewiseLinearRnn`: trained on the observations alone, read out by ridge."""
 
     smooths: ClassVar[bool] = False
@@ -62,7 +70,8 @@ class LatentYardstick(Yardstick[_Fitted]):
         Raises
         ------
         InputError
-            If there is no target, a dimension of it is constant, a channel is never observed, or no trial has two bins.
+            If there is no target, a dimension of it is constant, a channel is never observed, no trial has two bins, or
+            a modality is neither Poisson nor Gaussian.
         NumericalError
             If the loss stops being finite before anything could be kept.
         """
@@ -73,6 +82,7 @@ class LatentYardstick(Yardstick[_Fitted]):
 
         check_usable(batch)
         check_target(batch)
+        check_likelihoods(batch, type(self).__name__)
         every = min(VALIDATE_EVERY, self.steps)
         course = RecurrentConfig(
             members=1, batch=BATCH, learning_rate=RATE, steps=self.steps, validate_every=every, seed=self.seed
@@ -92,7 +102,8 @@ class LatentYardstick(Yardstick[_Fitted]):
         """The model of modalities like these."""
         raise NotImplementedError
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         return fitted.filtered.decode(self._states(fitted, batch))
 
     def _states(self, fitted: _Fitted, batch: MultimodalBatch) -> States:

@@ -8,7 +8,7 @@ autoencoder; the target is read out of the filtered state by ridge regression.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from neurodyn.baselines.latent import LatentYardstick
+from neurodyn.baselines.latent import LatentBaseline
 
 if TYPE_CHECKING:
     from neurodyn.recurrent.inputs import InputScaling
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class PiecewiseLinearRnn(LatentYardstick):
+class PiecewiseLinearRnn(LatentBaseline):
     """Multimodal piecewise-linear recurrent network, fitted without the target.
 
     The deviation is that of the error on blocks of the training data kept out, wider where samples are missing and the

@@ -8,7 +8,7 @@ zero where a sample is missing) and the target :math:`z`. The first states are t
 predict the future of :math:`z`, the others what is left that predicts :math:`y`.
 
 PSID decodes one bin ahead: its estimate of :math:`x_t` knows the observations before bin :math:`t`. The estimate of a
-bin may know the bin itself here, as that of the other yardsticks does. So the target is moved by one bin before the
+bin may know the bin itself here, as that of the other baselines does. So the target is moved by one bin before the
 fit, as written above, and the prediction of a bin is that of the moved target one bin later.
 """
 
@@ -19,10 +19,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from neurodyn.baselines.yardstick import (
+from neurodyn.baselines.base import (
+    BaselineDecoder,
     Decoded,
     FittedOn,
-    Yardstick,
     check_target,
     facts_of,
     kept_out,
@@ -54,7 +54,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class PreferentialSubspace(Yardstick[_Fitted]):
+class PreferentialSubspace(BaselineDecoder[_Fitted]):
     """Linear state-space model by preferential subspace identification (PSID), decoded by its Kalman predictor.
 
     Needs PSID, the extra ``bench``. Numbers of states are chosen on blocks of the training data kept out; the model is
@@ -135,7 +135,8 @@ class PreferentialSubspace(Yardstick[_Fitted]):
         fitted = _Fitted(**facts_of(batch), scaling=scaling, system=system, states=states, deviation=deviation)
         return replace(self, fitted_=fitted)
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         return _decoded(fitted.system, fitted.scaling, batch), fitted.deviation
 
     @property

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from neurodyn.baselines.yardstick import Decoded
+from neurodyn.baselines.base import Decoded
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.history.streams import scored_blocks
 from neurodyn.targets.linear import LinearTarget, fit_ridge

@@ -51,7 +51,7 @@ class CausalGru(TrainedNetwork):
 
     @classmethod
     def beside(cls, config: "RecurrentConfig | None") -> "CausalGru":
-        """The yardstick of a decoder that has such a network: one member, as many steps at most, the same seed."""
+        """The baseline of a decoder that has such a network: one member, as many steps at most, the same seed."""
         return cls(None if config is None else replace(config, members=1), progress=False)
 
     def realtime(self) -> "RealtimeDecoder":

@@ -1,14 +1,14 @@
-"""Causal ridge regression: the yardstick every model is shown beside, on the same features and folds."""
+"""Causal ridge regression: the baseline every model is shown beside, on the same features and folds."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from neurodyn.baselines.yardstick import (
+from neurodyn.baselines.base import (
+    BaselineDecoder,
     Decoded,
     FittedOn,
-    Yardstick,
     check_target,
     decoded_by,
     facts_of,
@@ -30,7 +30,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class CausalRidge(Yardstick[_Fitted]):
+class CausalRidge(BaselineDecoder[_Fitted]):
     """Ridge regression from the history of the observations to the target.
 
     The filtered prediction of a bin uses samples up to the end of that bin.  The smoothed one also uses the
@@ -106,7 +106,8 @@ class CausalRidge(Yardstick[_Fitted]):
         smoothed = self._fit(prepared, scaling, future=True) if self.smoothed else None
         return replace(self, fitted_=_Fitted(**facts_of(batch), scaling=scaling, filtered=filtered, smoothed=smoothed))
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         target = fitted.smoothed if smoothed else fitted.filtered
         if target is None:
             raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")

@@ -16,9 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from neurodyn.baselines.base import (
+    BaselineDecoder,
+    Decoded,
+    FittedOn,
+    check_likelihoods,
+    check_target,
+    facts_of,
+    kept_out,
+)
 from neurodyn.baselines.em import fit_em
 from neurodyn.baselines.readout import StateReadOut, States, fit_read_out
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
 from neurodyn.binning.batch import Modality, MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import pluralised, several
@@ -43,7 +51,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class LinearDynamicalSystem(Yardstick[_Fitted]):
+class LinearDynamicalSystem(BaselineDecoder[_Fitted]):
     """Linear state-space model with Gaussian and Poisson observations, fitted by EM.
 
     The deviation is that of the error on blocks of the training data kept out, wider where samples are missing and the
@@ -101,12 +109,13 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
         ------
         InputError
             If there is no target, a dimension of it is constant, a channel is never observed, trials have a single
-            bin, or a setting is out of range.
+            bin, a modality is neither Poisson nor Gaussian, or a setting is out of range.
         NumericalError
             If the likelihood stops being finite.
         """
         check_usable(batch)
         check_target(batch)
+        check_likelihoods(batch, type(self).__name__)
         sizes = _sizes(self.latent)
         argument_named("iterations", count, self.iterations)
         if number(self.tolerance, f"tolerance: expected nats per bin, got {self.tolerance!r}") < 0:
@@ -115,15 +124,11 @@ class LinearDynamicalSystem(Yardstick[_Fitted]):
             raise InputError("dynamics are fitted to trials of at least two bins after their context: all are shorter")
         return self._fit(batch, sizes[0] if len(sizes) == 1 else self._chosen_size(batch, sizes))
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         states = _states(fitted.model, _observations(batch, fitted.scaling), smoothed=smoothed)
         read_out = fitted.smoothed if smoothed else fitted.filtered
         return read_out.decode(states)
-
-    @property
-    def model_(self) -> "LinearMultiscale":
-        """The fitted parameters, in NumPy: Gaussian modalities side by side, z-scored, and counts side by side."""
-        return self._require().model
 
     @property
     def latent_(self) -> int:

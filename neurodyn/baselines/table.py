@@ -1,4 +1,4 @@
-"""Every yardstick by its name: ``neurodyn decode --methods`` fits those that are named, and reports call them so.
+"""Every baseline by its name: ``neurodyn decode --methods`` fits those that are named, and reports call them so.
 
 To add one, see ADDING_A_BASELINE.md.
 """
@@ -31,7 +31,7 @@ class Baseline:
     description
         What a sentence calls it.
     make
-        From the settings of the model's recurrent network (None if it has none), which a yardstick may share, to an
+        From the settings of the model's recurrent network (None if it has none), which a baseline may share, to an
         estimator that is not fitted.
     alone
         Whether it costs so little that it is also fitted to each modality alone.
@@ -60,4 +60,4 @@ BASELINES: dict[str, Baseline] = {
     "psid": Baseline("PSID's linear model", lambda _: PreferentialSubspace(), needs={"PSID": "bench"}),
     "cebra": Baseline("ridge regression on CEBRA's embedding", lambda _: CebraEmbedding(), needs={"cebra": "bench"}),
 }
-"""The yardsticks, in the order of tables."""
+"""The baselines, in the order of tables."""

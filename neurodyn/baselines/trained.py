@@ -1,4 +1,4 @@
-"""What yardsticks have in common that are networks trained by gradient steps (:mod:`neurodyn.recurrent`)."""
+"""What baselines have in common that are networks trained by gradient steps (:mod:`neurodyn.recurrent`)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, facts_of, kept_out
+from neurodyn.baselines.base import BaselineDecoder, Decoded, FittedOn, check_target, facts_of, kept_out
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
@@ -37,7 +37,7 @@ class TrainedFit(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class TrainedNetwork(Yardstick[TrainedFit]):
+class TrainedNetwork(BaselineDecoder[TrainedFit]):
     """Base of the networks, which say what stands between inputs and read-out; it knows the past only."""
 
     smooths: ClassVar[bool] = False
@@ -83,7 +83,8 @@ class TrainedNetwork(Yardstick[TrainedFit]):
         )  # fmt: skip
         return replace(self, fitted_=fitted)
 
-    def _decode(self, fitted: TrainedFit, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: TrainedFit, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         from neurodyn.recurrent import predict
 
         found, scale = predict(fitted.network, batch), np.asarray(fitted.scaling.target_scale, np.float64)

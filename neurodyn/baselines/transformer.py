@@ -1,4 +1,4 @@
-"""A small causal transformer on the binned observations, trained as the recurrent yardstick is.
+"""A small causal transformer on the binned observations, trained as the recurrent baseline is.
 
 It reads what `CausalGru` reads: all modalities side by side, zero where a sample is missing, with the share of channels
 observed and the age of the last sample. Blocks of self-attention over the last bins stand where the gated unit stands
@@ -69,7 +69,7 @@ class CausalTransformer(TrainedNetwork):
 
     @classmethod
     def beside(cls, config: "RecurrentConfig | None") -> "CausalTransformer":
-        """The yardstick of a decoder with a recurrent network: its course and seed, one member, units as usual."""
+        """The baseline of a decoder with a recurrent network: its course and seed, one member, units as usual."""
         given = None if config is None else replace(config, members=1, hidden=UNITS)
         return cls(given, progress=False)
 

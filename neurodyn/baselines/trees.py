@@ -2,7 +2,7 @@
 
 Trees split on thresholds, so that scales and square roots change nothing, and they send missing samples to the side of
 a split that suits: no sample is filled in. One ensemble per dimension of the target grows until the error on blocks of
-time kept out stops falling; the blocks are those of the other yardsticks, never bins at random, whose neighbours would
+time kept out stops falling; the blocks are those of the other baselines, never bins at random, whose neighbours would
 be in the training part.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from threadpoolctl import threadpool_limits
 
-from neurodyn.baselines.yardstick import (
+from neurodyn.baselines.base import (
+    BaselineDecoder,
     Decoded,
     FittedOn,
-    Yardstick,
     check_target,
     decoded_by,
     facts_of,
@@ -63,7 +63,7 @@ class _Fitted(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class BoostedTrees(Yardstick[_Fitted]):
+class BoostedTrees(BaselineDecoder[_Fitted]):
     """Gradient-boosted regression trees on the samples of the last bins, one ensemble per dimension of the target.
 
     Needs scikit-learn, the extra ``trees``. All inputs of all training bins are in memory at once, in double precision.
@@ -147,7 +147,9 @@ class BoostedTrees(Yardstick[_Fitted]):
         fitted = _Fitted(**facts_of(batch), scaling=scaling, used=used, trees=trees, deviation=deviation)
         return replace(self, fitted_=fitted)
 
-    def _decode(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
+
         def output(features: Float[np.ndarray, "trials time features"]) -> Float[np.ndarray, "trials time dims"]:
             found = _output(fitted.trees, features.reshape(-1, features.shape[2])[:, fitted.used])
             return found.reshape(*features.shape[:2], -1)

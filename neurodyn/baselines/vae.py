@@ -8,7 +8,7 @@ posterior mean by ridge regression.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from neurodyn.baselines.latent import LatentYardstick
+from neurodyn.baselines.latent import LatentBaseline
 from neurodyn.given import count, keep_read
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class MultimodalVae(LatentYardstick):
+class MultimodalVae(LatentBaseline):
     """Multimodal variational autoencoder of sequences, fitted without the target.
 
     The deviation is that of the error on blocks of the training data kept out, wider where samples are missing and the

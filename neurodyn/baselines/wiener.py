@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from neurodyn.baselines.base import BaselineDecoder, Decoded, FittedOn, check_target, decoded_by, facts_of
 from neurodyn.baselines.lagged import LaggedFilter, LaggedInputs, fit_filter, numbers_of_bins
-from neurodyn.baselines.yardstick import Decoded, FittedOn, Yardstick, check_target, decoded_by, facts_of
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.display import listed, several
 from neurodyn.targets.linear import DEFAULT_PENALTIES, LinearTarget
@@ -49,7 +49,7 @@ class LaggedFit(FittedOn):
 
 
 @dataclass(frozen=True, repr=False)
-class WienerFilter(Yardstick[LaggedFit]):
+class WienerFilter(BaselineDecoder[LaggedFit]):
     """Linear regression of the target on the samples of the last bins.
 
     It starts anew in every trial, at the first of its context bins; context bins are neither fitted nor scored. The
@@ -118,7 +118,8 @@ class WienerFilter(Yardstick[LaggedFit]):
         )
         return replace(self, fitted_=fitted)
 
-    def _decode(self, fitted: LaggedFit, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+    def decode_batch(self, fitted: LaggedFit, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch that is in the order of the fit."""
         decoded = decoded_by(fitted.linear.predict, len(fitted.dims), fitted.inputs.features(batch), batch)
         return fitted.output(decoded), fitted.deviation
 

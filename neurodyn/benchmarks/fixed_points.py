@@ -1,7 +1,7 @@
 """Fixed points of trained networks: all starts at once, next to one start at a time and to gradient descent.
 
 Two networks hold three bits in memory (the flip-flop task) and are searched from the same starts, with one rule for
-what counts as a fixed point. The yardsticks: SciPy's `root` with exact Jacobians, one start after the other; Adam on
+what counts as a fixed point. The baselines: SciPy's `root` with exact Jacobians, one start after the other; Adam on
 the speed ``|F(h) - h|^2 / 2`` of all starts at once, which is what the best-known tool does; optimistix's
 Levenberg-Marquardt under ``vmap``. The last rows hold Jacobians and eigenvalues against the eigenvalues alone.
 
@@ -52,7 +52,7 @@ class Sizes:
     starts
         From trajectories with noise.
     sequential
-        Starts that the two slow yardsticks solve, one at a time and with optimistix; their time is scaled up.
+        Starts that the two slow baselines solve, one at a time and with optimistix; their time is scaled up.
     adam
         The most iterations of Adam.
     train
@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "gru": "units of the gated network (0: without)",
         "relu": "units of the rectified network (0: without)",
         "starts": "states the search starts from",
-        "sequential": "starts that the slow yardsticks solve",
+        "sequential": "starts that the slow baselines solve",
         "adam": "most iterations of Adam",
         "train": "epochs of training",
     }

@@ -62,7 +62,7 @@ class Session:
     steps
         Of decoding flat out, per condition.
     long
-        Steps of one long run flat out, in which nothing is lost, with yardsticks in between; 0 leaves it out. Two
+        Steps of one long run flat out, in which nothing is lost, with baselines in between; 0 leaves it out. Two
         million tell whether memory stays as it is.
     core
         To run on; the last of those allowed if negative.

@@ -20,7 +20,7 @@ WARM_UP = 2000
 BEFORE = 0.0005
 """Seconds before the end of a bin that the decoder's weights are touched."""
 EVERY_LONG = 16
-"""Steps of a long run between two looks at what its yardsticks take."""
+"""Steps of a long run between two looks at what its baselines take."""
 SIDE = 384
 """Rows and columns of the matrix that one of them multiplies a vector by."""
 LOOKS = 10

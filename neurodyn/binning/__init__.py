@@ -3,7 +3,7 @@
 from neurodyn.binning.band_power import DEFAULT_BANDS, BandPower
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.build import to_bins
-from neurodyn.binning.features import FEATURES, bin_band_power, bin_feature, bin_raw
+from neurodyn.binning.features import FEATURES, bin_feature
 from neurodyn.binning.field_feature import FieldFeature
 from neurodyn.binning.folds import Fold, holdout, time_folds, trial_folds
 from neurodyn.binning.grid import TimeGrid, count_spikes
@@ -30,9 +30,7 @@ __all__ = [
     "Stacked",
     "TargetOptions",
     "TimeGrid",
-    "bin_band_power",
     "bin_feature",
-    "bin_raw",
     "check_usable",
     "count_spikes",
     "holdout",

@@ -30,6 +30,8 @@ class BandPower(FieldFeature):
 
         feature[k] = log( mean over the samples of bin k of  EMA_smoothing( (causal band-pass of x)^2 ) )
 
+    The first period of a band's low edge after a start of the filters is missing: they have seen too little.
+
     Parameters
     ----------
     bands

@@ -87,51 +87,6 @@ def bin_feature(signal: Signal, feature: FieldFeature, starts: _Edges, stops: _E
     return np.concatenate(values), np.concatenate(observed)
 
 
-def bin_raw(signal: Signal, starts: _Edges, stops: _Edges) -> _Binned:
-    """Mean of the samples of each bin.
-
-    Parameters
-    ----------
-    signal
-        Regular or not; NaN is missing.
-    starts, stops
-        Of each bin in seconds.
-
-    Returns
-    -------
-    values, observed
-        (bins, channels); missing values are 0.
-    """
-    return bin_feature(signal, SignalMean(), starts, stops)
-
-
-def bin_band_power(signal: Signal, power: BandPower, starts: _Edges, stops: _Edges) -> _Binned:
-    """Log band powers in each bin (see `BandPower`).
-
-    The first period of a band's low edge after a start of the filters is missing: they have seen too little.
-
-    Parameters
-    ----------
-    signal
-        Sampled regularly, gaps allowed; NaN is missing.
-    power
-        Bands and smoothing.
-    starts, stops
-        Of each bin in seconds.
-
-    Returns
-    -------
-    values, observed
-        (bins, channels x bands), all bands of the first channel first; missing values are 0.
-
-    Raises
-    ------
-    InputError
-        When a band reaches the Nyquist frequency, or the sampling is too irregular for filters.
-    """
-    return bin_feature(signal, power, starts, stops)
-
-
 def _check_even(signal: Signal, feature: FieldFeature) -> None:
     """Refuse a signal that filters would see wrong frequencies of.
 

@@ -66,10 +66,6 @@ class Scaling:
         """Batch with z-scored Gaussian modalities and target; missing entries stay 0."""
         return self._mapped(batch, self.apply_observation, self.apply_target)
 
-    def invert(self, batch: MultimodalBatch) -> MultimodalBatch:
-        """Batch back in the units of the recording."""
-        return self._mapped(batch, self.invert_observation, self.invert_target)
-
     def apply_observation(self, name: str, values: Float[np.ndarray, "*axes _"]) -> Float32[np.ndarray, "*axes _"]:
         """Z-score values (..., channel) of one modality; counts come back unchanged."""
         if self._stays(name):
@@ -85,10 +81,6 @@ class Scaling:
     def apply_target(self, values: Float[np.ndarray, "*axes dims"]) -> Float32[np.ndarray, "*axes dims"]:
         """Z-score target values (..., dim)."""
         return ((values - self.target_mean) / self.target_scale).astype(np.float32)
-
-    def invert_target(self, values: Float[np.ndarray, "*axes dims"]) -> Float32[np.ndarray, "*axes dims"]:
-        """Target values (..., dim) back in their unit."""
-        return (values * self.target_scale + self.target_mean).astype(np.float32)
 
     def _stays(self, name: str) -> bool:
         """Whether this modality is left as counts."""

@@ -272,7 +272,7 @@ def check_methods(options: DecodeOptions) -> None:
 
 
 def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, ...]:
-    """All modalities together, each alone, and the yardsticks."""
+    """All modalities together, each alone, and the baselines."""
     from neurodyn.multiscale import MultiscaleDecoder
 
     model = MultiscaleDecoder(progress=False)
@@ -283,16 +283,16 @@ def methods_of(batch: MultimodalBatch, options: DecodeOptions) -> tuple[Method, 
         training = replace(training, epochs=options.epochs)
     model = replace(model, training=training, choose=options.choose)
     recurrent = model.recurrent_config()
-    yardsticks = {name: row.make(recurrent) for name, row in BASELINES.items() if name in options.methods}
+    baselines = {name: row.make(recurrent) for name, row in BASELINES.items() if name in options.methods}
     if WITHOUT_TARGET in options.methods:
-        yardsticks = {WITHOUT_TARGET: model.without_target(), **yardsticks}
-    return comparison(batch.names, model, yardsticks)
+        baselines = {WITHOUT_TARGET: model.without_target(), **baselines}
+    return comparison(batch.names, model, baselines)
 
 
-def comparison(names: Sequence[str], model: Any, yardsticks: Mapping[str, Any]) -> tuple[Method, ...]:
+def comparison(names: Sequence[str], model: Any, baselines: Mapping[str, Any]) -> tuple[Method, ...]:
     """The methods of a study, the slowest first; the richest model is the one that is streamed.
 
-    Yardsticks that cost little are also fitted to each modality alone.
+    Baselines that cost little are also fitted to each modality alone.
 
     Parameters
     ----------
@@ -300,16 +300,16 @@ def comparison(names: Sequence[str], model: Any, yardsticks: Mapping[str, Any]) 
         Of the modalities.
     model
         The decoder, not fitted.
-    yardsticks
+    baselines
         Estimators, not fitted, by their names in `neurodyn.baselines.BASELINES`; and the model without the target.
     """
     single = tuple(Method(name, model, (name,), stream=len(names) == 1) for name in names)
     together = (Method(MULTIMODAL, model, tuple(names), stream=True),) if len(names) > 1 else ()
-    on_all = tuple(Method(yardstick, decoder, tuple(names)) for yardstick, decoder in yardsticks.items())
+    on_all = tuple(Method(baseline, decoder, tuple(names)) for baseline, decoder in baselines.items())
     alone = tuple(
-        Method(on_one(yardstick, name), decoder, (name,))
-        for yardstick, decoder in yardsticks.items()
-        if yardstick in BASELINES and BASELINES[yardstick].alone and len(names) > 1
+        Method(on_one(baseline, name), decoder, (name,))
+        for baseline, decoder in baselines.items()
+        if baseline in BASELINES and BASELINES[baseline].alone and len(names) > 1
         for name in names
     )
     return (*together, *single, *on_all, *alone)

@@ -34,7 +34,7 @@ class DemoSizes:
     hidden, steps
         Units of each member of the recurrent read-out, and steps of its training; fewer epochs are fewer steps.
     trace_seconds
-        Time constants of the yardstick's filters, and of the fading memory that the model reads out beside its states:
+        Time constants of the baseline's filters, and of the fading memory that the model reads out beside its states:
         the attractor turns in less than a second.
     """
 

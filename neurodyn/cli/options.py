@@ -93,7 +93,7 @@ class DecodeOptions:
     methods: tuple[str, ...] = _option(
         ("multiscale", "gru", "ridge"), parsers.names, "NAMES",
         "what is compared: multiscale, multiscale-unsupervised (trained without the target, which is read out of its"
-        f" states), and the yardsticks {', '.join(BASELINES)}", words="multiscale,gru,ridge",
+        f" states), and the baselines {', '.join(BASELINES)}", words="multiscale,gru,ridge",
     )  # fmt: skip
     latent: int | None = _option(
         None, parsers.count, "N", "dimensions of the latent state", words="the model's default"

@@ -143,6 +143,10 @@ class OverTrials:
             classifier_tags=None, regressor_tags=RegressorTags(), input_tags=InputTags(),
         )  # fmt: skip
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """What ``sklearn.utils.validation.check_is_fitted`` asks; without it the name ``decoder_`` alone would do."""
+        return self.decoder_ is not None
+
     def _fitted(self) -> Any:
         if self.decoder_ is None:
             raise InputError("this decoder is not fitted: call fit(trials) first")

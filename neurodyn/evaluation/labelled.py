@@ -70,7 +70,7 @@ def labelled_target(
     batch, stacked
         What was decoded, and the same with its trials side by side.
     target, deviation
-        Predicted mean and its standard error, in the unit of the target.
+        Mean and standard deviation of the predictive distribution, in the unit of the target.
     names
         Of the dimensions; those of the batch's own target if None.
     units
@@ -92,7 +92,7 @@ def labelled_target(
         {"target": shared, "deviation": shared},
     )
     found["target"].attrs["long_name"] = "decoded target"
-    found["deviation"].attrs["long_name"] = "standard error of the decoded target"
+    found["deviation"].attrs["long_name"] = "standard deviation of the predictive distribution"
     return found.assign_coords(unit=("dim", units)) if any(units) else found
 
 

@@ -64,8 +64,8 @@ class Decoded(Shown):
     scored
         (bins,) False where the true target is not known.
     true, filtered, deviation, smoothed
-        (bins, dims) in the unit of the target; ``deviation`` is the standard error of ``filtered``, and ``smoothed`` is
-        None for a causal method.
+        (bins, dims) in the unit of the target; ``deviation`` is the standard deviation of the predictive distribution
+        around ``filtered``, and ``smoothed`` is None for a causal method.
     """
 
     time: Float[np.ndarray, " bins"]

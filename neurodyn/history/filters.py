@@ -14,6 +14,12 @@ from jaxtyping import Bool, Float
 
 from neurodyn.errors import InputError
 
+PRIOR = 0.05
+"""Weight of a channel's mean in an average of its past, relative to that of an endless history with no sample missing.
+
+The traces of the state-space model are the same averages, written in JAX, and take it from here.
+"""
+
 _SUMS = 2**17
 """Sums in double precision made at once, about: what stays in the processor's cache."""
 
@@ -115,7 +121,7 @@ class ExponentialFilters(_FromStart):
     """
 
     seconds: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0, 5.0)
-    strength: float = 0.05
+    strength: float = PRIOR
     newest: bool = True
 
     def __post_init__(self) -> None:

@@ -24,6 +24,23 @@ def kept_settings(decoder: "MultiscaleDecoder") -> dict[str, Any]:
     return {name: value for name, value in found.items() if not _as_given(value, getattr(decoder, name))}
 
 
+def in_training(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, with ``epochs`` and ``seed`` under the names they have in ``training``; None changes nothing.
+
+    Raises
+    ------
+    InputError
+        If one is given under both of its names.
+    """
+    found = {name: value for name, value in parameters.items() if name not in ("epochs", "seed")}
+    for name in ("epochs", "seed"):
+        if parameters.get(name) is not None:
+            if f"training__{name}" in parameters:
+                raise InputError(f"{name} and training__{name} are one setting: give one of them")
+            found[f"training__{name}"] = parameters[name]
+    return found
+
+
 def _as_given(value: Any, given: Any) -> bool:
     """Whether what was given is right as it is: it is then kept itself, which the cloning of scikit-learn asks for."""
     if type(value) is not type(given) or value != given:

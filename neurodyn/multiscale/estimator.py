@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from neurodyn.errors import InputError
 from neurodyn.evaluation.labelled import labelled_target, score_of
 from neurodyn.evaluation.metrics import Score
 from neurodyn.given import argument_named, integer
-from neurodyn.multiscale.arguments import kept_settings
+from neurodyn.multiscale.arguments import in_training, kept_settings
 from neurodyn.multiscale.choosing import SECONDS, choose
 from neurodyn.multiscale.config import (
     ObjectiveConfig,
@@ -87,7 +87,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
     fitted_
         What a fit found; None before.
     epochs, seed
-        Instead of those of ``training``, which keeps them: ``decoder.training.epochs``.
+        Instead of those of ``training``, which keeps them: ``decoder.training.epochs``. ``set_params`` takes them too.
 
     Reference: Erturk & Shanechi (2025), Dynamical modeling of nonlinear latent factors in multiscale neural activity
     with real-time inference, NeurIPS, arXiv 2512.12462.
@@ -123,6 +123,10 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
         given = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
         if given:
             object.__setattr__(self, "training", replace(self.training, **given))
+
+    def set_params(self, **parameters: Any) -> "MultiscaleDecoder":
+        """An unfitted copy with other settings; ``epochs`` and ``seed`` are those of ``training``, as in the class."""
+        return super().set_params(**in_training(parameters))
 
     def fit(
         self,
@@ -243,7 +247,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
         return labelled_states(self._fitted(), batch, smoothed=smoothed, ahead=ahead)
 
     def predict(self, batch: MultimodalBatch, *, smoothed: bool = False, ahead: int = 0) -> "xr.Dataset":
-        """Decoded target of every trial with its standard error.
+        """Predictive distribution of the target in every bin of every trial: its mean and standard deviation.
 
         Parameters
         ----------
@@ -257,8 +261,8 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
 
         Returns
         -------
-        Dataset with ``target`` and ``deviation`` (trial x time x dim), in the unit of the target: the predictive
-        distribution is Gaussian. NaN beyond a trial's end.
+        Dataset with ``target`` and ``deviation`` (trial x time x dim), in the unit of the target: mean and standard
+        deviation of the predictive distribution, which is Gaussian. NaN beyond a trial's end.
 
         Raises
         ------
@@ -377,6 +381,10 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
         steps = min(self.recurrent.steps, STEPS_PER_EPOCH * self.training.epochs)
         every = min(self.recurrent.validate_every, steps)
         return replace(self.recurrent, steps=steps, validate_every=every, seed=self.training.seed)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """What ``sklearn.utils.validation.check_is_fitted`` asks; without it the name ``fitted_`` alone would do."""
+        return self.fitted_ is not None
 
     def _fitted(self) -> Fitted:
         if self.fitted_ is None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodyn.binning.likelihoods import likelihood
+from neurodyn.history.filters import PRIOR
+from neurodyn.multiscale.modality_encoder import MAX_INFLATION
 from neurodyn.realtime.freezable import settings_of
 from neurodyn.realtime.runner import Frozen
 from neurodyn.targets import LogLinearVariance
@@ -53,6 +55,7 @@ def freeze(fitted: "Fitted") -> Frozen:
         fitted.modalities, fitted.scaling, fitted.target_names, fitted.width, states=sizes.states,
         traces=len(sizes.traces), target_units=fitted.target_units,
     )  # fmt: skip
+    settings |= {"trace_prior": PRIOR, "max_inflation": MAX_INFLATION}
     return Frozen.pack(settings, arrays, np.asarray(dynamics.backbone.transition).dtype)
 
 

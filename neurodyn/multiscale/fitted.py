@@ -14,7 +14,7 @@ from neurodyn.binning.scaling import Scaling
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
-from neurodyn.multiscale.inference import Estimates, Network, Reading, estimate, estimate_both, seen_bins
+from neurodyn.multiscale.inference import Estimates, Network, Projection, estimate, estimate_both, seen_bins
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent import Predicted, predict
 from neurodyn.targets import (
@@ -87,7 +87,7 @@ class Readout:
         variance = LinearVariance(np.diag(linear.residual_covariance).copy(), np.ones((1, dims)))
         return cls((linear,), np.ones((1, 1, dims)), np.zeros(dims), usual_variance, variance)
 
-    def reading(self, states: int) -> Reading:
+    def projection(self, states: int) -> Projection:
         """What the experts want to know: weights on the states of the one that reads them, and weights on the traces.
 
         Those on the states are for their variance, which is not worked out where the target's does not depend on it.
@@ -100,7 +100,7 @@ class Readout:
         first, *others = self.experts
         traces = others[0].weights if others else first.weights[states:]
         uncertain = first.weights[:states] if isinstance(self.variance_model, LinearVariance) else None
-        return Reading(uncertain, traces if len(traces) else None)
+        return Projection(uncertain, traces if len(traces) else None)
 
     def predictions(self, evidence: Evidence) -> Float[np.ndarray, "trial time expert dim"]:
         """What each expert decodes, minus the centre."""
@@ -227,7 +227,7 @@ class Fitted(Shown):
     def _estimate(self, batch: MultimodalBatch, smooth: bool) -> Estimates:
         """The same of a batch that is aligned."""
         states = sum(self.config.model.states)
-        filtered, smoothed = (None if r is None else r.reading(states) for r in (self.filtered, self.smoothed))
+        filtered, smoothed = (None if r is None else r.projection(states) for r in (self.filtered, self.smoothed))
         if smooth:
             return estimate_both(self.network, batch, None, smoothed)[1]
         return estimate(self.network, batch, filtered)

@@ -14,7 +14,7 @@ from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.pieces import Piece as Cut
 from neurodyn.binning.pieces import cut_out
 from neurodyn.kernels.kalman import Belief
-from neurodyn.multiscale.model import Future, MultiscaleModel, Observations, State
+from neurodyn.multiscale.model import Future, MultiscaleModel, ObservedTrials, State
 from neurodyn.multiscale.traces import TraceState
 
 PADDING = 512
@@ -43,7 +43,7 @@ class Network(NamedTuple):
         return nnx.merge(self.graph, self.parameters, self.constants)
 
 
-class Reading(NamedTuple):
+class Projection(NamedTuple):
     """What is read out of states and traces: of neither all is kept.
 
     Parameters
@@ -59,7 +59,7 @@ class Reading(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """Every state of the model in every bin of a batch, the backbone's first, and what a reading finds.
+    """Every state of the model in every bin of a batch, the backbone's first, and what a projection finds.
 
     Means are trial x time x state, as long as the longest trial. Of the covariances, which would not fit into memory
     for a long recording, two summaries are kept: ``spread``, the variance ``diag(W' P W)`` of a read-out with weights W
@@ -86,12 +86,12 @@ class Estimates(NamedTuple):
 class Piece(NamedTuple):
     """Some bins of every trial, the same ones, and which of them are scored."""
 
-    observations: Observations
+    trials: ObservedTrials
     scored: Bool[Array, "trial time"]
 
 
 class _Summary(NamedTuple):
-    """What is kept of a piece: means, what a reading finds, covariances summed over the scored bins."""
+    """What is kept of a piece: means, what a projection finds, covariances summed over the scored bins."""
 
     means: tuple[Array, ...]
     spread: Array | None
@@ -100,7 +100,7 @@ class _Summary(NamedTuple):
 
 
 def estimate(
-    network: Network, batch: MultimodalBatch, reading: Reading | None = None, *, largest: int = LARGEST
+    network: Network, batch: MultimodalBatch, projection: Projection | None = None, *, largest: int = LARGEST
 ) -> Estimates:
     """Causal estimates of every trial; beyond a shorter trial's end stand predictions.
 
@@ -108,15 +108,15 @@ def estimate(
 
     Parameters
     ----------
-    reading
+    projection
         What is to be read out.
     largest
         Most numbers that the covariances of one state, or the traces, may take at once.
     """
-    found, state, reading = [], None, _numbers(reading)
-    for piece in _Pieces(network, batch, largest, (reading,)):
-        state = state or _start(*network[1:], piece.observations, network.graph)
-        state, summary = _filter(*network[1:], state, piece, reading, network.graph)
+    found, state, projection = [], None, _numbers(projection)
+    for piece in _Pieces(network, batch, largest, (projection,)):
+        state = state or _start(*network[1:], piece.trials, network.graph)
+        state, summary = _filter(*network[1:], state, piece, projection, network.graph)
         found.append(_on_host(summary))
     return _joined(found, batch)
 
@@ -124,8 +124,8 @@ def estimate(
 def estimate_both(
     network: Network,
     batch: MultimodalBatch,
-    filtered: Reading | None = None,
-    smoothed: Reading | None = None,
+    filtered: Projection | None = None,
+    smoothed: Projection | None = None,
     *,
     largest: int = LARGEST,
     share: bool = True,
@@ -142,15 +142,15 @@ def estimate_both(
         False has covariances of every trial, also where all have one mask: batches that differ in this alone then
         share a compiled program.
     """
-    readings = _numbers(filtered), _numbers(smoothed)
-    pieces = _Pieces(network, batch, largest, readings, share=share)
-    starts = [_start(*network[1:], pieces[0].observations, network.graph)]
+    projections = _numbers(filtered), _numbers(smoothed)
+    pieces = _Pieces(network, batch, largest, projections, share=share)
+    starts = [_start(*network[1:], pieces[0].trials, network.graph)]
     for number in range(len(pieces) - 1):
         # Nothing of it is kept but where it ends: each piece is filtered again when it is smoothed.
-        starts.append(_filter(*network[1:], starts[-1], pieces[number], Reading(None), network.graph)[0])
+        starts.append(_filter(*network[1:], starts[-1], pieces[number], Projection(None), network.graph)[0])
     future, found = None, []
     for number, start in reversed(list(enumerate(starts))):
-        future, summaries = _smooth(*network[1:], start, future, pieces[number], readings, network.graph)
+        future, summaries = _smooth(*network[1:], start, future, pieces[number], projections, network.graph)
         found.append(_on_host(summaries))
     forwards, backwards = zip(*reversed(found), strict=True)
     return _joined(forwards, batch), _joined(backwards, batch)
@@ -171,10 +171,10 @@ def expected_observations(network: Network, latent: Float[np.ndarray, "trial tim
 
 
 @partial(jax.jit, static_argnames="graph")
-def _start(parameters: Any, constants: Any, observations: Observations, graph: Any) -> State:
+def _start(parameters: Any, constants: Any, first: ObservedTrials, graph: Any) -> State:
     """The state before the first bin, of every trial (and every mask)."""
     model = nnx.merge(graph, parameters, constants)
-    trials, seen = len(next(iter(observations.values.values()))), observations.seen
+    trials, seen = len(next(iter(first.observations.values()))), first.seen
     single = model.initial_state(model.step_parameters())
 
     def of_trials(belief: Belief, mask: Array) -> Belief:
@@ -184,23 +184,23 @@ def _start(parameters: Any, constants: Any, observations: Observations, graph: A
 
     # With one modality there are no states of modalities, and the names go on.
     modalities = tuple(of_trials(b, seen[n]) for b, n in zip(single.modalities, model.names, strict=False))
-    backbone = of_trials(single.backbone, observations.valid if model.fusion is not None else seen[model.names[0]])
+    backbone = of_trials(single.backbone, first.valid if model.fusion is not None else seen[model.names[0]])
     traces = jax.tree.map(lambda a: jnp.broadcast_to(a, (trials, *a.shape)), single.traces)
     return State(modalities, backbone, traces)
 
 
 @partial(jax.jit, static_argnames="graph")
 def _filter(
-    parameters: Any, constants: Any, state: State, piece: Piece, reading: Reading | None, graph: Any
+    parameters: Any, constants: Any, state: State, piece: Piece, projection: Projection | None, graph: Any
 ) -> tuple[State, _Summary]:
     model = nnx.merge(graph, parameters, constants)
-    filtered = model.filter(piece.observations, state)
-    # They are carried on whether they are read here or not: a smoothed reading of the next piece begins from them.
-    traces_after, traces = model.traces(piece.observations, state.traces)
-    traced = None if reading is None or reading.traces is None else _read(traces, reading.traces)
+    filtered = model.filter(piece.trials, state)
+    # They are carried on whether they are read here or not: a smoothed projection of the next piece begins from them.
+    traces_after, traces = model.traces(piece.trials, state.traces)
+    traced = None if projection is None or projection.traces is None else _read(traces, projection.traces)
     backbone, *modalities = (d.after(f) for d, f in zip(model.dynamics, filtered, strict=True))
     beliefs = [Belief(f.mean, f.covariances.filtered) for f in filtered]
-    return State(tuple(modalities), backbone, traces_after), _summary(beliefs, traced, piece, reading)
+    return State(tuple(modalities), backbone, traces_after), _summary(beliefs, traced, piece, projection)
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -210,22 +210,22 @@ def _smooth(
     state: State,
     future: Future | None,
     piece: Piece,
-    readings: tuple[Reading | None, Reading | None],
+    projections: tuple[Projection | None, Projection | None],
     graph: Any,
 ) -> tuple[Future, tuple[_Summary, _Summary]]:
     """Filter a piece from its start, then smooth it with what is known of its future."""
     model = nnx.merge(graph, parameters, constants)
-    filtered = model.filter(piece.observations, state)
+    filtered = model.filter(piece.trials, state)
     evidence = [None] * len(filtered) if future is None else future.states
     smoothed = [d.smooth(f, e) for d, f, e in zip(model.dynamics, filtered, evidence, strict=True)]
-    future_traces, traced = _read_traces(model, state, future, piece, readings)
+    future_traces, traced = _read_traces(model, state, future, piece, projections)
     forwards, backwards = [], []
     for dynamics, one, other in zip(model.dynamics, filtered, smoothed, strict=True):
         forwards.append(Belief(one.mean, one.covariances.filtered))
         backwards.append(Belief(other.mean, dynamics.smoothed_covariances(one, other)))
     return Future(tuple(s.evidence_at_first for s in smoothed), future_traces), (
-        _summary(forwards, traced[0], piece, readings[0]),
-        _summary(backwards, traced[1], piece, readings[1]),
+        _summary(forwards, traced[0], piece, projections[0]),
+        _summary(backwards, traced[1], piece, projections[1]),
     )
 
 
@@ -234,18 +234,18 @@ def _read_traces(
     state: State,
     future: Future | None,
     piece: Piece,
-    readings: tuple[Reading | None, Reading | None],
+    projections: tuple[Projection | None, Projection | None],
 ) -> tuple[tuple[TraceState, ...], tuple[Array | None, Array | None]]:
     """What is read out of the traces of the past, and of past and future; and how those of the future go on."""
     future_traces = jax.tree.map(jnp.zeros_like, state.traces) if future is None else future.traces
-    filtered, smoothed = (None if reading is None else reading.traces for reading in readings)
+    filtered, smoothed = (None if projection is None else projection.traces for projection in projections)
     if filtered is None and smoothed is None:
         return future_traces, (None, None)
-    _, past = model.traces(piece.observations, state.traces)
+    _, past = model.traces(piece.trials, state.traces)
     from_past = None if filtered is None else _read(past, filtered)
     if smoothed is None:
         return future_traces, (from_past, None)
-    future_traces, ahead = model.traces(piece.observations, future_traces, reverse=True)
+    future_traces, ahead = model.traces(piece.trials, future_traces, reverse=True)
     count = past.shape[-1]
     return future_traces, (from_past, _read(past, smoothed[:count]) + _read(ahead, smoothed[count:]))
 
@@ -254,10 +254,10 @@ def _read(traces: Array, weights: np.ndarray | Array) -> Float[Array, "trial tim
     return jnp.matmul(traces, jnp.asarray(weights, traces.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
-def _summary(beliefs: Sequence[Belief], traced: Array | None, piece: Piece, reading: Reading | None) -> _Summary:
+def _summary(beliefs: Sequence[Belief], traced: Array | None, piece: Piece, projection: Projection | None) -> _Summary:
     means = tuple(belief.mean for belief in beliefs)
-    weights = None if reading is None else reading.states
-    if reading is not None and weights is None:
+    weights = None if projection is None else projection.states
+    if projection is not None and weights is None:
         return _Summary(means, None, traced, ())  # the compiled program then works out no covariance for it
     covariances = [belief.covariance for belief in beliefs]
     scored = piece.scored.astype(covariances[0].dtype)
@@ -312,7 +312,7 @@ class _Pieces:
         network: Network,
         batch: MultimodalBatch,
         largest: int,
-        readings: Sequence[Reading | None] = (),
+        projections: Sequence[Projection | None] = (),
         *,
         share: bool = True,
     ) -> None:
@@ -324,7 +324,7 @@ class _Pieces:
         masks = max(mask.size for mask in (self._valid, *self._seen.values())) // self._bins
         model = network.model()
         length = _length(largest // (masks * max(d.latent for d in model.dynamics) ** 2))
-        if any(reading is not None and reading.traces is not None for reading in readings):
+        if any(projection is not None and projection.traces is not None for projection in projections):
             channels = sum(m.n_channels for m in batch.modalities)
             length = min(length, _length(largest // (batch.n_trials * channels * len(model.trace_bins))))
         if self._bins <= length:
@@ -348,13 +348,13 @@ class _Pieces:
         def mask(array: np.ndarray) -> Array:
             return jnp.asarray(self._padded(array[..., cut.first : cut.last], array.ndim - 1))
 
-        observations = Observations(
-            values={n: jnp.asarray(part(batch.observations[n]), dtype) for n in batch.names},
+        trials = ObservedTrials(
+            observations={n: jnp.asarray(part(batch.observations[n]), dtype) for n in batch.names},
             observed={n: jnp.asarray(part(batch.observed[n])) for n in batch.names},
             seen={n: mask(s) for n, s in self._seen.items()},
             valid=mask(self._valid),
         )
-        return Piece(observations, mask(self._scored))
+        return Piece(trials, mask(self._scored))
 
     def _padded(self, array: np.ndarray, axis: int) -> np.ndarray:
         missing = self._length - array.shape[axis]
@@ -378,8 +378,8 @@ def _shared(mask: np.ndarray) -> np.ndarray:
     return mask[0] if (mask == mask[:1]).all() else mask
 
 
-def _numbers(reading: Reading | None) -> Reading | None:
-    return jax.tree.map(lambda weights: np.asarray(weights, np.dtype(jnp.result_type(float))), reading)
+def _numbers(projection: Projection | None) -> Projection | None:
+    return jax.tree.map(lambda weights: np.asarray(weights, np.dtype(jnp.result_type(float))), projection)
 
 
 def _on_host(tree: Any) -> Any:

@@ -23,12 +23,12 @@ from neurodyn.multiscale.modality_encoder import ModalityEncoder
 from neurodyn.multiscale.traces import TraceState, start_traces, traces_of_trials
 
 
-class Observations(NamedTuple):
+class ObservedTrials(NamedTuple):
     """Trials as the model takes them, keyed by modality.
 
     Parameters
     ----------
-    values
+    observations
         (trial, time, channel), in the unit of the recording (z-scored by the encoder), 0 where not observed.
     observed
         (trial, time, channel), True where a channel has a value.
@@ -39,7 +39,7 @@ class Observations(NamedTuple):
         False in bins that pad shorter trials; axes as those of ``seen``.
     """
 
-    values: Mapping[str, Float[Array, "trial time channel"]]
+    observations: Mapping[str, Float[Array, "trial time channel"]]
     observed: Mapping[str, Bool[Array, "trial time channel"]]
     seen: Mapping[str, Bool[Array, " time"] | Bool[Array, "trial time"]]
     valid: Bool[Array, " time"] | Bool[Array, "trial time"]
@@ -138,7 +138,7 @@ class MultiscaleModel(nnx.Module):
         return (self.backbone, *(e.dynamics for e in self.encoders if e.dynamics is not None))
 
     def filter(
-        self, observations: Observations, start: State | None = None, dropout: Dropout | None = None
+        self, trials: ObservedTrials, start: State | None = None, dropout: Dropout | None = None
     ) -> tuple[kalman.Filtered, ...]:
         """Causal estimates of every state of the model in every bin: the backbone's first, then each modality's own.
 
@@ -149,28 +149,28 @@ class MultiscaleModel(nnx.Module):
         dropout
             What training hides.
         """
-        embeddings, modality_states, seen = [], [], observations.valid
+        embeddings, modality_states, seen = [], [], trials.valid
         beliefs = iter(() if start is None else start.modalities)
         for name, encoder in zip(self.names, self.encoders, strict=True):
-            seen = observations.seen[name]
-            observed, hidden, gain = observations.observed[name], None, None
+            seen = trials.seen[name]
+            observed, hidden, gain = trials.observed[name], None, None
             if dropout is not None:
                 seen, gain = seen & ~dropout.hidden_bins[name], dropout.gain
                 hidden = dropout.hidden_channels[name]
-            embedding = encoder.embed(observations.values[name], observed, hidden, gain)
+            embedding = encoder.embed(trials.observations[name], observed, hidden, gain)
             embedding, state = encoder.fill(embedding, seen, next(beliefs, None))
             embeddings.append(embedding)
             modality_states += [] if state is None else [state]
         fused = embeddings[0]
         if self.fusion is not None:
-            fused, seen = self.fusion(embeddings), observations.valid
+            fused, seen = self.fusion(embeddings), trials.valid
         if dropout is not None:
             fused = fused * dropout.fused_factor
         return self.backbone.filter(fused, seen, None if start is None else start.backbone), *modality_states
 
-    def infer(self, observations: Observations, dropout: Dropout | None = None) -> Latents:
+    def infer(self, trials: ObservedTrials, dropout: Dropout | None = None) -> Latents:
         """The backbone's state in every bin of whole trials, filtered (causal) and smoothed."""
-        filtered = self.filter(observations, dropout=dropout)[0]
+        filtered = self.filter(trials, dropout=dropout)[0]
         smoothed = self.backbone.smooth(filtered)
         return Latents(filtered.mean, smoothed.mean, smoothed.variance)
 
@@ -179,13 +179,13 @@ class MultiscaleModel(nnx.Module):
         return jnp.exp(-1 / jnp.asarray(self.trace_bins, jnp.result_type(float)))
 
     def traces(
-        self, observations: Observations, start: tuple[TraceState, ...], *, reverse: bool = False
+        self, trials: ObservedTrials, start: tuple[TraceState, ...], *, reverse: bool = False
     ) -> tuple[tuple[TraceState, ...], Float[Array, "trial time feature"]]:
         """Traces of all modalities side by side, of the past or, reversed, of the future; and how they go on."""
         states, traces = [], []
         for name, encoder, state in zip(self.names, self.encoders, start, strict=True):
-            values = encoder.scaled(observations.values[name])
-            state, trace = traces_of_trials(self.decays(), values, observations.observed[name], state, reverse=reverse)
+            values = encoder.scaled(trials.observations[name])
+            state, trace = traces_of_trials(self.decays(), values, trials.observed[name], state, reverse=reverse)
             states.append(state)
             traces.append(trace)
         return tuple(states), jnp.concatenate(traces, axis=-1)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from neurodyn.kernels.linalg import masked_mean
 from neurodyn.multiscale.config import ModelConfig, ObjectiveConfig
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
-from neurodyn.multiscale.model import Dropout, Latents, MultiscaleModel, Observations
+from neurodyn.multiscale.model import Dropout, Latents, MultiscaleModel, ObservedTrials
 
 DECODED = 2**24
 """Most outputs of a decoder, over all horizons, that a step keeps for its derivative (64 MiB)."""
@@ -20,7 +20,7 @@ DECODED = 2**24
 class TrainingBatch(NamedTuple):
     """Segments of one training step: observations, z-scored target and the bins in which it is scored."""
 
-    observations: Observations
+    trials: ObservedTrials
     target: Float[Array, "trial time dim"]
     scored: Bool[Array, "trial time"]
 
@@ -56,17 +56,17 @@ def loss_terms(
     dropout
         What to hide, or None for validation.
     """
-    latents = model.infer(batch.observations, dropout)
+    latents = model.infer(batch.trials, dropout)
     ahead = tuple(k for k in objective.horizons if k > 0)
     states = [latents.smoothed[None]] + ([model.backbone.ahead(latents.filtered, ahead)] if ahead else [])
     embeddings = model.backbone.emit(jnp.concatenate(states))
     horizons = (0, *ahead)
     total_likelihood = total_roughness = jnp.zeros((), embeddings.dtype)
     for row, encoder, decoder in zip(config.modalities, model.encoders, model.decoders, strict=True):
-        values = batch.observations.values[row.name]
+        values = batch.trials.observations[row.name]
         if decoder.likelihood.scaled:
             values = encoder.scaled(values)
-        observed = batch.observations.observed[row.name]
+        observed = batch.trials.observed[row.name]
         visible = observed
         if dropout is not None and not objective.score_hidden:
             visible = observed & ~dropout.hidden_bins[row.name][..., None]
@@ -78,7 +78,7 @@ def loss_terms(
     return Terms(
         -total_likelihood,
         total_roughness,
-        objective.latent_smoothness * _latent_roughness(latents, batch.observations.valid),
+        objective.latent_smoothness * _latent_roughness(latents, batch.trials.valid),
         objective.weight_penalty * _weight_norms(model),
         objective.target * _target_error(model, latents.filtered, batch),
     )

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from neurodyn.binning.batch import MultimodalBatch, Stacked
 from neurodyn.binning.pieces import Piece
 from neurodyn.binning.scaling import Scaling
-from neurodyn.history.filters import ExponentialFilters
+from neurodyn.history.filters import PRIOR, ExponentialFilters
 from neurodyn.history.streams import Features, TrainingRows
 from neurodyn.memory import give_back_memory
 from neurodyn.multiscale.fitted import Evidence, Readout, evidence_of, variance_sources
@@ -84,7 +84,7 @@ def fit_readouts(
     for estimates, future in zip(everything, (False, True), strict=True):
         parts: list[Any] = [_States(estimates)]
         if seconds:
-            parts.append(Features(batch, ExponentialFilters(seconds, newest=False), scaling, future=future))
+            parts.append(Features(batch, ExponentialFilters(seconds, PRIOR, newest=False), scaling, future=future))
         whole, some = zip(*(_expert(batch, part, bins) for part in parts), strict=True)
         give_back_memory()
         final.append(whole)
@@ -94,14 +94,14 @@ def fit_readouts(
         for e, all_bins in zip(everything, final, strict=True)
     ]
     del everything, parts
-    blanks = [_blank(experts, one, scaling) for experts, one in zip(inner, usual, strict=True)]
-    readings, lossy, evidence = [blank.reading(states) for blank in blanks], list(with_losses(held, seed)), ([], [])
-    for copy in lossy:
-        for kept, estimates in zip(evidence, estimate_both(network, copy, *readings, share=False), strict=True):
+    blanks = [_unfitted(experts, one, scaling) for experts, one in zip(inner, usual, strict=True)]
+    projections, evidence = [blank.projection(states) for blank in blanks], ([], [])
+    for copy in list(with_hidden_samples(held, seed)):
+        for kept, estimates in zip(evidence, estimate_both(network, copy, *projections, share=False), strict=True):
             kept.append(evidence_of(estimates, recurrent, scaling, copy))
     stacked = held.stacked(observations=False)
     filtered, smoothed = (
-        _weighed(blank, experts, _joined(found), stacked)
+        _stack_experts(blank, experts, _joined(found), stacked)
         for blank, experts, found in zip(blanks, final, evidence, strict=True)
     )
     return filtered, smoothed
@@ -121,7 +121,7 @@ def _plain(network: Network, batch: MultimodalBatch) -> tuple[Readout, Readout]:
     return filtered, smoothed
 
 
-def with_losses(held: MultimodalBatch, seed: int) -> Iterator[MultimodalBatch]:
+def with_hidden_samples(held: MultimodalBatch, seed: int) -> Iterator[MultimodalBatch]:
     """Copies of the held-out runs: as they are, with bins lost at random, and with gaps in one and in all modalities.
 
     Gaps last from one bin to five seconds, evenly on a logarithmic scale, and take about a third of the time. Where
@@ -231,7 +231,7 @@ def _expert(batch: MultimodalBatch, features: Any, bins: _FittedBins) -> tuple[L
     return final, fit_ridge_stream(outside, penalties=tuple(set(final.penalty)))
 
 
-def _blank(experts: tuple[LinearTarget, ...], usual: Float[np.ndarray, " dim"], scaling: Scaling) -> Readout:
+def _unfitted(experts: tuple[LinearTarget, ...], usual: Float[np.ndarray, " dim"], scaling: Scaling) -> Readout:
     """Experts without weights."""
     dims = len(usual)
     centre = np.asarray(scaling.target_mean, np.float64)
@@ -258,7 +258,7 @@ def _joined(parts: Sequence[Evidence]) -> Evidence:
     return Evidence(Estimates(means, spread, traced, estimates[0].usual), recurrent, memory, parts[0].modalities)
 
 
-def _weighed(blank: Readout, final: tuple[LinearTarget, ...], evidence: Evidence, stacked: Stacked) -> Readout:
+def _stack_experts(blank: Readout, final: tuple[LinearTarget, ...], evidence: Evidence, stacked: Stacked) -> Readout:
     """Weights of the experts and variance of their mixture, from copies of the held-out runs with their losses."""
     runs, copies = len(stacked.target), len(evidence.memory) // len(stacked.target)
     scored, wanted = np.tile(stacked.scored(), (copies, 1)), np.tile(stacked.target, (copies, 1, 1))

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Int
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.scaling import Scaling
-from neurodyn.multiscale.model import Observations
+from neurodyn.multiscale.model import ObservedTrials
 from neurodyn.multiscale.objective import TrainingBatch
 
 MIN_REGULAR_FRACTION = 0.8
@@ -108,8 +108,8 @@ def gather(
         seen = {n: s[0] for n, s in seen.items()}
     values = {n: v[index] for n, v in timeline.values.items()}
     scored = timeline.target_observed[index] & valid & (offset >= leads[:, None])
-    observations = Observations(values, observed, seen, valid[0] if shared else valid)
-    return TrainingBatch(observations, timeline.target[index], scored)
+    trials = ObservedTrials(values, observed, seen, valid[0] if shared else valid)
+    return TrainingBatch(trials, timeline.target[index], scored)
 
 
 def most_share_a_mask(batch: MultimodalBatch, segments: Segments) -> tuple[Segments, bool]:

@@ -138,7 +138,16 @@ def _from_3(settings: Settings) -> Settings:
     return {**settings, "version": 4, "variance": "linear"}
 
 
-MODEL = ModelFormat("multiscale", "multiscale model", 4, {1: _from_1, 2: _from_2, 3: _from_3})
+def _from_4(settings: Settings) -> Settings:
+    """Version 4 called what training hides from the recurrent network lost."""
+    config, names = settings["config"], {"lost_bins": "hidden_probability", "lossy": "hidden_windows"}
+    if config["recurrent"] is not None:
+        recurrent = {names.get(name, name): value for name, value in config["recurrent"].items()}
+        config = {**config, "recurrent": recurrent}
+    return {**settings, "version": 5, "config": config}
+
+
+MODEL = ModelFormat("multiscale", "multiscale model", 5, {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4})
 """The present version of the format, and the way from each older one to the next."""
 
 

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-PRIOR = 0.05
-"""Weight of the channel's mean, relative to that of an endless history with no sample missing."""
+from neurodyn.history.filters import PRIOR
 
 
 class TraceState(NamedTuple):

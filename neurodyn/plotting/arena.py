@@ -33,7 +33,7 @@ def plot_arena(
 ) -> Any:
     """Draw one dimension of a target against another, true and decoded, with regions that hold 95 % of the prediction.
 
-    A region is an ellipse whose axes are those of the picture: decoders give a standard error per dimension and no
+    A region is an ellipse whose axes are those of the picture: decoders give a standard deviation per dimension and no
     correlation between them. It is wider than the interval of each dimension alone, for it has to hold both at once.
     Regions are drawn at bins that are equally far apart, ten at most, and their middles are dots.
 

@@ -108,7 +108,7 @@ def plot_estimate(
     true, decoded
         (bins,) in the unit of the target.
     deviation
-        (bins,) standard error of ``decoded``; no band if None.
+        (bins,) standard deviation of the predictive distribution around ``decoded``; no band if None.
     scored
         (bins,) False where the true target is not known: nothing is drawn there.
     trial

@@ -31,7 +31,7 @@ class Stretch:
     true
         (bins, dims) in the unit of the target, NaN where it is not known or not scored.
     decoded, deviation
-        (bins, dims) the prediction and its standard error.
+        (bins, dims) mean and standard deviation of the predictive distribution.
     names, units
         One per dimension; a unit that is not known is empty.
     """

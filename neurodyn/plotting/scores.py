@@ -1,4 +1,4 @@
-"""Scores of methods with the spread over folds, and the yardstick they are held against."""
+"""Scores of methods with the spread over folds, and the baseline they are held against."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from neurodyn.plotting.style import GREY, TRUTH, axes, method_colour, quiet
 def plot_scores(
     scores: Mapping[str, Float[np.ndarray, " folds"]],
     *,
-    yardstick: str | None = None,
+    baseline: str | None = None,
     label: str = "R²",
     ax: Any = None,
 ) -> Any:
-    """Draw, per method, a dot for each fold and a line at their mean, and a line across at the yardstick's mean.
+    """Draw, per method, a dot for each fold and a line at their mean, and a line across at the baseline's mean.
 
     The axis need not begin at 0: lengths mean nothing here, places do.
 
@@ -24,7 +24,7 @@ def plot_scores(
     ----------
     scores
         Per method (folds,), drawn in this order.
-    yardstick
+    baseline
         Method whose mean is also drawn as a line across; None for none.
     label
         Label of the axis of scores.
@@ -48,8 +48,8 @@ def plot_scores(
             f"{folds.mean():.2f}", (place, max(folds.max(), folds.mean())), xytext=(0, 5),
             textcoords="offset points", ha="center", va="bottom", fontsize=8, color=TRUTH, zorder=4,
         )  # fmt: skip
-    if yardstick is not None and yardstick in scores:
-        ax.axhline(float(np.mean(scores[yardstick])), color=TRUTH, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0.5)
+    if baseline is not None and baseline in scores:
+        ax.axhline(float(np.mean(scores[baseline])), color=TRUTH, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0.5)
     if ax.get_ylim()[0] < 0:
         ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=0)
     many = len(names) > 3

@@ -52,6 +52,8 @@ FASTEST_RATE = 1e9
 """Most samples per second that training data can have had, hertz."""
 MOST_CARRIED = 10**7
 """Most numbers that a decoder carries from bin to bin: a hundred times those of a thousand channels with traces."""
+MOST_PRIOR = 1e6
+"""Largest weight of a trace's mean, and most that inputs can be scaled up: both are a few at most."""
 GROWTH = 1e-6
 """Most that a state may grow per bin without observations: what rounding makes of one that stays as it is."""
 NORMAL_95 = 1.959963984540054
@@ -65,7 +67,7 @@ Rounding of the recursion itself is two orders of magnitude above float64's 1e-1
 error in a covariance fades, within the filter's memory of at most some thousand bins, and 1e-5 is promised of them.
 """
 PRIOR = 0.05
-"""Weight of a trace's mean, as in neurodyn.multiscale.traces."""
+"""Weight of a trace's mean, as in neurodyn.history.filters; of files that do not say it (``trace_prior``)."""
 TIMES = (2.0, 6.0, 18.0, 54.0)
 """Time constants of the memory of lost samples, bins, as in neurodyn.targets.losses."""
 WEIGHED = 2
@@ -83,7 +85,10 @@ NEVER = 1e9
 LOG_VARIANCE = (-8.0, 4.0)
 """Bounds of the recurrent network's log variance, as in neurodyn.recurrent.network."""
 MAX_INFLATION = 2.0
-"""Most that inputs are scaled up to make up for missing channels, as in neurodyn.multiscale.modality_encoder."""
+"""Most that inputs are scaled up to make up for missing channels, as in neurodyn.multiscale.modality_encoder; of files
+that do not say it (``max_inflation``)."""
+UNSAID = {"trace_prior": PRIOR, "max_inflation": MAX_INFLATION}
+"""Settings that files exported before these were written do not have, and what holds of them."""
 
 
 class Frozen:
@@ -120,8 +125,8 @@ class Frozen:
         for (name, shape), size in zip(settings["layout"], sizes, strict=True):
             self.arrays[name] = parameters[first : first + size].reshape(shape)
             first += size
-        # A state belongs to a decoder whether or not the decoder knows what its data were like.
-        told = {key: value for key, value in settings.items() if key not in OF_DATA}
+        # A state belongs to a decoder whether or not the decoder knows what its data were like, or says what is usual.
+        told = {k: v for k, v in settings.items() if k not in OF_DATA and not (k in UNSAID and v == UNSAID[k])}
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         digest.update(parameters.tobytes())
         self.fingerprint = np.frombuffer(digest.digest(), np.uint8)
@@ -298,6 +303,9 @@ def _check_rows(settings: Mapping[str, Any]) -> None:
         raise ValueError("it needs modalities of different names, and sizes of 1 or more")
     if not (_whole(settings["traces"]) and settings["traces"] >= 0):
         raise ValueError("its number of traces is none")
+    prior, most = (settings.get(name, usual) for name, usual in UNSAID.items())
+    if not (_number(prior) and 0 < prior <= MOST_PRIOR and _number(most) and 1 <= most <= MOST_PRIOR):
+        raise ValueError("the weight of its traces' mean, or the most that inputs are scaled up, is no such number")
     if len(states) not in (1, 1 + len(rows)):
         raise ValueError(f"it has {len(states)} states for {len(rows)} modalities")
     for row in rows:
@@ -740,8 +748,15 @@ class Filter:
 class Modality:
     """What the runner keeps for one row of the modality table."""
 
-    def __init__(self, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        number: int,
+        max_inflation: float = MAX_INFLATION,
+    ) -> None:
         self.name, self.channels = settings["name"], settings["channels"]
+        self._least_share = 1 / max_inflation
         self.counts = settings["counts"] if "counts" in settings else COUNTS[settings["likelihood"]]
         self.center = arrays[f"{number}/center"]
         self.shrink = arrays[f"{number}/inverse_scale"]
@@ -793,7 +808,7 @@ class Modality:
     def embed(self, count: int) -> np.ndarray:
         """Embedding of the values that stand in the encoder's input, scaled up for missing channels."""
         if count < self.channels:
-            self.encoder.input[:] /= max(count / self.channels, 1 / MAX_INFLATION)
+            self.encoder.input[:] /= max(count / self.channels, self._least_share)
         return self.encoder()
 
     def rates(self, output: np.ndarray) -> np.ndarray:
@@ -812,12 +827,21 @@ class Traces:
         Of each modality.
     features, memory
         Where the averages go, (scales x channels) per modality, and where sums and weights live, twice that.
+    prior
+        Weight of a channel's mean, relative to that of an endless history with no sample missing.
     """
 
-    def __init__(self, decays: np.ndarray, channels: list[int], features: np.ndarray, memory: np.ndarray) -> None:
+    def __init__(
+        self,
+        decays: np.ndarray,
+        channels: list[int],
+        features: np.ndarray,
+        memory: np.ndarray,
+        prior: float = PRIOR,
+    ) -> None:
         each = np.concatenate([np.repeat(decays, count) for count in channels])
         self._decays = np.concatenate([each, each])
-        self._prior = (PRIOR / (1 - each)).astype(decays.dtype)
+        self._prior = (prior / (1 - each)).astype(decays.dtype)
         self._features, self._memory, self._divisor = features, memory, np.empty_like(features)
         total, self._weight = memory[: len(each)], memory[len(each) :]
         edges = np.cumsum([0, *(len(decays) * count for count in channels)])
@@ -1201,7 +1225,8 @@ class Runner:
         self.frozen, self._options = frozen, (capacity, same)
         settings, arrays = frozen.settings, frozen.arrays
         self.names = tuple(row["name"] for row in settings["modalities"])
-        self.modalities = [Modality(row, arrays, i) for i, row in enumerate(settings["modalities"])]
+        most = settings.get("max_inflation", MAX_INFLATION)
+        self.modalities = [Modality(row, arrays, i, most) for i, row in enumerate(settings["modalities"])]
         self._by_name = dict(zip(self.names, self.modalities, strict=True))
         self._weights = arrays["readout/weights"]
         means = self._build_state(settings["states"], settings["traces"])
@@ -1252,7 +1277,8 @@ class Runner:
         if traces:
             decays = self.frozen.arrays["decays"]
             kept = self.state[past + traces : past + 3 * traces]
-            self._traces = Traces(decays, channels, self._features[past:], kept)
+            prior = self.frozen.settings.get("trace_prior", PRIOR)
+            self._traces = Traces(decays, channels, self._features[past:], kept, prior)
         return [self.state[a : a + n] for a, n in zip(starts, states, strict=True)]
 
     def _build_filters(self, means: list[np.ndarray], capacity: int, same: float | None) -> None:

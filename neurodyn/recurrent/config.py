@@ -22,9 +22,9 @@ class RecurrentConfig:
         to the number of channels; None: as many as there are inputs, at most 64.
     dropout
         Probability with which an input, and a unit in front of the read-out, is set to zero in training.
-    lost_bins
-        Probability with which a modality is hidden in a bin, in windows chosen for losses at random.
-    lossy
+    hidden_probability
+        Probability with which a modality is hidden in a bin, in windows in which bins are hidden at random.
+    hidden_windows
         Share of a modality's windows in which something is hidden: in half of them bins at random, in the other half
         one burst that is between one bin and the whole window long.
     window
@@ -51,8 +51,8 @@ class RecurrentConfig:
     members: int = 2
     embedding: int | None = None
     dropout: float = 0.3
-    lost_bins: float = 0.3
-    lossy: float = 0.25
+    hidden_probability: float = 0.3
+    hidden_windows: float = 0.25
     window: int = 100
     batch: int = 32
     learning_rate: float = 2e-3
@@ -68,8 +68,10 @@ class RecurrentConfig:
         if self.embedding is not None:
             keep_read(self, count, ["embedding"])
         keep_read(self, integer, ["seed"])
-        keep_read(self, any_number, ["dropout", "lost_bins", "lossy", "average", "learning_rate", "clip"])
-        for name in ("dropout", "lost_bins", "lossy", "average"):
+        keep_read(
+            self, any_number, ["dropout", "hidden_probability", "hidden_windows", "average", "learning_rate", "clip"]
+        )
+        for name in ("dropout", "hidden_probability", "hidden_windows", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
         for name in ("learning_rate", "clip"):

@@ -43,12 +43,12 @@ class Timeline(NamedTuple):
     scored: Array
 
     def inputs(
-        self, index: Int[Array, "time run"], kept: Bool[Array, "time run modality"] | None = None
+        self, index: Int[Array, "time run"], hidden: Bool[Array, "time run modality"] | None = None
     ) -> Float[Array, "time run inputs"]:
-        """What the network sees of some bins; ``kept`` hides a modality where it is False."""
+        """What the network sees of some bins; ``hidden`` is True where training hides a modality."""
         values, shares, dtype = [], [], self.target.dtype
         for i, (all_values, mask, how) in enumerate(zip(self.values, self.observed, self.scaling, strict=True)):
-            seen = mask[index] if kept is None else mask[index] & kept[..., i, None]
+            seen = mask[index] if hidden is None else mask[index] & ~hidden[..., i, None]
             values.append(standardised(all_values[index], seen, *how))
             shares.append(jnp.mean(seen, axis=-1, dtype=dtype))
         return assemble(values, jnp.stack(shares, axis=-1), self.fading)[0]
@@ -226,8 +226,8 @@ def _loss(
     index = jnp.minimum(starts + offset, timeline.target.shape[0] - 1)
     inside = offset < lengths
     hide, drop, thin = jax.random.split(key, 3)
-    kept = visible(hide, (bins, len(starts)), len(timeline.values), config) & inside[..., None]
-    inputs = thinned(drop, timeline.inputs(index, kept), config.dropout)
+    hidden = hidden_bins(hide, (bins, len(starts)), len(timeline.values), config) | ~inside[..., None]
+    inputs = thinned(drop, timeline.inputs(index, hidden), config.dropout)
     known = body.start(weights, len(starts), inputs.shape[-1])
     states, _ = body.states(
         weights, known, inputs, jax.random.fold_in(key, 3)
@@ -239,10 +239,10 @@ def _loss(
     return masked_mean(misfit, jnp.broadcast_to(scored, misfit.shape))
 
 
-def visible(
+def hidden_bins(
     key: Key[Array, ""], shape: tuple[int, int], modalities: int, config: RecurrentConfig
 ) -> Bool[Array, "time trial modality"]:
-    """Bins in which training leaves each modality visible: some windows lose bins at random, some one burst.
+    """Bins in which training hides each modality: in some windows bins at random, in some one burst.
 
     Parameters
     ----------
@@ -251,13 +251,13 @@ def visible(
     """
     bins, trials = shape
     keys = jax.random.split(key, 4)
-    lossy = jax.random.uniform(keys[0], (trials, modalities)) < config.lossy
+    chosen = jax.random.uniform(keys[0], (trials, modalities)) < config.hidden_windows
     burst = jax.random.bernoulli(keys[1], 0.5, (trials, modalities))
     ends = jax.random.uniform(keys[2], (2, trials, modalities), minval=-0.2, maxval=1.2) * bins
     time = jnp.arange(bins, dtype=ends.dtype)[:, None, None]
     in_burst = (time >= jnp.min(ends, 0)) & (time < jnp.max(ends, 0))
-    at_random = ~keep(keys[3], config.lost_bins, (bins, trials, modalities))
-    return ~(lossy & jnp.where(burst, in_burst, at_random))
+    at_random = ~keep(keys[3], config.hidden_probability, (bins, trials, modalities))
+    return chosen & jnp.where(burst, in_burst, at_random)
 
 
 @partial(jax.jit, static_argnames="body")
@@ -265,7 +265,7 @@ def _validation(
     weights: dict[str, Array],
     timeline: Timeline,
     index: Int[Array, "time run"],
-    counted: Bool[Array, "time run"],
+    scored: Bool[Array, "time run"],
     *,
     body: Body,
 ) -> Array:
@@ -278,7 +278,7 @@ def _validation(
 
     mean = jnp.mean(jax.vmap(one)(weights), axis=0)
     error = jnp.mean(jnp.square(mean - timeline.target[index]), axis=-1)
-    return masked_mean(error, counted)
+    return masked_mean(error, scored)
 
 
 def after_lead(sequences: Sequences) -> Bool[np.ndarray, " bins"]:
@@ -293,8 +293,8 @@ def padded(held: Sequences) -> tuple[Array, Array]:
     """Bins of the held-out runs side by side (time, run), and which of them count."""
     offset = np.arange(int(held.lengths.max()))[:, None]
     index = np.minimum(held.starts + offset, len(held.target) - 1)
-    counted = (offset >= held.lead) & (offset < held.lengths) & held.scored[index]
-    return jnp.asarray(index), jnp.asarray(counted)
+    scored = (offset >= held.lead) & (offset < held.lengths) & held.scored[index]
+    return jnp.asarray(index), jnp.asarray(scored)
 
 
 def on_device(sequences: Sequences) -> Timeline:

@@ -20,7 +20,7 @@ _FEW_BINS = 400
 """About as many bins as one picture of a time course can show."""
 
 
-def study_pictures(batch: MultimodalBatch, result: CrossValidation, *, yardstick: str = "ridge") -> list[Picture]:
+def study_pictures(batch: MultimodalBatch, result: CrossValidation, *, baseline: str = "ridge") -> list[Picture]:
     """Draw the figures of a study: scores, decoded target, latents, recording, learning, latency.
 
     Parameters
@@ -29,12 +29,12 @@ def study_pictures(batch: MultimodalBatch, result: CrossValidation, *, yardstick
         What was decoded.
     result
         All methods on all folds; the first method is the one shown in detail.
-    yardstick
+    baseline
         Method drawn as a line in the figure of scores.
     """
     shown = middle_fold(result, result.methods[0])
     pictures = [
-        _scores(result, yardstick),
+        _scores(result, baseline),
         _decoded(result, shown),
         _overview(batch),
     ]
@@ -65,7 +65,7 @@ def window(decoded: Decoded, bins: int = _FEW_BINS) -> slice:
     return slice(start, start + size)
 
 
-def _scores(result: CrossValidation, yardstick: str) -> Picture:
+def _scores(result: CrossValidation, baseline: str) -> Picture:
     figure = new_figure((9.0, 3.4))
     rows = figure.subplots(1, 4, sharey=False)
     panels = [("r2", "R²", False), ("r2", "R²", True), ("correlation", "correlation", False)]
@@ -76,7 +76,7 @@ def _scores(result: CrossValidation, yardstick: str) -> Picture:
             for m in main_methods(result)
             if result.scores(m, smoothed=smoothed)
         }
-        plotting.plot_scores(table, yardstick=yardstick, label=label, ax=ax)
+        plotting.plot_scores(table, baseline=baseline, label=label, ax=ax)
         ax.set_title("smoothed" if smoothed else "filtered (live)", fontsize=10)
         if smoothed:
             ax.set_ylabel("")
@@ -86,7 +86,7 @@ def _scores(result: CrossValidation, yardstick: str) -> Picture:
         right.set_ylim(min(limits), max(limits))
     caption = (
         f"Mean over {len(result.dims)} target dimensions ({', '.join(result.dims)}) on held-out data. Lines: mean over "
-        f"{result.n_folds} folds; dots: folds in order; dashed: {yardstick}, the yardstick on the same features and "
+        f"{result.n_folds} folds; dots: folds in order; dashed: {baseline}, the baseline on the same features and "
         "folds. Filtered estimates use the past only, as a live decoder does; smoothed ones the whole trial."
     )
     return Picture("How well each method decodes", caption, figure)

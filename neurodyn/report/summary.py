@@ -89,19 +89,19 @@ def sizes_of(batch: MultimodalBatch) -> dict[str, Any]:
     }
 
 
-def on_one(yardstick: str, modality: str) -> str:
-    """Name of a yardstick that sees one modality alone, where another one sees all."""
-    return f"{yardstick} {modality}"
+def on_one(baseline: str, modality: str) -> str:
+    """Name of a baseline that sees one modality alone, where another one sees all."""
+    return f"{baseline} {modality}"
 
 
 def main_methods(result: CrossValidation) -> tuple[str, ...]:
-    """Methods without the yardsticks that see one modality alone: what a figure has room for."""
-    single = {on_one(yardstick, method) for yardstick in BASELINES for method in result.methods}
+    """Methods without the baselines that see one modality alone: what a figure has room for."""
+    single = {on_one(baseline, method) for baseline in BASELINES for method in result.methods}
     return tuple(method for method in result.methods if method not in single)
 
 
 def comparisons(result: CrossValidation) -> tuple[tuple[str, str], ...]:
-    """Pairs whose difference is shown: the first method and every other, a yardstick and itself on one modality."""
+    """Pairs whose difference is shown: the first method and every other, a baseline and itself on one modality."""
     hero, *others = main_methods(result)
     single = [(y, on_one(y, m)) for y in BASELINES for m in others if on_one(y, m) in result.methods]
     return (*((hero, other) for other in others), *single)

@@ -3,7 +3,6 @@
 from neurodyn.targets.linear import (
     DEFAULT_PENALTIES,
     LinearTarget,
-    average_targets,
     cross_fit_ridge_stream,
     fit_ridge,
     fit_ridge_stream,
@@ -21,7 +20,6 @@ __all__ = [
     "LogLinearVariance",
     "Rows",
     "VarianceSources",
-    "average_targets",
     "conditions",
     "cross_fit_ridge_stream",
     "fit_log_linear_variance",

@@ -4,7 +4,6 @@ Rows are bins; they may come block by block, and no step needs all of them at on
 from the Gram matrices of the groups of rows (`gram`), many in a growing subspace of them (`subspace`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -194,30 +193,6 @@ def cross_fit_ridge_stream(
     rounds = [found._replace(weights=fit[:-1], intercept=fit[-1]) for fit in found.rounds]
     without = {int(g): _in_user_units(one, summary) for g, one in zip(summary.groups, rounds, strict=True)}
     return _in_user_units(found, summary), without
-
-
-def average_targets(parts: Sequence[LinearTarget]) -> LinearTarget:
-    """Average of read-outs from different features, as one read-out from all of them side by side.
-
-    Errors of read-outs that see different things partly cancel, and none of them can crowd out the others, as features
-    that were themselves fitted on the same bins do in a joint regression.
-
-    Parameters
-    ----------
-    parts
-        Read-outs of the same target.
-
-    Returns
-    -------
-    LinearTarget whose residual covariance is the mean of the parts': an upper bound, since squares are convex.
-    """
-    n = len(parts)
-    return LinearTarget(
-        np.concatenate([part.weights for part in parts]) / n,
-        np.mean([part.intercept for part in parts], axis=0),
-        np.mean([part.penalty for part in parts], axis=0),
-        np.mean([part.residual_covariance for part in parts], axis=0),
-    )
 
 
 def time_blocks(lengths: Int[np.ndarray, "..."], n_blocks: int) -> Int[np.ndarray, " bins"]:

@@ -9,5 +9,5 @@
 ``inference``   the filtered state of trials of any length, a stretch of bins at a time
 ==============  =====================================================================================================
 
-They need JAX; the yardsticks that stand on them (``baselines.vae``, ``baselines.piecewise``) import them when they fit.
+They need JAX; the baselines that stand on them (``baselines.vae``, ``baselines.piecewise``) import them when they fit.
 """

@@ -26,7 +26,7 @@ class Window(NamedTuple):
         What encoders see (:func:`neurodyn.recurrent.network.assemble`): less than there is, where training hides some.
     values, observed
         Per modality what is decoded, counts as recorded and other values z-scored, and the entries that count.
-    counted
+    scored
         Bins that may be fitted on.
     weight
         Of the divergence: 1, but less in the first steps of a training that is warmed up.
@@ -35,7 +35,7 @@ class Window(NamedTuple):
     inputs: Float[Array, "time trial inputs"]
     values: tuple[Float[Array, "time trial _"], ...]
     observed: tuple[Bool[Array, "time trial _"], ...]
-    counted: Bool[Array, "time trial"]
+    scored: Bool[Array, "time trial"]
     weight: Float[Array, ""] | float = 1.0
 
 

@@ -79,7 +79,7 @@ class MvaeModel(SequenceModel):
         experts, seen = [Gaussian(e.mean[last], e.variance[last]) for e in experts], seen[last]
         everything = tuple(range(self.n_modalities))
         subsets = [everything, *((number,) for number in everything if len(everything) > 1)]
-        total = jnp.zeros_like(data.counted, window.inputs.dtype)
+        total = jnp.zeros_like(data.scored, window.inputs.dtype)
         for subset, one in zip(subsets, jax.random.split(key, len(subsets)), strict=True):
             posterior, prior = self._posterior([experts[i] for i in subset], [seen[..., i] for i in subset])
             latents = posterior.draw(one)
@@ -87,7 +87,7 @@ class MvaeModel(SequenceModel):
             for number in subset:
                 decoder = parameters["decoders"][number]
                 total -= self.log_likelihood(number, decoder, decoded(decoder, latents), data)
-        return masked_mean(total, data.counted)
+        return masked_mean(total, data.scored)
 
     def start(self, parameters: Parameters, trials: int) -> Encoded:
         """States of zero, and nothing seen."""
@@ -127,7 +127,7 @@ class MvaeModel(SequenceModel):
 
     def _data(self, window: Window) -> tuple[Window, Int[np.ndarray, " datum"]]:
         """What is decoded of the data that end in some of the bins, their lags side by side, and these bins."""
-        bins, apart = len(window.counted), max(1, self.lags // PER_DATUM)
+        bins, apart = len(window.scored), max(1, self.lags // PER_DATUM)
         last = np.arange(min(apart, bins) - 1, bins, apart)
         index = last[:, None] - np.arange(self.lags)
         inside = jnp.asarray(index >= 0)[..., None, None]
@@ -138,7 +138,7 @@ class MvaeModel(SequenceModel):
         index = np.maximum(index, 0)
         values = tuple(side_by_side(array[index]) for array in window.values)
         observed = tuple(side_by_side(mask[index] & inside) for mask in window.observed)
-        return Window(window.inputs[last], values, observed, window.counted[last]), last
+        return Window(window.inputs[last], values, observed, window.scored[last]), last
 
 
 def decoded(decoder: Parameters, latents: Float[Array, "*bins latent"]) -> Float[Array, "*bins channel"]:

@@ -113,7 +113,7 @@ class PlrnnModel(SequenceModel):
         _, (states, total) = jax.lax.scan(one, Gaussian(first.mean, first.variance), (evidence, noise))
         for number, decoder in enumerate(parameters["decoders"]):
             total -= self.log_likelihood(number, decoder, decoded(decoder, states), window)
-        return masked_mean(total, window.counted) + self.penalty(parameters)
+        return masked_mean(total, window.scored) + self.penalty(parameters)
 
     def penalty(self, parameters: Parameters) -> Float[Array, ""]:
         """Distance of half of the states from a manifold attractor."""

@@ -21,7 +21,7 @@ from neurodyn.errors import InputError
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import InputScaling, Sequences, sequences_of
 from neurodyn.recurrent.network import standardised
-from neurodyn.recurrent.training import Timeline, Windows, after_lead, compile_key, on_device, padded, visible
+from neurodyn.recurrent.training import Timeline, Windows, after_lead, compile_key, hidden_bins, on_device, padded
 from neurodyn.training import LoopConfig, Outcome, Progress, Run, TrainState, fit, initial_state
 from neurodyn.variational.model import Parameters, SequenceModel, Window
 
@@ -36,7 +36,7 @@ class HeldOut(NamedTuple):
 
     timeline: Timeline
     index: Int[Array, "time run"]
-    counted: Bool[Array, "time run"]
+    scored: Bool[Array, "time run"]
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class ElboTask:
         offset = jnp.arange(self.bins)[:, None]
         index, inside = jnp.minimum(starts + offset, len(data.scored) - 1), offset < lengths
         hide, draw = jax.random.split(key)
-        kept = visible(hide, (self.bins, len(starts)), self.model.n_modalities, self.config) & inside[..., None]
-        window = window_of(self.model, data, index, data.scored[index] & inside, kept)
+        hidden = hidden_bins(hide, (self.bins, len(starts)), self.model.n_modalities, self.config) | ~inside[..., None]
+        window = window_of(self.model, data, index, data.scored[index] & inside, hidden)
         return window._replace(weight=weight[0].astype(data.target.dtype) / WHOLE), draw
 
     def loss(self, parameters: Parameters, sample: tuple[Window, Array]) -> Float[Array, ""]:
@@ -99,26 +99,26 @@ def window_of(
     model: SequenceModel,
     timeline: Timeline,
     index: Int[Array, "time trial"],
-    counted: Bool[Array, "time trial"],
-    kept: Bool[Array, "time trial modality"] | None = None,
+    scored: Bool[Array, "time trial"],
+    hidden: Bool[Array, "time trial modality"] | None = None,
 ) -> Window:
     """Bins of a timeline as a loss takes them.
 
     Parameters
     ----------
-    counted
+    scored
         Bins that may be fitted on.
-    kept
-        Hides a modality from the encoders where it is False; None hides nothing.
+    hidden
+        True where a modality is hidden from the encoders; None hides nothing.
     """
     values, observed = [], []
     for counts, array, mask, how in zip(
         model.counts, timeline.values, timeline.observed, timeline.scaling, strict=True
     ):
-        there = mask[index] & counted[..., None]
+        there = mask[index] & scored[..., None]
         values.append(jnp.where(there, array[index], 0) if counts else standardised(array[index], there, *how))
         observed.append(there)
-    return Window(timeline.inputs(index, kept), tuple(values), tuple(observed), counted)
+    return Window(timeline.inputs(index, hidden), tuple(values), tuple(observed), scored)
 
 
 def fit_model(
@@ -151,9 +151,9 @@ def fit_model(
         If the loss stops being finite before anything could be kept.
     """
     windows = Windows.of(sequences, config.window)
-    index, counted = padded(held)
+    index, scored = padded(held)
     counts_for_all = after_lead(sequences) & sequences.scored
-    if not (counts_for_all.any() and bool(counted.any())):
+    if not (counts_for_all.any() and bool(scored.any())):
         raise InputError("there are no bins left to validate on: give a longer recording, or more trials")
     task = ElboTask(model, compile_key(config), windows.bins)
     timeline = on_device(sequences._replace(scored=counts_for_all))
@@ -169,7 +169,7 @@ def fit_model(
 
     run = Run(
         task, _draw(jnp.asarray(config.seed), _mean_outputs(sequences.scaling), task=task), timeline,
-        HeldOut(timeline, index, counted), draw, config.seed,
+        HeldOut(timeline, index, scored), draw, config.seed,
         loop=LoopConfig(-(-config.steps // config.validate_every), 1, patience), trial_axis=2,
     )  # fmt: skip
     return fit(run, progress=progress)
@@ -189,7 +189,7 @@ def _draw(seed: Array, outputs: tuple[Array, ...], *, task: ElboTask) -> TrainSt
 
 @partial(jax.jit, static_argnames="model")
 def _score(parameters: Parameters, held: HeldOut, *, model: SequenceModel) -> Float[Array, ""]:
-    window = window_of(model, held.timeline, held.index, held.counted)
+    window = window_of(model, held.timeline, held.index, held.scored)
     return model.loss(parameters, window, jax.random.key(VALIDATION_KEY))
 
 

@@ -1,4 +1,4 @@
-"""A baseline is added as one file and one line, those of its page, and is then compared by the command."""
+"""A baseline is added as one file, an import and a line, those of its page, and is then compared by the command."""
 
 from dataclasses import replace
 

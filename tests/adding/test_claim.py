@@ -1,4 +1,4 @@
-"""A claim is added as one file and one line, those of its page, and is then examined and drawn with the others."""
+"""A claim is added as one file, two imports and a line of its page, and is then examined and drawn with the others."""
 
 import json
 

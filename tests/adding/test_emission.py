@@ -1,4 +1,4 @@
-"""An emission is added as one file and one line, those of its page, and then works everywhere in the room."""
+"""An emission is added as one file, an import and a line of its page, and then works everywhere in the room."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""An experiment is added as one folder and one line, those of its page, and then runs like the others."""
+"""An experiment is added as a folder and two lines, those of its page, and then runs like the others."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""A feature of a field is added as one file and one line, those of its page, and is the same offline and live."""
+"""A feature of a field is added as one file, an import and a line of its page, and is the same offline and live."""
 
 from dataclasses import replace
 

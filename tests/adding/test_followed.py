@@ -66,6 +66,37 @@ def followed(tmp_path_factory):
     return found
 
 
+def test_an_experiment_is_on_a_page_of_the_docs(tmp_path):
+    """Its folder, its page of the docs and its lines in two lists, in a copy of both: as `tests/test_docs.py` asks."""
+    shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
+    (tmp_path / "experiments").mkdir()
+    shutil.copy(ROOT / "experiments" / "README.md", tmp_path / "experiments")
+    (_, _), (_, _), (_, readme), (_, line) = blocks("experiment")
+    folder = (tmp_path / file_of("experiment")).parent
+    folder.mkdir()
+    (folder / "README.md").write_text(readme)
+    listed = tmp_path / "experiments" / "README.md"
+    rows = list(re.finditer(r"^\| \[\w+\]\(\w+/README\.md\) \|.*\n", listed.read_text(), flags=re.MULTILINE))
+    listed.write_text(listed.read_text()[: rows[-1].end()] + line + listed.read_text()[rows[-1].end() :])
+    text = (ROOT / "experiments" / "ADDING_AN_EXPERIMENT.md").read_text()
+    found = re.search(
+        r"`(docs/results/\w+\.md)` is\n\n((?:    .*\n)+)\nand `(\w+)` is a line in the list of `(.*)`", text
+    )
+    assert found is not None
+    page, shown, name, index = found.groups()
+    (tmp_path / page).write_text(re.sub(r"^    ", "", shown, flags=re.MULTILINE))
+    contents = tmp_path / index
+    contents.write_text(contents.read_text().replace("\nbenchmarks\n", f"\nbenchmarks\n{name}\n"))
+    included = re.search(r"^```{include} (.*)\n```$", (tmp_path / page).read_text(), flags=re.MULTILINE)
+    assert included is not None
+    assert ((tmp_path / page).parent / included[1]).resolve() == (folder / "README.md").resolve()
+    assert (tmp_path / page).stem == folder.name
+    names = re.search(r"```{toctree}\n:hidden:\n\n(.*?)```", contents.read_text(), flags=re.DOTALL)
+    assert names is not None
+    assert set(names[1].split()) == {path.stem for path in contents.parent.glob("*.md")} - {"index"}
+    assert f"]({folder.name}/README.md)" in listed.read_text()
+
+
 @pytest.mark.parametrize("page", TABLES)
 def test_the_package_has_the_new_row(followed, page):
     key = blocks(page)[2][1].split(":")[0].strip('"')

@@ -1,4 +1,4 @@
-"""A file format is added as one file and one line, those of its page, and is then read by every command."""
+"""A file format is added as one file, an import and a line of its page, and is then read by every command."""
 
 from pathlib import Path
 

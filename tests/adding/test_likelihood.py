@@ -1,4 +1,4 @@
-"""A likelihood is added as one file and one line, those of its page, and then works everywhere: batch to live."""
+"""A likelihood is added as one file, an import and a line of its page, and then works everywhere: batch to live."""
 
 import json
 from dataclasses import replace

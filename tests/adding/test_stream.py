@@ -1,4 +1,4 @@
-"""A stream is added as one file and one line, those of its page, and is then replayed to and decoded from."""
+"""A stream is added as one file, an import and a line of its page, and is then replayed to and decoded from."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""What the tests of several yardsticks are fitted to."""
+"""What the tests of several baselines are fitted to."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Values that are no measurements are missing for every yardstick, as they are for the model, offline and live."""
+"""Values that are no measurements are missing for every baseline, as they are for the model, offline and live."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The recurrent yardstick behind the interface of the others."""
+"""The recurrent baseline behind the interface of the others."""
 
 from dataclasses import replace
 

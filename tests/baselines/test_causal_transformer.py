@@ -1,4 +1,4 @@
-"""The transformer among the yardsticks: attention against a loop, what an estimate depends on, and that it decodes."""
+"""The transformer among the baselines: attention against a loop, what an estimate depends on, and that it decodes."""
 
 from dataclasses import replace
 

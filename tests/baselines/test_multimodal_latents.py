@@ -1,4 +1,4 @@
-"""The two yardsticks with generative models through their interface, on a Lorenz attractor whose state is known."""
+"""The two baselines with generative models through their interface, on a Lorenz attractor whose state is known."""
 
 from dataclasses import replace
 
@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurodyn.baselines import MultimodalVae, PiecewiseLinearRnn
+from neurodyn.baselines import LinearDynamicalSystem, MultimodalVae, PiecewiseLinearRnn
+from neurodyn.binning.likelihoods import LIKELIHOODS, Gaussian, Poisson
 from neurodyn.errors import InputError
 from neurodyn.recurrent import InputScaling, RecurrentConfig
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
@@ -121,7 +122,7 @@ def test_bins_of_context_are_not_fitted(name, parts):
     window, _ = task.sample(timeline, drawn, jax.random.key(0))
     assert not np.any([mask[:5].any() for mask in window.observed])
     assert np.all([mask[5:].any() for mask in window.observed])
-    np.testing.assert_array_equal(window.counted, np.repeat(expected[:, None], 2, axis=1))
+    np.testing.assert_array_equal(window.scored, np.repeat(expected[:, None], 2, axis=1))
 
 
 @pytest.mark.parametrize("name", UNFITTED)
@@ -139,6 +140,16 @@ def test_what_it_cannot_do_is_refused(name, parts):
             replace(blank, **{setting: 0})
     with pytest.raises(InputError, match="lags"):
         MultimodalVae(lags=0)
+
+
+@pytest.mark.parametrize("method", [MultimodalVae(), PiecewiseLinearRnn(), LinearDynamicalSystem()])
+@pytest.mark.parametrize(("name", "kind", "instead"), [("spikes", Poisson, "poisson"), ("field", Gaussian, "gaussian")])
+def test_a_likelihood_that_was_plugged_in_is_not_taken_for_another(method, name, kind, instead, parts, monkeypatch):
+    """Counts of whatever likelihood would be fitted as Poisson counts, and nobody would see it."""
+    monkeypatch.setitem(LIKELIHOODS, "another", type("Another", (kind,), {})())
+    rows = tuple(replace(m, likelihood="another") if m.name == name else m for m in parts[0].modalities)
+    with pytest.raises(InputError, match=f"'{name}' is another: leave it out, give it the likelihood '{instead}'"):
+        method.fit(replace(parts[0], modalities=rows))
 
 
 def test_a_smoothed_estimate_is_refused(fitted, parts):

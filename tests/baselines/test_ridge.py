@@ -232,8 +232,8 @@ def held_out_r2(batch, names):
     return np.stack([ridge.fit(fold.train).score(fold.test).r2 for fold in folds])
 
 
-def test_yardstick_on_a_foraging_rat(real_data):
-    """Each modality carries what the other lacks; the yardstick must not get weaker."""
+def test_baseline_on_a_foraging_rat(real_data):
+    """Each modality carries what the other lacks; the baseline must not get weaker."""
     pytest.importorskip("pynwb")
     from neurodyn.recording import read_nwb
 
@@ -247,7 +247,7 @@ def test_yardstick_on_a_foraging_rat(real_data):
 
 
 @pytest.mark.slow
-def test_yardstick_on_a_maze(real_data):
+def test_baseline_on_a_maze(real_data):
     pytest.importorskip("pynwb")
     from neurodyn.recording import read_nwb
 

@@ -1,4 +1,4 @@
-"""EM of the linear dynamical system on systems that are one, and the yardstick through its interface."""
+"""EM of the linear dynamical system on systems that are one, and the baseline through its interface."""
 
 from dataclasses import replace
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neurodyn.baselines import BoostedTrees, WienerCascade, WienerFilter
-from neurodyn.baselines.yardstick import kept_out
+from neurodyn.baselines.base import kept_out
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.errors import InputError, MissingExtraError
 from neurodyn.evaluation import cross_val_score

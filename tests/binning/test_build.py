@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodyn.binning import Field, Spikes, TargetOptions, bin_raw, make_targets, to_bins
+from neurodyn.binning import Field, SignalMean, Spikes, TargetOptions, bin_feature, make_targets, to_bins
 from neurodyn.errors import InputError
 from neurodyn.recording import Recording, Signal
 
@@ -70,7 +70,7 @@ def test_slower_clock_is_observed_in_the_last_bin_of_its_window(recording):
         mask = batch.observed["slow"][batch.trial(i)]
         np.testing.assert_array_equal(mask[:, 0], np.arange(len(mask)) % 5 == 4)
     starts = 5.0 + 0.05 * np.arange(100)
-    expected, _ = bin_raw(recording.fields["lfp"], starts, starts + 0.05)
+    expected, _ = bin_feature(recording.fields["lfp"], SignalMean(), starts, starts + 0.05)
     first = batch.observations["slow"][batch.trial(0)]
     np.testing.assert_allclose(first[4::5], expected, rtol=1e-6)
 

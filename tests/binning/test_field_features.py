@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal as dsp
 
-from neurodyn.binning import BandPower, Field, SignalMean, TimeGrid, bin_band_power, bin_raw
+from neurodyn.binning import BandPower, Field, SignalMean, TimeGrid, bin_feature
 from neurodyn.errors import InputError
 from neurodyn.recording import Signal
 
@@ -39,7 +39,9 @@ def test_no_sample_after_the_end_of_a_bin_influences_it(power, k, later):
     for samples in (values, changed):
         signal = regular(samples)
         results.append(
-            bin_raw(signal, STARTS, STOPS) if power is None else bin_band_power(signal, power, STARTS, STOPS)
+            bin_feature(signal, SignalMean(), STARTS, STOPS)
+            if power is None
+            else bin_feature(signal, power, STARTS, STOPS)
         )
     for before, after in zip(*results, strict=True):
         np.testing.assert_array_equal(before[: k + 1], after[: k + 1])
@@ -48,7 +50,7 @@ def test_no_sample_after_the_end_of_a_bin_influences_it(power, k, later):
 
 def test_raw_is_the_mean_of_the_samples_of_a_bin():
     values = noise()
-    binned, observed = bin_raw(regular(values), STARTS, STOPS)
+    binned, observed = bin_feature(regular(values), SignalMean(), STARTS, STOPS)
     np.testing.assert_allclose(binned, values.reshape(200, 10, 2).mean(axis=1), atol=1e-12)
     assert observed.all()
 
@@ -59,7 +61,7 @@ def test_samples_on_an_edge_go_to_the_bin_that_begins_there(rate, width):
     """Whole numbers of samples per bin give every bin that many, despite rounding."""
     signal = Signal("s", np.arange(int(20 * rate), dtype=float)[:, None], rate=rate)
     grid = TimeGrid.covering(0.0, 20.0, width)
-    binned, observed = bin_raw(signal, grid.edges[:-1], grid.ends)
+    binned, observed = bin_feature(signal, SignalMean(), grid.edges[:-1], grid.ends)
     per_bin = width * rate
     assert observed[:-1].all()
     if abs(per_bin - round(per_bin)) < 1e-9:
@@ -80,7 +82,7 @@ def test_band_power_equals_a_plain_loop():
         weight = decay * weight + settled
         smooth[i] = level / weight if weight else np.nan
     expected = np.log(smooth.reshape(200, 10).mean(axis=1))
-    binned, observed = bin_band_power(regular(values), POWER, STARTS, STOPS)
+    binned, observed = bin_feature(regular(values), POWER, STARTS, STOPS)
     np.testing.assert_array_equal(observed[:, 0], ~np.isnan(expected))
     np.testing.assert_allclose(binned[observed[:, 0], 0], expected[observed[:, 0]], rtol=1e-9)
 
@@ -90,24 +92,24 @@ def test_power_of_a_sine_is_half_its_squared_amplitude_in_its_band_only():
     signal = regular(3.0 * np.sin(2 * np.pi * 6 * time)[:, None])
     grid = TimeGrid(0.0, 1.0, 20)
     power = BandPower(bands=((4.0, 9.0), (30.0, 60.0)), smoothing=0.5)
-    binned, _ = bin_band_power(signal, power, grid.edges[:-1], grid.ends)
+    binned, _ = bin_feature(signal, power, grid.edges[:-1], grid.ends)
     np.testing.assert_allclose(binned[10:, 0], np.log(4.5), atol=0.02)
     assert (binned[10:, 1] < np.log(4.5) - 6).all()
 
 
 def test_an_offset_makes_no_transient():
     values = noise(channels=1)
-    plain, observed = bin_band_power(regular(values), POWER, STARTS, STOPS)
-    shifted, _ = bin_band_power(regular(values + 1e3), POWER, STARTS, STOPS)
+    plain, observed = bin_feature(regular(values), POWER, STARTS, STOPS)
+    shifted, _ = bin_feature(regular(values + 1e3), POWER, STARTS, STOPS)
     np.testing.assert_allclose(shifted[observed], plain[observed], atol=1e-6)
 
 
 def test_channels_do_not_mix_and_features_are_channel_by_channel():
     values = noise(channels=3)
     values[300:600, 1] = np.nan
-    both, seen = bin_band_power(regular(values), POWER, STARTS, STOPS)
+    both, seen = bin_feature(regular(values), POWER, STARTS, STOPS)
     for channel in range(3):
-        one, one_seen = bin_band_power(regular(values[:, [channel]]), POWER, STARTS, STOPS)
+        one, one_seen = bin_feature(regular(values[:, [channel]]), POWER, STARTS, STOPS)
         np.testing.assert_array_equal(both[:, 2 * channel : 2 * channel + 2], one)
         np.testing.assert_array_equal(seen[:, 2 * channel : 2 * channel + 2], one_seen)
     assert POWER.names(("a", "b")) == ("a 4-8 Hz", "a 20-60 Hz", "b 4-8 Hz", "b 20-60 Hz")
@@ -119,8 +121,8 @@ def test_short_gaps_hide_their_bins_and_nothing_else(samples):
     values[1003 : 1003 + samples] = np.nan
     missing = {k for k in range(200) if np.isnan(values[10 * k : 10 * k + 10]).any()}
     for binned, observed in (
-        bin_raw(regular(values), STARTS, STOPS),
-        bin_band_power(regular(values), POWER, STARTS, STOPS),
+        bin_feature(regular(values), SignalMean(), STARTS, STOPS),
+        bin_feature(regular(values), POWER, STARTS, STOPS),
     ):
         assert np.isfinite(binned).all()
         expected = np.array([k not in missing for k in range(20, 200)])
@@ -132,12 +134,12 @@ def test_short_gaps_hide_their_bins_and_nothing_else(samples):
 def test_filters_start_afresh_after_a_long_gap():
     values = noise(channels=1)
     values[600:1000] = np.nan
-    binned, observed = bin_band_power(regular(values), POWER, STARTS, STOPS)
+    binned, observed = bin_feature(regular(values), POWER, STARTS, STOPS)
     assert not observed[60:100].any()
     # One period of the low edge: 0.25 s and 0.05 s.
     assert np.flatnonzero(observed[100:, 0])[0] == 5
     assert np.flatnonzero(observed[100:, 1])[0] == 1
-    alone, seen = bin_band_power(replace(regular(values[1000:]), start=5.0), POWER, STARTS, STOPS)
+    alone, seen = bin_feature(replace(regular(values[1000:]), start=5.0), POWER, STARTS, STOPS)
     np.testing.assert_array_equal(binned[100:], alone[100:])
     np.testing.assert_array_equal(observed[100:], seen[100:])
 
@@ -148,29 +150,30 @@ def test_timestamps_with_a_gap_equal_nan_in_the_gap():
     keep[600:1000] = False
     holes = np.where(keep[:, None], values, np.nan)
     stamped = Signal("lfp", values[keep], timestamps=np.flatnonzero(keep) / RATE)
-    for feature in (bin_raw, lambda s, a, b: bin_band_power(s, POWER, a, b)):
-        for one, two in zip(feature(stamped, STARTS, STOPS), feature(regular(holes), STARTS, STOPS), strict=True):
+    for feature in (SignalMean(), POWER):
+        both = (bin_feature(signal, feature, STARTS, STOPS) for signal in (stamped, regular(holes)))
+        for one, two in zip(*both, strict=True):
             np.testing.assert_allclose(one, two, atol=1e-9)
 
 
 def test_slow_signal_is_observed_in_the_bins_that_have_a_sample():
     signal = Signal("slow", np.arange(10.0)[:, None], rate=4.0)
     grid = TimeGrid(0.0, 0.125, 20)
-    binned, observed = bin_raw(signal, grid.edges[:-1], grid.ends)
+    binned, observed = bin_feature(signal, SignalMean(), grid.edges[:-1], grid.ends)
     np.testing.assert_array_equal(observed[:, 0], np.arange(20) % 2 == 0)
     np.testing.assert_array_equal(binned[::2, 0], np.arange(10))
 
 
 def test_bins_beyond_the_signal_are_missing():
     grid = TimeGrid(-1.0, 0.5, 30)
-    _, observed = bin_raw(regular(noise()), grid.edges[:-1], grid.ends)
+    _, observed = bin_feature(regular(noise()), SignalMean(), grid.edges[:-1], grid.ends)
     np.testing.assert_array_equal(observed[:, 0], (grid.edges[:-1] >= 0) & (grid.ends <= 10))
 
 
 def test_bands_and_sampling_that_cannot_be_used_are_refused():
     signal = regular(noise())
     with pytest.raises(InputError, match="band 60-100 Hz needs a sampling rate above 200 Hz, field 'lfp'"):
-        bin_band_power(signal, BandPower(bands=((60.0, 100.0),)), STARTS, STOPS)
+        bin_feature(signal, BandPower(bands=((60.0, 100.0),)), STARTS, STOPS)
     with pytest.raises(InputError, match="0 < low < high"):
         BandPower(bands=((8.0, 4.0),))
     with pytest.raises(InputError, match="at least one band"):
@@ -180,7 +183,7 @@ def test_bands_and_sampling_that_cannot_be_used_are_refused():
     times = np.sort(np.random.default_rng(0).uniform(0, 10, 2000))
     uneven = Signal("lfp", noise(), timestamps=times)
     with pytest.raises(InputError, match="too irregularly"):
-        bin_band_power(uneven, BandPower(bands=((1.0, 4.0),)), STARTS, STOPS)
+        bin_feature(uneven, BandPower(bands=((1.0, 4.0),)), STARTS, STOPS)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from neurodyn.binning import BandPower, TimeGrid, bin_band_power, bin_raw
+from neurodyn.binning import BandPower, SignalMean, TimeGrid, bin_feature
 from neurodyn.realtime import FieldInput, Kind, StreamingBinner
 from neurodyn.recording import Signal
 
@@ -94,7 +94,7 @@ def usable(case):
 
 def offline(case, signal, raw):
     starts, stops = case.grid.edges[:-1], case.grid.ends
-    return bin_raw(signal, starts, stops) if raw else bin_band_power(signal, case.power, starts, stops)
+    return bin_feature(signal, SignalMean(), starts, stops) if raw else bin_feature(signal, case.power, starts, stops)
 
 
 def live(case, raw):

@@ -46,11 +46,10 @@ def test_apply_scales_fields_leaves_counts_and_keeps_missing_at_zero(make_batch)
 def test_invert_undoes_apply(make_batch):
     batch = make_batch()
     scaling = Scaling.fit(batch)
-    back = scaling.invert(scaling.apply(batch))
+    scaled = scaling.apply(batch)
     for name in batch.names:
-        np.testing.assert_allclose(back.observations[name], batch.observations[name], atol=2e-6)
-    np.testing.assert_allclose(back.target, batch.target, atol=4e-6)
-    np.testing.assert_allclose(scaling.invert_target(scaling.apply_target(batch.target)), batch.target, atol=4e-6)
+        back, seen = scaling.invert_observation(name, scaled.observations[name]), batch.observed[name]
+        np.testing.assert_allclose(back[seen], batch.observations[name][seen], atol=2e-6)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, 1e6])

@@ -70,7 +70,7 @@ BAD = {
     ),
     "no overlap in time": ({"units": SHIFTED}, ["--target", "position"], "do not overlap in time"),
     "unknown method": ({}, ["--methods", "multiscale,kalmann"], "unknown method 'kalmann': did you mean 'kalman'"),
-    "yardsticks alone": ({}, ["--methods", "kalman,ridge"], "--methods needs 'multiscale' among them"),
+    "baselines alone": ({}, ["--methods", "kalman,ridge"], "--methods needs 'multiscale' among them"),
     "one fold": ({}, ["--folds", "1"], "cross-validation needs at least 2 folds, got 1"),
     "more folds than bins": ({}, ["--folds", "500"], "500 folds need at least 500 bins"),
     "gaps eat the training": ({}, ["--folds", "2", "--gap", "30"], "nothing left to train on"),
@@ -186,7 +186,7 @@ def test_a_folder_that_is_no_model_is_not_written_over(tmp_path, capsys):
 def test_from_file_to_report(tmp_path, capsys, float32, monkeypatch):
     """As users have JAX: single precision, and the standard promotion that optax's Adam needs.
 
-    With a yardstick of one's own, which is one line in a table.
+    With a baseline of one's own, which is one line in a table.
     """
     monkeypatch.setitem(BASELINES, "own", Baseline("a filter of my own", lambda _: VelocityKalman((3,))))
     path = write_nwb(tmp_path / "session.nwb", units=3, lfp_rate=None)

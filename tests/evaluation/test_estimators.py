@@ -75,6 +75,16 @@ def test_settings_of_configurations_have_names_of_their_own():
             decoder.set_params(**wrong)
 
 
+def test_epochs_and_seed_are_set_as_they_are_given():
+    decoder = MultiscaleDecoder(latent=3, epochs=2)
+    changed = decoder.set_params(epochs=5, seed=7, latent=4)
+    assert (changed.training.epochs, changed.training.seed, changed.latent) == (5, 7, 4)
+    assert decoder.set_params(epochs=None).training == decoder.training
+    assert decoder.set_params(training=TrainingConfig(epochs=9), seed=1).training == TrainingConfig(epochs=9, seed=1)
+    with pytest.raises(InputError, match="epochs and training__epochs are one setting"):
+        decoder.set_params(epochs=5, training__epochs=6)
+
+
 def test_a_fit_leaves_the_estimator_and_other_settings_unfit_it(batch):
     """One estimator fitted on several folds is several estimators: not one with the weights of the last."""
     folds = trial_folds(batch, 3, seed=0)
@@ -132,3 +142,29 @@ def test_scikit_learn_clones_scores_and_searches(batch):
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     search = selection.GridSearchCV(OverTrials(RIDGE), {"decoder__penalties": [(1e-3,), (1e6,)]}, cv=parts)
     assert search.fit(trials).best_params_ == {"decoder__penalties": (1e-3,)}
+
+
+def test_scikit_learn_searches_over_epochs(batch):
+    """The name in the grid is the one that the class takes."""
+    base = pytest.importorskip("sklearn.base")
+    selection = pytest.importorskip("sklearn.model_selection")
+    decoder = MultiscaleDecoder(latent=2, encoder=(), decoder=(), fusion=(), recurrent=None, progress=False, seed=3)
+    grid = {"decoder__epochs": [1, 2]}
+    search = selection.GridSearchCV(OverTrials(decoder), grid, cv=selection.KFold(2), refit=False)
+    found = search.fit(trials_of(batch)).cv_results_
+    assert [one["decoder__epochs"] for one in found["params"]] == [1, 2]
+    assert np.isfinite(found["mean_test_score"]).all()
+    changed = base.clone(OverTrials(decoder)).set_params(decoder__epochs=2)
+    assert (changed.decoder.training.epochs, changed.decoder.training.seed) == (2, 3)
+
+
+def test_scikit_learn_sees_whether_an_estimator_is_fitted(batch):
+    exceptions = pytest.importorskip("sklearn.exceptions")
+    validation = pytest.importorskip("sklearn.utils.validation")
+    wrapped = OverTrials(RIDGE)
+    with pytest.raises(exceptions.NotFittedError):
+        validation.check_is_fitted(wrapped)
+    validation.check_is_fitted(wrapped.fit(trials_of(batch)))
+    for decoder in DECODERS:
+        assert not validation._is_fitted(decoder)
+    assert validation._is_fitted(RIDGE.fit(batch))

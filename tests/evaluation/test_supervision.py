@@ -27,7 +27,7 @@ def test_what_learns_from_the_target(decoder, training):
     assert training_of(decoder) == training
 
 
-def test_of_the_yardsticks_three_do_not_learn_from_the_target():
+def test_of_the_baselines_three_do_not_learn_from_the_target():
     found = {name for name, row in BASELINES.items() if training_of(row.make(None)) == "unsupervised"}
     assert found == {"lds", "mvae", "plrnn"}
 

@@ -84,7 +84,7 @@ def test_a_modality_left_out_is_hidden(recurrent_decoder, lorenz_batch, left):
     np.testing.assert_allclose(recurrent_decoder.predict(part)["target"].to_numpy()[0, -1], estimate.target, atol=1e-5)
 
 
-def test_the_yardstick_takes_it_as_missing_too(lorenz_batch):
+def test_the_baseline_takes_it_as_missing_too(lorenz_batch):
     train, test = lorenz_batch
     ridge = nd.CausalRidge().fit(train)
     found, expected = ridge.predict(test.with_modalities("spikes")), ridge.predict(test.hide("field"))

@@ -28,13 +28,13 @@ def ragged(batch):
     return batch.with_runs(batch.starts[:3], [20, 35, 50], [0, 6, 0])
 
 
-def reading(network, seed=0, ways=1):
+def projection(network, seed=0, ways=1):
     """Weights of a read-out of two; of the traces of the past, or of past and future."""
     model, rng = network.model(), np.random.default_rng(seed)
     traces = len(model.trace_bins) * sum(len(e.center[...]) for e in model.encoders)
     assert traces
     states = sum(d.latent for d in model.dynamics)
-    return inference.Reading(rng.normal(size=(states, 2)), rng.normal(size=(ways * traces, 2)))
+    return inference.Projection(rng.normal(size=(states, 2)), rng.normal(size=(ways * traces, 2)))
 
 
 def close(found, expected):
@@ -46,7 +46,7 @@ def close(found, expected):
 def test_pieces_give_the_estimates_of_the_whole(network, lorenz_batch, cut, monkeypatch):
     monkeypatch.setattr(inference, "SHORTEST", 16)
     batch = cut(lorenz_batch[0])
-    filtered, smoothed = reading(network), reading(network, 1, ways=2)
+    filtered, smoothed = projection(network), projection(network, 1, ways=2)
     whole = inference.estimate_both(network, batch, filtered, smoothed)
     assert len(inference._Pieces(network, batch, inference.LARGEST)) == 1
     assert len(inference._Pieces(network, batch, 1)) == -(-int(batch.lengths.max()) // 16)
@@ -60,10 +60,10 @@ def test_pieces_give_the_estimates_of_the_whole(network, lorenz_batch, cut, monk
 
 @pytest.mark.parametrize("cut", [one_long_trial, ragged])
 def test_traces_are_read_as_the_features_that_their_weights_are_fitted_on(decoder, network, lorenz_batch, cut):
-    batch, readings = cut(lorenz_batch[0]), (reading(network), reading(network, 1, ways=2))
+    batch, projections = cut(lorenz_batch[0]), (projection(network), projection(network, 1, ways=2))
     history = ExponentialFilters(tuple(n * batch.width for n in network.model().trace_bins), newest=False)
     for found, one, future in zip(
-        inference.estimate_both(network, batch, *readings), readings, (False, True), strict=True
+        inference.estimate_both(network, batch, *projections), projections, (False, True), strict=True
     ):
         for piece, features in Features(batch, history, decoder.fitted_.scaling, future=future):
             valid = np.arange(piece.first, piece.last) < batch.lengths[piece.trials, None]
@@ -76,20 +76,22 @@ def test_the_two_summaries_of_the_covariances_agree(network, lorenz_batch):
     """The mean of the read-out's variance over scored bins is the read-out's variance of the mean."""
     batch = ragged(lorenz_batch[0])
     scored = batch.scored()
-    filtered, smoothed = inference.estimate_both(network, batch, reading(network), reading(network, ways=2))
+    filtered, smoothed = inference.estimate_both(network, batch, projection(network), projection(network, ways=2))
     for found in (filtered, smoothed):
         spread = np.broadcast_to(found.spread, (*scored.shape, 2))[scored].mean(axis=0)
-        np.testing.assert_allclose(inference.readout_variance(found.usual, reading(network).states), spread, rtol=1e-9)
+        np.testing.assert_allclose(
+            inference.readout_variance(found.usual, projection(network).states), spread, rtol=1e-9
+        )
     assert np.all(smoothed.spread.mean(axis=(0, 1)) < filtered.spread.mean(axis=(0, 1)))
 
 
 def test_where_no_variance_is_asked_for_the_rest_is_the_same(network, lorenz_batch):
     batch = ragged(lorenz_batch[0])
-    readings = reading(network), reading(network, 1, ways=2)
-    blind = [one._replace(states=None) for one in readings]
-    without, with_variance = (inference.estimate_both(network, batch, *given) for given in (blind, readings))
+    projections = projection(network), projection(network, 1, ways=2)
+    blind = [one._replace(states=None) for one in projections]
+    without, with_variance = (inference.estimate_both(network, batch, *given) for given in (blind, projections))
     pairs = list(zip(without, with_variance, strict=True))
-    pairs.append((inference.estimate(network, batch, blind[0]), inference.estimate(network, batch, readings[0])))
+    pairs.append((inference.estimate(network, batch, blind[0]), inference.estimate(network, batch, projections[0])))
     for found, expected in pairs:
         assert found.spread is None
         assert found.usual == ()
@@ -103,7 +105,7 @@ def test_covariances_of_a_long_recording_are_never_all_there(network, lorenz_bat
     batch, largest = one_long_trial(lorenz_batch[0], 1024), 512 * SIZE**2
     pieces = list(inference._Pieces(network, batch, largest))
     assert [p.scored.shape[1] for p in pieces] == [512, 512]
-    state = inference._start(*network[1:], pieces[0].observations, network.graph)
+    state = inference._start(*network[1:], pieces[0].trials, network.graph)
     compiled = inference._filter.lower(*network[1:], state, pieces[0], None, network.graph).compile()
     returned = compiled.memory_analysis().output_size_in_bytes
     numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(inference.estimate(network, batch)))

@@ -16,7 +16,7 @@ from neurodyn.multiscale import MultiscaleDecoder
 from neurodyn.multiscale import objective as objective_module
 from neurodyn.multiscale.config import ModalityConfig, ModelConfig, ObjectiveConfig
 from neurodyn.multiscale.dynamics import LinearDynamics
-from neurodyn.multiscale.model import Dropout, MultiscaleModel, Observations
+from neurodyn.multiscale.model import Dropout, MultiscaleModel, ObservedTrials
 from neurodyn.multiscale.objective import TrainingBatch, loss_terms
 
 TRIALS, BINS, LATENT, EMBEDDING, DIMS = 3, 9, 3, 2, 2
@@ -74,7 +74,7 @@ def make_batch(rows=ROWS, dims=DIMS, *, ragged=True):
     values = {n: np.where(observed[n], v, 0.0) for n, v in values.items()}
     seen = {n: o.any(-1) for n, o in observed.items()}
     scored = valid & (rng.random((TRIALS, BINS)) < 0.8)
-    batch = TrainingBatch(Observations(values, observed, seen, valid), rng.normal(size=(TRIALS, BINS, dims)), scored)
+    batch = TrainingBatch(ObservedTrials(values, observed, seen, valid), rng.normal(size=(TRIALS, BINS, dims)), scored)
     return jax.tree.map(jnp.asarray, batch)
 
 
@@ -105,19 +105,19 @@ def hidden_bins(dropout, name, trial):
 
 def plain_latents(model, rows, batch, dropout):
     """Filtered means, smoothed means and smoothed variances of every trial."""
-    observations = jax.tree.map(np.asarray, batch.observations)
+    trials = jax.tree.map(np.asarray, batch.trials)
     filtered, smoothed, variance = [], [], []
     for i in range(TRIALS):
-        embeddings, seen = [], np.asarray(observations.valid[i])
+        embeddings, seen = [], np.asarray(trials.valid[i])
         for row, encoder in zip(rows, model.encoders, strict=True):
-            shown = observations.observed[row.name][i]
+            shown = trials.observed[row.name][i]
             bins = shown.any(-1)
             share = shown.mean(-1, keepdims=True)
             if dropout is not None:
                 shown = shown & ~np.asarray(dropout.hidden_channels[row.name][i])
                 bins = bins & ~np.asarray(hidden_bins(dropout, row.name, i))
                 share = shown.mean(-1, keepdims=True) if dropout.gain is None else share / dropout.gain
-            z = (observations.values[row.name][i] - np.asarray(encoder.center[...])) / np.asarray(encoder.scale[...])
+            z = (trials.observations[row.name][i] - np.asarray(encoder.center[...])) / np.asarray(encoder.scale[...])
             inputs = np.where(shown, z, 0) / np.maximum(share, 0.5 if dropout is None or dropout.gain is None else 1e-9)
             embedding = plain_mlp(encoder.network, inputs)
             if len(rows) > 1:
@@ -147,10 +147,10 @@ def plain_terms(model, rows, batch, objective, dropout):
     filtered, smoothed, variance = plain_latents(model, rows, batch, dropout)
     transition = np.asarray(model.backbone.stable_transition())
     emission = np.asarray(model.backbone.emission[...])
-    observations, valid = jax.tree.map(np.asarray, batch.observations), np.asarray(batch.observations.valid)
+    trials, valid = jax.tree.map(np.asarray, batch.trials), np.asarray(batch.trials.valid)
     likelihood, rough = 0.0, 0.0
     for row, encoder, decoder in zip(rows, model.encoders, model.decoders, strict=True):
-        visible = observations.observed[row.name].copy()
+        visible = trials.observed[row.name].copy()
         if dropout is not None and not objective.score_hidden:
             for i in range(TRIALS):
                 visible[i, hidden_bins(dropout, row.name, i)] = False
@@ -161,7 +161,7 @@ def plain_terms(model, rows, batch, objective, dropout):
                     continue
                 state = smoothed[i, t] if k == 0 else np.linalg.matrix_power(transition, k) @ filtered[i, t - k]
                 output = plain_mlp(decoder.network, emission @ state)[c]
-                value = observations.values[row.name][i, t, c]
+                value = trials.observations[row.name][i, t, c]
                 if row.likelihood == "poisson":
                     entries.append(stats.poisson.logpmf(value, np.exp(np.clip(output, -5, 5))))
                 else:
@@ -170,7 +170,7 @@ def plain_terms(model, rows, batch, objective, dropout):
             likelihood += SCALES[row.name] * np.mean(entries)
         steps = []
         for i in range(TRIALS):
-            seen = np.flatnonzero(observations.observed[row.name][i].any(-1))
+            seen = np.flatnonzero(trials.observed[row.name][i].any(-1))
             for before, after in pairwise(seen):
                 one, other = (plain_mlp(decoder.network, emission @ smoothed[i, t]) for t in (before, after))
                 if row.likelihood == "poisson":
@@ -248,8 +248,8 @@ def test_every_term_as_published():
     assert not objective.score_hidden
     # No channel is missing by itself here, so that what training hides is all that a gain has to make up for.
     batch = make_batch(rows, dims=0)
-    whole = {n: jnp.broadcast_to(o.any(-1, keepdims=True), o.shape) for n, o in batch.observations.observed.items()}
-    batch = batch._replace(observations=batch.observations._replace(observed=whole))
+    whole = {n: jnp.broadcast_to(o.any(-1, keepdims=True), o.shape) for n, o in batch.trials.observed.items()}
+    batch = batch._replace(trials=batch.trials._replace(observed=whole))
     check(model, config, batch, objective, dropout)
 
 
@@ -272,12 +272,12 @@ def test_every_term_with_one_modality_and_without_the_smoothed_horizon():
 def test_one_mask_for_all_trials_gives_the_same_terms():
     model, config = make_model()
     batch = make_batch(ragged=False)
-    pattern = {n: jnp.broadcast_to(o[:1], o.shape) for n, o in batch.observations.observed.items()}
-    values = {n: jnp.where(pattern[n], v, 0.0) for n, v in batch.observations.values.items()}
+    pattern = {n: jnp.broadcast_to(o[:1], o.shape) for n, o in batch.trials.observed.items()}
+    values = {n: jnp.where(pattern[n], v, 0.0) for n, v in batch.trials.observations.items()}
     seen = {n: o.any(-1) for n, o in pattern.items()}
-    apart = batch._replace(observations=Observations(values, pattern, seen, batch.observations.valid))
+    apart = batch._replace(trials=ObservedTrials(values, pattern, seen, batch.trials.valid))
     first = {n: s[0] for n, s in seen.items()}
-    shared = batch._replace(observations=Observations(values, pattern, first, batch.observations.valid[0]))
+    shared = batch._replace(trials=ObservedTrials(values, pattern, first, batch.trials.valid[0]))
     one = found_terms(model, config, shared, ObjectiveConfig(), make_dropout())
     other = found_terms(model, config, apart, ObjectiveConfig(), make_dropout())
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), one, other)

@@ -197,9 +197,9 @@ def test_gather_cuts_what_slicing_cuts(shared):
     for i, (start, length, lead) in enumerate(table.T):
         span = slice(start, start + length)
         for name in batch.names:
-            np.testing.assert_array_equal(found.observations.values[name][i], batch.observations[name][span])
-            np.testing.assert_array_equal(found.observations.observed[name][i], batch.observed[name][span])
-            seen = found.observations.seen[name] if shared else found.observations.seen[name][i]
+            np.testing.assert_array_equal(found.trials.observations[name][i], batch.observations[name][span])
+            np.testing.assert_array_equal(found.trials.observed[name][i], batch.observed[name][span])
+            seen = found.trials.seen[name] if shared else found.trials.seen[name][i]
             np.testing.assert_array_equal(seen, batch.observed[name][span].any(axis=1))
         scored = batch.target_observed[span] & (np.arange(length) >= lead)
         np.testing.assert_array_equal(found.scored[i], scored)
@@ -212,10 +212,10 @@ def test_gather_masks_what_lies_beyond_a_short_trial_and_the_timeline():
     timeline = timeline_of(batch, Scaling.fit(batch))
     table = jnp.asarray([[0, 30], [8, 8], [0, 0]])
     found = gather(timeline, table, 12, shared=False)
-    assert not np.any(found.observations.valid[:, 8:])
+    assert not np.any(found.trials.valid[:, 8:])
     assert not np.any(found.scored[:, 8:])
-    assert not any(np.any(o[:, 8:]) for o in found.observations.observed.values())
-    assert np.all(found.observations.valid[:, :8])
+    assert not any(np.any(o[:, 8:]) for o in found.trials.observed.values())
+    assert np.all(found.trials.valid[:, :8])
 
 
 def test_likelihood_scales_are_scipys():

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from neurodyn.multiscale.readouts import with_losses
+from neurodyn.multiscale.readouts import with_hidden_samples
 
 
 def test_copies_of_the_held_out_runs(lorenz_batch):
     held = lorenz_batch[1]
     bins = np.concatenate([np.arange(s, s + n) for s, n in zip(held.starts, held.lengths, strict=True)])
-    copies = list(with_losses(held, seed=0))
+    copies = list(with_hidden_samples(held, seed=0))
     gone = [{name for name in held.names if not copy.observed[name].any()} for copy in copies]
     assert gone.count({"spikes"}) == gone.count({"field"}) == 1
     assert {"spikes", "field"} not in gone
@@ -26,4 +26,4 @@ def test_copies_of_the_held_out_runs(lorenz_batch):
 
 def test_with_one_modality_it_is_never_gone(lorenz_batch):
     held = lorenz_batch[1].with_modalities(["spikes"])
-    assert all(copy.observed["spikes"].any() for copy in with_losses(held, seed=0))
+    assert all(copy.observed["spikes"].any() for copy in with_hidden_samples(held, seed=0))

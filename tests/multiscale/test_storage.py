@@ -12,12 +12,13 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from oracles.frozen_decoder import untrained
 
 from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder, storage
 from neurodyn.multiscale.fitted import Readout, variance_sources
 from neurodyn.realtime import RealtimeDecoder
-from neurodyn.targets import LinearVariance, average_targets
+from neurodyn.targets import LinearTarget, LinearVariance
 from neurodyn.training import save_checkpoint, store
 from neurodyn.versions import versions
 
@@ -38,7 +39,7 @@ def change(saved, **settings):
 def test_a_directory_says_what_it_holds(saved, spikes_decoder):
     settings = json.loads((saved / "model.json").read_text())
     assert sorted(os.listdir(saved)) == sorted(["model.json", settings["arrays"]])
-    assert (settings["format"], settings["version"]) == ("neurodyn-model", 4)
+    assert (settings["format"], settings["version"]) == ("neurodyn-model", 5)
     assert settings["modalities"][0]["channels"] == list(spikes_decoder.fitted_.modalities[0].channels)
     assert settings["provenance"]["versions"] == versions()
     assert settings["width_seconds"] == spikes_decoder.fitted_.width
@@ -92,7 +93,15 @@ def single_map(fitted):
     parts = {}
     for name in ("filtered", "smoothed"):
         readout = getattr(fitted, name)
-        parts[name] = Readout.of_one(average_targets(readout.experts), readout.usual_variance)
+        experts, n = readout.experts, len(readout.experts)
+        mean = LinearTarget(
+            np.concatenate([one.weights for one in experts]) / n,
+            *(
+                np.mean([getattr(one, part) for one in experts], axis=0)
+                for part in ("intercept", "penalty", "residual_covariance")
+            ),
+        )
+        parts[name] = Readout.of_one(mean, readout.usual_variance)
     return replace(fitted, **parts, recurrent=None, config=replace(fitted.config, recurrent=None))
 
 
@@ -149,21 +158,35 @@ def test_a_model_of_the_third_version_decodes_as_it_did(tmp_path, decoder, loren
         np.testing.assert_allclose((half / 1.959963984540054) ** 2, variance[0, t], rtol=1e-3)
 
 
+def test_a_model_of_the_fourth_version_is_the_same(tmp_path, lorenz_batch):
+    """It had other names for what training hides from the recurrent network."""
+    fitted = untrained(lorenz_batch[0], latent=3, own=3, embedding=3)
+    storage.save_fitted(tmp_path / "model", fitted)
+    path = tmp_path / "model" / "model.json"
+    settings = json.loads(path.read_text())
+    recurrent = settings["config"]["recurrent"]
+    recurrent["lost_bins"], recurrent["lossy"] = recurrent.pop("hidden_probability"), recurrent.pop("hidden_windows")
+    path.write_text(json.dumps({**settings, "version": 4}))
+    loaded = storage.load_fitted(tmp_path / "model")
+    assert loaded.config == fitted.config
+    np.testing.assert_array_equal(loaded.recurrent.weights["recurrent"], fitted.recurrent.weights["recurrent"])
+
+
 def test_every_older_version_has_its_migration(monkeypatch, saved):
     """A version after the present one, to see that the steps are taken one after the other."""
     present = storage.MODEL
     assert set(present.migrations) == set(range(1, present.version))
-    steps = {**present.migrations, 4: lambda s: {**s, "version": 5, "status": "seen by the step from 4"}}
-    monkeypatch.setattr(storage, "MODEL", replace(present, version=5, migrations=MappingProxyType(steps)))
-    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 4"
+    steps = {**present.migrations, 5: lambda s: {**s, "version": 6, "status": "seen by the step from 5"}}
+    monkeypatch.setattr(storage, "MODEL", replace(present, version=6, migrations=MappingProxyType(steps)))
+    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 5"
     first = {**json.loads((saved / "model.json").read_text()), "version": 1}
-    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 4"
+    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 5"
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"version": 99}, "version 99, this neurodyn reads up to 4: update"),
+        ({"version": 99}, "version 99, this neurodyn reads up to 5: update"),
         ({"version": None}, "does not say which version"),
         ({"kind": "other"}, "holds no multiscale model"),
         ({"arrays": "../../etc/passwd"}, "no file of arrays in its own directory"),

@@ -1,4 +1,4 @@
-"""Fading memory: the same averages as the yardstick's filters, one bin at a time, in pieces and backwards."""
+"""Fading memory: the same averages as the baseline's filters, one bin at a time, in pieces and backwards."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurodyn.baselines import ExponentialFilters
-from neurodyn.multiscale.traces import PRIOR, TraceState, start_traces, step_traces, traces_of_trials
+from neurodyn.history.filters import PRIOR, ExponentialFilters
+from neurodyn.multiscale.traces import TraceState, start_traces, step_traces, traces_of_trials
 
 WIDTH, SECONDS = 0.05, (0.1, 0.7, 3.0)
 TRIALS, BINS, CHANNELS = 3, 40, 2
@@ -31,7 +31,7 @@ def traces(values, observed, begin=None, *, reverse=False):
     return traces_of_trials(DECAYS, *arrays, begin or start(), reverse=reverse)
 
 
-def test_traces_are_the_filters_of_the_yardstick():
+def test_traces_are_the_filters_of_the_baseline():
     values, observed = case()
     filters = ExponentialFilters(SECONDS, strength=PRIOR, newest=False)
     expected = filters.history(np.where(observed, values, 0.0), observed, WIDTH)

@@ -56,9 +56,9 @@ def test_no_axes_makes_new_ones(monkeypatch):
     plt.close("all")
 
 
-def test_scores_are_means_dots_and_the_yardstick(ax):
+def test_scores_are_means_dots_and_the_baseline(ax):
     scores = {"spikes": np.array([0.1, 0.3]), "ridge": np.array([0.4, 0.6])}
-    plotting.plot_scores(scores, yardstick="ridge", ax=ax)
+    plotting.plot_scores(scores, baseline="ridge", ax=ax)
     means = [line for line in ax.lines if line.get_linewidth() == 2.4]
     assert [line.get_ydata()[0] for line in means] == pytest.approx([0.2, 0.5])
     dots = [line for line in ax.lines if line.get_marker() == "o"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodyn.binning import BandPower, TimeGrid, bin_band_power, bin_feature, bin_raw, count_spikes
+from neurodyn.binning import BandPower, SignalMean, TimeGrid, bin_feature, count_spikes
 from neurodyn.errors import InputError
 from neurodyn.realtime import FieldInput, Kind, LatePolicy, SpikeInput, StreamingBinner
 from neurodyn.recording import Signal
@@ -86,7 +86,7 @@ def test_features_equal_those_of_offline_binning(power, width):
     starts, stops = grid.coarser(1 if width is None else 5)
     signal = Signal("field", values, rate=RATE, start=5.0)
     expected, observed = (
-        bin_raw(signal, starts, stops) if power is None else bin_band_power(signal, power, starts, stops)
+        bin_feature(signal, SignalMean(), starts, stops) if power is None else bin_feature(signal, power, starts, stops)
     )
     _, bins = run_field(times, values, power=power, width=width)
     assert len(bins) == 300

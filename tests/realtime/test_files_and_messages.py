@@ -103,6 +103,11 @@ class TestDecoders:
             lambda s, p: s.update(value_units=5),
             lambda s, p: s.update(value_units={"spikes": 5}),
             lambda s, p: s.update(traces=True),
+            lambda s, p: s.update(trace_prior=0.0),
+            lambda s, p: s.update(trace_prior="a"),
+            lambda s, p: s.update(trace_prior=float("nan")),
+            lambda s, p: s.update(max_inflation=0.5),
+            lambda s, p: s.update(max_inflation=10**300),
         ],
     )
     def test_settings_that_cannot_be_are_refused(self, exported, change):

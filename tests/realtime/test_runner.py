@@ -16,6 +16,7 @@ import neurodyn.realtime.runner
 from neurodyn.binning import MultimodalBatch
 from neurodyn.binning.likelihoods import LIKELIHOODS
 from neurodyn.errors import InputError
+from neurodyn.history import ExponentialFilters
 from neurodyn.multiscale import modality_encoder, traces
 from neurodyn.multiscale.export import export, freeze
 from neurodyn.multiscale.fitted import variance_sources
@@ -129,12 +130,41 @@ def test_an_exported_decoder_of_one_modality_equals_the_model(lorenz_batch, tmp_
 def test_numbers_that_the_file_has_once_more_are_those_of_the_package():
     """It may import nothing, so it repeats them; a change in one place only is caught here by name."""
     runner = neurodyn.realtime.runner
-    assert runner.PRIOR == traces.PRIOR
+    assert runner.PRIOR == traces.PRIOR == ExponentialFilters().strength
     assert runner.MAX_INFLATION == modality_encoder.MAX_INFLATION
     assert (runner.TIMES, runner.WEIGHED) == (losses.TIMES, losses.WEIGHED)
+    assert set(runner.UNSAID.values()) == {runner.PRIOR, runner.MAX_INFLATION}
     assert runner.LIMIT == inputs.LIMIT
     assert runner.LOG_VARIANCE == network.LOG_VARIANCE
     assert all(LIKELIHOODS[name].counts == counts for name, counts in runner.COUNTS.items())
+
+
+def as_bins(batch, count=20):
+    """The first bins of a trial, with every other channel missing."""
+    found = batch.stacked().observations
+    return [
+        {name: np.where(np.arange(v.shape[2]) % 2, v[0, t], np.nan) for name, v in found.items()} for t in range(count)
+    ]
+
+
+def decoded(settings, parameters, bins):
+    """The last estimate of a decoder with these settings."""
+    runner = Runner(Frozen(settings, parameters))
+    return [runner.step(one) for one in bins][-1]
+
+
+def test_a_file_says_the_weight_of_the_traces_and_the_inflation_and_an_older_one_decodes_as_before(lorenz_batch):
+    frozen = freeze(untrained(lorenz_batch[0], **SHAPES["own sizes"]))
+    assert {name: frozen.settings[name] for name in neurodyn.realtime.runner.UNSAID} == neurodyn.realtime.runner.UNSAID
+    older = {name: value for name, value in frozen.settings.items() if name not in neurodyn.realtime.runner.UNSAID}
+    np.testing.assert_array_equal(Frozen(older, frozen.parameters).fingerprint, frozen.fingerprint)
+    bins = as_bins(lorenz_batch[0])
+    now, before = (decoded(settings, frozen.parameters, bins) for settings in (frozen.settings, older))
+    np.testing.assert_array_equal(now.target, before.target)
+    for other in ({"trace_prior": 0.5}, {"max_inflation": 1.0}):
+        changed = decoded({**frozen.settings, **other}, frozen.parameters, bins)
+        assert np.abs(changed.target - now.target).max() > 0
+        assert (Frozen({**frozen.settings, **other}, frozen.parameters).fingerprint != frozen.fingerprint).any()
 
 
 ALONE = """

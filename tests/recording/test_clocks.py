@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodyn.binning import BandPower, TimeGrid, bin_band_power, make_targets
+from neurodyn.binning import BandPower, TimeGrid, bin_feature, make_targets
 from neurodyn.binning import targets as targets_module
 from neurodyn.errors import InputError
 from neurodyn.recording import Recording, Signal, describe
@@ -179,8 +179,8 @@ def test_band_powers_of_coarse_regular_stamps_are_those_of_the_rate():
     power, grid = BandPower(((4.0, 12.0),)), TimeGrid(36_000.0 - 0.005, 0.1, 199)
     regular = Signal("lfp", values, rate=100.0, start=36_000.0)
     stamped = Signal("lfp", values, timestamps=stamps)
-    one, seen = bin_band_power(regular, power, grid.edges[:-1], grid.ends)
-    two, also = bin_band_power(stamped, power, grid.edges[:-1], grid.ends)
+    one, seen = bin_feature(regular, power, grid.edges[:-1], grid.ends)
+    two, also = bin_feature(stamped, power, grid.edges[:-1], grid.ends)
     np.testing.assert_array_equal(seen, also)
     np.testing.assert_allclose(one, two, atol=1e-12)
 
@@ -189,4 +189,4 @@ def test_stamps_in_groups_are_refused_for_filters():
     signal = Signal("lfp", grouped(60.0).values, timestamps=grouped(60.0).timestamps)
     grid = TimeGrid(0.0, 0.05, 100)
     with pytest.raises(InputError, match="too irregularly for band powers: of its steps"):
-        bin_band_power(signal, BandPower(((4.0, 12.0),)), grid.edges[:-1], grid.ends)
+        bin_feature(signal, BandPower(((4.0, 12.0),)), grid.edges[:-1], grid.ends)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from neurodyn.binning import (
     Field,
     MultimodalBatch,
+    SignalMean,
     Spikes,
     TargetOptions,
     TimeGrid,
-    bin_raw,
+    bin_feature,
     count_spikes,
     time_folds,
     to_bins,
@@ -186,7 +187,7 @@ def test_samples_offline_and_live_lie_in_the_bins_of_integer_division(clock, bin
         Signal("lfp", values, timestamps=times),
         Signal("lfp", values, rate=rate, start=float(times[0])),
     ):
-        means, observed = bin_raw(signal, grid.edges[:-1], grid.ends)
+        means, observed = bin_feature(signal, SignalMean(), grid.edges[:-1], grid.ends)
         assert observed.all()
         np.testing.assert_allclose(means[:, 0], expected, rtol=1e-12)
     binner = StreamingBinner([FieldInput("lfp", 1, rate)], clock.width, start=clock.start)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from recording.make_recording import everything
 
-from neurodyn.binning import BandPower, Field, Spikes, features, to_bins
+from neurodyn.binning import BandPower, Field, SignalMean, Spikes, features, to_bins
 from neurodyn.errors import InputError
 from neurodyn.recording import Recording, Signal, describe, read_hdf5, write_hdf5
 from neurodyn.recording.lazy import LazyArray
@@ -76,8 +76,8 @@ def test_features_do_not_depend_on_the_blocks(monkeypatch, regular):
     power = BandPower(bands=((4.0, 8.0), (30.0, 60.0)))
 
     def both():
-        return (*features.bin_raw(signal, starts, starts + 0.05),
-                *features.bin_band_power(signal, power, starts, starts + 0.05))  # fmt: skip
+        return (*features.bin_feature(signal, SignalMean(), starts, starts + 0.05),
+                *features.bin_feature(signal, power, starts, starts + 0.05))  # fmt: skip
 
     whole = both()
     assert whole[3].any()

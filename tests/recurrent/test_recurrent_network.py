@@ -112,7 +112,7 @@ def test_it_learns_what_no_linear_decoder_can(float32):
     scaling = InputScaling.fit(batch)
     sequences = sequences_of(batch, scaling, np.zeros(1, np.float32), np.ones(1, np.float32))
     inner, held = batch.with_trials(np.arange(48)), batch.with_trials(np.arange(48, 60))
-    config = replace(SMALL, steps=900, dropout=0.0, lossy=0.0, hidden=24)
+    config = replace(SMALL, steps=900, dropout=0.0, hidden_windows=0.0, hidden=24)
     outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config)
     network = Network(outcome.parameters, scaling)
     fresh = delayed_product(seed=9)

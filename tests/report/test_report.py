@@ -148,7 +148,7 @@ def test_differences_are_under_stable_keys(batch, result):
     )
 
 
-def test_a_yardstick_on_one_modality_is_compared_with_itself(result):
+def test_a_baseline_on_one_modality_is_compared_with_itself(result):
     alone = replace(result, methods=(*result.methods, "ridge field"), results=(
         *result.results, *(replace(one, method="ridge field") for one in result.of("ridge"))))  # fmt: skip
     assert comparisons(alone) == (("multimodal", "field"), ("multimodal", "ridge"), ("ridge", "ridge field"))

@@ -5,7 +5,6 @@ import pytest
 
 from neurodyn.errors import InputError
 from neurodyn.targets import LinearTarget, Rows, cross_fit_ridge_stream, fit_ridge, linear, time_blocks
-from neurodyn.targets.linear import average_targets
 
 
 def make(seed=0, bins=400, features=7, dims=3, noise=1.0):
@@ -206,39 +205,3 @@ def test_short_trials_stay_whole():
 def test_impossible_blocks_are_refused(lengths, n):
     with pytest.raises(InputError):
         time_blocks(np.array(lengths), n)
-
-
-def test_an_average_of_readouts_predicts_the_mean_of_their_predictions():
-    (x, y), (other, _) = make(0), make(1)
-    groups = time_blocks(np.array([400]), 4)
-    parts = [fit_ridge(features, y, groups) for features in (x, other[:, :3])]
-    average = average_targets(parts)
-    each = np.mean([parts[0].predict(x), parts[1].predict(other[:, :3])], axis=0)
-    np.testing.assert_allclose(average.predict(np.hstack([x, other[:, :3]])), each, rtol=1e-10)
-
-
-def test_an_average_of_readouts_does_not_promise_too_much():
-    """The scatter it claims is at least that of its own held-out errors."""
-    (x, y), (other, _) = make(2, noise=3.0), make(3)
-    groups = time_blocks(np.array([400]), 4)
-    features = np.hstack([x, other])
-    average = average_targets(
-        [fit_ridge(x, y, groups, penalties=(0.1,)), fit_ridge(other, y, groups, penalties=(0.1,))]
-    )
-    errors = np.empty_like(y)
-    for group in np.unique(groups):
-        rows = groups != group
-        maps = [refit(part[rows], y[rows], 0.1, part.std(0)) for part in (x, other)]
-        held = np.mean([part[~rows] @ w + b for part, (w, b) in zip((x, other), maps, strict=True)], axis=0)
-        errors[~rows] = y[~rows] - held
-    assert features.shape[1] == len(average.weights)
-    claimed = average.residual_covariance - errors.T @ errors / len(y)
-    assert np.linalg.eigvalsh(claimed).min() > 0
-
-
-def test_an_average_of_one_readout_is_that_readout():
-    x, y = make()
-    fit = fit_ridge(x, y, time_blocks(np.array([400]), 4))
-    average = average_targets([fit])
-    for name, value in vars(fit).items():
-        np.testing.assert_allclose(getattr(average, name), value, rtol=1e-12, err_msg=name)

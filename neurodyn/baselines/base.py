@@ -1,4 +1,4 @@
-"""What all yardsticks have in common: how they are checked, scored and shown, and what they keep out to decide by."""
+"""What all baselines have in common: how they are checked, scored and shown, and what they keep out to decide by."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 Limits = Mapping[str, Sequence[Sequence[float]]]
 """Per modality a row of lowest and a row of highest values, one per channel."""
 VALIDATION = 0.15
-"""Share of the training bins that a yardstick keeps out to decide by."""
+"""Share of the training bins that a baseline keeps out to decide by."""
 SHORTEST = 10.0
 """Seconds of the shortest block of time that they come from."""
+
+KNOWN = ("poisson", "gaussian")
+"""Likelihoods of the generative models among them."""
 
 
 @dataclass(frozen=True, repr=False)
 class FittedOn(Shown):
-    """What every fit keeps of its training data; each yardstick adds its own, in a dataclass with ``repr=False``.
+    """What every fit keeps of its training data; each baseline adds its own, in a dataclass with ``repr=False``.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ class FittedOn(Shown):
         yield "parts", listed(own, most=12)
 
     def _of_data(self) -> Iterable[tuple[str, str]]:
-        """What it was fitted on, as its yardstick shows it too."""
+        """What it was fitted on, as its baseline shows it too."""
         yield from ((row.name, row._in_short()) for row in self.modalities)
         yield "target", listed(self.dims)
 
@@ -72,8 +75,8 @@ Decoded = tuple[Float[np.ndarray, "trials time dims"], Float[np.ndarray, "*bins 
 """The target in every bin and its standard deviation, which may be one for all bins."""
 
 
-class Yardstick(Shown, HasParameters, Generic[Found]):
-    """Base of the yardsticks, which are frozen dataclasses with a field ``fitted_``."""
+class BaselineDecoder(Shown, HasParameters, Generic[Found]):
+    """Base of the baselines, which are frozen dataclasses with a field ``fitted_``."""
 
     smooths: ClassVar[bool] = True
     supervised: ClassVar[bool] = True
@@ -85,7 +88,7 @@ class Yardstick(Shown, HasParameters, Generic[Found]):
         Parameters
         ----------
         batch
-            Data with the modalities and channels that the yardstick was fitted on, matched by label. Values far beyond
+            Data with the modalities and channels that the baseline was fitted on, matched by label. Values far beyond
             those of the training data are missing.
         smoothed
             Use the whole trial instead of the samples up to the end of the bin; not offered by those that know the
@@ -105,12 +108,26 @@ class Yardstick(Shown, HasParameters, Generic[Found]):
         if smoothed and not self.smooths:
             raise InputError(f"{type(self).__name__} has no smoothed estimate: leave smoothed=True out")
         fitted, batch = self._require(), self._aligned(batch)
-        target, deviation = self._decode(fitted, batch, smoothed=smoothed)
+        target, deviation = self.decode_batch(fitted, batch, smoothed=smoothed)
         stacked = batch.stacked(observations=False)
         return labelled_target(batch, stacked, target, np.broadcast_to(deviation, target.shape), fitted.dims)
 
-    def _decode(self, fitted: Found, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
-        """Target and deviation in the bins of a batch that is in the order of the fit."""
+    def decode_batch(self, fitted: Found, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
+        """Target and deviation in the bins of a batch: what each baseline writes, and `predict` calls after its checks.
+
+        Parameters
+        ----------
+        fitted
+            What the fit found.
+        batch
+            Data in the order of the fit, values that are no measurements left out.
+        smoothed
+            Whether the whole trial may enter an estimate; if not, nothing after its bin.
+
+        Returns
+        -------
+        (trial, time, dim) target in its unit, and its standard deviation, which may be one for all bins.
+        """
         raise NotImplementedError
 
     def score(self, batch: MultimodalBatch, *, smoothed: bool = False) -> Score:
@@ -136,6 +153,10 @@ class Yardstick(Shown, HasParameters, Generic[Found]):
         batch = check_batch(batch).aligned_to(fitted.modalities, fitted.dims)
         return score_of(batch, self.predict(batch, smoothed=smoothed))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """What ``sklearn.utils.validation.check_is_fitted`` asks; without it the name ``fitted_`` alone would do."""
+        return self.fitted_ is not None
+
     def _require(self) -> Found:
         if self.fitted_ is None:
             raise InputError(f"this {type(self).__name__} is not fitted: use the one that fit(batch) returns")
@@ -157,6 +178,16 @@ class Yardstick(Shown, HasParameters, Generic[Found]):
 
     def _title(self) -> str:
         return f"{type(self).__name__}: {'not fitted' if self.fitted_ is None else 'fitted'}"
+
+
+def check_likelihoods(batch: MultimodalBatch, method: str) -> None:
+    """Refuse likelihoods of others for a generative model that is written for Poisson counts and Gaussian values."""
+    for row in batch.modalities:
+        if row.likelihood not in KNOWN:
+            raise InputError(
+                f"{method} models {' and '.join(KNOWN)} data, and '{row.name}' is {row.likelihood}: leave it out, "
+                f"give it the likelihood {KNOWN[0 if row.counts else 1]!r}, or fit another method"
+            )
 
 
 def check_target(batch: MultimodalBatch) -> None:
@@ -202,5 +233,5 @@ def with_root_counts(batch: MultimodalBatch) -> MultimodalBatch:
 
 
 def kept_out(batch: MultimodalBatch) -> tuple[MultimodalBatch, MultimodalBatch]:
-    """What a yardstick is trained on, and blocks of time that it decides by, of the training data."""
+    """What a baseline is trained on, and blocks of time that it decides by, of the training data."""
     return validation_split(batch, VALIDATION, held_out_seconds(batch, VALIDATION, SHORTEST))

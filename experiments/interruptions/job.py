@@ -25,11 +25,11 @@ from neurodyn.benchmarks.realtime import Session, untrained
 from neurodyn.markov import linear_chain
 from neurodyn.realtime import EventLog, RealtimeDecoder
 from neurodyn.realtime.clock import ReplayClock
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.service import ServiceOptions, make_service
-from neurodyn.realtime.streams import Chunk, EndOfStream, Kind
+from neurodyn.realtime.streams import Chunk, ChunkKind, EndOfStream
 from neurodyn.realtime.writers import SnapshotFile
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 from neurodyn.writing import write_text
@@ -155,7 +155,7 @@ class _Bins:
         samples = round(self.RATE * self._width)
         field = Chunk("field", start + np.arange(samples) / self.RATE, rng.normal(size=(samples, 4)))
         units = rng.integers(6, size=5).astype(np.int32)
-        return [field, Chunk("spikes", times, units, Kind.SPIKES, until=self._index * self._width)]
+        return [field, Chunk("spikes", times, units, ChunkKind.SPIKES, until=self._index * self._width)]
 
     def close(self) -> None:
         """Nothing to let go of."""

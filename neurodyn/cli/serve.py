@@ -23,7 +23,7 @@ from neurodyn.display import either
 from neurodyn.errors import InputError
 from neurodyn.realtime import AdaptiveIntervals, DriftPolicy, EventLog, RealtimeDecoder, Recalibration
 from neurodyn.realtime.clock import DataClock, LiveClock, ReplayClock
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.garbage import only_when_swept
 from neurodyn.realtime.inputs import agreed_rates, binner_inputs, labels_of, learn_rates, sampled
 from neurodyn.realtime.labels import check_streams

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from neurodyn.realtime.events import Kind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.protocol import Chunk
 
@@ -30,7 +30,7 @@ MOST_DRIFT = 2e-3
 class News(NamedTuple):
     """Something about the clock of a stream that the event log should have."""
 
-    kind: Kind
+    kind: EventKind
     name: str
     detail: str
 
@@ -243,19 +243,21 @@ class LiveClock:
         if abs(away) > self._policy.max_jump or (others and self._policy.align):
             stream.shift -= away
             stream.kept, stream.believed = math.nan, 0.0
-            self._tell(Kind.CLOCK_JUMP, name, f"{away:+.3f} s from the present; moved onto it")
+            self._tell(EventKind.CLOCK_JUMP, name, f"{away:+.3f} s from the present; moved onto it")
             held = [moved(one, -away) for one in held]
         elif others:
             stream.believed = away if away > self._policy.ahead else 0.0
             if abs(away) <= self._policy.ahead:
-                self._tell(Kind.CLOCK_OFFSET, name, "its times are those of the others again")
+                self._tell(EventKind.CLOCK_OFFSET, name, "its times are those of the others again")
             else:
                 self._tell_offset(name, away)
             return self._after_a_hole(stream, held)
         else:
             self._ends.clear()
             stream.believed = 0.0
-            self._tell(Kind.CLOCK_JUMP, name, f"the present moved by {away:+.3f} s: nothing contradicts this stream")
+            self._tell(
+                EventKind.CLOCK_JUMP, name, f"the present moved by {away:+.3f} s: nothing contradicts this stream"
+            )
         for one in held:
             self._advance(end_of(one), wall)
         stream.heard = wall
@@ -292,7 +294,7 @@ class LiveClock:
         stream.held = []
         away = end_of(first.chunk) - first.present
         text = f"{samples} stamps {away:+.3f} s from the present, which nothing confirms, are left out"
-        self._tell(Kind.BAD_STAMP, name, text)
+        self._tell(EventKind.BAD_STAMP, name, text)
 
     # Clocks that are constantly behind --------------------------------------------------------------------------
 
@@ -326,7 +328,7 @@ class LiveClock:
         if self._policy.align:
             stream.shift += lag
             stream.kept = math.nan
-            self._tell(Kind.CLOCK_JUMP, name, f"{-lag:+.3f} s from the present; moved onto it")
+            self._tell(EventKind.CLOCK_JUMP, name, f"{-lag:+.3f} s from the present; moved onto it")
             return
         stream.told, stream.believed = lag, 0.0
         self._tell_offset(name, -lag)
@@ -334,9 +336,9 @@ class LiveClock:
     def _tell_offset(self, name: str, away: float) -> None:
         side = "ahead of" if away > 0 else "behind"
         text = f"its times are {abs(away):.3f} s {side} those of the others: its clock differs, or its data are delayed"
-        self._tell(Kind.CLOCK_OFFSET, name, text)
+        self._tell(EventKind.CLOCK_OFFSET, name, text)
 
-    def _tell(self, kind: Kind, name: str, detail: str) -> None:
+    def _tell(self, kind: EventKind, name: str, detail: str) -> None:
         self._news.append(News(kind, name, detail))
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, Say
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate, Runner
 from neurodyn.realtime.streams.hello import Hello
@@ -75,7 +75,9 @@ class Delivery:
         late = now() - estimate.time
         missed = late > self._tolerance
         if missed and not self._late:
-            self._say(Kind.MISSED_DEADLINE, "", f"the estimate of {estimate.time:g} s came {late:.3g} s after its bin")
+            self._say(
+                EventKind.MISSED_DEADLINE, "", f"the estimate of {estimate.time:g} s came {late:.3g} s after its bin"
+            )
         self._late = missed
         if estimate.unusual != self._unusual:
             self._tell_unusual(estimate)
@@ -94,5 +96,5 @@ class Delivery:
         """Say it for the first of several bins in a row."""
         for name in set(estimate.unusual) - set(self._unusual):
             text = f"values far beyond those of the training data are missing, from the bin of {estimate.time:g} s on"
-            self._say(Kind.UNUSUAL, name, text)
+            self._say(EventKind.UNUSUAL, name, text)
         self._unusual = estimate.unusual

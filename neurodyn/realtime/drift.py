@@ -29,7 +29,7 @@ from jaxtyping import Bool
 from neurodyn.errors import InputError
 from neurodyn.given import number
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, Say
 from neurodyn.realtime.runner import under
 
 TAKEN = 5.0
@@ -153,14 +153,14 @@ class ChannelDrift:
         try:
             memory = float(snapshot["drift_memory"])
             if memory != self.policy.memory:
-                self._say(Kind.RESTORED, "", f"drift was followed with a memory of {memory:g} s: it begins anew")
+                self._say(EventKind.RESTORED, "", f"drift was followed with a memory of {memory:g} s: it begins anew")
                 return
             for place, row in enumerate(self._runner.modalities):
                 if row.name in self._followed:
                     self._followed[row.name].restore(under(snapshot, f"drift_{place}"), self.policy)
         except (ValueError, TypeError, LookupError):
             self._begin()
-            self._say(Kind.BAD_INPUT, "", "the snapshot is damaged in what was learned of drift: it begins anew")
+            self._say(EventKind.BAD_INPUT, "", "the snapshot is damaged in what was learned of drift: it begins anew")
 
     def _begin(self) -> None:
         """Begin anew with the model that runs now, whose training data are another reference than those of the last."""
@@ -205,7 +205,7 @@ class ChannelDrift:
             if followed is None or values is None or np.shape(values) != np.shape(followed.told):
                 continue
             for text in followed.take(values, self.policy):
-                self._say(Kind.DRIFT, name, text)
+                self._say(EventKind.DRIFT, name, text)
 
 
 class _Followed:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from neurodyn.realtime.buffers import MAX_WAITING, FieldInput, Grid, Recent
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, Say
 from neurodyn.realtime.stamps import SourceClock, StampPolicy
 from neurodyn.realtime.ticks import HORIZON, UNEVEN, Ticks
 from neurodyn.realtime.windows import Windows
@@ -122,7 +122,7 @@ class FieldBuffer:
         """Samples in any order, some of which may have come before."""
         again = self._repeated(stamps, values)
         if again.any():
-            self._say(Kind.DUPLICATE, self.source.name, f"{again.sum()} samples came again and are left out")
+            self._say(EventKind.DUPLICATE, self.source.name, f"{again.sum()} samples came again and are left out")
             stamps, values = stamps[~again], values[~again]
         if not len(stamps):
             return
@@ -134,7 +134,7 @@ class FieldBuffer:
             return
         back = GONE_BACK * self._ticks.nominal
         if (np.diff(stamps) < 0).any() or stamps[0] < self._ticks.stamp - back:
-            self._say(Kind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
+            self._say(EventKind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
         self._take_even(stamps[order], values[order])
 
     def _take_even(self, stamps: np.ndarray, values: np.ndarray) -> None:
@@ -144,7 +144,9 @@ class FieldBuffer:
         numbers = self._ticks.place(stamps)
         free = self._free(numbers) & (np.diff(numbers, prepend=-2) > 0)
         if not free.all():
-            self._say(Kind.DROPPED, self.source.name, f"{(~free).sum()} samples whose place others have, or passed")
+            self._say(
+                EventKind.DROPPED, self.source.name, f"{(~free).sum()} samples whose place others have, or passed"
+            )
         if free.any():
             self._ticks.came(numbers[free], stamps[free])
             self._wait(_Samples(numbers[free], stamps[free], stamps[free], values[free]))
@@ -176,7 +178,7 @@ class FieldBuffer:
         if back and (numbers[-1] > newest or not self._free(numbers).all()):
             numbers, times = self._ticks.count(stamps, backwards=False, doubtful=doubtful)
         elif back:
-            self._say(Kind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
+            self._say(EventKind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
         self._wait(_Samples(numbers, times, stamps, values))
         # Ticks of the line beside stamps that were still believed: in order of ticks is in order of time.
         np.maximum.accumulate(self._waiting.times, out=self._waiting.times)
@@ -190,7 +192,7 @@ class FieldBuffer:
         stamps = np.concatenate([past_stamps, self._waiting.stamps])
         self._ticks.give_up(np.concatenate([past_numbers, self._waiting.numbers]), stamps)
         text = "its stamps are uneven; samples are counted, and times come from a line through the stamps"
-        self._say(Kind.JITTER, self.source.name, text)
+        self._say(EventKind.JITTER, self.source.name, text)
 
     def _repeated(self, stamps: np.ndarray, values: np.ndarray) -> Bool[np.ndarray, " n"]:
         """Samples of which one with the same stamp and the same values has come before."""
@@ -212,7 +214,7 @@ class FieldBuffer:
         excess = len(self._waiting) - MAX_WAITING // self.source.channels
         if excess > 0:
             self._waiting = self._waiting.split(excess)[1]
-            self._say(Kind.OVERFLOW, self.source.name, f"{excess} samples waited too long and are lost")
+            self._say(EventKind.OVERFLOW, self.source.name, f"{excess} samples waited too long and are lost")
 
     # What goes out ----------------------------------------------------------------------------------------------
 
@@ -260,12 +262,12 @@ class FieldBuffer:
         early = 0.0 if self._ticks.jittering else self._early
         self._windows.lacks(before + tick + early, after - tick + early)
         if math.isfinite(before):
-            self._say(Kind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
+            self._say(EventKind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
 
     def _late(self, own: np.ndarray | None, late: list[np.ndarray]) -> np.ndarray | None:
         """The newest late feature if it may stand in for one that is missing."""
         taken = int(self._carry and own is None)
-        for kind, count in ((Kind.CARRIED, taken), (Kind.DROPPED, len(late) - taken)):
+        for kind, count in ((EventKind.CARRIED, taken), (EventKind.DROPPED, len(late) - taken)):
             if count:
                 self._say(kind, self.source.name, f"{count} features after their bin was handed out")
         return late[-1] if taken else own
@@ -285,7 +287,7 @@ class FieldBuffer:
         count = int(np.searchsorted(self._waiting.times, now, side="right"))
         if count < len(self._waiting):
             text = f"{len(self._waiting) - count} samples from before the clock was set back"
-            self._say(Kind.DROPPED, self.source.name, text)
+            self._say(EventKind.DROPPED, self.source.name, text)
         self._waiting = self._waiting.split(count)[0]
         self._windows.forget()
         self._past.clear()

@@ -11,7 +11,7 @@ from neurodyn.binning.features import feature_of
 from neurodyn.errors import InputError, NeurodynError, unknown_name
 from neurodyn.realtime.binner import FieldInput, SpikeInput
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Source
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, EndOfStream, Source
 from neurodyn.recording.checks import MOST_GROUPED
 from neurodyn.recording.clocks import fit_clock
 
@@ -120,7 +120,7 @@ def learn_rates(
             raise NeurodynError(f"the source broke off while the first data were waited for: {error}") from error
         chunks += fresh
         for chunk in fresh:
-            if chunk.name in heard and chunk.kind is Kind.SAMPLES:
+            if chunk.name in heard and chunk.kind is ChunkKind.SAMPLES:
                 heard[chunk.name].take(chunk)
         if wall() > begin + timeout:
             break
@@ -205,7 +205,7 @@ def as_spikes(chunk: Chunk) -> Chunk:
     until = float(chunk.times[-1]) if len(chunk.times) else None
     times = np.repeat(chunk.times[rows], repeats)
     return Chunk(
-        chunk.name, times, np.repeat(units, repeats), Kind.SPIKES, until, chunk.labels, unrecorded=chunk.unrecorded
+        chunk.name, times, np.repeat(units, repeats), ChunkKind.SPIKES, until, chunk.labels, unrecorded=chunk.unrecorded
     )
 
 

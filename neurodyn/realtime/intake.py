@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.binner import StreamingBinner
-from neurodyn.realtime.events import Kind as EventKind
-from neurodyn.realtime.events import Say
+from neurodyn.realtime.events import EventKind, Say
 from neurodyn.realtime.inputs import as_spikes
 from neurodyn.realtime.recorder import SessionRecorder
-from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.realtime.truth_stream import TruthStream
 
 
@@ -36,13 +35,13 @@ class Intake:
     def take(self, binner: StreamingBinner, chunk: Chunk) -> None:
         """Take one; what is wrong with it is told once for each stream and reason."""
         try:
-            if chunk.kind is Kind.SAMPLES and chunk.name in self._spikes:
+            if chunk.kind is ChunkKind.SAMPLES and chunk.name in self._spikes:
                 chunk = as_spikes(chunk)
             if self._recorder is not None:
                 self._recorder.take(chunk)
             if self._truth is not None and chunk.name == self._truth.name:
                 self._truth.take(chunk)
-            elif chunk.kind is Kind.SPIKES:
+            elif chunk.kind is ChunkKind.SPIKES:
                 binner.push_spikes(
                     chunk.name,
                     chunk.times,

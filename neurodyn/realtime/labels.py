@@ -9,7 +9,7 @@ from jaxtyping import Int64, Num, Shaped
 
 from neurodyn.binning.labels import are_numbered, places_of, shown
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import Kind
+from neurodyn.realtime.events import EventKind
 
 Labels = tuple[str, ...]
 
@@ -27,7 +27,7 @@ class Matcher:
         Takes the kind of an event, the modality, and what happened.
     """
 
-    def __init__(self, name: str, wanted: Labels, say: Callable[[Kind, str, str], None]) -> None:
+    def __init__(self, name: str, wanted: Labels, say: Callable[[EventKind, str, str], None]) -> None:
         self._name, self._wanted, self._say = name, wanted, say
         self._given: Labels | None = None
         self._fresh = bool(wanted)
@@ -80,12 +80,12 @@ class Matcher:
         self._rows[places] = np.arange(len(places))
         if len(given) > len(places):
             left = [label for label, row in zip(given, self._rows.tolist(), strict=True) if row < 0]
-            self._say(Kind.LEFT_OUT, self._name, f"the model does not know {shown(left)}; the others go by label")
+            self._say(EventKind.LEFT_OUT, self._name, f"the model does not know {shown(left)}; the others go by label")
 
     def _by_place(self, why: str) -> None:
         first, last = self._wanted[0], self._wanted[-1]
         text = f"{why}: it goes by position, the first is taken for {first}, number {len(self._wanted)} for {last}"
-        self._say(Kind.BY_POSITION, self._name, text)
+        self._say(EventKind.BY_POSITION, self._name, text)
 
 
 def match(name: str, wanted: Labels, given: Labels) -> Int64[np.ndarray, " wanted"] | None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.runner import Runner
 from neurodyn.realtime.streams.protocol import Chunk
 from neurodyn.recording.edges import slack

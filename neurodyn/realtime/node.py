@@ -16,15 +16,14 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.binner import Bin, LatePolicy
 from neurodyn.realtime.clock import LiveClock, ReplayClock
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.events import Event, EventLog
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import Event, EventKind, EventLog
 from neurodyn.realtime.inputs import OTHER_RATE, modalities_of, sampled
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.service import ServiceOptions, make_service
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.hello import Hello, Repeated
-from neurodyn.realtime.streams.protocol import Chunk, Kind, Source
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, Source
 from neurodyn.realtime.writers import SinkWriter
 
 Told = Hello | LiveEstimate | Event
@@ -144,7 +143,7 @@ class Node:
     def _check_rate(self, chunk: Chunk) -> None:
         """Say once of a stream that it comes at another rate than its features are made for."""
         used = self._rates.get(chunk.name)
-        if used is None or chunk.rate is None or chunk.name in self._differing or chunk.kind is not Kind.SAMPLES:
+        if used is None or chunk.rate is None or chunk.name in self._differing or chunk.kind is not ChunkKind.SAMPLES:
             return
         if abs(chunk.rate / used - 1) > OTHER_RATE:
             self._differing.add(chunk.name)

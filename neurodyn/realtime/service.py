@@ -23,7 +23,7 @@ from neurodyn.realtime.connection import Connection
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.delivery import Delivery
 from neurodyn.realtime.drift import ChannelDrift, DriftPolicy
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.garbage import Sweeper
 from neurodyn.realtime.inputs import binner_inputs
 from neurodyn.realtime.intake import Intake
@@ -34,7 +34,7 @@ from neurodyn.realtime.rehearsal import SHORTEST_SLEEP, Rehearsal
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.state_keeper import StateKeeper
-from neurodyn.realtime.streams.protocol import Chunk, Kind, Source
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, Source
 from neurodyn.realtime.truth_stream import TruthStream
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
@@ -190,9 +190,9 @@ class Service:
         """Take in data and decode every bin that is ready now; returns how many were."""
         begin = time.perf_counter()
         for chunk in chunks:
-            if chunk.kind is Kind.MARKERS:
+            if chunk.kind is ChunkKind.MARKERS:
                 self._markers.take(chunk, self._clock.now())
-        chunks = self._clock.note([chunk for chunk in chunks if chunk.kind is not Kind.MARKERS])
+        chunks = self._clock.note([chunk for chunk in chunks if chunk.kind is not ChunkKind.MARKERS])
         for kind, name, detail in self._clock.news():
             self._say(kind, name, detail)
         binner = self._binner or self._begin(chunks)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, Say
 
 MEMORY = 2.0
 """Seconds of past data that repeated data are recognised by, and that a jumped clock is continued from."""
@@ -124,5 +124,5 @@ class SourceClock:
         if now is not None and abs(away) > self._max_jump:
             recent = expected is not None and abs(expected - now) <= MEMORY
             self._offset = expected - first if recent and expected is not None else now - last
-            self._say(Kind.CLOCK_JUMP, self._name, f"{away:+.3f} s from the present; moved onto it")
+            self._say(EventKind.CLOCK_JUMP, self._name, f"{away:+.3f} s from the present; moved onto it")
         return self._offset

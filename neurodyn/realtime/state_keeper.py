@@ -8,7 +8,7 @@ import numpy as np
 from neurodyn.errors import InputError
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.drift import ChannelDrift
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, Say
 from neurodyn.realtime.runner import Runner
 from neurodyn.realtime.writers import SnapshotFile
 
@@ -104,7 +104,7 @@ class StateKeeper:
         try:
             found = file.load((*self._decoder.snapshot(), *own))
         except InputError as error:  # a session must start, whatever is left of the last
-            self._say(Kind.BAD_INPUT, "", str(error))
+            self._say(EventKind.BAD_INPUT, "", str(error))
             return None
         if found is None:
             return None
@@ -119,7 +119,7 @@ class StateKeeper:
         try:
             time = self._decoder.restore(found)
         except InputError as error:  # of this model, and damaged
-            self._say(Kind.BAD_INPUT, "", str(error))
+            self._say(EventKind.BAD_INPUT, "", str(error))
             return None
         if self._drift is not None:
             self._drift.restore(found)
@@ -136,12 +136,12 @@ class StateKeeper:
             self._drift.forget()
         if not 0 <= gap <= self._most:
             self._decoder.reset()
-            self._say(Kind.RESTORED, "", f"the snapshot is {gap:g} s away from {first:g} s: begun anew")
+            self._say(EventKind.RESTORED, "", f"the snapshot is {gap:g} s away from {first:g} s: begun anew")
             return
         missing = round(gap / self._decoder.width) - 1
         for index in range(missing):
             self._decoder.step({}, resumed + (index + 1) * self._decoder.width)
-        self._say(Kind.RESTORED, "", f"from a snapshot of {resumed:g} s; {missing} bins nobody saw are predicted")
+        self._say(EventKind.RESTORED, "", f"from a snapshot of {resumed:g} s; {missing} bins nobody saw are predicted")
 
     def keep(self, time: float) -> None:
         """Take a snapshot if the last one is old enough at a time, seconds."""
@@ -165,7 +165,7 @@ class StateKeeper:
             self._latest = None
         if self._latest is None:
             self._decoder.reset()
-        self._say(Kind.NOT_FINITE, "", f"the decoder left the finite numbers and is back at {since}")
+        self._say(EventKind.NOT_FINITE, "", f"the decoder left the finite numbers and is back at {since}")
 
     def close(self) -> None:
         """Close the file."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.labels import match
-from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.recording.edges import slack
 
 MOST_WAITING = 10_000
@@ -37,7 +37,7 @@ class TruthStream:
         InputError
             If they are none, or their channels are not the target's dimensions.
         """
-        if chunk.kind is not Kind.SAMPLES:
+        if chunk.kind is not ChunkKind.SAMPLES:
             raise InputError(f"the truth '{self.name}' needs samples (time x dimension), got {chunk.kind.value}")
         places = None if chunk.labels is None else match(self.name, self._wanted, chunk.labels)
         values = np.asarray(chunk.values, np.float64)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from neurodyn.benchmarks.rig import ORIGIN, Collected, Faulty, SimulatedSession, World, between
-from neurodyn.realtime import Event, Kind, LiveEstimate
+from neurodyn.realtime import Event, EventKind, LiveEstimate
 from neurodyn.realtime.clock import moved as shifted
 from neurodyn.recording import Recording, Signal, SpikeTrains
 
@@ -33,7 +33,7 @@ class Session(SimulatedSession):
     def __init__(self, decoder, modalities, played, **options) -> None:
         super().__init__(decoder, modalities, played, rates={"field": FIELD_RATE}, **options)
 
-    def events(self, kind: Kind, modality: str | None = None) -> list[Event]:
+    def events(self, kind: EventKind, modality: str | None = None) -> list[Event]:
         """What happened, of one kind."""
         return [event for event in self.log if event.kind is kind and modality in (None, event.modality)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from neurodyn.binning import BandPower
 from neurodyn.errors import InputError
-from neurodyn.realtime import EventLog, FieldInput, Kind, LatencyHistogram, LiveEstimate, SpikeInput
+from neurodyn.realtime import EventKind, EventLog, FieldInput, LatencyHistogram, LiveEstimate, SpikeInput
 from neurodyn.realtime.delivery import Delivery
 from neurodyn.realtime.latency import PARTS, LatencyBudget
 from neurodyn.realtime.monitor import LATENCY_BARS, LATENCY_EDGES, Monitor
@@ -59,7 +59,7 @@ def test_a_deadline_is_missed_by_an_estimate_that_is_handed_over_after_it():
         delivery.hand_over(estimate(number), lambda n=number, s=late: n + s, wait=0.001, in_hand=0.0, binned=0.0)
     status = monitor.status()
     assert (status.bins, status.missed) == (5, 3)
-    assert monitor.log.counts() == {Kind.MISSED_DEADLINE: 2}
+    assert monitor.log.counts() == {EventKind.MISSED_DEADLINE: 2}
     assert status.budget["wait"].p50 == pytest.approx(1000.0, rel=0.0117)
     assert status.latency.count == sum(status.histogram) == 5
 

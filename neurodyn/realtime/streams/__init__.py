@@ -3,17 +3,17 @@
 from neurodyn.realtime.streams.address import Address, Scheme
 from neurodyn.realtime.streams.hello import Described, Hello
 from neurodyn.realtime.streams.pace import MergedSource
-from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Sink, Source
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, EndOfStream, Sink, Source
 from neurodyn.realtime.streams.table import SCHEMES, open_sink, open_source, parse_address
 
 __all__ = [
     "SCHEMES",
     "Address",
     "Chunk",
+    "ChunkKind",
     "Described",
     "EndOfStream",
     "Hello",
-    "Kind",
     "MergedSource",
     "Scheme",
     "Sink",

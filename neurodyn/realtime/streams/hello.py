@@ -8,7 +8,7 @@ from typing import Any
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.runner import Runner
-from neurodyn.realtime.streams.protocol import Kind
+from neurodyn.realtime.streams.protocol import ChunkKind
 
 VERSION = 1
 """Of what a hello says; a reader takes what it knows and leaves the rest."""
@@ -39,7 +39,7 @@ class Described:
     """
 
     name: str
-    kind: Kind
+    kind: ChunkKind
     channels: tuple[str, ...] = ()
     unit: str = ""
     rate: float | None = None
@@ -71,7 +71,7 @@ class Hello:
 
     Examples
     --------
-    >>> field = Described("field", Kind.SAMPLES, ("lfp0", "lfp1"), "mV", rate=1000.0)
+    >>> field = Described("field", ChunkKind.SAMPLES, ("lfp0", "lfp1"), "mV", rate=1000.0)
     >>> Hello((field,)).to_dict()["streams"][0]["channels"]
     ['lfp0', 'lfp1']
     """
@@ -96,7 +96,7 @@ class Hello:
         streams = tuple(
             Described(
                 m.name,
-                Kind.SPIKES if m.counts else Kind.SAMPLES,
+                ChunkKind.SPIKES if m.counts else ChunkKind.SAMPLES,
                 tuple(map(str, names[m.name])),
                 "Hz" if m.counts else str(told.get(m.name, "")),
                 rate=rates.get(m.name),
@@ -137,7 +137,7 @@ class Hello:
 
         Examples
         --------
-        >>> hello = Hello((Described("trials", Kind.MARKERS),))
+        >>> hello = Hello((Described("trials", ChunkKind.MARKERS),))
         >>> Hello.from_dict(hello.to_dict()) == hello
         True
         """
@@ -197,7 +197,7 @@ class Repeated:
 def _described(told: Mapping[str, Any]) -> Described:
     channels = tuple(str(one) for one in told["channels"])
     rate, every = _positive(told["rate"]), int(told["every"])
-    return Described(str(told["name"]), Kind(told["kind"]), channels, str(told["unit"]), rate, every)
+    return Described(str(told["name"]), ChunkKind(told["kind"]), channels, str(told["unit"]), rate, every)
 
 
 def _positive(told: Any) -> float | None:

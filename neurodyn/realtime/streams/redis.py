@@ -18,7 +18,7 @@ from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
 from neurodyn.realtime.streams.hello import Hello, Repeated
 from neurodyn.realtime.streams.pace import Pace
-from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.realtime.streams.told_later import ToldLater
 from neurodyn.realtime.streams.wire import unrecorded_of
 
@@ -156,11 +156,11 @@ def decode_entry(key: str, fields: Mapping[bytes, bytes], dtype: str, prefix: st
     """
     try:
         described = dict(json.loads(fields.get(b"format", b"{}")))
-        kind = Kind(described.get("kind", "samples"))
+        kind = ChunkKind(described.get("kind", "samples"))
         flat = np.frombuffer(fields[b"samples"], _known_type(described.get("dtype", dtype)))
         stamp = np.frombuffer(fields[b"ts"], "<u8") / 1e9
         times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
-        values = flat.reshape(len(times), -1) if kind is Kind.SAMPLES else flat
+        values = flat.reshape(len(times), -1) if kind is ChunkKind.SAMPLES else flat
         until = None if described.get("until") is None else float(described["until"])
         unrecorded = unrecorded_of(described)
         labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None

@@ -9,7 +9,7 @@ from neurodyn.errors import InputError, import_extra
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
 from neurodyn.realtime.streams.hello import Hello, Repeated
-from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.realtime.streams.told_later import ToldLater
 from neurodyn.realtime.streams.wire import decode_chunk, encode, encode_hello
 
@@ -49,7 +49,7 @@ class ZmqSource:
         self._socket = self._context.socket(self._zmq.SUB)
         self._socket.setsockopt(self._zmq.RCVHWM, BACKLOG)
         self._socket.setsockopt(self._zmq.MAXMSGSIZE, LARGEST)
-        for kind in Kind:
+        for kind in ChunkKind:
             self._socket.setsockopt(self._zmq.SUBSCRIBE, f"{kind.value}/".encode())
         self._endpoint, self._next_look, self._gone = endpoint, 0.0, False
         events = self._zmq.EVENT_CONNECTED | self._zmq.EVENT_CONNECT_RETRIED | self._zmq.EVENT_DISCONNECTED

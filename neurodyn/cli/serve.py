@@ -54,7 +54,7 @@ from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
 WEB_PORT = 8765
 LEARN_SECONDS = 10.0
-"""How long the first samples are waited for, from which the rate of a stream is told."""
+"""How long the first samples are waited for, from which the rate of a stream is estimated."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -111,7 +111,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--spin", action="store_true", help="hardly ever sleep: lower latency, and a core fully busy")
     parser.add_argument(
         "--rate", metavar="NAME=HZ", action="append", default=[], type=argument(_rate),
-        help="samples per second of a stream; repeatable (told from the first data)",
+        help="samples per second of a stream; repeatable (estimated from the first data)",
     )  # fmt: skip
     parser.add_argument(
         "--log", metavar="FILE", type=Path, help="also write every event to this file, a line of JSON each"

@@ -68,7 +68,7 @@ class ServeOptions:
 
 
 def late_policy(value: Any) -> LatePolicy:
-    """Name of what becomes of late data."""
+    """Policy for late data, by its name."""
     if value in list(LatePolicy):
         return LatePolicy(value)
     raise InputError(f"expected one of {', '.join(LatePolicy)}, got {value!r}")

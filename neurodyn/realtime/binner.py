@@ -174,7 +174,7 @@ class StreamingBinner:
             times, units, unknown = in_order_of(rows, times, units)
             unrecorded = _in_order_of(rows, unrecorded)
             if unknown:
-                text = f"{unknown} spikes of no unit among the {len(rows)} of their stream"
+                text = f"{unknown} spikes dropped: their unit index is outside the {len(rows)} units of the stream"
                 self._say(EventKind.BAD_INPUT, name, text)
         ordered = in_order(times) and units.dtype.kind in "iu"
         # A negative number is a large one without its sign: one comparison for both ends.

@@ -12,11 +12,11 @@ from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.protocol import Chunk
 
 WINDOW = 0.5
-"""Seconds that the latest time in the data stays the one the present is told from, if no later one comes."""
+"""Seconds for which the latest time in the data defines the present, if no later one comes."""
 LAG_EVERY = 1.0
 """Seconds between looks at how far each stream is behind the present."""
 LAG_TOLD_AFTER = 2
-"""Looks in a row that have to find the same lag before it is told."""
+"""Looks in a row that have to find the same lag before it is logged."""
 ALIVE = 1.0
 """Seconds since its last chunk in which a stream has a say in what time it is."""
 FOLLOWED = 0.1
@@ -28,7 +28,7 @@ MOST_DRIFT = 2e-3
 
 
 class News(NamedTuple):
-    """Something about the clock of a stream that the event log should have."""
+    """Event about a stream's clock (jump, offset, bad stamp) for the event log."""
 
     kind: EventKind
     name: str
@@ -40,7 +40,7 @@ class DataClock(Protocol):
     """Tells the present from the data that have come."""
 
     def note(self, chunks: Iterable[Chunk]) -> list[Chunk]:
-        """Take in what has just been read; return what of it is believed, on the clock of the session."""
+        """Register new chunks; return those whose time stamps are trusted, on the session clock."""
         ...
 
     def now(self) -> float:
@@ -48,7 +48,7 @@ class DataClock(Protocol):
         ...
 
     def news(self) -> list[News]:
-        """What was found out about clocks since the last call."""
+        """Events about clocks since the last call."""
         ...
 
 
@@ -72,11 +72,11 @@ class _Stream:
     held
         Chunks that were too far from the present, in a row.
     believed
-        Seconds by which it may be ahead without a word: its clock has been told to be.
+        Seconds by which it may be ahead without an event: the log has that offset already.
     heard
         Wall clock when it last agreed with the present.
     end
-        Up to when it has told what happened, seconds.
+        Time up to which its data have come, seconds.
     unheard
         Whether whole chunks that came since then have been left out.
     least
@@ -111,7 +111,7 @@ class LiveClock:
 
     It goes on when every source falls silent. A time in the future is believed when several chunks agree on it and no
     other stream contradicts them (:class:`neurodyn.realtime.stamps.StampPolicy`): until then its chunks are held back.
-    A stream that is contradicted has a clock of its own, which is told, and corrected if asked.
+    A stream that is contradicted has a clock of its own, which is logged, and corrected if asked.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class LiveClock:
         self._next_look = -math.inf
 
     def note(self, chunks: Iterable[Chunk]) -> list[Chunk]:
-        """Take in what has just been read; return what of it is believed, on the clock of the session."""
+        """Register new chunks; return those whose time stamps are trusted, on the session clock."""
         wall = self._wall()
         believed = [one for chunk in chunks for one in self._admit(chunk, wall)]
         if wall >= self._next_look and self._streams:
@@ -152,7 +152,7 @@ class LiveClock:
         return self._now(self._wall())
 
     def news(self) -> list[News]:
-        """What was found out about clocks since the last call."""
+        """Events about clocks since the last call."""
         if not self._news:
             return []
         found, self._news = self._news, []
@@ -248,16 +248,15 @@ class LiveClock:
         elif others:
             stream.believed = away if away > self._policy.ahead else 0.0
             if abs(away) <= self._policy.ahead:
-                self._tell(EventKind.CLOCK_OFFSET, name, "its times are those of the others again")
+                self._tell(EventKind.CLOCK_OFFSET, name, "the stream's clock agrees with the other streams again")
             else:
                 self._tell_offset(name, away)
             return self._after_a_hole(stream, held)
         else:
             self._ends.clear()
             stream.believed = 0.0
-            self._tell(
-                EventKind.CLOCK_JUMP, name, f"the present moved by {away:+.3f} s: nothing contradicts this stream"
-            )
+            text = f"session time moved by {away:+.3f} s: no other active stream disagrees"
+            self._tell(EventKind.CLOCK_JUMP, name, text)
         for one in held:
             self._advance(end_of(one), wall)
         stream.heard = wall
@@ -287,7 +286,7 @@ class LiveClock:
         return []
 
     def _leave_out(self, name: str, stream: _Stream) -> None:
-        """What was held back is not confirmed."""
+        """Discard the held chunks, whose time stamps were not confirmed, and log it."""
         samples = sum(max(len(one.chunk.times), 1) for one in stream.held)
         first = stream.held[0]
         stream.unheard |= any(one.whole for one in stream.held)
@@ -312,7 +311,7 @@ class LiveClock:
                 self._lags(name, stream, lag)
 
     def _usual(self, lag: float) -> float:
-        """What differences of a lag are held against: itself, or the least that is told."""
+        """What differences of a lag are compared with: the lag itself, or the least that is logged."""
         return max(self._policy.lag, abs(lag))
 
     def _follow(self, stream: _Stream, lag: float) -> None:
@@ -363,7 +362,7 @@ class ReplayClock:
         return self._latest
 
     def news(self) -> list[News]:
-        """Nothing: a file has one clock."""
+        """No events: a file has one clock."""
         return []
 
 
@@ -380,7 +379,7 @@ def start_of(chunk: Chunk) -> float:
 
 
 def moved(chunk: Chunk, seconds: float) -> Chunk:
-    """The same at another time."""
+    """The chunk with all its times shifted by so many seconds."""
     until = None if chunk.until is None else chunk.until + seconds
     pauses = tuple((unit, start + seconds, stop + seconds) for unit, start, stop in chunk.unrecorded)
     return replace(chunk, times=chunk.times + seconds, until=until, unrecorded=pauses)

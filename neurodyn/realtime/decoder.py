@@ -38,7 +38,7 @@ class RealtimeDecoder(Shown):
     output
         Bounds of what is handed out as the target; None for none.
     intervals
-        How intervals follow the truths that :meth:`observe` is told; None: they are those that training found.
+        How intervals follow the true targets given to :meth:`observe`; None keeps those that training found.
     recalibration
         How the read-out follows them; None: it is that of training.
 
@@ -161,7 +161,7 @@ class RealtimeDecoder(Shown):
     # Bin by bin -----------------------------------------------------------------------------------------------
 
     def warmup(self) -> None:
-        """Touch all code and memory and work out the first gains, then forget it: the first bin is no slower."""
+        """Run one step per modality to load code and compute the first Kalman gains, then reset."""
         for row in self._runner.modalities:
             self.step({row.name: row.usual}, 0.0)
         self.predict_ahead(1)
@@ -233,7 +233,7 @@ class RealtimeDecoder(Shown):
         return self._truths.corrected(self._runner.ahead(bins, last + bins * self.width))
 
     def listen(self, listener: StepListener | None) -> None:
-        """Tell somebody of every step from now on, such as who records the session; None for nobody."""
+        """Call a listener, such as a session recorder, around every step from now on; None removes it."""
         self._listener = listener
 
     def _moved(self, time: float) -> None:
@@ -280,7 +280,7 @@ class RealtimeDecoder(Shown):
         return self._truths.kept()
 
     def swap(self, model: Freezable | Frozen | Runner) -> None:
-        """Change to another model of the same sizes; the next step uses it, and no bin waits.
+        """Replace the model from the next step on, without interrupting decoding.
 
         The state goes over as it is: right for a model whose read-out was recalibrated; one whose dynamics differ finds
         its way within the memory of its filters. Limits that were set stay, those of training are the new model's. May

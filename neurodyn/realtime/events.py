@@ -1,4 +1,4 @@
-"""What happened while it ran: every fault and every decision about one, with its time, in bounded memory."""
+"""The event log of a session: every fault and every decision about one, with its time, in bounded memory."""
 
 import threading
 from collections import Counter, deque
@@ -40,7 +40,9 @@ class EventKind(StrEnum):
     CLOCK_JUMP = "clock jump"
     CLOCK_OFFSET = "clock offset"  # a stream whose clock is constantly ahead or behind
     BAD_STAMP = "bad stamp"  # a time in the future that nothing confirms: left out
-    JITTER = "jitter"  # stamps come too unevenly to be believed one by one: the stream's clock is told from all of them
+    JITTER = (
+        "jitter"  # stamps come too unevenly to be believed one by one: the stream's clock is estimated from all of them
+    )
     RATE = "rate"  # samples come faster or slower than the model was trained on
     UNUSUAL = "unusual"  # values far beyond those of the training data: missing
     OVERFLOW = "overflow"  # more waiting than memory allows

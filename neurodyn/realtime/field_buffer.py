@@ -53,7 +53,7 @@ class FieldBuffer:
         self._number, self._last = -1, -np.inf  # tick and time of the last sample that did
         self._windows = Windows(source, grid, clock)
         self._doubtful = _Samples.none(source.channels)  # late: after a gap, or held up, as what comes next tells
-        self._early = 0.0  # by how much stamps have come before or after their tick of late, seconds
+        self._early = 0.0  # by how much recent stamps came before or after their tick, seconds
 
     @property
     def first(self) -> float:
@@ -144,9 +144,8 @@ class FieldBuffer:
         numbers = self._ticks.place(stamps)
         free = self._free(numbers) & (np.diff(numbers, prepend=-2) > 0)
         if not free.all():
-            self._say(
-                EventKind.DROPPED, self.source.name, f"{(~free).sum()} samples whose place others have, or passed"
-            )
+            text = f"{(~free).sum()} samples dropped: their sampling tick is already occupied or already filtered"
+            self._say(EventKind.DROPPED, self.source.name, text)
         if free.any():
             self._ticks.came(numbers[free], stamps[free])
             self._wait(_Samples(numbers[free], stamps[free], stamps[free], values[free]))

@@ -1,4 +1,4 @@
-"""What becomes of a chunk: recorded, told to the decoder as the truth, or put into the binner."""
+"""Where a chunk of data goes: to the recorder, to the stream of true targets, or to the binner."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,9 @@ from neurodyn.realtime.truth_stream import TruthStream
 
 
 class Intake:
-    """Takes the chunks of a session one by one; none of them ends it.
+    """Route each chunk to recorder, true-target stream or binner.
+
+    A malformed chunk is logged and never ends the session.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ class Intake:
         self._refused: dict[str, str] = {}  # why, of the streams whose last chunk was
 
     def take(self, binner: StreamingBinner, chunk: Chunk) -> None:
-        """Take one; what is wrong with it is told once for each stream and reason."""
+        """Route one chunk; an error is logged once for each stream and reason."""
         try:
             if chunk.kind is ChunkKind.SAMPLES and chunk.name in self._spikes:
                 chunk = as_spikes(chunk)

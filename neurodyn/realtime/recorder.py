@@ -116,7 +116,7 @@ class SessionRecorder:
         while not self._closing.wait(self._period):
             self._write()
         self._write()
-        with contextlib.suppress(Exception):  # what it said of the disk has been told
+        with contextlib.suppress(Exception):  # the error of the disk has been logged
             self._file.close()
 
     def _write(self) -> None:

@@ -10,7 +10,7 @@ SHORTEST_SLEEP = 0.001
 
 
 class Rehearsal:
-    """Works ahead between two bins.
+    """Precompute the next bin's gains and warm the cache while waiting for data.
 
     Parameters
     ----------

@@ -210,7 +210,7 @@ def load_arrays(path: str | os.PathLike[str], wanted: Iterable[str] | None = Non
             names = [name for name in members if wanted is None or name in wanted]
             # What save_arrays writes is not compressed; files that were are taken, and bombs are not.
             if sum(members[name].file_size for name in names) > MOST_UNFOLDED * os.path.getsize(path):
-                raise ValueError("it unfolds into too much")
+                raise ValueError(f"the archive would decompress to more than {MOST_UNFOLDED} times its size")
             return {name: _read_array(archive, members[name]) for name in names}
     except _DAMAGED as error:
         raise ValueError(f"{os.fspath(path)} is not an npz file of plain arrays, or it is damaged") from error
@@ -231,7 +231,7 @@ def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
         shape, fortran, dtype = read(file)
         size = math.prod(shape) * dtype.itemsize
         if dtype.hasobject or not 0 <= size <= info.file_size or min(shape, default=0) < 0:
-            raise ValueError("an array that cannot be")
+            raise ValueError("an array with an impossible shape or type")
         data = bytearray(file.read(size + 1))
     if len(data) != size:
         raise ValueError("an array that is cut off")
@@ -282,7 +282,7 @@ def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     for name, array in arrays.items():
         if name.endswith("bounds"):
             if array.shape[:1] != (2,) or not np.all(array[0] <= array[1]):
-                raise ValueError(f"'{name}' are no lowest and highest values")
+                raise ValueError(f"'{name}' must hold a lower and an upper limit per dimension, lower <= upper")
         elif not np.isfinite(array).all():
             raise ValueError(f"'{name}' has numbers that are not finite")
         elif name.endswith("/transition") and np.abs(np.linalg.eigvals(array)).max() > 1 + GROWTH:
@@ -297,12 +297,12 @@ def _check_rows(settings: Mapping[str, Any]) -> None:
     if not rows or len(set(names)) < len(names) or not all(_whole(n) and n >= 1 for n in whole):
         raise ValueError("it needs modalities of different names, and sizes of 1 or more")
     if not (_whole(settings["traces"]) and settings["traces"] >= 0):
-        raise ValueError("its number of traces is none")
+        raise ValueError("traces must be an integer of 0 or more")
     if len(states) not in (1, 1 + len(rows)):
         raise ValueError(f"it has {len(states)} states for {len(rows)} modalities")
     for row in rows:
         if not (isinstance(row["name"], str) and isinstance(row["likelihood"], str)):
-            raise ValueError(f"a modality has a name or a likelihood that is no text: {str(row)[:60]}")
+            raise ValueError(f"the name or the likelihood of a modality is not a text: {str(row)[:60]}")
         if not isinstance(row.get("counts", row["likelihood"] in COUNTS or None), bool):
             raise ValueError(f"'{row['name']}' has an unknown likelihood")
 
@@ -328,9 +328,9 @@ def _check_texts(settings: Mapping[str, Any]) -> None:
         if not (_texts(labels) and len(labels) == row["channels"]):
             raise ValueError(f"'{row['name']}' has not the names of {row['channels']} channels")
     if not (_texts(settings["target_names"]) and _texts(settings.get("target_units", ()))):
-        raise ValueError("names or units of its target are no list of texts")
+        raise ValueError("names or units of its target are not a list of texts")
     if not all(isinstance(unit, str) for unit in settings.get("value_units", {}).values()):
-        raise ValueError("units of its modalities are no texts")
+        raise ValueError("units of its modalities are not texts")
 
 
 def _check_sizes(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

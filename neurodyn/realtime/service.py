@@ -97,11 +97,11 @@ class Service:
     monitor
         Counts what happens.
     recorder
-        Writes down what comes and what is decoded; None for nobody.
+        Records what comes and what is decoded; None for no record.
     markers
         Does what markers say; None: those on the stream "control" are commands.
     truth
-        What is told to the decoder as the truth of each bin; None for nothing.
+        Gives the decoder the true target of each bin; None if there is none.
     drift
         When a channel counts as drifted, and whether its values are put back.
     snapshots
@@ -177,7 +177,7 @@ class Service:
             self.close()
 
     def turn(self) -> None:
-        """Read once, and decode what is ready."""
+        """Read the sources once and decode every complete bin."""
         try:
             decoded = self.take(self._read())
         except Exception as error:  # what a source of somebody's own may give is not known here
@@ -303,7 +303,7 @@ def make_service(
     modalities
         Of the model.
     rates
-        Samples per second of each modality that is no spikes.
+        Samples per second of each modality that is not spikes.
     patience
         Seconds that a bin waits for data that are on their way.
     late, max_jump

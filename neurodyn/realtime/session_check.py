@@ -86,7 +86,7 @@ def check_session(path: str | os.PathLike[str], decoder: RealtimeDecoder) -> Ses
     Raises
     ------
     InputError
-        If the file is no session, damaged, or of a model of other sizes.
+        If the file is not a session, is damaged, or of a model of other sizes.
     """
     path = Path(path)
     with open_session(path) as file:

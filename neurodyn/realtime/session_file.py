@@ -251,7 +251,7 @@ def settings_of(head: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If they are none.
+        If they are not settings of a live decoder.
     """
     kinds = {"output": OutputLimits, "intervals": AdaptiveIntervals, "recalibration": Recalibration}
     found: dict[str, Any] = {}

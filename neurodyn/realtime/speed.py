@@ -1,4 +1,4 @@
-"""Whether a machine keeps up with the features that a session has to make: told at its start, not by a backlog."""
+"""Whether a machine keeps up with the features that a session has to make, measured at its start."""
 
 import time
 from collections.abc import Callable, Sequence

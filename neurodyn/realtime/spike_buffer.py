@@ -54,7 +54,7 @@ class SpikeBuffer:
         self._tells = False  # whether the source says how far it has sent
         self._disorder_at = self._told_at = -np.inf
         self._disordered = 0
-        self._disordered = 0  # spikes in disorder that the log has not been told of
+        self._disordered = 0  # spikes out of order that have not been logged yet
 
     @property
     def first(self) -> float:

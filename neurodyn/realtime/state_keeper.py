@@ -16,7 +16,7 @@ from neurodyn.realtime.writers import SnapshotFile
 def check_model(file: SnapshotFile, decoder: RealtimeDecoder, models: Iterable[Runner] = ()) -> None:
     """Refuse a snapshot of another model, before a session opens anything else: nothing of the snapshot is taken.
 
-    A damaged one is not refused: it is told when the session begins, and replaced.
+    A damaged one is not refused: it is logged when the session begins, and replaced.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class StateKeeper:
     models
         Others that the decoder may have been changed to when the snapshot was taken.
     drift
-        What follows the channels of the session, kept with the state; None for nobody.
+        What follows the channels of the session, kept with the state; None if drift is not followed.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class StateKeeper:
         return time
 
     def catch_up(self, first: float) -> None:
-        """Predict from the snapshot through the time that nobody decoded, to the bin that ends at a time (seconds)."""
+        """Predict from the snapshot through the time without decoding, to the bin that ends at a time (seconds)."""
         if self._resumed is None:
             return
         gap, resumed = first - self._resumed, self._resumed
@@ -141,7 +141,9 @@ class StateKeeper:
         missing = round(gap / self._decoder.width) - 1
         for index in range(missing):
             self._decoder.step({}, resumed + (index + 1) * self._decoder.width)
-        self._say(EventKind.RESTORED, "", f"from a snapshot of {resumed:g} s; {missing} bins nobody saw are predicted")
+        self._say(
+            EventKind.RESTORED, "", f"from a snapshot of {resumed:g} s; {missing} bins without data are predicted"
+        )
 
     def keep(self, time: float) -> None:
         """Take a snapshot if the last one is old enough at a time, seconds."""
@@ -165,7 +167,7 @@ class StateKeeper:
             self._latest = None
         if self._latest is None:
             self._decoder.reset()
-        self._say(EventKind.NOT_FINITE, "", f"the decoder left the finite numbers and is back at {since}")
+        self._say(EventKind.NOT_FINITE, "", f"the decoder's state became non-finite; restored the state of {since}")
 
     def close(self) -> None:
         """Close the file."""

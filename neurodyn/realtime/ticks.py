@@ -1,7 +1,7 @@
 r"""From the stamps of a regular stream to the ticks of its clock: one whole number per sample, gaps included.
 
 Stamps that lie on a grid are believed as they are, so that bins are those of offline binning. Stamps that jitter are
-not: their samples are counted, and the time of a tick comes from a line through all stamps of late, as a phase-locked
+not: their samples are counted, and the time of a tick comes from a line through all recent stamps, as a phase-locked
 loop follows a clock,
 
 .. math::
@@ -90,11 +90,11 @@ class Ticks:
         self.stamp = -np.inf  # of the newest sample, as the source gave it
         self._line = _Line(np.nan, self.nominal, self.nominal)
         self._jitter = 0.0  # standard deviation of a stamp, periods
-        self._uneven = 0.0  # uneven steps of late
+        self._uneven = 0.0  # uneven steps among the recent ones
 
     @property
     def period(self) -> float:
-        """Seconds per sample, as the stamps of late have it."""
+        """Seconds per sample, estimated from the recent stamps."""
         return self._line.period
 
     @property
@@ -123,7 +123,7 @@ class Ticks:
         return self.number + np.rint((times - self.stamp) / self.nominal).astype(np.int64)
 
     def came(self, numbers: Int64[np.ndarray, " n"], times: Float64[np.ndarray, " n"]) -> None:
-        """Take note of samples with believed stamps, in any order."""
+        """Register samples whose stamps are used individually, in any order."""
         newest = int(np.argmax(numbers))
         if numbers[newest] > self.number:
             samples = int(numbers[newest]) - self.number
@@ -131,7 +131,7 @@ class Ticks:
             self._follow(samples, self.stamp)
 
     def uneven(self, times: Float64[np.ndarray, " n"]) -> bool:
-        """Whether these stamps, in order, are the last straw: from now on they are not believed one by one."""
+        """Return True once stamps are too irregular to be used individually."""
         steps = np.diff(times, prepend=self.stamp) / self.nominal
         if not times[0] > self.stamp > -np.inf:  # out of order: the first step says nothing
             steps = steps[1:]
@@ -149,7 +149,7 @@ class Ticks:
     # Stamps that are not ----------------------------------------------------------------------------------------
 
     def give_up(self, numbers: Int64[np.ndarray, " n"], stamps: Float64[np.ndarray, " n"]) -> None:
-        """Believe stamps no longer one by one; the line begins as the one through the latest samples."""
+        """Use a line through the stamps instead of each stamp; it begins as the line through the latest samples."""
         self.jittering = True
         if len(stamps):
             away = stamps - stamps[-1] - (numbers - numbers[-1]) * self.period

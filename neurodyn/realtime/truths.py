@@ -13,7 +13,7 @@ from neurodyn.realtime.runner import LiveEstimate
 
 
 class Truths:
-    """Corrects estimates by what the truths told so far.
+    """Correct decoded targets and intervals from the true targets observed so far.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Truths:
         self.handed_out, self.last = estimate, (estimate.time, estimate.target)
 
     def learn(self, target: Float[np.ndarray, " dim"]) -> None:
-        """Take in the truth of the bin whose estimate was handed out last; a second one of a bin is kept only.
+        """Update the corrections with the true target of the last returned bin; a second value is stored but not used.
 
         Raises
         ------
@@ -108,15 +108,15 @@ class Truths:
         """
         found = {"handed_out": np.array(snapshot.get("handed_out", [np.nan] * (self._dims + 1)), np.float64)}
         if found["handed_out"].shape != (self._dims + 1,):
-            raise ValueError("the snapshot is damaged: what was handed out last is no target")
+            raise ValueError("the snapshot is damaged: the last returned target has the wrong shape")
         if self.intervals is not None:
             found["widening"] = widening = np.array(snapshot.get("widening", self.widening), np.float64)
             if widening.shape != self.widening.shape or not np.all(np.isfinite(widening) & (widening > 0)):
-                raise ValueError("the snapshot is damaged: the widening of its intervals is no positive number")
+                raise ValueError("the snapshot is damaged: the widening of its intervals is not positive and finite")
         if self.recalibration is not None:
             found["recalibration"] = sums = np.array(snapshot.get("recalibration", self._sums), np.float64)
             if sums.shape != self._sums.shape or not np.all(np.isfinite(sums)) or (sums[[0, 2]] < 0).any():
-                raise ValueError("the snapshot is damaged: the sums of its recalibration are none")
+                raise ValueError("the snapshot is damaged: the recalibration state is invalid")
         return found
 
     def restore(self, checked: Mapping[str, np.ndarray]) -> None:

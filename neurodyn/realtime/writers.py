@@ -21,7 +21,7 @@ QUEUE = 256
 
 
 class SinkWriter:
-    """Writes to a sink from a thread of its own: a sink that stalls costs its oldest estimates and nobody's time.
+    """Writes to a sink from a thread of its own: a sink that stalls loses its oldest estimates and delays nothing.
 
     A sink that says ``never_blocks = True`` is written to at once: a thread would only make it later.
 
@@ -183,7 +183,7 @@ class SnapshotFile:
         try:
             return load_arrays(self._path, wanted)
         except ValueError as error:
-            raise InputError(f"{self._path} is no snapshot of a decoder, or it is damaged") from error
+            raise InputError(f"{self._path} is not a snapshot of a decoder, or it is damaged") from error
 
     def offer(self, snapshot: dict[str, np.ndarray]) -> None:
         """Have it written soon; one that still waits is replaced."""

@@ -555,7 +555,7 @@ def test_a_killed_decoder_goes_on_from_its_snapshot(model, port, tmp_path):
         rig.close()
     restored = [event for event in lines(tmp_path / "events.jsonl") if event["kind"] == EventKind.RESTORED]
     assert len(restored) == 1
-    assert "bins nobody saw are predicted" in restored[0]["detail"]
+    assert "bins without data are predicted" in restored[0]["detail"]
     assert restored[0]["time"] > before
     live = RealtimeDecoder.load(model)
     whole = uninterrupted(live, serve.load_decoder(model)[1], rig.sent)

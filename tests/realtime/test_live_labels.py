@@ -144,7 +144,7 @@ def test_bad_units_and_channels_of_labelled_streams_are_told():
     binner.push_spikes("spikes", np.full(5, 0.05), units, labels=("a", "b"))
     binner.push_samples("field", np.ones((2, 3)), np.array([0.0, 0.01]), labels=("w", "x"))
     assert binner.log.counts("spikes")[EventKind.BAD_INPUT] == 1
-    assert any("3 spikes of no unit among the 2" in event.detail for event in binner.log)
+    assert any("3 spikes dropped: their unit index is outside the 2" in event.detail for event in binner.log)
     assert any("samples of 2 labelled channels came as (2, 3)" in event.detail for event in binner.log)
     with pytest.raises(InputError, match="a label for each of its 2 channels"):
         SpikeInput("spikes", 2, labels=("a",))

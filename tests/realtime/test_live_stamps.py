@@ -316,7 +316,7 @@ class TestAClockThatLeapsAhead:
         assert [(one.kind, one.name) for one in news] == [(EventKind.CLOCK_OFFSET, "spikes")] * 2
         assert "5.0" in news[0].detail
         assert "ahead of" in news[0].detail
-        assert news[1].detail == "its times are those of the others again"
+        assert news[1].detail == "the stream's clock agrees with the other streams again"
         assert "from before the clock was set back" in next(e.detail for e in log if e.kind is EventKind.DROPPED)
 
 

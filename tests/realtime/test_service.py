@@ -446,7 +446,7 @@ def test_a_session_goes_on_from_its_snapshot(whole, live, modalities, tmp_path):
     expected = Session(live, modalities, played, start=1.5)
     live.restore(state)
     missing = round((got[0].time - first[-1].time) / 0.01) - 1
-    assert f"{missing} bins nobody saw" in event.detail
+    assert f"{missing} bins without data" in event.detail
     for index in range(missing):
         live.step({}, first[-1].time + 0.01 * (index + 1))
     np.testing.assert_array_equal([e.target for e in got], [e.target for e in expected.run()])

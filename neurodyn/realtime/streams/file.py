@@ -47,7 +47,7 @@ class ReplayOptions:
     Raises
     ------
     InputError
-        If the speed or the chunk is not more than 0, or the part to play is none.
+        If the speed or the chunk is not more than 0, or the part to play is empty.
     """
 
     speed: float = 1.0

@@ -205,7 +205,7 @@ class LslSource:
         return Chunk(name, times[fired], units[fired], ChunkKind.SPIKES, until, labels, unrecorded=unrecorded)
 
     def _markers(self, name: str, times: list[float], texts: list[bytes]) -> Chunk | None:
-        """Markers whose bytes are a text; the others are lost, and told in the next read."""
+        """Markers whose bytes are a text; the others are lost, and reported in the next read."""
         good = []
         for moment, raw in zip(times, texts, strict=True):
             try:
@@ -282,7 +282,7 @@ class LslSink:
         self._outlets.clear()
 
     def _flags(self) -> list[tuple[str, str]]:
-        """Flag and modality of each channel of flags; none where nobody has said which modalities there are."""
+        """Flag and modality of each channel of flags; none before a hello has said which modalities there are."""
         names = [] if self._hello is None else [one.name for one in self._hello.streams]
         return [(flag, name) for flag in FLAGS for name in names]
 

@@ -36,7 +36,7 @@ class Chunk:
     kind
         Which of the three.
     until
-        Seconds up to which the source has now sent everything, where it says so: the silence of neurons is told from
+        Seconds up to which the source has now sent everything, where it says so: the silence of neurons differs from
         that of a broken cable at once. None for the time of the last sample or spike.
     labels
         Of the channels, or of the units row by row, where the source knows them: a model finds its own by label. None

@@ -27,7 +27,7 @@ SEARCH_EVERY = 0.5
 LARGEST = 64 * 2**20
 """Bytes of the largest entry that is taken, all its fields together."""
 MOST_PER_READ, MOST_BYTES = 256, 128 * 2**20
-"""Entries of a stream, and bytes of all streams, that a read asks for at most, the latter by the sizes of late: what a
+"""Entries of a stream, and bytes of all streams, that a read asks for at most, the latter by recent sizes: what a
 reply will hold is not known before it is there."""
 FORGET = 0.9
 """Share of the largest entry of a stream that the next read still expects."""
@@ -39,7 +39,7 @@ HELLO = "hello"
 """Last part of the key of what a stream is of: a text and not a stream, which no source reads."""
 
 _NAMES = ("utf-8", "surrogateescape")
-"""Keys are bytes, and somebody else's may be no text."""
+"""Keys are bytes, and somebody else's may not be a text."""
 _TYPES = {"float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"}
 
 

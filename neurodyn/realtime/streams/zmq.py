@@ -108,7 +108,7 @@ class ZmqSource:
             self._bad.keep(InputError(f"the publisher at {self._endpoint} {text}: connected anew, send shorter chunks"))
 
     def _receive(self, flags: int) -> tuple[list[bytes], int]:
-        """Parts of the next message, and the bytes that came; no parts of one that is too large, which is told."""
+        """Parts of the next message, and the bytes that came; no parts of one that is too large, which is reported."""
         parts, size, count, more = [], 0, 0, True
         while more:
             # The limit of ZeroMQ is that of a part: the parts are counted here, and let go of where they are too many.

@@ -17,6 +17,8 @@ LAG_EVERY = 1.0
 """Seconds between looks at how far each stream is behind the present."""
 LAG_TOLD_AFTER = 2
 """Looks in a row that have to find the same lag before it is logged."""
+SAME_LAG = 0.5
+"""Share of a lag up to which another one counts as the same: lags of delayed chunks vary by less."""
 ALIVE = 1.0
 """Seconds since its last chunk in which a stream has a say in what time it is."""
 FOLLOWED = 0.1
@@ -27,7 +29,7 @@ MOST_DRIFT = 2e-3
 """Seconds per second that a clock drifts at most; what seems more is a delay. Crystals drift by 1e-4."""
 
 
-class News(NamedTuple):
+class ClockEvent(NamedTuple):
     """Event about a stream's clock (jump, offset, bad stamp) for the event log."""
 
     kind: EventKind
@@ -47,7 +49,7 @@ class DataClock(Protocol):
         """Present in seconds; NaN before any data."""
         ...
 
-    def news(self) -> list[News]:
+    def pop_events(self) -> list[ClockEvent]:
         """Events about clocks since the last call."""
         ...
 
@@ -136,7 +138,7 @@ class LiveClock:
         # Latest times and when they came, ever earlier and ever younger: the first is the latest of the last WINDOW.
         self._ends: deque[tuple[float, float]] = deque()
         self._streams: dict[str, _Stream] = {}
-        self._news: list[News] = []
+        self._events: list[ClockEvent] = []
         self._next_look = -math.inf
 
     def note(self, chunks: Iterable[Chunk]) -> list[Chunk]:
@@ -151,12 +153,10 @@ class LiveClock:
         """Present in seconds; NaN before any data."""
         return self._now(self._wall())
 
-    def news(self) -> list[News]:
+    def pop_events(self) -> list[ClockEvent]:
         """Events about clocks since the last call."""
-        if not self._news:
-            return []
-        found, self._news = self._news, []
-        return found
+        events, self._events = self._events, []
+        return events
 
     def _now(self, wall: float) -> float:
         if not self._ends:
@@ -168,7 +168,7 @@ class LiveClock:
         """The chunk, or nothing while it is held back, or it and those that were."""
         stream = self._streams.setdefault(chunk.name, _Stream())
         if stream.shift:
-            chunk = moved(chunk, stream.shift)
+            chunk = shift_times(chunk, stream.shift)
         end, now = end_of(chunk), self._now(wall)
         if not math.isfinite(end):
             return [chunk]
@@ -244,7 +244,7 @@ class LiveClock:
             stream.shift -= away
             stream.kept, stream.believed = math.nan, 0.0
             self._tell(EventKind.CLOCK_JUMP, name, f"{away:+.3f} s from the present; moved onto it")
-            held = [moved(one, -away) for one in held]
+            held = [shift_times(one, -away) for one in held]
         elif others:
             stream.believed = away if away > self._policy.ahead else 0.0
             if abs(away) <= self._policy.ahead:
@@ -305,9 +305,9 @@ class LiveClock:
             if stream.kept is not None:
                 self._follow(stream, lag)
                 continue
-            same = math.isfinite(lag) and lag > self._policy.lag and abs(lag - stream.lag) < 0.5 * self._usual(lag)
+            same = math.isfinite(lag) and lag > self._policy.lag and abs(lag - stream.lag) < SAME_LAG * self._usual(lag)
             stream.lag, stream.looks = lag, stream.looks + 1 if same else 0
-            if stream.looks >= LAG_TOLD_AFTER and abs(lag - stream.told) > 0.5 * self._usual(stream.told):
+            if stream.looks >= LAG_TOLD_AFTER and abs(lag - stream.told) > SAME_LAG * self._usual(stream.told):
                 self._lags(name, stream, lag)
 
     def _usual(self, lag: float) -> float:
@@ -338,7 +338,7 @@ class LiveClock:
         self._tell(EventKind.CLOCK_OFFSET, name, text)
 
     def _tell(self, kind: EventKind, name: str, detail: str) -> None:
-        self._news.append(News(kind, name, detail))
+        self._events.append(ClockEvent(kind, name, detail))
 
 
 class ReplayClock:
@@ -361,7 +361,7 @@ class ReplayClock:
         """Present in seconds; NaN before any data."""
         return self._latest
 
-    def news(self) -> list[News]:
+    def pop_events(self) -> list[ClockEvent]:
         """No events: a file has one clock."""
         return []
 
@@ -378,7 +378,7 @@ def start_of(chunk: Chunk) -> float:
     return float(chunk.times[0]) if len(chunk.times) else end_of(chunk)
 
 
-def moved(chunk: Chunk, seconds: float) -> Chunk:
+def shift_times(chunk: Chunk, seconds: float) -> Chunk:
     """The chunk with all its times shifted by so many seconds."""
     until = None if chunk.until is None else chunk.until + seconds
     pauses = tuple((unit, start + seconds, stop + seconds) for unit, start, stop in chunk.unrecorded)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import EventKind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Source
 
 
@@ -29,7 +29,7 @@ class Connection:
     """
 
     def __init__(
-        self, open_source: Callable[[], Source], say: Say, *, reopen_after: float, wall: Callable[[], float]
+        self, open_source: Callable[[], Source], say: LogEvent, *, reopen_after: float, wall: Callable[[], float]
     ) -> None:
         self._open, self._say, self._reopen_after, self._wall = open_source, say, reopen_after, wall
         self._source: Source | None = None

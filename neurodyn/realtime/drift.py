@@ -29,7 +29,7 @@ from jaxtyping import Bool
 from neurodyn.errors import InputError
 from neurodyn.given import number
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.events import EventKind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.runner import under
 
 TAKEN = 5.0
@@ -107,7 +107,7 @@ class ChannelDrift:
         When a channel counts as drifted, and whether its values are put back.
     """
 
-    def __init__(self, decoder: RealtimeDecoder, say: Say, policy: DriftPolicy | None = None) -> None:
+    def __init__(self, decoder: RealtimeDecoder, say: LogEvent, policy: DriftPolicy | None = None) -> None:
         self.policy, self._say, self._decoder = policy or DriftPolicy(), say, decoder
         self._begin()
 

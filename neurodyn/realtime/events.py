@@ -63,7 +63,7 @@ class EventKind(StrEnum):
     LOG_LOST = "log lost"  # its file cannot be written any more
 
 
-Say = Callable[[EventKind, str, str], None]
+LogEvent = Callable[[EventKind, str, str], None]
 """Takes the kind of an event, the modality, and what happened."""
 
 

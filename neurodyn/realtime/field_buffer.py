@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from neurodyn.realtime.buffers import MAX_WAITING, FieldInput, Grid, Recent
-from neurodyn.realtime.events import EventKind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.stamps import SourceClock, StampPolicy
 from neurodyn.realtime.ticks import HORIZON, UNEVEN, Ticks
 from neurodyn.realtime.windows import Windows
@@ -20,6 +20,8 @@ from neurodyn.recording.edges import cut
 
 FORGET = 0.999
 """What a sample leaves of the largest jitter seen before it."""
+MOST_EARLY = 0.5
+"""Periods that a stamp may come before its tick: one that is further away stands for another tick."""
 GONE_BACK = 0.5
 """Periods before the newest stamp from which on a sample is out of order: nearer ones are on the same tick."""
 
@@ -41,7 +43,9 @@ class FieldBuffer:
         missing.
     """
 
-    def __init__(self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: Say) -> None:
+    def __init__(
+        self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: LogEvent
+    ) -> None:
         self.source, self.every = source, clock
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
@@ -110,7 +114,7 @@ class FieldBuffer:
         self._early *= FORGET**samples
         for step in steps:
             away = abs(step - self._ticks.nominal)
-            if self._early < away <= 0.5 * self._ticks.nominal:
+            if self._early < away <= MOST_EARLY * self._ticks.nominal:
                 self._early = away
 
     def _next(self, time: float) -> float:
@@ -127,8 +131,8 @@ class FieldBuffer:
         if not len(stamps):
             return
         order = np.argsort(stamps, kind="stable")
-        if not self._ticks.jittering and self._ticks.uneven(stamps[order]):
-            self._give_up()
+        if not self._ticks.jittering and self._ticks.is_irregular(stamps[order]):
+            self._follow_line()
         if self._ticks.jittering:
             self._take_uneven(stamps, values)
             return
@@ -147,7 +151,7 @@ class FieldBuffer:
             text = f"{(~free).sum()} samples dropped: their sampling tick is already occupied or already filtered"
             self._say(EventKind.DROPPED, self.source.name, text)
         if free.any():
-            self._ticks.came(numbers[free], stamps[free])
+            self._ticks.register(numbers[free], stamps[free])
             self._wait(_Samples(numbers[free], stamps[free], stamps[free], values[free]))
 
     def _take_uneven(self, stamps: np.ndarray, values: np.ndarray) -> None:
@@ -186,10 +190,10 @@ class FieldBuffer:
         """Ticks that no sample came of, and that the filters have not passed."""
         return (numbers > self._number) & ~np.isin(numbers, self._waiting.numbers)
 
-    def _give_up(self) -> None:
+    def _follow_line(self) -> None:
         past_stamps, _, past_numbers = self._past.columns()
         stamps = np.concatenate([past_stamps, self._waiting.stamps])
-        self._ticks.give_up(np.concatenate([past_numbers, self._waiting.numbers]), stamps)
+        self._ticks.follow_line(np.concatenate([past_numbers, self._waiting.numbers]), stamps)
         text = "its stamps are uneven; samples are counted, and times come from a line through the stamps"
         self._say(EventKind.JITTER, self.source.name, text)
 
@@ -259,7 +263,7 @@ class FieldBuffer:
         """Remember the ticks between two samples of which none came, and say so."""
         tick = (after - before) / (lost + 1) if math.isfinite(before) else self._ticks.nominal
         early = 0.0 if self._ticks.jittering else self._early
-        self._windows.lacks(before + tick + early, after - tick + early)
+        self._windows.mark_missing(before + tick + early, after - tick + early)
         if math.isfinite(before):
             self._say(EventKind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
 

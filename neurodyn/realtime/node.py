@@ -22,7 +22,7 @@ from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.service import ServiceOptions, make_service
 from neurodyn.realtime.stamps import StampPolicy
-from neurodyn.realtime.streams.hello import Hello, Repeated
+from neurodyn.realtime.streams.hello import Hello, PeriodicMessage
 from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, Source
 from neurodyn.realtime.writers import SinkWriter
 
@@ -74,7 +74,7 @@ class Node:
             raise InputError(
                 f"the rate of '{missing[0]}' is not known: give it, as in  rates={{'{missing[0]}': 1000.0}}"
             )
-        self._decoder, self._rates, self._outbox = decoder, known, _Outbox(Repeated(clock=wall))
+        self._decoder, self._rates, self._outbox = decoder, known, _Outbox(PeriodicMessage(clock=wall))
         self._log, self._position = EventLog(), 0
         self._differing: set[str] = set()  # streams that come at another rate
         self._behind = False  # whether the next bin has still to be prepared
@@ -156,7 +156,7 @@ class _Outbox:
 
     never_blocks = True
 
-    def __init__(self, hello: Repeated) -> None:
+    def __init__(self, hello: PeriodicMessage) -> None:
         self._hello, self._items = hello, []
 
     def greet(self, hello: Hello) -> None:

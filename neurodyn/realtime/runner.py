@@ -56,6 +56,8 @@ GROWTH = 1e-6
 """Most that a state may grow per bin without observations: what rounding makes of one that stays as it is."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
+DIRECTION_SEED = 0
+"""Seed of the direction by which a table tells covariances apart: the same in every process, so that runs repeat."""
 CAPACITY = 256
 """Covariances a table keeps: 25 MB for 64 latents."""
 SAME = {"float32": 1e-8, "float64": 1e-13}
@@ -418,22 +420,33 @@ class CachedCovariance:
         ``following[seen]`` is the covariance of the next bin; None until it is first needed.
     leading
         Those that lead here, each with whether its bin was seen.
-    spread
-        ``spread[seen]`` is the share in the squared half width of the target's interval; None until it is needed.
+    interval_variance
+        ``interval_variance[seen]`` is the share in the squared half width of the target's interval; None until it
+        is needed.
     score
         One number that tells covariances apart quickly.
     place, used
         Where it stands in the table (-1: nowhere), and whether it was used since room was last made.
     """
 
-    __slots__ = ("filtered", "following", "leading", "place", "predicted", "score", "spread", "update", "used")
+    __slots__ = (
+        "filtered",
+        "following",
+        "interval_variance",
+        "leading",
+        "place",
+        "predicted",
+        "score",
+        "update",
+        "used",
+    )
 
     def __init__(self, predicted: np.ndarray, score: float) -> None:
         self.predicted = predicted
         self.score = score
         self.following: list[CachedCovariance | None] = [None, None]
         self.leading: list[tuple[CachedCovariance, bool]] = []
-        self.spread: list[np.ndarray | None] = [None, None]
+        self.interval_variance: list[np.ndarray | None] = [None, None]
         self.filtered: np.ndarray | None = None
         self.update: np.ndarray | None = None
         self.place = -1
@@ -491,7 +504,7 @@ class GainTable:
         self._same = SAME[dtype.name] if same is None else same
         n = len(self._transition)
         # Any fixed direction does: it only has to tell covariances apart.
-        self._direction = np.random.default_rng(0).uniform(0.5, 1.5, n * n) / n**2
+        self._direction = np.random.default_rng(DIRECTION_SEED).uniform(0.5, 1.5, n * n) / n**2
         self._entries: list[CachedCovariance] = []
         self._scores = np.full(max(capacity, 1), np.inf)
         self._capacity, self._hand = capacity, 0
@@ -527,15 +540,15 @@ class GainTable:
         """``F P F' + Q``."""
         return _fixed(_symmetric(self._transition @ covariance @ self._transition.T + self._process))
 
-    def spread(self, entry: CachedCovariance, seen: bool) -> np.ndarray:
+    def interval_variance(self, entry: CachedCovariance, seen: bool) -> np.ndarray:
         """Share of this filter's state in the squared half width of the target's interval: ``1.96^2 diag(W' P W)``."""
-        found = entry.spread[seen]
+        found = entry.interval_variance[seen]
         if found is None:
-            found = self.spread_of(entry.covariance(seen))
-            entry.spread[seen] = found
+            found = self.interval_variance_of(entry.covariance(seen))
+            entry.interval_variance[seen] = found
         return found
 
-    def spread_of(self, covariance: np.ndarray) -> np.ndarray:
+    def interval_variance_of(self, covariance: np.ndarray) -> np.ndarray:
         """``1.96^2 diag(W' P W)`` of a covariance."""
         return NORMAL_95**2 * np.sum((self._readout @ covariance) * self._readout, axis=1)
 
@@ -699,7 +712,7 @@ class Filter:
             self._next = self.table.after(self.cached, self.seen)
         self.table.condition(self._next)
         for seen in (False, True):
-            self.table.spread(self._next, seen)
+            self.table.interval_variance(self._next, seen)
 
     def step(self, seen: bool) -> None:
         """Predict, and condition on ``embedding`` if the bin is seen."""
@@ -720,9 +733,9 @@ class Filter:
             gain = self.table.condition(self.cached)[:, len(self.mean) :]
             self.mean += gain @ (self.embedding - self._emission @ self._last)
 
-    def spread(self) -> np.ndarray:
+    def interval_variance(self) -> np.ndarray:
         """Share of this state in the squared half width of the target's interval."""
-        return self.table.spread(self.cached, self.seen)
+        return self.table.interval_variance(self.cached, self.seen)
 
     @property
     def covariance(self) -> np.ndarray:
@@ -1208,7 +1221,7 @@ class Runner:
         self._build_filters(means, capacity, same)
         self._build_readout()
         self.limits = settings.get("limits", {})
-        self._rehearsal = {m.name: m.usual for m in self.modalities}
+        self._idle = {m.name: m.usual for m in self.modalities}
         width = settings["width_seconds"]
         self._spared, self._most_owed = round(SPARED / width), round((SPARED + SETTLING) / width)
         self.reset()
@@ -1361,7 +1374,7 @@ class Runner:
         positions = [part.position for part in self.filters]
         # What comes first here is not needed in the step and may leave the cache again.
         fed_back = None if self._recurrent is None else self._recurrent.expect().copy()
-        self.step(self._rehearsal)
+        self.step(self._idle)
         self._put(kept)
         self._ages, (self._owed, self.overdue) = ages, owed
         for part, position in zip(self.filters, positions, strict=True):
@@ -1401,7 +1414,7 @@ class Runner:
         # A BLAS may raise the flag of an invalid number for what it reads and does not use; a session looks for itself.
         with np.errstate(over="ignore", invalid="ignore"):
             seen, stale, unusual = self._take_in(self._arrays(observations))
-            target, half = self._target([part.spread() for part in self.filters], self._decode_recurrently())
+            target, half = self._target([part.interval_variance() for part in self.filters], self._decode_recurrently())
         latent, covariance = self.backbone.mean.copy(), self.backbone.covariance
         rates = Rates(self._rates, latent)
         lower, upper = target - half, target + half
@@ -1475,18 +1488,18 @@ class Runner:
         return None if self._recurrent is None else self._recurrent.step()
 
     def _target(
-        self, spreads: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None
+        self, variances: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Decoded target, and half the width of its interval, from the features as they stand.
 
         Parameters
         ----------
-        spreads
+        variances
             Share of each state in the squared half width.
         own
             Mean and variance by the recurrent network.
         """
-        half = self._half_width(spreads, own)
+        half = self._half_width(variances, own)
         if self._stack is None or self._losses is None:
             return self._within(np.dot(self._weights, self._features)), half
         experts = self._experts
@@ -1497,7 +1510,7 @@ class Runner:
         weighed *= experts
         return self._within(np.add.reduce(weighed, axis=0)), half
 
-    def _half_width(self, spreads: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    def _half_width(self, variances: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
         """Half the width of the target's interval (neurodyn.targets.variance)."""
         if self._log_linear:
             memories = self._memories
@@ -1509,9 +1522,9 @@ class Runner:
                 half += self._own_slope * np.log(np.maximum(own[1], TINY))
             half *= 0.5
             return np.exp(half, out=half)
-        square = spreads[0] - self._usual
-        for spread in spreads[1:]:
-            square += spread
+        square = variances[0] - self._usual
+        for variance in variances[1:]:
+            square += variance
         np.maximum(square, 0, out=square)
         square += self._constant
         if self._stack is not None:
@@ -1566,8 +1579,8 @@ class Runner:
             for part, (mean, _) in zip(self.filters, beliefs, strict=True):
                 part.mean[:] = mean
             self._fade(bins)
-            spreads = [p.table.spread_of(c) for p, (_, c) in zip(self.filters, beliefs, strict=True)]
-            target, half = self._target(spreads, self._recurrent_ahead(bins))
+            variances = [p.table.interval_variance_of(c) for p, (_, c) in zip(self.filters, beliefs, strict=True)]
+            target, half = self._target(variances, self._recurrent_ahead(bins))
         finally:
             self._put(kept)
         mean, covariance = beliefs[0][0].copy(), beliefs[0][1]

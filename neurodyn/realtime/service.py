@@ -1,9 +1,9 @@
 """The loop of a session: source -> binner -> decoder -> sinks. Nothing that comes in or fails outside ends it.
 
-read       what the source has; if it is lost, open it again, and let time go on meanwhile (`connection`, `rehearsal`)
+read       what the source has; if it is lost, open it again, and let time go on meanwhile (`connection`, `idle_work`)
 push       into the binner
 decode     every bin that is ready
-hand over  the estimate to sinks that never hold up the loop (`delivery`)
+hand over  the estimate to sinks that never hold up the loop (`estimate_dispatch`)
 snapshot   every so often, so that a killed process goes on from there (`state_keeper`)
 """
 
@@ -18,19 +18,19 @@ import numpy as np
 from neurodyn.binning.batch import Modality
 from neurodyn.errors import InputError
 from neurodyn.realtime.binner import Bin, LatePolicy, StreamingBinner
+from neurodyn.realtime.chunk_router import ChunkRouter
 from neurodyn.realtime.clock import DataClock, end_of, start_of
 from neurodyn.realtime.connection import Connection
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.delivery import Delivery
 from neurodyn.realtime.drift import ChannelDrift, DriftPolicy
+from neurodyn.realtime.estimate_dispatch import EstimateDispatch
 from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.garbage import Sweeper
+from neurodyn.realtime.idle_work import SHORTEST_SLEEP, IdleWork
 from neurodyn.realtime.inputs import binner_inputs
-from neurodyn.realtime.intake import Intake
 from neurodyn.realtime.markers import Markers
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.recorder import SessionRecorder
-from neurodyn.realtime.rehearsal import SHORTEST_SLEEP, Rehearsal
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.state_keeper import StateKeeper
@@ -149,13 +149,15 @@ class Service:
             decoder, snapshots, self._say, every=options.snapshot_every, catch_up=options.catch_up,
             models=self._markers.models, drift=self._drift,
         )  # fmt: skip
-        self._rehearsal = Rehearsal(decoder, Sweeper(wall), poll=options.poll, before=options.rehearse)
-        self._delivery = Delivery(sinks, monitor, self._say, tolerance=options.tolerance, runner=lambda: decoder.runner)
+        self._idle = IdleWork(decoder, Sweeper(wall), poll=options.poll, before=options.rehearse)
+        self._dispatch = EstimateDispatch(
+            sinks, monitor, self._say, tolerance=options.tolerance, runner=lambda: decoder.runner
+        )
         self._recorder = recorder
         if recorder is not None:
             decoder.listen(recorder)
         self._truth = truth
-        self._intake = Intake(spikes, recorder, truth, self._say)
+        self._router = ChunkRouter(spikes, recorder, truth, self._say)
         self._first: list[Chunk] = []
 
     def run(self, stop: threading.Event | None = None, *, first: Sequence[Chunk] = ()) -> None:
@@ -170,13 +172,13 @@ class Service:
         """
         try:
             self._first = list(first)
-            self._delivery.greet()
+            self._dispatch.greet()
             while not self._connection.ended and not (stop is not None and stop.is_set()):
-                self.turn()
+                self.run_once()
         finally:
             self.close()
 
-    def turn(self) -> None:
+    def run_once(self) -> None:
         """Read the sources once and decode every complete bin."""
         try:
             decoded = self.take(self._read())
@@ -184,7 +186,7 @@ class Service:
             self._say(EventKind.BAD_INPUT, "", f"{type(error).__name__}: {error}")
             return
         if not decoded and not self._connection.ended:
-            self._rehearsal.work_ahead()
+            self._idle.work_ahead()
 
     def take(self, chunks: Sequence[Chunk]) -> int:
         """Take in data and decode every bin that is ready now; returns how many were."""
@@ -193,7 +195,7 @@ class Service:
             if chunk.kind is ChunkKind.MARKERS:
                 self._markers.take(chunk, self._clock.now())
         chunks = self._clock.note([chunk for chunk in chunks if chunk.kind is not ChunkKind.MARKERS])
-        for kind, name, detail in self._clock.news():
+        for kind, name, detail in self._clock.pop_events():
             self._say(kind, name, detail)
         binner = self._binner or self._begin(chunks)
         if binner is None:
@@ -202,24 +204,24 @@ class Service:
         binner.tell_time(now)
         for chunk in chunks:
             self._monitor.add_age(now - end_of(chunk))
-            self._intake.take(binner, chunk)
+            self._router.take(binner, chunk)
         bins = binner.ready(now)
         self.take_bins(bins, now, begin)
-        self._rehearsal.bins_decoded(len(bins))
+        self._idle.bins_decoded(len(bins))
         return len(bins)
 
     def take_bins(self, bins: Sequence[Bin], now: float = math.nan, begin: float | None = None) -> None:
         """Decode bins, in hand since ``now`` on the clock of the data and ``begin`` of ``perf_counter``, if known."""
         for one in bins:
             self._state.catch_up(one.time)
-            self._markers.before(one.time - self._decoder.width)
+            self._markers.run_commands_until(one.time - self._decoder.width)
             if self._markers.paused:
                 continue
             binned = time.perf_counter()
             wait = 0.0 if math.isnan(now) else now - one.time
             estimate = self._step(one)
             in_hand = binned if begin is None else begin
-            self._delivery.hand_over(estimate, self._clock.now, wait=wait, in_hand=in_hand, binned=binned)
+            self._dispatch.hand_over(estimate, self._clock.now, wait=wait, in_hand=in_hand, binned=binned)
             if self._truth is not None:
                 self._decoder.observe(self._truth.of(one.time - self._decoder.width, one.time))
             self._drift.learn(one.observations)
@@ -229,7 +231,7 @@ class Service:
         """Keep a last snapshot, let the sinks write what they have, and close all."""
         self._state.keep(math.inf)
         self._connection.close()
-        self._delivery.close()
+        self._dispatch.close()
         self._state.close()
         if self._recorder is not None:
             self._decoder.listen(None)
@@ -245,7 +247,7 @@ class Service:
             self._sleep(max(self._poll, SHORTEST_SLEEP))
             return []
         end = None if self._binner is None else self._binner.end
-        return self._connection.read(self._rehearsal.patience(end, self._clock.now()))
+        return self._connection.read(self._idle.wait_time(end, self._clock.now()))
 
     def _begin(self, chunks: Sequence[Chunk]) -> StreamingBinner | None:
         """Make the binner when the first data come."""

@@ -105,7 +105,7 @@ def check_session(path: str | os.PathLike[str], decoder: RealtimeDecoder) -> Ses
     largest, differs = 0.0, None
     for number, (start, stop) in enumerate(pairwise(edges)):
         state = {name: rows[number] for name, rows in states.items()}
-        if decoder.is_of_another(state):
+        if decoder.is_from_other_model(state):
             others += max(0, stop - start)
             continue
         taken += start < stop

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from neurodyn.realtime.buffers import MAX_WAITING, Grid, Recent, SpikeInput
-from neurodyn.realtime.events import EventKind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.stamps import SourceClock, StampPolicy
 from neurodyn.recording.edges import bin_of, cut
 
@@ -40,7 +40,7 @@ class SpikeBuffer:
         Takes events.
     """
 
-    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, max_jump: float, say: Say) -> None:
+    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, max_jump: float, say: LogEvent) -> None:
         self.source, self.reached = source, -np.inf
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
@@ -243,7 +243,7 @@ class _LateSpikes:
         As of :class:`SpikeBuffer`.
     """
 
-    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, say: Say) -> None:
+    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, say: LogEvent) -> None:
         self._source, self._grid, self._carry, self._say = source, grid, carry, say
         self._counted: deque[tuple[int, bool]] = deque(maxlen=CARRIED_BINS)  # the latest bins, and whether counted
         self._bin = -1  # whose spikes are carried

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import EventKind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 
 MEMORY = 2.0
 """Seconds of past data that repeated data are recognised by, and that a jumped clock is continued from."""
@@ -92,7 +92,7 @@ class SourceClock:
         Takes events.
     """
 
-    def __init__(self, name: str, max_jump: float, say: Say) -> None:
+    def __init__(self, name: str, max_jump: float, say: LogEvent) -> None:
         self._name, self._max_jump, self._say = name, max_jump, say
         self._offset = 0.0
 

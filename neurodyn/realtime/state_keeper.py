@@ -8,7 +8,7 @@ import numpy as np
 from neurodyn.errors import InputError
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.drift import ChannelDrift
-from neurodyn.realtime.events import EventKind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.runner import Runner
 from neurodyn.realtime.writers import SnapshotFile
 
@@ -42,7 +42,7 @@ def _model_of(
     found: Mapping[str, np.ndarray], decoder: RealtimeDecoder, models: Iterable[Runner], file: SnapshotFile
 ) -> Runner | None:
     """Which of the other models a snapshot is of; None if it is of the decoder's, or does not say."""
-    if not decoder.is_of_another(found):
+    if not decoder.is_from_other_model(found):
         return None
     for one in models:
         if np.array_equal(found.get("model", ()), one.frozen.fingerprint):
@@ -84,7 +84,7 @@ class StateKeeper:
         self,
         decoder: RealtimeDecoder,
         file: SnapshotFile | None,
-        say: Say,
+        say: LogEvent,
         *,
         every: float,
         catch_up: float,

@@ -36,6 +36,8 @@ LIKELY = 3.0
 """The same for the least of several samples that go on as samples do."""
 ADVANCES = 3
 """Times that late samples go on before they follow a gap; those that were held up come at once, or in two lots."""
+ONE_PERIOD = (0.5, 1.5)
+"""Periods between which a step is nearest to one period."""
 FARTHEST = 0.02
 """Share by which the period of a line may differ from the nominal one: a stream of another rate is refused."""
 EARLY = (0.01, 0.25)
@@ -122,7 +124,7 @@ class Ticks:
             return self.number + 1 + np.rint((times - times.min()) / self.nominal).astype(np.int64)
         return self.number + np.rint((times - self.stamp) / self.nominal).astype(np.int64)
 
-    def came(self, numbers: Int64[np.ndarray, " n"], times: Float64[np.ndarray, " n"]) -> None:
+    def register(self, numbers: Int64[np.ndarray, " n"], times: Float64[np.ndarray, " n"]) -> None:
         """Register samples whose stamps are used individually, in any order."""
         newest = int(np.argmax(numbers))
         if numbers[newest] > self.number:
@@ -130,7 +132,7 @@ class Ticks:
             self.number, self.stamp = int(numbers[newest]), float(times[newest])
             self._follow(samples, self.stamp)
 
-    def uneven(self, times: Float64[np.ndarray, " n"]) -> bool:
+    def is_irregular(self, times: Float64[np.ndarray, " n"]) -> bool:
         """Return True once stamps are too irregular to be used individually."""
         steps = np.diff(times, prepend=self.stamp) / self.nominal
         if not times[0] > self.stamp > -np.inf:  # out of order: the first step says nothing
@@ -148,7 +150,7 @@ class Ticks:
 
     # Stamps that are not ----------------------------------------------------------------------------------------
 
-    def give_up(self, numbers: Int64[np.ndarray, " n"], stamps: Float64[np.ndarray, " n"]) -> None:
+    def follow_line(self, numbers: Int64[np.ndarray, " n"], stamps: Float64[np.ndarray, " n"]) -> None:
         """Use a line through the stamps instead of each stamp; it begins as the line through the latest samples."""
         self.jittering = True
         if len(stamps):
@@ -194,7 +196,7 @@ class Ticks:
         while begin and lost[begin - 1]:
             first, last = int(np.argmax(lost == lost[begin - 1])), begin - 1
             steps = np.diff(stamps[first : last + 1]) / self.period
-            if np.count_nonzero(steps > 0.5) >= ADVANCES and 0.5 < steps.mean() < 1.5:
+            if np.count_nonzero(steps > ONE_PERIOD[0]) >= ADVANCES and ONE_PERIOD[0] < steps.mean() < ONE_PERIOD[1]:
                 break
             begin = first
         return len(lost) - begin

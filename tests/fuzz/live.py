@@ -22,13 +22,13 @@ from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder
 from neurodyn.realtime import EventKind, EventLog, Frozen, RealtimeDecoder
 from neurodyn.realtime.binner import FieldInput, SpikeInput, StreamingBinner
+from neurodyn.realtime.chunk_router import ChunkRouter
 from neurodyn.realtime.clock import LiveClock
 from neurodyn.realtime.inputs import binner_inputs, modalities_of
-from neurodyn.realtime.intake import Intake
 from neurodyn.realtime.runner import save_arrays
 from neurodyn.realtime.state_keeper import StateKeeper
 from neurodyn.realtime.streams import Chunk, ChunkKind, Hello
-from neurodyn.realtime.streams.hello import Described
+from neurodyn.realtime.streams.hello import StreamInfo
 from neurodyn.realtime.streams.redis import decode_entry
 from neurodyn.realtime.streams.wire import decode_chunk, decode_hello, encode, encode_hello
 from neurodyn.realtime.writers import SnapshotFile
@@ -328,7 +328,7 @@ CHUNKS = (
     Chunk.of_markers("cues", [(0.5, "go"), (0.7, "stop")]),
 )
 HELLO = Hello(
-    (Described("spikes", ChunkKind.SPIKES, ("u", "v")), Described("field", ChunkKind.SAMPLES, ("a",), "mV", 1e3)),
+    (StreamInfo("spikes", ChunkKind.SPIKES, ("u", "v")), StreamInfo("field", ChunkKind.SAMPLES, ("a",), "mV", 1e3)),
     ("x", "y"), ("m", ""), 0.01, 4, "0f" * 32,
 )  # fmt: skip
 
@@ -419,7 +419,7 @@ def _taken(chunk: Chunk) -> Outcome:
     log, clock = EventLog(), LiveClock(wall=lambda: 0.0)
     binner = StreamingBinner([SpikeInput("spikes", 3, labels=("u", "v", "w")), FieldInput("field", 2, 100.0)], 0.05,
                              start=0.0, log=log)  # fmt: skip
-    intake = Intake(("spikes",), None, None, lambda kind, name, detail: log.record(0.0, kind, name, detail))
+    intake = ChunkRouter(("spikes",), None, None, lambda kind, name, detail: log.record(0.0, kind, name, detail))
     believed = clock.note([CHUNKS[0], chunk])
     for one in believed:
         if one.kind is not ChunkKind.MARKERS:

@@ -6,7 +6,7 @@ import numpy as np
 
 from neurodyn.benchmarks.rig import ORIGIN, Collected, Faulty, SimulatedSession, World, between
 from neurodyn.realtime import Event, EventKind, LiveEstimate
-from neurodyn.realtime.clock import moved as shifted
+from neurodyn.realtime.clock import shift_times as shifted
 from neurodyn.recording import Recording, Signal, SpikeTrains
 
 __all__ = ["ORIGIN", "Collected", "Faulty", "Session", "World", "between", "shifted"]

@@ -42,7 +42,7 @@ class Rig:
             for one in self.clock.note([one for one in sent if one is not None]):
                 self.got[one.name] += one.times.tolist()
             self.errors.append(self.clock.now() - (50.0 + STEP * k))
-        self.news = self.clock.news()
+        self.news = self.clock.pop_events()
         return np.array(self.errors)
 
 
@@ -201,7 +201,7 @@ def played(ahead, steps, *, counts=False, chunk=STEP, patience=2 * STEP):
         for one in binner.ready(clock.now()):
             values = one.observations["spikes"]
             found[one.index] = None if values is None else float(values[0])
-    return found, clock.news(), list(binner.log)
+    return found, clock.pop_events(), list(binner.log)
 
 
 def test_a_leap_that_nothing_confirms_is_missing_and_not_silent():

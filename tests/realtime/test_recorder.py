@@ -225,7 +225,7 @@ def test_numbers_that_were_changed_are_found(whole, live, tmp_path):
 def test_a_disk_that_takes_nothing_ends_the_recording_and_not_the_session(live, whole, tmp_path):
     def full(session):
         while len(session.collected.estimates) < 100:
-            session.service.turn()
+            session.service.run_once()
         time.sleep(0.2)  # until what came is written, and the thread waits for more
         session.service._recorder._file._file.close()
 
@@ -251,7 +251,7 @@ def test_more_than_may_wait_is_left_out_and_told(live, tmp_path, monkeypatch):
     recorder = SessionRecorder(SessionFile(tmp_path / "s.h5", live), log, period=60.0)
     session = Session(live, modalities_of(live), recording(SECONDS), recorder=recorder, log=log)
     while len(session.collected.estimates) < 200:
-        session.service.turn()
+        session.service.run_once()
     recorder._write()
     session.run()
     assert any("bins are not recorded" in event.detail for event in log)
@@ -273,12 +273,12 @@ live, log = RealtimeDecoder.load({model!r}), EventLog()
 file = SessionFile({path!r}, live)
 session = Session(live, modalities_of(live), recording(4.0), recorder=SessionRecorder(file, log, period=0.01), log=log)
 while len(session.collected.estimates) < 250:
-    session.service.turn()
+    session.service.run_once()
     time.sleep(0.001)
 time.sleep(0.2)
 print(len(session.collected.estimates), flush=True)
 while True:
-    session.service.turn()
+    session.service.run_once()
     if len(session.collected.estimates) > 300:
         os.kill(os.getpid(), 9)
 """

@@ -12,7 +12,7 @@ from jaxtyping import Float64, Shaped
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.labels import labelled
 from neurodyn.realtime.streams.address import Address, Scheme
-from neurodyn.realtime.streams.hello import Described, Hello
+from neurodyn.realtime.streams.hello import Hello, StreamInfo
 from neurodyn.realtime.streams.json_lines import JsonLinesSink
 from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, EndOfStream
 from neurodyn.recording import (
@@ -205,7 +205,7 @@ class FileReplay:
         """What there is to say of the streams before they begin: names, kinds, labels, units, rates."""
         return Hello(
             tuple(
-                Described(one.name, one.kind, () if one.kind is ChunkKind.MARKERS else one.labels, one.unit, one.rate)
+                StreamInfo(one.name, one.kind, () if one.kind is ChunkKind.MARKERS else one.labels, one.unit, one.rate)
                 for one in self._tracks
             )
         )

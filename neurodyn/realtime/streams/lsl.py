@@ -13,10 +13,10 @@ from neurodyn.errors import InputError, import_extra
 from neurodyn.plain import strict_json
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.streams.deferred_errors import DeferredErrors
 from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.streams.pace import Pace
 from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
-from neurodyn.realtime.streams.told_later import ToldLater
 
 SEARCH_EVERY = 0.5
 """Seconds between looks for streams that have appeared."""
@@ -95,7 +95,7 @@ class LslSource:
         self._labels: dict[str, tuple[str, ...] | None] = {}
         self._pace = Pace()
         self._next_search = 0.0
-        self._bad = ToldLater()
+        self._bad = DeferredErrors()
 
     def read(self, timeout: float) -> list[Chunk]:
         """Wait for the fastest stream, then take what the others have.
@@ -105,7 +105,7 @@ class LslSource:
         InputError
             For markers in the read before that are not texts in UTF-8; what came beside them has been returned.
         """
-        self._bad.tell()
+        self._bad.raise_all()
         self._search()
         if self._remote:
             self._correct()
@@ -119,7 +119,7 @@ class LslSource:
             if chunk is not None:
                 arrived.append(identity)
                 chunks.append(chunk)
-        self._pace.note(arrived, self._inlets)
+        self._pace.count_read(arrived, self._inlets)
         return chunks
 
     def close(self) -> None:
@@ -212,7 +212,7 @@ class LslSource:
                 good.append((moment, raw.decode("utf-8")))
             except UnicodeDecodeError:
                 shown = f"{raw[:SHOWN]!r}{'...' if len(raw) > SHOWN else ''}"
-                self._bad.keep(InputError(f"the marker of '{name}' at {moment:g} s is not a text in UTF-8: {shown}"))
+                self._bad.add(InputError(f"the marker of '{name}' at {moment:g} s is not a text in UTF-8: {shown}"))
         return Chunk.of_markers(name, good) if good else None
 
 

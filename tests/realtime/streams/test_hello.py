@@ -15,7 +15,7 @@ from neurodyn.errors import InputError
 from neurodyn.realtime import EventKind, EventLog, Frozen, RealtimeDecoder
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.markers import Markers
-from neurodyn.realtime.streams import Chunk, ChunkKind, Described, Hello
+from neurodyn.realtime.streams import Chunk, ChunkKind, Hello, StreamInfo
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.hello import EVERY
 from neurodyn.realtime.streams.json_lines import JsonLinesSink
@@ -27,8 +27,8 @@ from neurodyn.recording import Intervals, Recording, Signal
 
 OF_ESTIMATES = Hello(
     (
-        Described("spikes", ChunkKind.SPIKES, ("3", "α"), "Hz"),
-        Described("field", ChunkKind.SAMPLES, ("lfp0 8-12 Hz",), "log mV²", rate=1000.0, every=5),
+        StreamInfo("spikes", ChunkKind.SPIKES, ("3", "α"), "Hz"),
+        StreamInfo("field", ChunkKind.SAMPLES, ("lfp0 8-12 Hz",), "log mV²", rate=1000.0, every=5),
     ),
     target=("x", "y"),
     units=("m", ""),
@@ -38,9 +38,9 @@ OF_ESTIMATES = Hello(
 )
 OF_DATA = Hello(
     (
-        Described("spikes", ChunkKind.SPIKES, ("3", "7", "15")),
-        Described("field", ChunkKind.SAMPLES, tuple("αbc"), "µV", rate=1000.0),
-        Described("trials", ChunkKind.MARKERS),
+        StreamInfo("spikes", ChunkKind.SPIKES, ("3", "7", "15")),
+        StreamInfo("field", ChunkKind.SAMPLES, tuple("αbc"), "µV", rate=1000.0),
+        StreamInfo("trials", ChunkKind.MARKERS),
     )
 )
 
@@ -288,9 +288,9 @@ def test_a_replay_says_what_it_plays():
     hello = FileReplay(played, ReplayOptions(names={"spikes": "spikes", "lfp": "field", "cues": "control"})).hello()
     assert hello == Hello(
         (
-            Described("spikes", ChunkKind.SPIKES, made.spike_trains("spikes").units),
-            Described("field", ChunkKind.SAMPLES, field.channels, "mV", rate=200.0),
-            Described("control", ChunkKind.MARKERS),
+            StreamInfo("spikes", ChunkKind.SPIKES, made.spike_trains("spikes").units),
+            StreamInfo("field", ChunkKind.SAMPLES, field.channels, "mV", rate=200.0),
+            StreamInfo("control", ChunkKind.MARKERS),
         )
     )
 

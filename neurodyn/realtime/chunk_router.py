@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.binner import StreamingBinner
-from neurodyn.realtime.events import EventKind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.inputs import as_spikes
 from neurodyn.realtime.recorder import SessionRecorder
 from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.realtime.truth_stream import TruthStream
 
 
-class Intake:
+class ChunkRouter:
     """Route each chunk to recorder, true-target stream or binner.
 
     A malformed chunk is logged and never ends the session.
@@ -29,7 +29,7 @@ class Intake:
     """
 
     def __init__(
-        self, spikes: Sequence[str], recorder: SessionRecorder | None, truth: TruthStream | None, say: Say
+        self, spikes: Sequence[str], recorder: SessionRecorder | None, truth: TruthStream | None, say: LogEvent
     ) -> None:
         self._spikes, self._recorder, self._truth, self._say = frozenset(spikes), recorder, truth, say
         self._refused: dict[str, str] = {}  # why, of the streams whose last chunk was

@@ -12,7 +12,7 @@ from neurodyn.realtime.recalibration import SUMS, Recalibration
 from neurodyn.realtime.runner import LiveEstimate
 
 
-class Truths:
+class TargetFeedback:
     """Correct decoded targets and intervals from the true targets observed so far.
 
     Parameters
@@ -41,9 +41,9 @@ class Truths:
         self._decoded = np.full(dims, np.nan)  # by the model, in the last bin
         self.handed_out: LiveEstimate | None = None
         self.last: tuple[float, np.ndarray] | None = None
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Go back to the intervals and the read-out of training; what is kept stays."""
         self.widening, self._sums = np.ones(self._dims), np.zeros((SUMS, self._dims))
         self.gain, self._offset = np.ones(self._dims), np.zeros(self._dims)
@@ -66,7 +66,7 @@ class Truths:
         """Remember what was handed out."""
         self.handed_out, self.last = estimate, (estimate.time, estimate.target)
 
-    def learn(self, target: Float[np.ndarray, " dim"]) -> None:
+    def update(self, target: Float[np.ndarray, " dim"]) -> None:
         """Update the corrections with the true target of the last returned bin; a second value is stored but not used.
 
         Raises
@@ -87,7 +87,7 @@ class Truths:
             self._follow(self.recalibration.updated(self._sums, self._decoded.astype(np.float64), true))
         self._pairs.append((handed_out.time, handed_out.target, true))
 
-    def kept(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def history(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Times (bins,), decoded and true targets (bins, dims)."""
         times, decoded, true = zip(*self._pairs, strict=True) if self._pairs else ((), (), ())
         return np.asarray(times), np.reshape(decoded, (-1, self._dims)), np.reshape(true, (-1, self._dims))

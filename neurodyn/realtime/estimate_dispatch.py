@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 
-from neurodyn.realtime.events import EventKind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate, Runner
 from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.writers import SinkWriter
 
 
-class Delivery:
+class EstimateDispatch:
     """Hands estimates over.
 
     Parameters
@@ -32,7 +32,7 @@ class Delivery:
         self,
         sinks: Sequence[SinkWriter],
         monitor: Monitor,
-        say: Say,
+        say: LogEvent,
         *,
         tolerance: float,
         runner: Callable[[], Runner] | None = None,

@@ -6,32 +6,32 @@ NAMED = 3
 """Errors whose text is raised; of further ones only their number is."""
 
 
-class ToldLater:
+class DeferredErrors:
     """Collect errors of malformed messages and raise them in the next read.
 
     Examples
     --------
-    >>> bad = ToldLater()
-    >>> bad.keep(InputError("a header of version 7"))
-    >>> bad.keep(InputError("times without values"))
-    >>> bad.tell()
+    >>> bad = DeferredErrors()
+    >>> bad.add(InputError("a header of version 7"))
+    >>> bad.add(InputError("times without values"))
+    >>> bad.raise_all()
     Traceback (most recent call last):
     neurodyn.errors.InputError: a header of version 7; times without values
-    >>> bad.tell()
+    >>> bad.raise_all()
     """
 
     def __init__(self) -> None:
         self._kept: list[InputError] = []
         self._more = 0
 
-    def keep(self, error: InputError) -> None:
+    def add(self, error: InputError) -> None:
         """Store an error for the next read; memory is bounded, however many there are."""
         if len(self._kept) < NAMED:
             self._kept.append(error)
         else:
             self._more += 1
 
-    def tell(self) -> None:
+    def raise_all(self) -> None:
         """Raise the stored errors as one, and forget them.
 
         Raises

@@ -28,7 +28,7 @@ from neurodyn.realtime.clock import ReplayClock
 from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.monitor import Monitor
-from neurodyn.realtime.service import ServiceOptions, make_service
+from neurodyn.realtime.service import ServiceOptions, SessionParts, make_service
 from neurodyn.realtime.streams import Chunk, ChunkKind, EndOfStream
 from neurodyn.realtime.writers import SnapshotFile
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
@@ -127,8 +127,8 @@ def serve(folder: Path, rounds: int) -> dict[str, Any] | None:
     begin = 0 if kept is None else round(float(kept["time"]) / decoder.width)
     source = _Bins(begin, BINS_PER_ROUND * rounds, decoder.width)
     service = make_service(
-        decoder, rows, lambda: source, [], ReplayClock(), monitor, rates={"field": _Bins.RATE}, snapshots=snapshots,
-        options=ServiceOptions(snapshot_every=5 * decoder.width),
+        decoder, rows, lambda: source, [], ReplayClock(), monitor, rates={"field": _Bins.RATE},
+        parts=SessionParts(snapshots=snapshots), options=ServiceOptions(snapshot_every=5 * decoder.width),
     )  # fmt: skip
     service.run(stop)
     if EventKind.SINK_STALLED in log.counts():

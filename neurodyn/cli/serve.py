@@ -33,7 +33,7 @@ from neurodyn.realtime.memory_lock import lock_memory
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.recorder import SessionRecorder
 from neurodyn.realtime.runner import Frozen, Runner
-from neurodyn.realtime.service import Service, ServiceOptions, make_service
+from neurodyn.realtime.service import Service, ServiceOptions, SessionParts, make_service
 from neurodyn.realtime.session_file import SessionFile
 from neurodyn.realtime.speed import check_speed
 from neurodyn.realtime.stamps import StampPolicy
@@ -232,11 +232,13 @@ def _session(
             patience=options.patience,
             late=options.late,
             max_jump=options.max_jump,
-            snapshots=snapshots,
-            recorder=recorder,
-            markers=markers,
-            truth=None if arguments.observe is None else TruthStream(arguments.observe, decoder.target_names),
-            drift=DriftPolicy(adapt=arguments.adapt_channels),
+            parts=SessionParts(
+                recorder=recorder,
+                markers=markers,
+                truth=None if arguments.observe is None else TruthStream(arguments.observe, decoder.target_names),
+                drift=DriftPolicy(adapt=arguments.adapt_channels),
+                snapshots=snapshots,
+            ),
             options=_options(arguments, options, decoder),
         )  # fmt: skip
         opened.pop_all()  # the service closes them now

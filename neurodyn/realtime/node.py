@@ -20,7 +20,7 @@ from neurodyn.realtime.events import Event, EventKind, EventLog
 from neurodyn.realtime.inputs import OTHER_RATE, modalities_of, sampled
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate
-from neurodyn.realtime.service import ServiceOptions, make_service
+from neurodyn.realtime.service import ServiceOptions, Timing, make_service
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.hello import Hello, PeriodicMessage
 from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, Source
@@ -82,7 +82,7 @@ class Node:
         self._service = make_service(
             decoder, modalities, _no_source, [SinkWriter(self._outbox, "node", self._log)],
             clock, Monitor([row.name for row in modalities], self._log),
-            rates=known, patience=patience, late=late, wall=wall,
+            rates=known, patience=patience, late=late, timing=Timing(wall=wall),
             options=ServiceOptions(tolerance=patience + decoder.width if live else math.inf),
         )  # fmt: skip
 

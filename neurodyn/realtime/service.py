@@ -74,6 +74,47 @@ class ServiceOptions:
     catch_up: float = 60.0
 
 
+@dataclass(frozen=True)
+class SessionParts:
+    """Parts that a session may have or not.
+
+    Attributes
+    ----------
+    recorder
+        Records what comes and what is decoded; None for no record.
+    markers
+        Does what markers say; None: those on the stream "control" are commands.
+    truth
+        Gives the decoder the true target of each bin; None if there is none.
+    drift
+        When a channel counts as drifted, and whether its values are put back; None for the usual policy.
+    snapshots
+        File to go on from and to write to; None for none.
+    """
+
+    recorder: SessionRecorder | None = None
+    markers: Markers | None = None
+    truth: TruthStream | None = None
+    drift: DriftPolicy | None = None
+    snapshots: SnapshotFile | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How time passes for a session; a simulated session has its own.
+
+    Attributes
+    ----------
+    wall
+        Returns seconds that pass steadily, from any origin.
+    sleep
+        Waits for so many seconds.
+    """
+
+    wall: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
 class Service:
     """One session.
 
@@ -96,20 +137,12 @@ class Service:
         Names of the modalities that are spikes: counts that arrive for them are taken apart.
     monitor
         Counts what happens.
-    recorder
-        Records what comes and what is decoded; None for no record.
-    markers
-        Does what markers say; None: those on the stream "control" are commands.
-    truth
-        Gives the decoder the true target of each bin; None if there is none.
-    drift
-        When a channel counts as drifted, and whether its values are put back.
-    snapshots
-        File to go on from and to write to; None for none.
+    parts
+        Recorder, markers, true target, drift and snapshots; None for a session without them.
     options
         How patient it is.
-    wall, sleep
-        Seconds that pass; given by tests.
+    timing
+        How time passes; None for the system's clock.
 
     Raises
     ------
@@ -128,36 +161,30 @@ class Service:
         monitor: Monitor,
         *,
         spikes: Sequence[str] = (),
-        snapshots: SnapshotFile | None = None,
-        recorder: SessionRecorder | None = None,
-        markers: Markers | None = None,
-        truth: TruthStream | None = None,
-        drift: DriftPolicy | None = None,
+        parts: SessionParts | None = None,
         options: ServiceOptions | None = None,
-        wall: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        timing: Timing | None = None,
     ) -> None:
-        options = options or ServiceOptions()
+        options, timing = options or ServiceOptions(), timing or Timing()
+        self._parts = parts = parts or SessionParts()
         self._decoder, self._make_binner, self._window = decoder, make_binner, window
         self._binner: StreamingBinner | None = None
         self._clock, self._monitor, self.log = clock, monitor, monitor.log
-        self._poll, self._sleep = options.poll, sleep
-        self._connection = Connection(open_source, self._say, reopen_after=options.reopen_after, wall=wall)
-        self._markers = markers or Markers(decoder, self.log.record)
-        self._drift = ChannelDrift(decoder, self._say, drift)
+        self._poll, self._sleep = options.poll, timing.sleep
+        self._connection = Connection(open_source, self._say, reopen_after=options.reopen_after, wall=timing.wall)
+        self._markers = parts.markers or Markers(decoder, self.log.record)
+        self._drift = ChannelDrift(decoder, self._say, parts.drift)
         self._state = StateKeeper(
-            decoder, snapshots, self._say, every=options.snapshot_every, catch_up=options.catch_up,
+            decoder, parts.snapshots, self._say, every=options.snapshot_every, catch_up=options.catch_up,
             models=self._markers.models, drift=self._drift,
         )  # fmt: skip
-        self._idle = IdleWork(decoder, Sweeper(wall), poll=options.poll, before=options.rehearse)
+        self._idle = IdleWork(decoder, Sweeper(timing.wall), poll=options.poll, before=options.rehearse)
         self._dispatch = EstimateDispatch(
             sinks, monitor, self._say, tolerance=options.tolerance, runner=lambda: decoder.runner
         )
-        self._recorder = recorder
-        if recorder is not None:
-            decoder.listen(recorder)
-        self._truth = truth
-        self._router = ChunkRouter(spikes, recorder, truth, self._say)
+        if parts.recorder is not None:
+            decoder.listen(parts.recorder)
+        self._router = ChunkRouter(spikes, parts.recorder, parts.truth, self._say)
         self._first: list[Chunk] = []
 
     def run(self, stop: threading.Event | None = None, *, first: Sequence[Chunk] = ()) -> None:
@@ -222,8 +249,8 @@ class Service:
             estimate = self._step(one)
             in_hand = binned if begin is None else begin
             self._dispatch.hand_over(estimate, self._clock.now, wait=wait, in_hand=in_hand, binned=binned)
-            if self._truth is not None:
-                self._decoder.observe(self._truth.of(one.time - self._decoder.width, one.time))
+            if self._parts.truth is not None:
+                self._decoder.observe(self._parts.truth.of(one.time - self._decoder.width, one.time))
             self._drift.learn(one.observations)
             self._state.keep(one.time)
 
@@ -233,9 +260,9 @@ class Service:
         self._connection.close()
         self._dispatch.close()
         self._state.close()
-        if self._recorder is not None:
+        if self._parts.recorder is not None:
             self._decoder.listen(None)
-            self._recorder.close()
+            self._parts.recorder.close()
 
     # ---------------------------------------------------------------------------------------------------- read
 
@@ -287,20 +314,15 @@ def make_service(
     patience: float = 0.0,
     late: LatePolicy = LatePolicy.CARRY,
     max_jump: float = StampPolicy.max_jump,
-    snapshots: SnapshotFile | None = None,
-    recorder: SessionRecorder | None = None,
-    markers: Markers | None = None,
-    truth: TruthStream | None = None,
-    drift: DriftPolicy | None = None,
+    parts: SessionParts | None = None,
     options: ServiceOptions | None = None,
-    wall: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    timing: Timing | None = None,
 ) -> Service:
     """Put a session together for a model.
 
     Parameters
     ----------
-    decoder, open_source, sinks, clock, monitor, snapshots, recorder, markers, truth, drift, options, wall, sleep
+    decoder, open_source, sinks, clock, monitor, parts, options, timing
         See `Service`.
     modalities
         Of the model.
@@ -327,6 +349,5 @@ def make_service(
     spikes = [row.name for row in modalities if row.counts]
     return Service(
         decoder, make_binner, window, open_source, sinks, clock, monitor=monitor,
-        spikes=spikes, snapshots=snapshots, recorder=recorder, markers=markers, truth=truth, drift=drift,
-        options=options, wall=wall, sleep=sleep,
+        spikes=spikes, parts=parts, options=options, timing=timing,
     )  # fmt: skip

@@ -227,7 +227,7 @@ def test_a_disk_that_takes_nothing_ends_the_recording_and_not_the_session(live, 
         while len(session.collected.estimates) < 100:
             session.service.run_once()
         time.sleep(0.2)  # until what came is written, and the thread waits for more
-        session.service._recorder._file._file.close()
+        session.service._parts.recorder._file._file.close()
 
     estimates, log = recorded(live, tmp_path / "s.h5", during=full)
     assert len(estimates) == len(whole[1])

@@ -51,6 +51,7 @@ BELOW = {
     "errors",
     "given",
     "memory",
+    "parameters",
     "plain",
     "resampling",
     "threads",

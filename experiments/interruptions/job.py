@@ -25,11 +25,11 @@ from neurodyn.benchmarks.realtime import Session, untrained
 from neurodyn.markov import linear_chain
 from neurodyn.realtime import EventLog, RealtimeDecoder
 from neurodyn.realtime.clock import ReplayClock
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.monitor import Monitor
-from neurodyn.realtime.service import ServiceOptions, make_service
-from neurodyn.realtime.streams import Chunk, EndOfStream, Kind
+from neurodyn.realtime.service import ServiceOptions, SessionParts, make_service
+from neurodyn.realtime.streams import Chunk, ChunkKind, EndOfStream
 from neurodyn.realtime.writers import SnapshotFile
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 from neurodyn.writing import write_text
@@ -127,8 +127,8 @@ def serve(folder: Path, rounds: int) -> dict[str, Any] | None:
     begin = 0 if kept is None else round(float(kept["time"]) / decoder.width)
     source = _Bins(begin, BINS_PER_ROUND * rounds, decoder.width)
     service = make_service(
-        decoder, rows, lambda: source, [], ReplayClock(), monitor, rates={"field": _Bins.RATE}, snapshots=snapshots,
-        options=ServiceOptions(snapshot_every=5 * decoder.width),
+        decoder, rows, lambda: source, [], ReplayClock(), monitor, rates={"field": _Bins.RATE},
+        parts=SessionParts(snapshots=snapshots), options=ServiceOptions(snapshot_every=5 * decoder.width),
     )  # fmt: skip
     service.run(stop)
     if EventKind.SINK_STALLED in log.counts():
@@ -155,7 +155,7 @@ class _Bins:
         samples = round(self.RATE * self._width)
         field = Chunk("field", start + np.arange(samples) / self.RATE, rng.normal(size=(samples, 4)))
         units = rng.integers(6, size=5).astype(np.int32)
-        return [field, Chunk("spikes", times, units, Kind.SPIKES, until=self._index * self._width)]
+        return [field, Chunk("spikes", times, units, ChunkKind.SPIKES, until=self._index * self._width)]
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -8,7 +8,7 @@ import numpy as np
 from neurodyn.benchmarks.rig import Fault, between
 from neurodyn.binning.modality import Modality
 from neurodyn.realtime import RealtimeDecoder
-from neurodyn.realtime.clock import end_of, moved
+from neurodyn.realtime.clock import end_of, shift_times
 from neurodyn.realtime.streams import Chunk
 
 
@@ -91,12 +91,12 @@ def disturbances(modalities: Sequence[Modality], decoder: RealtimeDecoder, sizes
     add("chunks in disorder", "up to 20 ms", 2.0, _in_disorder(sizes.begin, 2.0, rng))
     for row in modalities:
         add(f"one stamp of {row.name} ahead", "20 s", sizes.chunk, _one_stamp(row.name, sizes.begin, 20.0))
-        add(f"clock of {row.name} ahead", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: moved(c, 5.0)))
-        add(f"clock of {row.name} behind", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: moved(c, -5.0)))
+        add(f"clock of {row.name} ahead", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: shift_times(c, 5.0)))
+        add(f"clock of {row.name} behind", "5 s, for 2 s", 2.0, during(row.name, 2.0, lambda c: shift_times(c, -5.0)))
         add(f"clock of {row.name} slow", "10 ms/s, for 5 s", 5.0, _slow(row.name, sizes.begin, 5.0, 0.01))
         add(f"stamps of {row.name} not a number", "1 s", 1.0, during(row.name, 1.0, _without_stamps))
-    add("all clocks jump", "10 s", 1.0, between("", sizes.begin, np.inf, lambda c: moved(c, 10.0)), moved=10.0)
-    add("all clocks jump", "1 h", 1.0, between("", sizes.begin, np.inf, lambda c: moved(c, 3600.0)))
+    add("all clocks jump", "10 s", 1.0, between("", sizes.begin, np.inf, lambda c: shift_times(c, 10.0)), moved=10.0)
+    add("all clocks jump", "1 h", 1.0, between("", sizes.begin, np.inf, lambda c: shift_times(c, 3600.0)))
     for row in modalities:
         far = _far(row, decoder.limits)
         if row.counts:
@@ -212,7 +212,7 @@ def _slow(name: str, begin: float, seconds: float, drift: float) -> Fault:
     def fault(chunks: list[Chunk], played: float) -> list[Chunk]:
         if not begin < played <= begin + seconds:
             return chunks
-        return [moved(c, -drift * (played - begin)) if c.name == name else c for c in chunks]
+        return [shift_times(c, -drift * (played - begin)) if c.name == name else c for c in chunks]
 
     return fault
 

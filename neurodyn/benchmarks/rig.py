@@ -8,20 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from neurodyn.binning.modality import Modality
 from neurodyn.realtime import EventLog, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.clock import LiveClock
-from neurodyn.realtime.drift import DriftPolicy
-from neurodyn.realtime.markers import Markers
 from neurodyn.realtime.monitor import Monitor
-from neurodyn.realtime.recorder import SessionRecorder
-from neurodyn.realtime.service import Service, ServiceOptions, make_service
+from neurodyn.realtime.service import Service, ServiceOptions, SessionParts, Timing, make_service
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams import Chunk, Source
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
-from neurodyn.realtime.truth_stream import TruthStream
-from neurodyn.realtime.writers import SinkWriter, SnapshotFile
+from neurodyn.realtime.writers import SinkWriter
 from neurodyn.recording import Recording
 
 Fault = Callable[[list[Chunk], float], list[Chunk]]
-"""What becomes of the chunks of a read, given the recorded time in seconds."""
+"""Changes the chunks of a read, given the recorded time in seconds."""
 ORIGIN = 1000.0
 """Where the simulated clock begins, seconds."""
 
@@ -85,14 +81,14 @@ class SimulatedSession:
     played
         Its spikes and fields are played, under the names of `stream_names`: modalities have to be called so.
     rates
-        Samples per second of each modality that is no spikes.
+        Samples per second of each modality that is not spikes.
     fault
         What is done to the chunks on their way; None for nothing.
     start, stop
         Part to play, seconds.
     chunk
         Seconds of data per chunk.
-    sinks, snapshots, recorder, markers, truth, drift, log, options
+    sinks, parts, log, options
         Of the service, beside the sink that keeps the estimates.
     """
 
@@ -108,11 +104,7 @@ class SimulatedSession:
         stop: float | None = None,
         chunk: float = 0.02,
         sinks: Iterable[SinkWriter] = (),
-        snapshots: SnapshotFile | None = None,
-        recorder: SessionRecorder | None = None,
-        markers: Markers | None = None,
-        truth: TruthStream | None = None,
-        drift: DriftPolicy | None = None,
+        parts: SessionParts | None = None,
         log: EventLog | None = None,
         options: ServiceOptions | None = None,
     ) -> None:
@@ -129,8 +121,7 @@ class SimulatedSession:
         policy = StampPolicy.within(patience)
         self.service: Service = make_service(
             decoder, modalities, lambda: self.source, writers, LiveClock(wall=self.world, policy=policy), self.monitor,
-            rates=rates, patience=patience, snapshots=snapshots, recorder=recorder, markers=markers, truth=truth,
-            drift=drift, wall=self.world, sleep=self.world.sleep,
+            rates=rates, patience=patience, parts=parts, timing=Timing(self.world, self.world.sleep),
             options=options or ServiceOptions(tolerance=3 * chunk),
         )  # fmt: skip
 

@@ -196,7 +196,7 @@ class _Heard:
 
 def _data(rig: Rig, rng: np.random.Generator, start: float, seconds: float) -> list[Any]:
     """One chunk of each modality."""
-    from neurodyn.realtime.streams import Chunk, Kind
+    from neurodyn.realtime.streams import Chunk, ChunkKind
 
     count = rng.poisson(rig.spikes * rig.firing * seconds)
     times = np.sort(start + seconds * rng.random(count))
@@ -204,7 +204,7 @@ def _data(rig: Rig, rng: np.random.Generator, start: float, seconds: float) -> l
     n = round(rig.rate * seconds)
     samples = rng.normal(size=(n, rig.field)).astype(np.float32)
     field = Chunk("field", start + np.arange(n) / rig.rate, samples)
-    return [field, Chunk("spikes", times, units, Kind.SPIKES, until=float(start + seconds))]
+    return [field, Chunk("spikes", times, units, ChunkKind.SPIKES, until=float(start + seconds))]
 
 
 def _measurements(rig: Rig, found: dict[str, np.ndarray]) -> tuple[Measurement, ...]:

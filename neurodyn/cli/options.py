@@ -1,8 +1,8 @@
 """Options of ``neurodyn decode``: one table of them, and how a YAML file and the command line are put together."""
 
 import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +10,9 @@ from neurodyn.baselines import BASELINES
 from neurodyn.binning.features import FEATURES
 from neurodyn.binning.targets import TargetOptions
 from neurodyn.cli import parsers
+from neurodyn.cli.option_table import Option, add_to, option, options_of, parsed
 from neurodyn.display import either
-from neurodyn.errors import InputError, unknown_name
 from neurodyn.given import read_yaml
-
-
-@dataclass(frozen=True)
-class Option:
-    """How one option is written; the metadata of its field in :class:`DecodeOptions`.
-
-    Parameters
-    ----------
-    parse
-        From what the command line or the YAML file says to the value.
-    help
-        What it does. Its default is put behind it.
-    metavar
-        What its value is called in the help; empty for an option that every command that reads a file has
-        (:func:`neurodyn.cli.reading.add_reading_options`).
-    default
-        The default in words, where the number does not say it.
-    without_value
-        The value where the option is given without one; None: it needs one.
-    """
-
-    parse: Callable[[Any], Any]
-    help: str = ""
-    metavar: str = ""
-    default: str = ""
-    without_value: Any = None
-
-
-def _option(
-    default: Any, parse: Callable[[Any], Any], metavar: str = "", help: str = "", words: str = "", bare: Any = None
-) -> Any:
-    return field(default=default, metadata={"option": Option(parse, help, metavar, words or f"{default}", bare)})
-
 
 SECONDS_TO_CHOOSE = 600.0
 """Budget of --choose without a time, as in neurodyn.multiscale.choosing."""
@@ -60,90 +27,77 @@ class DecodeOptions:
     where nothing was asked for; empty bands stand for the field's signal itself.
     """
 
-    target: tuple[str, ...] = _option(
+    target: tuple[str, ...] = option(
         (), parsers.names, "NAMES",
         "what to decode: position, velocity, speed, log_speed, head_direction, the name of a series; for classes "
         "that of a table of intervals or of its column, like trials.choice; for counts that of a group of events, like "
         "licks", words="needed",
     )  # fmt: skip
-    modalities: tuple[str, ...] | None = _option(
+    modalities: tuple[str, ...] | None = option(
         None, parsers.names, "NAMES", "spikes, field, or names of units tables and field potentials",
         words="all there is",
     )  # fmt: skip
-    width: float = _option(0.05, parsers.width, "TIME", "width of a bin, like 0.05 or 50ms")
-    bands: tuple[tuple[float, float], ...] | None = _option(
+    width: float = option(0.05, parsers.width, "TIME", "width of a bin, like 0.05 or 50ms")
+    bands: tuple[tuple[float, float], ...] | None = option(
         None, parsers.bands, "BANDS", "of the field's log power in Hz, like 1-4,4-8, or raw for the signal itself",
         words="six, as its rate allows",
     )  # fmt: skip
-    feature: str | None = _option(
+    feature: str | None = option(
         None, parsers.feature, "NAME", f"what is made of a field: {either(FEATURES)}", words="band_power, as bands say"
     )
-    field_width: float | None = _option(
+    field_width: float | None = option(
         None, parsers.width, "TIME", "width of a sample of the field, a multiple of the bin", words="one bin"
     )
-    interval: str | tuple[float, float] | None = _option(
+    interval: str | tuple[float, float] | None = option(
         None, parsers.interval, "NAME|START-STOP",
         "part of the recording: a name from its tables of intervals, or seconds", words="all",
     )  # fmt: skip
-    folds: int = _option(5, parsers.count, "N", "time-ordered folds of the cross-validation")
-    gap: float = _option(2.0, parsers.seconds, "TIME", "left out between training and test parts", words="2")
-    lead_in: float = _option(
+    folds: int = option(5, parsers.count, "N", "time-ordered folds of the cross-validation")
+    gap: float = option(2.0, parsers.seconds, "TIME", "left out between training and test parts", words="2")
+    lead_in: float = option(
         10.0, parsers.seconds, "TIME", "of context that the decoder sees before a test part", words="10"
     )
-    methods: tuple[str, ...] = _option(
+    methods: tuple[str, ...] = option(
         ("multiscale", "gru", "ridge"), parsers.names, "NAMES",
         "what is compared: multiscale, multiscale-unsupervised (trained without the target, which is read out of its"
         f" states), and the baselines {', '.join(BASELINES)}", words="multiscale,gru,ridge",
     )  # fmt: skip
-    latent: int | None = _option(
-        None, parsers.count, "N", "dimensions of the latent state", words="the model's default"
-    )
-    epochs: int | None = _option(
+    latent: int | None = option(None, parsers.count, "N", "dimensions of the latent state", words="the model's default")
+    epochs: int | None = option(
         None, parsers.count, "N", "most passes over the training data", words="the model's default"
     )
-    choose: float | None = _option(
+    choose: float | None = option(
         None, parsers.width, "TIME", "choose sizes inside each training part, in so long",
         words="not done; ten minutes if no time is given", bare=SECONDS_TO_CHOOSE,
     )  # fmt: skip
-    seed: int = _option(0, parsers.seed, "N", "of everything random")
-    jobs: int | None = _option(None, parsers.count, "N", "fits at a time", words="one per core")
-    smoothing: float = _option(
+    seed: int = option(0, parsers.seed, "N", "of everything random")
+    jobs: int | None = option(None, parsers.count, "N", "fits at a time", words="one per core")
+    smoothing: float = option(
         TargetOptions.smoothing,
         parsers.seconds,
         "TIME",
         "standard deviation of the Gaussian that smooths the target, 0 for none",
     )
-    where: str | None = _option(
+    where: str | None = option(
         None,
         parsers.text,
         "CONDITION",
         "rows of the interval's table, like \"is_good and response == 'hit'\"",
         words="all",
     )
-    layout: str | None = _option(None, parsers.text)
-    skip: tuple[str, ...] = _option((), parsers.names)
-    repeated: str | None = _option(None, parsers.repeated)
-    support: str | None = _option(None, parsers.text)
+    layout: str | None = option(None, parsers.text)
+    skip: tuple[str, ...] = option((), parsers.names)
+    repeated: str | None = option(None, parsers.repeated)
+    support: str | None = option(None, parsers.text)
 
 
-OPTIONS: dict[str, Option] = {each.name: each.metadata["option"] for each in fields(DecodeOptions)}
+OPTIONS: dict[str, Option] = options_of(DecodeOptions)
 """Every option by its name."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of :class:`DecodeOptions` to a command, but for those of reading a file."""
-    for name, option in OPTIONS.items():
-        if option.metavar:
-            bare = {} if option.without_value is None else {"nargs": "?", "const": option.without_value}
-            parser.add_argument(
-                f"--{name.replace('_', '-')}",
-                dest=name,
-                metavar=option.metavar,
-                type=parsers.argument(option.parse),
-                default=None,
-                help=f"{option.help} ({option.default})",
-                **bare,
-            )
+    add_to(parser, OPTIONS)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -174,13 +128,7 @@ def parse_options(loaded: Any, path: Path) -> dict[str, Any]:
     InputError
         If it is not a mapping, has an unknown key (with the nearest names) or a bad value.
     """
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, Mapping):
-        raise InputError(f"'{path}' must hold 'option: value' lines, got a {type(loaded).__name__}")
-    options = {
-        str(key): _parsed(str(key), value, path) for key, value in loaded.items() if value is not None or _known(key)
-    }
+    options = parsed(loaded, path, OPTIONS)
     if options.get("layout") is not None and (beside := path.parent / options["layout"]).exists():
         options["layout"] = str(beside)
     return options
@@ -196,19 +144,3 @@ def merge(config: Mapping[str, Any], given: Mapping[str, Any]) -> DecodeOptions:
             if name in OPTIONS and value is not None
         }
     return replace(DecodeOptions(), **chosen)
-
-
-def _known(key: Any) -> bool:
-    if key not in OPTIONS:
-        raise unknown_name("option in the configuration", str(key), OPTIONS)
-    return True
-
-
-def _parsed(key: str, value: Any, path: Path) -> Any:
-    _known(key)
-    if value is None:
-        return None
-    try:
-        return OPTIONS[key].parse(value)
-    except InputError as error:
-        raise InputError(f"'{key}' in '{path}': {error}") from error

@@ -22,6 +22,7 @@ __all__ = [
     "repeated",
     "seconds",
     "seed",
+    "switch",
     "text",
     "width",
 ]
@@ -79,10 +80,17 @@ def text(value: Any) -> str:
 
 
 def repeated(value: Any) -> str:
-    """Name of what becomes of repeated times."""
+    """Name of what is done with repeated times."""
     if value in WAYS:
         return value
     raise InputError(f"expected one of {', '.join(WAYS)}, got {value!r}")
+
+
+def switch(value: Any) -> bool:
+    """``true`` or ``false``, as YAML has them."""
+    if isinstance(value, bool):
+        return value
+    raise InputError(f"expected true or false, got {value!r}")
 
 
 LARGEST_SEED = 2**31 - 2**24

@@ -23,7 +23,7 @@ from neurodyn.display import either
 from neurodyn.errors import InputError
 from neurodyn.realtime import AdaptiveIntervals, DriftPolicy, EventLog, RealtimeDecoder, Recalibration
 from neurodyn.realtime.clock import DataClock, LiveClock, ReplayClock
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.garbage import only_when_swept
 from neurodyn.realtime.inputs import agreed_rates, binner_inputs, labels_of, learn_rates, sampled
 from neurodyn.realtime.labels import check_streams
@@ -33,7 +33,7 @@ from neurodyn.realtime.memory_lock import lock_memory
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.recorder import SessionRecorder
 from neurodyn.realtime.runner import Frozen, Runner
-from neurodyn.realtime.service import Service, ServiceOptions, make_service
+from neurodyn.realtime.service import Service, ServiceOptions, SessionParts, make_service
 from neurodyn.realtime.session_file import SessionFile
 from neurodyn.realtime.speed import check_speed
 from neurodyn.realtime.stamps import StampPolicy
@@ -54,7 +54,7 @@ from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
 WEB_PORT = 8765
 LEARN_SECONDS = 10.0
-"""How long the first samples are waited for, from which the rate of a stream is told."""
+"""How long the first samples are waited for, from which the rate of a stream is estimated."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -111,7 +111,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--spin", action="store_true", help="hardly ever sleep: lower latency, and a core fully busy")
     parser.add_argument(
         "--rate", metavar="NAME=HZ", action="append", default=[], type=argument(_rate),
-        help="samples per second of a stream; repeatable (told from the first data)",
+        help="samples per second of a stream; repeatable (estimated from the first data)",
     )  # fmt: skip
     parser.add_argument(
         "--log", metavar="FILE", type=Path, help="also write every event to this file, a line of JSON each"
@@ -232,11 +232,13 @@ def _session(
             patience=options.patience,
             late=options.late,
             max_jump=options.max_jump,
-            snapshots=snapshots,
-            recorder=recorder,
-            markers=markers,
-            truth=None if arguments.observe is None else TruthStream(arguments.observe, decoder.target_names),
-            drift=DriftPolicy(adapt=arguments.adapt_channels),
+            parts=SessionParts(
+                recorder=recorder,
+                markers=markers,
+                truth=None if arguments.observe is None else TruthStream(arguments.observe, decoder.target_names),
+                drift=DriftPolicy(adapt=arguments.adapt_channels),
+                snapshots=snapshots,
+            ),
             options=_options(arguments, options, decoder),
         )  # fmt: skip
         opened.pop_all()  # the service closes them now

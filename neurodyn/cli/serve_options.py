@@ -2,18 +2,48 @@
 
 import argparse
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurodyn.cli.parsers import argument, seconds, width
-from neurodyn.errors import InputError, unknown_name
+from neurodyn.cli.option_table import Option, add_to, option, options_of, parsed
+from neurodyn.cli.parsers import seconds, switch, width
+from neurodyn.errors import InputError
 from neurodyn.given import read_yaml
 from neurodyn.realtime.binner import LatePolicy
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.service import REHEARSE, ServiceOptions
 from neurodyn.realtime.stamps import StampPolicy
+
+
+def late_policy(value: Any) -> LatePolicy:
+    """Policy for late data, by its name."""
+    if value in list(LatePolicy):
+        return LatePolicy(value)
+    raise InputError(f"expected one of {', '.join(LatePolicy)}, got {value!r}")
+
+
+def positive(value: Any) -> float:
+    """Number of more than 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if 0 < number < float("inf"):
+        return number
+    raise InputError(f"expected a number of more than 0, got {value!r}")
+
+
+def bounds(value: Any) -> tuple[float, ...]:
+    """One number, or several from ``"0,1.5"`` or a list; ``inf`` and ``-inf`` are no bound of that dimension."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    try:
+        found = tuple(math.nan if isinstance(part, bool) else float(part) for part in parts)
+    except (TypeError, ValueError):
+        found = ()
+    if not found or any(math.isnan(number) for number in found):
+        raise InputError(f"expected a number, or one for each dimension like 0,1.5, got {value!r}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -42,16 +72,36 @@ class ServeOptions:
         Seconds before the end of a bin at which a step is rehearsed; 0 for never.
     """
 
-    late: LatePolicy = LatePolicy.CARRY
-    patience: float = 0.01
-    max_jump: float = StampPolicy.max_jump
-    align: bool = False
-    low: tuple[float, ...] | None = None
-    high: tuple[float, ...] | None = None
-    slew: float | None = None
-    hold: bool = False
-    snapshot_every: float = ServiceOptions.snapshot_every
-    rehearse: float = REHEARSE
+    late: LatePolicy = option(  # noqa: RUF009  (makes a field)
+        LatePolicy.CARRY, late_policy, "{carry,drop}",
+        "what to do with data whose bin has been handed out: carry (the spikes of one bin go to the next) or drop",
+        words="",
+    )  # fmt: skip
+    patience: float = option(0.01, seconds, "TIME", "how long a bin waits for data that are on their way", words="10ms")
+    max_jump: float = option(
+        StampPolicy.max_jump, width, "TIME",
+        "how far from the present a stream may be before it is taken for one whose clock jumped", words="30s",
+    )  # fmt: skip
+    align: bool = option(
+        False, switch, words="",
+        help="move a stream whose clock is constantly ahead or behind onto the others, and follow its drift",
+    )  # fmt: skip
+    low: tuple[float, ...] | None = option(
+        None, bounds, "NUMBERS",
+        "lower bound of the target: a number for all its dimensions or one each, like --low=-0.5,0", words="none",
+    )  # fmt: skip
+    high: tuple[float, ...] | None = option(
+        None, bounds, "NUMBERS", "upper bound of the target, in the same way", words="none"
+    )
+    slew: float | None = option(None, positive, "NUMBER", "largest change of the target per second", words="any")
+    hold: bool = option(False, switch, words="", help="keep the target where it was while nothing is seen")
+    snapshot_every: float = option(
+        ServiceOptions.snapshot_every, width, "TIME", "how often the state is kept", words="5s"
+    )
+    rehearse: float = option(
+        REHEARSE, seconds, "TIME",
+        "how long before the end of a bin to go through a step in rehearsal, 0 for never", words="0.5ms",
+    )  # fmt: skip
 
     @property
     def output(self) -> OutputLimits | None:
@@ -67,78 +117,13 @@ class ServeOptions:
         return OutputLimits(self.low, self.high, self.slew, self.hold)
 
 
-def late_policy(value: Any) -> LatePolicy:
-    """Name of what becomes of late data."""
-    if value in list(LatePolicy):
-        return LatePolicy(value)
-    raise InputError(f"expected one of {', '.join(LatePolicy)}, got {value!r}")
-
-
-def switch(value: Any) -> bool:
-    """``true`` or ``false``, as YAML has them."""
-    if isinstance(value, bool):
-        return value
-    raise InputError(f"expected true or false, got {value!r}")
-
-
-def positive(value: Any) -> float:
-    """Number of more than 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if 0 < number < float("inf"):
-        return number
-    raise InputError(f"expected a number of more than 0, got {value!r}")
-
-
-def bounds(value: Any) -> tuple[float, ...]:
-    """One number, or several from ``"0,1.5"`` or a list; ``inf`` and ``-inf`` are no bound of that dimension."""
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    try:
-        found = tuple(math.nan if isinstance(part, bool) else float(part) for part in parts)
-    except (TypeError, ValueError):
-        found = ()
-    if not found or any(math.isnan(number) for number in found):
-        raise InputError(f"expected a number, or one for each dimension like 0,1.5, got {value!r}")
-    return found
-
-
-PARSERS: dict[str, Callable[[Any], Any]] = {
-    "late": late_policy,
-    "patience": seconds,
-    "max_jump": width,
-    "align": switch,
-    "low": bounds,
-    "high": bounds,
-    "slew": positive,
-    "hold": switch,
-    "snapshot_every": width,
-    "rehearse": seconds,
-}
-HELP = {
-    "late": "what becomes of data whose bin has been handed out: carry (the spikes of one bin go to the next) or drop",
-    "patience": "how long a bin waits for data that are on their way (10ms)",
-    "max_jump": "how far from the present a stream may be before it is taken for one whose clock jumped (30s)",
-    "align": "move a stream whose clock is constantly ahead or behind onto the others, and follow its drift",
-    "low": "lower bound of the target: a number for all its dimensions or one each, like --low=-0.5,0 (none)",
-    "high": "upper bound of the target, in the same way (none)",
-    "slew": "largest change of the target per second (any)",
-    "hold": "keep the target where it was while nothing is seen",
-    "snapshot_every": "how often the state is kept (5s)",
-    "rehearse": "how long before the end of a bin to go through a step in rehearsal, 0 for never (0.5ms)",
-}
+OPTIONS: dict[str, Option] = options_of(ServeOptions)
+"""Every option by its name."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options, and ``--config`` for a file of them."""
-    for name, parse in PARSERS.items():
-        option = f"--{name.replace('_', '-')}"
-        if parse is switch:
-            parser.add_argument(option, action="store_true", default=None, help=HELP[name])
-        else:
-            metavar = {late_policy: "{carry,drop}", positive: "NUMBER", bounds: "NUMBERS"}.get(parse, "TIME")
-            parser.add_argument(option, metavar=metavar, type=argument(parse), help=HELP[name])
+    add_to(parser, OPTIONS)
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file of these options; the command line wins")
 
 
@@ -151,7 +136,7 @@ def chosen(arguments: argparse.Namespace) -> ServeOptions:
         If the file cannot be read, or has an unknown option or a bad value.
     """
     config = {} if arguments.config is None else read_config(arguments.config)
-    given = {field.name: getattr(arguments, field.name) for field in fields(ServeOptions)}
+    given = {name: getattr(arguments, name) for name in OPTIONS}
     options = ServeOptions(**config | {name: value for name, value in given.items() if value is not None})
     if options.max_jump <= max(options.patience, StampPolicy.ahead_alone):
         raise InputError(
@@ -168,17 +153,4 @@ def read_config(path: Path) -> dict[str, Any]:
     InputError
         If the file cannot be read, is not a mapping, or has an unknown option (with the nearest names) or a bad value.
     """
-    loaded = read_yaml(path, "configuration")
-    if loaded is not None and not isinstance(loaded, Mapping):
-        raise InputError(f"'{path}' must hold 'option: value' lines, got a {type(loaded).__name__}")
-    return {str(name).replace("-", "_"): _parsed(str(name), value, path) for name, value in (loaded or {}).items()}
-
-
-def _parsed(name: str, value: Any, path: Path) -> Any:
-    key = name.replace("-", "_")
-    if key not in PARSERS:
-        raise unknown_name("option in the configuration", name, PARSERS)
-    try:
-        return PARSERS[key](value)
-    except InputError as error:
-        raise InputError(f"'{name}' in '{path}': {error}") from error
+    return parsed(read_yaml(path, "configuration"), path, OPTIONS)

@@ -6,7 +6,7 @@ from neurodyn.realtime.buffers import FieldInput, SpikeInput
 from neurodyn.realtime.contract import BenchmarkDecoder
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.drift import DriftPolicy
-from neurodyn.realtime.events import Event, EventLog, Kind
+from neurodyn.realtime.events import Event, EventKind, EventLog
 from neurodyn.realtime.latency import LatencyHistogram, Stats
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.recalibration import Recalibration
@@ -18,10 +18,10 @@ __all__ = [
     "Bin",
     "DriftPolicy",
     "Event",
+    "EventKind",
     "EventLog",
     "FieldInput",
     "Frozen",
-    "Kind",
     "LatePolicy",
     "LatencyHistogram",
     "LiveEstimate",

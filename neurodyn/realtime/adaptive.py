@@ -1,4 +1,4 @@
-r"""Intervals that keep their promise while a recording drifts, as long as the truth is told now and then.
+r"""Intervals that keep their promise while a recording drifts, as long as the true target is given now and then.
 
 The half width of each dimension is multiplied by a factor that grows whenever the truth lies outside and shrinks
 slowly while it lies inside:

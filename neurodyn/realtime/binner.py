@@ -11,7 +11,7 @@ from jaxtyping import Num
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.buffers import FieldInput, Grid, SpikeInput, in_order
-from neurodyn.realtime.events import Event, EventLog, Kind
+from neurodyn.realtime.events import Event, EventKind, EventLog
 from neurodyn.realtime.field_buffer import FieldBuffer
 from neurodyn.realtime.labels import Matcher, in_order_of, labels_in
 from neurodyn.realtime.spike_buffer import SpikeBuffer
@@ -166,14 +166,16 @@ class StreamingBinner:
         """
         buffer = self._find(name, self._spikes)
         if times.ndim != 1 or times.shape != units.shape:
-            self._say(Kind.BAD_INPUT, name, f"spikes need one time and unit each, got {times.shape}, {units.shape}")
+            text = f"spikes need one time and unit each, got {times.shape}, {units.shape}"
+            self._say(EventKind.BAD_INPUT, name, text)
             return
         rows, came, lost = self._matchers[name].rows(labels_in(units) if labels is None else labels), times, 0
         if rows is not None:
             times, units, unknown = in_order_of(rows, times, units)
             unrecorded = _in_order_of(rows, unrecorded)
             if unknown:
-                self._say(Kind.BAD_INPUT, name, f"{unknown} spikes of no unit among the {len(rows)} of their stream")
+                text = f"{unknown} spikes dropped: their unit index is outside the {len(rows)} units of the stream"
+                self._say(EventKind.BAD_INPUT, name, text)
                 lost = unknown
         ordered = in_order(times) and units.dtype.kind in "iu"
         # A negative number is a large one without its sign: one comparison for both ends.
@@ -200,7 +202,7 @@ class StreamingBinner:
         ]
         if len(good) < len(stretches):
             text = f"{len(stretches) - len(good)} stretches not recorded have no such unit, or no finite begin and end"
-            self._say(Kind.BAD_INPUT, buffer.source.name, text)
+            self._say(EventKind.BAD_INPUT, buffer.source.name, text)
         buffer.pause(good)
 
     def _good_spikes(self, source: SpikeInput, times: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -208,7 +210,7 @@ class StreamingBinner:
         good = (np.abs(times) < FARTHEST) & (units >= 0) & (units < source.units)
         if not good.all():
             text = f"{(~good).sum()} spikes without a finite time and a unit below {source.units}"
-            self._say(Kind.BAD_INPUT, source.name, text)
+            self._say(EventKind.BAD_INPUT, source.name, text)
         return times[good], units[good]
 
     def push_samples(
@@ -241,13 +243,13 @@ class StreamingBinner:
         labels = labels_in(values) if labels is None else labels
         places = self._matchers[name].places(labels)
         if labels is not None and values.shape[1:] != (len(labels),):
-            self._say(Kind.BAD_INPUT, name, f"samples of {len(labels)} labelled channels came as {values.shape}")
+            self._say(EventKind.BAD_INPUT, name, f"samples of {len(labels)} labelled channels came as {values.shape}")
             return
         if places is not None:
             values = values[:, places]
         if times.ndim != 1 or values.shape != (len(times), buffer.source.channels):
             text = f"samples need {buffer.source.channels} channels and a time each, got {values.shape}, {times.shape}"
-            self._say(Kind.BAD_INPUT, name, text)
+            self._say(EventKind.BAD_INPUT, name, text)
             return
         ordered = in_order(times)
         infinite = np.isinf(values)
@@ -265,7 +267,7 @@ class StreamingBinner:
         good = np.abs(times) < FARTHEST
         if infinite[good].any() or not good.all():
             text = f"{infinite[good].sum()} infinite values are missing, {(~good).sum()} samples have no finite time"
-            self._say(Kind.NOT_FINITE, name, text)
+            self._say(EventKind.NOT_FINITE, name, text)
         return times[good], np.where(infinite, np.nan, values)[good]
 
     def _find(self, name: str, chosen: dict[str, _Buffer]) -> _Buffer:
@@ -336,7 +338,7 @@ class StreamingBinner:
         """Go on with the bin that ends now, or next, whatever the clock was before."""
         away = now - self._grid.edge(self._index + 1)
         self._grid.start += float(np.floor(away / self._grid.width)) * self._grid.width
-        self._say(Kind.CLOCK_JUMP, "", f"the present moved by {away:+.3f} s; bins go on from there")
+        self._say(EventKind.CLOCK_JUMP, "", f"the present moved by {away:+.3f} s; bins go on from there")
         for buffer in self._buffers.values():
             buffer.rebase(self._index, now)
 
@@ -353,7 +355,8 @@ class StreamingBinner:
         try:
             return buffer.close(self._index)
         except Exception as error:  # a feature may be anybody's code, and what it makes of odd data is not known here
-            self._say(Kind.BAD_INPUT, name, f"its bin is missing, and it begins anew: {type(error).__name__}: {error}")
+            text = f"its bin is missing, and it begins anew: {type(error).__name__}: {error}"
+            self._say(EventKind.BAD_INPUT, name, text)
             if isinstance(buffer, FieldBuffer):
                 buffer.begin_anew(self._index)
             return None
@@ -365,9 +368,9 @@ class StreamingBinner:
         missing = value is None
         if missing != self._missing[name]:
             self._missing[name] = missing
-            self._say(Kind.MISSING if missing else Kind.RETURNED, name, f"in bin {self._index}")
+            self._say(EventKind.MISSING if missing else EventKind.RETURNED, name, f"in bin {self._index}")
 
-    def _say(self, kind: Kind, name: str, detail: str) -> None:
+    def _say(self, kind: EventKind, name: str, detail: str) -> None:
         now = self._now if self._now is not None else 0.0
         event = self.log.record(now, kind, name, detail)
         if len(self._fresh) < KEPT:

@@ -1,6 +1,6 @@
 """What the two buffers of a :class:`neurodyn.realtime.StreamingBinner` share: their sources, the bins, the past.
 
-A buffer is told of data by ``push`` and of the end of each bin by ``close``; it never raises on what a source sends.
+Data come in by ``push``, and each bin ends with ``close``; it never raises on what a source sends.
 Times are seconds on the clock of the bins; a source whose own clock jumped is moved back onto it. Spikes wait in
 `spike_buffer`, samples in `field_buffer`.
 """
@@ -112,8 +112,8 @@ class Grid:
     start, width
         Seconds; the start moves when the clock of the bins jumps, so that the bins go on with the next number.
     present
-        Seconds, if it is told before data come: a source that has sent data of a later time and now sends earlier ones
-        has set its clock back, and what waits for then is forgotten. Infinite if nobody tells.
+        Seconds, if it is set before data come: a source that has sent data of a later time and now sends earlier ones
+        has set its clock back, and what waits for then is forgotten. Infinite if it is not set.
     """
 
     start: float

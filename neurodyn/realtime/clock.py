@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from neurodyn.realtime.events import Kind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.streams.protocol import Chunk
 
 WINDOW = 0.5
-"""Seconds that the latest time in the data stays the one the present is told from, if no later one comes."""
+"""Seconds for which the latest time in the data defines the present, if no later one comes."""
 LAG_EVERY = 1.0
 """Seconds between looks at how far each stream is behind the present."""
 LAG_TOLD_AFTER = 2
-"""Looks in a row that have to find the same lag before it is told."""
+"""Looks in a row that have to find the same lag before it is logged."""
+SAME_LAG = 0.5
+"""Share of a lag up to which another one counts as the same: lags of delayed chunks vary by less."""
 ALIVE = 1.0
 """Seconds since its last chunk in which a stream has a say in what time it is."""
 FOLLOWED = 0.1
@@ -27,10 +29,10 @@ MOST_DRIFT = 2e-3
 """Seconds per second that a clock drifts at most; what seems more is a delay. Crystals drift by 1e-4."""
 
 
-class News(NamedTuple):
-    """Something about the clock of a stream that the event log should have."""
+class ClockEvent(NamedTuple):
+    """Event about a stream's clock (jump, offset, bad stamp) for the event log."""
 
-    kind: Kind
+    kind: EventKind
     name: str
     detail: str
 
@@ -40,15 +42,15 @@ class DataClock(Protocol):
     """Tells the present from the data that have come."""
 
     def note(self, chunks: Iterable[Chunk]) -> list[Chunk]:
-        """Take in what has just been read; return what of it is believed, on the clock of the session."""
+        """Register new chunks; return those whose time stamps are trusted, on the session clock."""
         ...
 
     def now(self) -> float:
         """Present in seconds; NaN before any data."""
         ...
 
-    def news(self) -> list[News]:
-        """What was found out about clocks since the last call."""
+    def pop_events(self) -> list[ClockEvent]:
+        """Events about clocks since the last call."""
         ...
 
 
@@ -72,11 +74,11 @@ class _Stream:
     held
         Chunks that were too far from the present, in a row.
     believed
-        Seconds by which it may be ahead without a word: its clock has been told to be.
+        Seconds by which it may be ahead without an event: the log has that offset already.
     heard
         Wall clock when it last agreed with the present.
     end
-        Up to when it has told what happened, seconds.
+        Time up to which its data have come, seconds.
     unheard
         Whether whole chunks that came since then have been left out.
     least
@@ -111,7 +113,7 @@ class LiveClock:
 
     It goes on when every source falls silent. A time in the future is believed when several chunks agree on it and no
     other stream contradicts them (:class:`neurodyn.realtime.stamps.StampPolicy`): until then its chunks are held back.
-    A stream that is contradicted has a clock of its own, which is told, and corrected if asked.
+    A stream that is contradicted has a clock of its own, which is logged, and corrected if asked.
 
     Parameters
     ----------
@@ -136,11 +138,11 @@ class LiveClock:
         # Latest times and when they came, ever earlier and ever younger: the first is the latest of the last WINDOW.
         self._ends: deque[tuple[float, float]] = deque()
         self._streams: dict[str, _Stream] = {}
-        self._news: list[News] = []
+        self._events: list[ClockEvent] = []
         self._next_look = -math.inf
 
     def note(self, chunks: Iterable[Chunk]) -> list[Chunk]:
-        """Take in what has just been read; return what of it is believed, on the clock of the session."""
+        """Register new chunks; return those whose time stamps are trusted, on the session clock."""
         wall = self._wall()
         believed = [one for chunk in chunks for one in self._admit(chunk, wall)]
         if wall >= self._next_look and self._streams:
@@ -151,12 +153,10 @@ class LiveClock:
         """Present in seconds; NaN before any data."""
         return self._now(self._wall())
 
-    def news(self) -> list[News]:
-        """What was found out about clocks since the last call."""
-        if not self._news:
-            return []
-        found, self._news = self._news, []
-        return found
+    def pop_events(self) -> list[ClockEvent]:
+        """Events about clocks since the last call."""
+        events, self._events = self._events, []
+        return events
 
     def _now(self, wall: float) -> float:
         if not self._ends:
@@ -168,7 +168,7 @@ class LiveClock:
         """The chunk, or nothing while it is held back, or it and those that were."""
         stream = self._streams.setdefault(chunk.name, _Stream())
         if stream.shift:
-            chunk = moved(chunk, stream.shift)
+            chunk = shift_times(chunk, stream.shift)
         end, now = end_of(chunk), self._now(wall)
         if not math.isfinite(end):
             return [chunk]
@@ -243,19 +243,20 @@ class LiveClock:
         if abs(away) > self._policy.max_jump or (others and self._policy.align):
             stream.shift -= away
             stream.kept, stream.believed = math.nan, 0.0
-            self._tell(Kind.CLOCK_JUMP, name, f"{away:+.3f} s from the present; moved onto it")
-            held = [moved(one, -away) for one in held]
+            self._tell(EventKind.CLOCK_JUMP, name, f"{away:+.3f} s from the present; moved onto it")
+            held = [shift_times(one, -away) for one in held]
         elif others:
             stream.believed = away if away > self._policy.ahead else 0.0
             if abs(away) <= self._policy.ahead:
-                self._tell(Kind.CLOCK_OFFSET, name, "its times are those of the others again")
+                self._tell(EventKind.CLOCK_OFFSET, name, "the stream's clock agrees with the other streams again")
             else:
                 self._tell_offset(name, away)
             return self._after_a_hole(stream, held)
         else:
             self._ends.clear()
             stream.believed = 0.0
-            self._tell(Kind.CLOCK_JUMP, name, f"the present moved by {away:+.3f} s: nothing contradicts this stream")
+            text = f"session time moved by {away:+.3f} s: no other active stream disagrees"
+            self._tell(EventKind.CLOCK_JUMP, name, text)
         for one in held:
             self._advance(end_of(one), wall)
         stream.heard = wall
@@ -285,14 +286,14 @@ class LiveClock:
         return []
 
     def _leave_out(self, name: str, stream: _Stream) -> None:
-        """What was held back is not confirmed."""
+        """Discard the held chunks, whose time stamps were not confirmed, and log it."""
         samples = sum(max(len(one.chunk.times), 1) for one in stream.held)
         first = stream.held[0]
         stream.unheard |= any(one.whole for one in stream.held)
         stream.held = []
         away = end_of(first.chunk) - first.present
         text = f"{samples} stamps {away:+.3f} s from the present, which nothing confirms, are left out"
-        self._tell(Kind.BAD_STAMP, name, text)
+        self._tell(EventKind.BAD_STAMP, name, text)
 
     # Clocks that are constantly behind --------------------------------------------------------------------------
 
@@ -304,13 +305,13 @@ class LiveClock:
             if stream.kept is not None:
                 self._follow(stream, lag)
                 continue
-            same = math.isfinite(lag) and lag > self._policy.lag and abs(lag - stream.lag) < 0.5 * self._usual(lag)
+            same = math.isfinite(lag) and lag > self._policy.lag and abs(lag - stream.lag) < SAME_LAG * self._usual(lag)
             stream.lag, stream.looks = lag, stream.looks + 1 if same else 0
-            if stream.looks >= LAG_TOLD_AFTER and abs(lag - stream.told) > 0.5 * self._usual(stream.told):
+            if stream.looks >= LAG_TOLD_AFTER and abs(lag - stream.told) > SAME_LAG * self._usual(stream.told):
                 self._lags(name, stream, lag)
 
     def _usual(self, lag: float) -> float:
-        """What differences of a lag are held against: itself, or the least that is told."""
+        """What differences of a lag are compared with: the lag itself, or the least that is logged."""
         return max(self._policy.lag, abs(lag))
 
     def _follow(self, stream: _Stream, lag: float) -> None:
@@ -326,7 +327,7 @@ class LiveClock:
         if self._policy.align:
             stream.shift += lag
             stream.kept = math.nan
-            self._tell(Kind.CLOCK_JUMP, name, f"{-lag:+.3f} s from the present; moved onto it")
+            self._tell(EventKind.CLOCK_JUMP, name, f"{-lag:+.3f} s from the present; moved onto it")
             return
         stream.told, stream.believed = lag, 0.0
         self._tell_offset(name, -lag)
@@ -334,10 +335,10 @@ class LiveClock:
     def _tell_offset(self, name: str, away: float) -> None:
         side = "ahead of" if away > 0 else "behind"
         text = f"its times are {abs(away):.3f} s {side} those of the others: its clock differs, or its data are delayed"
-        self._tell(Kind.CLOCK_OFFSET, name, text)
+        self._tell(EventKind.CLOCK_OFFSET, name, text)
 
-    def _tell(self, kind: Kind, name: str, detail: str) -> None:
-        self._news.append(News(kind, name, detail))
+    def _tell(self, kind: EventKind, name: str, detail: str) -> None:
+        self._events.append(ClockEvent(kind, name, detail))
 
 
 class ReplayClock:
@@ -360,8 +361,8 @@ class ReplayClock:
         """Present in seconds; NaN before any data."""
         return self._latest
 
-    def news(self) -> list[News]:
-        """Nothing: a file has one clock."""
+    def pop_events(self) -> list[ClockEvent]:
+        """No events: a file has one clock."""
         return []
 
 
@@ -377,8 +378,8 @@ def start_of(chunk: Chunk) -> float:
     return float(chunk.times[0]) if len(chunk.times) else end_of(chunk)
 
 
-def moved(chunk: Chunk, seconds: float) -> Chunk:
-    """The same at another time."""
+def shift_times(chunk: Chunk, seconds: float) -> Chunk:
+    """The chunk with all its times shifted by so many seconds."""
     until = None if chunk.until is None else chunk.until + seconds
     pauses = tuple((unit, start + seconds, stop + seconds) for unit, start, stop in chunk.unrecorded)
     return replace(chunk, times=chunk.times + seconds, until=until, unrecorded=pauses)

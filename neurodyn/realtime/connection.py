@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Source
 
 
@@ -29,7 +29,7 @@ class Connection:
     """
 
     def __init__(
-        self, open_source: Callable[[], Source], say: Say, *, reopen_after: float, wall: Callable[[], float]
+        self, open_source: Callable[[], Source], say: LogEvent, *, reopen_after: float, wall: Callable[[], float]
     ) -> None:
         self._open, self._say, self._reopen_after, self._wall = open_source, say, reopen_after, wall
         self._source: Source | None = None
@@ -49,7 +49,7 @@ class Connection:
             self._lose(error)
             return False
         if self._lost:
-            self._say(Kind.SOURCE_RESTARTED, "", "opened again")
+            self._say(EventKind.SOURCE_RESTARTED, "", "opened again")
             self._lost = ""
         return True
 
@@ -62,7 +62,7 @@ class Connection:
         except EndOfStream:
             self.ended = True
         except InputError as error:
-            self._say(Kind.BAD_INPUT, "", str(error))
+            self._say(EventKind.BAD_INPUT, "", str(error))
         except Exception as error:  # as above, and the session outlives it
             self._lose(error)
         return []
@@ -74,7 +74,7 @@ class Connection:
             if source is not None:
                 source.close()
         except Exception as error:  # it is lost in any case
-            self._say(Kind.SOURCE_LOST, "", f"while closing: {error}")
+            self._say(EventKind.SOURCE_LOST, "", f"while closing: {error}")
 
     def _lose(self, error: Exception) -> None:
         """Close a source that fails, and say so once, however often it cannot be opened."""
@@ -82,4 +82,4 @@ class Connection:
         self.close()
         if not self._lost:
             self._lost = f"{type(error).__name__}: {error}"
-            self._say(Kind.SOURCE_LOST, "", self._lost)
+            self._say(EventKind.SOURCE_LOST, "", self._lost)

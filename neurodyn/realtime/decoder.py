@@ -17,7 +17,7 @@ from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.listener import StepListener
 from neurodyn.realtime.recalibration import Recalibration
 from neurodyn.realtime.runner import BadInput, Frozen, LiveEstimate, Runner, load_arrays, save_arrays
-from neurodyn.realtime.truths import Truths
+from neurodyn.realtime.target_feedback import TargetFeedback
 from neurodyn.writing import writing
 
 REMEMBERED = 100_000
@@ -38,7 +38,7 @@ class RealtimeDecoder(Shown):
     output
         Bounds of what is handed out as the target; None for none.
     intervals
-        How intervals follow the truths that :meth:`observe` is told; None: they are those that training found.
+        How intervals follow the true targets given to :meth:`observe`; None keeps those that training found.
     recalibration
         How the read-out follows them; None: it is that of training.
 
@@ -60,7 +60,7 @@ class RealtimeDecoder(Shown):
         self._runner, self._output = runner_of(model), output
         if output is not None:
             output.check(len(self.target_names))
-        self._truths = Truths(len(self.target_names), remembered, intervals, recalibration)
+        self._feedback = TargetFeedback(len(self.target_names), remembered, intervals, recalibration)
         self._next: Runner | None = None
         self._limits: dict[str, np.ndarray] | None = None  # that were set; they outlast a swap
         self._listener: StepListener | None = None
@@ -102,12 +102,12 @@ class RealtimeDecoder(Shown):
     @property
     def intervals(self) -> AdaptiveIntervals | None:
         """How intervals follow the truth."""
-        return self._truths.intervals
+        return self._feedback.intervals
 
     @property
     def recalibration(self) -> Recalibration | None:
         """How the read-out follows the truth."""
-        return self._truths.recalibration
+        return self._feedback.recalibration
 
     @property
     def width(self) -> float:
@@ -161,7 +161,7 @@ class RealtimeDecoder(Shown):
     # Bin by bin -----------------------------------------------------------------------------------------------
 
     def warmup(self) -> None:
-        """Touch all code and memory and work out the first gains, then forget it: the first bin is no slower."""
+        """Run one step per modality to load code and compute the first Kalman gains, then reset."""
         for row in self._runner.modalities:
             self.step({row.name: row.usual}, 0.0)
         self.predict_ahead(1)
@@ -174,7 +174,7 @@ class RealtimeDecoder(Shown):
             self._adopt(self._next)
         self._runner.reset()
         self._runner.prepare()
-        self._truths.last = self._truths.handed_out = None
+        self._feedback.last = self._feedback.handed_out = None
         self._moved(np.nan)
 
     def step(self, observations: Mapping[str, Any], t: float) -> LiveEstimate:
@@ -203,11 +203,11 @@ class RealtimeDecoder(Shown):
         except BadInput as error:
             self._refused += 1
             raise InputError(str(error)) from error
-        self._truths.decoded(estimate.target)
-        estimate = self._truths.corrected(estimate)
+        self._feedback.decoded(estimate.target)
+        estimate = self._feedback.corrected(estimate)
         if self._output is not None:
-            estimate = self._output.apply(estimate, self._truths.last, self._runner.overdue)
-        self._truths.hand_out(estimate)
+            estimate = self._output.apply(estimate, self._feedback.last, self._runner.overdue)
+        self._feedback.hand_out(estimate)
         self._count(estimate)
         if self._listener is not None:
             self._listener.stepped(observations, estimate)
@@ -230,10 +230,10 @@ class RealtimeDecoder(Shown):
         if bins < 0:
             raise InputError(f"bins ahead must be 0 or more, got {bins}")
         last = 0.0 if np.isnan(self._time) else self._time
-        return self._truths.corrected(self._runner.ahead(bins, last + bins * self.width))
+        return self._feedback.corrected(self._runner.ahead(bins, last + bins * self.width))
 
     def listen(self, listener: StepListener | None) -> None:
-        """Tell somebody of every step from now on, such as who records the session; None for nobody."""
+        """Call a listener, such as a session recorder, around every step from now on; None removes it."""
         self._listener = listener
 
     def _moved(self, time: float) -> None:
@@ -256,31 +256,31 @@ class RealtimeDecoder(Shown):
         """
         if target is None or not np.isfinite(target).any():
             return
-        self._truths.learn(target)
+        self._feedback.update(target)
         if self._listener is not None:
             self._listener.observed(np.asarray(target, np.float64))
 
     @property
     def widening(self) -> Float[np.ndarray, " dim"]:
         """Factor by which intervals are wider than training found them to be, per dimension of the target."""
-        return self._truths.widening.copy()
+        return self._feedback.widening.copy()
 
     @property
     def gain(self) -> Float[np.ndarray, " dim"]:
         """Factor that recalibration has found for each dimension of the target; 1 without it."""
-        return self._truths.gain.copy()
+        return self._feedback.gain.copy()
 
     def forget_truths(self) -> None:
         """Go back to the intervals and the read-out of training; :meth:`observed` still has the truths."""
-        self._truths.forget()
+        self._feedback.reset()
         self._moved(self._time)
 
     def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Bins given to :meth:`observe`: times (bins,), decoded and true targets (bins, dims)."""
-        return self._truths.kept()
+        return self._feedback.history()
 
     def swap(self, model: Freezable | Frozen | Runner) -> None:
-        """Change to another model of the same sizes; the next step uses it, and no bin waits.
+        """Replace the model from the next step on, without interrupting decoding.
 
         The state goes over as it is: right for a model whose read-out was recalibrated; one whose dynamics differ finds
         its way within the memory of its filters. Limits that were set stay, those of training are the new model's. May
@@ -323,9 +323,9 @@ class RealtimeDecoder(Shown):
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything the next step depends on, as arrays."""
         own = {"time": np.asarray(self._time), "model": self._runner.frozen.fingerprint}
-        return {**self._runner.snapshot(), **own, **self._truths.snapshot()}
+        return {**self._runner.snapshot(), **own, **self._feedback.snapshot()}
 
-    def is_of_another(self, snapshot: Mapping[str, np.ndarray]) -> bool:
+    def is_from_other_model(self, snapshot: Mapping[str, np.ndarray]) -> bool:
         """Whether a snapshot says of itself that it was taken with another model."""
         model, own = snapshot.get("model"), self._runner.frozen.fingerprint
         known = model is not None and np.shape(model) == own.shape and np.asarray(model).dtype == own.dtype
@@ -342,13 +342,13 @@ class RealtimeDecoder(Shown):
         if not np.array_equal(snapshot.get("model", ()), self._runner.frozen.fingerprint):
             raise InputError("the snapshot is of another model: load the model it was taken with")
         try:
-            time, truths = float(snapshot["time"]), self._truths.checked(snapshot)
+            time, truths = float(snapshot["time"]), self._feedback.checked(snapshot)
             self._runner.restore(snapshot)
         except ValueError as error:
             raise InputError(str(error)) from error
         except (KeyError, TypeError) as error:
             raise InputError("the snapshot is damaged: it holds something else than numbers, or no time") from error
-        self._truths.restore(truths)
+        self._feedback.restore(truths)
         self._moved(time)
         return time
 

@@ -1,9 +1,9 @@
-r"""Channels whose mean, spread or rate moves away from that of the training data: told, and put back if asked.
+r"""Channels whose mean, spread or rate moves away from that of the training data: logged, and put back if asked.
 
 Of what a channel has sent, each sample weighing less the older it is, mean and spread are compared with those of the
 training data, by which values are z-scored. A field's channel has drifted when its mean is more than a standard
 deviation from that of training, or its spread twice or half as large; a unit when it fires twice or half as often. It
-is told once, and once more when it is back by half of that.
+is logged once, and once more when it is back by half of that.
 
 Put back, a field's value becomes
 
@@ -29,15 +29,15 @@ from jaxtyping import Bool
 from neurodyn.errors import InputError
 from neurodyn.given import number
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.runner import under
 
 TAKEN = 5.0
-"""Standard deviations of training beyond which a value counts as being there: one artefact is no drift."""
+"""Standard deviations of training beyond which a value counts as being there: one artefact is not a drift."""
 ENOUGH = 0.5
-"""Share of the memory that has to be filled before anything is told."""
+"""Share of the memory that has to be filled before drift is logged."""
 SPIKES = 20.0
-"""Spikes that a unit of the training data would have fired within the memory for its rate to be told."""
+"""Spikes that a unit of the training data would have fired within the memory for its rate to be judged."""
 NAMED = 6
 """Channels that an event names."""
 _PARTS = {"sums": np.float64, "block": np.float64, "told": np.bool_}
@@ -46,7 +46,7 @@ _PARTS = {"sums": np.float64, "block": np.float64, "told": np.bool_}
 
 @dataclass(frozen=True)
 class DriftPolicy:
-    """When a channel counts as drifted, and what becomes of it.
+    """When a channel counts as drifted, and whether its values are put back.
 
     Parameters
     ----------
@@ -104,10 +104,10 @@ class ChannelDrift:
     say
         Records an event.
     policy
-        When a channel counts as drifted, and what becomes of it.
+        When a channel counts as drifted, and whether its values are put back.
     """
 
-    def __init__(self, decoder: RealtimeDecoder, say: Say, policy: DriftPolicy | None = None) -> None:
+    def __init__(self, decoder: RealtimeDecoder, say: LogEvent, policy: DriftPolicy | None = None) -> None:
         self.policy, self._say, self._decoder = policy or DriftPolicy(), say, decoder
         self._begin()
 
@@ -140,7 +140,7 @@ class ChannelDrift:
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Go on from a snapshot, also one of before drift was in it; begin anew if it is damaged.
 
-        What was learned with another memory is not taken, which is told.
+        What was learned with another memory is discarded, which is logged.
 
         Parameters
         ----------
@@ -153,14 +153,14 @@ class ChannelDrift:
         try:
             memory = float(snapshot["drift_memory"])
             if memory != self.policy.memory:
-                self._say(Kind.RESTORED, "", f"drift was followed with a memory of {memory:g} s: it begins anew")
+                self._say(EventKind.RESTORED, "", f"drift was followed with a memory of {memory:g} s: it begins anew")
                 return
             for place, row in enumerate(self._runner.modalities):
                 if row.name in self._followed:
                     self._followed[row.name].restore(under(snapshot, f"drift_{place}"), self.policy)
         except (ValueError, TypeError, LookupError):
             self._begin()
-            self._say(Kind.BAD_INPUT, "", "the snapshot is damaged in what was learned of drift: it begins anew")
+            self._say(EventKind.BAD_INPUT, "", "the snapshot is damaged in what was learned of drift: it begins anew")
 
     def _begin(self) -> None:
         """Begin anew with the model that runs now, whose training data are another reference than those of the last."""
@@ -205,7 +205,7 @@ class ChannelDrift:
             if followed is None or values is None or np.shape(values) != np.shape(followed.told):
                 continue
             for text in followed.take(values, self.policy):
-                self._say(Kind.DRIFT, name, text)
+                self._say(EventKind.DRIFT, name, text)
 
 
 class _Followed:
@@ -235,7 +235,7 @@ class _Followed:
         self._sums = np.zeros((3, len(self._labels)))  # weight, first and second moment
         self._offset, self._gain = np.zeros(len(self._labels)), np.ones(len(self._labels))
         self.told = np.zeros(len(self._labels), bool)
-        # Of a unit that hardly fires no ratio can be told within the memory.
+        # The ratio of rates of a unit that hardly fires cannot be estimated within the memory.
         self._telling = self._center * memory >= SPIKES if counts else np.ones(len(self._labels), bool)
 
     @property
@@ -244,7 +244,7 @@ class _Followed:
         return self._filled > 0 or bool(self._sums[0].any())
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        """Sums, what waits to be added to them (sample, channel), and which channels have been told."""
+        """Sums, what waits to be added to them (sample, channel), and which channels have been logged as drifted."""
         return {"sums": self._sums.copy(), "block": self._block[: self._filled].copy(), "told": self.told.copy()}
 
     def restore(self, kept: Mapping[str, np.ndarray], policy: DriftPolicy) -> None:
@@ -257,7 +257,7 @@ class _Followed:
         """
         sums, block, told = (np.asarray(kept[name], own) for name, own in _PARTS.items())
         if not (sums.shape == self._sums.shape and np.isfinite(sums).all() and (sums[[0, 2]] >= 0).all()):
-            raise ValueError("sums that cannot be")
+            raise ValueError("drift sums of wrong shape, not finite, or negative")
         if not (block.shape[1:] == told.shape == self.told.shape and len(block) < len(self._block)):
             raise ValueError("another number of samples or channels")
         self._sums, self.told, self._filled = sums.copy(), told.copy(), len(block)
@@ -270,7 +270,7 @@ class _Followed:
         return np.asarray(values, np.float64) * self._gain + self._offset
 
     def take(self, values: Any, policy: DriftPolicy) -> list[str]:
-        """Take in a sample of each channel that is not missing; what is to be told of channels after it.
+        """Update with a sample of each channel that is not missing; return texts about channels for the event log.
 
         Parameters
         ----------
@@ -304,7 +304,7 @@ class _Followed:
         self._sums = decay ** seen.sum(axis=0) * self._sums + fresh
 
     def _news(self, policy: DriftPolicy) -> list[str]:
-        """What is to be told of channels that have just drifted or come back."""
+        """Texts for the event log about channels that have just drifted or come back."""
         weight, mean, spread = self._moments()
         known = self._telling & (weight >= ENOUGH * -np.expm1(-1.0) / -np.expm1(-1 / self._full))
         size = self._size(mean, spread, policy)
@@ -324,7 +324,7 @@ class _Followed:
         return weight, mean, np.sqrt(np.maximum(square - mean**2, 0.0))
 
     def _size(self, mean: np.ndarray, spread: np.ndarray, policy: DriftPolicy) -> np.ndarray:
-        """How far channels have drifted, in what is told: logarithms of factors, standard deviations of means."""
+        """Drift of each channel relative to what is logged: logarithms of factors, standard deviations of means."""
         with np.errstate(divide="ignore"):
             factor = np.abs(np.log(mean if self._counts else spread)) / np.log(max(policy.factor, 1 + 1e-9))
         return factor if self._counts else np.maximum(factor, np.abs(mean) / policy.shift)

@@ -1,4 +1,4 @@
-"""What happened while it ran: every fault and every decision about one, with its time, in bounded memory."""
+"""The event log of a session: every fault and every decision about one, with its time, in bounded memory."""
 
 import threading
 from collections import Counter, deque
@@ -27,7 +27,7 @@ DEFAULT_KEPT = 10_000
 """Events an :class:`EventLog` keeps by default; counts go on beyond."""
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What an event is about."""
 
     CARRIED = "carried"  # came after its bin was handed out: counted in the next
@@ -40,7 +40,9 @@ class Kind(StrEnum):
     CLOCK_JUMP = "clock jump"
     CLOCK_OFFSET = "clock offset"  # a stream whose clock is constantly ahead or behind
     BAD_STAMP = "bad stamp"  # a time in the future that nothing confirms: left out
-    JITTER = "jitter"  # stamps come too unevenly to be believed one by one: the stream's clock is told from all of them
+    JITTER = (
+        "jitter"  # stamps come too unevenly to be believed one by one: the stream's clock is estimated from all of them
+    )
     RATE = "rate"  # samples come faster or slower than the model was trained on
     UNUSUAL = "unusual"  # values far beyond those of the training data: missing
     OVERFLOW = "overflow"  # more waiting than memory allows
@@ -61,7 +63,7 @@ class Kind(StrEnum):
     LOG_LOST = "log lost"  # its file cannot be written any more
 
 
-Say = Callable[[Kind, str, str], None]
+LogEvent = Callable[[EventKind, str, str], None]
 """Takes the kind of an event, the modality, and what happened."""
 
 
@@ -74,7 +76,7 @@ class Event:
     time
         Seconds, on the clock of the bins.
     kind
-        See `Kind`.
+        See `EventKind`.
     modality
         Which one it concerns; empty if none in particular.
     detail
@@ -82,7 +84,7 @@ class Event:
     """
 
     time: float
-    kind: Kind
+    kind: EventKind
     modality: str = ""
     detail: str = ""
 
@@ -100,7 +102,7 @@ class EventLog:
 
     def __init__(self, kept: int = DEFAULT_KEPT, file: LogFile | None = None) -> None:
         self._events: deque[Event] = deque(maxlen=kept)
-        self._counts: Counter[tuple[Kind, str]] = Counter()
+        self._counts: Counter[tuple[EventKind, str]] = Counter()
         self._added = 0
         self._file = file
         self._lock = threading.Lock()
@@ -124,9 +126,9 @@ class EventLog:
             file.flush()
         except OSError as error:
             self._file = None
-            self._keep(Event(event.time, Kind.LOG_LOST, "", f"no longer written to its file: {error}"))
+            self._keep(Event(event.time, EventKind.LOG_LOST, "", f"no longer written to its file: {error}"))
 
-    def record(self, time: float, kind: Kind, modality: str = "", detail: str = "") -> Event:
+    def record(self, time: float, kind: EventKind, modality: str = "", detail: str = "") -> Event:
         """Make an event, append it and return it."""
         event = Event(time, kind, modality, detail)
         self.add(event)
@@ -138,10 +140,10 @@ class EventLog:
             fresh = min(self._added - position, len(self._events))
             return tuple(self._events)[len(self._events) - fresh :] if fresh > 0 else (), self._added
 
-    def counts(self, modality: str | None = None) -> dict[Kind, int]:
+    def counts(self, modality: str | None = None) -> dict[EventKind, int]:
         """How many events of each kind, of one modality or of all."""
         with self._lock:
-            total: Counter[Kind] = Counter()
+            total: Counter[EventKind] = Counter()
             for (kind, name), count in self._counts.items():
                 if modality is None or name == modality:
                     total[kind] += count

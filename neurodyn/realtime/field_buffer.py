@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from neurodyn.realtime.buffers import MAX_WAITING, FieldInput, Grid, Recent
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.stamps import SourceClock, StampPolicy
 from neurodyn.realtime.ticks import HORIZON, UNEVEN, Ticks
 from neurodyn.realtime.windows import Windows
@@ -20,6 +20,8 @@ from neurodyn.recording.edges import cut
 
 FORGET = 0.999
 """What a sample leaves of the largest jitter seen before it."""
+MOST_EARLY = 0.5
+"""Periods that a stamp may come before its tick: one that is further away stands for another tick."""
 GONE_BACK = 0.5
 """Periods before the newest stamp from which on a sample is out of order: nearer ones are on the same tick."""
 
@@ -41,7 +43,9 @@ class FieldBuffer:
         missing.
     """
 
-    def __init__(self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: Say) -> None:
+    def __init__(
+        self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: LogEvent
+    ) -> None:
         self.source, self.every = source, clock
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
@@ -53,7 +57,7 @@ class FieldBuffer:
         self._number, self._last = -1, -np.inf  # tick and time of the last sample that did
         self._windows = Windows(source, grid, clock)
         self._doubtful = _Samples.none(source.channels)  # late: after a gap, or held up, as what comes next tells
-        self._early = 0.0  # by how much stamps have come before or after their tick of late, seconds
+        self._early = 0.0  # by how much recent stamps came before or after their tick, seconds
 
     @property
     def first(self) -> float:
@@ -110,7 +114,7 @@ class FieldBuffer:
         self._early *= FORGET**samples
         for step in steps:
             away = abs(step - self._ticks.nominal)
-            if self._early < away <= 0.5 * self._ticks.nominal:
+            if self._early < away <= MOST_EARLY * self._ticks.nominal:
                 self._early = away
 
     def _next(self, time: float) -> float:
@@ -122,19 +126,19 @@ class FieldBuffer:
         """Samples in any order, some of which may have come before."""
         again = self._repeated(stamps, values)
         if again.any():
-            self._say(Kind.DUPLICATE, self.source.name, f"{again.sum()} samples came again and are left out")
+            self._say(EventKind.DUPLICATE, self.source.name, f"{again.sum()} samples came again and are left out")
             stamps, values = stamps[~again], values[~again]
         if not len(stamps):
             return
         order = np.argsort(stamps, kind="stable")
-        if not self._ticks.jittering and self._ticks.uneven(stamps[order]):
-            self._give_up()
+        if not self._ticks.jittering and self._ticks.is_irregular(stamps[order]):
+            self._follow_line()
         if self._ticks.jittering:
             self._take_uneven(stamps, values)
             return
         back = GONE_BACK * self._ticks.nominal
         if (np.diff(stamps) < 0).any() or stamps[0] < self._ticks.stamp - back:
-            self._say(Kind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
+            self._say(EventKind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
         self._take_even(stamps[order], values[order])
 
     def _take_even(self, stamps: np.ndarray, values: np.ndarray) -> None:
@@ -144,9 +148,10 @@ class FieldBuffer:
         numbers = self._ticks.place(stamps)
         free = self._free(numbers) & (np.diff(numbers, prepend=-2) > 0)
         if not free.all():
-            self._say(Kind.DROPPED, self.source.name, f"{(~free).sum()} samples whose place others have, or passed")
+            text = f"{(~free).sum()} samples dropped: their sampling tick is already occupied or already filtered"
+            self._say(EventKind.DROPPED, self.source.name, text)
         if free.any():
-            self._ticks.came(numbers[free], stamps[free])
+            self._ticks.register(numbers[free], stamps[free])
             self._wait(_Samples(numbers[free], stamps[free], stamps[free], values[free]))
 
     def _take_uneven(self, stamps: np.ndarray, values: np.ndarray) -> None:
@@ -176,7 +181,7 @@ class FieldBuffer:
         if back and (numbers[-1] > newest or not self._free(numbers).all()):
             numbers, times = self._ticks.count(stamps, backwards=False, doubtful=doubtful)
         elif back:
-            self._say(Kind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
+            self._say(EventKind.OUT_OF_ORDER, self.source.name, f"{len(stamps)} samples from {stamps.min():.3f} s")
         self._wait(_Samples(numbers, times, stamps, values))
         # Ticks of the line beside stamps that were still believed: in order of ticks is in order of time.
         np.maximum.accumulate(self._waiting.times, out=self._waiting.times)
@@ -185,12 +190,12 @@ class FieldBuffer:
         """Ticks that no sample came of, and that the filters have not passed."""
         return (numbers > self._number) & ~np.isin(numbers, self._waiting.numbers)
 
-    def _give_up(self) -> None:
+    def _follow_line(self) -> None:
         past_stamps, _, past_numbers = self._past.columns()
         stamps = np.concatenate([past_stamps, self._waiting.stamps])
-        self._ticks.give_up(np.concatenate([past_numbers, self._waiting.numbers]), stamps)
+        self._ticks.follow_line(np.concatenate([past_numbers, self._waiting.numbers]), stamps)
         text = "its stamps are uneven; samples are counted, and times come from a line through the stamps"
-        self._say(Kind.JITTER, self.source.name, text)
+        self._say(EventKind.JITTER, self.source.name, text)
 
     def _repeated(self, stamps: np.ndarray, values: np.ndarray) -> Bool[np.ndarray, " n"]:
         """Samples of which one with the same stamp and the same values has come before."""
@@ -212,7 +217,7 @@ class FieldBuffer:
         excess = len(self._waiting) - MAX_WAITING // self.source.channels
         if excess > 0:
             self._waiting = self._waiting.split(excess)[1]
-            self._say(Kind.OVERFLOW, self.source.name, f"{excess} samples waited too long and are lost")
+            self._say(EventKind.OVERFLOW, self.source.name, f"{excess} samples waited too long and are lost")
 
     # What goes out ----------------------------------------------------------------------------------------------
 
@@ -258,14 +263,14 @@ class FieldBuffer:
         """Remember the ticks between two samples of which none came, and say so."""
         tick = (after - before) / (lost + 1) if math.isfinite(before) else self._ticks.nominal
         early = 0.0 if self._ticks.jittering else self._early
-        self._windows.lacks(before + tick + early, after - tick + early)
+        self._windows.mark_missing(before + tick + early, after - tick + early)
         if math.isfinite(before):
-            self._say(Kind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
+            self._say(EventKind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
 
     def _late(self, own: np.ndarray | None, late: list[np.ndarray]) -> np.ndarray | None:
         """The newest late feature if it may stand in for one that is missing."""
         taken = int(self._carry and own is None)
-        for kind, count in ((Kind.CARRIED, taken), (Kind.DROPPED, len(late) - taken)):
+        for kind, count in ((EventKind.CARRIED, taken), (EventKind.DROPPED, len(late) - taken)):
             if count:
                 self._say(kind, self.source.name, f"{count} features after their bin was handed out")
         return late[-1] if taken else own
@@ -285,7 +290,7 @@ class FieldBuffer:
         count = int(np.searchsorted(self._waiting.times, now, side="right"))
         if count < len(self._waiting):
             text = f"{len(self._waiting) - count} samples from before the clock was set back"
-            self._say(Kind.DROPPED, self.source.name, text)
+            self._say(EventKind.DROPPED, self.source.name, text)
         self._waiting = self._waiting.split(count)[0]
         self._windows.forget()
         self._past.clear()

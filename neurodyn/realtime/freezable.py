@@ -91,7 +91,7 @@ def runner_of(model: Freezable | Frozen) -> Runner:
     Raises
     ------
     InputError
-        If its sizes, times or names are none, or it has numbers that are not finite.
+        If its sizes, times or names are invalid, or it has numbers that are not finite.
     """
     try:
         return checked_runner(frozen_of(model))

@@ -1,4 +1,4 @@
-"""What the binner has to be told of a model's modalities: which are spikes, which feature of a field, at which rate."""
+"""Inputs of the binner from a model's modalities: which are spikes, which feature of a field, at which rate."""
 
 import math
 import time
@@ -11,16 +11,16 @@ from neurodyn.binning.features import feature_of
 from neurodyn.errors import InputError, NeurodynError, unknown_name
 from neurodyn.realtime.binner import FieldInput, SpikeInput
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind, Source
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, EndOfStream, Source
 from neurodyn.recording.checks import MOST_GROUPED
 from neurodyn.recording.clocks import fit_clock
 
 ENOUGH, MANY = 20, 100_000
-"""Samples from which on a rate can be told, and above which more say nothing new."""
+"""Samples that a rate needs to be estimated, and above which more of them do not make it better."""
 MOST_SPIKES = 2**20
 """Spikes that one chunk of counts may unfold into: seconds of a thousand units, all firing as fast as they can."""
 LONG_ENOUGH = 2.0
-"""Seconds of stamps from which a rate is told: jitter of a fifth of a period leaves an error of 1e-4 of 250 Hz."""
+"""Seconds of stamps from which a rate is estimated: jitter of a fifth of a period leaves an error of 1e-4 of 250 Hz."""
 SAME_RATE, OTHER_RATE = 1e-3, 0.02
 """Relative difference of two rates up to which they are one, measured twice; and above which they are not alike."""
 
@@ -54,7 +54,7 @@ def binner_inputs(
     width
         Of a bin, seconds.
     rates
-        Samples per second of every modality that is no spikes.
+        Samples per second of every modality that is not spikes.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def binner_inputs(
 
 
 def sampled(modalities: Sequence[Modality]) -> list[str]:
-    """Names of the modalities that are no spikes."""
+    """Names of the modalities that are not spikes."""
     return [row.name for row in modalities if not row.counts]
 
 
@@ -84,13 +84,13 @@ def learn_rates(
     source
         To read from.
     names
-        Streams to wait for; none is no wait.
+        Streams to wait for; with none there is no wait.
     timeout
         Seconds after which a silent stream is given up.
     wall
         Seconds that pass.
     say
-        Told of every message that is not ours and is therefore lost; None for nobody.
+        Called with the error of every malformed message, which is lost; None ignores them.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def learn_rates(
             raise NeurodynError(f"the source broke off while the first data were waited for: {error}") from error
         chunks += fresh
         for chunk in fresh:
-            if chunk.name in heard and chunk.kind is Kind.SAMPLES:
+            if chunk.name in heard and chunk.kind is ChunkKind.SAMPLES:
                 heard[chunk.name].take(chunk)
         if wall() > begin + timeout:
             break
@@ -128,7 +128,7 @@ def learn_rates(
 
 
 class _Heard:
-    """What has come of a stream whose rate is to be told."""
+    """Stamps that have come of a stream whose rate is to be estimated."""
 
     def __init__(self) -> None:
         self.times: list[np.ndarray] = []
@@ -158,7 +158,7 @@ def agreed_rates(
     modalities
         Of the model.
     learned, given
-        Hertz by modality, told from the stream and by the user.
+        Hertz by modality, estimated from the stream and given by the user.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def as_spikes(chunk: Chunk) -> Chunk:
     until = float(chunk.times[-1]) if len(chunk.times) else None
     times = np.repeat(chunk.times[rows], repeats)
     return Chunk(
-        chunk.name, times, np.repeat(units, repeats), Kind.SPIKES, until, chunk.labels, unrecorded=chunk.unrecorded
+        chunk.name, times, np.repeat(units, repeats), ChunkKind.SPIKES, until, chunk.labels, unrecorded=chunk.unrecorded
     )
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Int64, Num, Shaped
 from neurodyn.binning.labels import MOST_SHOWN, are_numbered, places_of
 from neurodyn.display import listed
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import Kind
+from neurodyn.realtime.events import EventKind
 
 Labels = tuple[str, ...]
 
@@ -28,7 +28,7 @@ class Matcher:
         Takes the kind of an event, the modality, and what happened.
     """
 
-    def __init__(self, name: str, wanted: Labels, say: Callable[[Kind, str, str], None]) -> None:
+    def __init__(self, name: str, wanted: Labels, say: Callable[[EventKind, str, str], None]) -> None:
         self._name, self._wanted, self._say = name, wanted, say
         self._given: Labels | None = None
         self._fresh = bool(wanted)
@@ -84,13 +84,15 @@ class Matcher:
         if len(given) > len(places):
             left = [label for label, row in zip(given, self._rows.tolist(), strict=True) if row < 0]
             self._say(
-                Kind.LEFT_OUT, self._name, f"the model does not know {listed(left, MOST_SHOWN)}; the others go by label"
+                EventKind.LEFT_OUT,
+                self._name,
+                f"the model does not know {listed(left, MOST_SHOWN)}; the others go by label",
             )
 
     def _by_place(self, why: str) -> None:
         first, last = self._wanted[0], self._wanted[-1]
         text = f"{why}: it goes by position, the first is taken for {first}, number {len(self._wanted)} for {last}"
-        self._say(Kind.BY_POSITION, self._name, text)
+        self._say(EventKind.BY_POSITION, self._name, text)
 
 
 def match(name: str, wanted: Labels, given: Labels) -> Int64[np.ndarray, " wanted"] | None:

@@ -1,4 +1,4 @@
-"""What a decoder lets out: bounds of the target."""
+"""Limits of the decoded target: bounds, largest change per second, and hold."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from neurodyn.realtime.runner import LiveEstimate
 
 @dataclass(frozen=True)
 class OutputLimits:
-    """What becomes of the target before it is handed out; its interval moves with it.
+    """Bounds, slew limit and hold applied to the decoded target before it is returned; its interval moves with it.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class OutputLimits:
     Raises
     ------
     InputError
-        If a lower bound lies above the upper one or is no number, or the slew is not positive.
+        If a lower bound lies above the upper one or is not a number, or the slew is not positive.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a decoder tells of itself while it runs, to whoever writes it down."""
+"""Callbacks with which the steps of a running decoder are recorded."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -10,20 +10,20 @@ from neurodyn.realtime.runner import LiveEstimate
 
 @runtime_checkable
 class StepListener(Protocol):
-    """Told of every step of a decoder; whatever it does must be quick, and must not raise."""
+    """Callbacks around each decoding step; they must return quickly and must not raise."""
 
     def before(self, snapshot: Callable[[], dict[str, np.ndarray]]) -> None:
-        """Told before a step; what is given returns the state it starts from."""
+        """Called before a step; ``snapshot`` returns the state that the step starts from."""
         ...
 
     def stepped(self, observations: Mapping[str, Any], estimate: LiveEstimate) -> None:
-        """Told after a step, of what went in and what was handed out."""
+        """Called after a step, with its observations and the returned estimate."""
         ...
 
     def observed(self, target: np.ndarray) -> None:
-        """Told of the true target of the last step."""
+        """Called with the true target of the last step."""
         ...
 
     def moved(self) -> None:
-        """Told that the next step does not start from where the last one ended."""
+        """Called when the next step starts from another state than the last one left."""
         ...

@@ -48,7 +48,7 @@ def lock_beside(path: Path) -> IO | None:
     """
     try:
         file = path.with_name(path.name + ".lock").open("a")
-    except OSError:  # a folder that is not there: told when it is written to
+    except OSError:  # a folder that is not there: reported when it is written to
         return None
     try:
         lock(file, path)

@@ -1,4 +1,4 @@
-"""Where events go beside memory: a file that never grows without bound, and a terminal that is told each kind once."""
+"""Where events go beside memory: a file that never grows without bound, and a terminal that shows each kind once."""
 
 import threading
 from collections import Counter

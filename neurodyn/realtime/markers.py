@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.runner import Runner
 from neurodyn.realtime.streams.protocol import Chunk
 from neurodyn.recording.edges import slack
@@ -32,7 +32,7 @@ FARTHEST = 30.0
 MOST_WAITING = 1000
 """Commands that wait for their bin before the oldest is forgotten."""
 
-Say = Callable[[float, EventKind, str, str], object]
+LogEventAt = Callable[[float, EventKind, str, str], object]
 """Takes the time of an event in seconds, its kind, the stream and what happened."""
 
 
@@ -61,7 +61,7 @@ class Markers:
     def __init__(
         self,
         decoder: RealtimeDecoder,
-        say: Say,
+        say: LogEventAt,
         *,
         control: str = CONTROL,
         reset_on: Collection[str] = (),
@@ -101,7 +101,7 @@ class Markers:
             elif command:
                 self._keep(time, command)
 
-    def before(self, begin: float) -> None:
+    def run_commands_until(self, begin: float) -> None:
         """Do all that is due before a bin that begins at a time, seconds."""
         if not self._waiting:
             return

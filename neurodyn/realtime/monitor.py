@@ -78,7 +78,7 @@ class Monitor:
     log
         Whose events are shown; the session's.
     window
-        Bins over which it is told how often each modality was seen.
+        Bins over which the share of bins with data of each modality is reported.
     shown
         Events that are shown.
     """

@@ -16,15 +16,14 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.binner import Bin, LatePolicy
 from neurodyn.realtime.clock import LiveClock, ReplayClock
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.events import Event, EventLog
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import Event, EventKind, EventLog
 from neurodyn.realtime.inputs import OTHER_RATE, modalities_of, sampled
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate
-from neurodyn.realtime.service import ServiceOptions, make_service
+from neurodyn.realtime.service import ServiceOptions, Timing, make_service
 from neurodyn.realtime.stamps import StampPolicy
-from neurodyn.realtime.streams.hello import Hello, Repeated
-from neurodyn.realtime.streams.protocol import Chunk, Kind, Source
+from neurodyn.realtime.streams.hello import Hello, PeriodicMessage
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, Source
 from neurodyn.realtime.writers import SinkWriter
 
 Told = Hello | LiveEstimate | Event
@@ -75,7 +74,7 @@ class Node:
             raise InputError(
                 f"the rate of '{missing[0]}' is not known: give it, as in  rates={{'{missing[0]}': 1000.0}}"
             )
-        self._decoder, self._rates, self._outbox = decoder, known, _Outbox(Repeated(clock=wall))
+        self._decoder, self._rates, self._outbox = decoder, known, _Outbox(PeriodicMessage(clock=wall))
         self._log, self._position = EventLog(), 0
         self._differing: set[str] = set()  # streams that come at another rate
         self._behind = False  # whether the next bin has still to be prepared
@@ -83,7 +82,7 @@ class Node:
         self._service = make_service(
             decoder, modalities, _no_source, [SinkWriter(self._outbox, "node", self._log)],
             clock, Monitor([row.name for row in modalities], self._log),
-            rates=known, patience=patience, late=late, wall=wall,
+            rates=known, patience=patience, late=late, timing=Timing(wall=wall),
             options=ServiceOptions(tolerance=patience + decoder.width if live else math.inf),
         )  # fmt: skip
 
@@ -144,7 +143,7 @@ class Node:
     def _check_rate(self, chunk: Chunk) -> None:
         """Say once of a stream that it comes at another rate than its features are made for."""
         used = self._rates.get(chunk.name)
-        if used is None or chunk.rate is None or chunk.name in self._differing or chunk.kind is not Kind.SAMPLES:
+        if used is None or chunk.rate is None or chunk.name in self._differing or chunk.kind is not ChunkKind.SAMPLES:
             return
         if abs(chunk.rate / used - 1) > OTHER_RATE:
             self._differing.add(chunk.name)
@@ -157,7 +156,7 @@ class _Outbox:
 
     never_blocks = True
 
-    def __init__(self, hello: Repeated) -> None:
+    def __init__(self, hello: PeriodicMessage) -> None:
         self._hello, self._items = hello, []
 
     def greet(self, hello: Hello) -> None:

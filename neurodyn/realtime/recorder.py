@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodyn.realtime.events import EventLog, Kind
+from neurodyn.realtime.events import EventKind, EventLog
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.session_file import SessionFile, Step, Truth
 from neurodyn.realtime.streams.protocol import Chunk
@@ -116,7 +116,7 @@ class SessionRecorder:
         while not self._closing.wait(self._period):
             self._write()
         self._write()
-        with contextlib.suppress(Exception):  # what it said of the disk has been told
+        with contextlib.suppress(Exception):  # the error of the disk has been logged
             self._file.close()
 
     def _write(self) -> None:
@@ -127,7 +127,7 @@ class SessionRecorder:
         before = self._position
         events, self._position = self._log.since(before)
         if (lost := self._position - before - len(events)) > 0:
-            self._say(Kind.SINK_STALLED, "", f"{lost} events are not recorded: they came too fast")
+            self._say(EventKind.SINK_STALLED, "", f"{lost} events are not recorded: they came too fast")
         if not items and not events:
             return
         try:
@@ -136,14 +136,16 @@ class SessionRecorder:
             self._failed = True
             self._waiting.take()
             why = f"cannot write {self._file.path}: {' '.join(str(error).split())}"
-            self._say(Kind.SINK_STALLED, "", f"the session is no longer recorded: {why}")
+            self._say(EventKind.SINK_STALLED, "", f"the session is no longer recorded: {why}")
             return
         for name in set(left_out) - self._told:
             self._told.add(name)
-            self._say(Kind.LEFT_OUT, name, "is not recorded: values of another shape than before, or too many streams")
+            self._say(
+                EventKind.LEFT_OUT, name, "is not recorded: values of another shape than before, or too many streams"
+            )
         if self._left_out:
             bins, self._left_out = self._left_out, 0
-            self._say(Kind.SINK_STALLED, "", f"{bins} bins are not recorded: {self._file.path} is too slow")
+            self._say(EventKind.SINK_STALLED, "", f"{bins} bins are not recorded: {self._file.path} is too slow")
 
-    def _say(self, kind: Kind, modality: str, detail: str) -> None:
+    def _say(self, kind: EventKind, modality: str, detail: str) -> None:
         self._log.record(self._latest, kind, modality, detail)

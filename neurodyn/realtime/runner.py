@@ -58,6 +58,8 @@ GROWTH = 1e-6
 """Most that a state may grow per bin without observations: what rounding makes of one that stays as it is."""
 NORMAL_95 = 1.959963984540054
 """Half width, in standard deviations, of the central 95 % of a normal distribution."""
+DIRECTION_SEED = 0
+"""Seed of the direction by which a table tells covariances apart: the same in every process, so that runs repeat."""
 CAPACITY = 256
 """Covariances a table keeps: 25 MB for 64 latents."""
 SAME = {"float32": 1e-8, "float64": 1e-13}
@@ -215,7 +217,7 @@ def load_arrays(path: str | os.PathLike[str], wanted: Iterable[str] | None = Non
             names = [name for name in members if wanted is None or name in wanted]
             # What save_arrays writes is not compressed; files that were are taken, and bombs are not.
             if sum(members[name].file_size for name in names) > MOST_UNFOLDED * os.path.getsize(path):
-                raise ValueError("it unfolds into too much")
+                raise ValueError(f"the archive would decompress to more than {MOST_UNFOLDED} times its size")
             return {name: _read_array(archive, members[name]) for name in names}
     except _DAMAGED as error:
         raise ValueError(f"{os.fspath(path)} is not an npz file of plain arrays, or it is damaged") from error
@@ -236,7 +238,7 @@ def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
         shape, fortran, dtype = read(file)
         size = math.prod(shape) * dtype.itemsize
         if dtype.hasobject or not 0 <= size <= info.file_size or min(shape, default=0) < 0:
-            raise ValueError("an array that cannot be")
+            raise ValueError("an array with an impossible shape or type")
         data = bytearray(file.read(size + 1))
     if len(data) != size:
         raise ValueError("an array that is cut off")
@@ -287,7 +289,7 @@ def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     for name, array in arrays.items():
         if name.endswith("bounds"):
             if array.shape[:1] != (2,) or not np.all(array[0] <= array[1]):
-                raise ValueError(f"'{name}' are no lowest and highest values")
+                raise ValueError(f"'{name}' must hold a lower and an upper limit per dimension, lower <= upper")
         elif not np.isfinite(array).all():
             raise ValueError(f"'{name}' has numbers that are not finite")
         elif name.endswith("/transition") and np.abs(np.linalg.eigvals(array)).max() > 1 + GROWTH:
@@ -302,15 +304,15 @@ def _check_rows(settings: Mapping[str, Any]) -> None:
     if not rows or len(set(names)) < len(names) or not all(_whole(n) and n >= 1 for n in whole):
         raise ValueError("it needs modalities of different names, and sizes of 1 or more")
     if not (_whole(settings["traces"]) and settings["traces"] >= 0):
-        raise ValueError("its number of traces is none")
+        raise ValueError("traces must be an integer of 0 or more")
     prior, most = (settings.get(name, usual) for name, usual in UNSAID.items())
     if not (_number(prior) and 0 < prior <= MOST_PRIOR and _number(most) and 1 <= most <= MOST_PRIOR):
-        raise ValueError("the weight of its traces' mean, or the most that inputs are scaled up, is no such number")
+        raise ValueError("the weight of its traces' mean, or the most that inputs are scaled up, is not such a number")
     if len(states) not in (1, 1 + len(rows)):
         raise ValueError(f"it has {len(states)} states for {len(rows)} modalities")
     for row in rows:
         if not (isinstance(row["name"], str) and isinstance(row["likelihood"], str)):
-            raise ValueError(f"a modality has a name or a likelihood that is no text: {str(row)[:60]}")
+            raise ValueError(f"the name or the likelihood of a modality is not a text: {str(row)[:60]}")
         if not isinstance(row.get("counts", row["likelihood"] in COUNTS or None), bool):
             raise ValueError(f"'{row['name']}' has an unknown likelihood")
 
@@ -336,9 +338,9 @@ def _check_texts(settings: Mapping[str, Any]) -> None:
         if not (_texts(labels) and len(labels) == row["channels"]):
             raise ValueError(f"'{row['name']}' has not the names of {row['channels']} channels")
     if not (_texts(settings["target_names"]) and _texts(settings.get("target_units", ()))):
-        raise ValueError("names or units of its target are no list of texts")
+        raise ValueError("names or units of its target are not a list of texts")
     if not all(isinstance(unit, str) for unit in settings.get("value_units", {}).values()):
-        raise ValueError("units of its modalities are no texts")
+        raise ValueError("units of its modalities are not texts")
 
 
 def _check_sizes(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -426,22 +428,33 @@ class CachedCovariance:
         ``following[seen]`` is the covariance of the next bin; None until it is first needed.
     leading
         Those that lead here, each with whether its bin was seen.
-    spread
-        ``spread[seen]`` is the share in the squared half width of the target's interval; None until it is needed.
+    interval_variance
+        ``interval_variance[seen]`` is the share in the squared half width of the target's interval; None until it
+        is needed.
     score
         One number that tells covariances apart quickly.
     place, used
         Where it stands in the table (-1: nowhere), and whether it was used since room was last made.
     """
 
-    __slots__ = ("filtered", "following", "leading", "place", "predicted", "score", "spread", "update", "used")
+    __slots__ = (
+        "filtered",
+        "following",
+        "interval_variance",
+        "leading",
+        "place",
+        "predicted",
+        "score",
+        "update",
+        "used",
+    )
 
     def __init__(self, predicted: np.ndarray, score: float) -> None:
         self.predicted = predicted
         self.score = score
         self.following: list[CachedCovariance | None] = [None, None]
         self.leading: list[tuple[CachedCovariance, bool]] = []
-        self.spread: list[np.ndarray | None] = [None, None]
+        self.interval_variance: list[np.ndarray | None] = [None, None]
         self.filtered: np.ndarray | None = None
         self.update: np.ndarray | None = None
         self.place = -1
@@ -499,7 +512,7 @@ class GainTable:
         self._same = SAME[dtype.name] if same is None else same
         n = len(self._transition)
         # Any fixed direction does: it only has to tell covariances apart.
-        self._direction = np.random.default_rng(0).uniform(0.5, 1.5, n * n) / n**2
+        self._direction = np.random.default_rng(DIRECTION_SEED).uniform(0.5, 1.5, n * n) / n**2
         self._entries: list[CachedCovariance] = []
         self._scores = np.full(max(capacity, 1), np.inf)
         self._capacity, self._hand = capacity, 0
@@ -535,15 +548,15 @@ class GainTable:
         """``F P F' + Q``."""
         return _fixed(_symmetric(self._transition @ covariance @ self._transition.T + self._process))
 
-    def spread(self, entry: CachedCovariance, seen: bool) -> np.ndarray:
+    def interval_variance(self, entry: CachedCovariance, seen: bool) -> np.ndarray:
         """Share of this filter's state in the squared half width of the target's interval: ``1.96^2 diag(W' P W)``."""
-        found = entry.spread[seen]
+        found = entry.interval_variance[seen]
         if found is None:
-            found = self.spread_of(entry.covariance(seen))
-            entry.spread[seen] = found
+            found = self.interval_variance_of(entry.covariance(seen))
+            entry.interval_variance[seen] = found
         return found
 
-    def spread_of(self, covariance: np.ndarray) -> np.ndarray:
+    def interval_variance_of(self, covariance: np.ndarray) -> np.ndarray:
         """``1.96^2 diag(W' P W)`` of a covariance."""
         return NORMAL_95**2 * np.sum((self._readout @ covariance) * self._readout, axis=1)
 
@@ -707,7 +720,7 @@ class Filter:
             self._next = self.table.after(self.cached, self.seen)
         self.table.condition(self._next)
         for seen in (False, True):
-            self.table.spread(self._next, seen)
+            self.table.interval_variance(self._next, seen)
 
     def step(self, seen: bool) -> None:
         """Predict, and condition on ``embedding`` if the bin is seen."""
@@ -728,9 +741,9 @@ class Filter:
             gain = self.table.condition(self.cached)[:, len(self.mean) :]
             self.mean += gain @ (self.embedding - self._emission @ self._last)
 
-    def spread(self) -> np.ndarray:
+    def interval_variance(self) -> np.ndarray:
         """Share of this state in the squared half width of the target's interval."""
-        return self.table.spread(self.cached, self.seen)
+        return self.table.interval_variance(self.cached, self.seen)
 
     @property
     def covariance(self) -> np.ndarray:
@@ -1233,7 +1246,7 @@ class Runner:
         self._build_filters(means, capacity, same)
         self._build_readout()
         self.limits = settings.get("limits", {})
-        self._rehearsal = {m.name: m.usual for m in self.modalities}
+        self._idle = {m.name: m.usual for m in self.modalities}
         width = settings["width_seconds"]
         self._spared, self._most_owed = round(SPARED / width), round((SPARED + SETTLING) / width)
         self.reset()
@@ -1387,7 +1400,7 @@ class Runner:
         positions = [part.position for part in self.filters]
         # What comes first here is not needed in the step and may leave the cache again.
         fed_back = None if self._recurrent is None else self._recurrent.expect().copy()
-        self.step(self._rehearsal)
+        self.step(self._idle)
         self._put(kept)
         self._ages, (self._owed, self.overdue) = ages, owed
         for part, position in zip(self.filters, positions, strict=True):
@@ -1427,7 +1440,7 @@ class Runner:
         # A BLAS may raise the flag of an invalid number for what it reads and does not use; a session looks for itself.
         with np.errstate(over="ignore", invalid="ignore"):
             seen, stale, unusual = self._take_in(self._arrays(observations))
-            target, half = self._target([part.spread() for part in self.filters], self._decode_recurrently())
+            target, half = self._target([part.interval_variance() for part in self.filters], self._decode_recurrently())
         latent, covariance = self.backbone.mean.copy(), self.backbone.covariance
         rates = Rates(self._rates, latent)
         lower, upper = target - half, target + half
@@ -1501,18 +1514,18 @@ class Runner:
         return None if self._recurrent is None else self._recurrent.step()
 
     def _target(
-        self, spreads: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None
+        self, variances: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Decoded target, and half the width of its interval, from the features as they stand.
 
         Parameters
         ----------
-        spreads
+        variances
             Share of each state in the squared half width.
         own
             Mean and variance by the recurrent network.
         """
-        half = self._half_width(spreads, own)
+        half = self._half_width(variances, own)
         if self._stack is None or self._losses is None:
             return self._within(np.dot(self._weights, self._features)), half
         experts = self._experts
@@ -1523,7 +1536,7 @@ class Runner:
         weighed *= experts
         return self._within(np.add.reduce(weighed, axis=0)), half
 
-    def _half_width(self, spreads: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    def _half_width(self, variances: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
         """Half the width of the target's interval (neurodyn.targets.variance)."""
         if self._log_linear:
             memories = self._memories
@@ -1535,9 +1548,9 @@ class Runner:
                 half += self._own_slope * np.log(np.maximum(own[1], TINY))
             half *= 0.5
             return np.exp(half, out=half)
-        square = spreads[0] - self._usual
-        for spread in spreads[1:]:
-            square += spread
+        square = variances[0] - self._usual
+        for variance in variances[1:]:
+            square += variance
         np.maximum(square, 0, out=square)
         square += self._constant
         if self._stack is not None:
@@ -1592,8 +1605,8 @@ class Runner:
             for part, (mean, _) in zip(self.filters, beliefs, strict=True):
                 part.mean[:] = mean
             self._fade(bins)
-            spreads = [p.table.spread_of(c) for p, (_, c) in zip(self.filters, beliefs, strict=True)]
-            target, half = self._target(spreads, self._recurrent_ahead(bins))
+            variances = [p.table.interval_variance_of(c) for p, (_, c) in zip(self.filters, beliefs, strict=True)]
+            target, half = self._target(variances, self._recurrent_ahead(bins))
         finally:
             self._put(kept)
         mean, covariance = beliefs[0][0].copy(), beliefs[0][1]

@@ -1,9 +1,9 @@
 """The loop of a session: source -> binner -> decoder -> sinks. Nothing that comes in or fails outside ends it.
 
-read       what the source has; if it is lost, open it again, and let time go on meanwhile (`connection`, `rehearsal`)
+read       what the source has; if it is lost, open it again, and let time go on meanwhile (`connection`, `idle_work`)
 push       into the binner
 decode     every bin that is ready
-hand over  the estimate to sinks that never hold up the loop (`delivery`)
+hand over  the estimate to sinks that never hold up the loop (`estimate_dispatch`)
 snapshot   every so often, so that a killed process goes on from there (`state_keeper`)
 """
 
@@ -18,23 +18,23 @@ import numpy as np
 from neurodyn.binning.batch import Modality
 from neurodyn.errors import InputError
 from neurodyn.realtime.binner import Bin, LatePolicy, StreamingBinner
+from neurodyn.realtime.chunk_router import ChunkRouter
 from neurodyn.realtime.clock import DataClock, end_of, start_of
 from neurodyn.realtime.connection import Connection
 from neurodyn.realtime.decoder import RealtimeDecoder
-from neurodyn.realtime.delivery import Delivery
 from neurodyn.realtime.drift import ChannelDrift, DriftPolicy
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.estimate_dispatch import EstimateDispatch
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.garbage import Sweeper
+from neurodyn.realtime.idle_work import SHORTEST_SLEEP, IdleWork
 from neurodyn.realtime.inputs import binner_inputs
-from neurodyn.realtime.intake import Intake
 from neurodyn.realtime.markers import Markers
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.recorder import SessionRecorder
-from neurodyn.realtime.rehearsal import SHORTEST_SLEEP, Rehearsal
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.stamps import StampPolicy
 from neurodyn.realtime.state_keeper import StateKeeper
-from neurodyn.realtime.streams.protocol import Chunk, Kind, Source
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, Source
 from neurodyn.realtime.truth_stream import TruthStream
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
@@ -74,6 +74,47 @@ class ServiceOptions:
     catch_up: float = 60.0
 
 
+@dataclass(frozen=True)
+class SessionParts:
+    """Parts that a session may have or not.
+
+    Attributes
+    ----------
+    recorder
+        Records what comes and what is decoded; None for no record.
+    markers
+        Does what markers say; None: those on the stream "control" are commands.
+    truth
+        Gives the decoder the true target of each bin; None if there is none.
+    drift
+        When a channel counts as drifted, and whether its values are put back; None for the usual policy.
+    snapshots
+        File to go on from and to write to; None for none.
+    """
+
+    recorder: SessionRecorder | None = None
+    markers: Markers | None = None
+    truth: TruthStream | None = None
+    drift: DriftPolicy | None = None
+    snapshots: SnapshotFile | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How time passes for a session; a simulated session has its own.
+
+    Attributes
+    ----------
+    wall
+        Returns seconds that pass steadily, from any origin.
+    sleep
+        Waits for so many seconds.
+    """
+
+    wall: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
 class Service:
     """One session.
 
@@ -96,20 +137,12 @@ class Service:
         Names of the modalities that are spikes: counts that arrive for them are taken apart.
     monitor
         Counts what happens.
-    recorder
-        Writes down what comes and what is decoded; None for nobody.
-    markers
-        Does what markers say; None: those on the stream "control" are commands.
-    truth
-        What is told to the decoder as the truth of each bin; None for nothing.
-    drift
-        When a channel counts as drifted, and whether its values are put back.
-    snapshots
-        File to go on from and to write to; None for none.
+    parts
+        Recorder, markers, true target, drift and snapshots; None for a session without them.
     options
         How patient it is.
-    wall, sleep
-        Seconds that pass; given by tests.
+    timing
+        How time passes; None for the system's clock.
 
     Raises
     ------
@@ -128,34 +161,30 @@ class Service:
         monitor: Monitor,
         *,
         spikes: Sequence[str] = (),
-        snapshots: SnapshotFile | None = None,
-        recorder: SessionRecorder | None = None,
-        markers: Markers | None = None,
-        truth: TruthStream | None = None,
-        drift: DriftPolicy | None = None,
+        parts: SessionParts | None = None,
         options: ServiceOptions | None = None,
-        wall: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        timing: Timing | None = None,
     ) -> None:
-        options = options or ServiceOptions()
+        options, timing = options or ServiceOptions(), timing or Timing()
+        self._parts = parts = parts or SessionParts()
         self._decoder, self._make_binner, self._window = decoder, make_binner, window
         self._binner: StreamingBinner | None = None
         self._clock, self._monitor, self.log = clock, monitor, monitor.log
-        self._poll, self._sleep = options.poll, sleep
-        self._connection = Connection(open_source, self._say, reopen_after=options.reopen_after, wall=wall)
-        self._markers = markers or Markers(decoder, self.log.record)
-        self._drift = ChannelDrift(decoder, self._say, drift)
+        self._poll, self._sleep = options.poll, timing.sleep
+        self._connection = Connection(open_source, self._say, reopen_after=options.reopen_after, wall=timing.wall)
+        self._markers = parts.markers or Markers(decoder, self.log.record)
+        self._drift = ChannelDrift(decoder, self._say, parts.drift)
         self._state = StateKeeper(
-            decoder, snapshots, self._say, every=options.snapshot_every, catch_up=options.catch_up,
+            decoder, parts.snapshots, self._say, every=options.snapshot_every, catch_up=options.catch_up,
             models=self._markers.models, drift=self._drift,
         )  # fmt: skip
-        self._rehearsal = Rehearsal(decoder, Sweeper(wall), poll=options.poll, before=options.rehearse)
-        self._delivery = Delivery(sinks, monitor, self._say, tolerance=options.tolerance, runner=lambda: decoder.runner)
-        self._recorder = recorder
-        if recorder is not None:
-            decoder.listen(recorder)
-        self._truth = truth
-        self._intake = Intake(spikes, recorder, truth, self._say)
+        self._idle = IdleWork(decoder, Sweeper(timing.wall), poll=options.poll, before=options.rehearse)
+        self._dispatch = EstimateDispatch(
+            sinks, monitor, self._say, tolerance=options.tolerance, runner=lambda: decoder.runner
+        )
+        if parts.recorder is not None:
+            decoder.listen(parts.recorder)
+        self._router = ChunkRouter(spikes, parts.recorder, parts.truth, self._say)
         self._first: list[Chunk] = []
 
     def run(self, stop: threading.Event | None = None, *, first: Sequence[Chunk] = ()) -> None:
@@ -170,30 +199,30 @@ class Service:
         """
         try:
             self._first = list(first)
-            self._delivery.greet()
+            self._dispatch.greet()
             while not self._connection.ended and not (stop is not None and stop.is_set()):
-                self.turn()
+                self.run_once()
         finally:
             self.close()
 
-    def turn(self) -> None:
-        """Read once, and decode what is ready."""
+    def run_once(self) -> None:
+        """Read the sources once and decode every complete bin."""
         try:
             decoded = self.take(self._read())
         except Exception as error:  # what a source of somebody's own may give is not known here
             self._say(EventKind.BAD_INPUT, "", f"{type(error).__name__}: {error}")
             return
         if not decoded and not self._connection.ended:
-            self._rehearsal.work_ahead()
+            self._idle.work_ahead()
 
     def take(self, chunks: Sequence[Chunk]) -> int:
         """Take in data and decode every bin that is ready now; returns how many were."""
         begin = time.perf_counter()
         for chunk in chunks:
-            if chunk.kind is Kind.MARKERS:
+            if chunk.kind is ChunkKind.MARKERS:
                 self._markers.take(chunk, self._clock.now())
-        chunks = self._clock.note([chunk for chunk in chunks if chunk.kind is not Kind.MARKERS])
-        for kind, name, detail in self._clock.news():
+        chunks = self._clock.note([chunk for chunk in chunks if chunk.kind is not ChunkKind.MARKERS])
+        for kind, name, detail in self._clock.pop_events():
             self._say(kind, name, detail)
         binner = self._binner or self._begin(chunks)
         if binner is None:
@@ -202,26 +231,26 @@ class Service:
         binner.tell_time(now)
         for chunk in chunks:
             self._monitor.add_age(now - end_of(chunk))
-            self._intake.take(binner, chunk)
+            self._router.take(binner, chunk)
         bins = binner.ready(now)
         self.take_bins(bins, now, begin)
-        self._rehearsal.bins_decoded(len(bins))
+        self._idle.bins_decoded(len(bins))
         return len(bins)
 
     def take_bins(self, bins: Sequence[Bin], now: float = math.nan, begin: float | None = None) -> None:
         """Decode bins, in hand since ``now`` on the clock of the data and ``begin`` of ``perf_counter``, if known."""
         for one in bins:
             self._state.catch_up(one.time)
-            self._markers.before(one.time - self._decoder.width)
+            self._markers.run_commands_until(one.time - self._decoder.width)
             if self._markers.paused:
                 continue
             binned = time.perf_counter()
             wait = 0.0 if math.isnan(now) else now - one.time
             estimate = self._step(one)
             in_hand = binned if begin is None else begin
-            self._delivery.hand_over(estimate, self._clock.now, wait=wait, in_hand=in_hand, binned=binned)
-            if self._truth is not None:
-                self._decoder.observe(self._truth.of(one.time - self._decoder.width, one.time))
+            self._dispatch.hand_over(estimate, self._clock.now, wait=wait, in_hand=in_hand, binned=binned)
+            if self._parts.truth is not None:
+                self._decoder.observe(self._parts.truth.of(one.time - self._decoder.width, one.time))
             self._drift.learn(one.observations)
             self._state.keep(one.time)
 
@@ -229,11 +258,11 @@ class Service:
         """Keep a last snapshot, let the sinks write what they have, and close all."""
         self._state.keep(math.inf)
         self._connection.close()
-        self._delivery.close()
+        self._dispatch.close()
         self._state.close()
-        if self._recorder is not None:
+        if self._parts.recorder is not None:
             self._decoder.listen(None)
-            self._recorder.close()
+            self._parts.recorder.close()
 
     # ---------------------------------------------------------------------------------------------------- read
 
@@ -245,7 +274,7 @@ class Service:
             self._sleep(max(self._poll, SHORTEST_SLEEP))
             return []
         end = None if self._binner is None else self._binner.end
-        return self._connection.read(self._rehearsal.patience(end, self._clock.now()))
+        return self._connection.read(self._idle.wait_time(end, self._clock.now()))
 
     def _begin(self, chunks: Sequence[Chunk]) -> StreamingBinner | None:
         """Make the binner when the first data come."""
@@ -285,25 +314,20 @@ def make_service(
     patience: float = 0.0,
     late: LatePolicy = LatePolicy.CARRY,
     max_jump: float = StampPolicy.max_jump,
-    snapshots: SnapshotFile | None = None,
-    recorder: SessionRecorder | None = None,
-    markers: Markers | None = None,
-    truth: TruthStream | None = None,
-    drift: DriftPolicy | None = None,
+    parts: SessionParts | None = None,
     options: ServiceOptions | None = None,
-    wall: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    timing: Timing | None = None,
 ) -> Service:
     """Put a session together for a model.
 
     Parameters
     ----------
-    decoder, open_source, sinks, clock, monitor, snapshots, recorder, markers, truth, drift, options, wall, sleep
+    decoder, open_source, sinks, clock, monitor, parts, options, timing
         See `Service`.
     modalities
         Of the model.
     rates
-        Samples per second of each modality that is no spikes.
+        Samples per second of each modality that is not spikes.
     patience
         Seconds that a bin waits for data that are on their way.
     late, max_jump
@@ -325,6 +349,5 @@ def make_service(
     spikes = [row.name for row in modalities if row.counts]
     return Service(
         decoder, make_binner, window, open_source, sinks, clock, monitor=monitor,
-        spikes=spikes, snapshots=snapshots, recorder=recorder, markers=markers, truth=truth, drift=drift,
-        options=options, wall=wall, sleep=sleep,
+        spikes=spikes, parts=parts, options=options, timing=timing,
     )  # fmt: skip

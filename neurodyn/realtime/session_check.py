@@ -88,7 +88,7 @@ def check_session(path: str | os.PathLike[str], decoder: RealtimeDecoder) -> Ses
     Raises
     ------
     InputError
-        If the file is no session, damaged, or of a model of other sizes.
+        If the file is not a session, is damaged, or of a model of other sizes.
     """
     path = Path(path)
     with open_session(path) as file:
@@ -107,7 +107,7 @@ def check_session(path: str | os.PathLike[str], decoder: RealtimeDecoder) -> Ses
     largest, differs = 0.0, None
     for number, (start, stop) in enumerate(pairwise(edges)):
         state = {name: rows[number] for name, rows in states.items()}
-        if decoder.is_of_another(state):
+        if decoder.is_from_other_model(state):
             others += max(0, stop - start)
             continue
         taken += start < stop

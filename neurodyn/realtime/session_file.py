@@ -32,7 +32,7 @@ from neurodyn.realtime.events import Event
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.recalibration import Recalibration
 from neurodyn.realtime.runner import LiveEstimate
-from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.recording.session import FORMAT, VERSION
 from neurodyn.writing import writing
 
@@ -210,7 +210,7 @@ class SessionFile:
                 group = f"streams/{len(self._streams)}"
                 _text(file, f"{group}/head", {"name": chunk.name, "kind": chunk.kind.value, "labels": list(key[2])})
                 _array(file, f"{group}/times", (), np.float64)
-                dtype = np.int32 if chunk.kind is Kind.SPIKES else np.float64
+                dtype = np.int32 if chunk.kind is ChunkKind.SPIKES else np.float64
                 _array(file, f"{group}/values", chunk.values.shape[1:], dtype)
                 self._streams[key] = group
         self._file = self._opened()
@@ -251,7 +251,7 @@ def settings_of(head: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If they are none.
+        If they are not settings of a live decoder.
     """
     kinds = {"output": OutputLimits, "intervals": AdaptiveIntervals, "recalibration": Recalibration}
     found: dict[str, Any] = {}
@@ -291,10 +291,10 @@ def _labels(chunk: Chunk) -> tuple[str, ...]:
     """Labels of a stream; of one that has none its places."""
     if chunk.labels is not None:
         return chunk.labels
-    return tuple(str(place) for place in range(chunk.values.shape[1])) if chunk.kind is Kind.SAMPLES else ()
+    return tuple(str(place) for place in range(chunk.values.shape[1])) if chunk.kind is ChunkKind.SAMPLES else ()
 
 
-def _key(chunk: Chunk) -> tuple[str, Kind, tuple[str, ...]]:
+def _key(chunk: Chunk) -> tuple[str, ChunkKind, tuple[str, ...]]:
     return chunk.name, chunk.kind, _labels(chunk)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from neurodyn.realtime.buffers import MAX_WAITING, Grid, Recent, SpikeInput
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.stamps import SourceClock, StampPolicy
 from neurodyn.recording.edges import bin_of, cut
 
@@ -40,7 +40,7 @@ class SpikeBuffer:
         Takes events.
     """
 
-    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, max_jump: float, say: Say) -> None:
+    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, max_jump: float, say: LogEvent) -> None:
         self.source, self.reached = source, -np.inf
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
@@ -54,7 +54,7 @@ class SpikeBuffer:
         self._tells = False  # whether the source says how far it has sent
         self._disorder_at = self._told_at = -np.inf
         self._disordered = 0
-        self._disordered = 0  # spikes in disorder that the log has not been told of
+        self._disordered = 0  # spikes out of order that have not been logged yet
 
     @property
     def first(self) -> float:
@@ -124,7 +124,7 @@ class SpikeBuffer:
             again = old.copy()
             again[old] = self._known(times[old], units[old])
             if repeated := np.count_nonzero(again):
-                self._say(Kind.DUPLICATE, self.source.name, f"{repeated} spikes came again and are left out")
+                self._say(EventKind.DUPLICATE, self.source.name, f"{repeated} spikes came again and are left out")
                 times, units, old = times[~again], units[~again], old[~again]
         behind = np.count_nonzero(times < self._latest) > 0
         if behind:
@@ -142,7 +142,7 @@ class SpikeBuffer:
 
     def _tell_if_due(self, now: float) -> None:
         if self._disordered and now - self._told_at >= TOLD_EVERY:
-            self._say(Kind.OUT_OF_ORDER, self.source.name, f"{self._disordered} spikes")
+            self._say(EventKind.OUT_OF_ORDER, self.source.name, f"{self._disordered} spikes")
             self._told_at, self._disordered = now, 0
 
     def _known(self, times: np.ndarray, units: np.ndarray) -> Bool[np.ndarray, " n"]:
@@ -162,7 +162,7 @@ class SpikeBuffer:
         excess = len(self._times) - MAX_WAITING
         if excess > 0:
             self._times, self._units = self._times[excess:], self._units[excess:]
-            self._say(Kind.OVERFLOW, self.source.name, f"{excess} spikes waited too long and are lost")
+            self._say(EventKind.OVERFLOW, self.source.name, f"{excess} spikes waited too long and are lost")
 
     # What goes out ----------------------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class SpikeBuffer:
         """Forget what waits for later than now: the clock that stamped it has been set back, or its source's has."""
         future = self._times > now
         if future.any():
-            self._say(Kind.DROPPED, self.source.name, f"{future.sum()} spikes from before the clock was set back")
+            self._say(EventKind.DROPPED, self.source.name, f"{future.sum()} spikes from before the clock was set back")
         self._times, self._units = self._times[~future], self._units[~future]
         self.reached, self._latest = min(self.reached, now), min(self._latest, now)
         self._disorder_at = self._told_at = -np.inf
@@ -243,7 +243,7 @@ class _LateSpikes:
         As of :class:`SpikeBuffer`.
     """
 
-    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, say: Say) -> None:
+    def __init__(self, source: SpikeInput, grid: Grid, *, carry: bool, say: LogEvent) -> None:
         self._source, self._grid, self._carry, self._say = source, grid, carry, say
         self._counted: deque[tuple[int, bool]] = deque(maxlen=CARRIED_BINS)  # the latest bins, and whether counted
         self._bin = -1  # whose spikes are carried
@@ -272,15 +272,17 @@ class _LateSpikes:
         """Say how many were carried and how many dropped, of which bins, and how many of those were counted."""
         name, lost = self._source.name, times[~taken]
         if taken.any():
-            self._say(Kind.CARRIED, name, f"{taken.sum()} spikes after their bin was handed out")
+            self._say(EventKind.CARRIED, name, f"{taken.sum()} spikes after their bin was handed out")
         if displaced:
-            self._say(Kind.DROPPED, name, f"{displaced} spikes that were to be carried: a newer bin's came late too")
+            self._say(
+                EventKind.DROPPED, name, f"{displaced} spikes that were to be carried: a newer bin's came late too"
+            )
         if len(lost):
             numbers = set(bins[~taken].tolist())
             counted = sum(counted for number, counted in self._counted if number in numbers)
             since = f"{lost.min():.3f} to {lost.max():.3f} s"
             text = f"{len(lost)} spikes of {len(numbers)} bins, {since}, after these were handed out"
-            self._say(Kind.DROPPED, name, f"{text}, {counted} of the latest as if complete" if counted else text)
+            self._say(EventKind.DROPPED, name, f"{text}, {counted} of the latest as if complete" if counted else text)
 
     def carried(self) -> np.ndarray:
         """Counts to add to the bin that is handed out now; they are carried no further."""

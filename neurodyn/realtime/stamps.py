@@ -8,20 +8,20 @@ import numpy as np
 from jaxtyping import Float
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 
 MEMORY = 2.0
 """Seconds of past data that repeated data are recognised by, and that a jumped clock is continued from."""
 FARTHEST = 1e11
-"""Seconds from 0, 3,000 years: times beyond are no times, and the bins could not be told apart in double precision."""
+"""Seconds from 0, 3,000 years: times beyond are invalid, and the bins could not be told apart in double precision."""
 
 SHORTEST_LAG = 0.005
-"""Seconds behind the others that are never told: a sample of 200 Hz takes as long."""
+"""Seconds behind the others that are never logged: a sample of 200 Hz takes as long."""
 
 
 @dataclass(frozen=True)
 class StampPolicy:
-    """How far a stamp may be from the present, and what becomes of a stream whose stamps are further away.
+    """How far a stamp may be from the present, and what is done with a stream whose stamps are further away.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class StampPolicy:
         Chunks in a row that have to agree, and the seconds that they span at least, before they are believed: one bad
         stamp is a fault of that stamp, several are a clock.
     lag
-        Seconds by which the chunks of a stream are constantly behind the others before that is told. Where bins wait
+        Seconds by which the chunks of a stream are constantly behind the others before that is logged. Where bins wait
         it is their patience (`within`): what is later comes after its bin, all of it.
     align
         Whether a stream that is constantly ahead or behind is moved onto the present, and kept there as it drifts.
@@ -62,7 +62,7 @@ class StampPolicy:
 
     @classmethod
     def within(cls, patience: float, **settings: Any) -> "StampPolicy":
-        """The policy for bins that wait so many seconds: a stream that is constantly later than that is told.
+        """The policy for bins that wait so many seconds: a stream that is constantly later than that is logged.
 
         Parameters
         ----------
@@ -87,12 +87,12 @@ class SourceClock:
     name
         Of the modality.
     max_jump
-        Largest distance from the present, seconds, that is no jump.
+        Largest distance from the present, seconds, that is not a jump.
     say
         Takes events.
     """
 
-    def __init__(self, name: str, max_jump: float, say: Say) -> None:
+    def __init__(self, name: str, max_jump: float, say: LogEvent) -> None:
         self._name, self._max_jump, self._say = name, max_jump, say
         self._offset = 0.0
 
@@ -124,5 +124,5 @@ class SourceClock:
         if now is not None and abs(away) > self._max_jump:
             recent = expected is not None and abs(expected - now) <= MEMORY
             self._offset = expected - first if recent and expected is not None else now - last
-            self._say(Kind.CLOCK_JUMP, self._name, f"{away:+.3f} s from the present; moved onto it")
+            self._say(EventKind.CLOCK_JUMP, self._name, f"{away:+.3f} s from the present; moved onto it")
         return self._offset

@@ -8,7 +8,7 @@ import numpy as np
 from neurodyn.errors import InputError
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.drift import ChannelDrift
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.runner import Runner
 from neurodyn.realtime.writers import SnapshotFile
 
@@ -16,7 +16,7 @@ from neurodyn.realtime.writers import SnapshotFile
 def check_model(file: SnapshotFile, decoder: RealtimeDecoder, models: Iterable[Runner] = ()) -> None:
     """Refuse a snapshot of another model, before a session opens anything else: nothing of the snapshot is taken.
 
-    A damaged one is not refused: it is told when the session begins, and replaced.
+    A damaged one is not refused: it is logged when the session begins, and replaced.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def _model_of(
     found: Mapping[str, np.ndarray], decoder: RealtimeDecoder, models: Iterable[Runner], file: SnapshotFile
 ) -> Runner | None:
     """Which of the other models a snapshot is of; None if it is of the decoder's, or does not say."""
-    if not decoder.is_of_another(found):
+    if not decoder.is_from_other_model(found):
         return None
     for one in models:
         if np.array_equal(found.get("model", ()), one.frozen.fingerprint):
@@ -72,7 +72,7 @@ class StateKeeper:
     models
         Others that the decoder may have been changed to when the snapshot was taken.
     drift
-        What follows the channels of the session, kept with the state; None for nobody.
+        What follows the channels of the session, kept with the state; None if drift is not followed.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class StateKeeper:
         self,
         decoder: RealtimeDecoder,
         file: SnapshotFile | None,
-        say: Say,
+        say: LogEvent,
         *,
         every: float,
         catch_up: float,
@@ -104,7 +104,7 @@ class StateKeeper:
         try:
             found = file.load((*self._decoder.snapshot(), *own))
         except InputError as error:  # a session must start, whatever is left of the last
-            self._say(Kind.BAD_INPUT, "", str(error))
+            self._say(EventKind.BAD_INPUT, "", str(error))
             return None
         if found is None:
             return None
@@ -119,14 +119,14 @@ class StateKeeper:
         try:
             time = self._decoder.restore(found)
         except InputError as error:  # of this model, and damaged
-            self._say(Kind.BAD_INPUT, "", str(error))
+            self._say(EventKind.BAD_INPUT, "", str(error))
             return None
         if self._drift is not None:
             self._drift.restore(found)
         return time
 
     def catch_up(self, first: float) -> None:
-        """Predict from the snapshot through the time that nobody decoded, to the bin that ends at a time (seconds)."""
+        """Predict from the snapshot through the time without decoding, to the bin that ends at a time (seconds)."""
         if self._resumed is None:
             return
         gap, resumed = first - self._resumed, self._resumed
@@ -136,12 +136,14 @@ class StateKeeper:
             self._drift.forget()
         if not 0 <= gap <= self._most:
             self._decoder.reset()
-            self._say(Kind.RESTORED, "", f"the snapshot is {gap:g} s away from {first:g} s: begun anew")
+            self._say(EventKind.RESTORED, "", f"the snapshot is {gap:g} s away from {first:g} s: begun anew")
             return
         missing = round(gap / self._decoder.width) - 1
         for index in range(missing):
             self._decoder.step({}, resumed + (index + 1) * self._decoder.width)
-        self._say(Kind.RESTORED, "", f"from a snapshot of {resumed:g} s; {missing} bins nobody saw are predicted")
+        self._say(
+            EventKind.RESTORED, "", f"from a snapshot of {resumed:g} s; {missing} bins without data are predicted"
+        )
 
     def keep(self, time: float) -> None:
         """Take a snapshot if the last one is old enough at a time, seconds."""
@@ -165,7 +167,7 @@ class StateKeeper:
             self._latest = None
         if self._latest is None:
             self._decoder.reset()
-        self._say(Kind.NOT_FINITE, "", f"the decoder left the finite numbers and is back at {since}")
+        self._say(EventKind.NOT_FINITE, "", f"the decoder's state became non-finite; restored the state of {since}")
 
     def close(self) -> None:
         """Close the file."""

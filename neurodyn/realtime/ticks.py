@@ -1,7 +1,7 @@
 r"""From the stamps of a regular stream to the ticks of its clock: one whole number per sample, gaps included.
 
 Stamps that lie on a grid are believed as they are, so that bins are those of offline binning. Stamps that jitter are
-not: their samples are counted, and the time of a tick comes from a line through all stamps of late, as a phase-locked
+not: their samples are counted, and the time of a tick comes from a line through all recent stamps, as a phase-locked
 loop follows a clock,
 
 .. math::
@@ -36,6 +36,8 @@ LIKELY = 3.0
 """The same for the least of several samples that go on as samples do."""
 ADVANCES = 3
 """Times that late samples go on before they follow a gap; those that were held up come at once, or in two lots."""
+ONE_PERIOD = (0.5, 1.5)
+"""Periods between which a step is nearest to one period."""
 FARTHEST = 0.02
 """Share by which the period of a line may differ from the nominal one: a stream of another rate is refused."""
 EARLY = (0.01, 0.25)
@@ -90,11 +92,11 @@ class Ticks:
         self.stamp = -np.inf  # of the newest sample, as the source gave it
         self._line = _Line(np.nan, self.nominal, self.nominal)
         self._jitter = 0.0  # standard deviation of a stamp, periods
-        self._uneven = 0.0  # uneven steps of late
+        self._uneven = 0.0  # uneven steps among the recent ones
 
     @property
     def period(self) -> float:
-        """Seconds per sample, as the stamps of late have it."""
+        """Seconds per sample, estimated from the recent stamps."""
         return self._line.period
 
     @property
@@ -122,16 +124,16 @@ class Ticks:
             return self.number + 1 + np.rint((times - times.min()) / self.nominal).astype(np.int64)
         return self.number + np.rint((times - self.stamp) / self.nominal).astype(np.int64)
 
-    def came(self, numbers: Int64[np.ndarray, " n"], times: Float64[np.ndarray, " n"]) -> None:
-        """Take note of samples with believed stamps, in any order."""
+    def register(self, numbers: Int64[np.ndarray, " n"], times: Float64[np.ndarray, " n"]) -> None:
+        """Register samples whose stamps are used individually, in any order."""
         newest = int(np.argmax(numbers))
         if numbers[newest] > self.number:
             samples = int(numbers[newest]) - self.number
             self.number, self.stamp = int(numbers[newest]), float(times[newest])
             self._follow(samples, self.stamp)
 
-    def uneven(self, times: Float64[np.ndarray, " n"]) -> bool:
-        """Whether these stamps, in order, are the last straw: from now on they are not believed one by one."""
+    def is_irregular(self, times: Float64[np.ndarray, " n"]) -> bool:
+        """Return True once stamps are too irregular to be used individually."""
         steps = np.diff(times, prepend=self.stamp) / self.nominal
         if not times[0] > self.stamp > -np.inf:  # out of order: the first step says nothing
             steps = steps[1:]
@@ -148,8 +150,8 @@ class Ticks:
 
     # Stamps that are not ----------------------------------------------------------------------------------------
 
-    def give_up(self, numbers: Int64[np.ndarray, " n"], stamps: Float64[np.ndarray, " n"]) -> None:
-        """Believe stamps no longer one by one; the line begins as the one through the latest samples."""
+    def follow_line(self, numbers: Int64[np.ndarray, " n"], stamps: Float64[np.ndarray, " n"]) -> None:
+        """Use a line through the stamps instead of each stamp; it begins as the line through the latest samples."""
         self.jittering = True
         if len(stamps):
             away = stamps - stamps[-1] - (numbers - numbers[-1]) * self.period
@@ -194,7 +196,7 @@ class Ticks:
         while begin and lost[begin - 1]:
             first, last = int(np.argmax(lost == lost[begin - 1])), begin - 1
             steps = np.diff(stamps[first : last + 1]) / self.period
-            if np.count_nonzero(steps > 0.5) >= ADVANCES and 0.5 < steps.mean() < 1.5:
+            if np.count_nonzero(steps > ONE_PERIOD[0]) >= ADVANCES and ONE_PERIOD[0] < steps.mean() < ONE_PERIOD[1]:
                 break
             begin = first
         return len(lost) - begin

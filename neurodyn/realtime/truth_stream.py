@@ -1,4 +1,4 @@
-"""A stream of what is decoded, such as a cursor that is recorded beside the brain: the truth of each bin."""
+"""A stream with the true target, such as a cursor that is recorded beside the brain, averaged over each bin."""
 
 from collections import deque
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.labels import match
-from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.recording.edges import slack
 
 MOST_WAITING = 10_000
@@ -35,9 +35,9 @@ class TruthStream:
         Raises
         ------
         InputError
-            If they are none, or their channels are not the target's dimensions.
+            If the chunk does not hold samples, or its channels are not the target's dimensions.
         """
-        if chunk.kind is not Kind.SAMPLES:
+        if chunk.kind is not ChunkKind.SAMPLES:
             raise InputError(f"the truth '{self.name}' needs samples (time x dimension), got {chunk.kind.value}")
         places = None if chunk.labels is None else match(self.name, self._wanted, chunk.labels)
         values = np.asarray(chunk.values, np.float64)
@@ -52,7 +52,7 @@ class TruthStream:
     def of(self, begin: float, end: float) -> Float[np.ndarray, " dim"] | None:
         """Mean of the samples after the begin of a bin and up to its end, seconds; None if there is none.
 
-        What lies before it is forgotten: a truth that comes after its bin is not used.
+        What lies before it is forgotten: true targets that come after their bin are not used.
         """
         until = end + slack(end)
         inside = [value for time, value in self._waiting if begin < time <= until]

@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 HISTORY = 3000
 """Estimates that a page gets when it is opened."""
 MOST_CLIENTS = 32
-"""Pages that are served at once; the next is told so."""
+"""Pages that are served at once; further ones are refused with a message."""
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -100,7 +100,7 @@ class WebPage:
         return f"http://{HOST}:{self.port}/"
 
     def greet(self, hello: Hello) -> None:
-        """Have pages that are opened from now on told what the estimates are of; no page shows it."""
+        """Send pages that are opened from now on a hello, which no page shows."""
         self._hello = {**self._hello, "hello": hello.to_dict()}
 
     def write(self, item: LiveEstimate | Chunk) -> None:

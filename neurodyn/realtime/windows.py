@@ -37,7 +37,7 @@ class Windows:
         """Filter samples that follow one another, the first on tick ``first``, and add them to their windows."""
         self._add(times, self._level(values, first))
 
-    def lacks(self, first: float, last: float) -> None:
+    def mark_missing(self, first: float, last: float) -> None:
         """Remember that no sample came from one time to another, both of ticks in seconds."""
         self._gaps = [gap for gap in self._gaps if gap[1] > first - MEMORY][-1000:]
         self._gaps.append((first, last))
@@ -72,7 +72,7 @@ class Windows:
         """The filters have failed: new ones, and windows up to a time (seconds) are missing as far as they are open."""
         self._filter = self._source.made.filter(self._source.rate, self._source.channels)
         last = until - 0.5 / self._source.rate
-        self.lacks(min((self._edge(number) for number in self._open), default=last), last)
+        self.mark_missing(min((self._edge(number) for number in self._open), default=last), last)
 
     def _level(self, values: np.ndarray, first: int) -> Float[np.ndarray, "n channels *outputs"]:
         """The samples, or what the filter makes of them; NaN where unknown."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.events import EventLog, Kind
+from neurodyn.realtime.events import EventKind, EventLog
 from neurodyn.realtime.locks import lock_beside
 from neurodyn.realtime.runner import LiveEstimate, load_arrays, save_arrays
 from neurodyn.realtime.streams.hello import Hello
@@ -21,7 +21,7 @@ QUEUE = 256
 
 
 class SinkWriter:
-    """Writes to a sink from a thread of its own: a sink that stalls costs its oldest estimates and nobody's time.
+    """Writes to a sink from a thread of its own: a sink that stalls loses its oldest estimates and delays nothing.
 
     A sink that says ``never_blocks = True`` is written to at once: a thread would only make it later.
 
@@ -126,13 +126,13 @@ class SinkWriter:
             if not self._failing:
                 self._failed_at = time
             self._failing = how
-            self._log.record(time, Kind.SINK_STALLED, "", f"sink {self.name} {how}")
+            self._log.record(time, EventKind.SINK_STALLED, "", f"sink {self.name} {how}")
 
     def _resumes(self, time: float) -> None:
         """The sink has taken the latest estimate there is, and nothing waits for it any more."""
         lost, self._told, self._failing = self.dropped - self._told, self.dropped, ""
         detail = f"sink {self.name} takes estimates again after {time - self._failed_at:.3f} s, {lost} were dropped"
-        self._log.record(time, Kind.SINK_RESUMED, "", detail)
+        self._log.record(time, EventKind.SINK_RESUMED, "", detail)
 
 
 class SnapshotFile:
@@ -183,7 +183,7 @@ class SnapshotFile:
         try:
             return load_arrays(self._path, wanted)
         except ValueError as error:
-            raise InputError(f"{self._path} is no snapshot of a decoder, or it is damaged") from error
+            raise InputError(f"{self._path} is not a snapshot of a decoder, or it is damaged") from error
 
     def offer(self, snapshot: dict[str, np.ndarray]) -> None:
         """Have it written soon; one that still waits is replaced."""
@@ -205,12 +205,14 @@ class SnapshotFile:
             try:
                 save_arrays(self._path, snapshot)
                 if self._failing:
-                    self._log.record(float(snapshot["time"]), Kind.SINK_RESUMED, "", f"{self._path} is written again")
+                    self._log.record(
+                        float(snapshot["time"]), EventKind.SINK_RESUMED, "", f"{self._path} is written again"
+                    )
                 self._failing = False
             except OSError as error:  # a full disk must not end the session
                 if not self._failing:
                     detail = f"cannot write {self._path}: {error.strerror or error}"
-                    self._log.record(float(snapshot["time"]), Kind.SINK_STALLED, "", detail)
+                    self._log.record(float(snapshot["time"]), EventKind.SINK_STALLED, "", detail)
                 self._failing = True
 
     def _next(self) -> dict[str, np.ndarray] | None:

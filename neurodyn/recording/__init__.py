@@ -13,7 +13,7 @@ from neurodyn.recording.counts import BinnedCounts
 from neurodyn.recording.files import read_recording, read_variables, write_recording
 from neurodyn.recording.hdf5 import read_hdf5
 from neurodyn.recording.hdf5_write import write_hdf5
-from neurodyn.recording.inspect import ItemSummary, Kind, describe
+from neurodyn.recording.inspect import ItemKind, ItemSummary, describe
 from neurodyn.recording.intervals import Intervals
 from neurodyn.recording.layout import (
     CountsLayout,
@@ -53,8 +53,8 @@ __all__ = [
     "ImplausibleWarning",
     "Intervals",
     "IntervalsLayout",
+    "ItemKind",
     "ItemSummary",
-    "Kind",
     "Layout",
     "LazyArray",
     "MatlabLayout",

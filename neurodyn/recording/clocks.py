@@ -42,7 +42,7 @@ class Clock:
     gaps
         Number of steps longer than `longest`.
     longest
-        Longest step, seconds, that is no gap.
+        Longest step, seconds, that is not a gap.
     jitter
         Seconds by which 99 of 100 steps differ from the period at most.
     """
@@ -103,7 +103,7 @@ def _even(
 
 
 def _uneven(steps: Float64[np.ndarray, " steps"], mean: float) -> Clock:
-    """No clock: only the mean rate is told, and steps far above the usual are gaps."""
+    """A stream without a regular clock: its mean rate alone is known, and steps far above the usual one are gaps."""
     longest = 1.5 * _quantile(steps, 0.99)
     jitter = _quantile(np.abs(steps - mean), 0.99)
     return Clock(1.0 / mean, False, False, int((steps > longest).sum()), longest, jitter)
@@ -134,7 +134,7 @@ def _on_decimals(stamps: Float64[np.ndarray, " samples"], decimals: int) -> bool
 
 
 def _gaps(steps: Float64[np.ndarray, " steps"], blur: float) -> Bool[np.ndarray, " steps"]:
-    """Steps that are gaps, of the typical step, which is that of all steps that are none."""
+    """Mask of steps that are gaps: much longer than the mean of the steps that are not gaps."""
     period = _quantile(steps, 0.5)
     rounding = 0.5 * blur if blur < 0.6 * period else 0.0
     gap = steps > 1.5 * period + rounding

@@ -124,7 +124,7 @@ def _seconds(value: float, owner: str, what: str) -> float:
 
 
 def _whole(values: np.ndarray, owner: str) -> np.ndarray:
-    """Counts in double precision, refused where they are none."""
+    """Counts in double precision; values that are not counts are refused."""
     array = np.asarray(values)
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise InputError(f"{owner} need a matrix of numbers, bins x units, got {array.dtype} of shape {array.shape}")
@@ -133,7 +133,9 @@ def _whole(values: np.ndarray, owner: str) -> np.ndarray:
     if not np.isfinite(known).all():
         raise InputError(f"{owner} hold infinite values: mark bins that were not recorded with NaN")
     if known.size and known.min() < 0:
-        raise InputError(f"{owner} hold {known.min():g}, less than no spike: read such values as a field (Gaussian)")
+        raise InputError(
+            f"{owner}: counts must be 0 or more, got {known.min():g}; read such values as a field (Gaussian)"
+        )
     rounded = np.round(array)
     wrong = np.flatnonzero(np.abs(known - np.round(known)) > WHOLE)
     if wrong.size:

@@ -227,7 +227,7 @@ def _format(path: Path) -> Format:
             return found
         raise InputError(
             pointed_elsewhere(path)
-            or f"'{path}' is no recording that neurodyn reads: expected {either(format_names())}"
+            or f"'{path}' is not a recording that neurodyn reads: expected {either(format_names())}"
         )
     with open_hdf5(path) as file:
         if (found := _recognised(Content(path, head, file))) is not None:

@@ -1,4 +1,4 @@
-"""What a file format is, and what it is told by: a row of the table in ``files.py``, which imports both from here."""
+"""What a file format is, and how it is recognised: a row of the table in ``files.py``, which imports both from here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from neurodyn.recording.recording import Recording
 
 @dataclass(frozen=True)
 class Content:
-    """What a format is told by.
+    """What a format is recognised by.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Format:
     folder
         Whether it is a folder and not a file.
     in_hdf5
-        What the error for an HDF5 file of no known format calls those of this format; empty: they are no HDF5 files.
+        What the error for an HDF5 file of no known format calls those of this format; empty: they are not HDF5 files.
     """
 
     name: str

@@ -204,7 +204,7 @@ def fixed_text(owner: Any, name: str) -> bytes | None:
 
 
 def check_version(file: Any, path: Path, latest: int) -> None:
-    """Refuse a file of one of our own formats whose version is none, or a later one.
+    """Refuse a file of one of our own formats whose version is invalid, or a later one.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def numbers(dataset: Any, path: Path, *, kinds: str = "biuf") -> np.ndarray:
     Raises
     ------
     InputError
-        If it is no dataset, holds no numbers, or is refused by `check_dataset`.
+        If it is not a dataset, holds no numbers, or is refused by `check_dataset`.
     """
     check_is_dataset(dataset, path)
     if dataset.dtype.kind not in kinds:

@@ -110,7 +110,7 @@ def _decoded(value: bytes, path: Path) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"'{path}' holds a name that is no text: it is damaged") from error
+        raise InputError(f"'{path}' holds a name that is not a text: it is damaged") from error
 
 
 def _texts(dataset: Any, path: Path) -> tuple[str, ...]:

@@ -175,7 +175,7 @@ def _encoded(text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise InputError(f"the name {text!r} is no valid text: rename it") from error
+        raise InputError(f"the name {text!r} is not a valid text: rename it") from error
 
 
 def _layout(shape: tuple[int, ...]) -> dict[str, Any]:

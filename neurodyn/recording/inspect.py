@@ -19,7 +19,7 @@ from neurodyn.recording.support import TimeSupport
 _MOST_NAMES = 6
 
 
-class Kind(Enum):
+class ItemKind(Enum):
     """What an item of a recording is."""
 
     SPIKES = "spikes"
@@ -63,7 +63,7 @@ class ItemSummary:
     """
 
     name: str
-    kind: Kind
+    kind: ItemKind
     members: int
     samples: int | None
     start: float
@@ -93,8 +93,8 @@ def describe(recording: Recording) -> list[ItemSummary]:
     return [
         *(_spikes(item, recording) for item in recording.spikes.values()),
         *(_counts(item) for item in recording.counts.values()),
-        *(_signal(item, Kind.FIELD) for item in recording.fields.values()),
-        *(_signal(item, Kind.BEHAVIOUR) for item in recording.behaviour.values()),
+        *(_signal(item, ItemKind.FIELD) for item in recording.fields.values()),
+        *(_signal(item, ItemKind.BEHAVIOUR) for item in recording.behaviour.values()),
         *(_intervals(item) for item in recording.intervals.values()),
     ]
 
@@ -106,7 +106,7 @@ def _spikes(trains: SpikeTrains, recording: Recording) -> ItemSummary:
         notes.insert(0, _recorded(supports))
     return ItemSummary(
         name=trains.name,
-        kind=Kind.SPIKES,
+        kind=ItemKind.SPIKES,
         members=trains.n_units,
         samples=trains.n_spikes,
         start=trains.start,
@@ -120,7 +120,7 @@ def _counts(counts: BinnedCounts) -> ItemSummary:
     missing = float(np.isnan(counts.values).mean()) if counts.values.size else None
     return ItemSummary(
         name=counts.name,
-        kind=Kind.COUNTS,
+        kind=ItemKind.COUNTS,
         members=counts.n_units,
         samples=counts.n_bins,
         start=counts.start,
@@ -158,7 +158,7 @@ def _attribute_notes(name: str, values: np.ndarray) -> str:
     return f"{name}: " + ", ".join(f"{kind} (n={count})" for kind, count in zip(kinds, counts, strict=True))
 
 
-def _signal(signal: Signal, kind: Kind) -> ItemSummary:
+def _signal(signal: Signal, kind: ItemKind) -> ItemSummary:
     return ItemSummary(
         name=signal.name,
         kind=kind,
@@ -187,7 +187,7 @@ def _missing(signal: Signal) -> float | None:
 def _intervals(intervals: Intervals) -> ItemSummary:
     return ItemSummary(
         name=intervals.name,
-        kind=Kind.INTERVALS,
+        kind=ItemKind.INTERVALS,
         members=len(intervals),
         samples=None,
         start=float(intervals.starts.min(initial=np.inf)) if len(intervals) else float("nan"),

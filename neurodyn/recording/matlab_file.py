@@ -93,7 +93,7 @@ def _check_5(path: Path) -> None:
     with path.open("rb") as file:
         order = {b"IM": "<", b"MI": ">"}.get(file.read(128)[126:128])
         if order is None:
-            raise InputError(f"'{path}' is no MATLAB file of version 5 or 7.3: save it with  save -v7")
+            raise InputError(f"'{path}' is not a MATLAB file of version 5 or 7.3: save it with  save -v7")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
             for kind, count in _elements(file, order, size, path):
                 begin = file.tell()
@@ -298,7 +298,7 @@ class _Hdf5Loader:
         try:
             texts = [row.astype("<u2").tobytes().decode("utf-16-le") for row in codes]
         except UnicodeDecodeError as error:
-            raise InputError(f"the text '{dataset.name}' in '{self._path}' is no text: it is damaged") from error
+            raise InputError(f"the text '{dataset.name}' in '{self._path}' is not a text: it is damaged") from error
         return texts[0] if len(texts) == 1 else texts or ""
 
     def _array(self, dataset: Any) -> np.ndarray | LazyArray:

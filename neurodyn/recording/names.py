@@ -94,5 +94,5 @@ def columns(given: Mapping[str, ArrayLike], rows: int, owner: str, what: str, ro
 
 
 def file_name(path: Path) -> str:
-    """Name of a recording after its file, as text: bytes that are no text in this locale become question marks."""
+    """Name of a recording after its file, as text: bytes that are not a text in this locale become question marks."""
     return path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -54,7 +54,7 @@ def write_results(
     Raises
     ------
     InputError
-        If the source is no NWB file or already has such a module, results have no times or overlap in time, or the
+        If the source is not an NWB file or already has such a module, results have no times or overlap in time, or the
         copy would not be valid.
     MissingExtraError
         If pynwb is not installed.

@@ -39,7 +39,7 @@ def _once(items: Iterator[tuple[_Path, Any]]) -> Iterator[tuple[_Path, Any]]:
 
 
 def _addresses(item: Any) -> set[tuple[Any, ...]]:
-    """Where in the file a series has its values, with its clock; nothing for what is no series in a file."""
+    """Where in the file a series has its values, with its clock; nothing if it is not a series in a file."""
     import h5py
 
     data, stamps = getattr(item, "data", None), getattr(item, "timestamps", None)

@@ -43,8 +43,8 @@ def recording_from_pynapple(
     Raises
     ------
     InputError
-        For an object of another kind (Ts alone, TsdTensor), a name in `fields` or `units` that is no signal, and what
-        the containers refuse.
+        For an object of another kind (Ts alone, TsdTensor), a name in `fields` or `units` that is not a signal, and
+        what the containers refuse.
     """
     known = {key for key, item in objects.items() if _is_signal(item)}
     for key in (*fields, *(units or {})):

@@ -79,7 +79,7 @@ def spike_supports(recording: Recording, trains: SpikeTrains, width: float = 0.0
 
 
 def silent_ends(recording: Recording, trains: SpikeTrains) -> tuple[float, float]:
-    """Bounds in seconds outside of which a group that states none was not recorded; infinite where it was.
+    """Start and stop (s) assumed for spike trains without a stated time support; infinite on a recorded side.
 
     See `spike_supports`: finite only where the silence from there to the end of the recording cannot be one.
     """

@@ -46,7 +46,7 @@ def open_session(path: Path) -> Iterator[Any]:
     Raises
     ------
     InputError
-        If it is no such file, damaged, or of a later version.
+        If it is not such a file, damaged, or of a later version.
     """
     with open_hdf5(path) as file:
         if not is_session(file):
@@ -149,7 +149,7 @@ def read_session(
 
 
 def events_of(events: Shaped[np.ndarray, " bytes"]) -> list[dict[str, Any]]:
-    """Events from the bytes of their lines; a line that is no JSON, or was not written to its end, is left out."""
+    """Events from the bytes of their lines; a line that is not JSON, or was not written to its end, is left out."""
     found = []
     for line in events.astype(np.uint8).tobytes().split(b"\n"):
         with contextlib.suppress(ValueError):

@@ -70,7 +70,7 @@ def tree_rows(variables: Mapping[str, Any]) -> list[TreeRow]:
 
 
 def leaves(variables: Mapping[str, Any]) -> list[Leaf]:
-    """Everything that is no struct, with the path that leads to it."""
+    """Everything that is not a struct, with the path that leads to it."""
     found: list[Leaf] = []
     for name, value in variables.items():
         for leaf in _leaves(name, value, 0):

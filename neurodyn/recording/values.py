@@ -22,7 +22,7 @@ def matrix(value: Any, what: str, columns: int | None = None) -> np.ndarray:
     Raises
     ------
     InputError
-        If it is none.
+        If it is not a matrix of real numbers.
     """
     value = in_memory(value)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf" or value.ndim != 2:
@@ -37,7 +37,7 @@ def vector(value: Any, what: str) -> np.ndarray:
     Raises
     ------
     InputError
-        If it is none.
+        If it is not a vector of real numbers.
     """
     value = in_memory(value)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf" or value.size != prod(value.shape[-2:]):
@@ -53,7 +53,7 @@ def number(value: Any, what: str) -> float:
     Raises
     ------
     InputError
-        If it is none.
+        If it is not one number.
     """
     value = in_memory(value)
     if not isinstance(value, np.ndarray) or value.size != 1 or value.dtype.kind not in "iuf":
@@ -67,7 +67,7 @@ def text(value: Any, what: str) -> str:
     Raises
     ------
     InputError
-        If it is none.
+        If it is not a text.
     """
     if isinstance(value, np.ndarray) and value.size == 0:
         return ""
@@ -82,7 +82,7 @@ def cells(value: Any, what: str) -> list[Any]:
     Raises
     ------
     InputError
-        If it is none.
+        If it is not a cell array.
     """
     if isinstance(value, np.ndarray) and (value.dtype == object or value.size == 0):
         return list(value.ravel(order="F"))
@@ -95,7 +95,7 @@ def texts(value: Any, what: str) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        If one is none.
+        If an element is not a text.
     """
     if isinstance(value, str):
         return (value,)

@@ -71,7 +71,7 @@ def load_table(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it is no text, or a line has another number of columns.
+        If it is not a text, or a line has another number of columns.
     """
     path = Path(path)
     try:

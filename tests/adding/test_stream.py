@@ -14,7 +14,7 @@ from rich.console import Console
 from neurodyn.cli import replay, serve
 from neurodyn.errors import InputError
 from neurodyn.multiscale.export import freeze
-from neurodyn.realtime.streams import SCHEMES, Chunk, EndOfStream, Kind, open_source, parse_address
+from neurodyn.realtime.streams import SCHEMES, Chunk, ChunkKind, EndOfStream, open_source, parse_address
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.recording import read_recording
 from neurodyn.simulation import write_nwb
@@ -98,7 +98,7 @@ def test_a_half_written_line_waits_for_its_end(added, tmp_path):
     """Whoever writes may be interrupted anywhere, in the middle of a letter too."""
     path = tmp_path / "run.jsonl"
     pauses = ((-1, 0.25, 0.5), (1, 0.5, 0.75))
-    sent = Chunk("spikes", np.array([0.1, 0.2]), np.array([1, 0]), Kind.SPIKES, 0.75, ("a", "b"), pauses)
+    sent = Chunk("spikes", np.array([0.1, 0.2]), np.array([1, 0]), ChunkKind.SPIKES, 0.75, ("a", "b"), pauses)
     sink = added.LinesSink(str(path))
     sink.write(sent)
     sink.close()
@@ -115,7 +115,7 @@ def test_a_half_written_line_waits_for_its_end(added, tmp_path):
     (came,) = chunks
     np.testing.assert_array_equal(came.times, sent.times)
     np.testing.assert_array_equal(came.values, sent.values)
-    assert (came.name, came.kind, came.until, came.rate) == ("spikes", Kind.SPIKES, 0.75, None)
+    assert (came.name, came.kind, came.until, came.rate) == ("spikes", ChunkKind.SPIKES, 0.75, None)
     assert (came.labels, came.unrecorded) == (("µ", "b"), pauses)
 
 

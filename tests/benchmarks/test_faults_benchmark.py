@@ -14,7 +14,7 @@ from neurodyn.benchmarks.faults import compare, measure, measure_random
 from neurodyn.benchmarks.random_faults import compare_sessions, in_turn
 from neurodyn.cli.bench import report_table, targets_table
 from neurodyn.errors import InputError
-from neurodyn.realtime import Event, Kind, RealtimeDecoder
+from neurodyn.realtime import Event, EventKind, RealtimeDecoder
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams import Chunk
@@ -96,7 +96,7 @@ def test_a_course_of_faults_is_judged_by_bins_events_and_recovery():
     found[49] = estimate(5.0, 5.0)  # nothing in it says that it is far away
     found[79] = estimate(8.0, 0.5, seen=())
     del found[-1]
-    events = (Event(1.2, Kind.MISSING, "spikes"),)
+    events = (Event(1.2, EventKind.MISSING, "spikes"),)
     other = Disturbance("that", "less", lambda chunks, _: chunks, seconds=1.0)
     assert compare_sessions(whole, found, [(1.0, nothing), (4.5, other)], events, 0.0) == {
         "disturbances": 2.0,

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neurodyn.binning import BandPower, SignalMean, TimeGrid, bin_feature
-from neurodyn.realtime import FieldInput, Kind, StreamingBinner
+from neurodyn.realtime import EventKind, FieldInput, StreamingBinner
 from neurodyn.recording import Signal
 
 FINE = 16
@@ -170,7 +170,7 @@ def test_a_bin_does_not_close_before_the_last_tick_in_it():
     numbers, binner = live(case, True)
     expected = [case.values[case.places // case.width == k, 0].mean() for k in range(12)]
     np.testing.assert_allclose(numbers[:, 0], expected, rtol=1e-6)
-    assert not {Kind.GAP, Kind.CARRIED, Kind.DROPPED} & set(binner.log.counts())
+    assert not {EventKind.GAP, EventKind.CARRIED, EventKind.DROPPED} & set(binner.log.counts())
 
 
 def test_an_uneven_clock_in_phase_with_the_bins_lacks_nothing_live():
@@ -187,4 +187,4 @@ def test_an_uneven_clock_in_phase_with_the_bins_lacks_nothing_live():
     assert (
         sum(row.observations["lfp"] is not None for row in rows) >= 197
     )  # the jitter is learned from the first chunks
-    assert not binner.log.counts("lfp").get(Kind.GAP)
+    assert not binner.log.counts("lfp").get(EventKind.GAP)

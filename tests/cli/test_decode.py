@@ -90,7 +90,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path, capsys,
 def test_files_that_are_none(tmp_path, capsys):
     assert_refused(tmp_path, capsys, [str(tmp_path / "none.nwb"), "--target", "x"], "there is no file")
     (tmp_path / "text.nwb").write_text("hello")
-    assert_refused(tmp_path, capsys, [str(tmp_path / "text.nwb"), "--target", "x"], "is no recording that")
+    assert_refused(tmp_path, capsys, [str(tmp_path / "text.nwb"), "--target", "x"], "is not a recording that")
     good = write_nwb(tmp_path / "good.nwb")
     assert_refused(tmp_path, capsys, [str(good)], "there is no target to decode")
 

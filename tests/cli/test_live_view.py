@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from neurodyn.cli.live_view import sparkline, summary, view
-from neurodyn.realtime import EventLog, Kind, LiveEstimate
+from neurodyn.realtime import EventKind, EventLog, LiveEstimate
 from neurodyn.realtime.monitor import Monitor
 
 PARTS = {"wait": 0.01, "binning": 40e-6, "step": 50e-6, "hand_over": 10e-6}
@@ -39,7 +39,7 @@ def test_it_shows_target_rates_latency_modalities_and_events(monitor):
         seen = ("spikes", "lfp") if index < 50 else ("spikes",)
         monitor.add(estimate(0.02 * index, seen), **PARTS, missed=index == 3)
     monitor.dropped = 7
-    monitor.log.record(2.5, Kind.MISSING, "lfp", "[bold]cable[/bold] pulled")
+    monitor.log.record(2.5, EventKind.MISSING, "lfp", "[bold]cable[/bold] pulled")
     text = shown(monitor)
     words = (
         "decoder   3.98 s",

@@ -19,7 +19,7 @@ from neurodyn.cli.main import main
 from neurodyn.cli.serve_options import ServeOptions, chosen
 from neurodyn.errors import InputError
 from neurodyn.multiscale.export import freeze
-from neurodyn.realtime import EventLog, Kind, LiveEstimate, RealtimeDecoder
+from neurodyn.realtime import EventKind, EventLog, LiveEstimate, RealtimeDecoder
 from neurodyn.realtime.binner import LatePolicy
 from neurodyn.realtime.clock import LiveClock, end_of
 from neurodyn.realtime.limits import OutputLimits
@@ -170,7 +170,7 @@ def test_serving_a_file_writes_every_estimate(session, model, decoder, saved, tm
     assert f"neurodyn serve: {len(decoded)} bins, none missed" in capfd.readouterr().err
     assert float(np.load(state)["time"]) == pytest.approx(decoded[-1]["time"])
     assert command(*words, "--snapshot", state) == 0  # from the start of the file again: another time
-    assert any(event["kind"] == Kind.RESTORED for event in lines(events))
+    assert any(event["kind"] == EventKind.RESTORED for event in lines(events))
 
 
 def test_a_recorded_session_is_checked_by_replay(session, model, spikes_decoder, tmp_path, capfd):
@@ -204,7 +204,7 @@ def test_commands_over_a_stream_change_the_model_and_begin_anew(model, port, tmp
     try:
         streams = [w for name in ("spikes=spikes", "lfp=field", "trials=cues") for w in ("--stream", name)]
         deadline = time.monotonic() + 6 * LIMIT
-        while Kind.CONTROL not in {event["kind"] for event in (lines(log) if log.exists() else [])}:
+        while EventKind.CONTROL not in {event["kind"] for event in (lines(log) if log.exists() else [])}:
             assert time.monotonic() < deadline, "no command was done"
             assert command("replay", path, "--to", f"zmq://127.0.0.1:{port}", *streams) == 0
         process.terminate()
@@ -213,8 +213,8 @@ def test_commands_over_a_stream_change_the_model_and_begin_anew(model, port, tmp
         process.kill()
         process.wait()
     events = lines(log)
-    assert {event["detail"] for event in events if event["kind"] == Kind.MARKER} == {"swap copy", "go"}
-    assert [event["detail"] for event in events if event["kind"] == Kind.CONTROL][:2] == ["swap copy", "reset"]
+    assert {event["detail"] for event in events if event["kind"] == EventKind.MARKER} == {"swap copy", "go"}
+    assert [event["detail"] for event in events if event["kind"] == EventKind.CONTROL][:2] == ["swap copy", "reset"]
     assert command("replay", record, "--check", model) == 0
 
 
@@ -553,9 +553,9 @@ def test_a_killed_decoder_goes_on_from_its_snapshot(model, port, tmp_path):
         process.kill()
         process.wait()
         rig.close()
-    restored = [event for event in lines(tmp_path / "events.jsonl") if event["kind"] == Kind.RESTORED]
+    restored = [event for event in lines(tmp_path / "events.jsonl") if event["kind"] == EventKind.RESTORED]
     assert len(restored) == 1
-    assert "bins nobody saw are predicted" in restored[0]["detail"]
+    assert "bins without data are predicted" in restored[0]["detail"]
     assert restored[0]["time"] > before
     live = RealtimeDecoder.load(model)
     whole = uninterrupted(live, serve.load_decoder(model)[1], rig.sent)

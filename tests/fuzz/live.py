@@ -20,16 +20,15 @@ from oracles.small_decoder import lorenz
 
 from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder
-from neurodyn.realtime import EventLog, Frozen, Kind, RealtimeDecoder
+from neurodyn.realtime import EventKind, EventLog, Frozen, RealtimeDecoder
 from neurodyn.realtime.binner import FieldInput, SpikeInput, StreamingBinner
+from neurodyn.realtime.chunk_router import ChunkRouter
 from neurodyn.realtime.clock import LiveClock
 from neurodyn.realtime.inputs import binner_inputs, modalities_of
-from neurodyn.realtime.intake import Intake
 from neurodyn.realtime.runner import save_arrays
 from neurodyn.realtime.state_keeper import StateKeeper
-from neurodyn.realtime.streams import Chunk, Hello
-from neurodyn.realtime.streams import Kind as Stream
-from neurodyn.realtime.streams.hello import Described
+from neurodyn.realtime.streams import Chunk, ChunkKind, Hello
+from neurodyn.realtime.streams.hello import StreamInfo
 from neurodyn.realtime.streams.redis import decode_entry
 from neurodyn.realtime.streams.wire import decode_chunk, decode_hello, encode, encode_hello
 from neurodyn.realtime.writers import SnapshotFile
@@ -324,12 +323,12 @@ def _change(path: Path, case: Changed) -> None:
 
 CHUNKS = (
     Chunk("field", np.arange(3.0), np.zeros((3, 2), np.float32), until=3.0, labels=("a", "b")),
-    Chunk("spikes", np.arange(4.0), np.arange(4) % 3, Stream.SPIKES, 4.0, ("u", "v", "w"), ((1, 0.5, 0.7),)),
+    Chunk("spikes", np.arange(4.0), np.arange(4) % 3, ChunkKind.SPIKES, 4.0, ("u", "v", "w"), ((1, 0.5, 0.7),)),
     Chunk("spikes", np.arange(2.0), np.ones((2, 3), np.int16)),  # counts
     Chunk.of_markers("cues", [(0.5, "go"), (0.7, "stop")]),
 )
 HELLO = Hello(
-    (Described("spikes", Stream.SPIKES, ("u", "v")), Described("field", Stream.SAMPLES, ("a",), "mV", 1e3)),
+    (StreamInfo("spikes", ChunkKind.SPIKES, ("u", "v")), StreamInfo("field", ChunkKind.SAMPLES, ("a",), "mV", 1e3)),
     ("x", "y"), ("m", ""), 0.01, 4, "0f" * 32,
 )  # fmt: skip
 
@@ -420,17 +419,17 @@ def _taken(chunk: Chunk) -> Outcome:
     log, clock = EventLog(), LiveClock(wall=lambda: 0.0)
     binner = StreamingBinner([SpikeInput("spikes", 3, labels=("u", "v", "w")), FieldInput("field", 2, 100.0)], 0.05,
                              start=0.0, log=log)  # fmt: skip
-    intake = Intake(("spikes",), None, None, lambda kind, name, detail: log.record(0.0, kind, name, detail))
+    intake = ChunkRouter(("spikes",), None, None, lambda kind, name, detail: log.record(0.0, kind, name, detail))
     believed = clock.note([CHUNKS[0], chunk])
     for one in believed:
-        if one.kind is not Stream.MARKERS:
+        if one.kind is not ChunkKind.MARKERS:
             intake.take(binner, one)
     bins = binner.ready(clock.now())
     assert len(bins) < 20_000
     for one in bins:
         spikes = one.observations["spikes"]
         assert spikes is None or (spikes[np.isfinite(spikes)] >= 0).all()
-    negative = chunk.name == "spikes" and chunk.kind is Stream.SAMPLES and np.count_nonzero(chunk.values < 0)
-    if negative and chunk in believed and not log.counts().get(Kind.BAD_INPUT):
+    negative = chunk.name == "spikes" and chunk.kind is ChunkKind.SAMPLES and np.count_nonzero(chunk.values < 0)
+    if negative and chunk in believed and not log.counts().get(EventKind.BAD_INPUT):
         raise Failure("counts below 0 were taken, and nobody was told")
     return Outcome.OTHER

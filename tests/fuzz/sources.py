@@ -90,7 +90,7 @@ def _record(path: Path) -> None:
     from neurodyn.realtime import EventLog, RealtimeDecoder, session_file
     from neurodyn.realtime.inputs import labels_of, modalities_of
     from neurodyn.realtime.recorder import SessionRecorder
-    from neurodyn.realtime.streams import Chunk, Kind
+    from neurodyn.realtime.streams import Chunk, ChunkKind
 
     rng, usual = np.random.default_rng(0), session_file.ROWS
     live = RealtimeDecoder.load(Path(__file__).parents[1] / "fixtures" / "format_2" / "decoder.npz")
@@ -101,7 +101,7 @@ def _record(path: Path) -> None:
         for row in modalities_of(live):
             times, labels = np.sort(number + rng.random(5)), labels_of(row)
             values = np.arange(5, dtype=np.int32) % 2 if row.counts else rng.normal(size=(5, len(labels)))
-            kind = Kind.SPIKES if row.counts else Kind.SAMPLES
+            kind = ChunkKind.SPIKES if row.counts else ChunkKind.SAMPLES
             recorder.take(Chunk(row.name, times, values, kind, labels=labels))
         live.step({name: np.ones(width) for name, width in live.channels.items() if rng.random() < 0.8}, 0.05 * number)
     recorder.close()

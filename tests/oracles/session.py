@@ -1,12 +1,14 @@
 """A session in simulated time: a real recording, replayed; a real decoder; and faults put in between."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 
 from neurodyn.benchmarks.rig import ORIGIN, Collected, Faulty, SimulatedSession, World, between
-from neurodyn.realtime import Event, Kind, LiveEstimate
-from neurodyn.realtime.clock import moved as shifted
+from neurodyn.realtime import Event, EventKind, LiveEstimate
+from neurodyn.realtime.clock import shift_times as shifted
+from neurodyn.realtime.service import SessionParts
 from neurodyn.recording import Recording, Signal, SpikeTrains
 
 __all__ = ["ORIGIN", "Collected", "Faulty", "Session", "World", "between", "shifted"]
@@ -28,12 +30,17 @@ def recording(seconds: float, seed: int = 0) -> Recording:
 
 
 class Session(SimulatedSession):
-    """A session of the small decoder's field; ``events`` tells what happened in it."""
+    """A session of the small decoder's field; ``events`` tells what happened in it.
+
+    The parts of a session (`SessionParts`) are given by their names, beside the options.
+    """
 
     def __init__(self, decoder, modalities, played, **options) -> None:
-        super().__init__(decoder, modalities, played, rates={"field": FIELD_RATE}, **options)
+        parts = {each.name: options.pop(each.name) for each in fields(SessionParts) if each.name in options}
+        given = {"rates": {"field": FIELD_RATE}, "parts": SessionParts(**parts)}
+        super().__init__(decoder, modalities, played, **given, **options)
 
-    def events(self, kind: Kind, modality: str | None = None) -> list[Event]:
+    def events(self, kind: EventKind, modality: str | None = None) -> list[Event]:
         """What happened, of one kind."""
         return [event for event in self.log if event.kind is kind and modality in (None, event.modality)]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from neurodyn.realtime import LiveEstimate
-from neurodyn.realtime.streams import Chunk, EndOfStream, Kind, Source
+from neurodyn.realtime.streams import Chunk, ChunkKind, EndOfStream, Source
 
 LIMIT = 10.0
 """Seconds after which a test gives up waiting."""
@@ -22,14 +22,14 @@ def samples(name: str = "field", start: float = 1.0, n: int = 5, channels: int =
 def spikes(name: str = "spikes", start: float = 1.0, units: tuple[int, ...] = (2, 0, 2)) -> Chunk:
     """A spike per millisecond, and then nothing up to ten."""
     times = start + np.arange(len(units)) / 1000
-    return Chunk(name, times, np.array(units, np.int32), Kind.SPIKES, start + 0.01, ("3", "7", "15"))
+    return Chunk(name, times, np.array(units, np.int32), ChunkKind.SPIKES, start + 0.01, ("3", "7", "15"))
 
 
 def paused(name: str = "spikes", start: float = 1.0) -> Chunk:
     """Two spikes, a pause of all units and one of unit 1."""
     times, units = start + np.array([0.001, 0.009]), np.array([2, 0], np.int32)
     pauses = ((-1, start + 0.002, start + 0.004), (1, start + 0.003, start + 0.0085))
-    return Chunk(name, times, units, Kind.SPIKES, start + 0.01, unrecorded=pauses)
+    return Chunk(name, times, units, ChunkKind.SPIKES, start + 0.01, unrecorded=pauses)
 
 
 def markers(name: str = "trials") -> Chunk:

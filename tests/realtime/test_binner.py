@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neurodyn.binning import BandPower, SignalMean, TimeGrid, bin_feature, count_spikes
 from neurodyn.errors import InputError
-from neurodyn.realtime import FieldInput, Kind, LatePolicy, SpikeInput, StreamingBinner
+from neurodyn.realtime import EventKind, FieldInput, LatePolicy, SpikeInput, StreamingBinner
 from neurodyn.recording import Signal
 
 WIDTH = 0.01
@@ -128,7 +128,7 @@ def test_samples_that_never_came_are_like_samples_that_are_missing():
     _, whole = run_field(times, np.where(lost[:, None], np.nan, values), power=POWER)
     binner, thinned = run_field(times[~lost], values[~lost], power=POWER)
     np.testing.assert_array_equal(stacked(thinned, "field"), stacked(whole, "field"))
-    assert binner.log.counts("field")[Kind.GAP] == 3
+    assert binner.log.counts("field")[EventKind.GAP] == 3
 
 
 def test_chunks_of_one_sample_equal_chunks_of_many():
@@ -185,7 +185,7 @@ def test_data_in_order_take_a_shorter_way_to_the_same_bins(seed, power, monkeypa
     monkeypatch.setattr("neurodyn.realtime.binner.in_order", lambda times: False)
     expected, expected_events = run()
     assert events == expected_events
-    assert {Kind.DUPLICATE, Kind.OUT_OF_ORDER} <= {event.kind for event in events}
+    assert {EventKind.DUPLICATE, EventKind.OUT_OF_ORDER} <= {event.kind for event in events}
     assert len(bins) == len(expected) > 60
     for one, other in zip(bins, expected, strict=True):
         assert (one.time, one.events) == (other.time, other.events)
@@ -209,13 +209,13 @@ def late_spike(**options):
 def test_late_spikes_are_carried_to_the_next_bin():
     binner, counts = late_spike()
     np.testing.assert_array_equal(counts[:3], [[1, 0, 0], [0, 0, 0], [0, 1, 1]])
-    assert binner.log.counts("spikes") == {Kind.CARRIED: 1}
+    assert binner.log.counts("spikes") == {EventKind.CARRIED: 1}
 
 
 def test_late_spikes_are_dropped():
     binner, counts = late_spike(late=LatePolicy.DROP)
     np.testing.assert_array_equal(counts[:3], [[1, 0, 0], [0, 0, 0], [0, 0, 1]])
-    assert binner.log.counts("spikes") == {Kind.DROPPED: 1}
+    assert binner.log.counts("spikes") == {EventKind.DROPPED: 1}
 
 
 def test_late_spikes_are_waited_for():
@@ -243,11 +243,11 @@ def test_a_late_feature_stands_in_for_a_missing_one_if_carried(late):
     counts = binner.log.counts("field")
     if late is LatePolicy.CARRY:
         np.testing.assert_allclose(live[4], values[30:40].mean(axis=0), rtol=1e-6)
-        assert (counts[Kind.CARRIED], counts[Kind.DROPPED]) == (1, 1)
+        assert (counts[EventKind.CARRIED], counts[EventKind.DROPPED]) == (1, 1)
     else:
         assert np.isnan(live[4]).all()
-        assert Kind.CARRIED not in counts
-        assert counts[Kind.DROPPED] == 1
+        assert EventKind.CARRIED not in counts
+        assert counts[EventKind.DROPPED] == 1
     binner.push_samples("field", values[42:70], times[42:70])
     back = binner.ready(5.07)
     np.testing.assert_allclose(stacked(back, "field")[-1], values[60:70].mean(axis=0), rtol=1e-6)
@@ -269,8 +269,8 @@ def test_chunks_out_of_order_and_repeated_change_nothing():
     bins += binner.ready(6.2)
     np.testing.assert_allclose(stacked(bins[:100], "field"), stacked(plain[:100], "field"), rtol=1e-6)
     counts = binner.log.counts("field")
-    assert counts[Kind.OUT_OF_ORDER] >= 25
-    assert counts[Kind.DUPLICATE] >= 50
+    assert counts[EventKind.OUT_OF_ORDER] >= 25
+    assert counts[EventKind.DUPLICATE] >= 50
 
 
 def test_repeated_spikes_are_counted_once_and_simultaneous_ones_all():
@@ -283,8 +283,8 @@ def test_repeated_spikes_are_counted_once_and_simultaneous_ones_all():
     binner.push_spikes("spikes", *twice)
     bins += binner.ready(0.1)
     assert stacked(bins, "spikes").sum(axis=0).tolist() == [2, 2]
-    assert binner.log.counts("spikes")[Kind.DUPLICATE] == 2
-    assert binner.log.counts("spikes")[Kind.OUT_OF_ORDER] == 1
+    assert binner.log.counts("spikes")[EventKind.DUPLICATE] == 2
+    assert binner.log.counts("spikes")[EventKind.OUT_OF_ORDER] == 1
 
 
 def test_disorder_that_has_ended_is_told_too():
@@ -295,11 +295,11 @@ def test_disorder_that_has_ended_is_told_too():
         pair = (begin + 0.006, begin + 0.002) if 50 <= k < 140 else (begin + 0.002, begin + 0.006)
         binner.push_spikes("spikes", np.array(pair), np.array([0, 0]), until=begin + 0.01)
         binner.ready(begin + 0.01)
-        told.append(binner.log.counts("spikes").get(Kind.OUT_OF_ORDER, 0))
+        told.append(binner.log.counts("spikes").get(EventKind.OUT_OF_ORDER, 0))
     assert told[49] == 0
     assert told[50] == told[140] == 1
     assert told[-1] == 2
-    words = [event.detail for event in binner.log if event.kind is Kind.OUT_OF_ORDER]
+    words = [event.detail for event in binner.log if event.kind is EventKind.OUT_OF_ORDER]
     assert sum(int(text.split()[0]) for text in words) == 90
 
 
@@ -312,8 +312,8 @@ def test_silent_spikes_are_zeros_until_they_are_missing_and_their_return_is_told
     binner.push_spikes("spikes", np.array([2.005]), np.array([0]))
     (back,) = binner.ready(2.01)
     assert back.observations["spikes"] is not None
-    assert [e.kind for e in binner.log] == [Kind.MISSING, Kind.RETURNED]
-    assert [e.kind for e in back.events] == [Kind.RETURNED]
+    assert [e.kind for e in binner.log] == [EventKind.MISSING, EventKind.RETURNED]
+    assert [e.kind for e in back.events] == [EventKind.RETURNED]
 
 
 def spikes_with_a_jump(jump, at=100):
@@ -335,7 +335,7 @@ def test_a_source_whose_clock_jumps_is_moved_back(jump):
     assert len(bins) == 300
     assert counts.sum() == 300
     assert np.count_nonzero(counts) >= 298  # the present is known to a bin only
-    assert binner.log.counts("spikes")[Kind.CLOCK_JUMP] == 1
+    assert binner.log.counts("spikes")[EventKind.CLOCK_JUMP] == 1
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
@@ -351,7 +351,7 @@ def test_a_field_whose_clock_jumps_loses_nothing(jump):
         bins += binner.ready(float(times[chunk][-1]) + 0.5 / RATE)
     np.testing.assert_allclose(stacked(bins, "field"), stacked(plain[: len(bins)], "field"), rtol=1e-5)
     assert len(bins) > 190
-    assert binner.log.counts("field")[Kind.CLOCK_JUMP] >= 1
+    assert binner.log.counts("field")[EventKind.CLOCK_JUMP] >= 1
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
@@ -366,7 +366,7 @@ def test_when_the_present_jumps_the_bins_go_on_from_there(jump):
     assert [b.index for b in bins] == list(range(len(bins)))
     assert abs(bins[-1].time - sent[-1]) <= 2 * WIDTH
     assert np.nansum(stacked(bins, "spikes")) >= 297  # the source seems to jump first, and is moved
-    assert binner.log.counts("")[Kind.CLOCK_JUMP] == 1
+    assert binner.log.counts("")[EventKind.CLOCK_JUMP] == 1
 
 
 def test_bad_data_are_left_out_and_told():
@@ -383,8 +383,8 @@ def test_bad_data_are_left_out_and_told():
     (first,) = binner.ready(0.01)
     np.testing.assert_array_equal(first.observations["spikes"], [3, 0])
     np.testing.assert_array_equal(first.observations["field"], [1, np.nan])
-    assert binner.log.counts("spikes") == {Kind.BAD_INPUT: 2}
-    assert binner.log.counts("field") == {Kind.NOT_FINITE: 2, Kind.BAD_INPUT: 1}
+    assert binner.log.counts("spikes") == {EventKind.BAD_INPUT: 2}
+    assert binner.log.counts("field") == {EventKind.NOT_FINITE: 2, EventKind.BAD_INPUT: 1}
     with pytest.raises(InputError, match="unknown modality 'spike': did you mean 'spikes'"):
         binner.push_spikes("spike", np.zeros(0), np.zeros(0, int))
     with pytest.raises(InputError, match="'field' takes samples only"):
@@ -453,4 +453,4 @@ def test_spikes_of_units_that_nobody_knows_are_no_silence(labels):
     assert [k for k in range(9) if found[k] is None] == [3, 4, 6]
     assert found[5].tolist() == [1, 1, 1]
     assert found[7].tolist() == [1, 1, 1]
-    assert binner.log.counts("spikes")[Kind.BAD_INPUT] == 4
+    assert binner.log.counts("spikes")[EventKind.BAD_INPUT] == 4

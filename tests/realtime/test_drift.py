@@ -6,7 +6,7 @@ from oracles.frozen_decoder import random_frozen
 from oracles.session import FIELD_RATE, Session, recording
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import DriftPolicy, EventLog, Frozen, Kind, RealtimeDecoder
+from neurodyn.realtime import DriftPolicy, EventKind, EventLog, Frozen, RealtimeDecoder
 from neurodyn.realtime.binner import Bin
 from neurodyn.realtime.drift import ChannelDrift
 from neurodyn.realtime.inputs import modalities_of
@@ -62,7 +62,7 @@ def test_a_channel_that_moves_is_told_once_and_once_more_when_it_is_back():
             counts[:, 2] = rng.poisson(3 * RATE, 4000)
             field[:, 1] += 1.5 * SPREAD
         learn(drift, counts, field)
-    assert [(kind, name) for kind, name, _ in told].count((Kind.DRIFT, "spikes")) == 2
+    assert [(kind, name) for kind, name, _ in told].count((EventKind.DRIFT, "spikes")) == 2
     texts = [text for _, name, text in told if name == "field"]
     assert texts[0].startswith("1 has drifted: mean up to +1")
     assert texts[1].startswith("1 is as in the training data again: mean up to +0.")
@@ -228,8 +228,8 @@ class TestWhatWasLearnedOutlivesTheProcess:
     def test_what_was_told_is_not_told_again(self, bins, tmp_path):
         _, _, first = self.play(bins[:500], tmp_path / "state.npz")
         _, _, second = self.play(bins[500:], tmp_path / "state.npz")
-        assert [e for e in first if e.kind is Kind.DRIFT]
-        assert not [e for e in second if e.kind is Kind.DRIFT]
+        assert [e for e in first if e.kind is EventKind.DRIFT]
+        assert not [e for e in second if e.kind is EventKind.DRIFT]
 
     def test_a_snapshot_of_before_it_was_kept_still_loads(self, bins, tmp_path):
         path = tmp_path / "state.npz"
@@ -240,7 +240,7 @@ class TestWhatWasLearnedOutlivesTheProcess:
         np.savez(path, **{name: array for name, array in kept.items() if not name.startswith("drift")})
         given, estimates, log = self.play(bins[300:302], path)
         np.testing.assert_array_equal(given[0]["spikes"], bins[300].observations["spikes"])
-        assert [e.kind for e in log] == [Kind.RESTORED]
+        assert [e.kind for e in log] == [EventKind.RESTORED]
         assert len(estimates) == 2
 
     def test_one_that_is_damaged_or_of_another_memory_is_told_and_begun_anew(self, bins, tmp_path):
@@ -256,7 +256,7 @@ class TestWhatWasLearnedOutlivesTheProcess:
             np.savez(path, **{**kept, f"drift_1/{name}": bad})
             given, _, log = self.play(bins[300:301], path)
             np.testing.assert_array_equal(given[0]["spikes"], bins[300].observations["spikes"])
-            assert [e.kind for e in log] == [Kind.BAD_INPUT, Kind.RESTORED]
+            assert [e.kind for e in log] == [EventKind.BAD_INPUT, EventKind.RESTORED]
 
     def test_after_a_long_pause_channels_are_as_in_the_training_data_until_learned_anew(self, bins, tmp_path):
         path, options = tmp_path / "state.npz", DriftPolicy(memory=100.0, adapt=True)
@@ -293,7 +293,7 @@ def test_a_session_tells_it_and_putting_back_brings_the_target_closer(decoder, t
         return np.sqrt(np.mean([np.square(a.target - b.target) for a, b in pairs])), session
 
     without, session = error(DriftPolicy(memory=5.0))
-    assert session.events(Kind.DRIFT, "field")
+    assert session.events(EventKind.DRIFT, "field")
     path = tmp_path / "session.h5"
     put_back, _ = error(DriftPolicy(memory=5.0, adapt=True), path)
     assert put_back < without

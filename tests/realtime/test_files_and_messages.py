@@ -15,14 +15,13 @@ from oracles.session import Session, recording
 
 from neurodyn.cli.serve_options import ServeOptions, read_config
 from neurodyn.errors import InputError
-from neurodyn.realtime import EventLog, Frozen, Kind, LatePolicy, RealtimeDecoder
+from neurodyn.realtime import EventKind, EventLog, Frozen, LatePolicy, RealtimeDecoder
 from neurodyn.realtime.contract import BenchmarkDecoder
 from neurodyn.realtime.inputs import MOST_SPIKES, as_spikes
 from neurodyn.realtime.logs import Announcer, RotatedFile
 from neurodyn.realtime.runner import FORMAT, VERSION, LiveEstimate, load_arrays, save_arrays
 from neurodyn.realtime.state_keeper import StateKeeper
-from neurodyn.realtime.streams import Chunk
-from neurodyn.realtime.streams import Kind as Stream
+from neurodyn.realtime.streams import Chunk, ChunkKind
 from neurodyn.realtime.streams.file import JsonLinesSink
 from neurodyn.realtime.streams.wire import decode_chunk, encode
 from neurodyn.realtime.writers import SnapshotFile
@@ -243,7 +242,7 @@ class TestMessages:
     @pytest.mark.parametrize("never", [np.nan, np.inf, -np.inf])
     def test_a_time_that_is_none_is_null(self, never):
         """Other languages refuse a header with NaN in it."""
-        chunk = Chunk("spikes", np.zeros(2), np.zeros(2, np.int32), Stream.SPIKES, never)
+        chunk = Chunk("spikes", np.zeros(2), np.zeros(2, np.int32), ChunkKind.SPIKES, never)
         header = json.loads(encode(chunk)[1], parse_constant=refused)
         assert header["until"] is None
         assert decode_chunk(encode(chunk)).until is None
@@ -304,9 +303,9 @@ class TestFilesInUse:
         file = RotatedFile(tmp_path / "events.jsonl", largest=10)
         log = EventLog(file=file)
         monkeypatch.setattr("neurodyn.realtime.logs.lock", taken)
-        log.record(1.0, Kind.GAP)
+        log.record(1.0, EventKind.GAP)
         file.close()
-        assert [event.kind for event in log] == [Kind.GAP, Kind.LOG_LOST]
+        assert [event.kind for event in log] == [EventKind.GAP, EventKind.LOG_LOST]
 
     def test_files_that_were_there_are_all_kept(self, tmp_path):
         path = tmp_path / "out.jsonl"
@@ -388,14 +387,14 @@ class TestLogs:
         file = RotatedFile(path, largest=2000)
         log = EventLog(file=file)
         for k in range(200):
-            log.record(float(k) if k else float("nan"), Kind.GAP, "field", "some words about it")
+            log.record(float(k) if k else float("nan"), EventKind.GAP, "field", "some words about it")
         file.close()
         sizes = [p.stat().st_size for p in tmp_path.iterdir()]
         assert len(sizes) == 2
         assert max(sizes) <= 2000
         last = [json.loads(line, parse_constant=refused) for line in path.read_text().splitlines()]
         first = json.loads((tmp_path / "events.jsonl.1").read_text().splitlines()[0], parse_constant=refused)
-        assert first["kind"] == Kind.GAP
+        assert first["kind"] == EventKind.GAP
         assert last[-1]["time"] == 199
         with pytest.raises(InputError, match="cannot write the log"):
             RotatedFile(tmp_path / "no" / "log")
@@ -418,8 +417,8 @@ class TestLogs:
         log, out = EventLog(), io.StringIO()
         with Announcer(log, out, period=10.0):
             for k in range(50):
-                log.record(float(k), Kind.GAP, "field", f"gap {k}")
-            log.record(50.0, Kind.CLOCK_JUMP, "", "by an hour")
+                log.record(float(k), EventKind.GAP, "field", f"gap {k}")
+            log.record(50.0, EventKind.CLOCK_JUMP, "", "by an hour")
         first, second, third = out.getvalue().splitlines()
         assert first == "neurodyn serve: 0.000 s: 'field' gap: gap 0"
         assert "clock jump: by an hour" in second

@@ -79,7 +79,7 @@ def test_a_filter_equals_the_textbook_in_double_precision():
     np.testing.assert_allclose(means, expected["mean"], rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(part.covariance, expected["covariance"][-1], rtol=1e-10, atol=1e-10)
     spread = 1.959963984540054**2 * np.diag(READOUT @ expected["covariance"][-1] @ READOUT.T)
-    np.testing.assert_allclose(part.spread(), spread, rtol=1e-9)
+    np.testing.assert_allclose(part.interval_variance(), spread, rtol=1e-9)
 
 
 @pytest.mark.parametrize("every", [1, 5])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurodyn.binning import SignalMean, count_spikes
-from neurodyn.realtime import FieldInput, Kind, LatePolicy, SpikeInput, StreamingBinner
+from neurodyn.realtime import EventKind, FieldInput, LatePolicy, SpikeInput, StreamingBinner
 from neurodyn.realtime.field_buffer import FieldBuffer
 
 WIDTH, UNITS = 0.010, 16
@@ -42,7 +42,7 @@ def test_a_stall_does_not_become_a_burst(late):
     other = [k for k, values in enumerate(got) if values is not None and not np.array_equal(values, counts[k])]
     assert len(other) <= 2  # one that was handed out in the middle, and the one that has its spikes
     assert max(values.sum() for values in got if values is not None) <= 2 * counts.sum(axis=1).max()
-    dropped = [event for event in binner.log if event.kind is Kind.DROPPED]
+    dropped = [event for event in binner.log if event.kind is EventKind.DROPPED]
     told = sum(int(event.detail.split()[0]) for event in dropped)
     kept = sum(values.sum() for values in got if values is not None)
     assert told + kept == counts[: len(got)].sum()  # each spike is in a bin, or in an event
@@ -57,7 +57,9 @@ def test_of_late_spikes_those_of_the_newest_bin_are_carried_and_no_more():
     binner.push_spikes("spikes", late, np.ones(len(late), int))
     (bin_9,) = binner.ready(0.100)
     assert bin_9.observations["spikes"].tolist() == [0, 3 + 1]
-    carried, dropped = (next(e for e in binner.log if e.kind is kind) for kind in (Kind.CARRIED, Kind.DROPPED))
+    carried, dropped = (
+        next(e for e in binner.log if e.kind is kind) for kind in (EventKind.CARRIED, EventKind.DROPPED)
+    )
     assert carried.detail.startswith("3 spikes")
     assert dropped.detail.startswith("7 spikes of 1 bins")
 
@@ -126,11 +128,11 @@ def test_chunks_in_disorder_lose_nothing_within_patience(spikes):
     arrivals = [(true[chunk][-1] + 1 / RATE + rng.uniform(0, 0.03), chunk) for chunk in chunks]
     binner, found = play(true, values, arrivals, spikes=spikes)
     expected = expected_windows(true, values, 79)
-    assert binner.log.counts("field")[Kind.OUT_OF_ORDER] > 100
+    assert binner.log.counts("field")[EventKind.OUT_OF_ORDER] > 100
     assert expected.keys() <= found.keys()
     for number, feature in expected.items():
         np.testing.assert_allclose(feature, found[number], rtol=1e-6, atol=1e-6)
-    assert Kind.GAP not in binner.log.counts("field")
+    assert EventKind.GAP not in binner.log.counts("field")
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.05, 0.1, 0.2, 0.3, 0.5])
@@ -148,7 +150,7 @@ def test_jitter_costs_no_window(jitter):
     later = [number for number in expected.keys() & found.keys() if number > 100]
     equal = [np.allclose(found[number], expected[number], atol=1e-5) for number in later]
     assert np.mean(equal) > (0.95 if jitter > 0.2 else 0.99)
-    assert (binner.log.counts("field").get(Kind.JITTER, 0) == 1) == (jitter > 0.05)
+    assert (binner.log.counts("field").get(EventKind.JITTER, 0) == 1) == (jitter > 0.05)
 
 
 @pytest.mark.parametrize(("seed", "jitter"), [(39, 0.3), (7, 0.5), (0, 0.8)])
@@ -198,7 +200,7 @@ def test_a_feature_that_fails_costs_its_own_bins_alone():
     assert failed == [164]  # the window of 1.6 to 1.65 s
     assert all(np.abs(one).max() == 0 for one in found.values())
     assert [number for number in range(390) if counts[number] != number % 2] == []  # a spike in every other bin
-    assert binner.log.counts("field")[Kind.BAD_INPUT] == 1
+    assert binner.log.counts("field")[EventKind.BAD_INPUT] == 1
 
 
 def test_samples_stamped_by_packet_are_counted():
@@ -250,7 +252,7 @@ def test_samples_stamped_when_they_are_sent_lose_nothing(rate, one_by_one, every
     stamps, arrivals = sent_when_due(rate, seconds, np.arange(len(true)), one_by_one)
     arrivals = arrivals if every is None else read_every(every, arrivals)
     binner, found = play(stamps, values, arrivals, patience=0.06, rate=rate)
-    late = [e for e in binner.log if e.kind is Kind.GAP and 1.0 < e.time < seconds]
+    late = [e for e in binner.log if e.kind is EventKind.GAP and 1.0 < e.time < seconds]
     assert late == []
     numbers = [number for number in expected_windows(true, values, 239) if number > 100]
     assert [number for number in numbers if number not in found] == []
@@ -275,7 +277,7 @@ def test_a_gap_of_samples_stamped_when_they_are_sent_is_a_whole_number_of_them(l
     kept = np.flatnonzero((np.arange(3000) < 1500) | (np.arange(3000) >= 1500 + lost))
     stamps, arrivals = sent_when_due(RATE, 12.0, kept, True)
     binner, found = play(stamps, values[kept], arrivals, patience=0.06)
-    gaps = [e for e in binner.log if e.kind is Kind.GAP and 1.0 < e.time < 12.0]
+    gaps = [e for e in binner.log if e.kind is EventKind.GAP and 1.0 < e.time < 12.0]
     # The sample before the gap may have been held up itself: it lies in the gap then, which is told in two parts.
     assert len(gaps) <= 2
     assert sum(int(gap.detail.split()[0]) for gap in gaps) == lost
@@ -293,7 +295,7 @@ def test_a_late_sample_that_comes_again_is_known_while_nobody_knows_why_it_is_la
     alone, stamp = np.ones((1, 2)), stamps[999:1000] + 20 / RATE
     for _ in range(2):
         binner.push_samples("field", alone, stamp)
-    assert binner.log.counts("field")[Kind.DUPLICATE] == 1
+    assert binner.log.counts("field")[EventKind.DUPLICATE] == 1
 
 
 def test_a_late_sample_after_which_nothing_comes_is_in_its_window():
@@ -304,7 +306,7 @@ def test_a_late_sample_after_which_nothing_comes_is_in_its_window():
     arrivals[-1] = (arrivals[-1][0] + 1.0, arrivals[-1][1])
     *_, last = sent = play(stamps, values, arrivals, patience=0.06)
     binner = sent[0]
-    gap = [e for e in binner.log if e.kind is Kind.GAP][-1]
+    gap = [e for e in binner.log if e.kind is EventKind.GAP][-1]
     assert abs(int(gap.detail.split()[0]) - 250) <= 2
     assert min(last) < 100
 
@@ -318,7 +320,7 @@ def test_a_gap_in_uneven_samples_is_a_whole_number_of_them():
     arrivals = [(true[a : a + 5][-1] + 0.004, slice(a, a + 5)) for a in range(0, len(true), 5)]
     binner, found = play(stamps, values, arrivals, patience=0.03)
     # Before the stamps are known to be uneven a long step is taken for the gap that it would be in an even stream.
-    gaps = [e for e in binner.log if e.kind is Kind.GAP and e.time > 1.0]
+    gaps = [e for e in binner.log if e.kind is EventKind.GAP and e.time > 1.0]
     assert [gap.detail.split(" before")[0] for gap in gaps] == ["500 samples"]
     expected = expected_windows(true, values, 239)
     good = [np.allclose(found[n], f, atol=1e-5) for n, f in expected.items() if n in found]
@@ -333,9 +335,9 @@ def test_samples_that_come_again_are_known_by_stamp_and_bytes():
     binner = StreamingBinner([FieldInput("field", 2, RATE)], WIDTH, start=0.0, patience=0.05)
     binner.push_samples("field", values[:20], true[:20])
     binner.push_samples("field", values[10:20], true[10:20])
-    assert binner.log.counts("field") == {Kind.DUPLICATE: 1}
+    assert binner.log.counts("field") == {EventKind.DUPLICATE: 1}
     binner.push_samples("field", values[30:31], true[19:20])
-    assert binner.log.counts("field") == {Kind.DUPLICATE: 1, Kind.DROPPED: 1}
+    assert binner.log.counts("field") == {EventKind.DUPLICATE: 1, EventKind.DROPPED: 1}
 
 
 def probes(seconds, chunk, seed=0):
@@ -375,7 +377,7 @@ def test_two_senders_of_spikes_that_interleave_make_the_bins_of_one_file(behind)
         found += binner.ready(end)
     np.testing.assert_array_equal(np.stack([one.observations["spikes"] for one in found[5:97]]), expected[5:])
     # Disorder is told once a second, however many chunks are in it.
-    assert binner.log.counts("spikes")[Kind.OUT_OF_ORDER] == 1
+    assert binner.log.counts("spikes")[EventKind.OUT_OF_ORDER] == 1
 
 
 def test_two_senders_of_spikes_that_interleave_are_cheap():

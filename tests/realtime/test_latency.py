@@ -7,8 +7,8 @@ import pytest
 
 from neurodyn.binning import BandPower
 from neurodyn.errors import InputError
-from neurodyn.realtime import EventLog, FieldInput, Kind, LatencyHistogram, LiveEstimate, SpikeInput
-from neurodyn.realtime.delivery import Delivery
+from neurodyn.realtime import EventKind, EventLog, FieldInput, LatencyHistogram, LiveEstimate, SpikeInput
+from neurodyn.realtime.estimate_dispatch import EstimateDispatch
 from neurodyn.realtime.latency import PARTS, LatencyBudget
 from neurodyn.realtime.monitor import LATENCY_BARS, LATENCY_EDGES, Monitor
 from neurodyn.realtime.speed import check_speed, share_of_core
@@ -54,12 +54,14 @@ def test_the_parts_of_a_budget_are_percentiles_of_what_was_added():
 def test_a_deadline_is_missed_by_an_estimate_that_is_handed_over_after_it():
     """10 ms after the end of a bin, the step and the sinks included; several in a row are one event."""
     monitor = Monitor([], EventLog())
-    delivery = Delivery([], monitor, lambda kind, name, text: monitor.log.record(0.0, kind, name, text), tolerance=0.01)
+    delivery = EstimateDispatch(
+        [], monitor, lambda kind, name, text: monitor.log.record(0.0, kind, name, text), tolerance=0.01
+    )
     for number, late in enumerate([0.009, 0.011, 0.02, 0.01, 0.3]):
         delivery.hand_over(estimate(number), lambda n=number, s=late: n + s, wait=0.001, in_hand=0.0, binned=0.0)
     status = monitor.status()
     assert (status.bins, status.missed) == (5, 3)
-    assert monitor.log.counts() == {Kind.MISSED_DEADLINE: 2}
+    assert monitor.log.counts() == {EventKind.MISSED_DEADLINE: 2}
     assert status.budget["wait"].p50 == pytest.approx(1000.0, rel=0.0117)
     assert status.latency.count == sum(status.histogram) == 5
 

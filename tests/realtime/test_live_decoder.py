@@ -7,7 +7,7 @@ import pytest
 from oracles.frozen_decoder import random_bins, random_frozen
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import Event, EventLog, Frozen, Kind, LatencyHistogram, RealtimeDecoder
+from neurodyn.realtime import Event, EventKind, EventLog, Frozen, LatencyHistogram, RealtimeDecoder
 
 
 @pytest.fixture
@@ -181,12 +181,12 @@ def test_a_log_keeps_the_latest_and_counts_all(tmp_path):
     with path.open("w") as file:
         log = EventLog(kept=3, file=file)
         for k in range(5):
-            log.record(float(k), Kind.GAP, "field", f"{k} samples")
-        log.add(Event(9.0, Kind.CLOCK_JUMP))
+            log.record(float(k), EventKind.GAP, "field", f"{k} samples")
+        log.add(Event(9.0, EventKind.CLOCK_JUMP))
     assert [event.time for event in log] == [3.0, 4.0, 9.0]
     assert len(log) == 3
-    assert log.counts() == {Kind.GAP: 5, Kind.CLOCK_JUMP: 1}
-    assert log.counts("field") == {Kind.GAP: 5}
+    assert log.counts() == {EventKind.GAP: 5, EventKind.CLOCK_JUMP: 1}
+    assert log.counts("field") == {EventKind.GAP: 5}
     assert len(path.read_text().splitlines()) == 6
     fresh, position = log.since(4)
     assert [event.time for event in fresh] == [4.0, 9.0]

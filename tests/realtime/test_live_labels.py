@@ -11,11 +11,10 @@ from oracles.session import Session, largest_difference, recording
 
 from neurodyn.binning import BandPower, Modality, Spikes, to_bins
 from neurodyn.errors import InputError
-from neurodyn.realtime import FieldInput, Kind, RealtimeDecoder, SpikeInput, StreamingBinner
+from neurodyn.realtime import EventKind, FieldInput, RealtimeDecoder, SpikeInput, StreamingBinner
 from neurodyn.realtime.inputs import as_spikes, binner_inputs, labels_of
 from neurodyn.realtime.labels import from_bytes, labelled, labels_in, match, to_bytes
-from neurodyn.realtime.streams import Chunk
-from neurodyn.realtime.streams import Kind as Stream
+from neurodyn.realtime.streams import Chunk, ChunkKind
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.recording import Recording, Signal, SpikeTrains
 
@@ -54,7 +53,7 @@ def live_counts(recording, chosen, push):
     bins = []
     for step in range(15):
         for chunk in replay.read(0.0):
-            if chunk.kind is Stream.SPIKES:
+            if chunk.kind is ChunkKind.SPIKES:
                 push(binner, chunk)
         bins += binner.ready((step + 1) * 0.07)
     return np.array([one.observations["spikes"] for one in bins[:BINS]]), binner
@@ -77,8 +76,8 @@ def test_offline_and_live_count_the_units_of_the_model(session, push):
     expected = np.array([counts_of(ticks, unit) for unit in chosen]).T
     got, binner = live_counts(played(ticks), chosen, push)
     np.testing.assert_array_equal(got, expected)
-    assert binner.log.counts().get(Kind.LEFT_OUT, 0) == (len(ticks) > len(chosen))
-    assert Kind.BAD_INPUT not in binner.log.counts()
+    assert binner.log.counts().get(EventKind.LEFT_OUT, 0) == (len(ticks) > len(chosen))
+    assert EventKind.BAD_INPUT not in binner.log.counts()
     if expected.any(axis=0).all():
         batch = to_bins(
             played(ticks), width=WIDTH, modalities=[Spikes(units=chosen)], target=(), interval=(0.0, BINS * WIDTH)
@@ -113,7 +112,7 @@ def test_a_stream_without_labels_goes_by_position_and_says_so():
     binner = StreamingBinner([SpikeInput("spikes", 2, labels=("7", "15"))], 0.1, start=0.0)
     for _ in range(3):
         binner.push_spikes("spikes", np.array([0.01, 0.02]), np.array([1, 1]))
-    (event,) = [event for event in binner.log if event.kind is Kind.BY_POSITION]
+    (event,) = [event for event in binner.log if event.kind is EventKind.BY_POSITION]
     assert "the first is taken for 7, number 2 for 15" in event.detail
     np.testing.assert_array_equal(binner.ready(0.2)[0].observations["spikes"][0], 0)
 
@@ -144,8 +143,8 @@ def test_bad_units_and_channels_of_labelled_streams_are_told():
     units = np.array([0.0, 1.0, 2.0, -1.0, np.nan])
     binner.push_spikes("spikes", np.full(5, 0.05), units, labels=("a", "b"))
     binner.push_samples("field", np.ones((2, 3)), np.array([0.0, 0.01]), labels=("w", "x"))
-    assert binner.log.counts("spikes")[Kind.BAD_INPUT] == 1
-    assert any("3 spikes of no unit among the 2" in event.detail for event in binner.log)
+    assert binner.log.counts("spikes")[EventKind.BAD_INPUT] == 1
+    assert any("3 spikes dropped: their unit index is outside the 2" in event.detail for event in binner.log)
     assert any("samples of 2 labelled channels came as (2, 3)" in event.detail for event in binner.log)
     with pytest.raises(InputError, match="a label for each of its 2 channels"):
         SpikeInput("spikes", 2, labels=("a",))
@@ -162,12 +161,12 @@ def test_a_session_of_another_order_and_company_decodes_the_same(decoder):
     other = Recording("other", {"spikes": more}, {"lfp": signal})
     session = Session(live, modalities, other)
     assert largest_difference(session.run(), Session(live, modalities, usual).run(), 1.0, 3.9) == 0
-    assert {event.kind for event in session.log} == {Kind.LEFT_OUT}
+    assert {event.kind for event in session.log} == {EventKind.LEFT_OUT}
     # A stream that cannot be matched is missing; why is said once.
     stranger = replace(trains, units=("a", "spikes1", "spikes2", "spikes3"))
     session = Session(live, modalities, Recording("other", {"spikes": stranger}, {"lfp": field}))
     assert all("spikes" not in estimate.seen for estimate in session.run())
-    (event,) = session.events(Kind.BAD_INPUT)
+    (event,) = session.events(EventKind.BAD_INPUT)
     assert "it lacks spikes0" in event.detail
 
 

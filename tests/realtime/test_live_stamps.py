@@ -7,12 +7,11 @@ import pytest
 from oracles.session import World
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import FieldInput, Kind, SpikeInput, StreamingBinner
+from neurodyn.realtime import EventKind, FieldInput, SpikeInput, StreamingBinner
 from neurodyn.realtime.clock import LiveClock
 from neurodyn.realtime.inputs import as_spikes
 from neurodyn.realtime.stamps import StampPolicy
-from neurodyn.realtime.streams import Chunk
-from neurodyn.realtime.streams import Kind as StreamKind
+from neurodyn.realtime.streams import Chunk, ChunkKind
 
 STEP = 0.01
 
@@ -43,7 +42,7 @@ class Rig:
             for one in self.clock.note([one for one in sent if one is not None]):
                 self.got[one.name] += one.times.tolist()
             self.errors.append(self.clock.now() - (50.0 + STEP * k))
-        self.news = self.clock.news()
+        self.news = self.clock.pop_events()
         return np.array(self.errors)
 
 
@@ -60,7 +59,7 @@ def test_one_stamp_in_the_future_moves_nothing(away, whole, names):
         np.testing.assert_allclose(np.delete(errors, 499), 0, atol=1e-9)
         assert abs(errors[499]) <= STEP / 2 + 1e-9  # alone, it tells the time by the sample before
         (news,) = rig.news
-        assert (news.kind, news.name) == (Kind.BAD_STAMP, "field")
+        assert (news.kind, news.name) == (EventKind.BAD_STAMP, "field")
         assert f"{away:+.3f} s from the present" in news.detail
         assert len(rig.got["field"]) == 2 * 999 - (2 if whole else 1)
     else:  # a lone stream may be played faster than it was recorded: it is believed, and forgotten soon
@@ -80,7 +79,7 @@ def test_a_pause_of_all_streams_is_believed_when_several_chunks_agree():
     np.testing.assert_allclose(errors[:200], 0, atol=1e-9)
     np.testing.assert_allclose(errors[240:], 10.0, atol=1e-9)
     assert len(rig.got["field"]) == len(rig.got["spikes"]) == 2 * 399
-    assert Kind.CLOCK_JUMP in {news.kind for news in rig.news}
+    assert EventKind.CLOCK_JUMP in {news.kind for news in rig.news}
 
 
 @pytest.mark.parametrize("away", [-5.0, -1.0, 1.0, 5.0, 20.0])
@@ -88,7 +87,7 @@ def test_a_clock_that_is_off_by_a_constant_is_told_by_name_and_size(away):
     rig = Rig(lambda name, seconds, one: bent(one, away, True) if name == "field" and seconds > 2.0 else one)
     errors = rig.run(8.0)
     np.testing.assert_allclose(errors, 0, atol=1e-9)
-    (news,) = [news for news in rig.news if news.kind is Kind.CLOCK_OFFSET]
+    (news,) = [news for news in rig.news if news.kind is EventKind.CLOCK_OFFSET]
     assert news.name == "field"
     side = "ahead of" if away > 0 else "behind"
     assert f"{abs(away):.3f} s {side}" in news.detail
@@ -131,7 +130,7 @@ def drifting(drift, **policy):
 def test_a_clock_that_drifts_is_told_before_it_has_cost_a_second(drift, late):
     rig = drifting(drift)
     rig.run(14.0)  # of which the first ten do not reach the patience
-    assert [(news.kind, news.name) for news in rig.news] == [(Kind.CLOCK_OFFSET, late)]
+    assert [(news.kind, news.name) for news in rig.news] == [(EventKind.CLOCK_OFFSET, late)]
     assert "0.01" in rig.news[0].detail
     rig.run(26.0)  # told again as it grows by half, not every second
     assert 1 <= len(rig.news) <= 4
@@ -154,7 +153,7 @@ def test_an_aligned_clock_that_drifts_from_nothing_loses_no_bin(drift):
     assert np.mean(late) < 0.01
     away = np.array(rig.got["field"][-100:]) - np.array(rig.got["spikes"][-100:])
     assert np.abs(away).max() < PATIENCE + STEP
-    assert {news.kind for news in rig.news} == {Kind.CLOCK_JUMP}
+    assert {news.kind for news in rig.news} == {EventKind.CLOCK_JUMP}
 
 
 def test_a_drift_within_the_patience_is_not_told():
@@ -166,7 +165,7 @@ def test_a_drift_within_the_patience_is_not_told():
 def test_a_stream_of_another_origin_is_moved_as_before():
     rig = Rig(lambda name, seconds, one: bent(one, 3600.0, True) if name == "field" and seconds > 2.0 else one)
     np.testing.assert_allclose(rig.run(5.0), 0, atol=1e-9)
-    assert [(news.kind, news.name) for news in rig.news] == [(Kind.CLOCK_JUMP, "field")]
+    assert [(news.kind, news.name) for news in rig.news] == [(EventKind.CLOCK_JUMP, "field")]
     np.testing.assert_allclose(rig.got["field"], rig.got["spikes"], atol=1e-9)
 
 
@@ -189,7 +188,7 @@ def played(ahead, steps, *, counts=False, chunk=STEP, patience=2 * STEP):
         if counts:
             spikes = Chunk("spikes", times, np.ones((n, 1)))
         else:
-            spikes = Chunk("spikes", times, np.zeros(n, np.int64), StreamKind.SPIKES, until=stop + float(np.max(wrong)))
+            spikes = Chunk("spikes", times, np.zeros(n, np.int64), ChunkKind.SPIKES, until=stop + float(np.max(wrong)))
         ticks = stop - chunk + 0.005 * np.arange(round(chunk / 0.005))
         chunks = clock.note([spikes, Chunk("field", ticks, np.ones((len(ticks), 1)))])
         binner.tell_time(clock.now())
@@ -197,12 +196,12 @@ def played(ahead, steps, *, counts=False, chunk=STEP, patience=2 * STEP):
             if one.name == "field":
                 binner.push_samples("field", one.values, one.times)
                 continue
-            one = one if one.kind is StreamKind.SPIKES else as_spikes(one)
+            one = one if one.kind is ChunkKind.SPIKES else as_spikes(one)
             binner.push_spikes("spikes", one.times, one.values, until=one.until, unrecorded=one.unrecorded)
         for one in binner.ready(clock.now()):
             values = one.observations["spikes"]
             found[one.index] = None if values is None else float(values[0])
-    return found, clock.news(), list(binner.log)
+    return found, clock.pop_events(), list(binner.log)
 
 
 def test_a_leap_that_nothing_confirms_is_missing_and_not_silent():
@@ -224,7 +223,7 @@ def test_what_is_left_out_before_a_chunk_that_is_right_in_part_is_missing_and_no
         return np.where((np.arange(50) == 49) & (1.95 + 0.1 * lost < stop < 2.05 + 0.1 * lost), 5.0, 0.0)
 
     found, news, _ = played(ahead, 400, counts=counts, chunk=0.1, patience=0.15)
-    assert {(one.kind, one.name) for one in news} == {(Kind.BAD_STAMP, "spikes")}
+    assert {(one.kind, one.name) for one in news} == {(EventKind.BAD_STAMP, "spikes")}
     right = np.full(400, 5.0)  # spikes of each bin that were sent with their own time
     right[190 : 190 + 10 * lost], right[199 + 10 * lost] = 0.0, 4.0
     for index, count in found.items():
@@ -314,11 +313,11 @@ class TestAClockThatLeapsAhead:
 
     def test_it_is_told(self, bins):
         _, news, log = bins
-        assert [(one.kind, one.name) for one in news] == [(Kind.CLOCK_OFFSET, "spikes")] * 2
+        assert [(one.kind, one.name) for one in news] == [(EventKind.CLOCK_OFFSET, "spikes")] * 2
         assert "5.0" in news[0].detail
         assert "ahead of" in news[0].detail
-        assert news[1].detail == "its times are those of the others again"
-        assert "from before the clock was set back" in next(e.detail for e in log if e.kind is Kind.DROPPED)
+        assert news[1].detail == "the stream's clock agrees with the other streams again"
+        assert "from before the clock was set back" in next(e.detail for e in log if e.kind is EventKind.DROPPED)
 
 
 def test_two_senders_of_one_stream_that_catch_up_one_after_the_other_lose_nothing():
@@ -341,7 +340,7 @@ def test_a_pause_of_all_streams_is_missing_and_not_silent():
 
     def change(name, seconds, one):
         leaps = bent(one, 10.0, True) if seconds > 2.0 else one
-        return replace(leaps, kind=StreamKind.SPIKES, values=np.zeros(len(one.times), np.int64), until=None)
+        return replace(leaps, kind=ChunkKind.SPIKES, values=np.zeros(len(one.times), np.int64), until=None)
 
     rig, holes = Rig(change, names=("spikes", "more")), []
     note = rig.clock.note

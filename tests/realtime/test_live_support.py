@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracles.streams import paused, same
 
 from neurodyn.binning import Field, Spikes, to_bins
-from neurodyn.realtime import FieldInput, Kind, SpikeInput, StreamingBinner
+from neurodyn.realtime import EventKind, FieldInput, SpikeInput, StreamingBinner
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.protocol import EndOfStream
 from neurodyn.realtime.streams.redis import _chunk_fields
@@ -115,7 +115,9 @@ def test_pauses_follow_the_labels_of_their_units():
     found = rows(binner.ready(0.05), "spikes", 2)
     expected = np.array([[0, 1], [np.nan, 0], [np.nan, np.nan], [0, 0], [0, 0]])
     np.testing.assert_array_equal(found, expected)
-    assert [event.kind for event in binner.log].count(Kind.BAD_INPUT) == 1  # of a unit that the stream does not have
+    assert [event.kind for event in binner.log].count(
+        EventKind.BAD_INPUT
+    ) == 1  # of a unit that the stream does not have
 
 
 @pytest.mark.parametrize("wrong", [(3, 0.0, 1.0), (-2, 0.0, 1.0), (0, 1.0, 0.0), (0, np.nan, 1.0), (0, 0.0, np.inf)])
@@ -123,7 +125,7 @@ def test_pauses_that_make_no_sense_are_in_the_log_and_nowhere_else(wrong):
     binner = StreamingBinner([SpikeInput("spikes", 3)], WIDTH, start=0.0)
     binner.push_spikes("spikes", np.array([0.005]), np.array([1]), until=0.02, unrecorded=[wrong])
     assert not np.isnan(rows(binner.ready(0.02), "spikes", 3)).any()
-    assert [event.kind for event in binner.log] == [Kind.BAD_INPUT]
+    assert [event.kind for event in binner.log] == [EventKind.BAD_INPUT]
 
 
 def test_pauses_travel_as_bytes():

@@ -7,7 +7,7 @@ import pytest
 from oracles.session import Session, recording
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import EventLog, Kind, RealtimeDecoder
+from neurodyn.realtime import EventKind, EventLog, RealtimeDecoder
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.markers import Markers
 from neurodyn.realtime.recorder import SessionRecorder
@@ -71,7 +71,7 @@ def at(estimates, start, stop=np.inf):
 def test_markers_are_told_and_change_nothing(live, whole):
     session = Session(live, modalities_of(live), recording(SECONDS), fault=with_markers(("trials", 1.5, "left")))
     np.testing.assert_array_equal(at(session.run(), 0), at(whole, 0))
-    (told,) = session.events(Kind.MARKER)
+    (told,) = session.events(EventKind.MARKER)
     assert (told.time, told.modality, told.detail) == (1.5, "trials", "left")
 
 
@@ -100,7 +100,7 @@ def test_a_pause_hands_nothing_out_and_what_resumes_begins_anew(live, whole):
     assert ((times > 2.005).sum(), (times < 1.005).sum()) == (
         sum(e.time > 2.005 for e in whole), sum(e.time < 1.005 for e in whole)
     )  # fmt: skip
-    assert [event.detail for event in session.events(Kind.CONTROL)] == ["pause", "resume"]
+    assert [event.detail for event in session.events(EventKind.CONTROL)] == ["pause", "resume"]
     first = next(e for e in found if e.time > 2.005)
     assert np.trace(first.covariance) > np.trace(whole[150].covariance)
 
@@ -122,7 +122,7 @@ def test_another_model_takes_over_and_the_first_comes_back(live, decoder, whole,
     np.testing.assert_array_equal(at(found, 0, 1.005), at(whole, 0, 1.005))
     assert not np.array_equal(at(found, 1.005, 2.005), at(whole, 1.005, 2.005))
     np.testing.assert_allclose(at(found, 2.005), at(whole, 2.005), atol=1e-9)
-    bad = [event.detail for event in log if event.kind is Kind.BAD_INPUT]
+    bad = [event.detail for event in log if event.kind is EventKind.BAD_INPUT]
     assert len(bad) == 2
     assert "did you mean" in bad[0] or "there are: monday, tuesday" in bad[0]
     assert "unknown command 'sing'" in bad[1]
@@ -144,8 +144,8 @@ def test_markers_never_move_the_present(live, whole):
 
     session = Session(live, modalities_of(live), recording(SECONDS), fault=fault)
     np.testing.assert_array_equal(at(session.run(), 0), at(whole, 0))
-    assert not session.events(Kind.CLOCK_JUMP)
-    assert not session.events(Kind.BAD_STAMP)
+    assert not session.events(EventKind.CLOCK_JUMP)
+    assert not session.events(EventKind.BAD_STAMP)
 
 
 def test_intervals_are_played_as_markers():
@@ -206,9 +206,9 @@ def test_a_session_that_was_killed_after_a_swap_starts_again_with_that_model(liv
 @pytest.mark.parametrize(
     ("markers", "kind", "words"),
     [
-        ([("control", 2.0, "reset"), ("control", 1.0, "pause")], Kind.LATE_COMMAND, "has been done already"),
-        ([("control", 1e6, "pause")], Kind.BAD_STAMP, "is not done"),
-        ([("control", np.nan, "pause")], Kind.BAD_INPUT, "has no time"),
+        ([("control", 2.0, "reset"), ("control", 1.0, "pause")], EventKind.LATE_COMMAND, "has been done already"),
+        ([("control", 1e6, "pause")], EventKind.BAD_STAMP, "is not done"),
+        ([("control", np.nan, "pause")], EventKind.BAD_INPUT, "has no time"),
     ],
 )
 def test_commands_with_wrong_times_are_told_and_not_done(live, whole, markers, kind, words):

@@ -9,11 +9,10 @@ from oracles.frozen_decoder import recurrent_decoder
 from oracles.session import FIELD_RATE, World, recording
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import Bin, Event, Kind, LiveEstimate, RealtimeDecoder, StreamingBinner
+from neurodyn.realtime import Bin, Event, EventKind, LiveEstimate, RealtimeDecoder, StreamingBinner
 from neurodyn.realtime.inputs import binner_inputs, modalities_of
 from neurodyn.realtime.node import Node, chunk_of
-from neurodyn.realtime.streams import Chunk, EndOfStream, Hello
-from neurodyn.realtime.streams import Kind as Stream
+from neurodyn.realtime.streams import Chunk, ChunkKind, EndOfStream, Hello
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 
 SECONDS = 2.0
@@ -45,7 +44,7 @@ def bins_of(decoder, reads):
     binner, bins = StreamingBinner(inputs, decoder.width, start=0.0, patience=0.01), []
     for chunks in reads:
         for one in chunks:
-            if one.kind is Stream.SPIKES:
+            if one.kind is ChunkKind.SPIKES:
                 binner.push_spikes(one.name, one.times, one.values, until=one.until, labels=one.labels)
             else:
                 binner.push_samples(one.name, one.values, one.times, labels=one.labels)
@@ -118,7 +117,7 @@ def test_time_goes_on_without_data_and_hellos_are_repeated(live):
     assert found[-1].time > 2.3
     assert set(found[-1].stale) == {"spikes", "field"}
     assert len(hellos) == 3  # in two and a half seconds
-    assert {one.kind for one in told if isinstance(one, Event)} == {Kind.MISSING}
+    assert {one.kind for one in told if isinstance(one, Event)} == {EventKind.MISSING}
 
 
 def test_what_is_wrong_is_told_and_lost_alone(live):
@@ -132,7 +131,7 @@ def test_what_is_wrong_is_told_and_lost_alone(live):
     told += [one for chunks in reads[20:] for one in node.take(chunks)]
     events = [(one.kind, one.modality) for one in told if isinstance(one, Event)]
     assert events == [
-        (Kind.BAD_INPUT, "smell"), (Kind.RATE, "field"), (Kind.BAD_INPUT, ""), (Kind.BAD_INPUT, ""),
+        (EventKind.BAD_INPUT, "smell"), (EventKind.RATE, "field"), (EventKind.BAD_INPUT, ""), (EventKind.BAD_INPUT, ""),
     ]  # fmt: skip
     assert len(estimates(told)) > 100 * SECONDS - 5
     assert len(node.log) == len(events)
@@ -155,7 +154,7 @@ def test_arrays_with_named_axes_are_chunks(order):
     found = chunk_of(SimpleNamespace(key="field", dims=list(order), axes=axes, data=data))
     np.testing.assert_array_equal(found.values, values)
     np.testing.assert_allclose(found.times, [1.0, 1.005, 1.01], rtol=0, atol=1e-12)
-    assert (found.name, found.labels, found.rate, found.kind) == ("field", ("a", "b"), 200.0, Stream.SAMPLES)
+    assert (found.name, found.labels, found.rate, found.kind) == ("field", ("a", "b"), 200.0, ChunkKind.SAMPLES)
     uneven = {"time": SimpleNamespace(data=np.array([1.0, 1.2, 1.3]))}
     found = chunk_of(SimpleNamespace(key="field", dims=list(order), axes=uneven, data=data))
     assert (found.times.tolist(), found.labels, found.rate) == ([1.0, 1.2, 1.3], None, None)

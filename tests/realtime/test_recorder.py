@@ -13,14 +13,13 @@ from oracles.session import FIELD_RATE, Session, between, recording
 from neurodyn.binning import Field, Spikes, to_bins
 from neurodyn.errors import InputError
 from neurodyn.multiscale.export import freeze
-from neurodyn.realtime import EventLog, Kind, RealtimeDecoder
+from neurodyn.realtime import EventKind, EventLog, RealtimeDecoder
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.recorder import SessionRecorder
 from neurodyn.realtime.session_check import check_session
 from neurodyn.realtime.session_file import SessionFile
-from neurodyn.realtime.streams import Chunk
-from neurodyn.realtime.streams import Kind as Stream
+from neurodyn.realtime.streams import Chunk, ChunkKind
 from neurodyn.recording import read_recording
 from neurodyn.recording.session import events_of, open_session, session_array
 
@@ -101,7 +100,7 @@ def lose_and_damage(chunks, played):
 
 def test_with_faults_too(live, tmp_path):
     estimates, log = recorded(live, tmp_path / "s.h5", fault=lose_and_damage)
-    assert log.counts()[Kind.MISSING] > 3
+    assert log.counts()[EventKind.MISSING] > 3
     found = check_session(tmp_path / "s.h5", live)
     assert found.same, str(found)
     assert found.bins == len(estimates)
@@ -117,7 +116,7 @@ def test_a_decoder_that_healed_goes_on_from_another_state(live, tmp_path):
         return chunk
 
     estimates, log = recorded(live, tmp_path / "s.h5", fault=between("spikes", 2.0, 2.02, ruin))
-    assert log.counts()[Kind.NOT_FINITE]
+    assert log.counts()[EventKind.NOT_FINITE]
     found = check_session(tmp_path / "s.h5", live)
     assert found.runs >= 2
     assert found.others == 0
@@ -161,10 +160,10 @@ def test_what_is_wrong_with_a_stream_spoils_neither_session_nor_file(live, whole
     """Chunks that the session refuses: another width, no time, a unit that is none, what is not finite, no labels."""
     bad = [
         Chunk("field", np.asarray([2.0]), np.zeros((1, 4)), labels=("field0", "field1", "field2")),
-        Chunk("spikes", np.asarray([np.nan, 2.0, -1.0]), np.asarray([0, 99, 1]), Stream.SPIKES, labels=UNITS),
+        Chunk("spikes", np.asarray([np.nan, 2.0, -1.0]), np.asarray([0, 99, 1]), ChunkKind.SPIKES, labels=UNITS),
         Chunk("notes", np.asarray([2.0, 2.1]), np.asarray([[np.inf], [1.0]])),
-        Chunk("others", np.asarray([2.0, 2.2]), np.asarray([3, 0]), Stream.SPIKES),
-        Chunk("pauses", np.asarray([2.0]), np.asarray([0]), Stream.SPIKES, unrecorded=((-1, 2.0, 1.0),)),
+        Chunk("others", np.asarray([2.0, 2.2]), np.asarray([3, 0]), ChunkKind.SPIKES),
+        Chunk("pauses", np.asarray([2.0]), np.asarray([0]), ChunkKind.SPIKES, unrecorded=((-1, 2.0, 1.0),)),
         Chunk.of_markers("cues", [(np.nan, "none"), (np.inf, "never"), (2.0, "x" * 5000)]),
     ]
 
@@ -179,8 +178,8 @@ def test_what_is_wrong_with_a_stream_spoils_neither_session_nor_file(live, whole
     assert found.spikes["others"].units == ("0", "1", "2", "3")
     assert np.isnan(found.fields["notes"].values[0, 0])
     assert {len(label) for label in found.intervals["cues"].labels} == {1000}
-    assert any(event.modality == "field" for event in log if event.kind is Kind.LEFT_OUT)
-    assert not [event for event in log if event.kind is Kind.SINK_STALLED]
+    assert any(event.modality == "field" for event in log if event.kind is EventKind.LEFT_OUT)
+    assert not [event for event in log if event.kind is EventKind.SINK_STALLED]
 
 
 def test_streams_that_come_later_are_recorded_too(live, tmp_path):
@@ -226,13 +225,13 @@ def test_numbers_that_were_changed_are_found(whole, live, tmp_path):
 def test_a_disk_that_takes_nothing_ends_the_recording_and_not_the_session(live, whole, tmp_path):
     def full(session):
         while len(session.collected.estimates) < 100:
-            session.service.turn()
+            session.service.run_once()
         time.sleep(0.2)  # until what came is written, and the thread waits for more
-        session.service._recorder._file._file.close()
+        session.service._parts.recorder._file._file.close()
 
     estimates, log = recorded(live, tmp_path / "s.h5", during=full)
     assert len(estimates) == len(whole[1])
-    told = [event.detail for event in log if event.kind is Kind.SINK_STALLED]
+    told = [event.detail for event in log if event.kind is EventKind.SINK_STALLED]
     assert len(told) == 1
     assert "no longer recorded" in told[0]
 
@@ -240,7 +239,7 @@ def test_a_disk_that_takes_nothing_ends_the_recording_and_not_the_session(live, 
 def test_a_disk_that_is_nearly_full_is_left_alone(live, tmp_path, monkeypatch):
     monkeypatch.setattr("neurodyn.realtime.session_file.LEAST_FREE", 2**80)
     _, log = recorded(live, tmp_path / "s.h5")
-    (told,) = [event.detail for event in log if event.kind is Kind.SINK_STALLED]
+    (told,) = [event.detail for event in log if event.kind is EventKind.SINK_STALLED]
     assert "are free on its disk" in told
     assert check_session(tmp_path / "s.h5", live).bins == 0
 
@@ -252,7 +251,7 @@ def test_more_than_may_wait_is_left_out_and_told(live, tmp_path, monkeypatch):
     recorder = SessionRecorder(SessionFile(tmp_path / "s.h5", live), log, period=60.0)
     session = Session(live, modalities_of(live), recording(SECONDS), recorder=recorder, log=log)
     while len(session.collected.estimates) < 200:
-        session.service.turn()
+        session.service.run_once()
     recorder._write()
     session.run()
     assert any("bins are not recorded" in event.detail for event in log)
@@ -274,12 +273,12 @@ live, log = RealtimeDecoder.load({model!r}), EventLog()
 file = SessionFile({path!r}, live)
 session = Session(live, modalities_of(live), recording(4.0), recorder=SessionRecorder(file, log, period=0.01), log=log)
 while len(session.collected.estimates) < 250:
-    session.service.turn()
+    session.service.run_once()
     time.sleep(0.001)
 time.sleep(0.2)
 print(len(session.collected.estimates), flush=True)
 while True:
-    session.service.turn()
+    session.service.run_once()
     if len(session.collected.estimates) > 300:
         os.kill(os.getpid(), 9)
 """

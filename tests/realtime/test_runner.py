@@ -12,6 +12,7 @@ import scipy.linalg
 from oracles.frozen_decoder import random_bins, random_frozen, untrained
 from oracles.model_step import step as model_step
 
+import neurodyn.evaluation.intervals
 import neurodyn.realtime.runner
 from neurodyn.binning import MultimodalBatch
 from neurodyn.binning.likelihoods import LIKELIHOODS
@@ -296,3 +297,8 @@ def test_a_file_that_is_no_decoder_is_refused(tmp_path):
     neurodyn.realtime.runner.save_arrays(other, {**arrays, "parameters": arrays["parameters"][:-1]})
     with pytest.raises(InputError, match="it is damaged"):
         RealtimeDecoder.load(other)
+
+
+def test_the_runner_and_the_evaluation_use_the_same_half_width_of_an_interval():
+    """The runner is one file without the package, so that the number stands in both."""
+    assert neurodyn.realtime.runner.NORMAL_95 == neurodyn.evaluation.intervals.NORMAL_95

@@ -22,12 +22,11 @@ from oracles.session import (
 
 from neurodyn.binning import Field, Modality, SignalMean, Spikes, to_bins
 from neurodyn.errors import InputError
-from neurodyn.realtime import EventLog, Kind, RealtimeDecoder
+from neurodyn.realtime import EventKind, EventLog, RealtimeDecoder
 from neurodyn.realtime.clock import LiveClock, ReplayClock
 from neurodyn.realtime.inputs import as_spikes, binner_inputs, learn_rates, modalities_of
 from neurodyn.realtime.service import ServiceOptions
-from neurodyn.realtime.streams import Chunk
-from neurodyn.realtime.streams import Kind as Stream
+from neurodyn.realtime.streams import Chunk, ChunkKind
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
@@ -118,7 +117,7 @@ class TestAModalityThatVanishes:
 
     def test_the_log_says_when(self, runs):
         session, *_ = runs
-        (gone,), (back,) = session.events(Kind.MISSING, "spikes"), session.events(Kind.RETURNED, "spikes")
+        (gone,), (back,) = session.events(EventKind.MISSING, "spikes"), session.events(EventKind.RETURNED, "spikes")
         assert gone.time == pytest.approx(self.GONE, abs=0.2)  # the source says how far it has sent
         assert back.time == pytest.approx(self.BACK, abs=0.2)
 
@@ -162,7 +161,7 @@ def test_a_wrong_number_of_channels_is_told_and_left_out(whole, live, modalities
     spoil = between("field", 1.0, 2.0, lambda c: replace(c, values=np.ones((len(c.times), channels))))
     session = Session(live, modalities, played, fault=spoil)
     got = session.run()
-    told = session.events(Kind.BAD_INPUT, "field")
+    told = session.events(EventKind.BAD_INPUT, "field")
     assert told
     assert all(1.0 <= event.time <= 2.1 for event in told)
     assert {e.seen for e in got if 1.2 < e.time < 1.9} == {("spikes",)}
@@ -186,23 +185,23 @@ def test_values_far_beyond_are_told_once_for_bins_in_a_row_and_again_later(live,
     flagged = [estimate.time for estimate in estimates if estimate.unusual]
     runs = np.split(flagged, np.flatnonzero(np.diff(flagged) > 0.015) + 1)
     assert [len(run) for run in runs] == [3, 1]
-    events = session.events(Kind.UNUSUAL)
+    events = session.events(EventKind.UNUSUAL)
     assert [event.modality for event in events] == ["spikes", "spikes"]
     for event, run in zip(events, runs, strict=True):
         assert f"from the bin of {run[0]:g} s on" in event.detail
         assert event.time == pytest.approx(run[0], abs=0.02)
-    assert {event.kind for event in session.log} == {Kind.UNUSUAL}
+    assert {event.kind for event in session.log} == {EventKind.UNUSUAL}
 
 
 @pytest.mark.parametrize(
     "intruder",
     [
         Chunk("nobody", np.array([1.0]), np.ones((1, 3))),
-        Chunk("spikes", np.array([1.0]), np.array([99]), Stream.SPIKES),
-        Chunk("spikes", np.array([1.0]), np.array([-1]), Stream.SPIKES),
-        Chunk("field", np.array([1.0]), np.array([1]), Stream.SPIKES),
+        Chunk("spikes", np.array([1.0]), np.array([99]), ChunkKind.SPIKES),
+        Chunk("spikes", np.array([1.0]), np.array([-1]), ChunkKind.SPIKES),
+        Chunk("field", np.array([1.0]), np.array([1]), ChunkKind.SPIKES),
         Chunk("field", np.array([np.nan]), np.ones((1, 3))),
-        Chunk("spikes", np.array([np.inf]), np.array([0]), Stream.SPIKES, until=np.nan),
+        Chunk("spikes", np.array([np.inf]), np.array([0]), ChunkKind.SPIKES, until=np.nan),
     ],
 )
 def test_what_nobody_asked_for_is_told_and_changes_nothing(whole, live, modalities, intruder):
@@ -226,7 +225,7 @@ def test_a_source_that_breaks_is_opened_again(whole, live, modalities):
     session = Session(live, modalities, played, fault=fault, options=ServiceOptions(reopen_after=0.1))
     got = session.run()
     assert 2 <= broken["reads"] <= 11  # not asked in every turn
-    lost, found = session.events(Kind.SOURCE_LOST), session.events(Kind.SOURCE_RESTARTED)
+    lost, found = session.events(EventKind.SOURCE_LOST), session.events(EventKind.SOURCE_RESTARTED)
     assert len(lost) == len(found) >= 1
     assert "cable pulled" in lost[0].detail
     assert lost[0].time == pytest.approx(1.0, abs=0.1)
@@ -241,7 +240,7 @@ def test_a_source_that_gives_rubbish_does_not_end_the_session(whole, live, modal
     played, estimates = whole
     session = Session(live, modalities, played, fault=lambda c, t: [*c, rubbish] if 1.0 < t <= 1.02 else c)
     got = session.run()
-    assert session.events(Kind.BAD_INPUT)
+    assert session.events(EventKind.BAD_INPUT)
     assert largest_difference(got, estimates, *END) < RECOVERED
 
 
@@ -269,13 +268,13 @@ def test_a_sink_that_stalls_holds_nothing_up(whole, live, modalities):
     assert largest_difference(got, estimates, 0.1, 7.9) < SAME
     assert writer.dropped == len(got) - 51
     assert session.monitor.status().dropped == writer.dropped
-    (event,) = session.events(Kind.SINK_STALLED)
+    (event,) = session.events(EventKind.SINK_STALLED)
     assert "slow" in event.detail
     sink.wake.set()
     writer.close(10.0)
     assert [e.time for e in sink.got[1:]] == [e.time for e in got[-50:]]  # the oldest went
     assert sink.closed
-    (resumed,) = session.events(Kind.SINK_RESUMED)
+    (resumed,) = session.events(EventKind.SINK_RESUMED)
     assert resumed.time == got[-1].time  # when it had caught up
     assert resumed.time - event.time > 5.0
     assert f"after {resumed.time - event.time:.3f} s, {writer.dropped} were dropped" in resumed.detail
@@ -293,7 +292,7 @@ def test_a_sink_that_fails_is_told_once_and_goes_on_after(live, modalities):
     session = Session(live, modalities, recording(3.0), sinks=[SinkWriter(sink, "disk", log)], log=log)
     got = session.run()
     assert len(sink.got) == len(got)
-    assert ["disk full" in event.detail for event in session.events(Kind.SINK_STALLED)] == [True]
+    assert ["disk full" in event.detail for event in session.events(EventKind.SINK_STALLED)] == [True]
 
 
 def test_every_time_that_a_sink_goes_on_is_told(live, modalities):
@@ -311,13 +310,13 @@ def test_every_time_that_a_sink_goes_on_is_told(live, modalities):
     log, sink = EventLog(), Failing()
     session = Session(live, modalities, recording(3.0), sinks=[SinkWriter(sink, "disk", log)], log=log)
     got = session.run()
-    failed, resumed = session.events(Kind.SINK_STALLED), session.events(Kind.SINK_RESUMED)
+    failed, resumed = session.events(EventKind.SINK_STALLED), session.events(EventKind.SINK_RESUMED)
     assert len(failed) == len(resumed) == 2
     for begin, end, stop in zip(failed, resumed, (1.5, 2.1), strict=True):
         lost = [one for one in got if begin.time <= one.time < end.time]
         assert end.time - got[0].time == pytest.approx(stop, abs=0.011)
         assert f"{len(lost)} were dropped" in end.detail
-    assert sum(event.kind is Kind.RETURNED for event in log) == 0  # that is said of data
+    assert sum(event.kind is EventKind.RETURNED for event in log) == 0  # that is said of data
 
 
 class TestWorkAhead:
@@ -374,7 +373,7 @@ def test_the_clock_of_a_source_jumps_by_an_hour(whole, live, modalities, hours, 
     jump = between(name, 1.0, 100.0, lambda chunk: shifted(chunk, 3600.0 * hours))
     session = Session(live, modalities, played, fault=jump)
     got = session.run()
-    assert session.events(Kind.CLOCK_JUMP)
+    assert session.events(EventKind.CLOCK_JUMP)
     np.testing.assert_allclose(np.diff([estimate.time for estimate in got]), 0.01)
     assert abs(len(got) - len(estimates)) < 20
     assert all(np.isfinite(estimate.target).all() for estimate in got)
@@ -389,7 +388,7 @@ def test_all_clocks_jump_by_an_hour_at_once(whole, live, modalities, hours):
 
     session = Session(live, modalities, played, fault=jump)
     got = session.run()
-    assert session.events(Kind.CLOCK_JUMP)
+    assert session.events(EventKind.CLOCK_JUMP)
     assert all(np.isfinite(estimate.target).all() for estimate in got)
     assert abs(len(got) - len(estimates)) < 3600  # not an hour of empty bins
     after = [estimate for estimate in got[-100:] if estimate.seen]
@@ -429,7 +428,7 @@ def test_a_decoder_that_leaves_the_finite_numbers_goes_back(whole, live, modalit
     session = Session(live, modalities, played, fault=poison)
     got = session.run()
     assert all(np.isfinite(estimate.target).all() for estimate in got)
-    (event,) = session.events(Kind.NOT_FINITE)
+    (event,) = session.events(EventKind.NOT_FINITE)
     assert event.time == pytest.approx(1.0, abs=0.1)
     assert largest_difference(got, estimates, *END) < RECOVERED
 
@@ -441,13 +440,13 @@ def test_a_session_goes_on_from_its_snapshot(whole, live, modalities, tmp_path):
     state = live.snapshot()
     session = Session(live, modalities, played, start=1.5, snapshots=SnapshotFile(tmp_path / "state.npz", log))
     got = session.run()
-    (event,) = session.events(Kind.RESTORED)
+    (event,) = session.events(EventKind.RESTORED)
     assert event.time == pytest.approx(1.5, abs=0.1)
     # The same by hand: the state, then the bins in between of which nothing was seen, then the second session.
     expected = Session(live, modalities, played, start=1.5)
     live.restore(state)
     missing = round((got[0].time - first[-1].time) / 0.01) - 1
-    assert f"{missing} bins nobody saw" in event.detail
+    assert f"{missing} bins without data" in event.detail
     for index in range(missing):
         live.step({}, first[-1].time + 0.01 * (index + 1))
     np.testing.assert_array_equal([e.target for e in got], [e.target for e in expected.run()])
@@ -465,7 +464,7 @@ def test_a_snapshot_that_is_too_far_away_is_begun_anew(whole, live, modalities, 
         options=options,
     )  # fmt: skip
     got = session.run()
-    assert "begun anew" in session.events(Kind.RESTORED)[0].detail
+    assert "begun anew" in session.events(EventKind.RESTORED)[0].detail
     fresh = Session(live, modalities, played, start=start, stop=start + 1).run()
     np.testing.assert_array_equal([e.target for e in got], [e.target for e in fresh])
 
@@ -475,7 +474,7 @@ def test_a_damaged_snapshot_does_not_keep_a_session_from_starting(live, modaliti
     (tmp_path / "state.npz").write_bytes(content)
     session = Session(live, modalities, recording(1.0), snapshots=SnapshotFile(tmp_path / "state.npz", EventLog()))
     assert len(session.run()) > 90
-    assert "snapshot" in session.events(Kind.BAD_INPUT)[0].detail
+    assert "snapshot" in session.events(EventKind.BAD_INPUT)[0].detail
     assert SnapshotFile(tmp_path / "state.npz", EventLog()).load() is not None  # a good one has replaced it
 
 
@@ -498,7 +497,7 @@ def test_a_snapshot_that_can_be_written_again_is_told(tmp_path):
     folder.mkdir()
     snapshots.offer({"time": np.asarray(2.0)})
     snapshots.close()
-    assert [(event.time, event.kind) for event in log] == [(1.0, Kind.SINK_STALLED), (2.0, Kind.SINK_RESUMED)]
+    assert [(event.time, event.kind) for event in log] == [(1.0, EventKind.SINK_STALLED), (2.0, EventKind.SINK_RESUMED)]
 
 
 class TestClocks:
@@ -605,7 +604,7 @@ class TestInputs:
     def test_counts_are_spikes_at_the_time_of_their_sample(self):
         counts = np.array([[0, 2.0, np.nan], [1, 0, 0]])
         got = as_spikes(Chunk("spikes", np.array([1.0, 1.001]), counts))
-        assert got.kind is Stream.SPIKES
+        assert got.kind is ChunkKind.SPIKES
         assert got.until == 1.001
         np.testing.assert_array_equal(got.times, [1.0, 1.0, 1.001])
         np.testing.assert_array_equal(got.values, [1, 1, 0])
@@ -622,7 +621,7 @@ class TestInputs:
 
         session = Session(live, modalities, recording(2.0), fault=counted)
         got = session.run()
-        (event,) = session.events(Kind.BAD_INPUT)
+        (event,) = session.events(EventKind.BAD_INPUT)
         assert event.modality == "spikes"
         assert "below 0" in event.detail
         assert event.time == pytest.approx(1.0, abs=0.05)

@@ -6,7 +6,7 @@ from oracles.frozen_decoder import random_bins, random_frozen
 from oracles.session import Session, recording
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import AdaptiveIntervals, EventLog, Kind, OutputLimits, RealtimeDecoder, Recalibration
+from neurodyn.realtime import AdaptiveIntervals, EventKind, EventLog, OutputLimits, RealtimeDecoder, Recalibration
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.recorder import SessionRecorder
 from neurodyn.realtime.session_check import check_session
@@ -131,7 +131,7 @@ def test_a_session_is_told_the_truth_and_decodes_again_to_the_bit(decoder, tmp_p
     assert not np.allclose(live.gain, 1.0)
     assert not np.allclose(live.widening, 1.0)
     assert 250 < len(live.observed()[0]) <= len(estimates)
-    assert Kind.CONTROL in log.counts()
+    assert EventKind.CONTROL in log.counts()
     found = check_session(tmp_path / "s.h5", RealtimeDecoder(decoder.fitted_))
     assert found.same, str(found)
     assert (found.bins, found.runs) == (len(estimates), 2)

@@ -13,7 +13,7 @@ from oracles.browser import Browser
 from oracles.streams import LIMIT
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import EventLog, Kind, LiveEstimate
+from neurodyn.realtime import EventKind, EventLog, LiveEstimate
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.streams import Hello
 from neurodyn.realtime.web import WebPage
@@ -51,7 +51,7 @@ def page():
     for index in range(300):
         add(monitor, index, 60.0 + index, missed=index == 7)
         page.write(estimate(index))
-    monitor.log.record(1.5, Kind.GAP, "field", "<b>12 samples</b> never came")
+    monitor.log.record(1.5, EventKind.GAP, "field", "<b>12 samples</b> never came")
     yield page
     page.close()
 

@@ -87,7 +87,7 @@ def test_counts_that_cannot_be(change, words):
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(-1.0, "less than no spike"), (0.5, "1 values that are not whole numbers"), (np.inf, "infinite")],
+    [(-1.0, "must be 0 or more"), (0.5, "1 values that are not whole numbers"), (np.inf, "infinite")],
 )
 def test_values_that_are_no_counts(value, words):
     values = np.ones((4, 2))

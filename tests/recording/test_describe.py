@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurodyn.recording import Intervals, Recording, Signal, SpikeTrains, TimeSupport, describe
-from neurodyn.recording.inspect import Kind
+from neurodyn.recording.inspect import ItemKind
 
 
 def test_spikes():
@@ -12,7 +12,7 @@ def test_spikes():
     attributes = {"quality": np.array(["good", "poor", "good"]), "depth": np.array([0.5, 1.0, 2.0])}
     trains = SpikeTrains("spikes", times, ("a", "b", "c"), attributes)
     (row,) = describe(Recording("r", spikes={"spikes": trains}))
-    assert (row.kind, row.members, row.samples, row.start, row.stop) == (Kind.SPIKES, 3, 23, 1.0, 11.0)
+    assert (row.kind, row.members, row.samples, row.start, row.stop) == (ItemKind.SPIKES, 3, 23, 1.0, 11.0)
     assert row.firing_rates == pytest.approx((0.0, 0.3, 2.0))
     assert row.notes == "quality: good (n=2), poor (n=1); depth"
 
@@ -43,7 +43,7 @@ def test_signals():
     field = Signal("lfp", values, rate=2.0, start=1.0, unit="V", channels=("a", "b"))
     position = Signal("position", np.ones((4, 1)), timestamps=np.array([0.0, 0.1, 0.2, 5.0]))
     rows = describe(Recording("r", fields={"lfp": field}, behaviour={"position": position}))
-    assert [row.kind for row in rows] == [Kind.FIELD, Kind.BEHAVIOUR]
+    assert [row.kind for row in rows] == [ItemKind.FIELD, ItemKind.BEHAVIOUR]
     assert (rows[0].start, rows[0].stop, rows[0].rate, rows[0].regular) == (1.0, 2.5, 2.0, True)
     assert (rows[0].missing, rows[0].unit, rows[0].notes) == (3 / 8, "V", "a, b")
     assert rows[1].rate == pytest.approx(10.0)
@@ -53,7 +53,7 @@ def test_signals():
 def test_intervals():
     table = Intervals("trials", np.arange(9.0), np.arange(9.0) + 1)
     (row,) = describe(Recording("r", intervals={"trials": table}))
-    assert (row.kind, row.members, row.samples) == (Kind.INTERVALS, 9, None)
+    assert (row.kind, row.members, row.samples) == (ItemKind.INTERVALS, 9, None)
     assert (row.start, row.stop, row.notes) == (0.0, 9.0, "0, 1, 2, 3, 4, ... 8")
 
 

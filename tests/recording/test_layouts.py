@@ -145,7 +145,7 @@ def test_bins_that_are_left_out_are_missing(write):
     [
         ({"Y": COUNTS / 0.05 / 3}, {"width": 0.05, "rates": True}, "smoothed rates are read as a field"),
         ({"Y": COUNTS + 0.5}, {"width": 0.05}, "not whole numbers"),
-        ({"Y": COUNTS - 3}, {"width": 0.05}, "less than no spike"),
+        ({"Y": COUNTS - 3}, {"width": 0.05}, "must be 0 or more"),
         ({"Y": COUNTS}, {}, "need the 'width' of their bins in seconds, or the 'time'"),
         ({"Y": COUNTS.T, "t": 0.05 * np.arange(60)}, {"time": "t"}, "has 5 bins and 't' 60 times.*channel time"),
         ({"Y": COUNTS, "t": np.sort(RANDOM.uniform(0, 3, 60))}, {"time": "t"}, "are not regular"),

@@ -12,9 +12,9 @@ from jaxtyping import Float64, Shaped
 from neurodyn.errors import InputError, unknown_name
 from neurodyn.realtime.labels import labelled
 from neurodyn.realtime.streams.address import Address, Scheme
-from neurodyn.realtime.streams.hello import Described, Hello
+from neurodyn.realtime.streams.hello import Hello, StreamInfo
 from neurodyn.realtime.streams.json_lines import JsonLinesSink
-from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind, EndOfStream
 from neurodyn.recording import (
     BinnedCounts,
     Intervals,
@@ -47,7 +47,7 @@ class ReplayOptions:
     Raises
     ------
     InputError
-        If the speed or the chunk is not more than 0, or the part to play is none.
+        If the speed or the chunk is not more than 0, or the part to play is empty.
     """
 
     speed: float = 1.0
@@ -85,7 +85,7 @@ class _Track:
     """
 
     name: str
-    kind: Kind
+    kind: ChunkKind
     times: Float64[np.ndarray, " samples"]
     values: Shaped[np.ndarray, "samples *channels"]
     labels: tuple[str, ...]
@@ -97,7 +97,7 @@ class _Track:
     def between(self, start: float, stop: float, offset: float) -> Chunk:
         """What lies in ``start <= time < stop``; spikes are complete up to the end where that is known."""
         first, last = np.searchsorted(self.times, [cut(start), cut(stop)])
-        known = self.kind is Kind.SPIKES and self.silent[0] < stop <= self.silent[1]
+        known = self.kind is ChunkKind.SPIKES and self.silent[0] < stop <= self.silent[1]
         return Chunk(
             self.name,
             self.times[first:last] + offset,
@@ -205,7 +205,7 @@ class FileReplay:
         """What there is to say of the streams before they begin: names, kinds, labels, units, rates."""
         return Hello(
             tuple(
-                Described(one.name, one.kind, () if one.kind is Kind.MARKERS else one.labels, one.unit, one.rate)
+                StreamInfo(one.name, one.kind, () if one.kind is ChunkKind.MARKERS else one.labels, one.unit, one.rate)
                 for one in self._tracks
             )
         )
@@ -278,7 +278,7 @@ def _tracks(recording: Recording, names: Mapping[str, str]) -> list[_Track]:
             rate = signal.typical_rate
             known = {"unit": signal.unit, "rate": rate if math.isfinite(rate) else None}
             values = labelled(values, signal.channels)
-            tracks.append(_Track(name, Kind.SAMPLES, times, values, signal.channels, **known))
+            tracks.append(_Track(name, ChunkKind.SAMPLES, times, values, signal.channels, **known))
         elif item in recording.intervals:
             tracks.append(_marker_track(name, recording.intervals[item]))
         else:
@@ -298,7 +298,7 @@ def _spike_track(name: str, recording: Recording, trains: SpikeTrains) -> _Track
     pauses = None if trains.support is None else _Pauses(trains.unit_supports)
     return _Track(
         name,
-        Kind.SPIKES,
+        ChunkKind.SPIKES,
         times[order],
         labelled(units[order], trains.units),
         trains.units,
@@ -311,7 +311,7 @@ def _marker_track(name: str, table: Intervals) -> _Track:
     """A marker at the begin of each interval: its label."""
     order = np.argsort(table.starts, kind="stable").tolist()
     chunk = Chunk.of_markers(name, [(float(table.starts[row]), table.labels[row]) for row in order])
-    return _Track(name, Kind.MARKERS, chunk.times, chunk.values, chunk.labels or ())
+    return _Track(name, ChunkKind.MARKERS, chunk.times, chunk.values, chunk.labels or ())
 
 
 def _counts_track(name: str, counts: BinnedCounts) -> _Track:
@@ -323,7 +323,7 @@ def _counts_track(name: str, counts: BinnedCounts) -> _Track:
     units = np.repeat(np.tile(np.arange(counts.n_units, dtype=np.int32), counts.n_bins), number.ravel())
     known = [TimeSupport(begins[:-1][~column], begins[1:][~column]) for column in missing.T]
     pauses = _Pauses(shared(known)) if missing.any() else None
-    return _Track(name, Kind.SPIKES, times, labelled(units, counts.units), counts.units, pauses)
+    return _Track(name, ChunkKind.SPIKES, times, labelled(units, counts.units), counts.units, pauses)
 
 
 def _replay(address: Address) -> FileReplay:

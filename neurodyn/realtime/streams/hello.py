@@ -8,7 +8,7 @@ from typing import Any
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.runner import Runner
-from neurodyn.realtime.streams.protocol import Kind
+from neurodyn.realtime.streams.protocol import ChunkKind
 
 VERSION = 1
 """Of what a hello says; a reader takes what it knows and leaves the rest."""
@@ -18,7 +18,7 @@ ten kilobytes a second."""
 
 
 @dataclass(frozen=True)
-class Described:
+class StreamInfo:
     """One stream of data, or one modality of a model.
 
     Parameters
@@ -39,7 +39,7 @@ class Described:
     """
 
     name: str
-    kind: Kind
+    kind: ChunkKind
     channels: tuple[str, ...] = ()
     unit: str = ""
     rate: float | None = None
@@ -71,12 +71,12 @@ class Hello:
 
     Examples
     --------
-    >>> field = Described("field", Kind.SAMPLES, ("lfp0", "lfp1"), "mV", rate=1000.0)
+    >>> field = StreamInfo("field", ChunkKind.SAMPLES, ("lfp0", "lfp1"), "mV", rate=1000.0)
     >>> Hello((field,)).to_dict()["streams"][0]["channels"]
     ['lfp0', 'lfp1']
     """
 
-    streams: tuple[Described, ...]
+    streams: tuple[StreamInfo, ...]
     target: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     width: float | None = None
@@ -94,9 +94,9 @@ class Hello:
         names, rates = settings["channel_names"], settings.get("rates", {})
         told, every = settings.get("value_units", {}), {row["name"]: row["clock"] for row in settings["modalities"]}
         streams = tuple(
-            Described(
+            StreamInfo(
                 m.name,
-                Kind.SPIKES if m.counts else Kind.SAMPLES,
+                ChunkKind.SPIKES if m.counts else ChunkKind.SAMPLES,
                 tuple(map(str, names[m.name])),
                 "Hz" if m.counts else str(told.get(m.name, "")),
                 rate=rates.get(m.name),
@@ -137,7 +137,7 @@ class Hello:
 
         Examples
         --------
-        >>> hello = Hello((Described("trials", Kind.MARKERS),))
+        >>> hello = Hello((StreamInfo("trials", ChunkKind.MARKERS),))
         >>> Hello.from_dict(hello.to_dict()) == hello
         True
         """
@@ -157,7 +157,7 @@ class Hello:
         return Hello(found) if found else None
 
 
-class Repeated:
+class PeriodicMessage:
     """A message that is due when it is new, and again every so often.
 
     Parameters
@@ -170,7 +170,7 @@ class Repeated:
     Examples
     --------
     >>> seconds = iter([10.0, 10.9, 11.0])
-    >>> hello = Repeated(1.0, lambda: next(seconds))
+    >>> hello = PeriodicMessage(1.0, lambda: next(seconds))
     >>> hello.due()  # nothing to say yet: the clock is not even looked at
     >>> hello.say("hello")
     >>> hello.due(), hello.due(), hello.due()
@@ -194,10 +194,10 @@ class Repeated:
         return self._message
 
 
-def _described(told: Mapping[str, Any]) -> Described:
+def _described(told: Mapping[str, Any]) -> StreamInfo:
     channels = tuple(str(one) for one in told["channels"])
     rate, every = _positive(told["rate"]), int(told["every"])
-    return Described(str(told["name"]), Kind(told["kind"]), channels, str(told["unit"]), rate, every)
+    return StreamInfo(str(told["name"]), ChunkKind(told["kind"]), channels, str(told["unit"]), rate, every)
 
 
 def _positive(told: Any) -> float | None:

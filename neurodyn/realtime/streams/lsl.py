@@ -13,10 +13,10 @@ from neurodyn.errors import InputError, import_extra
 from neurodyn.plain import strict_json
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
+from neurodyn.realtime.streams.deferred_errors import DeferredErrors
 from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.streams.pace import Pace
-from neurodyn.realtime.streams.protocol import Chunk, Kind
-from neurodyn.realtime.streams.told_later import ToldLater
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 
 SEARCH_EVERY = 0.5
 """Seconds between looks for streams that have appeared."""
@@ -85,7 +85,7 @@ class LslSource:
         self._resolver = self._pylsl.ContinuousResolver(pred=wanted, forget_after=2.0)
         self._prefix = name + ":"
         self._inlets: dict[str, Any] = {}
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, ChunkKind] = {}
         self._names: dict[str, str] = {}
         self._rates: dict[str, float | None] = {}
         self._remote: set[str] = set()  # whose clock is that of another machine
@@ -95,7 +95,7 @@ class LslSource:
         self._labels: dict[str, tuple[str, ...] | None] = {}
         self._pace = Pace()
         self._next_search = 0.0
-        self._bad = ToldLater()
+        self._bad = DeferredErrors()
 
     def read(self, timeout: float) -> list[Chunk]:
         """Wait for the fastest stream, then take what the others have.
@@ -105,7 +105,7 @@ class LslSource:
         InputError
             For markers in the read before that are not texts in UTF-8; what came beside them has been returned.
         """
-        self._bad.tell()
+        self._bad.raise_all()
         self._search()
         if self._remote:
             self._correct()
@@ -119,7 +119,7 @@ class LslSource:
             if chunk is not None:
                 arrived.append(identity)
                 chunks.append(chunk)
-        self._pace.note(arrived, self._inlets)
+        self._pace.count_read(arrived, self._inlets)
         return chunks
 
     def close(self) -> None:
@@ -149,9 +149,9 @@ class LslSource:
             self._remote.add(identity)
         self._rates[identity] = info.nominal_srate() or None
         if info.channel_format() == self._pylsl.cf_string:
-            self._kinds[identity] = Kind.MARKERS
+            self._kinds[identity] = ChunkKind.MARKERS
         else:
-            self._kinds[identity] = Kind.SPIKES if info.type() == Kind.SPIKES.value else Kind.SAMPLES
+            self._kinds[identity] = ChunkKind.SPIKES if info.type() == ChunkKind.SPIKES.value else ChunkKind.SAMPLES
         self._names[identity] = info.name().removeprefix(self._prefix)
         self._labels[identity] = self._read_labels(inlet)
         self._inlets[identity] = inlet
@@ -182,7 +182,7 @@ class LslSource:
         return None
 
     def _pull(self, identity: str, timeout: float) -> Chunk | None:
-        inlet, texts = self._inlets[identity], self._kinds[identity] is Kind.MARKERS
+        inlet, texts = self._inlets[identity], self._kinds[identity] is ChunkKind.MARKERS
         try:
             # Texts come as the bytes that were sent: decoded by pylsl, one bad text would cost all of the chunk.
             values, stamps = inlet.pull_chunk(timeout=timeout, max_samples=4096, min_samples=1, as_numpy=True)
@@ -195,24 +195,24 @@ class LslSource:
         name, labels = self._names[identity], self._labels[identity]
         if texts:
             return self._markers(name, times.tolist(), [row[0] for row in values])
-        if self._kinds[identity] is Kind.SAMPLES:
+        if self._kinds[identity] is ChunkKind.SAMPLES:
             return Chunk(name, times, np.asarray(values), labels=labels, rate=self._rates[identity])
         units = np.asarray(values)[:, 0]
         fired, marks = units >= 0, units <= UNRECORDED
         begun = self._begun.setdefault(identity, {})
         unrecorded = _stretches(units[marks], times[marks], begun) if marks.any() else ()
         until = float(times.max())
-        return Chunk(name, times[fired], units[fired], Kind.SPIKES, until, labels, unrecorded=unrecorded)
+        return Chunk(name, times[fired], units[fired], ChunkKind.SPIKES, until, labels, unrecorded=unrecorded)
 
     def _markers(self, name: str, times: list[float], texts: list[bytes]) -> Chunk | None:
-        """Markers whose bytes are a text; the others are lost, and told in the next read."""
+        """Markers whose bytes are a text; the others are lost, and reported in the next read."""
         good = []
         for moment, raw in zip(times, texts, strict=True):
             try:
                 good.append((moment, raw.decode("utf-8")))
             except UnicodeDecodeError:
                 shown = f"{raw[:SHOWN]!r}{'...' if len(raw) > SHOWN else ''}"
-                self._bad.keep(InputError(f"the marker of '{name}' at {moment:g} s is not a text in UTF-8: {shown}"))
+                self._bad.add(InputError(f"the marker of '{name}' at {moment:g} s is not a text in UTF-8: {shown}"))
         return Chunk.of_markers(name, good) if good else None
 
 
@@ -245,10 +245,12 @@ class LslSink:
 
     def announce(self, chunk: Chunk) -> None:
         """Make the outlet of a chunk's stream without sending it: readers can find it before the first sample."""
-        channels = chunk.values.shape[1] if chunk.kind is Kind.SAMPLES else 1
+        channels = chunk.values.shape[1] if chunk.kind is ChunkKind.SAMPLES else 1
         lsl = self._pylsl
-        form = {Kind.SPIKES: lsl.cf_int32, Kind.SAMPLES: lsl.cf_double64, Kind.MARKERS: lsl.cf_string}[chunk.kind]
-        labels = () if chunk.kind is Kind.MARKERS else chunk.labels or ()
+        form = {ChunkKind.SPIKES: lsl.cf_int32, ChunkKind.SAMPLES: lsl.cf_double64, ChunkKind.MARKERS: lsl.cf_string}[
+            chunk.kind
+        ]
+        labels = () if chunk.kind is ChunkKind.MARKERS else chunk.labels or ()
         hello = None if self._hello is None else self._hello.part(chunk.name)
         unit = "" if hello is None else hello.streams[0].unit
         rows = [(label, unit, "") for label in labels]
@@ -262,7 +264,7 @@ class LslSink:
         """Send with the time stamps the item has."""
         if isinstance(item, Chunk):
             self.announce(item)
-            if item.kind is Kind.MARKERS:
+            if item.kind is ChunkKind.MARKERS:
                 for moment, text in item.markers():
                     self._outlets[item.name].push_sample([text], moment)
                 return
@@ -280,7 +282,7 @@ class LslSink:
         self._outlets.clear()
 
     def _flags(self) -> list[tuple[str, str]]:
-        """Flag and modality of each channel of flags; none where nobody has said which modalities there are."""
+        """Flag and modality of each channel of flags; none before a hello has said which modalities there are."""
         names = [] if self._hello is None else [one.name for one in self._hello.streams]
         return [(flag, name) for flag in FLAGS for name in names]
 
@@ -307,7 +309,7 @@ class LslSink:
         if name not in self._outlets:
             # No source id: a reader is to take a restarted outlet for the new stream that it is.
             info = self._pylsl.StreamInfo(f"{self._name}:{name}", kind, channels, 0.0, form, "")
-            group, one = (UNITS, "unit") if kind == Kind.SPIKES.value else (CHANNELS, "channel")
+            group, one = (UNITS, "unit") if kind == ChunkKind.SPIKES.value else (CHANNELS, "channel")
             if rows:
                 part = info.desc().append_child(group)
                 for row in rows:
@@ -328,7 +330,7 @@ def _describe(part: Any, row: tuple[str, str, str]) -> None:
 def _rows(chunk: Chunk) -> tuple[np.ndarray, list[float]]:
     """Samples as liblsl takes them; spikes that are complete up to a time end with a row that says so."""
     times = chunk.times.tolist()
-    if chunk.kind is Kind.SAMPLES:
+    if chunk.kind is ChunkKind.SAMPLES:
         return np.ascontiguousarray(chunk.values, np.float64), times
     units = chunk.values.tolist()
     for row, start, stop in chunk.unrecorded:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from neurodyn.errors import InputError
+from neurodyn.realtime.streams.deferred_errors import DeferredErrors
 from neurodyn.realtime.streams.protocol import Chunk, EndOfStream, Source
-from neurodyn.realtime.streams.told_later import ToldLater
 
 FORGETTING = 0.99
 """Weight of a delivery after each further read: some hundred reads decide who is fastest."""
@@ -20,7 +20,7 @@ class Pace:
     def __init__(self) -> None:
         self._weight: dict[str, float] = {}
 
-    def note(self, arrived: Iterable[str], known: Iterable[str]) -> None:
+    def count_read(self, arrived: Iterable[str], known: Iterable[str]) -> None:
         """Count one read: which streams delivered, of those there are."""
         arrived = set(arrived)
         self._weight = {
@@ -44,7 +44,7 @@ class MergedSource:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = {str(index): source for index, source in enumerate(sources)}
         self._pace = Pace()
-        self._bad = ToldLater()
+        self._bad = DeferredErrors()
 
     def first_chunks(self) -> list[Chunk]:
         """One empty chunk per stream, of those sources that know ahead what will come."""
@@ -60,7 +60,7 @@ class MergedSource:
         InputError
             For a bad message of a source in the read before; what the others had in it has been returned.
         """
-        self._bad.tell()
+        self._bad.raise_all()
         if not self._sources:
             raise EndOfStream
         chunks: list[Chunk] = []
@@ -71,7 +71,7 @@ class MergedSource:
             if got:
                 arrived.append(name)
                 chunks += got
-        self._pace.note(arrived, self._sources)
+        self._pace.count_read(arrived, self._sources)
         return chunks
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class MergedSource:
         except EndOfStream:
             self._sources.pop(name).close()
         except InputError as error:
-            self._bad.keep(error)
+            self._bad.add(error)
         return []
 
 

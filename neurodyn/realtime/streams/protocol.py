@@ -12,7 +12,7 @@ from neurodyn.errors import InputError
 from neurodyn.realtime.runner import LiveEstimate
 
 
-class Kind(Enum):
+class ChunkKind(Enum):
     """What the values of a chunk are."""
 
     SPIKES = "spikes"
@@ -36,7 +36,7 @@ class Chunk:
     kind
         Which of the three.
     until
-        Seconds up to which the source has now sent everything, where it says so: the silence of neurons is told from
+        Seconds up to which the source has now sent everything, where it says so: the silence of neurons differs from
         that of a broken cable at once. None for the time of the last sample or spike.
     labels
         Of the channels, or of the units row by row, where the source knows them: a model finds its own by label. None
@@ -56,22 +56,22 @@ class Chunk:
     name: str
     times: Float64[np.ndarray, " samples"]
     values: Shaped[np.ndarray, "samples *channels"]
-    kind: Kind = Kind.SAMPLES
+    kind: ChunkKind = ChunkKind.SAMPLES
     until: float | None = None
     labels: tuple[str, ...] | None = None
     unrecorded: tuple[tuple[int, float, float], ...] = ()
     rate: float | None = None
 
     def __post_init__(self) -> None:
-        axes = 2 if self.kind is Kind.SAMPLES else 1
+        axes = 2 if self.kind is ChunkKind.SAMPLES else 1
         if self.times.ndim != 1 or self.values.ndim != axes or len(self.values) != len(self.times):
             raise InputError(
                 f"a chunk of {self.kind.value} of '{self.name}' needs {axes}-dimensional values, one row per time; "
                 f"got shapes {self.times.shape} and {self.values.shape}"
             )
-        if self.kind is not Kind.SAMPLES and self.values.dtype.kind not in "iu":
+        if self.kind is not ChunkKind.SAMPLES and self.values.dtype.kind not in "iu":
             raise InputError(f"{self.kind.value} of '{self.name}' need whole numbers as rows, got {self.values.dtype}")
-        if self.kind is Kind.MARKERS and len(self.values):
+        if self.kind is ChunkKind.MARKERS and len(self.values):
             texts = len(self.labels or ())
             if not 0 <= int(self.values.min()) <= int(self.values.max()) < texts:
                 raise InputError(f"markers of '{self.name}' name texts that the chunk does not have: it has {texts}")
@@ -95,11 +95,11 @@ class Chunk:
         times, texts = zip(*markers, strict=True) if (markers := list(markers)) else ((), ())
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         rows = np.asarray([places[text] for text in texts], np.int32)
-        return cls(name, np.asarray(times, np.float64), rows, Kind.MARKERS, labels=tuple(places))
+        return cls(name, np.asarray(times, np.float64), rows, ChunkKind.MARKERS, labels=tuple(places))
 
     def markers(self) -> list[tuple[float, str]]:
         """Time in seconds and text of each marker; none in a chunk of another kind."""
-        if self.kind is not Kind.MARKERS or self.labels is None:
+        if self.kind is not ChunkKind.MARKERS or self.labels is None:
             return []
         return [(time, self.labels[row]) for time, row in zip(self.times.tolist(), self.values.tolist(), strict=True)]
 

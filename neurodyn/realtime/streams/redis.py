@@ -16,10 +16,10 @@ from neurodyn.plain import strict_json
 from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
-from neurodyn.realtime.streams.hello import Hello, Repeated
+from neurodyn.realtime.streams.deferred_errors import DeferredErrors
+from neurodyn.realtime.streams.hello import Hello, PeriodicMessage
 from neurodyn.realtime.streams.pace import Pace
-from neurodyn.realtime.streams.protocol import Chunk, Kind
-from neurodyn.realtime.streams.told_later import ToldLater
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.realtime.streams.wire import unrecorded_of
 
 SEARCH_EVERY = 0.5
@@ -27,7 +27,7 @@ SEARCH_EVERY = 0.5
 LARGEST = 64 * 2**20
 """Bytes of the largest entry that is taken, all its fields together."""
 MOST_PER_READ, MOST_BYTES = 256, 128 * 2**20
-"""Entries of a stream, and bytes of all streams, that a read asks for at most, the latter by the sizes of late: what a
+"""Entries of a stream, and bytes of all streams, that a read asks for at most, the latter by recent sizes: what a
 reply will hold is not known before it is there."""
 FORGET = 0.9
 """Share of the largest entry of a stream that the next read still expects."""
@@ -39,7 +39,7 @@ HELLO = "hello"
 """Last part of the key of what a stream is of: a text and not a stream, which no source reads."""
 
 _NAMES = ("utf-8", "surrogateescape")
-"""Keys are bytes, and somebody else's may be no text."""
+"""Keys are bytes, and somebody else's may not be a text."""
 _TYPES = {"float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"}
 
 
@@ -68,7 +68,7 @@ class RedisSource:
     def __init__(self, host: str, port: int, prefix: str, *, dtype: str = "float32") -> None:
         self._server = _connect(host, port)
         self._prefix, self._dtype = prefix, dtype
-        self._bad = ToldLater()
+        self._bad = DeferredErrors()
         self._last: dict[bytes, bytes] = {}
         self._expected: dict[bytes, float] = {}  # bytes of an entry of each stream; the largest before there was one
         self._pace = Pace()
@@ -84,7 +84,7 @@ class RedisSource:
             For an entry in the read before that is not one of samples or is too large; the others in it have been
             returned.
         """
-        self._bad.tell()
+        self._bad.raise_all()
         self._search(first=False)
         if not self._last:
             time.sleep(min(timeout, 0.01))
@@ -93,13 +93,13 @@ class RedisSource:
         entries = self._take(order[:1], timeout)
         if len(order) > 1:
             entries += self._take(order[1:], None)
-        self._pace.note({key.decode(*_NAMES) for key, _ in entries}, [key.decode(*_NAMES) for key in order])
+        self._pace.count_read({key.decode(*_NAMES) for key, _ in entries}, [key.decode(*_NAMES) for key in order])
         chunks: list[Chunk] = []
         for key, fields in entries:
             try:
                 chunks.append(decode_entry(key.decode(errors="replace"), fields, self._dtype, self._prefix))
             except InputError as error:
-                self._bad.keep(error)
+                self._bad.add(error)
         return chunks
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class RedisSource:
                 if size <= LARGEST:
                     taken.append((key, fields))
                 else:
-                    self._bad.keep(_too_large(key, size))
+                    self._bad.add(_too_large(key, size))
         return taken
 
 
@@ -156,11 +156,11 @@ def decode_entry(key: str, fields: Mapping[bytes, bytes], dtype: str, prefix: st
     """
     try:
         described = dict(json.loads(fields.get(b"format", b"{}")))
-        kind = Kind(described.get("kind", "samples"))
+        kind = ChunkKind(described.get("kind", "samples"))
         flat = np.frombuffer(fields[b"samples"], _known_type(described.get("dtype", dtype)))
         stamp = np.frombuffer(fields[b"ts"], "<u8") / 1e9
         times = np.frombuffer(fields[b"times"], "<f8") if b"times" in fields else stamp
-        values = flat.reshape(len(times), -1) if kind is Kind.SAMPLES else flat
+        values = flat.reshape(len(times), -1) if kind is ChunkKind.SAMPLES else flat
         until = None if described.get("until") is None else float(described["until"])
         unrecorded = unrecorded_of(described)
         labels = from_bytes(fields[b"labels"]) if b"labels" in fields else None
@@ -193,7 +193,7 @@ class RedisSink:
         self._server = _connect(host, port)
         self._prefix = prefix
         self._index = 0
-        self._hello = Repeated()
+        self._hello = PeriodicMessage()
 
     def greet(self, hello: Hello) -> None:
         """Put what each stream is of under a key of its own, ``prefix:NAME:hello``, where everyone finds it any time.

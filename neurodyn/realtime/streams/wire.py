@@ -17,7 +17,7 @@ from neurodyn.plain import strict_json
 from neurodyn.realtime.labels import from_bytes, to_bytes
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.hello import Hello
-from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 
 VERSION = 1
 ESTIMATE = b"estimate"
@@ -85,7 +85,7 @@ def decode_chunk(parts: Sequence[bytes]) -> Chunk:
         times, values = arrays["times"].astype(np.float64, copy=False), arrays["values"]
         until = None if header.get("until") is None else float(header["until"])
         labels = from_bytes(arrays["labels"].tobytes()) if "labels" in arrays else None
-        name, kind, unrecorded = str(header["name"]), Kind(header["kind"]), unrecorded_of(header)
+        name, kind, unrecorded = str(header["name"]), ChunkKind(header["kind"]), unrecorded_of(header)
         return Chunk(name, times, values, kind, until, labels, unrecorded=unrecorded)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"expected a message with times and values of spikes or samples, got {header}") from error

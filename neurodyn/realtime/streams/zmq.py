@@ -8,9 +8,9 @@ from typing import Any
 from neurodyn.errors import InputError, import_extra
 from neurodyn.realtime.runner import LiveEstimate
 from neurodyn.realtime.streams.address import Scheme
-from neurodyn.realtime.streams.hello import Hello, Repeated
-from neurodyn.realtime.streams.protocol import Chunk, Kind
-from neurodyn.realtime.streams.told_later import ToldLater
+from neurodyn.realtime.streams.deferred_errors import DeferredErrors
+from neurodyn.realtime.streams.hello import Hello, PeriodicMessage
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.realtime.streams.wire import decode_chunk, encode, encode_hello
 
 BACKLOG = 10_000
@@ -43,13 +43,13 @@ class ZmqSource:
 
     def __init__(self, endpoint: str) -> None:
         self._zmq: Any = import_extra("zmq", "zmq")
-        self._bad = ToldLater()
+        self._bad = DeferredErrors()
         self._milliseconds = 0  # that the socket waits
         self._context = self._zmq.Context()
         self._socket = self._context.socket(self._zmq.SUB)
         self._socket.setsockopt(self._zmq.RCVHWM, BACKLOG)
         self._socket.setsockopt(self._zmq.MAXMSGSIZE, LARGEST)
-        for kind in Kind:
+        for kind in ChunkKind:
             self._socket.setsockopt(self._zmq.SUBSCRIBE, f"{kind.value}/".encode())
         self._endpoint, self._next_look, self._gone = endpoint, 0.0, False
         events = self._zmq.EVENT_CONNECTED | self._zmq.EVENT_CONNECT_RETRIED | self._zmq.EVENT_DISCONNECTED
@@ -65,7 +65,7 @@ class ZmqSource:
             For a message in the read before that is not ours or is too large; the others in it have been returned.
         """
         self._look()
-        self._bad.tell()
+        self._bad.raise_all()
         chunks: list[Chunk] = []
         # Waiting in the call that receives: a poll before it would cost as much as the message.
         # Rather too short than too long: who waits for a moment is not to miss it.
@@ -105,10 +105,10 @@ class ZmqSource:
             self._socket.disconnect(self._endpoint)
             self._socket.connect(self._endpoint)
             text = f"was cut off, as ZeroMQ does with a part of a message above {LARGEST / 2**20:g} MB"
-            self._bad.keep(InputError(f"the publisher at {self._endpoint} {text}: connected anew, send shorter chunks"))
+            self._bad.add(InputError(f"the publisher at {self._endpoint} {text}: connected anew, send shorter chunks"))
 
     def _receive(self, flags: int) -> tuple[list[bytes], int]:
-        """Parts of the next message, and the bytes that came; no parts of one that is too large, which is told."""
+        """Parts of the next message, and the bytes that came; no parts of one that is too large, which is reported."""
         parts, size, count, more = [], 0, 0, True
         while more:
             # The limit of ZeroMQ is that of a part: the parts are counted here, and let go of where they are too many.
@@ -118,7 +118,7 @@ class ZmqSource:
                 parts.append(frame.bytes)
         if count == len(parts):
             return parts, size
-        self._bad.keep(
+        self._bad.add(
             InputError(
                 f"a message {b''.join(parts[:1])[:SHOWN]!r} of {size / 2**20:.3g} MB in {count} parts is lost, at most "
                 f"{LARGEST / 2**20:g} MB in {MOST_PARTS} parts are taken: send shorter chunks"
@@ -132,7 +132,7 @@ class ZmqSource:
         try:
             chunks.append(decode_chunk(parts))
         except InputError as error:
-            self._bad.keep(error)
+            self._bad.add(error)
 
 
 class ZmqSink:
@@ -156,7 +156,7 @@ class ZmqSink:
     def __init__(self, endpoint: str, *, rates: bool = False) -> None:
         self._zmq: Any = import_extra("zmq", "zmq")
         self._rates = rates
-        self._hello = Repeated()
+        self._hello = PeriodicMessage()
         self._context = self._zmq.Context()
         # XPUB is PUB that also tells of subscriptions: `wait` needs them.
         self._socket = self._context.socket(self._zmq.XPUB)

@@ -12,11 +12,10 @@ from oracles.session import Collected, Session, recording
 from oracles.streams import LIMIT, count, drain, estimate, joined, markers, same, samples, spikes
 
 from neurodyn.errors import InputError
-from neurodyn.realtime import EventLog, Frozen, Kind, RealtimeDecoder
+from neurodyn.realtime import EventKind, EventLog, Frozen, RealtimeDecoder
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.markers import Markers
-from neurodyn.realtime.streams import Chunk, Described, Hello
-from neurodyn.realtime.streams import Kind as Stream
+from neurodyn.realtime.streams import Chunk, ChunkKind, Hello, StreamInfo
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.streams.hello import EVERY
 from neurodyn.realtime.streams.json_lines import JsonLinesSink
@@ -28,8 +27,8 @@ from neurodyn.recording import Intervals, Recording, Signal
 
 OF_ESTIMATES = Hello(
     (
-        Described("spikes", Stream.SPIKES, ("3", "α"), "Hz"),
-        Described("field", Stream.SAMPLES, ("lfp0 8-12 Hz",), "log mV²", rate=1000.0, every=5),
+        StreamInfo("spikes", ChunkKind.SPIKES, ("3", "α"), "Hz"),
+        StreamInfo("field", ChunkKind.SAMPLES, ("lfp0 8-12 Hz",), "log mV²", rate=1000.0, every=5),
     ),
     target=("x", "y"),
     units=("m", ""),
@@ -39,9 +38,9 @@ OF_ESTIMATES = Hello(
 )
 OF_DATA = Hello(
     (
-        Described("spikes", Stream.SPIKES, ("3", "7", "15")),
-        Described("field", Stream.SAMPLES, tuple("αbc"), "µV", rate=1000.0),
-        Described("trials", Stream.MARKERS),
+        StreamInfo("spikes", ChunkKind.SPIKES, ("3", "7", "15")),
+        StreamInfo("field", ChunkKind.SAMPLES, tuple("αbc"), "µV", rate=1000.0),
+        StreamInfo("trials", ChunkKind.MARKERS),
     )
 )
 
@@ -100,7 +99,7 @@ def test_it_says_what_the_model_is(frozen, batch):
     assert hello.units == ("m", "cm", "")[: len(hello.target)]
     for told, row in zip(hello.streams, batch.modalities, strict=True):
         assert (told.name, told.channels, told.every) == (row.name, row.channels, row.clock)
-        assert (told.kind is Stream.SPIKES) == row.counts
+        assert (told.kind is ChunkKind.SPIKES) == row.counts
         assert told.unit == ("Hz" if row.counts else "log mV²")
         assert told.rate == (None if row.counts else 200.0)
     assert [row.unit for row in modalities_of(live)] == ["" if row.counts else "log mV²" for row in batch.modalities]
@@ -114,7 +113,7 @@ def test_units_are_no_part_of_the_fingerprint_and_older_decoders_have_none(froze
     hello = Hello.of(RealtimeDecoder(Frozen(older, frozen.parameters)).runner)
     assert set(hello.units) == {""}
     assert [told.unit for told in hello.streams] == [
-        "Hz" if told.kind is Stream.SPIKES else "" for told in hello.streams
+        "Hz" if told.kind is ChunkKind.SPIKES else "" for told in hello.streams
     ]
 
 
@@ -289,9 +288,9 @@ def test_a_replay_says_what_it_plays():
     hello = FileReplay(played, ReplayOptions(names={"spikes": "spikes", "lfp": "field", "cues": "control"})).hello()
     assert hello == Hello(
         (
-            Described("spikes", Stream.SPIKES, made.spike_trains("spikes").units),
-            Described("field", Stream.SAMPLES, field.channels, "mV", rate=200.0),
-            Described("control", Stream.MARKERS),
+            StreamInfo("spikes", ChunkKind.SPIKES, made.spike_trains("spikes").units),
+            StreamInfo("field", ChunkKind.SAMPLES, field.channels, "mV", rate=200.0),
+            StreamInfo("control", ChunkKind.MARKERS),
         )
     )
 
@@ -393,6 +392,6 @@ def test_a_sink_without_a_hello_and_one_that_fails_at_it_go_on():
         writer.put(estimate(0.5))
         writer.close()
         assert [one.time for one in sink.estimates] == [0.5]
-    (event,) = (event for event in log if event.kind is Kind.SINK_STALLED)
+    (event,) = (event for event in log if event.kind is EventKind.SINK_STALLED)
     assert event.detail == "sink fails fails: OSError: no ink"
     assert writer.dropped == 0

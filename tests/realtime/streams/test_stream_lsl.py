@@ -10,9 +10,9 @@ from oracles.streams import LIMIT, count, drain, estimate, joined, markers, paus
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.connection import Connection
-from neurodyn.realtime.events import Kind as EventKind
+from neurodyn.realtime.events import EventKind
 from neurodyn.realtime.inputs import learn_rates
-from neurodyn.realtime.streams import Described, Hello, Kind
+from neurodyn.realtime.streams import ChunkKind, Hello, StreamInfo
 from neurodyn.realtime.streams.lsl import LslSink, LslSource, load_lsl
 
 pylsl = pytest.importorskip("pylsl")
@@ -177,7 +177,7 @@ def test_the_stream_of_estimates_is_not_taken_for_data(name, source):
 
 def test_the_flags_of_an_estimate_are_channels_behind_it(name):
     """In the order of the description: seen, stale and unusual, of each modality in each."""
-    modalities = tuple(Described(one, Kind.SAMPLES) for one in ("spikes", "field", "emg"))
+    modalities = tuple(StreamInfo(one, ChunkKind.SAMPLES) for one in ("spikes", "field", "emg"))
     sink = LslSink(name)
     sink.greet(Hello(modalities, ("x", "y"), ("", ""), 0.01, 2, "ab" * 32))
     inlet = pylsl.StreamInlet(pylsl.resolve_bypred(f"name='{name}:decoded'", 1, LIMIT)[0], recover=False)
@@ -198,7 +198,7 @@ def test_an_outlet_made_before_it_was_said_what_it_is_of_goes_on_without_flags(n
     sink.write(estimate(0.0))
     inlet = pylsl.StreamInlet(pylsl.resolve_bypred(f"name='{name}:decoded'", 1, LIMIT)[0], recover=False)
     inlet.open_stream(LIMIT)
-    sink.greet(Hello((Described("spikes", Kind.SPIKES),), ("x", "y"), ("", ""), 0.01, 2, "ab" * 32))
+    sink.greet(Hello((StreamInfo("spikes", ChunkKind.SPIKES),), ("x", "y"), ("", ""), 0.01, 2, "ab" * 32))
     sink.write(estimate(0.5))
     assert inlet.pull_chunk(timeout=LIMIT, min_samples=1)[0] == [[0.5, 1.0, -0.5, 0.0, 1.5, 2.0]]
     inlet.close_stream()

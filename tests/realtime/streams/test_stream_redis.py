@@ -11,7 +11,7 @@ import pytest
 from oracles.streams import LIMIT, count, drain, estimate, joined, markers, paused, same, samples, spikes
 
 from neurodyn.errors import InputError
-from neurodyn.realtime.streams import Described, Hello, Kind
+from neurodyn.realtime.streams import ChunkKind, Hello, StreamInfo
 from neurodyn.realtime.streams.redis import RedisSink, RedisSource
 
 redis = pytest.importorskip("redis")
@@ -215,8 +215,10 @@ def test_the_stream_of_estimates_has_the_target_as_samples(sink, source, client)
 
 
 def test_what_streams_are_of_stands_under_keys_that_no_source_reads(sink, source, client):
-    data = Hello((Described("field", Kind.SAMPLES, tuple("αbc"), "µV", 1000.0), Described("spikes", Kind.SPIKES)))
-    decoded = Hello((Described("spikes", Kind.SPIKES, unit="Hz"),), ("x",), ("m",), 0.01, 4, "ab" * 32)
+    data = Hello(
+        (StreamInfo("field", ChunkKind.SAMPLES, tuple("αbc"), "µV", 1000.0), StreamInfo("spikes", ChunkKind.SPIKES))
+    )
+    decoded = Hello((StreamInfo("spikes", ChunkKind.SPIKES, unit="Hz"),), ("x",), ("m",), 0.01, 4, "ab" * 32)
     sink.greet(data)
     sink.write(samples())
     told = {name: Hello.from_dict(json.loads(client.get(f"rig:{name}:hello"))) for name in ("field", "spikes")}

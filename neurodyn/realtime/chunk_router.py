@@ -1,19 +1,20 @@
-"""What becomes of a chunk: recorded, told to the decoder as the truth, or put into the binner."""
+"""Where a chunk of data goes: to the recorder, to the stream of true targets, or to the binner."""
 
 from collections.abc import Sequence
 
 from neurodyn.errors import InputError
 from neurodyn.realtime.binner import StreamingBinner
-from neurodyn.realtime.events import Kind as EventKind
-from neurodyn.realtime.events import Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.inputs import as_spikes
 from neurodyn.realtime.recorder import SessionRecorder
-from neurodyn.realtime.streams.protocol import Chunk, Kind
+from neurodyn.realtime.streams.protocol import Chunk, ChunkKind
 from neurodyn.realtime.truth_stream import TruthStream
 
 
-class Intake:
-    """Takes the chunks of a session one by one; none of them ends it.
+class ChunkRouter:
+    """Route each chunk to recorder, true-target stream or binner.
+
+    A malformed chunk is logged and never ends the session.
 
     Parameters
     ----------
@@ -28,21 +29,21 @@ class Intake:
     """
 
     def __init__(
-        self, spikes: Sequence[str], recorder: SessionRecorder | None, truth: TruthStream | None, say: Say
+        self, spikes: Sequence[str], recorder: SessionRecorder | None, truth: TruthStream | None, say: LogEvent
     ) -> None:
         self._spikes, self._recorder, self._truth, self._say = frozenset(spikes), recorder, truth, say
         self._refused: dict[str, str] = {}  # why, of the streams whose last chunk was
 
     def take(self, binner: StreamingBinner, chunk: Chunk) -> None:
-        """Take one; what is wrong with it is told once for each stream and reason."""
+        """Route one chunk; an error is logged once for each stream and reason."""
         try:
-            if chunk.kind is Kind.SAMPLES and chunk.name in self._spikes:
+            if chunk.kind is ChunkKind.SAMPLES and chunk.name in self._spikes:
                 chunk = as_spikes(chunk)
             if self._recorder is not None:
                 self._recorder.take(chunk)
             if self._truth is not None and chunk.name == self._truth.name:
                 self._truth.take(chunk)
-            elif chunk.kind is Kind.SPIKES:
+            elif chunk.kind is ChunkKind.SPIKES:
                 binner.push_spikes(
                     chunk.name,
                     chunk.times,

@@ -9,8 +9,8 @@ SHORTEST_SLEEP = 0.001
 """Seconds; sources count them in milliseconds."""
 
 
-class Rehearsal:
-    """Works ahead between two bins.
+class IdleWork:
+    """Precompute the next bin's gains and warm the cache while waiting for data.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Rehearsal:
         """The next bin has to be prepared if any were decoded."""
         self._behind |= number > 0
 
-    def patience(self, end: float | None, now: float) -> float:
+    def wait_time(self, end: float | None, now: float) -> float:
         """How long to wait for data now, seconds; shortly before they are expected, rehearse.
 
         It sleeps after that, too. A loop that waits awake for so short a time gains nothing where cores are few: the

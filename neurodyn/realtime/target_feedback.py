@@ -12,8 +12,8 @@ from neurodyn.realtime.recalibration import SUMS, Recalibration
 from neurodyn.realtime.runner import LiveEstimate
 
 
-class Truths:
-    """Corrects estimates by what the truths told so far.
+class TargetFeedback:
+    """Correct decoded targets and intervals from the true targets observed so far.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ class Truths:
         self._decoded = np.full(dims, np.nan)  # by the model, in the last bin
         self.handed_out: LiveEstimate | None = None
         self.last: tuple[float, np.ndarray] | None = None
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Go back to the intervals and the read-out of training; what is kept stays."""
         self.widening, self._sums = np.ones(self._dims), np.zeros((SUMS, self._dims))
         self.gain, self._offset = np.ones(self._dims), np.zeros(self._dims)
@@ -66,8 +66,8 @@ class Truths:
         """Remember what was handed out."""
         self.handed_out, self.last = estimate, (estimate.time, estimate.target)
 
-    def learn(self, target: Float[np.ndarray, " dim"]) -> None:
-        """Take in the truth of the bin whose estimate was handed out last; a second one of a bin is kept only.
+    def update(self, target: Float[np.ndarray, " dim"]) -> None:
+        """Update the corrections with the true target of the last returned bin; a second value is stored but not used.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class Truths:
             self._follow(self.recalibration.updated(self._sums, self._decoded.astype(np.float64), true))
         self._pairs.append((handed_out.time, handed_out.target, true))
 
-    def kept(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def history(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Times (bins,), decoded and true targets (bins, dims)."""
         times, decoded, true = zip(*self._pairs, strict=True) if self._pairs else ((), (), ())
         return np.asarray(times), np.reshape(decoded, (-1, self._dims)), np.reshape(true, (-1, self._dims))
@@ -108,15 +108,15 @@ class Truths:
         """
         found = {"handed_out": np.array(snapshot.get("handed_out", [np.nan] * (self._dims + 1)), np.float64)}
         if found["handed_out"].shape != (self._dims + 1,):
-            raise ValueError("the snapshot is damaged: what was handed out last is no target")
+            raise ValueError("the snapshot is damaged: the last returned target has the wrong shape")
         if self.intervals is not None:
             found["widening"] = widening = np.array(snapshot.get("widening", self.widening), np.float64)
             if widening.shape != self.widening.shape or not np.all(np.isfinite(widening) & (widening > 0)):
-                raise ValueError("the snapshot is damaged: the widening of its intervals is no positive number")
+                raise ValueError("the snapshot is damaged: the widening of its intervals is not positive and finite")
         if self.recalibration is not None:
             found["recalibration"] = sums = np.array(snapshot.get("recalibration", self._sums), np.float64)
             if sums.shape != self._sums.shape or not np.all(np.isfinite(sums)) or (sums[[0, 2]] < 0).any():
-                raise ValueError("the snapshot is damaged: the sums of its recalibration are none")
+                raise ValueError("the snapshot is damaged: the recalibration state is invalid")
         return found
 
     def restore(self, checked: Mapping[str, np.ndarray]) -> None:

@@ -1,16 +1,16 @@
-"""What a session does with an estimate: every sink gets it, it is counted, and what is wrong with it is told once."""
+"""What a session does with an estimate: every sink gets it, it is counted, and what is wrong with it is logged once."""
 
 import time
 from collections.abc import Callable, Sequence
 
-from neurodyn.realtime.events import Kind, Say
+from neurodyn.realtime.events import EventKind, LogEvent
 from neurodyn.realtime.monitor import Monitor
 from neurodyn.realtime.runner import LiveEstimate, Runner
 from neurodyn.realtime.streams.hello import Hello
 from neurodyn.realtime.writers import SinkWriter
 
 
-class Delivery:
+class EstimateDispatch:
     """Hands estimates over.
 
     Parameters
@@ -24,15 +24,15 @@ class Delivery:
     tolerance
         Seconds after the end of its bin that an estimate has to be handed over in: its deadline.
     runner
-        Tells what decodes now: sinks are told what estimates are of, at first and whenever the model is another. None
-        if they are not told.
+        Returns the runner that decodes now: sinks get a hello with its channels and units at first and after every
+        change of the model. None sends no hello.
     """
 
     def __init__(
         self,
         sinks: Sequence[SinkWriter],
         monitor: Monitor,
-        say: Say,
+        say: LogEvent,
         *,
         tolerance: float,
         runner: Callable[[], Runner] | None = None,
@@ -44,7 +44,7 @@ class Delivery:
         self._unusual: tuple[str, ...] = ()  # modalities of which it left values out
 
     def greet(self) -> None:
-        """Tell every sink what the estimates are of that come now, if that is news."""
+        """Send every sink a hello if the model that decodes has changed since the last one."""
         if self._runner is None or (runner := self._runner()) is self._told:
             return
         self._told, hello = runner, Hello.of(runner)
@@ -75,7 +75,9 @@ class Delivery:
         late = now() - estimate.time
         missed = late > self._tolerance
         if missed and not self._late:
-            self._say(Kind.MISSED_DEADLINE, "", f"the estimate of {estimate.time:g} s came {late:.3g} s after its bin")
+            self._say(
+                EventKind.MISSED_DEADLINE, "", f"the estimate of {estimate.time:g} s came {late:.3g} s after its bin"
+            )
         self._late = missed
         if estimate.unusual != self._unusual:
             self._tell_unusual(estimate)
@@ -91,8 +93,8 @@ class Delivery:
             sink.close()
 
     def _tell_unusual(self, estimate: LiveEstimate) -> None:
-        """Say it for the first of several bins in a row."""
+        """Log values that were left out, for the first of several bins in a row."""
         for name in set(estimate.unusual) - set(self._unusual):
             text = f"values far beyond those of the training data are missing, from the bin of {estimate.time:g} s on"
-            self._say(Kind.UNUSUAL, name, text)
+            self._say(EventKind.UNUSUAL, name, text)
         self._unusual = estimate.unusual

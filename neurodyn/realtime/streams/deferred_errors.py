@@ -1,43 +1,43 @@
-"""A bad message among good ones: what came beside it is returned, and it is told in the read after."""
+"""Malformed messages among good ones: the good ones are returned, the others are raised in the next read."""
 
 from neurodyn.errors import InputError
 
 NAMED = 3
-"""Messages that are told word for word; of more than these, their number."""
+"""Errors whose text is raised; of further ones only their number is."""
 
 
-class ToldLater:
-    """Keeps the bad messages of a read until the next.
+class DeferredErrors:
+    """Collect errors of malformed messages and raise them in the next read.
 
     Examples
     --------
-    >>> bad = ToldLater()
-    >>> bad.keep(InputError("a header of version 7"))
-    >>> bad.keep(InputError("times without values"))
-    >>> bad.tell()
+    >>> bad = DeferredErrors()
+    >>> bad.add(InputError("a header of version 7"))
+    >>> bad.add(InputError("times without values"))
+    >>> bad.raise_all()
     Traceback (most recent call last):
     neurodyn.errors.InputError: a header of version 7; times without values
-    >>> bad.tell()
+    >>> bad.raise_all()
     """
 
     def __init__(self) -> None:
         self._kept: list[InputError] = []
         self._more = 0
 
-    def keep(self, error: InputError) -> None:
-        """Have it told in the next read; memory is bounded, however many there are."""
+    def add(self, error: InputError) -> None:
+        """Store an error for the next read; memory is bounded, however many there are."""
         if len(self._kept) < NAMED:
             self._kept.append(error)
         else:
             self._more += 1
 
-    def tell(self) -> None:
-        """Say what was kept, once.
+    def raise_all(self) -> None:
+        """Raise the stored errors as one, and forget them.
 
         Raises
         ------
         InputError
-            If something was.
+            If any were stored.
         """
         if not self._kept:
             return

@@ -121,7 +121,7 @@ for name, session in sessions.items():
 # %% [markdown]
 # ## What the estimate does
 #
-# In units of its own standard error, how far each session is from the undisturbed one. While nothing comes the decoder
+# In units of its own standard deviation, how far each session is from the undisturbed one. While nothing comes the decoder
 # predicts, and says so: its interval widens and `stale` names what is overdue.
 
 # %%
@@ -135,7 +135,7 @@ for (name, session), colour in zip(sessions.items(), ("#D55E00", "#0072B2", "#00
     largest[name] = max((e for e, (a, _) in zip(errors, pairs, strict=True) if not a.stale), default=0.0)
 ax.axvspan(*FAULT, color="#E3E3E3", zorder=0)
 ax.set_xlabel("time (s)")
-ax.set_ylabel("difference (standard errors)")
+ax.set_ylabel("difference (standard deviations)")
 ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
 # %% [markdown]
@@ -167,7 +167,7 @@ ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 # %%
 for name, value in largest.items():
-    print(f"{name:14s} at most {value:.2f} standard errors off in a bin without a flag")
+    print(f"{name:14s} at most {value:.2f} standard deviations off in a bin without a flag")
 assert largest["twice"] < 1e-3
 for name, session in sessions.items():
     late = [each for each in session.estimates if each.time > start + FAULT[1] + 4.0]
@@ -176,4 +176,4 @@ for name, session in sessions.items():
         / ((other.upper - other.lower).mean() / 3.92)
         for each in late
     ]
-    print(f"{name:14s} at most {max(back):.2f} standard errors off from four seconds after the data on")
+    print(f"{name:14s} at most {max(back):.2f} standard deviations off from four seconds after the data on")

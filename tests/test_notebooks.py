@@ -100,7 +100,7 @@ def test_files_of_your_own(tmp_path):
 @pytest.mark.slow
 def test_the_real_time_loop(tmp_path):
     printed = run(NOTEBOOKS[8], tmp_path)
-    assert "twice          at most 0.00 standard errors off" in printed
+    assert "twice          at most 0.00 standard deviations off" in printed
     assert "missing (" in printed
 
 

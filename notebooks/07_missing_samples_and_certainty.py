@@ -90,7 +90,8 @@ for name, found in predicted.items():
     deviation = found["deviation"].to_numpy()[0].mean(axis=1)
     before, last, after = deviation[begin - 1], deviation[end - 1], deviation[end + 10]
     print(
-        f"{name:8s} standard deviation {before:.2f} m before the gap, {last:.2f} m at its end, {after:.2f} m a second later"
+        f"{name:8s} standard deviation {before:.2f} m before the gap, {last:.2f} m at its end,"
+        f" {after:.2f} m a second later"
     )
 
 # %%

@@ -121,8 +121,8 @@ for name, session in sessions.items():
 # %% [markdown]
 # ## What the estimate does
 #
-# In units of its own standard deviation, how far each session is from the undisturbed one. While nothing comes the decoder
-# predicts, and says so: its interval widens and `stale` names what is overdue.
+# In units of its own standard deviation, how far each session is from the undisturbed one. While nothing comes the
+# decoder predicts, and says so: its interval widens and `stale` names what is overdue.
 
 # %%
 expected = {round(1e3 * each.time): each for each in undisturbed.estimates}

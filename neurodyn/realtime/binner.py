@@ -166,17 +166,15 @@ class StreamingBinner:
         """
         buffer = self._find(name, self._spikes)
         if times.ndim != 1 or times.shape != units.shape:
-            text = f"spikes need one time and unit each, got {times.shape}, {units.shape}"
-            self._say(EventKind.BAD_INPUT, name, text)
-            return
+            why = f"spikes need one time and unit each, got {times.shape}, {units.shape}"
+            return self._say(EventKind.BAD_INPUT, name, why)
         rows, came, lost = self._matchers[name].rows(labels_in(units) if labels is None else labels), times, 0
         if rows is not None:
-            times, units, unknown = in_order_of(rows, times, units)
+            times, units, lost = in_order_of(rows, times, units)
             unrecorded = _in_order_of(rows, unrecorded)
-            if unknown:
-                text = f"{unknown} spikes dropped: their unit index is outside the {len(rows)} units of the stream"
-                self._say(EventKind.BAD_INPUT, name, text)
-                lost = unknown
+            if lost:
+                why = f"{lost} spikes dropped: their unit index is outside the {len(rows)} units of the stream"
+                self._say(EventKind.BAD_INPUT, name, why)
         ordered = in_order(times) and units.dtype.kind in "iu"
         # A negative number is a large one without its sign: one comparison for both ends.
         if not ordered or np.count_nonzero(units.astype(np.int64).view(np.uint64) >= buffer.source.units):
@@ -395,9 +393,6 @@ def _check(inputs: Sequence[SpikeInput | FieldInput], width: float, patience: fl
 
 def _in_order_of(rows: np.ndarray, stretches: Sequence[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
     """Stretches with the model's numbers of their units; those of units that the model does not know are left out."""
-    found = []
-    for unit, start, stop in stretches:
-        row = int(rows[unit]) if 0 <= unit < len(rows) else unit if unit == -1 else NOT_A_UNIT
-        if unit == -1 or row != -1:
-            found.append((row, start, stop))
-    return found
+    rows_of = (int(rows[u]) if 0 <= u < len(rows) else u if u == -1 else NOT_A_UNIT for u, _, _ in stretches)
+    pairs = zip(rows_of, stretches, strict=True)
+    return [(row, start, stop) for row, (unit, start, stop) in pairs if unit == -1 or row != -1]

@@ -134,7 +134,7 @@ def test_the_reader_is_chosen_by_content(tmp_path):
     nwb = write_small_nwb(tmp_path / "a.nwb").rename(tmp_path / "a.bin")
     assert differences(read_recording(nwb), read_nwb(nwb)) == []
     (tmp_path / "text.nwb").write_text("hello")
-    with pytest.raises(InputError, match="no recording that neurodyn reads"):
+    with pytest.raises(InputError, match="is not a recording that neurodyn reads"):
         read_recording(tmp_path / "text.nwb")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1

@@ -66,7 +66,7 @@ def test_labels_are_words_or_numbers(tmp_path):
         ("a.csv", b"\xff\xfe\x00", "as text"),
         ("a.csv", ",".join(str(one / 7) for one in range(99)).encode(), "has 99 different values, more than the 50"),
         ("a.npz", b"PK", "as NumPy arrays"),
-        ("a.mat", b"no", "no MATLAB file"),
+        ("a.mat", b"no", "is not a MATLAB file"),
     ],
 )
 def test_files_that_hold_no_symbols(tmp_path, name, content, message):

@@ -54,7 +54,7 @@ def test_intervals():
     table = Intervals("trials", np.arange(9.0), np.arange(9.0) + 1)
     (row,) = describe(Recording("r", intervals={"trials": table}))
     assert (row.kind, row.members, row.samples) == (ItemKind.INTERVALS, 9, None)
-    assert (row.start, row.stop, row.notes) == (0.0, 9.0, "0, 1, 2, 3, 4, ... 8")
+    assert (row.start, row.stop, row.notes) == (0.0, 9.0, "0, 1, 2, 3, 4, 5, ... 9 in all")
 
 
 def test_empty_items_have_no_times():

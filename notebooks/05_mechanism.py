@@ -82,7 +82,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained"
 plots.plot_residency(found.data, ax=left)
 plots.plot_rotation(mechanism.rotation.examine(evidence, config.rotation, seed=0).data, ax=right)
 right.set_title("current of probability")
-print("claim 4:", found.headline, found.nothing)
+print("claim 4:", found.headline, found.not_applicable_because)
 for note in found.notes:
     print(note)
 
@@ -144,7 +144,7 @@ figure, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 4), layout="cons
 plots.plot_resonance(resonance.data, ax=left)
 plots.plot_epochs(resonance.data, ax=middle)
 plots.plot_eigenvalues(resonance.data, ax=right)
-print("claim 8:", resonance.headline, resonance.nothing)
+print("claim 8:", resonance.headline, resonance.not_applicable_because)
 for note in resonance.notes:
     print(note)
 

@@ -16,6 +16,8 @@ LEAST, MOST = 3.0, 20.0
 """Seconds of peace after a disturbance."""
 FIRST = 10.0
 """Seconds of peace at the start, and at the end."""
+OPEN = 0.1
+"""Seconds that a bin may wait for its data, chunk and patience together."""
 TOLD = 2.0
 """Seconds within which what a session misses has to be told in its log."""
 
@@ -119,9 +121,12 @@ def _away(expected: LiveEstimate, got: LiveEstimate) -> float:
 
 
 def _recoveries(times: np.ndarray, away: np.ndarray, course: Course, start: float) -> list[float]:
-    """Seconds after each disturbance until the last bin that differs by more than one, before the next begins."""
+    """Seconds after each disturbance until the last bin that differs by more than one, before the next begins.
+
+    A bin that still waits for data when the next begins is the next one's.
+    """
     ends = [begin + one.seconds + start for begin, one in course]
-    until = [*(begin + start for begin, _ in course[1:]), np.inf]
+    until = [*(begin + start - OPEN for begin, _ in course[1:]), np.inf]
     found = []
     for end, stop in zip(ends, until, strict=True):
         late = times[(times > end) & (times < stop) & (away > 1.0)]

@@ -18,10 +18,11 @@ from jaxtyping import Float
 from experiments.command import left
 from experiments.workers import on_workers
 from neurodyn.baselines import BASELINES
-from neurodyn.binning import Fold, MultimodalBatch
-from neurodyn.cli.demo import SIZES, build_study
+from neurodyn.binning import Fold, MultimodalBatch, trial_folds
+from neurodyn.cli.demo import SIZES, DemoSizes, build_study
 from neurodyn.cli.study import MULTIMODAL, Study
 from neurodyn.evaluation.metrics import r2
+from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
 MODEL = "multiscale"
 """The decoder of the package, as the tables of these experiments call it."""
@@ -43,10 +44,39 @@ class Task:
         return f"seed{self.seed}-fold{self.fold + 1}-{self.method.replace(' ', '_').replace('+', 'and')}.json"
 
 
+def sizes_of(config: Mapping[str, Any]) -> DemoSizes:
+    """Sizes of ``neurodyn demo``, but for those that a configuration names."""
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in config["sizes"].items()}
+    return replace(SIZES, **given)
+
+
 def study_of(config: Mapping[str, Any], seed: int) -> Study:
     """The study of ``neurodyn demo`` with some sizes: a seed is another path, tuning, split and initial weights."""
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in config["sizes"].items()}
-    return build_study(replace(SIZES, **given), folds=config["folds"], seed=seed, jobs=1)
+    return build_study(sizes_of(config), folds=config["folds"], seed=seed, jobs=1)
+
+
+def fold_with_channels(config: Mapping[str, Any], task: Task, channels: Mapping[str, int], most: int) -> Fold:
+    """The fold of a task whose modalities have the first so many of ``most`` channels that the system has of each."""
+    sizes = sizes_of(config)
+    settings = LorenzSettings(
+        sizes.trials, sizes.seconds, spike_channels=most, field_channels=most,
+        field_clock=sizes.field_clock, missing=sizes.missing,
+    )  # fmt: skip
+    batch = with_channels(simulate_lorenz(settings, seed=task.seed), channels)
+    return trial_folds(batch, config["folds"], seed=task.seed)[task.fold]
+
+
+def with_channels(batch: MultimodalBatch, channels: Mapping[str, int]) -> MultimodalBatch:
+    """The first so many channels of each modality: cells share their channels as far as they go."""
+    kept = {name: count for name, count in channels.items() if count}
+    batch = batch.with_modalities(tuple(kept))
+    rows = tuple(replace(row, channels=row.channels[: kept[row.name]]) for row in batch.modalities)
+    return replace(
+        batch,
+        modalities=rows,
+        observations={name: values[:, : kept[name]] for name, values in batch.observations.items()},
+        observed={name: values[:, : kept[name]] for name, values in batch.observed.items()},
+    )
 
 
 def decoder(study: Study, name: str) -> Any:
@@ -94,6 +124,22 @@ def fit_all(
             print(f"{Path(task.file).stem}: {seconds:.0f} s", file=sys.stderr, flush=True)
         found[task] = scores
     return {task: found[task] for task in listed}
+
+
+def fit_cells(
+    cells: Mapping[Task, Task], parts: Path, work: Callable[[Task], dict[str, Any]], config: Mapping[str, Any]
+) -> dict[Task, dict[str, Any]]:
+    """The scores of every cell of a table, where several cells may stand for one fit, which is made once.
+
+    Parameters
+    ----------
+    cells
+        The fit of every cell.
+    parts, work, config
+        As of `fit_all`.
+    """
+    fitted = fit_all(dict.fromkeys(cells.values()), parts, work, config)
+    return {cell: fitted[fit] for cell, fit in cells.items()}
 
 
 def _kept(

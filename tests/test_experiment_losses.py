@@ -9,8 +9,8 @@ from oracles.sweep_work import where_it_runs
 from experiments.collect import Run
 from experiments.collect import markdown as markdown_of_runs
 from experiments.comparisons import gain_cells, gains, markdown, scores_of, together
-from experiments.fits import Task, alone, fit_all
-from experiments.lorenz_fusion.run import cells, with_channels
+from experiments.fits import Task, alone, fit_all, with_channels
+from experiments.lorenz_fusion.run import cells
 from experiments.losses import bursts, lose
 from experiments.missing_samples.run import r2_at
 from neurodyn.simulation import LorenzSettings, simulate_lorenz

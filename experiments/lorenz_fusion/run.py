@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -12,11 +11,8 @@ import numpy as np
 
 from experiments.command import arguments, configuration, fill_readme, save_png, table_file
 from experiments.comparisons import GAIN_HEAD, gain_cells, markdown, mean_cell, minus, scores_of, together
-from experiments.fits import Task, decoder, filtered_r2, fit_all, fitted_on, study_of
-from neurodyn.binning import MultimodalBatch, trial_folds
-from neurodyn.cli.demo import SIZES
+from experiments.fits import Task, decoder, filtered_r2, fit_all, fitted_on, fold_with_channels, study_of
 from neurodyn.report.pictures import new_figure
-from neurodyn.simulation import LorenzSettings, simulate_lorenz
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -54,30 +50,11 @@ def cell_name(spikes: int, field: int) -> str:
 
 def scores(task: Task, config: Mapping[str, Any]) -> dict[str, Any]:
     """R² of the method on the channels of one cell."""
-    study, most = study_of(config, task.seed), max(config["channels"])
-    sizes = replace(SIZES, **config["sizes"])
-    settings = LorenzSettings(
-        sizes.trials, sizes.seconds, spike_channels=most, field_channels=most,
-        field_clock=sizes.field_clock, missing=sizes.missing,
-    )  # fmt: skip
     spikes, field = cells(config["channels"])[task.method]
-    batch = with_channels(simulate_lorenz(settings, seed=task.seed), {"spikes": spikes, "field": field})
-    fold = trial_folds(batch, config["folds"], seed=task.seed)[task.fold]
-    fitted, seconds = fitted_on(decoder(study, config["method"]), fold)
+    channels = {"spikes": spikes, "field": field}
+    fold = fold_with_channels(config, task, channels, most=max(config["channels"]))
+    fitted, seconds = fitted_on(decoder(study_of(config, task.seed), config["method"]), fold)
     return {**seconds, "r2": filtered_r2(fitted, fold.test).tolist()}
-
-
-def with_channels(batch: MultimodalBatch, channels: Mapping[str, int]) -> MultimodalBatch:
-    """The first so many channels of each modality: cells share their channels as far as they go."""
-    kept = {name: count for name, count in channels.items() if count}
-    batch = batch.with_modalities(tuple(kept))
-    rows = tuple(replace(row, channels=row.channels[: kept[row.name]]) for row in batch.modalities)
-    return replace(
-        batch,
-        modalities=rows,
-        observations={name: values[:, : kept[name]] for name, values in batch.observations.items()},
-        observed={name: values[:, : kept[name]] for name, values in batch.observed.items()},
-    )
 
 
 def table_of(found: Mapping[Task, Any], channels: Sequence[int]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.command import arguments, configuration, fill_readme, save_png, table_file
 from experiments.comparisons import GAIN_HEAD, Tables, gain_cells, gains, markdown, mean_cell, scores_of
-from experiments.fits import Task, alone, decoder, filtered_r2, fit_all, fitted_on, study_of
+from experiments.fits import Task, alone, decoder, filtered_r2, fit_cells, fitted_on, study_of
 from neurodyn.binning import Fold
 from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
@@ -27,9 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     """Fit every method once per system and clock, and put the scores together."""
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
-    fits = fits_of(config)
-    fitted = fit_all(dict.fromkeys(fits.values()), given.out / "parts", partial(scores, config=config), config)
-    found = {cell: fitted[fit] for cell, fit in fits.items()}
+    found = fit_cells(fits_of(config), given.out / "parts", partial(scores, config=config), config)
     with table_file(given.out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["seed", "fold", "method", "clock", "dimension", "r2"])

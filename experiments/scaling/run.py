@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -12,12 +11,9 @@ import numpy as np
 
 from experiments.command import arguments, configuration, fill_readme, save_png, table_file
 from experiments.comparisons import GAIN_HEAD, Tables, gain_cells, markdown, mean_cell, minus, scores_of, together
-from experiments.fits import Task, decoder, filtered_r2, fit_all, fitted_on, study_of
-from experiments.lorenz_fusion.run import with_channels
-from neurodyn.binning import Fold, trial_folds
-from neurodyn.cli.demo import SIZES
+from experiments.fits import Task, decoder, filtered_r2, fit_cells, fitted_on, fold_with_channels, study_of
+from neurodyn.binning import Fold
 from neurodyn.report.pictures import new_figure
-from neurodyn.simulation import LorenzSettings, simulate_lorenz
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
@@ -33,9 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     """Fit every method at every value of every size, and put scores and seconds together."""
     given = arguments(__doc__, FOLDER, argv)
     config = configuration(FOLDER, smoke=given.smoke)
-    fits = fits_of(config)
-    fitted = fit_all(dict.fromkeys(fits.values()), given.out / "parts", partial(scores, config=config), config)
-    found = {cell: fitted[fit] for cell, fit in fits.items()}
+    found = fit_cells(fits_of(config), given.out / "parts", partial(scores, config=config), config)
     with table_file(given.out / "table.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["seed", "fold", "method", "size", "value", "dimension", "r2", "processor_seconds"])
@@ -85,17 +79,10 @@ def scores(task: Task, config: Mapping[str, Any]) -> dict[str, Any]:
     method, size, value = parts_of(task.method)
     at: dict[str, int] = {**config["base"], size: value}
     most = max([config["base"]["channels"], *config["axes"].get("channels", [])])
-    study = study_of(
-        {**config, "sizes": {**config["sizes"], "latent": at["latent"], "epochs": at["epochs"]}}, task.seed
-    )
-    sizes = replace(SIZES, **config["sizes"])
-    settings = LorenzSettings(
-        sizes.trials, sizes.seconds, spike_channels=most, field_channels=most,
-        field_clock=sizes.field_clock, missing=sizes.missing,
-    )  # fmt: skip
-    whole = simulate_lorenz(settings, seed=task.seed)
-    batch = with_channels(whole, dict.fromkeys(whole.names, at["channels"]))
-    fold = trial_folds(batch, config["folds"], seed=task.seed)[task.fold]
+    of_model = {**config["sizes"], "latent": at["latent"], "epochs": at["epochs"]}
+    study = study_of({**config, "sizes": of_model}, task.seed)
+    channels = dict.fromkeys(study.batch.names, at["channels"])
+    fold = fold_with_channels(config, task, channels, most)
     part = Fold(fold.train.with_trials(list(range(at["trials"]))), fold.test)
     fitted, seconds = fitted_on(decoder(study, method), part)
     return {**seconds, "r2": filtered_r2(fitted, part.test).tolist()}

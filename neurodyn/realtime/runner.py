@@ -296,6 +296,11 @@ def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
             raise ValueError(f"'{name}' grows without bound while nothing is seen")
 
 
+def _setting(settings: Mapping[str, Any], name: str) -> Any:
+    """A setting of a decoder, or what holds of files that do not say it."""
+    return settings.get(name, UNSAID[name])
+
+
 def _check_rows(settings: Mapping[str, Any]) -> None:
     """The table of modalities, and the sizes of the states."""
     rows, states = settings["modalities"], settings["states"]
@@ -305,7 +310,7 @@ def _check_rows(settings: Mapping[str, Any]) -> None:
         raise ValueError("it needs modalities of different names, and sizes of 1 or more")
     if not (_whole(settings["traces"]) and settings["traces"] >= 0):
         raise ValueError("traces must be an integer of 0 or more")
-    prior, most = (settings.get(name, usual) for name, usual in UNSAID.items())
+    prior, most = (_setting(settings, name) for name in ("trace_prior", "max_inflation"))
     if not (_number(prior) and 0 < prior <= MOST_PRIOR and _number(most) and 1 <= most <= MOST_PRIOR):
         raise ValueError("the weight of its traces' mean, or the most that inputs are scaled up, is not such a number")
     if len(states) not in (1, 1 + len(rows)):
@@ -762,11 +767,7 @@ class Modality:
     """What the runner keeps for one row of the modality table."""
 
     def __init__(
-        self,
-        settings: Mapping[str, Any],
-        arrays: Mapping[str, np.ndarray],
-        number: int,
-        max_inflation: float = MAX_INFLATION,
+        self, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], number: int, max_inflation: float
     ) -> None:
         self.name, self.channels = settings["name"], settings["channels"]
         self._least_share = 1 / max_inflation
@@ -845,12 +846,7 @@ class Traces:
     """
 
     def __init__(
-        self,
-        decays: np.ndarray,
-        channels: list[int],
-        features: np.ndarray,
-        memory: np.ndarray,
-        prior: float = PRIOR,
+        self, decays: np.ndarray, channels: list[int], features: np.ndarray, memory: np.ndarray, prior: float
     ) -> None:
         each = np.concatenate([np.repeat(decays, count) for count in channels])
         self._decays = np.concatenate([each, each])
@@ -1238,7 +1234,7 @@ class Runner:
         self.frozen, self._options = frozen, (capacity, same)
         settings, arrays = frozen.settings, frozen.arrays
         self.names = tuple(row["name"] for row in settings["modalities"])
-        most = settings.get("max_inflation", MAX_INFLATION)
+        most = _setting(settings, "max_inflation")
         self.modalities = [Modality(row, arrays, i, most) for i, row in enumerate(settings["modalities"])]
         self._by_name = dict(zip(self.names, self.modalities, strict=True))
         self._weights = arrays["readout/weights"]
@@ -1246,7 +1242,7 @@ class Runner:
         self._build_filters(means, capacity, same)
         self._build_readout()
         self.limits = settings.get("limits", {})
-        self._idle = {m.name: m.usual for m in self.modalities}
+        self._rehearsal = {m.name: m.usual for m in self.modalities}
         width = settings["width_seconds"]
         self._spared, self._most_owed = round(SPARED / width), round((SPARED + SETTLING) / width)
         self.reset()
@@ -1290,7 +1286,7 @@ class Runner:
         if traces:
             decays = self.frozen.arrays["decays"]
             kept = self.state[past + traces : past + 3 * traces]
-            prior = self.frozen.settings.get("trace_prior", PRIOR)
+            prior = _setting(self.frozen.settings, "trace_prior")
             self._traces = Traces(decays, channels, self._features[past:], kept, prior)
         return [self.state[a : a + n] for a, n in zip(starts, states, strict=True)]
 
@@ -1400,7 +1396,7 @@ class Runner:
         positions = [part.position for part in self.filters]
         # What comes first here is not needed in the step and may leave the cache again.
         fed_back = None if self._recurrent is None else self._recurrent.expect().copy()
-        self.step(self._idle)
+        self.step(self._rehearsal)
         self._put(kept)
         self._ages, (self._owed, self.overdue) = ages, owed
         for part, position in zip(self.filters, positions, strict=True):

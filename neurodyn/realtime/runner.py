@@ -76,6 +76,8 @@ WEIGHED = 2
 """Which of them the weights of the experts follow, as there."""
 TINY = 1e-36
 """Least variance of which the logarithm is taken, as in neurodyn.targets.variance."""
+FAINT = 1e-30
+"""Of this size nothing is kept: what fades to below 1e-38 in single precision costs a processor ten times the work."""
 SETTLING = 1.0
 """Seconds at most that a modality stays stale after its return: what was lost still moves the estimate."""
 SPARED = 0.2
@@ -949,33 +951,34 @@ class Recurrent:
         recurrent, dtype = arrays["recurrent"], arrays["recurrent"].dtype
         members, _, hidden = recurrent.shape
         halves = np.asarray([0.5, 0.5, 1.0], dtype)[:, None, None, None]
-        self._embed = arrays["embed"].reshape(-1, arrays["embed"].shape[-1])
+        embed = arrays["embed"].reshape(-1, arrays["embed"].shape[-1])
         self._input, self._recurrent = (halves * _by_gate(arrays[name]) for name in ("input", "recurrent"))
         # Half of what is fed back to the new state stands here, because the reset gate comes as 1 + tanh.
         self._recurrent[2] *= 0.5
         bias = halves * _by_gate(arrays["bias"][..., None])
         self._back_bias = np.concatenate([bias[:2], 0.5 * arrays["gated_bias"][None, :, :, None]]).astype(dtype)
         self._bias = bias[2, ..., 0]
-        self._build_inputs(arrays, counts, since)
+        self._build_inputs(arrays, embed, counts, since)
         self._build_output(arrays)
         self.hidden, self.state, self.expected = hidden, state.reshape(members, hidden), False
-        self._embedded = np.empty(len(self._embed), dtype)
+        self._embedded, self._embedded_part = (np.empty(len(embed), dtype) for _ in range(2))
         self._parts, self._column = self._embedded.reshape(members, -1, 1), self.state[:, :, None]
         self._drives, self._backs = (np.empty((3, members, hidden, 1), dtype) for _ in range(2))
         self._gates, self._new = self._drives[:2, ..., 0], self._drives[2, ..., 0]
         self._back_gates, self._back_new = self._backs[:2, ..., 0], self._backs[2, ..., 0]
 
-    def _build_inputs(self, arrays: Mapping[str, np.ndarray], counts: list[bool], since: np.ndarray) -> None:
-        """Where the network's inputs stand, and views of the parts."""
+    def _build_inputs(
+        self, arrays: Mapping[str, np.ndarray], embed: np.ndarray, counts: list[bool], since: np.ndarray
+    ) -> None:
+        """Where the network's inputs stand, and the weights of each part in one piece: a missing modality's rest."""
         self._centre, self._shrink = numbered(arrays, "centre"), numbered(arrays, "inverse_scale")
         self._counts, self._since = counts, since
         self._faded = (-1 / np.asarray(arrays["fading"], np.float64)).astype(since.dtype)
-        self._inputs = np.zeros(self._embed.shape[1], self._embed.dtype)
-        edges = np.cumsum([0, *(len(c) for c in self._centre)])
-        self._values = [self._inputs[a:b] for a, b in pairwise(edges)]
-        self._channels = self._inputs[: edges[-1]]
-        self._share = self._inputs[edges[-1] : edges[-1] + len(counts)]
-        self._age = self._inputs[edges[-1] + len(counts) :]
+        edges = np.cumsum([0, *(len(c) for c in self._centre), embed.shape[1] - sum(map(len, self._centre))])
+        *self._embeds, self._embed_losses = (np.ascontiguousarray(embed[:, a:b]) for a, b in pairwise(edges))
+        *self._values, self._shares_and_ages = (np.zeros(b - a, embed.dtype) for a, b in pairwise(edges))
+        self._share, self._age = self._shares_and_ages[: len(counts)], self._shares_and_ages[len(counts) :]
+        self._seen: list[int] = []
 
     def _build_output(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Output weights in the target's unit: means, and log variances with their bounds."""
@@ -993,7 +996,8 @@ class Recurrent:
 
     def forget(self) -> None:
         """A new bin, in which nothing has been seen yet."""
-        self._inputs[:] = 0
+        self._share[:] = 0
+        self._seen.clear()
 
     def add(self, number: int, values: np.ndarray, observed: np.ndarray, count: int) -> None:
         """Take in a bin of one modality, in the unit of the recording."""
@@ -1005,9 +1009,12 @@ class Recurrent:
         else:
             np.subtract(values, self._centre[number], out=inputs)
         inputs *= self._shrink[number]
+        np.maximum(inputs, -LIMIT, out=inputs)
+        np.minimum(inputs, LIMIT, out=inputs)
         if count < len(inputs):
             inputs[~observed] = 0
         self._share[number] = count / len(inputs)
+        self._seen.append(number)
 
     def expect(self, known: np.ndarray | None = None) -> np.ndarray:
         """What the members' states feed back in the next bin, whatever it brings; or take what is known already."""
@@ -1022,13 +1029,13 @@ class Recurrent:
     def step(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the target, from the inputs as they stand."""
         self.expect()
-        channels, gates, new, state = self._channels, self._gates, self._new, self.state
-        np.maximum(channels, -LIMIT, out=channels)
-        np.minimum(channels, LIMIT, out=channels)
+        gates, new, state = self._gates, self._new, self.state
         np.multiply(self._since, self._faded, out=self._age)
         np.expm1(self._age, out=self._age)
         np.negative(self._age, out=self._age)
-        np.dot(self._embed, self._inputs, out=self._embedded)
+        np.dot(self._embed_losses, self._shares_and_ages, out=self._embedded)
+        for number in self._seen:
+            self._embedded += np.dot(self._embeds[number], self._values[number], out=self._embedded_part)
         np.matmul(self._input, self._parts, out=self._drives)
         gates += self._back_gates
         np.tanh(gates, out=gates)
@@ -1484,6 +1491,9 @@ class Runner:
             lost = self._losses.lost
         else:
             lost = self._overdue(flags)
+        if True in lost:  # what it left behind fades: rounded to zero before it is too small to be quick
+            np.add(self.state, FAINT, out=self.state)
+            np.subtract(self.state, FAINT, out=self.state)
         return tuple(seen), self._stale(lost), tuple(unusual)
 
     def _stale(self, lost: list[bool]) -> tuple[str, ...]:

@@ -15,6 +15,10 @@ PHASES = (
     ("30 to the end", 30, None), ("0 to 5 after", 0, 5), ("5 to 20 after", 5, 20),
 )  # fmt: skip
 """Bins from the gap's start, and, of the last two, from its end."""
+CHANNELS = (0.25, 0.5)
+"""Shares of each modality's channels that are lost throughout."""
+DRAWS = 8
+"""Copies without so many channels, each without others: some matter more than others."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Case:
 
 
 def cases(batch: MultimodalBatch, *, length: int, every: int, shifts: int, seed: int) -> Iterator[Case]:
-    """The test data as they are, with bins lost at random, and with gaps in every subset of the modalities.
+    """The test data as they are, with bins and channels lost, and with gaps in every subset of the modalities.
 
     Parameters
     ----------
@@ -51,19 +55,32 @@ def cases(batch: MultimodalBatch, *, length: int, every: int, shifts: int, seed:
     shifts
         Copies with gaps at other places, evenly between two gaps.
     seed
-        Of the bins lost at random.
+        Of the bins and channels lost at random.
     """
     anywhere = np.where(batch.in_trials(), 0, -1)
     yield Case("nothing lost", batch, ("throughout",), anywhere)
     generator = np.random.default_rng(seed)
     at_random = {name: generator.random(len(batch.time)) < LOST for name in batch.names}
     yield Case(f"{LOST:.0%} at random", without(batch, at_random), ("throughout",), anywhere)
+    for share in CHANNELS:
+        for _ in range(DRAWS):
+            yield Case(
+                f"{share:.0%} of the channels", _without_channels(batch, share, generator), ("throughout",), anywhere
+            )
     for count in range(1, len(batch.names) + 1):
         for names in combinations(batch.names, count):
             for shift in range(shifts):
                 gap, phase = gaps(batch, length, every, round(shift * every / shifts))
                 copy = without(batch, dict.fromkeys(names, gap))
                 yield Case(" and ".join(names) + " lost", copy, tuple(name for name, *_ in PHASES), phase)
+
+
+def _without_channels(batch: MultimodalBatch, share: float, generator: np.random.Generator) -> MultimodalBatch:
+    """The batch without a share of each modality's channels, drawn at random; one of them always stays."""
+    for row in batch.modalities:
+        gone = generator.permutation(row.channels)[: min(round(share * row.n_channels), row.n_channels - 1)]
+        batch = batch.hide(row.name, channels=gone.tolist()) if len(gone) else batch
+    return batch
 
 
 def gaps(

@@ -119,8 +119,7 @@ def untrained(session: Session) -> "Frozen":
     from neurodyn.multiscale.fitted import Fitted, Readout
     from neurodyn.multiscale.fitting import build_model, split_model
     from neurodyn.multiscale.inference import Network
-    from neurodyn.targets import LinearTarget, LogLinearVariance
-    from neurodyn.targets.losses import TIMES
+    from neurodyn.targets import LinearTarget, LogLinearVariance, memory_size
     from neurodyn.training import History
 
     rng = np.random.default_rng(session.seed)
@@ -142,7 +141,7 @@ def untrained(session: Session) -> "Frozen":
     readout = Readout.of_one(linear, np.ones(2))
     if session.members:
         recurrent = _untrained_recurrent(session, batch)
-        variance = LogLinearVariance(np.zeros(2), np.full((1 + 2 * len(TIMES) * (len(rows) + 1), 2), 0.1))
+        variance = LogLinearVariance(np.zeros(2), np.full((1 + 2 * memory_size(len(rows)), 2), 0.1))
         stack = np.full((len(rows) + 1, 2, 2), 0.5)
         readout = Readout((linear,), stack, np.zeros(2), np.ones(2), variance)
     fitted = Fitted(

@@ -10,11 +10,12 @@ from jaxtyping import Float
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.limits import measurements_of
 from neurodyn.binning.modality import Modality
+from neurodyn.binning.pieces import Piece, cut_out
 from neurodyn.binning.scaling import Scaling
 from neurodyn.display import Shown, listed
 from neurodyn.errors import InputError
 from neurodyn.multiscale.config import DecoderConfig
-from neurodyn.multiscale.inference import Estimates, Network, Projection, estimate, estimate_both, seen_bins
+from neurodyn.multiscale.inference import Estimates, Network, Projection, estimate, estimate_both
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent import Predicted, predict
 from neurodyn.targets import (
@@ -24,6 +25,7 @@ from neurodyn.targets import (
     VarianceSources,
     conditions,
     loss_memory,
+    memory_size,
 )
 from neurodyn.training import History
 
@@ -86,6 +88,13 @@ class Readout:
         dims = len(linear.intercept)
         variance = LinearVariance(np.diag(linear.residual_covariance).copy(), np.ones((1, dims)))
         return cls((linear,), np.ones((1, 1, dims)), np.zeros(dims), usual_variance, variance)
+
+    @property
+    def follows_channels(self) -> bool:
+        """Whether variance and weights depend on lost channels; in models of format 5 and before they do not."""
+        if len(self.stack) == 1 or isinstance(self.variance_model, LinearVariance):
+            return False
+        return len(self.variance_model.slopes) == 1 + 2 * memory_size(len(self.stack) - 1)
 
     def projection(self, states: int) -> Projection:
         """What the experts want to know: weights on the states of the one that reads them, and weights on the traces.
@@ -235,8 +244,11 @@ class Fitted(Shown):
     def evidence(self, batch: MultimodalBatch, *, smooth: bool) -> Evidence:
         """What the target of every bin of a batch is read out from."""
         batch, readout = self.aligned(batch), self.smoothed if smooth else self.filtered
-        before = LogLinearVariance.lost_before if readout is None else readout.variance_model.lost_before
-        return evidence_of(self._estimate(batch, smooth), self.recurrent, self.scaling, batch, before)
+        estimates = self._estimate(batch, smooth)
+        if readout is None:
+            return evidence_of(estimates, self.recurrent, self.scaling, batch)
+        before, channels = readout.variance_model.lost_before, readout.follows_channels
+        return evidence_of(estimates, self.recurrent, self.scaling, batch, before, channels=channels)
 
 
 def evidence_of(
@@ -245,12 +257,22 @@ def evidence_of(
     scaling: Scaling,
     batch: MultimodalBatch,
     lost_before: float = LogLinearVariance.lost_before,
+    *,
+    channels: bool = True,
 ) -> Evidence:
     """States, the recurrent network's prediction in target units, and what was lost, side by side."""
-    memory = loss_memory(list(seen_bins(batch).values()), [m.clock for m in batch.modalities], lost_before)
+    clocks = [m.clock for m in batch.modalities]
+    memory = loss_memory(observed_shares(batch), clocks, lost_before, channels=channels)
     predicted = None
     if recurrent is not None:
         found = predict(recurrent, batch)
         scale = np.asarray(scaling.target_scale, np.float64)
         predicted = Predicted(scaling.target_mean + scale * found.mean, scale**2 * found.variance)
     return Evidence(estimates, predicted, memory, len(batch.modalities))
+
+
+def observed_shares(batch: MultimodalBatch) -> list[Float[np.ndarray, "trial time"]]:
+    """Share of each modality's channels that have a value, in every bin of each trial; zero beyond its end."""
+    whole = Piece(slice(0, batch.n_trials), 0, int(batch.lengths.max()))
+    shares = (batch.observed[name].mean(axis=1)[:, None] for name in batch.names)
+    return [cut_out(batch, column, whole)[..., 0] for column in shares]

@@ -40,6 +40,12 @@ RIDGE_BLOCKS = 10
 """Blocks of training time among which the penalty of a linear expert is chosen."""
 LONGEST_LOSS = 5.0
 """Longest simulated gap, seconds."""
+SCATTERED = 0.3
+"""Share of the channels that are lost in every bin, in one copy of the held-out runs."""
+STRETCHES = (2.0, 20.0)
+"""Longest stretch without some of the channels in each of two copies, seconds."""
+MOST_CHANNELS = 0.9
+"""Largest share of the channels that such a stretch is without."""
 NO_PENALTY = 1e-9
 """What plain least squares has for a penalty, relative to the variance of a feature: none but for rounding."""
 PIECE = 2**13
@@ -122,11 +128,11 @@ def _plain(network: Network, batch: MultimodalBatch) -> tuple[Readout, Readout]:
 
 
 def with_hidden_samples(held: MultimodalBatch, seed: int) -> Iterator[MultimodalBatch]:
-    """Copies of the held-out runs: as they are, with bins lost at random, and with gaps in one and in all modalities.
+    """Copies of the held-out runs: as they are, with bins lost at random, with gaps, and with single channels lost.
 
     Gaps last from one bin to five seconds, evenly on a logarithmic scale, and take about a third of the time. Where
     there are several modalities, each is also gone all the time: a minute without one is to be decoded by what does it
-    best then, which short gaps do not tell.
+    best then, which short gaps do not tell. Channels are lost at random in every bin, and for stretches of time.
     """
     generator, names = np.random.default_rng([seed, 5]), held.names
     bins, starts = _compact(held)
@@ -137,8 +143,12 @@ def with_hidden_samples(held: MultimodalBatch, seed: int) -> Iterator[Multimodal
         losses += [{n: _gaps(generator, len(bins), longest) & (n == name) for n in names} for name in names]
         losses += [{n: np.full(len(bins), n == name) for n in names} for name in names]
     losses.append(dict.fromkeys(names, _gaps(generator, len(bins), longest)))
-    for lost in losses:
-        observed = {n: held.observed[n][bins] & ~lost[n][:, None] for n in names}
+    hidden = [{n: lost[n][:, None] for n in names} for lost in losses]
+    sizes = {n: (len(bins), held.observed[n].shape[1]) for n in names}
+    hidden.append({n: generator.random(sizes[n]) < SCATTERED for n in names})
+    hidden += [{n: _channels(generator, *sizes[n], length / held.width) for n in names} for length in STRETCHES]
+    for lost in hidden:
+        observed = {n: held.observed[n][bins] & ~lost[n] for n in names}
         yield replace(
             held,
             observations={n: np.where(observed[n], held.observations[n][bins], np.float32(0)) for n in names},
@@ -165,6 +175,21 @@ def _gaps(generator: np.random.Generator, bins: int, longest: float) -> Bool[np.
         gaps[position : position + length] = True
         position += length
     return gaps
+
+
+def _channels(generator: np.random.Generator, bins: int, channels: int, longest: float) -> Bool[np.ndarray, "bins _"]:
+    """Channels lost for stretches of a tenth of ``longest`` to ``longest`` bins, each time another share of them.
+
+    A third of the stretches are whole, and so is a modality of one channel; in the others the share is anything up to
+    nine tenths, of channels drawn anew.
+    """
+    lost, position = np.zeros((bins, channels), np.bool_), 0
+    while position < bins and channels > 1:
+        end = position + max(1, round(float(longest * 10 ** -generator.uniform(0, 1))))
+        gone = round(float(generator.uniform(0, MOST_CHANNELS)) * channels) if generator.random() < 2 / 3 else 0
+        lost[position:end, generator.permutation(channels)[:gone]] = True
+        position = end
+    return lost
 
 
 def _membership(batch: MultimodalBatch, held: MultimodalBatch) -> Bool[np.ndarray, "trial time"]:

@@ -30,8 +30,7 @@ from neurodyn.multiscale.stored_settings import check_settings
 from neurodyn.recurrent import InputScaling, RecurrentConfig
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent.network import draw_weights
-from neurodyn.targets import LinearTarget, LinearVariance, LogLinearVariance
-from neurodyn.targets.losses import TIMES
+from neurodyn.targets import LinearTarget, LinearVariance, LogLinearVariance, memory_size
 from neurodyn.training import History, in_this_precision
 from neurodyn.training.store import (
     ModelFormat,
@@ -77,6 +76,7 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
         "bounded": fitted.bounds is not None,
         "readout": "stacked" if fitted.filtered is not None and len(fitted.filtered.stack) > 1 else "single",
         "variance": "linear" if isinstance(_variance_model(fitted), LinearVariance) else "log-linear",
+        "lost_channels": fitted.filtered is not None and fitted.filtered.follows_channels,
     }
     save_model(folder, MODEL, settings, _arrays(fitted))
 
@@ -147,7 +147,12 @@ def _from_4(settings: Settings) -> Settings:
     return {**settings, "version": 5, "config": config}
 
 
-MODEL = ModelFormat("multiscale", "multiscale model", 5, {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4})
+def _from_5(settings: Settings) -> Settings:
+    """Version 5 did not remember which channels were lost."""
+    return {**settings, "version": 6, "lost_channels": False}
+
+
+MODEL = ModelFormat("multiscale", "multiscale model", 6, {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5})
 """The present version of the format, and the way from each older one to the next."""
 
 
@@ -162,10 +167,10 @@ def _blank(settings: Settings, size: int) -> Fitted:
     scaling = Scaling(channels, channels, target, target, tuple(m.name for m in modalities if m.counts))
     graph, parameters, constants = split_model(nnx.eval_shape(lambda: _drawn(config)))
     past = config.model.n_traces
-    linear = settings["variance"] == "linear"
+    linear, channels = settings["variance"] == "linear", bool(settings["lost_channels"])
     filtered, smoothed = (
         None if not dims else _blank_single(config, traces) if settings["readout"] == "single"
-        else _blank_stacked(config, traces, len(modalities), linear) for traces in (past, 2 * past)
+        else _blank_stacked(config, traces, len(modalities), linear, channels) for traces in (past, 2 * past)
     )  # fmt: skip
     recurrent = _blank_recurrent(config.recurrent, modalities, dims) if dims and config.recurrent else None
     return Fitted(
@@ -281,11 +286,11 @@ def _blank_single(config: DecoderConfig, traces: int) -> Readout:
     return Readout.of_one(_blank_linear(sum(config.model.states) + traces, dims), _nothing(dims))
 
 
-def _blank_stacked(config: DecoderConfig, traces: int, modalities: int, linear: bool) -> Readout:
+def _blank_stacked(config: DecoderConfig, traces: int, modalities: int, linear: bool, channels: bool) -> Readout:
     dims = config.model.target
     experts = tuple(_blank_linear(n, dims) for n in (sum(config.model.states), traces) if n)
     count = len(experts) + (config.recurrent is not None)
-    memories = len(TIMES) * (modalities + (modalities > 1))
+    memories = memory_size(modalities, channels=channels)
     kind, features = (LinearVariance, 2 + memories) if linear else (LogLinearVariance, 1 + 2 * memories)
     variance = kind(_nothing(dims), _nothing(features, dims))
     return Readout(experts, _nothing(modalities + 1, count, dims), _nothing(dims), _nothing(dims), variance)

@@ -371,6 +371,9 @@ def _check_sizes(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
         raise ValueError("its traces do not fit")
     features = sum(states) + 2 + settings["traces"] * sum(row["channels"] for row in rows)
     members, _, hidden = arrays.get("recurrent/recurrent", np.empty((0, 0, 0))).shape
+    memories, least = _memories(arrays), len(TIMES) * (len(rows) + (len(rows) > 1))
+    if memories not in (0, least, least + len(rows)):
+        raise ValueError(f"its memory of losses has {memories} numbers")
     if arrays["readout/weights"].shape[1:] != (features,) or features + members * hidden > MOST_CARRIED:
         raise ValueError(f"its target is read out of other features than its {features}")
     for name, array in arrays.items():
@@ -387,6 +390,14 @@ def _try_out(runner: "Runner") -> None:
             if not all(np.isfinite(part).all() for part in parts):
                 raise ValueError("what it decodes of a usual bin is not finite")
         runner.ahead(1)
+
+
+def _memories(arrays: Mapping[str, np.ndarray]) -> int:
+    """Numbers of the memory of what was lost that variance and weights follow: none with one linear map."""
+    if "readout/stack" not in arrays:
+        return 0
+    slopes = arrays.get("readout/log_slopes")
+    return len(arrays["readout/slopes"]) - 2 if slopes is None else (len(slopes) - 1) // 2
 
 
 def _limits_of(name: str, rows: Any, channels: int) -> np.ndarray:
@@ -886,13 +897,13 @@ class Losses:
         Bins from one sample to the next, of each modality.
     since, memory
         Where the bins since the last sample (modalities,) and the memory live: time constants of each modality, then of
-        all at once if there are several.
+        all at once if there are several, then the share of each one's channels that is lost, if it counts.
     """
 
     def __init__(self, clocks: list[int], since: np.ndarray, memory: np.ndarray) -> None:
         self._clocks = clocks
-        self._since, self._memory = since, memory
-        self._rows = memory.reshape(-1, len(TIMES))
+        self._since, faded = since, len(TIMES) * (len(clocks) + (len(clocks) > 1))
+        self._rows, self._lacking = memory[:faded].reshape(-1, len(TIMES)), memory[faded:]
         self._decay = np.exp(-1 / np.asarray(TIMES)).astype(memory.dtype)
         self._gain = 1 - self._decay
         self._lost = np.empty((len(self._rows), 1), memory.dtype)
@@ -901,13 +912,19 @@ class Losses:
         self._shares = np.empty(len(clocks) + 1, memory.dtype)
         self.lost = [True] * len(clocks)  # whether each modality is overdue
 
-    def step(self, seen: list[bool]) -> None:
-        """Take in which modalities had a sample in this bin."""
+    def step(self, observed: list[float]) -> None:
+        """Take in the share of each modality's channels that have a value in this bin: zero if there is no sample."""
         # Python's own numbers here and below: an array of two or three costs more than it saves.
-        since = [0.0 if here else bins + 1 for here, bins in zip(seen, self._since.tolist(), strict=True)]
+        since = [0.0 if share else bins + 1 for share, bins in zip(observed, self._since.tolist(), strict=True)]
         self.lost = lost = [bins >= clock for bins, clock in zip(since, self._clocks, strict=True)]
         self._since[:] = since
-        self._lost[:, 0] = [*lost, all(lost)] if len(self._lost) > len(lost) else lost
+        parts: list[float] = list(lost)
+        if len(self._lacking):
+            newest = zip(lost, observed, self._lacking.tolist(), strict=True)
+            lacking = [0.0 if gone else 1 - share if share else before for gone, share, before in newest]
+            self._lacking[:] = lacking
+            parts = [gone or part for gone, part in zip(lost, lacking, strict=True)]
+        self._lost[:, 0] = [*parts, min(parts)] if len(parts) > 1 else parts
         np.multiply(self._lost, self._gain, out=self._gained)
         self._rows *= self._decay
         self._rows += self._gained
@@ -1279,13 +1296,13 @@ class Runner:
         channels = [m.channels for m in self.modalities]
         traces = scales * sum(channels)
         starts = [0, *(1 + np.cumsum(states[:-1])).tolist()]
-        past, count = sum(states) + 2, len(self.modalities)
-        memories = len(TIMES) * (count + (count > 1)) if "readout/stack" in self.frozen.arrays else 0
+        past, count, memories = sum(states) + 2, len(self.modalities), _memories(self.frozen.arrays)
         ages = count if memories else 0  # decoders with one linear map carry what they always did
         members, _, hidden = self.frozen.arrays.get("recurrent/recurrent", np.empty((0, 0, 0))).shape
         ends = np.cumsum([past + 3 * traces, ages, memories, members * hidden])
         self.state = np.zeros(ends[-1], self.dtype)
         self._since, self._memory, self._hidden = (self.state[a:b] for a, b in pairwise(ends))
+        self._begun = self._memory[: len(TIMES) * (count + (count > 1))]  # what of it begins with everything lost
         self._ones = np.asarray([states[0], past - 1])
         self._features = self.state[: past + traces]
         self._own = self.state[states[0] + 1 : past]
@@ -1385,7 +1402,7 @@ class Runner:
         self._put(0.0)
         self.state[self._ones] = 1
         self._since[:] = NEVER
-        self._memory[:] = 1 if self._log_linear else 0  # all that came before the first bin is lost
+        self._begun[:] = 1 if self._log_linear else 0  # all that came before the first bin is lost
         self._ages, self._owed, self.overdue = list(self._clocks), [0] * len(self.names), False
         for part in self.filters:
             part.reset()
@@ -1458,7 +1475,7 @@ class Runner:
         """Encoders, filters, fusion, backbone and traces of one bin; the modalities seen, overdue and unusual."""
         seen: list[str] = []
         unusual: list[str] = []
-        flags = [False] * len(arrays)
+        shares = [0.0] * len(arrays)
         traces, recurrent = self._traces, self._recurrent
         if recurrent is not None:
             recurrent.forget()
@@ -1475,7 +1492,7 @@ class Runner:
                     row.unusual = False
             if count:
                 seen.append(row.name)
-                flags[i] = True
+                shares[i] = count / row.channels
                 if recurrent is not None and values is not None:
                     recurrent.add(i, values, observed, count)
                 row.embed(count)
@@ -1487,10 +1504,10 @@ class Runner:
             self._fusion()
         self.backbone.step(self._fusion is not None or bool(seen))
         if self._losses is not None:
-            self._losses.step(flags)
+            self._losses.step(shares)
             lost = self._losses.lost
         else:
-            lost = self._overdue(flags)
+            lost = self._overdue(shares)
         if True in lost:  # what it left behind fades: rounded to zero before it is too small to be quick
             np.add(self.state, FAINT, out=self.state)
             np.subtract(self.state, FAINT, out=self.state)
@@ -1510,9 +1527,9 @@ class Runner:
         rows = zip(self.names, lost, self._owed, strict=True)
         return tuple(name for name, gone, owed in rows if gone or owed > self._spared)
 
-    def _overdue(self, seen: list[bool]) -> list[bool]:
+    def _overdue(self, observed: list[float]) -> list[bool]:
         """Whether each modality should have been seen by now, in decoders that keep no memory of losses."""
-        self._ages = [0 if here else age + 1 for here, age in zip(seen, self._ages, strict=True)]
+        self._ages = [0 if share else age + 1 for share, age in zip(observed, self._ages, strict=True)]
         return [age >= clock for age, clock in zip(self._ages, self._clocks, strict=True)]
 
     def _decode_recurrently(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -1637,7 +1654,7 @@ class Runner:
         found = None if self._recurrent is None else self._recurrent.last
         for _ in range(bins):
             if self._losses is not None:
-                self._losses.step([False] * len(self.modalities))
+                self._losses.step([0.0] * len(self.modalities))
             if self._recurrent is not None:
                 self._recurrent.forget()
                 found = self._recurrent.step()

@@ -8,7 +8,7 @@ from neurodyn.targets.linear import (
     fit_ridge_stream,
     time_blocks,
 )
-from neurodyn.targets.losses import conditions, loss_memory, lost_bins
+from neurodyn.targets.losses import conditions, loss_memory, lost_bins, lost_channels, memory_size
 from neurodyn.targets.rows import Rows
 from neurodyn.targets.stacking import fit_stack, independent_bins
 from neurodyn.targets.variance import LinearVariance, LogLinearVariance, VarianceSources, fit_log_linear_variance
@@ -29,5 +29,7 @@ __all__ = [
     "independent_bins",
     "loss_memory",
     "lost_bins",
+    "lost_channels",
+    "memory_size",
     "time_blocks",
 ]

@@ -1,13 +1,15 @@
 r"""What has been lost lately: a fading memory of missing samples, and the conditions that decoders are weighed in.
 
-A modality is *lost* in a bin if it has had no sample for as long as its clock lets one wait. Its memory fades over a
-few time constants (in bins):
+A modality is *lost* in a bin if it has had no sample for as long as its clock lets one wait, and lost in part by the
+share of channels that its newest sample lacks. Its memory fades over a few time constants (in bins):
 
 .. math::
     m_t = \gamma\, m_{t-1} + (1 - \gamma)\, \mathrm{lost}_t, \qquad \gamma = \exp(-1 / \tau), \qquad m_{-1} = b
 
-Before the first bin it is one: a decoder that begins has lost everything so far (zero in models of format 3).
-All of it depends on masks alone, never on values. :mod:`neurodyn.realtime.runner` has the same recursion, bin by bin.
+Before the first bin it is one: a decoder that begins has lost everything so far (zero in models of format 3). Beside it
+stands the share of channels itself: half of the channels for good is another loss than all of them half of the time.
+In models of format 5 and before single channels are not counted. All of it depends on masks alone, never on values.
+:mod:`neurodyn.realtime.runner` has the same recursion, bin by bin.
 """
 
 from collections.abc import Sequence
@@ -45,30 +47,72 @@ def lost_bins(seen: Bool[np.ndarray, "trials time"], clock: int) -> Bool[np.ndar
     return time - newest >= clock
 
 
-def loss_memory(
-    seen: Sequence[Bool[np.ndarray, "trials time"]], clocks: Sequence[int], before: float = 1.0
-) -> Float[np.ndarray, "trials time memories"]:
-    """Memory of what was lost: the time constants of each modality, then those of all modalities at once.
+def lost_channels(observed: Float[np.ndarray, "trials time"], clock: int) -> Float[np.ndarray, "trials time"]:
+    """Share of a modality's channels that its newest sample lacks; zero while the next sample is overdue.
 
     Parameters
     ----------
-    seen
-        Bins with a sample, per modality.
+    observed
+        Share of the channels that have a value in each bin.
+    clock
+        Bins from one sample to the next.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets.losses import lost_channels
+    >>> lost_channels(np.asarray([[1.0, 0.0, 0.75, 0.0, 0.0]]), clock=2).tolist()
+    [[0.0, 0.0, 0.25, 0.25, 0.0]]
+    """
+    seen = observed > 0
+    newest = np.maximum.accumulate(np.where(seen, np.arange(seen.shape[1]), 0), axis=1)
+    return np.where(lost_bins(seen, clock), 0.0, 1.0 - np.take_along_axis(observed, newest, axis=1))
+
+
+def memory_size(modalities: int, *, channels: bool = True) -> int:
+    """How many numbers the memory has in a bin, with or without the shares of lost channels.
+
+    Examples
+    --------
+    >>> from neurodyn.targets.losses import memory_size
+    >>> memory_size(2), memory_size(2, channels=False), memory_size(1)
+    (14, 12, 5)
+    """
+    return len(TIMES) * (modalities + (modalities > 1)) + modalities * channels
+
+
+def loss_memory(
+    observed: Sequence[Float[np.ndarray, "trials time"]],
+    clocks: Sequence[int],
+    before: float = 1.0,
+    *,
+    channels: bool = True,
+) -> Float[np.ndarray, "trials time memories"]:
+    """Memory of what was lost: the time constants of each modality, of all at once, and each one's lost channels.
+
+    What is lost of all at once is what is lost of the one that is lost least. It is left out where there is only one.
+
+    Parameters
+    ----------
+    observed
+        Share of the channels that have a value in each bin, per modality.
     clocks
         Bins from one sample to the next, per modality.
     before
         What the memory holds before the first bin.
+    channels
+        Whether lost channels count.
     """
-    lost = [lost_bins(mask, clock) for mask, clock in zip(seen, clocks, strict=True)]
-    sources = [*lost, np.logical_and.reduce(lost)] if len(lost) > 1 else lost
+    lost = [lost_bins(shares > 0, clock).astype(np.float64) for shares, clock in zip(observed, clocks, strict=True)]
+    parts = [lost_channels(shares, clock) for shares, clock in zip(observed, clocks, strict=True)] if channels else []
+    lost = [whole + part for whole, part in zip(lost, parts, strict=True)] if channels else lost
+    sources = [*lost, np.minimum.reduce(lost)] if len(lost) > 1 else lost
     decays = [float(np.exp(-1 / t)) for t in TIMES]
-    held = np.full((len(seen[0]), 1), before)
+    held = np.full((len(observed[0]), 1), before)
     faded = [
-        scipy.signal.lfilter([1 - g], [1, -g], source.astype(np.float64), axis=1, zi=g * held)[0]
-        for source in sources
-        for g in decays
+        scipy.signal.lfilter([1 - g], [1, -g], source, axis=1, zi=g * held)[0] for source in sources for g in decays
     ]
-    return np.stack(faded, axis=-1)
+    return np.stack([*faded, *parts], axis=-1)
 
 
 def conditions(memory: Float[np.ndarray, "*bins memories"], modalities: int) -> Float[np.ndarray, "*bins conditions"]:

@@ -24,6 +24,18 @@ def test_copies_of_the_held_out_runs(lorenz_batch):
         np.testing.assert_array_equal(copy.target, held.target[bins])
 
 
+def test_single_channels_are_lost_for_a_bin_and_for_stretches(lorenz_batch):
+    held = lorenz_batch[1]
+    whole, *copies = with_hidden_samples(held, seed=0)
+    for name in held.names:
+        sampled = whole.observed[name].any(axis=1)
+        scattered, *stretches = (copy.observed[name][sampled].mean(axis=1) for copy in copies[-3:])
+        assert abs(np.mean(scattered) - 0.7) < 0.05
+        assert all(np.mean(np.diff(share) == 0) > 0.7 for share in stretches)  # as they were, for a while
+        assert np.any((stretches[0] > 0) & (stretches[0] < 1))
+        assert stretches[0].max() == 1  # some stretches are whole
+
+
 def test_with_one_modality_it_is_never_gone(lorenz_batch):
     held = lorenz_batch[1].with_modalities(["spikes"])
     assert all(copy.observed["spikes"].any() for copy in with_hidden_samples(held, seed=0))

@@ -18,7 +18,7 @@ from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder, storage
 from neurodyn.multiscale.fitted import Readout, variance_sources
 from neurodyn.realtime import RealtimeDecoder
-from neurodyn.targets import LinearTarget, LinearVariance
+from neurodyn.targets import LinearTarget, LinearVariance, memory_size
 from neurodyn.training import save_checkpoint, store
 from neurodyn.versions import versions
 
@@ -39,7 +39,7 @@ def change(saved, **settings):
 def test_a_directory_says_what_it_holds(saved, spikes_decoder):
     settings = json.loads((saved / "model.json").read_text())
     assert sorted(os.listdir(saved)) == sorted(["model.json", settings["arrays"]])
-    assert (settings["format"], settings["version"]) == ("neurodyn-model", 5)
+    assert (settings["format"], settings["version"]) == ("neurodyn-model", 6)
     assert settings["modalities"][0]["channels"] == list(spikes_decoder.fitted_.modalities[0].channels)
     assert settings["provenance"]["versions"] == versions()
     assert settings["width_seconds"] == spikes_decoder.fitted_.width
@@ -130,7 +130,7 @@ def test_a_model_of_the_third_version_decodes_as_it_did(tmp_path, decoder, loren
     parts = {}
     for name in ("filtered", "smoothed"):
         readout = getattr(decoder.fitted_, name)
-        features = 2 + len(readout.variance_model.slopes) // 2
+        features = 2 + memory_size(2, channels=False)
         slopes = np.linspace(0.1, 0.4, features * len(readout.centre)).reshape(features, -1)
         parts[name] = replace(readout, variance_model=LinearVariance(np.full(len(readout.centre), 0.5), slopes))
     expected = replace(decoder, fitted_=replace(decoder.fitted_, **parts))
@@ -138,6 +138,7 @@ def test_a_model_of_the_third_version_decodes_as_it_did(tmp_path, decoder, loren
     path = tmp_path / "old" / "model.json"
     settings = json.loads(path.read_text())
     assert settings.pop("variance") == "linear"
+    assert settings.pop("lost_channels") is False
     path.write_text(json.dumps({**settings, "version": 3}))
     test = lorenz_batch[1]
     found = MultiscaleDecoder.load(tmp_path / "old")
@@ -158,9 +159,22 @@ def test_a_model_of_the_third_version_decodes_as_it_did(tmp_path, decoder, loren
         np.testing.assert_allclose((half / 1.959963984540054) ** 2, variance[0, t], rtol=1e-3)
 
 
+def without_channels(fitted):
+    """As versions 4 and 5 fitted it: neither variance nor weights follow lost channels."""
+    parts = {}
+    for name in ("filtered", "smoothed"):
+        readout = getattr(fitted, name)
+        assert readout.follows_channels
+        slopes = readout.variance_model.slopes
+        memories, fewer = len(slopes) // 2, memory_size(2, channels=False)
+        kept = np.r_[0, 1 : 1 + fewer, 1 + memories : 1 + memories + fewer]
+        parts[name] = replace(readout, variance_model=replace(readout.variance_model, slopes=slopes[kept]))
+    return replace(fitted, **parts)
+
+
 def test_a_model_of_the_fourth_version_is_the_same(tmp_path, lorenz_batch):
     """It had other names for what training hides from the recurrent network."""
-    fitted = untrained(lorenz_batch[0], latent=3, own=3, embedding=3)
+    fitted = without_channels(untrained(lorenz_batch[0], latent=3, own=3, embedding=3))
     storage.save_fitted(tmp_path / "model", fitted)
     path = tmp_path / "model" / "model.json"
     settings = json.loads(path.read_text())
@@ -172,21 +186,47 @@ def test_a_model_of_the_fourth_version_is_the_same(tmp_path, lorenz_batch):
     np.testing.assert_array_equal(loaded.recurrent.weights["recurrent"], fitted.recurrent.weights["recurrent"])
 
 
+def test_a_model_of_the_fifth_version_decodes_as_it_did(tmp_path, decoder, lorenz_batch):
+    """It knew nothing of lost channels: neither its variance nor its weights follow them, online and offline."""
+    expected = replace(decoder, fitted_=without_channels(decoder.fitted_))
+    expected.save(tmp_path / "old")
+    path = tmp_path / "old" / "model.json"
+    settings = json.loads(path.read_text())
+    assert settings.pop("lost_channels") is False
+    path.write_text(json.dumps({**settings, "version": 5}))
+    found, test = MultiscaleDecoder.load(tmp_path / "old"), lorenz_batch[1]
+    lost = test
+    for row in test.modalities:
+        lost = lost.hide(row.name, channels=row.channels[1::2])
+    xr.testing.assert_identical(found.predict(lost), expected.predict(lost))
+    # Nothing that depends on masks alone differs between all channels and half of them.
+    memories = [found.fitted_.evidence(batch, smooth=False).memory for batch in (test, lost)]
+    assert memories[0].shape[-1] == memory_size(2, channels=False)
+    np.testing.assert_array_equal(*memories)
+    decoded, live = found.predict(lost), found.realtime()
+    for t in range(30):
+        at = int(lost.starts[0]) + t
+        bins = {n: np.where(lost.observed[n][at], lost.observations[n][at], np.nan) for n in lost.names}
+        out = live.step(bins, 0.01 * t)
+        np.testing.assert_allclose(out.target, decoded["target"][0, t], atol=1e-4)
+        np.testing.assert_allclose((out.upper - out.target) / 1.959964, decoded["deviation"][0, t], rtol=1e-3)
+
+
 def test_every_older_version_has_its_migration(monkeypatch, saved):
     """A version after the present one, to see that the steps are taken one after the other."""
     present = storage.MODEL
     assert set(present.migrations) == set(range(1, present.version))
-    steps = {**present.migrations, 5: lambda s: {**s, "version": 6, "status": "seen by the step from 5"}}
-    monkeypatch.setattr(storage, "MODEL", replace(present, version=6, migrations=MappingProxyType(steps)))
-    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 5"
+    steps = {**present.migrations, 6: lambda s: {**s, "version": 7, "status": "seen by the step from 6"}}
+    monkeypatch.setattr(storage, "MODEL", replace(present, version=7, migrations=MappingProxyType(steps)))
+    assert MultiscaleDecoder.load(saved).fitted_.status == "seen by the step from 6"
     first = {**json.loads((saved / "model.json").read_text()), "version": 1}
-    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 5"
+    assert storage.MODEL.migrated(first, saved)["status"] == "seen by the step from 6"
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"version": 99}, "version 99, this neurodyn reads up to 5: update"),
+        ({"version": 99}, "version 99, this neurodyn reads up to 6: update"),
         ({"version": None}, "does not say which version"),
         ({"kind": "other"}, "holds no multiscale model"),
         ({"arrays": "../../etc/passwd"}, "no file of arrays in its own directory"),

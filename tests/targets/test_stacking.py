@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from neurodyn.errors import InputError
-from neurodyn.targets import conditions, fit_stack, independent_bins, loss_memory, lost_bins
+from neurodyn.targets import conditions, fit_stack, independent_bins, loss_memory, lost_bins, memory_size
 from neurodyn.targets.losses import TIMES
 from neurodyn.targets.stacking import PRIOR_DEVIATION, ROUNDS
 
@@ -78,25 +78,41 @@ def test_independent_bins_of_an_autoregressive_error():
 @pytest.mark.parametrize("before", [0.0, 1.0])
 def test_losses_by_a_loop(before):
     rng = np.random.default_rng(5)
-    seen = [rng.random((2, 80)) < 0.7, rng.random((2, 80)) < 0.2]
+    observed = [  # quarters of four channels, none of them in some bins
+        rng.choice([0.25, 0.5, 1.0], (2, 80)) * (rng.random((2, 80)) < share) for share in (0.7, 0.2)
+    ]
     clocks = [1, 4]
-    memory = loss_memory(seen, clocks, before)
-    assert memory.shape == (2, 80, 3 * len(TIMES))
+    memory = loss_memory(observed, clocks, before)
+    without = loss_memory(observed, clocks, before, channels=False)
+    assert memory.shape == (2, 80, 3 * len(TIMES) + 2) == (2, 80, memory_size(2))
+    assert without.shape == (2, 80, 3 * len(TIMES)) == (2, 80, memory_size(2, channels=False))
     for trial in range(2):
-        since, held = [1e9, 1e9], np.full((3, len(TIMES)), before)
+        since, lacking = [1e9, 1e9], [0.0, 0.0]
+        held, whole = np.full((3, len(TIMES)), before), np.full((3, len(TIMES)), before)
         for t in range(80):
-            since = [0 if s[trial, t] else n + 1 for s, n in zip(seen, since, strict=True)]
+            since = [0 if s[trial, t] else n + 1 for s, n in zip(observed, since, strict=True)]
             lost = [n >= c for n, c in zip(since, clocks, strict=True)]
-            assert lost == [bool(lost_bins(s, c)[trial, t]) for s, c in zip(seen, clocks, strict=True)]
+            assert lost == [bool(lost_bins(s > 0, c)[trial, t]) for s, c in zip(observed, clocks, strict=True)]
+            lacking = [1 - s[trial, t] if s[trial, t] else x for s, x in zip(observed, lacking, strict=True)]
+            channels = [0.0 if gone else x for gone, x in zip(lost, lacking, strict=True)]
             decay = np.exp(-1 / np.asarray(TIMES))
-            held = decay * held + (1 - decay) * np.asarray([*lost, all(lost)], float)[:, None]
-            np.testing.assert_allclose(memory[trial, t], held.ravel(), atol=1e-12)
+            parts = [1.0 if gone else x for gone, x in zip(lost, channels, strict=True)]
+            held = decay * held + (1 - decay) * np.asarray([*parts, min(parts)])[:, None]
+            np.testing.assert_allclose(memory[trial, t], [*held.ravel(), *channels], atol=1e-12)
+            whole = decay * whole + (1 - decay) * np.asarray([*lost, all(lost)], float)[:, None]
+            np.testing.assert_allclose(without[trial, t], whole.ravel(), atol=1e-12)
 
 
 def test_conditions_add_up_to_one_and_name_the_lost_modality():
-    seen = [np.ones((1, 400), bool), np.ones((1, 400), bool)]
-    seen[1][0, 100:] = False
+    seen = [np.ones((1, 400)), np.ones((1, 400))]
+    seen[1][0, 100:] = 0
     shares = conditions(loss_memory(seen, [1, 1], before=0.0), 2)[0]
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     np.testing.assert_allclose(shares[50], [1, 0, 0], atol=1e-12)
     np.testing.assert_allclose(shares[-1], [0, 0, 1], atol=1e-6)
+    # Half of its channels gone: half of it is lost, unless lost channels do not count.
+    seen[1][0, 100:] = 0.5
+    for channels, expected in ((True, [0.5, 0, 0.5]), (False, [1, 0, 0])):
+        shares = conditions(loss_memory(seen, [1, 1], before=0.0, channels=channels), 2)[0]
+        np.testing.assert_allclose(shares[50], [1, 0, 0], atol=1e-12)
+        np.testing.assert_allclose(shares[-1], expected, atol=1e-6)

@@ -43,6 +43,14 @@ class TargetOptions:
     ------
     InputError
         For negative durations.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> sharp = nd.binning.TargetOptions(smoothing=0.0, max_gap=0.1)
+    >>> nd.to_bins(session, width="50ms", target="speed", target_options=sharp).target_names
+    ('speed',)
     """
 
     smoothing: float = 0.25

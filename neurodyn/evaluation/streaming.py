@@ -60,6 +60,14 @@ class Streamed(Shown):
         (bins, dims) in the unit of the target.
     microseconds
         (bins,) time that each step took, conversion of its input included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import Streamed
+    >>> streamed = Streamed(latent=np.zeros((3, 8)), target=np.zeros((3, 2)), microseconds=np.array([80.0, 75.0, 90.0]))
+    >>> streamed.target.shape, float(np.median(streamed.microseconds))
+    ((3, 2), 80.0)
     """
 
     latent: Float[np.ndarray, "bins latent"]
@@ -87,6 +95,14 @@ class OnlineCheck(Shown):
         Largest absolute difference of the decoded target, in standard deviations of the true one.
     microseconds
         (steps,) time of each step after the warm-up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import OnlineCheck
+    >>> check = OnlineCheck(500, latent_difference=2e-7, target_difference=1e-6, microseconds=np.full(450, 80.0))
+    >>> check.n_bins, check.target_difference < 1e-4
+    (500, True)
     """
 
     n_bins: int

@@ -218,6 +218,16 @@ def linearise(
     ------
     InputError
         If ``dt`` is not positive; else as in `neurodyn.fixed_points.find`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import find, linearise
+    >>> step = lambda h, _: jnp.tanh(1.5 * h)
+    >>> found = find(step, np.linspace(-2, 2, 10, dtype=np.float32)[:, None])
+    >>> sorted(stability.value for stability in linearise(step, found.fixed.states, dt=0.01).stability)
+    ['attractor', 'attractor', 'repeller']
     """
     if not dt > 0:
         raise InputError(f"dt has to be a positive number of seconds per step, got {dt}")

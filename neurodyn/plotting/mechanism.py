@@ -27,6 +27,12 @@ def plot_intervals(numbers: Mapping[str, tuple[float, float, float]], *, ax: Any
         Value and both ends of its interval, by name; what is NaN is not drawn.
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> plot_intervals({"rotation": (12.0, 11.0, 13.5)}, ax=Figure().subplots()).get_yticklabels()[0].get_text()
+    'rotation'
     """
     ax = quiet(axes(ax))
     for place, (value, low, high) in enumerate(numbers.values()):
@@ -46,6 +52,14 @@ def plot_collapse(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``size`` (step x start), relative to the activity under noise, and ``collapsed`` (start).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> runs = {"size": (("step", "start"), [[1.0, 2.0], [0.1, 0.2]]), "collapsed": ("start", [True, True])}
+    >>> plot_collapse(xr.Dataset(runs), ax=Figure().subplots()).get_xlabel()
+    'step without input'
     """
     ax = quiet(axes(ax))
     size = np.asarray(data["size"])

@@ -211,6 +211,14 @@ class TrainingConfig:
         Of the initial weights, the order of segments and the dropout masks.
     parallel
         Recursion of logarithmic depth over time, in training and after; None: on accelerators only.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> short = nd.TrainingConfig(epochs=5, segment=2.0, seed=1)
+    >>> decoder = nd.MultiscaleDecoder(training=short)
+    >>> decoder.training.epochs, nd.TrainingConfig().epochs
+    (5, 20)
     """
 
     epochs: int = 20

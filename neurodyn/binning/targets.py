@@ -46,11 +46,8 @@ class TargetOptions:
 
     Examples
     --------
-    >>> import neurodyn as nd
-    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
-    >>> sharp = nd.binning.TargetOptions(smoothing=0.0, max_gap=0.1)
-    >>> nd.to_bins(session, width="50ms", target="speed", target_options=sharp).target_names
-    ('speed',)
+    >>> TargetOptions(smoothing=0.0).max_gap
+    0.5
     """
 
     smoothing: float = 0.25
@@ -147,6 +144,15 @@ def make_targets(
     ------
     InputError
         For an unknown target, a series that cannot give it, or the same dimension twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> values, observed, names = nd.binning.make_targets(session, ["position", "speed"], np.arange(2.0, 10.0, 0.1))
+    >>> values.shape, names
+    ((80, 3), ('x', 'y', 'speed'))
     """
     parts = []
     for name in names:

@@ -145,6 +145,20 @@ def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -
     ------
     InputError
         If ``max_bins`` is not positive.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=2), seed=0)
+    >>> class Mean:  # knows nothing but the mean; decoder.realtime() of a fitted model knows more
+    ...     def reset(self):
+    ...         pass
+    ...     def step(self, observations, t):
+    ...         return SimpleNamespace(latent=np.zeros(2), target=np.zeros(3), microseconds=0.0)
+    >>> nd.evaluation.stream(Mean(), batch, max_bins=50).target.shape
+    (50, 3)
     """
     names: Mapping[str, tuple[str, ...]] = getattr(live, "channel_names", {})
     batch = batch.aligned_to(

@@ -117,6 +117,15 @@ def fit_posterior(
     ------
     InputError
         If the sequences are invalid for the emission, nothing is observed at all, or there is no state.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> try:
+    ...     nd.markov.fit_posterior([[1.5, 2.0, 3.0]], states=2, emission="poisson", seed=0)
+    ... except nd.InputError as error:
+    ...     print(str(error)[:32])
+    counts must be whole numbers fro
     """
     config, kind = config or BayesConfig(), make_emission(emission)
     prepared = checked(kind.to_arrays(observations), "step")

@@ -92,6 +92,15 @@ class Linearisation(Shown):
         holds only up to there.
     marginal
         See `LineariseConfig`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> turn = lambda h, _: jnp.stack([0.9 * h[0] - 0.3 * h[1], 0.3 * h[0] + 0.9 * h[1]])
+    >>> found = linearise(turn, np.zeros((1, 2), np.float32), dt=0.01)
+    >>> found.stability[0].value, found.time_constants.round(2).tolist(), found.frequencies.round(1).tolist()
+    ('attractor', [[0.19, 0.19]], [[5.1, 5.1]])
     """
 
     layout: Layout

@@ -107,6 +107,16 @@ class Explanation(Shown):
         In words: what was explained, and the model it was trained on.
     portrait
         What the pictures of the network show (`portrait`).
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> hmm, quick = nd.markov.fully_connected(2), nd.mechanism.quick_config()
+    >>> found = nd.mechanism.explain(rnn, hmm, config=quick, claims="rotation")
+    >>> found.to_rows()[0]["name"], sorted(found.seconds)
+    ('rotation', ['portrait', 'recording', 'rotation'])
     """
 
     findings: tuple[Finding, ...]

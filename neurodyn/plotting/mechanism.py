@@ -146,6 +146,13 @@ def plot_residency(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``place`` (state, axis), ``band`` (state) and ``steps`` (state).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> states = xr.Dataset({"place": (("state", "axis"), [[0.0, 1.0], [2.0, 1.0]]), "band": ("state", [0, 2])})
+    >>> plot_residency(states).get_xlabel()
+    'first principal component'
     """
     ax = quiet(axes(ax, size=(5.0, 4.5)))
     if "place" not in data:
@@ -224,6 +231,14 @@ def plot_ablation(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``cut`` (transition, bound) and ``random_cut`` (transition, set).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> cuts = {"cut": (("transition", "bound"), [[0.9, 0.8, 1.0]]), "random_cut": (("transition", "set"), [[0.1]])}
+    >>> plot_ablation(xr.Dataset(cuts, {"transition": ["A→C"]}), ax=Figure().subplots()).get_ylabel()
+    'share of the hazard that is cut'
     """
     ax = quiet(axes(ax))
     names = data["transition"].to_numpy().tolist()

@@ -76,7 +76,8 @@ def filter_states(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> Float[np
     Examples
     --------
     >>> from neurodyn.markov import filter_states, fully_connected
-    >>> filter_states(fully_connected(2), [0, 0, 1, 1])[0, :, 1].round(2).tolist()
+    >>> of_second = filter_states(fully_connected(2), [0, 0, 1, 1])[0, :, 1]
+    >>> [round(float(probability), 2) for probability in of_second]
     [0.02, 0.0, 0.73, 0.99]
     """
     path, evidence, _ = _ready(hmm, observations)
@@ -96,7 +97,8 @@ def smooth_states(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> Float[np
     Examples
     --------
     >>> from neurodyn.markov import fully_connected, smooth_states
-    >>> smooth_states(fully_connected(2), [0, 0, 1, 1])[0, :, 1].round(2).tolist()
+    >>> of_second = smooth_states(fully_connected(2), [0, 0, 1, 1])[0, :, 1]
+    >>> [round(float(probability), 2) for probability in of_second]
     [0.01, 0.03, 0.97, 0.99]
     """
     path, evidence, _ = _ready(hmm, observations)

@@ -57,11 +57,11 @@ class MultimodalBatch(Shown):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> counts = np.random.default_rng(0).poisson(1.0, size=(4, 50, 3))
-    >>> batch = MultimodalBatch.from_arrays({"spikes": counts}, width="10ms", likelihoods={"spikes": "poisson"})
+    >>> import neurodyn as nd
+    >>> counts = [[[0, 1, 0], [2, 0, 1]], [[1, 1, 0], [0, 0, 3]]]  # trials x bins x units
+    >>> batch = nd.MultimodalBatch.from_arrays({"spikes": counts}, width="10ms", likelihoods={"spikes": "poisson"})
     >>> batch.n_trials, batch.n_bins, batch.modality("spikes").n_channels
-    (4, 200, 3)
+    (2, 4, 3)
     """
 
     observations: dict[str, Float32[np.ndarray, "bins _"]]

@@ -95,9 +95,9 @@ class Linearisation(Shown):
 
     Examples
     --------
-    >>> import jax.numpy as jnp
     >>> import numpy as np
-    >>> turn = lambda h, _: jnp.stack([0.9 * h[0] - 0.3 * h[1], 0.3 * h[0] + 0.9 * h[1]])
+    >>> from neurodyn.fixed_points import linearise
+    >>> turn = lambda h, _: 0.9 * h + h[::-1] * np.float32([-0.3, 0.3])
     >>> found = linearise(turn, np.zeros((1, 2), np.float32), dt=0.01)
     >>> found.stability[0].value, found.time_constants.round(2).tolist(), found.frequencies.round(1).tolist()
     ('attractor', [[0.19, 0.19]], [[5.1, 5.1]])

@@ -20,6 +20,15 @@ class Axes:
         (dims, size).
     share
         (dims,) of the variance that lies along each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.components import principal_axes
+    >>> states = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [1.0, 0.1]])
+    >>> axes = principal_axes(states, 1)
+    >>> axes.middle.tolist(), axes.points(states).shape
+    ([1.0, 0.025], (4, 1))
     """
 
     middle: Float[np.ndarray, " size"]

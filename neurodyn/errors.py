@@ -8,19 +8,53 @@ from types import ModuleType
 
 
 class NeurodynError(Exception):
-    """Base of every error neurodyn raises on purpose; the command line prints it in one line."""
+    """Base of every error neurodyn raises on purpose; the command line prints it in one line.
+
+    Examples
+    --------
+    >>> from neurodyn.errors import InputError, MissingExtraError, NeurodynError, NumericalError
+    >>> [issubclass(error, NeurodynError) for error in (InputError, NumericalError, MissingExtraError)]
+    [True, True, True]
+    """
 
 
 class InputError(NeurodynError, ValueError):
-    """The data, options or files given cannot be used; nothing has been computed or written yet."""
+    """The data, options or files given cannot be used; nothing has been computed or written yet.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> nd.to_bins(session, width="50 hours")
+    Traceback (most recent call last):
+        ...
+    neurodyn.errors.InputError: width: expected seconds like 0.05 or 50ms, got '50 hours'
+    """
 
 
 class NumericalError(NeurodynError, ArithmeticError):
-    """A computation left the finite numbers; the message says what was kept and what to try."""
+    """A computation left the finite numbers; the message says what was kept and what to try.
+
+    Examples
+    --------
+    >>> from neurodyn.errors import NumericalError
+    >>> issubclass(NumericalError, ArithmeticError)
+    True
+    """
 
 
 class MissingExtraError(NeurodynError, ImportError):
-    """An optional package is needed for this feature; the message names the extra that brings it."""
+    """An optional package is needed for this feature; the message names the extra that brings it.
+
+    Examples
+    --------
+    >>> from neurodyn.errors import MissingExtraError, import_extra
+    >>> try:
+    ...     import_extra("not_there", "plot")
+    ... except MissingExtraError as error:
+    ...     print(str(error)[:38])
+    this needs the package 'not_there': in
+    """
 
 
 def import_extra(module: str, extra: str) -> ModuleType:

@@ -9,7 +9,15 @@ Settings = TypeVar("Settings", bound="HasParameters")
 
 
 class HasParameters:
-    """Parameters by name, for a frozen dataclass whose fields without a trailing underscore are its settings."""
+    """Parameters by name, for a frozen dataclass whose fields without a trailing underscore are its settings.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> ridge = nd.CausalRidge()
+    >>> ridge.get_params()["smoothed"], ridge.set_params(blocks=4).blocks
+    (True, 4)
+    """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Settings by name.

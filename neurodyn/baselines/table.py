@@ -37,6 +37,12 @@ class Baseline:
         Whether it costs so little that it is also fitted to each modality alone.
     needs
         Name of the extra by the optional package that it needs.
+
+    Examples
+    --------
+    >>> from neurodyn.baselines import BASELINES
+    >>> BASELINES["ridge"].description, BASELINES["ridge"].alone, type(BASELINES["ridge"].make(None)).__name__
+    ('causal ridge regression', True, 'CausalRidge')
     """
 
     description: str

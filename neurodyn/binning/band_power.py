@@ -47,6 +47,13 @@ class BandPower(FieldFeature):
     ------
     InputError
         For bands that are not 0 < low < high, or negative durations.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> power = nd.binning.BandPower(bands=((4.0, 8.0), (70.0, 110.0)), smoothing=0.2)
+    >>> power.names(["lfp0"]), power.unit("mV")
+    (('lfp0 4-8 Hz', 'lfp0 70-110 Hz'), 'log mV²')
     """
 
     label = "band powers"

@@ -35,33 +35,33 @@ class MultimodalBatch(Shown):
 
     Parameters
     ----------
-    observations
-        Per modality (bins, channels) float32; missing entries are 0.
-    observed
-        Per modality (bins, channels) bool: the only place where missing is stored.
-    target
-        (bins, dims) float32; ``dims`` may be 0; missing entries are 0.
-    target_observed
-        (bins,) bool.
-    time
-        (bins,) END of each bin in seconds, increasing inside every trial.
-    width
-        Width of a bin in seconds.
+    observations, observed
+        Per modality (bins, channels) float32, 0 where missing; and bool, the only place where missing is stored.
+    target, target_observed
+        (bins, dims) float32, 0 where missing, ``dims`` may be 0; and (bins,) bool.
+    time, width
+        (bins,) END of each bin in seconds, increasing inside every trial; and the width of a bin in seconds.
     starts, lengths
         (trials,) trial i is the bins ``starts[i] : starts[i] + lengths[i]``.
     lead
         (trials,) the first `lead` bins of a trial are context: seen by the decoder, never scored or fitted.
     modalities
         One row per modality, in the order of fusion.
-    target_names
-        One name per target dimension.
-    target_units
-        One unit per target dimension, empty where it is not known; () if none is.
+    target_names, target_units
+        One name and one unit per target dimension; a unit is empty where it is not known; () if none is.
 
     Raises
     ------
     InputError
         When lengths disagree, a trial leaves the timeline, or a missing entry is not 0.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> counts = [[[0, 1, 0], [2, 0, 1]], [[1, 1, 0], [0, 0, 3]]]  # trials x bins x units
+    >>> batch = nd.MultimodalBatch.from_arrays({"spikes": counts}, width="10ms", likelihoods={"spikes": "poisson"})
+    >>> batch.n_trials, batch.n_bins, batch.modality("spikes").n_channels
+    (2, 4, 3)
     """
 
     observations: dict[str, Float32[np.ndarray, "bins _"]]

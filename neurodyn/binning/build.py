@@ -94,6 +94,14 @@ def to_bins(
     InputError
         For names that are not in the recording, sources that do not overlap in time, bins longer than the
         interval, a slower clock that is no multiple of the bins, or data no model can use (`check_usable`).
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> batch = nd.to_bins(session, width="50ms", modalities="all", target="position", interval="task")
+    >>> batch.names, batch.target_names, batch.n_bins
+    (('spikes', 'field'), ('x', 'y'), 380)
     """
     if not isinstance(recording, Recording):
         kind = type(recording).__name__

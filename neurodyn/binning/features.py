@@ -63,6 +63,17 @@ def bin_feature(signal: Signal, feature: FieldFeature, starts: _Edges, stops: _E
     ------
     InputError
         When the sampling rate is too low for the feature, or the sampling too irregular for its filters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> edges = nd.TimeGrid(start=2.0, width=0.1, bins=50).edges
+    >>> theta = nd.binning.BandPower(bands=((6.0, 10.0),))
+    >>> values, observed = nd.binning.bin_feature(session.field("lfp"), theta, edges[:-1], edges[1:])
+    >>> values.shape, bool(observed.all())
+    ((50, 2), True)
     """
     feature.check_rate(signal.typical_rate, f"field '{signal.name}'")
     if feature.even:

@@ -52,6 +52,14 @@ class FieldFeature(ABC):
         What it is called in messages and, behind the channel's, in the names of the model's channels.
     even
         Whether its filter needs samples at even times.
+
+    Examples
+    --------
+    >>> from neurodyn.binning import BandPower, FieldFeature, SignalMean
+    >>> [isinstance(feature, FieldFeature) for feature in (BandPower(), SignalMean())]
+    [True, True]
+    >>> SignalMean().names(["lfp0", "lfp1"])
+    ('lfp0', 'lfp1')
     """
 
     label: ClassVar[str]

@@ -15,7 +15,19 @@ from neurodyn.recording.edges import cut
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Fold(Shown):
-    """One split: what to fit on, and what to score on; both share the timeline of the batch."""
+    """One split: what to fit on, and what to score on; both share the timeline of the batch.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=10), seed=0)
+    >>> fold = nd.holdout(batch, 0.2)
+    >>> fold.train.n_trials, fold.test.n_trials
+    (8, 2)
+    >>> decoder = nd.CausalRidge(smoothed=False).fit(fold.train)
+    >>> decoder.predict(fold.test)["target"].dims
+    ('trial', 'time', 'dim')
+    """
 
     train: MultimodalBatch
     test: MultimodalBatch
@@ -54,6 +66,15 @@ def time_folds(batch: MultimodalBatch, n: int, *, gap: float | str, lead_in: flo
     ------
     InputError
         When fewer than two folds are asked for, or one of them has nothing to train or to test on.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=60.0), seed=0)
+    >>> batch = nd.to_bins(session, width="100ms", interval="task")
+    >>> folds = nd.time_folds(batch, 3, gap="2s", lead_in="1s")
+    >>> [int(fold.test.scored().sum()) > 0 for fold in folds], int(folds[1].test.lead[0])
+    ([True, True, True], 10)
     """
     gap, lead_in = argument_named("gap", seconds, gap), argument_named("lead_in", seconds, lead_in)
     owner = _owner(batch)
@@ -85,6 +106,13 @@ def trial_folds(batch: MultimodalBatch, n: int, *, seed: int) -> list[Fold]:
     ------
     InputError
         When fewer than two folds are asked for, there are fewer trials than folds, or one is not usable.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> [(fold.train.n_trials, fold.test.n_trials) for fold in nd.trial_folds(batch, 3, seed=0)]
+    [(8, 4), (8, 4), (8, 4)]
     """
     n = _checked_count(n, check_batch(batch).n_trials, "trials")
     order = np.random.default_rng(seed).permutation(batch.n_trials)
@@ -106,6 +134,14 @@ def holdout(batch: MultimodalBatch, fraction: float = 0.2, gap: float = 2.0) -> 
     ------
     InputError
         When either part would be empty.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=10), seed=0)
+    >>> fold = nd.holdout(batch, fraction=0.3)
+    >>> fold.train.n_trials, fold.test.n_trials
+    (7, 3)
     """
     check_batch(batch)
     gap = argument_named("gap", seconds, gap)

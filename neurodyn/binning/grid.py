@@ -33,6 +33,13 @@ class TimeGrid:
     ------
     InputError
         For a width that is not positive, no bins, or bins so narrow that their edges are the same up to rounding.
+
+    Examples
+    --------
+    >>> from neurodyn import TimeGrid
+    >>> grid = TimeGrid.covering(start=10.0, stop=11.13, width=0.25)
+    >>> grid.bins, grid.edges.tolist(), grid.ends[0].item()
+    (4, [10.0, 10.25, 10.5, 10.75, 11.0], 10.25)
     """
 
     start: float
@@ -106,6 +113,14 @@ def count_spikes(
         Sorted spike times per unit, in seconds.
     starts, stops
         Of each bin, in seconds; the bins need not touch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.binning import TimeGrid, count_spikes
+    >>> edges = TimeGrid(start=0.0, width=0.1, bins=3).edges
+    >>> count_spikes([np.array([0.01, 0.05, 0.1]), np.array([0.25])], edges[:-1], edges[1:]).tolist()
+    [[2.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
     low, high = cut(np.asarray(starts, np.float64)), cut(np.asarray(stops, np.float64))
     counts = np.zeros((len(low), len(times)), np.float32)

@@ -33,6 +33,13 @@ class Modality(Shown):
     ------
     InputError
         For an unknown likelihood, no channels or a clock below 1.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> lfp = nd.Modality("lfp", likelihood="gaussian", channels=("CA1", "CA3"), clock=5, unit="V")
+    >>> lfp.n_channels, lfp.counts
+    (2, False)
     """
 
     name: str

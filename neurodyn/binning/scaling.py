@@ -30,6 +30,15 @@ class Scaling:
         (dims,) in the unit of the target.
     counts
         Names of the modalities that stay counts.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> scaling = nd.binning.Scaling.fit(batch)
+    >>> scaled = scaling.apply(batch).observations["field"][batch.observed["field"]]
+    >>> abs(float(scaled.mean())) < 1e-3, scaling.counts
+    (True, ('spikes',))
     """
 
     mean: dict[str, Float32[np.ndarray, " _"]]

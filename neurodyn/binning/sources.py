@@ -41,6 +41,16 @@ class Spikes:
     ------
     InputError
         If there is no such likelihood, or it is not one of counts.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> session.spikes["spikes"].units[:3]
+    ('0', '1', '2')
+    >>> batch = nd.to_bins(session, width="50ms", modalities=nd.Spikes(units=session.spikes["spikes"].units[:3]))
+    >>> batch.modality("spikes").n_channels, batch.modality("spikes").likelihood
+    (3, 'poisson')
     """
 
     name: str = "spikes"
@@ -80,6 +90,15 @@ class Field:
     ------
     InputError
         If both bands and another feature are given, or there is no such likelihood, or it is one of counts.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> theta = nd.Field(source="lfp", bands=((6.0, 10.0),), width=0.2)
+    >>> batch = nd.to_bins(session, width="50ms", modalities=theta)
+    >>> batch.modality("field").channels, batch.modality("field").clock
+    (('lfp0 6-10 Hz', 'lfp1 6-10 Hz'), 4)
     """
 
     name: str = "field"

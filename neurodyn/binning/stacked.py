@@ -29,6 +29,14 @@ class Stacked(Shown):
         (trial, time): True in the leading bins that the decoder sees and nobody scores.
     time
         (trial, time) end of each bin in seconds; NaN where padded.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> stacked = batch.stacked()
+    >>> stacked.observations["spikes"].shape, stacked.target.shape, bool(stacked.valid.all())
+    ((4, 100, 10), (4, 100, 3), True)
     """
 
     observations: dict[str, Float32[np.ndarray, "trials time _"]]

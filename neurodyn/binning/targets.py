@@ -43,6 +43,11 @@ class TargetOptions:
     ------
     InputError
         For negative durations.
+
+    Examples
+    --------
+    >>> TargetOptions(smoothing=0.0).max_gap
+    0.5
     """
 
     smoothing: float = 0.25
@@ -139,6 +144,15 @@ def make_targets(
     ------
     InputError
         For an unknown target, a series that cannot give it, or the same dimension twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> values, observed, names = nd.binning.make_targets(session, ["position", "speed"], np.arange(2.0, 10.0, 0.1))
+    >>> values.shape, names
+    ((80, 3), ('x', 'y', 'speed'))
     """
     parts = []
     for name in names:

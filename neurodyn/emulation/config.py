@@ -25,6 +25,12 @@ class NetworkConfig:
         A row of `neurodyn.kernels.recurrence.CELLS`: 'relu' (the paper's: no biases), 'tanh', 'gru', 'lstm', ...
     readout_bias
         Whether the read-out has a bias; the paper's has none.
+
+    Examples
+    --------
+    >>> from neurodyn.emulation import NetworkConfig
+    >>> NetworkConfig(hidden=64, cell="gru").state_size, NetworkConfig(hidden=64, cell="lstm").state_size
+    (64, 128)
     """
 
     hidden: int = 150
@@ -43,7 +49,14 @@ class NetworkConfig:
 
 
 class Objective(StrEnum):
-    """What a gradient step makes smaller; README.md says why there are two."""
+    """What a gradient step makes smaller; README.md says why there are two.
+
+    Examples
+    --------
+    >>> from neurodyn.emulation import Objective
+    >>> [objective.value for objective in Objective]
+    ['divergence', 'energy']
+    """
 
     DIVERGENCE = "divergence"
     """Debiased Sinkhorn divergence of the two batches: the paper's."""
@@ -97,6 +110,13 @@ class TrainingConfig:
         Epochs between the snapshots of the parameters that are kept for later analyses (0: none).
     seed
         Seed of the HMM's sequences, the initial weights, the order of the sequences and all noise.
+
+    Examples
+    --------
+    >>> from neurodyn.emulation import TrainingConfig
+    >>> small = TrainingConfig(sequences=300, batch=32, validation=100, every=True, epochs=10)
+    >>> small.steps_per_epoch, small.batches
+    (4, (32, 32, 32, 4))
     """
 
     objective: Objective = Objective.DIVERGENCE
@@ -158,7 +178,16 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class EmulationConfig:
-    """Everything that makes a trained network reproducible from its HMM."""
+    """Everything that makes a trained network reproducible from its HMM.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> from neurodyn.emulation import EmulationConfig, NetworkConfig, TrainingConfig
+    >>> config = EmulationConfig(NetworkConfig(hidden=64), TrainingConfig(epochs=10))
+    >>> EmulationConfig.from_dict(dataclasses.asdict(config)) == config
+    True
+    """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -211,6 +240,13 @@ def training_at(scale: str, hmm: HiddenMarkovModel) -> TrainingConfig:
     ------
     InputError
         If there is no scale of that name.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> hmm = nd.markov.linear_chain(2)
+    >>> [nd.emulation.training_at(scale, hmm).objective.value for scale in ("smoke", "laptop", "paper")]
+    ['energy', 'energy', 'divergence']
     """
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)

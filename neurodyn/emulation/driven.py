@@ -24,6 +24,14 @@ class Driven(Protocol):
 
     ``step(state, input) -> state`` and ``readout(state) -> logits`` of one state (``hidden``,) and one input
     (``inputs``,), written with jax.numpy.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.emulation import Driven, DrivenNetwork
+    >>> step, readout = lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]])
+    >>> isinstance(DrivenNetwork(step, readout, hidden=2, inputs=2), Driven)
+    True
     """
 
     hidden: Any
@@ -93,7 +101,16 @@ class DrivenNetwork:
 
 @dataclass(frozen=True)
 class GeneratedSymbols:
-    """The symbols of some trials, where nothing else of them is needed."""
+    """The symbols of some trials, where nothing else of them is needed.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.emulation import DrivenNetwork
+    >>> step, readout = lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]])
+    >>> DrivenNetwork(step, readout, hidden=2, inputs=2).generate(trials=4, steps=30, seed=0).symbols.shape
+    (4, 30)
+    """
 
     symbols: Int32[np.ndarray, "trial time"]
 

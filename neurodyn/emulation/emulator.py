@@ -66,24 +66,28 @@ class HmmEmulator(Shown, HasParameters):
 
     Parameters
     ----------
-    hidden
-        Units.
-    inputs
-        Dimensions of the noise.
+    hidden, inputs
+        Units, and dimensions of the noise.
     cell
         'relu' (no biases, the paper's), 'tanh', 'gru', 'lstm', 'leaky' or another row of
         `neurodyn.kernels.recurrence.CELLS`.
     training
         How it is trained; the laptop scale of the model if None (``training_at`` gives the others).
-    progress
-        Whether a fit shows a progress bar.
-    fitted_
-        What a fit found; None before.
+    progress, fitted_
+        Whether a fit shows a progress bar; and what a fit found, None before.
     epochs, seed
         Instead of those of ``training``, or of the laptop scale; a fitted copy has them there.
 
     Reference: Torre, Viscione, Pompe, Grewe & Mante (2025), Mechanistic Interpretability of RNNs emulating Hidden
     Markov Models, NeurIPS (arXiv 2510.25674).
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> few = nd.emulation.TrainingConfig(sequences=30, batch=10, validation=10, epochs=1)
+    >>> emulator = nd.HmmEmulator(hidden=8, training=few, progress=False).fit(nd.markov.linear_chain(2))
+    >>> emulator.status, emulator.generate(5, 20, seed=0).symbols.shape
+    ('finished', (5, 20))
     """
 
     hidden: int = 150

@@ -70,6 +70,16 @@ def fit_ensemble(
         If models or seeds are missing, appear twice or do not fit together, or a folder holds another run.
     NumericalError
         If the loss of a network stops being finite before anything of it could be kept.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> models = [nd.markov.linear_chain(2), nd.markov.fully_connected(2)]  # of other symbols and trials
+    >>> try:
+    ...     nd.emulation.fit_ensemble(models, seeds=[0, 1])
+    ... except nd.InputError as error:
+    ...     print(str(error)[:42])
+    models trained together need equal shapes:
     """
     chosen = [hmms] if isinstance(hmms, HiddenMarkovModel) else list(hmms)
     members = members_of(chosen, seeds, NetworkConfig(hidden, inputs, cell), training)

@@ -89,6 +89,18 @@ def match(
     ------
     InputError
         If there are too few trials for the tests, or the emulator's symbols are not those of the model.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from types import SimpleNamespace
+    >>> import neurodyn as nd
+    >>> hmm, faster = nd.markov.linear_chain(2, trial_steps=20), nd.markov.linear_chain(2, crossing=0.3, trial_steps=20)
+    >>> quick = nd.emulation.MatchConfig(resamples=20, matched_trials=50, tested_trials=100, permutations=400)
+    >>> emulator = SimpleNamespace(generate=partial(nd.markov.sample, faster))  # changes its symbol too often
+    >>> found = nd.emulation.match(emulator, hmm, trials=100, seed=0, config=quick)
+    >>> found.verdict.value, found.steps
+    ('fails', 20)
     """
     config, generator = config or MatchConfig(), generator_of(emulator)
     steps = hmm.trial_steps if steps is None else steps

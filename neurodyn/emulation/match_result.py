@@ -46,6 +46,18 @@ class MatchConfig:
         Probability that some test rejects although the model is compared with itself (false positives).
     examples
         Trials that are kept to be shown.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from types import SimpleNamespace
+    >>> import neurodyn as nd
+    >>> hmm = nd.markov.linear_chain(2, trial_steps=20)
+    >>> quick = nd.emulation.MatchConfig(resamples=20, matched_trials=50, tested_trials=100, permutations=400)
+    >>> emulator = SimpleNamespace(generate=partial(nd.markov.sample, nd.markov.linear_chain(2)))
+    >>> found = nd.emulation.match(emulator, hmm, trials=100, seed=0, config=quick)
+    >>> len(found.emulator.matched), found.config.resamples
+    (50, 20)
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -128,6 +140,18 @@ class Match(Shown):
         What the emulator's sequences look like, and a set of the model's own.
     expected
         Exact rates of the model.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from types import SimpleNamespace
+    >>> import neurodyn as nd
+    >>> hmm, faster = nd.markov.linear_chain(2, trial_steps=20), nd.markov.linear_chain(2, crossing=0.3, trial_steps=20)
+    >>> quick = nd.emulation.MatchConfig(resamples=20, matched_trials=50, tested_trials=100, permutations=400)
+    >>> emulator = SimpleNamespace(generate=partial(nd.markov.sample, faster))
+    >>> found = nd.emulation.match(emulator, hmm, trials=100, seed=0, config=quick)
+    >>> [statistic.name for statistic in found.statistics if not statistic.met][:3]
+    ['transition_error_max', 'volatility_ratio', 'autocorrelation_error_max']
     """
 
     model: str

@@ -168,7 +168,20 @@ def check_folder(directory: Path, identity: dict[str, Any]) -> None:
 
 
 def holds_network(directory: Path) -> bool:
-    """Whether a folder holds a trained network, of whichever version."""
+    """Whether a folder holds a trained network, of whichever version.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> weights = {"recurrent": 0.5 * np.eye(4), "input": np.ones((4, 2)), "readout": np.eye(3, 4)}
+    >>> emulator = nd.HmmEmulator.from_weights(nd.emulation.Weights("relu", weights), nd.markov.linear_chain(2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     emulator.save(f"{folder}/network")
+    ...     [nd.emulation.holds_network(pathlib.Path(place)) for place in (folder, f"{folder}/network")]
+    [False, True]
+    """
     return any((directory / name).is_file() for name in (FILE_NAME, FIRST_VERSION))
 
 

@@ -18,7 +18,16 @@ from neurodyn.errors import InputError
 
 
 class Verdict(Enum):
-    """Whether the emulator emulates: see the rule at the head of this module."""
+    """Whether the emulator emulates: see the rule at the head of this module.
+
+    Examples
+    --------
+    >>> from neurodyn.emulation import Verdict
+    >>> [verdict.value for verdict in Verdict]
+    ['indistinguishable', 'passes', 'undecided', 'fails']
+    >>> [verdict.value for verdict in Verdict if verdict.passed]
+    ['indistinguishable', 'passes']
+    """
 
     INDISTINGUISHABLE = "indistinguishable"
     PASSES = "passes"
@@ -51,6 +60,13 @@ class Limits:
         Part by which the distance of optimally matched sequences may exceed its floor.
     classifier_accuracy
         Share of the sequences that a classifier assigns correctly (chance: 0.5).
+
+    Examples
+    --------
+    >>> from neurodyn.emulation import Limits, MatchConfig
+    >>> strict = MatchConfig(limits=Limits(transition_error_max=0.01))
+    >>> strict.limits.transition_error_max, strict.limits.classifier_accuracy
+    (0.01, 0.6)
     """
 
     transition_error_max: float = 0.02
@@ -85,6 +101,18 @@ class Statistic:
         probability of ``1 - significance``: the noise of the statistic.
     lower_limit, upper_limit
         Between which it has to be; minus infinity or infinity where it may be anything.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from types import SimpleNamespace
+    >>> import neurodyn as nd
+    >>> hmm = nd.markov.linear_chain(2, trial_steps=20)
+    >>> quick = nd.emulation.MatchConfig(resamples=20, matched_trials=50, tested_trials=100, permutations=400)
+    >>> emulator = SimpleNamespace(generate=partial(nd.markov.sample, nd.markov.linear_chain(2, crossing=0.3)))
+    >>> ratio = nd.emulation.match(emulator, hmm, trials=100, seed=0, config=quick).statistics[2]
+    >>> ratio.name, bool(ratio.value > 1), ratio.met, ratio.upper_limit
+    ('volatility_ratio', True, False, 1.05)
     """
 
     name: str
@@ -124,6 +152,18 @@ class TwoSampleTest:
         As a key, and in words.
     p_value, floor_p_value
         Probability of a difference this large or larger between sets that are alike.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from types import SimpleNamespace
+    >>> import neurodyn as nd
+    >>> hmm = nd.markov.linear_chain(2, trial_steps=20)
+    >>> quick = nd.emulation.MatchConfig(resamples=20, matched_trials=50, tested_trials=100, permutations=400)
+    >>> emulator = SimpleNamespace(generate=partial(nd.markov.sample, nd.markov.linear_chain(2, crossing=0.3)))
+    >>> tests = nd.emulation.match(emulator, hmm, trials=100, seed=0, config=quick).tests
+    >>> [test.name for test in tests], bool(tests[0].p_value < 0.01)
+    (['classifier', 'dwell_times', 'volatility', 'log_likelihood'], True)
     """
 
     name: str

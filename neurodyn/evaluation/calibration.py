@@ -42,6 +42,15 @@ class Calibration(Shown):
         (dims,) mean continuous ranked probability score, in the unit of the target.
     log_score
         (dims,) mean log density of the truth, nats; it depends on the target's unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import calibrate
+    >>> truth = np.random.default_rng(0).normal(size=(10_000, 1))
+    >>> sure = calibrate(truth, np.zeros_like(truth), np.full_like(truth, 0.5))  # half as wide as is true
+    >>> sure.levels, sure.coverage[:, 0].round(1).tolist()
+    ((0.5, 0.8, 0.9, 0.95), [0.3, 0.5, 0.6, 0.7])
     """
 
     levels: tuple[float, ...]

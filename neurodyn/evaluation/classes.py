@@ -34,6 +34,15 @@ class ClassScore(NamedTuple):
         Accuracy of always naming the most frequent label.
     chance_log_loss
         Log loss of naming each label with its frequency.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import class_score
+    >>> truth = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    >>> found = class_score(truth, np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7]]))
+    >>> found.accuracy, found.chance
+    (0.75, 0.75)
     """
 
     accuracy: float
@@ -85,6 +94,15 @@ def class_score(true: Float[np.ndarray, "bins classes"], decoded: Float[np.ndarr
     ------
     InputError
         If shapes differ, there is no bin or label, or a bin has not exactly one label.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import class_score
+    >>> truth = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    >>> found = class_score(truth, np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7]]))
+    >>> round(found.balanced_accuracy, 3), round(found.log_loss, 3)
+    (0.833, 0.511)
     """
     if true.shape != decoded.shape or true.ndim != 2 or not true.size:
         raise InputError(f"expected true and decoded classes (bins, classes) alike, got {true.shape}, {decoded.shape}")

@@ -51,6 +51,15 @@ class Comparison:
         How many there were; folds of all sessions together.
     p_corrected
         p value corrected for the other comparisons of the table; None where there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import compare
+    >>> rng = np.random.default_rng(0)
+    >>> found = compare([0.03 + 0.01 * rng.normal(size=(1, 5)) for _ in range(6)], test_to_train=0.25)
+    >>> found.sessions, found.folds, found.verdict(), bool(found.low < found.difference < found.high)
+    (6, 30, 'better', True)
     """
 
     difference: float

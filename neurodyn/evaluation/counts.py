@@ -34,6 +34,14 @@ class CountScore(NamedTuple):
         Mean of minus the logarithm of the probability of the true number under a Poisson distribution, nats per bin.
     mean_log_loss
         Log loss of naming the mean of the scored bins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import count_score
+    >>> found = count_score(np.array([0.0, 1.0, 3.0, 0.0]), np.array([0.1, 0.9, 2.5, 0.1]))
+    >>> round(found.deviance_explained, 2), found.log_loss < found.mean_log_loss
+    (0.92, True)
     """
 
     deviance_explained: float
@@ -66,6 +74,14 @@ def count_score(true: Shaped[np.ndarray, "..."], decoded: Shaped[np.ndarray, "..
     ------
     InputError
         If shapes differ, there is no bin, or what is true is not a number of events.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import count_score
+    >>> licks = np.array([0.0, 1.0, 3.0, 0.0])
+    >>> round(count_score(licks, np.array([0.1, 0.9, 2.5, 0.1])).deviance_explained, 2)
+    0.92
     """
     true, decoded = np.asarray(true, np.float64), np.asarray(decoded, np.float64)
     if true.shape != decoded.shape or true.ndim != 1 or not true.size:

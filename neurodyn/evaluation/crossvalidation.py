@@ -28,6 +28,16 @@ def check_folds(methods: Sequence[Method], folds: Sequence[Fold]) -> None:
     InputError
         For what is no method or fold, fewer than two folds, no method, two of one name, data that cannot be fitted, or
         a target dimension that is constant where it is scored; the message names the fold.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> nd.evaluation.check_folds([ridge, ridge], nd.trial_folds(batch, 3, seed=0))
+    Traceback (most recent call last):
+        ...
+    neurodyn.errors.InputError: a comparison needs methods of different names, got: ridge, ridge
     """
     _check_kinds(methods, folds)
     names = [method.name for method in methods]
@@ -84,6 +94,15 @@ def cross_validate(
         If a worker process dies.
     KeyboardInterrupt
         On Ctrl-C, after the worker processes have been stopped.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> result = nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0))
+    >>> [round(score.mean("correlation"), 1) for score in result.scores("ridge")]
+    [0.7, 0.7, 0.7]
     """
     check_folds(methods, folds)
     if jobs < 1:

@@ -67,14 +67,30 @@ def cross_val_score(
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One trial of a batch: an entry of the ``X`` of scikit-learn's tools."""
+    """One trial of a batch: an entry of the ``X`` of scikit-learn's tools.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> [trial.index for trial in nd.evaluation.trials_of(batch)]
+    [0, 1, 2, 3]
+    """
 
     batch: MultimodalBatch
     index: int
 
 
 def trials_of(batch: MultimodalBatch) -> list[Trial]:
-    """The trials of a batch as a list, which scikit-learn can split."""
+    """The trials of a batch as a list, which scikit-learn can split.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> len(nd.evaluation.trials_of(batch))
+    4
+    """
     return [Trial(batch, index) for index in range(batch.n_trials)]
 
 
@@ -90,10 +106,12 @@ class OverTrials:
 
     Examples
     --------
-    ::
-
-        from sklearn.model_selection import GridSearchCV
-        search = GridSearchCV(OverTrials(CausalRidge()), {"decoder__blocks": [5, 10]}, cv=5).fit(trials_of(batch))
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=10), seed=0)
+    >>> trials = nd.evaluation.trials_of(batch)  # GridSearchCV of scikit-learn can split them
+    >>> decoder = nd.evaluation.OverTrials(nd.CausalRidge()).set_params(decoder__blocks=4)
+    >>> decoder.fit(trials[:8]).score(trials[8:]) > 0
+    True
     """
 
     def __init__(self, decoder: Any, metric: str = "r2") -> None:

@@ -80,6 +80,15 @@ def labelled_target(
     -------
     Dataset with ``target`` and ``deviation`` (trial x time x dim), as :func:`labelled` makes it. The unit of each
     dimension is the coordinate ``unit``; where all have the same, it is the attribute ``units`` as well.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> stacked = batch.stacked()
+    >>> found = nd.evaluation.labelled_target(batch, stacked, stacked.target, 0.1 + 0 * stacked.target)
+    >>> dict(found["target"].sizes), found["dim"].values.tolist()
+    ({'trial': 4, 'time': 100, 'dim': 3}, ['x', 'y', 'z'])
     """
     names = batch.target_names if names is None else names
     known = dict(zip(batch.target_names, batch.target_units, strict=False))  # a batch may know no units

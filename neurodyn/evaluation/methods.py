@@ -17,6 +17,13 @@ class Decoder(Protocol):
 
     A decoder that only reads the target out, of what it learned without, says so by an attribute ``supervised`` that is
     False.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> from neurodyn.evaluation import Decoder
+    >>> isinstance(nd.CausalRidge(), Decoder), isinstance(nd.MultiscaleDecoder(), Decoder)
+    (True, True)
     """
 
     def fit(self, batch: MultimodalBatch) -> "Decoder":
@@ -49,7 +56,15 @@ def training_of(decoder: Decoder) -> str:
 
 @runtime_checkable
 class FitsMany(Protocol):
-    """What a method can offer beside: fits on several batches at once, each as it would be alone."""
+    """What a method can offer beside: fits on several batches at once, each as it would be alone.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> from neurodyn.evaluation import FitsMany
+    >>> isinstance(nd.MultiscaleDecoder(), FitsMany), isinstance(nd.CausalRidge(), FitsMany)
+    (True, False)
+    """
 
     def fit_many(self, batches: Sequence[MultimodalBatch], *, together: bool | None = None) -> Sequence[Decoder]:
         """Return a decoder fitted on each batch; ``together=True`` refuses batches that differ in shape."""
@@ -74,6 +89,16 @@ class Method:
         What it sees.
     stream
         Whether held-out trials are also streamed through ``decoder.realtime()`` and compared, and latents kept.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.CausalRidge()
+    >>> methods = [nd.Method("spikes", ridge, ("spikes",)), nd.Method("both", ridge, ("spikes", "field"))]
+    >>> result = nd.cross_validate(methods, nd.trial_folds(batch, 3, seed=0))
+    >>> result.methods, len(result.results)
+    (('spikes', 'both'), 6)
     """
 
     name: str

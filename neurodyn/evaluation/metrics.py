@@ -136,6 +136,14 @@ def correlation(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..
     ------
     InputError
         If shapes disagree, a value is not finite, or a dimension of either is constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import correlation
+    >>> true = np.array([[0.0, 3.0], [1.0, 2.0], [2.0, 1.0]])
+    >>> correlation(true, 2 * true + 1).round(2).tolist()
+    [1.0, 1.0]
     """
     true, predicted = _checked(true, predicted)
     _raise_if_constant(true, "true values", "a correlation")
@@ -160,6 +168,13 @@ def r2(true: Float[np.ndarray, "..."], predicted: Float[np.ndarray, "..."]) -> F
     ------
     InputError
         If shapes disagree, a value is not finite, or a dimension of the true values is constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import r2
+    >>> r2(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [1.0]])).tolist()
+    [0.5]
     """
     true, predicted = _checked(true, predicted)
     _raise_if_constant(true, "true values", "R2")
@@ -228,6 +243,14 @@ def bits_per_spike(
     Reference
     ---------
     Pei et al. (2021), Neural Latents Benchmark, section on co-smoothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import bits_per_spike
+    >>> counts = np.array([[0.0], [4.0], [0.0], [4.0]])
+    >>> round(bits_per_spike(np.array([[0.1], [3.9], [0.1], [3.9]]), counts, np.ones((4, 1), bool)), 2)
+    0.96
     """
     rates, counts = _checked_counts(rates, counts, observed)
     channels = counts.shape[-1]
@@ -267,6 +290,14 @@ def score(
     ------
     InputError
         As ``correlation`` and ``r2``, or if there is not one name per dimension.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import score
+    >>> found = score(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [1.0]]), ["speed"])
+    >>> round(found.mean("r2"), 2), round(found.mean("correlation"), 2)
+    (0.5, 0.87)
     """
     if true.ndim == 2 and true.shape[1] != len(dims):
         raise InputError(f"expected one name per target dimension, got {len(dims)} for {true.shape[1]} dimensions")
@@ -293,6 +324,15 @@ def summarise(scores: Sequence[Score]) -> dict[str, dict]:
     ------
     InputError
         If there is no score or their dimensions differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import score, summarise
+    >>> true = np.array([[0.0], [1.0], [2.0]])
+    >>> folds = [score(true, true + noise * np.array([[1.0], [-1.0], [1.0]]), ["speed"]) for noise in (0.0, 0.5)]
+    >>> summarise(folds)["r2"]["per_fold"], summarise(folds)["r2"]["mean"]
+    ([1.0, 0.625], 0.8125)
     """
     if not scores:
         raise InputError("expected at least one score to summarise, got none")

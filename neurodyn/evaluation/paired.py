@@ -69,6 +69,15 @@ class PairedDifference(Shown):
         Scored bins of a fold divided by the bins that were trained on.
     p_corrected
         (dims,) p values corrected for the other methods of the table; None where nothing else is compared.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> methods = [nd.Method(name, nd.CausalRidge(), (name,)) for name in ("spikes", "field")]
+    >>> found = nd.cross_validate(methods, nd.trial_folds(batch, 3, seed=0)).difference("spikes", "field")
+    >>> found.dims, found.per_fold.shape, len(found.verdicts())
+    (('mean', 'x', 'y', 'z'), (3, 4), 4)
     """
 
     method: str
@@ -162,6 +171,14 @@ def paired_difference(
     ------
     InputError
         For fewer than two folds, or a ratio that is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import paired_difference
+    >>> gains = np.array([[0.02], [0.04], [0.03], [0.05], [0.06]])
+    >>> [part.round(3).item() for part in paired_difference(gains, test_to_train=0.25)]
+    [0.04, 0.011, 0.069, 0.02]
     """
     from scipy.stats import t as student
 

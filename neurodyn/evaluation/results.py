@@ -33,6 +33,14 @@ class LearningCurve(Shown):
         (validations,) epoch and score of each validation; the lowest is kept.
     status
         How the run ended.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import LearningCurve
+    >>> curve = LearningCurve(np.array([2.0, 1.5, 1.2, 1.1]), np.array([2, 4]), np.array([1.7, 1.3]), "all epochs")
+    >>> int(curve.validation_epoch[curve.validation.argmin()])
+    4
     """
 
     loss: Float[np.ndarray, " epochs"]
@@ -66,6 +74,15 @@ class Decoded(Shown):
     true, filtered, deviation, smoothed
         (bins, dims) in the unit of the target; ``deviation`` is the standard deviation of the predictive distribution
         around ``filtered``, and ``smoothed`` is None for a causal method.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> decoded = nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0)).of("ridge")[0].decoded
+    >>> decoded.filtered.shape, decoded.deviation.shape, decoded.smoothed is None
+    ((400, 3), (400, 3), False)
     """
 
     time: Float[np.ndarray, " bins"]
@@ -106,6 +123,15 @@ class FoldResult(Shown):
         Bins with a known target that were fitted on; None if that is not known.
     training
         'supervised' if the target is in the objective of what was trained, 'unsupervised' if it was only read out.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> first = nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0)).results[0]
+    >>> first.method, first.fold, first.training, first.filtered.dims
+    ('ridge', 0, 'supervised', ('x', 'y', 'z'))
     """
 
     method: str
@@ -144,6 +170,17 @@ class CrossValidation(Shown):
         Number of folds.
     results
         One per method and fold, ordered by method, then fold.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> result = nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0))
+    >>> result.methods, result.dims, len(result.of("ridge"))
+    (('ridge',), ('x', 'y', 'z'), 3)
+    >>> len(result.scores("ridge")), result.training("ridge")
+    (3, 'supervised')
     """
 
     methods: tuple[str, ...]

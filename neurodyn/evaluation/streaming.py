@@ -60,6 +60,14 @@ class Streamed(Shown):
         (bins, dims) in the unit of the target.
     microseconds
         (bins,) time that each step took, conversion of its input included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import Streamed
+    >>> streamed = Streamed(latent=np.zeros((3, 8)), target=np.zeros((3, 2)), microseconds=np.array([80.0, 75.0, 90.0]))
+    >>> streamed.target.shape, float(np.median(streamed.microseconds))
+    ((3, 2), 80.0)
     """
 
     latent: Float[np.ndarray, "bins latent"]
@@ -87,6 +95,14 @@ class OnlineCheck(Shown):
         Largest absolute difference of the decoded target, in standard deviations of the true one.
     microseconds
         (steps,) time of each step after the warm-up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.evaluation import OnlineCheck
+    >>> check = OnlineCheck(500, latent_difference=2e-7, target_difference=1e-6, microseconds=np.full(450, 80.0))
+    >>> check.n_bins, check.target_difference < 1e-4
+    (500, True)
     """
 
     n_bins: int
@@ -129,6 +145,20 @@ def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -
     ------
     InputError
         If ``max_bins`` is not positive.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=2), seed=0)
+    >>> class Mean:  # knows nothing but the mean; decoder.realtime() of a fitted model knows more
+    ...     def reset(self):
+    ...         pass
+    ...     def step(self, observations, t):
+    ...         return SimpleNamespace(latent=np.zeros(2), target=np.zeros(3), microseconds=0.0)
+    >>> nd.evaluation.stream(Mean(), batch, max_bins=50).target.shape
+    (50, 3)
     """
     names: Mapping[str, tuple[str, ...]] = getattr(live, "channel_names", {})
     batch = batch.aligned_to(

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
 
 class Crossing(Enum):
-    """How the stability of a fixed point of a map changes."""
+    """How the stability of a fixed point of a map changes.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.fixed_points import Crossing, continue_along
+    >>> branch = continue_along(lambda h, x: jnp.tanh(2 * h + x), jnp.ones(1), lambda x: x, start=1.0, stop=-1.0)
+    >>> [event.kind.value for event in branch.events if event.kind is Crossing.FOLD]
+    ['fold', 'fold']
+    """
 
     FOLD = "fold"  # the branch turns back: an eigenvalue of +1
     BRANCH = "branch"  # an eigenvalue of +1 without a turn: another branch crosses (pitchfork, transcritical)
@@ -23,7 +32,16 @@ class Crossing(Enum):
 
 
 class BranchEnd(Enum):
-    """Why a branch was followed no further."""
+    """Why a branch was followed no further.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.fixed_points import ContinuationConfig, continue_along
+    >>> step, few = lambda h, x: jnp.tanh(2 * h + x), ContinuationConfig(points=5)
+    >>> continue_along(step, jnp.ones(1), lambda x: x, start=1.0, stop=-1.0, config=few).end
+    <BranchEnd.POINTS: 'points'>
+    """
 
     REACHED = "reached"  # an end of the range
     POINTS = "points"  # as many points as were asked for
@@ -46,6 +64,14 @@ class Event:
         Index of the last point of the branch before it.
     eigenvalue
         The one on the unit circle.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.fixed_points import continue_along
+    >>> branch = continue_along(lambda h, x: jnp.tanh(2 * h + x), jnp.ones(1), lambda x: x, start=1.0, stop=-1.0)
+    >>> [(event.kind.value, round(event.value, 3), round(event.eigenvalue.real, 2)) for event in branch.events]
+    [('fold', -0.533, 1.0), ('fold', 0.533, 1.0)]
     """
 
     kind: Crossing
@@ -73,6 +99,16 @@ class Branch:
         In order.
     end
         Why it ends.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.fixed_points import continue_along
+    >>> branch = continue_along(lambda h, x: jnp.tanh(2 * h + x), jnp.ones(1), lambda x: x, start=1.0, stop=-1.0)
+    >>> branch.end.value, len(branch.events)
+    ('reached', 2)
+    >>> bool(branch.stable[0]), bool(branch.stable.all()), bool(branch.stable[-1])
+    (True, False, True)
     """
 
     layout: Layout

@@ -40,6 +40,14 @@ class ContinuationConfig:
         Root mean square change of the state that counts as much as the whole range of the value.
     tolerance
         On ``max |F(h) - h|`` in units of ``max(1, max |h|)``; None: 1e-6 in float32, 1e-12 in float64.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.fixed_points import ContinuationConfig, continue_along
+    >>> step, short = lambda h, x: jnp.tanh(2 * h + x), ContinuationConfig(longest=0.02, points=10)
+    >>> len(continue_along(step, jnp.ones(1), lambda x: x, start=1.0, stop=-1.0, config=short).values)
+    10
     """
 
     first: float = 0.01
@@ -61,7 +69,16 @@ class ContinuationConfig:
 
 
 def between(first: Any, last: Any) -> Callable[[Array], Any]:
-    """A path from one input (any pytree) at value 0 to another at value 1, for `continue_along`."""
+    """A path from one input (any pytree) at value 0 to another at value 1, for `continue_along`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.fixed_points import between
+    >>> path = between(jnp.asarray([0.0, 1.0]), jnp.asarray([2.0, 1.0]))
+    >>> path(jnp.asarray(0.25)).tolist()
+    [0.5, 1.0]
+    """
     return lambda value: jax.tree.map(lambda a, b: jnp.asarray(a) + value * (jnp.asarray(b) - a), first, last)
 
 
@@ -102,6 +119,15 @@ def continue_along(
     ------
     InputError
         If the state is not near a fixed point, or start and stop are the same; else as in `neurodyn.fixed_points.find`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.fixed_points import continue_along
+    >>> step = lambda h, x: jnp.tanh(2 * h + x)  # a unit that excites itself has two states where the input is weak
+    >>> branch = continue_along(step, jnp.ones(1), lambda x: x, start=1.0, stop=-1.0)
+    >>> [(event.kind.value, round(event.value, 3)) for event in branch.events]
+    [('fold', -0.533), ('fold', 0.533)]
     """
     if start == stop:
         raise InputError(f"start and stop of the value are both {start}: give a range")

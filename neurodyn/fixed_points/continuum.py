@@ -12,7 +12,14 @@ from neurodyn.display import Shown, pluralised
 
 
 class Shape(Enum):
-    """What kind of continuum it is."""
+    """What kind of continuum it is.
+
+    Examples
+    --------
+    >>> from neurodyn.fixed_points import Shape
+    >>> [shape.value for shape in Shape]
+    ['line', 'ring', 'surface']
+    """
 
     LINE = "line"  # one dimension, two ends
     RING = "ring"  # one dimension, closed

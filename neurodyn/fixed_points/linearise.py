@@ -92,6 +92,15 @@ class Linearisation(Shown):
         holds only up to there.
     marginal
         See `LineariseConfig`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import linearise
+    >>> turn = lambda h, _: 0.9 * h + h[::-1] * np.float32([-0.3, 0.3])
+    >>> found = linearise(turn, np.zeros((1, 2), np.float32), dt=0.01)
+    >>> found.stability[0].value, found.time_constants.round(2).tolist(), found.frequencies.round(1).tolist()
+    ('attractor', [[0.19, 0.19]], [[5.1, 5.1]])
     """
 
     layout: Layout
@@ -218,6 +227,16 @@ def linearise(
     ------
     InputError
         If ``dt`` is not positive; else as in `neurodyn.fixed_points.find`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import find, linearise
+    >>> step = lambda h, _: jnp.tanh(1.5 * h)
+    >>> found = find(step, np.linspace(-2, 2, 10, dtype=np.float32)[:, None])
+    >>> sorted(stability.value for stability in linearise(step, found.fixed.states, dt=0.01).stability)
+    ['attractor', 'attractor', 'repeller']
     """
     if not dt > 0:
         raise InputError(f"dt has to be a positive number of seconds per step, got {dt}")

@@ -33,6 +33,15 @@ class Modes:
         (modes, 2) lower and upper bound, by a bootstrap over the fits; NaN with a single fit.
     level
         Share of the bootstrap that lies between them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import modes
+    >>> fits = [np.diag([0.95, 0.5]), np.diag([0.96, 0.52]), np.diag([0.94, 0.48])]
+    >>> found = modes(fits, width=0.01)
+    >>> found.decay.round(3).tolist(), bool((np.diff(found.decay_interval) > 0).all())
+    ([0.195, 0.014], True)
     """
 
     eigenvalues: Complex[np.ndarray, "fits modes"]
@@ -101,6 +110,15 @@ def modes(
     ------
     InputError
         If matrices are not square, not of one size or not finite, or ``width`` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import modes
+    >>> turn = 0.95 * np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
+    >>> found = modes(turn, width=0.01)
+    >>> found.decay.round(3).tolist(), found.frequency.round(2).tolist()
+    ([0.195], [7.96])
     """
     matrices = _matrices(transitions)
     if not width > 0 or not 0 < level < 1 or resamples < 1:

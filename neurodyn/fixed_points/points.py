@@ -61,6 +61,17 @@ class FixedPoints(Shown):
         Lines, rings and surfaces that points lie on, largest number of points first.
     advice
         What would make the search better, in a sentence; empty if nothing is known to.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import find
+    >>> found = find(lambda h, _: jnp.tanh(1.5 * h), np.linspace(-2, 2, 10, dtype=np.float32)[:, None])
+    >>> len(found.fixed.vectors), found.fixed.states.shape
+    (3, (3, 1))
+    >>> [status.value for status in found.status], int(found.starts.sum())
+    (['fixed', 'fixed', 'fixed'], 10)
     """
 
     layout: Layout

@@ -23,7 +23,14 @@ SCALES = (0.5, 4.0)
 
 
 class PrecisionWarning(UserWarning):
-    """What was given in double precision is computed in single precision."""
+    """What was given in double precision is computed in single precision.
+
+    Examples
+    --------
+    >>> from neurodyn.fixed_points import PrecisionWarning
+    >>> issubclass(PrecisionWarning, UserWarning)  # warnings.simplefilter("error", PrecisionWarning) refuses to round
+    True
+    """
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,16 @@ class Rays:
         The directions v, of length 1, as `neurodyn.fixed_points.find` returns points; the true ones are ``.fixed``.
     growth
         (points,) factor per step: 1 is a ray of fixed points, near 1 a slow direction.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import find_rays
+    >>> starts = np.random.default_rng(0).uniform(size=(20, 2)).astype(np.float32)
+    >>> rays = find_rays(lambda h, _: jnp.maximum(1.1 * h[::-1], 0), starts)
+    >>> rays.growth.round(2), rays.points.fixed.vectors.round(2)
+    (array([1.1], dtype=float32), array([[0.71, 0.71]], dtype=float32))
     """
 
     points: FixedPoints
@@ -70,6 +80,16 @@ def find_rays(
     ------
     InputError
         If the step is not positively homogeneous at this input, or as in `neurodyn.fixed_points.find`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import find_rays
+    >>> rectified = lambda h, _: jnp.maximum(1.1 * h[::-1], 0)  # two rectifiers that excite each other
+    >>> rays = find_rays(rectified, np.random.default_rng(0).uniform(size=(20, 2)).astype(np.float32))
+    >>> len(rays.growth), round(float(rays.growth[0]), 3)
+    (1, 1.1)
     """
     problem = make_problem(step, starts, inputs, input_axis)
     if not is_homogeneous(problem):

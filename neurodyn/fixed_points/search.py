@@ -54,6 +54,15 @@ class SearchConfig:
     matrix_free
         Whether equations are solved without Jacobians, by conjugate gradients, which takes memory in proportion to the
         size of a state instead of its square; None: for states of more than 1,024 entries.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import SearchConfig, find
+    >>> step, starts = lambda h, _: jnp.tanh(1.5 * h), np.array([[0.8], [1.0]], np.float32)
+    >>> [len(find(step, starts, config=SearchConfig(mirror=mirror)).fixed.vectors) for mirror in (True, False)]
+    [3, 1]
     """
 
     tolerance: float | None = None
@@ -129,6 +138,16 @@ def find(
     ------
     InputError
         See `neurodyn.fixed_points.problem.make_problem`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import find
+    >>> step = lambda h, bias: jnp.tanh(1.5 * h + bias)
+    >>> found = find(step, np.linspace(-2, 2, 10, dtype=np.float32)[:, None], np.float32(0.1))
+    >>> np.sort(found.fixed.states[:, 0]).round(2)
+    array([-0.8 , -0.21,  0.89], dtype=float32)
     """
     config = config or SearchConfig()
     problem = make_problem(step, starts, inputs, input_axis)
@@ -174,6 +193,17 @@ def find_more(
     Reference
     ---------
     Farrell, Birkisson & Funke (2015), SIAM Journal on Scientific Computing 37(4).
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import find, find_more
+    >>> step = lambda h, bias: jnp.tanh(1.5 * h + bias)
+    >>> found = find(step, np.array([[1.0]], np.float32), np.float32(0.1))
+    >>> more = find_more(step, found, np.linspace(-2, 2, 10, dtype=np.float32)[:, None], np.float32(0.1))
+    >>> len(found.fixed.states), len(more.fixed.states)
+    (1, 2)
     """
     config = replace(config or SearchConfig(), slow_iterations=0)  # slow points of a deflated map mean nothing
     problem = make_problem(step, starts, inputs, input_axis)

@@ -29,7 +29,14 @@ _FEW = 64
 
 @runtime_checkable
 class History(Protocol):
-    """What turns the observations up to a bin into features of that bin."""
+    """What turns the observations up to a bin into features of that bin.
+
+    Examples
+    --------
+    >>> from neurodyn.history import ExponentialFilters, History, Lags
+    >>> [isinstance(made, History) for made in (ExponentialFilters(), Lags())]
+    [True, True]
+    """
 
     def history(
         self,
@@ -43,7 +50,18 @@ class History(Protocol):
 
 @runtime_checkable
 class StreamedHistory(History, Protocol):
-    """A history that can be made a stretch of time at a time."""
+    """A history that can be made a stretch of time at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.history import Lags
+    >>> values, observed, lags = np.arange(4.0)[None, :, None], np.ones((1, 4, 1), bool), Lags(2)
+    >>> state, first = lags.advance(lags.start(1, 1, 4), values[:, :2], observed[:, :2], 0.01)
+    >>> _, rest = lags.advance(state, values[:, 2:], observed[:, 2:], 0.01)
+    >>> first[0].tolist(), rest[0].tolist()
+    ([[0.0, 0.0], [1.0, 0.0]], [[2.0, 1.0], [3.0, 2.0]])
+    """
 
     def start(self, trials: int, channels: int, bins: int) -> Any:
         """State before the first bin of trials of at most so many bins."""
@@ -118,6 +136,14 @@ class ExponentialFilters(_FromStart):
         Weight of the channel's mean, relative to the weight of an endless history with no sample missing.
     newest
         False leaves the newest sample out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.history import ExponentialFilters
+    >>> values, observed = np.ones((1, 4, 1)), np.array([True, True, False, True])[None, :, None]
+    >>> ExponentialFilters(seconds=(0.1,)).history(values, observed, 0.05)[0].round(2).tolist()
+    [[1.0, 0.89], [1.0, 0.93], [1.0, 0.88], [1.0, 0.93]]
     """
 
     seconds: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -176,6 +202,14 @@ class Lags(_FromStart):
     ----------
     bins
         Number of bins, the present one included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.history import Lags
+    >>> values, observed = np.array([1.0, 2.0, 3.0])[None, :, None], np.array([True, False, True])[None, :, None]
+    >>> Lags(2).history(values, observed, 0.01)[0].tolist()
+    [[1.0, 0.0], [1.0, 1.0], [3.0, 1.0]]
     """
 
     bins: int = 20

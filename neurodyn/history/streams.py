@@ -43,6 +43,14 @@ class Features:
     ----------
     n_features
         How many there are of a bin.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> from neurodyn.history import Features, Lags
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> Features(batch, Lags(3), nd.binning.Scaling.fit(batch), future=False).n_features  # 10 + 10 channels, 3 lags
+    60
     """
 
     def __init__(self, batch: MultimodalBatch, history: History, scaling: Scaling, *, future: bool) -> None:
@@ -136,6 +144,16 @@ class TrainingRows:
         Gives the targets and says which bins are scored.
     groups
         (trials, time), which group each bin belongs to, as long as the longest trial; -1 for bins that are left out.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> from neurodyn.history import Features, Lags, scored_blocks
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> features = Features(batch, Lags(3), nd.binning.Scaling.fit(batch), future=False)
+    >>> rows = features.rows(scored_blocks(batch, 5))
+    >>> nd.targets.fit_ridge_stream(rows).weights.shape
+    (60, 3)
     """
 
     def __init__(self, features: Any, batch: MultimodalBatch, groups: Int[np.ndarray, "trials time"]) -> None:
@@ -169,7 +187,16 @@ class TrainingRows:
 
 
 def scored_blocks(batch: MultimodalBatch, blocks: int) -> Int[np.ndarray, "trials time"]:
-    """Which of so many contiguous blocks of time each scored bin belongs to; -1 for the others."""
+    """Which of so many contiguous blocks of time each scored bin belongs to; -1 for the others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> np.unique(nd.history.scored_blocks(batch, 5)).tolist()
+    [0, 1, 2, 3, 4]
+    """
     scored = batch.scored()
     lengths, groups = scored.sum(1), np.full(scored.shape, -1, np.int32)
     groups[scored] = time_blocks(lengths[lengths > 0], blocks)

@@ -15,7 +15,16 @@ from neurodyn.markov.model import HiddenMarkovModel
 
 
 def align_states(hmm: HiddenMarkovModel, reference: HiddenMarkovModel) -> HiddenMarkovModel:
-    """Return the model with its states in the order in which they resemble the reference's; see ``state_order``."""
+    """Return the model with its states in the order in which they resemble the reference's; see ``state_order``.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import HiddenMarkovModel, align_states
+    >>> first = HiddenMarkovModel([1.0, 0.0], [[0.9, 0.1], [0.2, 0.8]], [[0.9, 0.1], [0.2, 0.8]], "first", 10)
+    >>> other = HiddenMarkovModel([0.0, 1.0], [[0.8, 0.2], [0.1, 0.9]], [[0.25, 0.75], [0.9, 0.1]], "other", 10)
+    >>> align_states(other, first).emissions.tolist()
+    [[0.9, 0.1], [0.25, 0.75]]
+    """
     return reordered(hmm, state_order(hmm, reference))
 
 
@@ -44,6 +53,14 @@ def state_order(hmm: HiddenMarkovModel, reference: HiddenMarkovModel) -> Int[np.
     Reference
     ---------
     Kuhn (1955), The Hungarian method for the assignment problem, Naval Research Logistics 2.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import HiddenMarkovModel, state_order
+    >>> first = HiddenMarkovModel([1.0, 0.0], [[0.9, 0.1], [0.2, 0.8]], [[0.9, 0.1], [0.2, 0.8]], "first", 10)
+    >>> other = HiddenMarkovModel([0.0, 1.0], [[0.8, 0.2], [0.1, 0.9]], [[0.25, 0.75], [0.9, 0.1]], "other", 10)
+    >>> state_order(other, first).tolist()
+    [1, 0]
     """
     if hmm.symbols != reference.symbols:
         raise InputError(
@@ -74,6 +91,15 @@ def overlap(hmm: Hmm, reference: Hmm, observations: ArrayLike | Sequence[Any]) -
     ------
     InputError
         If a model does not take the sequences or cannot emit one, or nothing is seen at all.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import GeneralHmm, overlap
+    >>> rows = [[0.9, 0.1], [0.1, 0.9]]
+    >>> low_first = GeneralHmm([0.5, 0.5], rows, "poisson", {"rate": [[1.0], [20.0]]})
+    >>> high_first = GeneralHmm([0.5, 0.5], rows, "poisson", {"rate": [[19.0], [1.2]]})
+    >>> overlap(low_first, high_first, [[1, 0, 21, 18]]).round(2).tolist()
+    [[0.0, 0.5], [0.5, 0.0]]
     """
     seen = as_general(hmm).emission.to_arrays(observations).seen.T
     if not seen.any():

@@ -40,6 +40,17 @@ class Posterior:
         (chains, draws): a step that the sampler could not follow; any at all throws doubt on the draws.
     start
         The most probable model, found by expectation maximisation, at which the chains started.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import HiddenMarkovModel, Posterior
+    >>> coins = HiddenMarkovModel([1.0, 0.0], [[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.9, 0.1]], "coins", 100)
+    >>> rows = np.random.default_rng(0).dirichlet([9.0, 1.0], size=(2, 200, 2))  # of two chains of draws
+    >>> none = np.zeros((2, 200), bool)
+    >>> posterior = Posterior(rows[..., 0, :], rows, rows, np.random.default_rng(0).normal(size=(2, 200)), none, coins)
+    >>> posterior.r_hat < 1.05, posterior.mean().transitions.round(1).tolist()
+    (True, [[0.9, 0.1], [0.9, 0.1]])
     """
 
     initial: Float[np.ndarray, "chains draws states"]
@@ -112,6 +123,14 @@ def fit_bayesian(
     ------
     InputError
         If a symbol is out of range, none is seen at all, or there is no state.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import fit_bayesian
+    >>> fit_bayesian([[0, 1, 2, 1]], states=2, symbol_count=2, seed=0)
+    Traceback (most recent call last):
+        ...
+    neurodyn.errors.InputError: symbols must be from 0 to 1, -1 where missing; trial 0 has 2 at step 2
     """
     config = config or BayesConfig()
     checked = check_symbols(symbols, symbol_count)

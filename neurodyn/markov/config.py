@@ -38,6 +38,12 @@ class EmConfig:
     Reference
     ---------
     Fox et al. (2011), A sticky HDP-HMM with application to speaker diarization, Annals of Applied Statistics 5(2A).
+
+    Examples
+    --------
+    >>> from neurodyn.markov import EmConfig
+    >>> EmConfig(restarts=5, stickiness=20.0).added(2).tolist()
+    [[20.0, 0.0], [0.0, 20.0]]
     """
 
     restarts: int = 10
@@ -84,6 +90,12 @@ class BayesConfig:
         Added to the concentration of staying in a state, see `EmConfig`; 0 or more.
     em
         Search for the point at which all chains start.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import BayesConfig
+    >>> BayesConfig(chains=4, stickiness=10.0).rows(2).tolist()
+    [[11.0, 1.0], [1.0, 11.0]]
     """
 
     warmup: int = 500

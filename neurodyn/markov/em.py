@@ -47,6 +47,15 @@ class EmRun(Generic[Model]):
         'converged', or 'iterations' if there were too few of them.
     log_posterior
         (iterations,) the same with the log of the prior, up to a constant; never falls.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import fit_hmm
+    >>> counts = [np.repeat([1, 9, 1], 20), np.repeat([9, 1], 30)]
+    >>> best = fit_hmm(counts, 2, emission="poisson", seed=0).runs[0]
+    >>> best.status, bool((np.diff(best.log_likelihood) > -1e-6).all())
+    ('converged', True)
     """
 
     hmm: Model
@@ -66,6 +75,15 @@ class EmFit(Generic[Model]):
         Ctrl-C ended the search.
     runs
         All starts, the best one first. That several end at the same likelihood is the sign that it is the highest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import fit_hmm
+    >>> counts = [np.repeat([1, 9, 1], 20), np.repeat([9, 1], 30)]
+    >>> fit = fit_hmm(counts, 2, emission="poisson", seed=0)
+    >>> fit.status, fit.hmm.states, len(fit.runs)
+    ('converged', 2, 10)
     """
 
     hmm: Model
@@ -108,6 +126,14 @@ def fit_em(
         If a symbol is out of range, none is seen at all, or there is no state.
     KeyboardInterrupt
         If Ctrl-C comes before any start has ended.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import EmConfig, fit_em, fully_connected, sample
+    >>> symbols = sample(fully_connected(2), trials=20, steps=100, seed=0).symbols
+    >>> fit = fit_em(symbols, states=2, symbol_count=2, seed=0, config=EmConfig(restarts=3))
+    >>> fit.status, (fit.hmm.emissions.max(axis=1) > 0.9).tolist()
+    ('converged', [True, True])
     """
     config = config or EmConfig()
     if states < 1 or symbol_count < 1:
@@ -199,6 +225,14 @@ def run_em(start: Model, observations: ArrayLike | Sequence[Any], *, config: EmC
     Reference
     ---------
     Baum, Petrie, Soules & Weiss (1970), Annals of Mathematical Statistics 41(1).
+
+    Examples
+    --------
+    >>> from neurodyn.markov import fully_connected, run_em, sample
+    >>> symbols = sample(fully_connected(2), trials=20, steps=100, seed=0).symbols
+    >>> run = run_em(fully_connected(2, stay=0.6, symbol_probability=0.7), symbols)
+    >>> run.status, bool(run.log_likelihood[-1] > run.log_likelihood[0])
+    ('converged', True)
     """
     config = config or EmConfig()
     general = as_general(start)

@@ -41,6 +41,13 @@ def linear_chain(states: int, *, crossing: float = 0.05, trial_steps: int | None
     InputError
         If a state between the ends would have to stay with a negative probability (from 6 states at 0.05), or no
         ``trial_steps`` is given for a length of chain that the paper does not have.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import linear_chain
+    >>> chain = linear_chain(3)
+    >>> chain.states, chain.symbols, chain.emissions.round(3).tolist()
+    (3, 3, [[0.99, 0.01, 0.0], [0.495, 0.01, 0.495], [0.0, 0.01, 0.99]])
     """
     _at_least(states, 2, "a chain")
     if not 0 < crossing < 1:
@@ -81,6 +88,12 @@ def fully_connected(
     ------
     InputError
         If there are fewer than 2 states, or ``stay`` or ``symbol_probability`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import fully_connected
+    >>> fully_connected(3, stay=0.9).transitions.round(2).tolist()
+    [[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]]
     """
     _at_least(states, 2, "a fully connected model")
     for name, value in (("stay", stay), ("symbol_probability", symbol_probability)):
@@ -114,6 +127,13 @@ def cycle(
     ------
     InputError
         If the number of states is odd or below 4, or ``stay`` or ``symbol_probability`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import cycle
+    >>> ring = cycle()
+    >>> ring.states, ring.symbols, ring.emissions.argmax(axis=1).tolist()
+    (4, 3, [0, 1, 2, 1])
     """
     if states < 4 or states % 2:
         raise InputError(

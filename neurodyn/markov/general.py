@@ -169,6 +169,13 @@ def as_symbols(hmm: GeneralHmm, trial_steps: int) -> HiddenMarkovModel:
     ------
     InputError
         If its emission is another one.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import as_general, as_symbols, linear_chain
+    >>> chain = linear_chain(2)
+    >>> as_symbols(as_general(chain), chain.trial_steps).emissions.tolist() == chain.emissions.tolist()
+    True
     """
     if not isinstance(hmm.emission, Categorical):
         raise InputError(f"expected a model that emits symbols (categorical), got {type(hmm.emission).__name__}")

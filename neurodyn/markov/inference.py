@@ -53,6 +53,13 @@ def log_likelihood(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> Float[n
     ------
     InputError
         If a symbol is out of range, or the sequences have the wrong form.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import HiddenMarkovModel, log_likelihood
+    >>> coin = HiddenMarkovModel([1.0], [[1.0]], [[0.5, 0.5]], "coin", trial_steps=3)
+    >>> log_likelihood(coin, [[0, 1, 1], [0, 1, -1]]).round(2).tolist()
+    [-2.08, -1.39]
     """
     general = as_general(hmm)
     return prepared_log_likelihood(general, prepared_for(general, observations))
@@ -65,6 +72,13 @@ def filter_states(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> Float[np
     ------
     InputError
         If a symbol is out of range, or the model cannot emit a trial.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import filter_states, fully_connected
+    >>> of_second = filter_states(fully_connected(2), [0, 0, 1, 1])[0, :, 1]
+    >>> [round(float(probability), 2) for probability in of_second]
+    [0.02, 0.0, 0.73, 0.99]
     """
     path, evidence, _ = _ready(hmm, observations)
     log_filtered, log_probability = _filter(path, evidence)
@@ -79,6 +93,13 @@ def smooth_states(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> Float[np
     ------
     InputError
         If a symbol is out of range, or the model cannot emit a trial.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import fully_connected, smooth_states
+    >>> of_second = smooth_states(fully_connected(2), [0, 0, 1, 1])[0, :, 1]
+    >>> [round(float(probability), 2) for probability in of_second]
+    [0.01, 0.03, 0.97, 0.99]
     """
     path, evidence, _ = _ready(hmm, observations)
     smoothed, log_probability = _smooth(path, evidence)
@@ -100,6 +121,12 @@ def viterbi(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> Int32[np.ndarr
     Reference
     ---------
     Viterbi (1967), IEEE Transactions on Information Theory 13(2).
+
+    Examples
+    --------
+    >>> from neurodyn.markov import fully_connected, viterbi
+    >>> viterbi(fully_connected(2), [0, 0, 1, 0, 0, 1, 1, 1]).tolist()
+    [[0, 0, 0, 0, 0, 1, 1, 1]]
     """
     path, evidence, lengths = _ready(hmm, observations)
     _check_possible(_filter(path, evidence)[1])

@@ -40,6 +40,19 @@ class HiddenMarkovModel(Shown):
     ------
     InputError
         If a shape does not fit, or a row holds something else than probabilities that add up to one.
+
+    Examples
+    --------
+    >>> from neurodyn import HiddenMarkovModel
+    >>> coins = HiddenMarkovModel(
+    ...     initial=[1.0, 0.0],
+    ...     transitions=[[0.95, 0.05], [0.1, 0.9]],
+    ...     emissions=[[0.5, 0.5], [0.9, 0.1]],
+    ...     name="two coins",
+    ...     trial_steps=100,
+    ... )
+    >>> coins.states, coins.symbols
+    (2, 2)
     """
 
     initial: Float[np.ndarray, " states"]

@@ -42,6 +42,19 @@ class GeneralPosterior:
         (chains, draws): a step that the sampler could not follow; any at all throws doubt on the draws.
     start
         The most probable model, found by expectation maximisation, at which the chains started.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import GeneralHmm, GeneralPosterior
+    >>> cells = GeneralHmm([0.5, 0.5], [[0.9, 0.1], [0.2, 0.8]], "poisson", {"rate": [[1.0], [9.0]]})
+    >>> rng = np.random.default_rng(0)
+    >>> rows = rng.dirichlet([9.0, 1.0], size=(2, 200, 2))  # two chains of 200 draws, as fit_posterior returns them
+    >>> rates = {"rate": rng.gamma(50.0, 0.02, size=(2, 200, 2, 1)) * np.array([[1.0], [9.0]])}
+    >>> none = np.zeros((2, 200), bool)
+    >>> posterior = GeneralPosterior(rows[..., 0, :], rows, rates, rng.normal(size=(2, 200)), none, cells)
+    >>> posterior.r_hat < 1.05, posterior.hmm(chain=0, draw=10).states
+    (True, 2)
     """
 
     initial: Float[np.ndarray, "chains draws states"]
@@ -117,6 +130,15 @@ def fit_posterior(
     ------
     InputError
         If the sequences are invalid for the emission, nothing is observed at all, or there is no state.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> try:
+    ...     nd.markov.fit_posterior([[1.5, 2.0, 3.0]], states=2, emission="poisson", seed=0)
+    ... except nd.InputError as error:
+    ...     print(str(error)[:32])
+    counts must be whole numbers fro
     """
     config, kind = config or BayesConfig(), make_emission(emission)
     prepared = checked(kind.to_arrays(observations), "step")

@@ -20,6 +20,13 @@ class Sequences:
     ----------
     states, symbols
         (trials, time), counted from 0.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import linear_chain, sample
+    >>> drawn = sample(linear_chain(2), trials=3, steps=50, seed=0)
+    >>> drawn.states.shape, drawn.symbols.shape, int(drawn.symbols.max())
+    ((3, 50), (3, 50), 2)
     """
 
     states: Int32[np.ndarray, "trials time"]
@@ -36,6 +43,14 @@ class Trials:
         (trials, time), counted from 0.
     observations
         (trials, time, channels), or (trials, time) of symbols.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import GeneralHmm, sample
+    >>> cells = GeneralHmm([0.5, 0.5], [[0.9, 0.1], [0.2, 0.8]], "poisson", {"rate": [[1.0, 2.0], [9.0, 4.0]]})
+    >>> drawn = sample(cells, trials=3, steps=50, seed=0)
+    >>> drawn.states.shape, drawn.observations.shape
+    ((3, 50), (3, 50, 2))
     """
 
     states: Int32[np.ndarray, "trials time"]

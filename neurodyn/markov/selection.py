@@ -67,6 +67,13 @@ def aic(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> float:
     Reference
     ---------
     Akaike (1974), IEEE Transactions on Automatic Control 19(6).
+
+    Examples
+    --------
+    >>> from neurodyn.markov import HiddenMarkovModel, aic
+    >>> coin = HiddenMarkovModel([1.0], [[1.0]], [[0.5, 0.5]], "coin", trial_steps=10)
+    >>> round(aic(coin, [[0, 1, 1], [1, 0, 0]]), 3)
+    10.318
     """
     return -2 * _total(hmm, observations)[0] + 2 * parameter_count(hmm)
 
@@ -79,6 +86,13 @@ def bic(hmm: Hmm, observations: ArrayLike | Sequence[Any]) -> float:
     Reference
     ---------
     Schwarz (1978), Annals of Statistics 6(2).
+
+    Examples
+    --------
+    >>> from neurodyn.markov import HiddenMarkovModel, bic
+    >>> coin = HiddenMarkovModel([1.0], [[1.0]], [[0.5, 0.5]], "coin", trial_steps=10)
+    >>> round(bic(coin, [[0, 1, 1], [1, 0, 0]]), 3)
+    10.11
     """
     total, steps = _total(hmm, observations)
     return -2 * total + parameter_count(hmm) * float(np.log(steps))
@@ -95,6 +109,15 @@ class StateChoice:
     scores
         (candidates, folds) log-likelihood of held-out sequences per step seen, in nats; minus infinity where a model
         cannot emit them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import StateChoice  # choose_states returns one
+    >>> scores = np.array([[-2.1, -2.0, -2.2], [-1.1, -1.0, -1.2], [-1.1, -0.98, -1.2]])
+    >>> choice = StateChoice(np.array([1, 2, 3]), scores)
+    >>> choice.best, choice.chosen, choice.mean.round(2).tolist()
+    (3, 2, [-2.1, -1.1, -1.09])
     """
 
     candidates: Int[np.ndarray, " candidates"]

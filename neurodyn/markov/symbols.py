@@ -32,6 +32,12 @@ def pad_sequences(sequences: Iterable[Any]) -> Int[np.ndarray, "trials time"]:
     ------
     InputError
         If there is no sequence, or one is empty or not a row of integers.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import pad_sequences
+    >>> pad_sequences([[0, 1, 2], [1]]).tolist()
+    [[0, 1, 2], [1, -1, -1]]
     """
     rows = []
     for trial, sequence in enumerate(sequences):
@@ -67,6 +73,16 @@ def check_symbols(symbols: ArrayLike | Sequence[Any], count: int) -> Int32[np.nd
     ------
     InputError
         If these are not integers of that shape in that range.
+
+    Examples
+    --------
+    >>> from neurodyn.markov import check_symbols
+    >>> check_symbols([0, 1, -1, 1], count=2).shape
+    (1, 4)
+    >>> check_symbols([0, 1, 2], count=2)
+    Traceback (most recent call last):
+        ...
+    neurodyn.errors.InputError: symbols must be from 0 to 1, -1 where missing; trial 0 has 2 at step 2
     """
     array = pad_sequences(symbols) if is_ragged(symbols) else np.asarray(symbols)
     if not np.issubdtype(array.dtype, np.integer):

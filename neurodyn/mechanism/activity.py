@@ -31,6 +31,15 @@ class RecordConfig:
         network beside it, does so at this level.
     most_times
         A claim that so many trials leave undecided has more recorded, up to this many times as many (a power of two).
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> short = nd.mechanism.RecordConfig(trials=4, steps=20, burn_in=5, level=0.5)
+    >>> nd.mechanism.record(rnn, short, seed=0).states.shape
+    (4, 20, 3)
     """
 
     trials: int = 192
@@ -54,6 +63,15 @@ class Activity:
         (trial, time, symbol).
     level
         Standard deviation of the noise; what runs anew to be held against the recording runs at it too.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> activity = nd.mechanism.record(rnn, nd.mechanism.RecordConfig(trials=4, steps=20, burn_in=5), seed=0)
+    >>> activity.logits.shape, activity.likeliest.shape, activity.changes().shape[1]
+    ((4, 20, 2), (4, 20), 4)
     """
 
     states: Float[np.ndarray, "trials time hidden"]
@@ -104,6 +122,15 @@ def record(network: Any, config: RecordConfig | None = None, *, seed: int) -> Ac
     ------
     InputError
         If the activity does not stay finite.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> activity = nd.mechanism.record(rnn, nd.mechanism.RecordConfig(trials=4, steps=20, burn_in=5), seed=0)
+    >>> activity.states.shape, activity.inputs.shape
+    ((4, 20, 3), (4, 20, 3))
     """
     config, network = config or RecordConfig(), network_of(network)
     noise = draw_noise(network, config.burn_in + config.steps, config.trials, config.level, jax.random.key(seed))
@@ -156,6 +183,16 @@ class Plane:
         (2, hidden) orthonormal.
     share
         Of the activity's variance that lies in it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.mechanism import leading_plane
+    >>> turn = np.linspace(0, 4 * np.pi, 100)
+    >>> circle = np.stack([np.cos(turn), np.sin(turn), 0 * turn], axis=1)[None]
+    >>> plane = leading_plane(circle)
+    >>> round(plane.share, 2), plane.coordinates(circle).shape, plane.phase(circle).shape
+    (1.0, (1, 100, 2), (1, 100))
     """
 
     centre: Float[np.ndarray, " hidden"]
@@ -173,7 +210,17 @@ class Plane:
 
 
 def leading_plane(states: Float[np.ndarray, "trials time hidden"]) -> Plane:
-    """First two principal components of the activity."""
+    """First two principal components of the activity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.mechanism import leading_plane
+    >>> states = np.random.default_rng(0).normal(size=(5, 40, 3)) * [3.0, 2.0, 0.1]
+    >>> plane = leading_plane(states)
+    >>> plane.axes.shape, plane.share > 0.99
+    ((2, 3), True)
+    """
     found = principal_axes(states.reshape(-1, states.shape[-1]), 2)
     return Plane(found.middle, found.directions, float(found.share.sum()))
 

@@ -53,10 +53,13 @@ class Evidence:
 
     Examples
     --------
-    ::
-
-        evidence = Evidence(network, record(network, seed=0))
-        rotation.examine(evidence, seed=0).verdict
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> network, short = nd.mechanism.network_of(rnn), nd.mechanism.RecordConfig(trials=4, steps=20, burn_in=5)
+    >>> evidence = nd.mechanism.Evidence(network, nd.mechanism.record(network, short, seed=0))
+    >>> evidence.level, evidence.plane.axes.shape
+    (1.0, (2, 3))
     """
 
     network: Network

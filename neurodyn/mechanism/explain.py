@@ -42,6 +42,13 @@ class ExplainConfig:
         Of each claim of the paper.
     others
         Of claims that were added to `CLAIMS`, each known by its class; those that are left out have their defaults.
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import ExplainConfig, KickConfig, RecordConfig
+    >>> config = ExplainConfig(record=RecordConfig(trials=64), kick=KickConfig(runs=128))
+    >>> config.record.trials, config.settings_of("rotation").surrogates
+    (64, 40)
     """
 
     record: RecordConfig = field(default_factory=RecordConfig)
@@ -71,7 +78,14 @@ class ExplainConfig:
 
 
 def quick_config() -> ExplainConfig:
-    """Sizes that show in a minute that everything works; the verdicts mean little."""
+    """Sizes that show in a minute that everything works; the verdicts mean little.
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import ExplainConfig, quick_config
+    >>> quick_config().record.trials < ExplainConfig().record.trials
+    True
+    """
     sizes: dict[Any, Any] = {row.settings: row.quick_settings for row in CLAIMS.values()}
     own = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
     named = {each.name: sizes.pop(each.default_factory) for each in own}
@@ -93,6 +107,16 @@ class Explanation(Shown):
         In words: what was explained, and the model it was trained on.
     portrait
         What the pictures of the network show (`portrait`).
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> hmm, quick = nd.markov.fully_connected(2), nd.mechanism.quick_config()
+    >>> found = nd.mechanism.explain(rnn, hmm, config=quick, claims="rotation")
+    >>> found.to_rows()[0]["name"], sorted(found.seconds)
+    ('rotation', ['portrait', 'recording', 'rotation'])
     """
 
     findings: tuple[Finding, ...]
@@ -194,6 +218,16 @@ def explain(
     ------
     InputError
         If there is no such claim, no model is given and the emulator knows none, or the activity does not stay finite.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> hmm, quick = nd.markov.fully_connected(2), nd.mechanism.quick_config()
+    >>> found = nd.mechanism.explain(rnn, hmm, config=quick, claims="rotation")
+    >>> [(finding.name, finding.verdict.value) for finding in found.findings]
+    [('rotation', 'not supported')]
     """
     settings, network, chosen = config or ExplainConfig(), network_of(emulator), _chosen(claims)
     hmm = hmm or getattr(emulator, "hmm", None)

@@ -9,7 +9,14 @@ import xarray as xr
 
 
 class Verdict(enum.Enum):
-    """What a claim is worth after its experiment."""
+    """What a claim is worth after its experiment.
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import Verdict
+    >>> [verdict.value for verdict in Verdict]
+    ['supported', 'not supported', 'undecided', 'does not apply']
+    """
 
     SUPPORTED = "supported"
     NOT_SUPPORTED = "not supported"
@@ -30,6 +37,13 @@ class Estimate:
         Point and 95 % interval (of a control: what the control reaches in 95 % of its repeats); NaN where unknown.
     unit
         As written behind the number; "" for a pure number.
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import Estimate
+    >>> rate = Estimate("rotation", value=12.0, low=11.0, high=13.5, unit="degrees per step")
+    >>> rate.value - rate.low, rate.unit
+    (1.0, 'degrees per step')
     """
 
     name: str
@@ -51,6 +65,13 @@ class Criterion:
     """One condition of a claim: an estimate has to lie between two bounds.
 
     It holds if the whole interval does, fails if none of it does, and is open otherwise.
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import Criterion, Estimate
+    >>> sure, unsure = Estimate("cut", 0.9, 0.85, 0.95), Estimate("cut", 0.8, 0.7, 0.9)
+    >>> Criterion(sure, least=0.8).holds, Criterion(unsure, least=0.8).holds
+    (True, None)
     """
 
     estimate: Estimate
@@ -123,6 +144,15 @@ class Finding:
         What they are, in the plural: ``transitions``.
     not_applicable_because
         Why there is nothing to test here; empty if there is something.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from neurodyn.mechanism import Criterion, Estimate, Finding
+    >>> cut, control = Estimate("share of the hazard cut", 0.9, 0.85, 0.95), Estimate("random units", 0.1, 0.0, 0.2)
+    >>> finding = Finding(6, "kick", "A few units make it change.", cut, control, (Criterion(cut, 0.8),), xr.Dataset())
+    >>> finding.verdict.value, finding.headline
+    ('supported', 'supported')
     """
 
     number: int

@@ -31,7 +31,18 @@ from neurodyn.mechanism.network import Network, network_of, recurrent_weights
 
 
 def find(emulator: Any, activity: Activity, config: KickConfig | None = None, *, seed: int) -> tuple[Kick, ...]:
-    """Apply the rule to every transition that happens often enough; the group is empty if no unit passed."""
+    """Apply the rule to every transition that happens often enough; the group is empty if no unit passed.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> activity = nd.mechanism.record(rnn, nd.mechanism.RecordConfig(trials=8, steps=60, burn_in=5), seed=0)
+    >>> few = nd.mechanism.KickConfig(runs=64, settled=1, least_changes=5, permutations=20, random_sets=20)
+    >>> [kick.name for kick in nd.mechanism.find_kick_neurons(rnn, activity, few, seed=0)]
+    ['A→B', 'B→A']
+    """
     config, network = config or KickConfig(), network_of(emulator)
     kicks = []
     for source in range(network.symbols):

@@ -45,6 +45,12 @@ class ResidencyConfig:
         States whose Jacobian is taken apart.
     most_times
         Claims that so many states leave undecided look at more, up to this many times as many (a power of two).
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import ExplainConfig, ResidencyConfig
+    >>> ExplainConfig(residency=ResidencyConfig(states=100, draws=16)).residency.states
+    100
     """
 
     transition_below: float = 2.0
@@ -82,6 +88,18 @@ class Residency:
         (state,) True where the state was drawn at random from the whole recording, False if from before a change.
     cluster_above
         Residency above which a state is in a cluster.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.mechanism import Residency
+    >>> draws = np.array([[1, 2], [4, 5], [11, 13]])  # steps to a change of the symbol, from three states
+    >>> residency = Residency(
+    ...     trial=np.zeros(3, int), time=np.arange(3), steps=draws.mean(axis=1), band=np.arange(3), draws=draws,
+    ...     slope_changes=np.zeros(3), anywhere=np.ones(3, bool), cluster_above=8.0,
+    ... )
+    >>> residency.steps[residency.band == 2].tolist(), len(residency.joined(residency).steps)
+    ([12.0], 6)
     """
 
     trial: Int[np.ndarray, " states"]
@@ -133,6 +151,12 @@ class KickConfig:
         Untrained networks in which the rule is applied as well; no group of theirs may do as much.
     most_times
         Transitions that so many runs leave undecided get more, up to this many times as many (a power of two).
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import ExplainConfig, KickConfig
+    >>> ExplainConfig(kick=KickConfig(runs=64, most_units=6)).kick.most_units
+    6
     """
 
     least_effect: float = 0.1
@@ -179,6 +203,15 @@ class Kick:
         (hidden,) mean weight of every unit onto the group; zero without a group.
     found_cut
         Share of the hazard that the group cut in the runs in which it was found; 0 without a group.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.mechanism import Kick
+    >>> score = np.array([-0.6, 0.0, -0.3, 0.1])
+    >>> kick = Kick(0, 2, 0.05, score, 10 * score, threshold=2.5, passed=np.array([0]), group=np.array([0, 2]))
+    >>> kick.name, kick.units.tolist()
+    ('A→C', [0, 2])
     """
 
     source: int

@@ -38,6 +38,17 @@ class Network:
         Pytree of arrays; ``{"recurrent", "input", "readout"}`` where the weights themselves are looked at.
     hidden, inputs, symbols
         Sizes.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> weights = {"recurrent": 0.5 * np.eye(4), "input": np.ones((4, 2)), "readout": np.eye(3, 4)}
+    >>> emulator = nd.HmmEmulator.from_weights(nd.emulation.Weights("relu", weights), nd.markov.linear_chain(2))
+    >>> network = nd.mechanism.network_of(emulator)
+    >>> network.hidden, network.inputs, network.symbols, network.logits(jnp.ones((5, 4))).shape
+    (4, 2, 3, (5, 3))
     """
 
     step: Callable[[Parameters, Any, Any], Any]
@@ -77,14 +88,35 @@ class Network:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The network as it was after so many epochs of training."""
+    """The network as it was after so many epochs of training.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> weights = {"recurrent": 0.5 * np.eye(4), "input": np.ones((4, 2)), "readout": np.eye(3, 4)}
+    >>> emulator = nd.HmmEmulator.from_weights(nd.emulation.Weights("relu", weights), nd.markov.linear_chain(2))
+    >>> trained = nd.mechanism.network_of(emulator)
+    >>> before = trained.with_parameters({**trained.parameters, "recurrent": 0.1 * np.eye(4)})
+    >>> epochs = [nd.mechanism.Epoch(0, before), nd.mechanism.Epoch(100, trained)]
+    >>> [epoch.epoch for epoch in epochs]
+    [0, 100]
+    """
 
     epoch: int
     network: Network = field(repr=False)
 
 
 def linear_readout(parameters: Parameters, state: Float[Array, " hidden"]) -> Float[Array, " symbols"]:
-    """``W_o h``, with a bias where there is one; h is the first entries of a state, all of them but in an LSTM."""
+    """``W_o h``, with a bias where there is one; h is the first entries of a state, all of them but in an LSTM.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.mechanism import linear_readout
+    >>> linear_readout({"readout": jnp.eye(3, 4)}, jnp.arange(4.0)).tolist()
+    [0.0, 1.0, 2.0]
+    """
     logits = parameters["readout"] @ state[: parameters["readout"].shape[1]]
     return logits + parameters["readout_bias"] if "readout_bias" in parameters else logits
 
@@ -102,6 +134,15 @@ def network_of(emulator: Any) -> Network:
     ------
     InputError
         If it is none of these.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> network = nd.mechanism.network_of(rnn)
+    >>> network.hidden, network.symbols
+    (3, 2)
     """
     if isinstance(emulator, Network):
         return emulator
@@ -127,7 +168,17 @@ def network_of(emulator: Any) -> Network:
 
 
 def epochs_of(emulator: Any) -> tuple[Epoch, ...]:
-    """The saved epochs of an emulator, the earliest first; empty if none were kept, and of any other network."""
+    """The saved epochs of an emulator, the earliest first; empty if none were kept, and of any other network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> weights = {"recurrent": 0.5 * np.eye(4), "input": np.ones((4, 2)), "readout": np.eye(3, 4)}
+    >>> emulator = nd.HmmEmulator.from_weights(nd.emulation.Weights("relu", weights), nd.markov.linear_chain(2))
+    >>> nd.mechanism.epochs_of(emulator)  # none were kept: it was trained elsewhere
+    ()
+    """
     if not hasattr(emulator, "snapshots"):
         return ()
     network = network_of(emulator)
@@ -135,7 +186,17 @@ def epochs_of(emulator: Any) -> tuple[Epoch, ...]:
 
 
 def untrained_of(emulator: Any) -> Network | None:
-    """The network with the weights that its training began with; None where it was not trained by this package."""
+    """The network with the weights that its training began with; None where it was not trained by this package.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> weights = {"recurrent": 0.5 * np.eye(4), "input": np.ones((4, 2)), "readout": np.eye(3, 4)}
+    >>> emulator = nd.HmmEmulator.from_weights(nd.emulation.Weights("relu", weights), nd.markov.linear_chain(2))
+    >>> nd.mechanism.untrained_of(emulator) is None  # it was trained elsewhere
+    True
+    """
     from neurodyn.emulation.weights import ELSEWHERE
 
     if isinstance(emulator, Network) or getattr(emulator, "status", ELSEWHERE) == ELSEWHERE:

@@ -45,6 +45,12 @@ class PortraitConfig:
         By which kick neurons are scaled.
     jacobians
         States in which the Jacobian is taken.
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import PortraitConfig
+    >>> PortraitConfig(trials=3, bins=12).levels
+    (0.5, 1.0, 2.0)
     """
 
     trials: int = 6
@@ -86,10 +92,15 @@ def portrait(
 
     Examples
     --------
-    ::
-
-        data = portrait(evidence, evidence.kicks)
-        neurodyn.plotting.plot_orbit(data)
+    >>> import jax.numpy as jnp
+    >>> import neurodyn as nd
+    >>> rnn = nd.emulation.DrivenNetwork(lambda h, x: jnp.tanh(h + x), lambda h: jnp.stack([h[0], -h[0]]), 3, 3)
+    >>> network, short = nd.mechanism.network_of(rnn), nd.mechanism.RecordConfig(trials=4, steps=20, burn_in=5)
+    >>> activity, hmm = nd.mechanism.record(network, short, seed=0), nd.markov.fully_connected(2)
+    >>> small = nd.mechanism.PortraitConfig(quiet_steps=10, bins=4)
+    >>> data = nd.mechanism.portrait(nd.mechanism.Evidence(network, activity, hmm), config=small)
+    >>> dict(data["occupancy"].sizes), data["expected"].shape
+    ({'level': 3, 'x': 4, 'y': 4}, (2, 2))
     """
     config = config or PortraitConfig()
     network, activity, plane = evidence.network, evidence.activity, evidence.plane

@@ -56,6 +56,13 @@ class Claim:
         Sizes that show in seconds that everything works.
     measures
         What it asks the evidence for that takes a while: measured first, and timed on its own.
+
+    Examples
+    --------
+    >>> from neurodyn.mechanism import CLAIMS
+    >>> claim = CLAIMS["rotation"]
+    >>> claim.settings.__name__, claim.settings().surrogates
+    ('RotationConfig', 40)
     """
 
     examine: Callable[..., Finding]

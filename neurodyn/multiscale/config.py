@@ -31,6 +31,13 @@ class ModalityConfig:
         Whether counts enter the encoder as they are, as in the paper; if not, z-scored.
     learned_variance
         Whether each channel of a field has a variance that is learned, instead of one (z-scored).
+
+    Examples
+    --------
+    >>> from neurodyn.multiscale.config import ModalityConfig
+    >>> lfp = ModalityConfig("lfp", channels=32, likelihood="gaussian", encoder=(64,), decoder=(64,))
+    >>> lfp.name, lfp.encoder, lfp.smoothness
+    ('lfp', (64,), 0.0)
     """
 
     name: str
@@ -80,6 +87,14 @@ class ModelConfig:
         (:class:`neurodyn.multiscale.dynamics.LinearDynamics`).
     readout
         What the target is read out from: all "states", or the "backbone"'s alone by plain regression, as in the paper.
+
+    Examples
+    --------
+    >>> from neurodyn.multiscale.config import ModalityConfig, ModelConfig
+    >>> tables = (ModalityConfig("spikes", 10, "poisson"), ModalityConfig("lfp", 32, "gaussian"))
+    >>> model = ModelConfig(tables, latent=8, own=4, traces=(10.0, 50.0))
+    >>> model.states, model.n_traces
+    ((8, 4, 4), 84)
     """
 
     modalities: tuple[ModalityConfig, ...]
@@ -149,6 +164,14 @@ class ObjectiveConfig:
     rescale
         Whether inputs that channel dropout leaves are scaled up by the share that it left of their bin, as those beside
         missing channels are; if not, by 1 / (1 - dropout), as in the paper.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> from neurodyn.multiscale.config import ObjectiveConfig
+    >>> decoder = nd.MultiscaleDecoder(objective=ObjectiveConfig(target=0.0))  # the target is not learned from
+    >>> decoder.objective.horizons
+    (0, 1, 2, 3, 4)
     """
 
     horizons: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -211,6 +234,14 @@ class TrainingConfig:
         Of the initial weights, the order of segments and the dropout masks.
     parallel
         Recursion of logarithmic depth over time, in training and after; None: on accelerators only.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> short = nd.TrainingConfig(epochs=5, segment=2.0, seed=1)
+    >>> decoder = nd.MultiscaleDecoder(training=short)
+    >>> decoder.training.epochs, nd.TrainingConfig().epochs
+    (5, 20)
     """
 
     epochs: int = 20
@@ -250,7 +281,16 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Everything that makes a fitted model reproducible from its data."""
+    """Everything that makes a fitted model reproducible from its data.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> from neurodyn.multiscale.config import DecoderConfig, ModalityConfig, ModelConfig
+    >>> config = DecoderConfig(ModelConfig((ModalityConfig("spikes", 10, "poisson"),), latent=8))
+    >>> config.training.epochs, dataclasses.asdict(config)["model"]["latent"]
+    (20, 8)
+    """
 
     model: ModelConfig
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)

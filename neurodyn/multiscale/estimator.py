@@ -45,16 +45,12 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
 
     Parameters
     ----------
-    latent
-        Dimensions of the shared latent state.
-    own
-        Dimensions of each modality's own state; as many as ``latent`` if None.
-    embedding
-        Dimensions of each modality's embedding; as many as ``latent`` if None.
-    encoder, decoder, fusion
-        Widths of the hidden layers of each network.
-    linear_path
-        Start encoders and fusion as linear maps that training bends (see ``Mlp``); not in the paper.
+    latent, own, embedding
+        Dimensions of the shared latent state, of each modality's own state and of each modality's embedding; the last
+        two are as many as the first if None.
+    encoder, decoder, fusion, linear_path
+        Widths of the hidden layers of each network; whether encoders and fusion start as linear maps that training
+        bends (see ``Mlp``), which is not in the paper.
     memory
         Shortest and longest starting time constant of the latent modes, seconds.
     traces
@@ -73,24 +69,29 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
     smoothness
         Weight of the divergence between consecutive outputs, by name or likelihood of a modality; what is not in it,
         and None: 250 for counts, 5 for the others.
-    raw_counts
-        Whether counts enter the encoders as they are, as in the paper, instead of z-scored.
-    learned_variance
-        Whether the variance of each channel of a field is learned; if not, it is one (z-scored).
+    raw_counts, learned_variance
+        Whether counts enter the encoders as they are, as in the paper, instead of z-scored; whether the variance of
+        each channel of a field is learned, instead of one (z-scored).
     bounded
         Whether decoded targets stay between the least and the greatest that were seen in training.
     choose
         Seconds that a fit may spend on choosing sizes inside its data (:mod:`neurodyn.multiscale.choosing`); None takes
         what stands here.
-    progress
-        Whether a fit shows a progress bar.
-    fitted_
-        What a fit found; None before.
+    progress, fitted_
+        Whether a fit shows a progress bar; and what a fit found, None before.
     epochs, seed
         Instead of those of ``training``, which keeps them: ``decoder.training.epochs``. ``set_params`` takes them too.
 
     Reference: Erturk & Shanechi (2025), Dynamical modeling of nonlinear latent factors in multiscale neural activity
     with real-time inference, NeurIPS, arXiv 2512.12462.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=10), seed=0)
+    >>> decoder = nd.MultiscaleDecoder(latent=8, epochs=3)  # then decoder.fit(batch.train).score(batch.test)
+    >>> decoder.latent, decoder.training.epochs, batch.train.n_trials, batch.test.n_trials
+    (8, 3, 8, 2)
     """
 
     latent: int = 32

@@ -31,6 +31,16 @@ def plot_counts(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_counts
+    >>> counts = np.random.default_rng(0).poisson(1.0, size=(50, 8)).astype(float)
+    >>> ax = plot_counts(np.arange(1, 51) * 0.02, counts, np.ones((50, 8), bool), ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('', 'unit')
     """
     ax = quiet(axes(ax, size=(8.0, 2.5)))
     step = time[1] - time[0] if len(time) > 1 else 1.0
@@ -70,6 +80,16 @@ def plot_field(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_field
+    >>> values = np.random.default_rng(0).normal(size=(50, 3))
+    >>> ax = plot_field(np.arange(1, 51) * 0.02, values, np.ones((50, 3), bool), ax=Figure().subplots())
+    >>> ax.get_xlabel(), len(ax.get_lines())
+    ('', 6)
     """
     ax = quiet(axes(ax, size=(8.0, 2.5)))
     channels = values.shape[1]

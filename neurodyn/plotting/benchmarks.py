@@ -28,6 +28,17 @@ def plot_growth(measurements: Sequence[Any], *, along: str = "", what: str = "se
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_growth
+    >>> sizes = {10: 0.1, 100: 0.9, 1000: 9.5}
+    >>> runs = [SimpleNamespace(name="filter", sizes={"bins": n}, seconds=s, notes={}) for n, s in sizes.items()]
+    >>> ax = plot_growth(runs, along="bins", ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_xscale()
+    ('bins', 'log')
     """
     ax = quiet(axes(ax))
     along = along or max(_sizes(measurements), key=lambda size: len(_longest(measurements, size)))

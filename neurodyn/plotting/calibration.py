@@ -24,6 +24,15 @@ def plot_reliability(coverage: Mapping[str, Float[np.ndarray, " levels"]], level
     Returns
     -------
     The axes. Below the diagonal intervals are too narrow, above it too wide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_reliability
+    >>> levels = np.array([0.5, 0.8, 0.9, 0.95])
+    >>> plot_reliability({"multimodal": levels - 0.02}, levels, ax=Figure().subplots()).get_xlabel()
+    'promised (%)'
     """
     ax = quiet(axes(ax, size=(3.6, 3.4)))
     promised = 100 * np.asarray(levels, np.float64)

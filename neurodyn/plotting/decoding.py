@@ -123,6 +123,16 @@ def plot_estimate(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_estimate
+    >>> time = np.arange(100) * 0.05
+    >>> true, decoded = np.sin(time), np.sin(time - 0.1)
+    >>> plot_estimate(time, true, decoded, np.full(100, 0.2), name="x (m)", ax=Figure().subplots()).get_ylabel()
+    'x (m)'
     """
     ax = quiet(axes(ax, size=(8.0, 2.2)))
     breaks = None if trial is None else np.flatnonzero(np.diff(trial)) + 1

@@ -31,6 +31,15 @@ def plot_sequences(symbols: Int[np.ndarray, "trials time"], *, symbol_count: int
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.markov import linear_chain, sample
+    >>> from neurodyn.plotting import plot_sequences
+    >>> symbols = sample(linear_chain(2), trials=20, steps=100, seed=0).symbols
+    >>> plot_sequences(symbols, symbol_count=3, ax=Figure().subplots()).get_xlabel()
+    'step'
     """
     ax = quiet(axes(ax))
     palette = np.array([_rgb(symbol_colour(symbol)) for symbol in range(symbol_count)])
@@ -57,6 +66,15 @@ def plot_frequencies(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_frequencies
+    >>> found = np.array([[0.5, 0.3, 0.2], [0.45, 0.25, 0.15], [0.55, 0.35, 0.25]])  # value, low, high of each symbol
+    >>> plot_frequencies(found, np.array([0.52, 0.28, 0.2]), ax=Figure().subplots()).get_ylabel()
+    'frequency'
     """
     ax = quiet(axes(ax))
     value, low, high = emulator
@@ -86,6 +104,15 @@ def plot_symbol_transitions(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_symbol_transitions
+    >>> found, exact = np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([[0.88, 0.12], [0.28, 0.72]])
+    >>> plot_symbol_transitions(found, exact, ax=Figure().subplots()).get_xlabel()
+    'next symbol'
     """
     ax = axes(ax)
     ax.imshow(emulator, cmap="Greys", vmin=0, vmax=2.2)  # pale enough for what is written on it
@@ -120,6 +147,15 @@ def plot_dwell_times(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_dwell_times
+    >>> exact = 0.9 ** np.arange(20) * np.array([[0.1], [0.1]])
+    >>> plot_dwell_times(exact, exact, ax=Figure().subplots()).get_xlabel()
+    'steps'
     """
     ax = quiet(axes(ax))
     steps = np.arange(1, emulator.shape[1] + 1)
@@ -155,6 +191,16 @@ def plot_symbol_autocorrelation(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_symbol_autocorrelation
+    >>> exact = 0.8 ** np.arange(1, 11)
+    >>> found = exact + np.array([[0.0], [-0.05], [0.05]])  # value, low, high at each lag
+    >>> plot_symbol_autocorrelation(found, exact, ax=Figure().subplots()).get_xlabel()
+    'lag (steps)'
     """
     ax = quiet(axes(ax))
     lags = np.arange(1, len(expected) + 1)
@@ -192,6 +238,16 @@ def plot_two_distributions(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_two_distributions
+    >>> rng = np.random.default_rng(0)
+    >>> found, model = rng.poisson(5.0, size=200) * 1.0, rng.poisson(5.5, size=200) * 1.0
+    >>> plot_two_distributions(found, model, label="changes per trial", ax=Figure().subplots()).get_xlabel()
+    'changes per trial'
     """
     ax = quiet(axes(ax))
     edges = _edges(np.concatenate([emulator, model]), whole)
@@ -218,6 +274,16 @@ def plot_limits(statistics: Sequence[Any], *, ax: Any = None) -> Any:
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.emulation import Statistic
+    >>> from neurodyn.plotting import plot_limits
+    >>> numbers = {"value": 0.012, "low": 0.008, "high": 0.015, "floor": 0.004, "floor_low": 0.0, "floor_high": 0.008}
+    >>> error = Statistic("frequency_error", "error of a frequency", **numbers, lower_limit=0.0, upper_limit=0.02)
+    >>> [text.get_text() for text in plot_limits([error], ax=Figure().subplots()).get_yticklabels()]
+    ['frequency error']
     """
     ax = quiet(axes(ax))
     longest = 2.0

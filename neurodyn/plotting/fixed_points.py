@@ -183,6 +183,16 @@ def plot_points(
     ------
     InputError
         If there are neither two nor three dimensions, the axes do not fit, or kinds or directions are not one a point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_points
+    >>> points, kinds = np.array([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), ["attractor", "saddle", "attractor"]
+    >>> ax = plot_points(points, kinds, axis_names=("h1", "h2"), ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('h1', 'h2')
     """
     dims = points.shape[1]
     if dims not in (2, 3):
@@ -310,6 +320,16 @@ def plot_branch(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_branch
+    >>> gain, events = np.linspace(0.5, 1.5, 20), [("branch", 1.0, 0.0)]
+    >>> ax = plot_branch(gain, np.zeros(20), gain < 1, events=events, value_name="gain", ax=Figure().subplots())
+    >>> ax.get_xlabel()
+    'gain'
     """
     ax = quiet(axes(ax))
     edges = np.flatnonzero(np.diff(stable)) + 1

@@ -31,6 +31,15 @@ def plot_latency(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_latency
+    >>> steps = np.random.default_rng(0).normal(80.0, 5.0, size=1000)
+    >>> plot_latency(steps, bin_seconds=0.01, ax=Figure().subplots()).get_xlabel()
+    'time per step (µs)'
     """
     ax = quiet(axes(ax))
     points = np.percentile(microseconds, [50, 95, 99])

@@ -43,6 +43,16 @@ def plot_trajectory(
     ------
     InputError
         If ``latent`` has neither two nor three dimensions, or the axes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_trajectory
+    >>> turn = np.linspace(0, 6, 50)
+    >>> latent = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    >>> plot_trajectory(latent, turn, axis_names=("latent 1", "latent 2"), ax=Figure().subplots()).get_ylabel()
+    'latent 2'
     """
     dims = latent.shape[1]
     if dims not in (2, 3):

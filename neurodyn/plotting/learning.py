@@ -23,6 +23,16 @@ def plot_learning(curves: Sequence[LearningCurve], *, colour: str = "#D55E00", l
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.evaluation import LearningCurve
+    >>> from neurodyn.plotting import plot_learning
+    >>> curve = LearningCurve(np.array([2.0, 1.5, 1.2, 1.1]), np.array([2, 4]), np.array([1.7, 1.3]), "finished")
+    >>> plot_learning([curve], ax=Figure().subplots()).get_xlabel()
+    'epoch'
     """
     ax = quiet(axes(ax))
     for number, curve in enumerate(curves):

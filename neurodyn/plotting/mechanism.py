@@ -27,6 +27,12 @@ def plot_intervals(numbers: Mapping[str, tuple[float, float, float]], *, ax: Any
         Value and both ends of its interval, by name; what is NaN is not drawn.
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> plot_intervals({"rotation": (12.0, 11.0, 13.5)}, ax=Figure().subplots()).get_yticklabels()[0].get_text()
+    'rotation'
     """
     ax = quiet(axes(ax))
     for place, (value, low, high) in enumerate(numbers.values()):
@@ -46,6 +52,14 @@ def plot_collapse(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``size`` (step x start), relative to the activity under noise, and ``collapsed`` (start).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> runs = {"size": (("step", "start"), [[1.0, 2.0], [0.1, 0.2]]), "collapsed": ("start", [True, True])}
+    >>> plot_collapse(xr.Dataset(runs), ax=Figure().subplots()).get_xlabel()
+    'step without input'
     """
     ax = quiet(axes(ax))
     size = np.asarray(data["size"])
@@ -132,6 +146,13 @@ def plot_residency(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``place`` (state, axis), ``band`` (state) and ``steps`` (state).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> states = xr.Dataset({"place": (("state", "axis"), [[0.0, 1.0], [2.0, 1.0]]), "band": ("state", [0, 2])})
+    >>> plot_residency(states).get_xlabel()
+    'first principal component'
     """
     ax = quiet(axes(ax, size=(5.0, 4.5)))
     if "place" not in data:
@@ -210,6 +231,14 @@ def plot_ablation(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``cut`` (transition, bound) and ``random_cut`` (transition, set).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> cuts = {"cut": (("transition", "bound"), [[0.9, 0.8, 1.0]]), "random_cut": (("transition", "set"), [[0.1]])}
+    >>> plot_ablation(xr.Dataset(cuts, {"transition": ["A→C"]}), ax=Figure().subplots()).get_ylabel()
+    'share of the hazard that is cut'
     """
     ax = quiet(axes(ax))
     names = data["transition"].to_numpy().tolist()

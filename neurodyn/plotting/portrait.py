@@ -27,6 +27,18 @@ def plot_orbit(data: "xr.Dataset", *, quiet_runs: bool = False, ax: Any = None) 
         The runs without input, ``quiet_place`` and ``quiet_symbol``, with a ring where each ends.
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> turn = np.linspace(0, 6, 50)
+    >>> shown = {"place": (("trial", "time", "axis"), np.stack([np.cos(turn), np.sin(turn)], axis=1)[None])}
+    >>> shown["symbol"] = (("trial", "time"), (turn > 3).astype(int)[None])
+    >>> data = xr.Dataset(shown | {"quiet_symbol": (("trial", "quiet_step"), [[0, 0]])})
+    >>> plot_orbit(data, ax=Figure().subplots()).get_xlabel()
+    'first principal component'
     """
     ax = quiet(axes(ax, size=(4.6, 4.2)))
     place, symbol = (np.asarray(data[f"quiet_{name}" if quiet_runs else name]) for name in ("place", "symbol"))
@@ -53,6 +65,17 @@ def plot_occupancy(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Of ``portrait``: ``occupancy`` (level, x, y), ``x_edge`` and ``y_edge``.
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> occupancy = np.random.default_rng(0).uniform(size=(2, 4, 4))
+    >>> data = xr.Dataset({"occupancy": (("level", "x", "y"), occupancy)}, {"level": [1.0, 2.0]})
+    >>> data = data.assign(x_edge=("edge", np.arange(5.0)), y_edge=("edge", np.arange(5.0)))
+    >>> plot_occupancy(data, ax=Figure().subplots()).get_xlabel()
+    'first principal component'
     """
     ax = quiet(axes(ax, size=(4.6, 4.2)))
     x, y = (np.asarray(data[name]) for name in ("x_edge", "y_edge"))
@@ -78,6 +101,16 @@ def plot_received(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Of ``portrait``: ``received`` (transition, phase).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> received = {"received": (("transition", "phase"), [[0.1, 0.5, 0.2]])}
+    >>> data = xr.Dataset(received, {"transition": ["A→C"], "phase": [-2.0, 0.0, 2.0]})
+    >>> plot_received(data, ax=Figure().subplots()).get_xlabel()
+    'phase in the leading plane'
     """
     ax = quiet(axes(ax, size=(4.6, 4.2)))
     _per_transition(data, "received", "phase", ax)
@@ -97,6 +130,15 @@ def plot_scaled_eigenvalues(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Of ``portrait``: ``largest_eigenvalue`` (transition, factor).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> largest = {"largest_eigenvalue": (("transition", "factor"), [[0.8, 0.95, 1.1]])}
+    >>> data = xr.Dataset(largest, {"transition": ["A→C"], "factor": [0.0, 1.0, 2.0]})
+    >>> plot_scaled_eigenvalues(data, ax=Figure().subplots()).get_ylabel()
+    'largest modulus (dotted: 1)'
     """
     ax = quiet(axes(ax, size=(4.6, 4.2)))
     _per_transition(data, "largest_eigenvalue", "factor", ax, marker="o", markersize=4)
@@ -115,6 +157,15 @@ def plot_sorted_weights(data: "xr.Dataset", *, ax: Any = None) -> Any:
         Of ``portrait``: ``weight`` (to_unit, from_unit), ``unit_kind`` (to_unit).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> shown = {"weight": (("to_unit", "from_unit"), np.eye(4)), "unit_kind": ("to_unit", [0, 1, 2, 2])}
+    >>> plot_sorted_weights(xr.Dataset(shown), ax=Figure().subplots()).get_xlabel()
+    'from unit, sorted'
     """
     ax = quiet(axes(ax, size=(4.6, 4.2)))
     weight, kind = np.asarray(data["weight"]), np.asarray(data["unit_kind"])

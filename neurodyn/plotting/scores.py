@@ -34,6 +34,15 @@ def plot_scores(
     Returns
     -------
     The axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.plotting import plot_scores
+    >>> scores = {"ridge": np.array([0.5, 0.55, 0.6]), "multimodal": np.array([0.6, 0.66, 0.7])}
+    >>> plot_scores(scores, baseline="ridge", ax=Figure().subplots()).get_ylabel()
+    'R²'
     """
     ax = quiet(axes(ax, size=(4.5, 3.2)))
     names = tuple(scores)

@@ -56,6 +56,16 @@ def plot_state_choice(choice: Choice, *, ax: Any = None) -> Any:
     Returns
     -------
     The axes. A ring marks the number of states that was chosen, which can lie below the highest mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.markov import StateChoice
+    >>> from neurodyn.plotting import plot_state_choice
+    >>> choice = StateChoice(np.array([1, 2, 3]), np.array([[-2.1, -2.0], [-1.1, -1.0], [-1.1, -0.98]]))
+    >>> plot_state_choice(choice, ax=Figure().subplots()).get_xlabel()
+    'hidden states'
     """
     ax = quiet(axes(ax, size=(4.5, 3.2)))
     finite = np.isfinite(choice.mean)

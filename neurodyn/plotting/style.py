@@ -28,6 +28,14 @@ def method_colour(name: str, others: tuple[str, ...] = ()) -> str:
         Name of the method.
     others
         All methods shown that have no colour of their own, in a fixed order; needed if ``name`` is one of them.
+
+    Examples
+    --------
+    >>> from neurodyn.plotting import method_colour
+    >>> method_colour("multimodal")
+    '#D55E00'
+    >>> method_colour("mine", ("mine", "yours")) == method_colour("yours", ("mine", "yours"))
+    False
     """
     if name in _METHODS:
         return _METHODS[name]

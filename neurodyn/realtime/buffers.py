@@ -40,6 +40,15 @@ class SpikeInput:
     ------
     InputError
         If there are no units, not one label each, or the silence is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.realtime import SpikeInput, StreamingBinner
+    >>> binner = StreamingBinner([SpikeInput("spikes", units=2)], width=0.1, start=0.0)
+    >>> binner.push_spikes("spikes", np.array([0.02, 0.05, 0.13]), np.array([0, 1, 1]))
+    >>> [done.observations["spikes"].tolist() for done in binner.ready(now=0.15)]
+    [[1.0, 1.0]]
     """
 
     name: str
@@ -77,6 +86,15 @@ class FieldInput:
     ------
     InputError
         If there are no channels, not one label each, or the rate is not positive or too low for the feature.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.realtime import FieldInput, StreamingBinner
+    >>> binner = StreamingBinner([FieldInput("lfp", channels=2, rate=100.0)], width=0.05, start=0.0)
+    >>> binner.push_samples("lfp", np.ones((12, 2)), np.arange(12) / 100.0)
+    >>> [done.observations["lfp"].tolist() for done in binner.ready(now=0.12)]
+    [[1.0, 1.0], [1.0, 1.0]]
     """
 
     name: str

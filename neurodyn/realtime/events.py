@@ -28,7 +28,14 @@ DEFAULT_KEPT = 10_000
 
 
 class EventKind(StrEnum):
-    """What an event is about."""
+    """What an event is about.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime import EventKind
+    >>> EventKind.GAP.value, EventKind("clock jump").name
+    ('gap', 'CLOCK_JUMP')
+    """
 
     CARRIED = "carried"  # came after its bin was handed out: counted in the next
     DROPPED = "dropped"  # came after its bin was handed out: not counted
@@ -81,6 +88,13 @@ class Event:
         Which one it concerns; empty if none in particular.
     detail
         In words, with the numbers.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime import Event, EventKind
+    >>> event = Event(12.5, EventKind.GAP, "lfp", "3 samples are missing")
+    >>> event.kind.value, event.modality
+    ('gap', 'lfp')
     """
 
     time: float
@@ -98,6 +112,15 @@ class EventLog:
         Events kept in memory; older ones are forgotten but stay counted.
     file
         Open text file that gets one line of JSON per event; None for none.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime import EventKind, EventLog
+    >>> log = EventLog()
+    >>> _ = log.record(12.5, EventKind.GAP, "lfp", "3 samples are missing")
+    >>> _ = log.record(13.0, EventKind.CARRIED, "spikes", "2 spikes are late")
+    >>> log.counts("lfp")[EventKind.GAP], [event.detail for event in log.since(0)[0]]
+    (1, ['3 samples are missing', '2 spikes are late'])
     """
 
     def __init__(self, kept: int = DEFAULT_KEPT, file: LogFile | None = None) -> None:

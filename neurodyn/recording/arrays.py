@@ -57,6 +57,16 @@ def recording_from_arrays(
     ------
     InputError
         For a signal without a clock, or with two; a clock without a signal; and what the containers refuse.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import recording_from_arrays
+    >>> spikes = {"a": np.arange(0.0, 10.0, 0.2), "b": np.arange(0.0, 10.0, 0.5)}
+    >>> lfp = {"lfp": np.zeros((2500, 4))}
+    >>> session = recording_from_arrays("session", spikes=spikes, fields=lfp, rates={"lfp": 250.0})
+    >>> session.spike_trains().units, session.field().n_channels
+    (('a', 'b'), 4)
     """
     fields, behaviour, clocks = fields or {}, behaviour or {}, {**(rates or {}), **(timestamps or {})}
     for clock in (*clocks, *(units or {})):
@@ -102,6 +112,15 @@ def signal_from_xarray(array: Any, *, name: str | None = None, time: str = "time
     ------
     InputError
         If there is no such axis, too many others, no clock or no name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from neurodyn.recording import signal_from_xarray
+    >>> array = xr.DataArray(np.zeros((4, 2)), dims=("time", "channel"), attrs={"rate": 100.0, "units": "mV"})
+    >>> signal_from_xarray(array.assign_coords(channel=["CA1", "CA3"]), name="lfp").channels
+    ('CA1', 'CA3')
     """
     name = name or (None if array.name is None else str(array.name))
     if not name:
@@ -126,6 +145,14 @@ def signal_to_xarray(signal: Signal) -> Any:
     """Signal as a labelled array (time, channel) with times in seconds; `signal_from_xarray` gives it back.
 
     A signal on a regular clock has no coordinate of times but the attributes ``rate`` and ``start``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import Signal, signal_to_xarray
+    >>> array = signal_to_xarray(Signal("lfp", np.zeros((4, 2)), rate=100.0, unit="mV"))
+    >>> dict(array.sizes), array.attrs["rate"]
+    ({'time': 4, 'channel': 2}, 100.0)
     """
     import xarray as xr
 
@@ -150,6 +177,14 @@ def intervals_to_pandas(intervals: Intervals) -> Any:
     ------
     InputError
         If a column of the table has one of these three names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import Intervals, intervals_to_pandas
+    >>> hit = {"hit": np.array([True, False])}
+    >>> list(intervals_to_pandas(Intervals("trials", np.array([0.0, 2.0]), np.array([1.5, 3.5]), columns=hit)))
+    ['start', 'stop', 'label', 'hit']
     """
     import pandas as pd
 
@@ -180,6 +215,14 @@ def intervals_from_pandas(
     ------
     InputError
         If there is no such column, or a bound is not finite.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neurodyn.recording import intervals_from_pandas
+    >>> frame = pd.DataFrame({"start": [0.0, 2.0], "stop": [1.5, 3.5], "hit": [True, False]})
+    >>> intervals_from_pandas(frame, name="trials").where("hit").stops.tolist()
+    [1.5]
     """
     known = {str(column): frame[column] for column in frame.columns}
     for column in (start, stop):

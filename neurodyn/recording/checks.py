@@ -28,7 +28,18 @@ MOST_CHANNELS = 10
 
 
 class ImplausibleWarning(UserWarning):
-    """A recording can be read but is most likely not what it says it is."""
+    """A recording can be read but is most likely not what it says it is.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from neurodyn.recording import ImplausibleWarning, recording_from_arrays
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ImplausibleWarning)  # refuses what only looks wrong
+    ...     recording_from_arrays("session", spikes=[np.arange(0.0, 10.0, 0.1)]).spike_trains().n_spikes
+    100
+    """
 
 
 def doubts(recording: Recording) -> list[str]:
@@ -43,6 +54,14 @@ def doubts(recording: Recording) -> list[str]:
     -------
     list of str
         Empty if nothing is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import Recording, SpikeTrains, doubts
+    >>> milliseconds = SpikeTrains("spikes", (np.arange(0.0, 9e6, 2e3),), units=("a",))
+    >>> doubts(Recording("session", spikes={"spikes": milliseconds}))[0][:44]
+    "units of 'spikes' fire at 0.0005 Hz (median)"
     """
     signals = [*recording.fields.values(), *recording.behaviour.values()]
     found = [_rate_doubt(trains) for trains in recording.spikes.values()]

@@ -29,6 +29,15 @@ def differences(one: Recording, two: Recording) -> list[str]:
     -------
     list of str
         Empty if they are equal.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> nd.recording.differences(session, session)
+    []
+    >>> len(nd.recording.differences(session, session.between(0.0, 5.0))) > 0
+    True
     """
     found: list[str] = []
     for kind in KINDS:

@@ -42,6 +42,14 @@ class BinnedCounts(Shown):
     ------
     InputError
         If a count is negative or no whole number, the width is not above 0, or lengths and labels do not match.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import BinnedCounts
+    >>> counts = BinnedCounts("M1", np.array([[2.0, 0.0], [1.0, 3.0], [np.nan, np.nan]]), width=0.02, units=("a", "b"))
+    >>> counts.n_bins, counts.n_spikes, counts.select(["b"]).n_units
+    (3, 6, 1)
     """
 
     name: str

@@ -132,6 +132,17 @@ def read_recording(
     ------
     InputError
         If the file is of no known format, or its reader refuses it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_recording(session, f"{folder}/session.h5")
+    ...     read = nd.read_recording(path, skip=["lfp"])
+    >>> list(read.spikes), list(read.fields), list(read.behaviour), list(read.intervals)
+    (['spikes'], [], ['position'], ['epochs'])
     """
     path = argument_named("path", file_path, path)
     ways = {"skip": tuple(skip), "lazy": lazy, "repeated": repeated, "strict": strict}
@@ -172,6 +183,17 @@ def read_variables(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     ------
     InputError
         If the file is of no known format, or damaged.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from neurodyn.recording import read_variables
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "session.npz")
+    ...     np.savez(path, times=np.array([0.1, 0.4, 0.9]), unit=np.array([0, 1, 0]))
+    ...     {name: values.shape for name, values in read_variables(path).items()}
+    {'times': (3, 1), 'unit': (3, 1)}
     """
     path = Path(path)
     if _folder_format(path) is None and (variables := _loaded(path, _LARGEST_SHOWN)) is not None:
@@ -188,6 +210,16 @@ def write_recording(recording: Recording, path: str | os.PathLike[str]) -> Path:
     InputError
         If the ending is unknown, the file cannot be written, or the format cannot hold all of the recording; what was
         there before is then still there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_recording(session, f"{folder}/session.h5")
+    ...     nd.recording.differences(session, nd.read_recording(path))
+    []
     """
     path = Path(path)
     writers = {ending: each.write for each in FORMATS.values() if each.write is not None for ending in each.endings}

@@ -52,6 +52,16 @@ def read_hdf5(
     InputError
         If the file is missing, damaged, of another format or a later version, points to other files, declares more
         than it holds, or has an item that cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_hdf5(session, f"{folder}/session.h5")
+    ...     nd.recording.read_hdf5(path, skip=["epochs"]).intervals
+    {}
     """
     path, choices = Path(path), Choices.of(skip, repeated, strict, lazy)
     with open_hdf5(path) as file:

@@ -45,6 +45,16 @@ def write_hdf5(recording: Recording, path: str | os.PathLike[str]) -> Path:
     ------
     InputError
         If it cannot be written, or a name or attribute has no place in HDF5.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_hdf5(session, f"{folder}/session.h5")
+    ...     path.name, nd.recording.differences(session, nd.recording.read_hdf5(path))
+    ('session.h5', [])
     """
     import h5py
 

@@ -20,7 +20,15 @@ _MOST_NAMES = 6
 
 
 class ItemKind(Enum):
-    """What an item of a recording is."""
+    """What an item of a recording is.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> [item.name for item in nd.recording.describe(session) if item.kind is nd.recording.ItemKind.FIELD]
+    ['lfp']
+    """
 
     SPIKES = "spikes"
     FIELD = "field"
@@ -60,6 +68,14 @@ class ItemSummary:
         how long they were recorded, if the file states that.
     gaps
         Number of gaps in timestamps that come at a fixed rate otherwise; None for others.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> field = nd.recording.describe(session)[1]
+    >>> field.name, field.members, field.rate, field.regular, field.unit
+    ('lfp', 2, 250.0, True, 'volts')
     """
 
     name: str
@@ -89,6 +105,13 @@ def describe(recording: Recording) -> list[ItemSummary]:
     -------
     list of ItemSummary
         One per item, in the recording's order.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> [(item.name, item.kind.value, item.members) for item in nd.recording.describe(session)]
+    [('spikes', 'spikes', 16), ('lfp', 'field', 2), ('position', 'behaviour', 2), ('epochs', 'intervals', 2)]
     """
     return [
         *(_spikes(item, recording) for item in recording.spikes.values()),

@@ -33,6 +33,15 @@ class Intervals(Shown):
     ------
     InputError
         If lengths do not match, a bound is not finite, or an interval ends before it starts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import Intervals
+    >>> hit = {"hit": np.array([True, False, True])}
+    >>> trials = Intervals("trials", np.array([0.0, 2.0, 4.0]), np.array([1.5, 3.5, 5.5]), columns=hit)
+    >>> trials.where("hit").starts.tolist(), trials.between(1.0, 3.0).stops.tolist()
+    ([0.0, 4.0], [1.5, 3.0])
     """
 
     name: str

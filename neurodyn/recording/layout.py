@@ -200,6 +200,13 @@ class Layout:
     ------
     InputError
         If the gap is less than 0.
+
+    Examples
+    --------
+    >>> from neurodyn.recording import Layout, SpikesLayout
+    >>> layout = Layout(spikes=SpikesLayout("times", cluster="unit", time_unit="ms"))
+    >>> layout.spike_times.cluster, layout.gap
+    ('unit', 2.0)
     """
 
     spikes: str | SpikesLayout = ""
@@ -231,6 +238,15 @@ def read_layout(path: Path) -> Layout:
     ------
     InputError
         If the file cannot be read, or has an unknown key or a value of the wrong kind.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "layout.yaml")
+    ...     _ = path.write_text("spikes: data.spikes")
+    ...     read_layout(path).spikes
+    'data.spikes'
     """
     return layout_of(read_yaml(path, "layout"), f"'{path}'")
 
@@ -268,7 +284,14 @@ def layout_of(loaded: Any, where: str = "the layout") -> Layout:
 
 
 def layout_text(layout: Layout) -> str:
-    """YAML of a layout, for `read_layout`; what is as usual is left out."""
+    """YAML of a layout, for `read_layout`; what is as usual is left out.
+
+    Examples
+    --------
+    >>> from neurodyn.recording import Layout, SpikesLayout, layout_text
+    >>> print(layout_text(Layout(spikes=SpikesLayout("times", cluster="unit"))).strip())
+    spikes: {variable: times, cluster: unit}
+    """
     return yaml.safe_dump(_plain(layout), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
 
 

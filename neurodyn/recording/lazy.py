@@ -44,6 +44,17 @@ class LazyArray:
         Whether channels come first in the file, as MATLAB writes it.
     missing
         Samples of the dataset that are NaN whatever the file says: first and last (not included) of each run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_hdf5(session, f"{folder}/session.h5")
+    ...     values = nd.recording.read_hdf5(path, lazy=True).field("lfp").values
+    ...     type(values).__name__, values.shape, values.read(100, 110).shape
+    ('LazyArray', (2500, 2), (10, 2))
     """
 
     path: Path

@@ -18,7 +18,14 @@ KINDS = ("spikes", "counts", "fields", "behaviour", "intervals")
 
 
 class Repeated(Enum):
-    """What becomes of samples that share a time."""
+    """What becomes of samples that share a time.
+
+    Examples
+    --------
+    >>> from neurodyn.recording import Repeated
+    >>> [way.value for way in Repeated]
+    ['mean', 'first', 'drop']
+    """
 
     MEAN = "mean"
     """One sample with the mean of their values; NaN counts as missing."""
@@ -114,6 +121,16 @@ class Unusable:
         What it is called.
     reason
         Why, in a line.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> broken = nd.recording.Unusable("fields", "lfp", "timestamps do not increase")
+    >>> session = nd.Recording("session", unusable=(broken,))
+    >>> session.field("lfp")
+    Traceback (most recent call last):
+        ...
+    neurodyn.errors.InputError: 'lfp' of recording 'session' cannot be used: timestamps do not increase
     """
 
     kind: str

@@ -69,6 +69,18 @@ def read_matlab(
     InputError
         If the file is missing, damaged or of another kind, has another layout than the one given, or an item that
         cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import scipy.io
+    >>> from neurodyn.recording import Layout, SpikesLayout, read_matlab
+    >>> layout = Layout(spikes=SpikesLayout("times", cluster="unit"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scipy.io.savemat(f"{folder}/session.mat", {"times": np.array([0.1, 0.4, 0.9]), "unit": np.array([1, 2, 1])})
+    ...     read_matlab(f"{folder}/session.mat", layout).spike_trains().n_units
+    2
     """
     path, choices = Path(path), Choices.of(skip, repeated, strict, lazy)
     variables = load_variables(path, lazy=lazy)
@@ -122,6 +134,16 @@ def write_matlab(recording: Recording, path: str | os.PathLike[str]) -> Path:
     ------
     InputError
         If it cannot be written: an array of 2 GiB or more, or a name that MATLAB cannot hold.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_matlab(session, f"{folder}/session.mat")
+    ...     nd.recording.differences(session, nd.recording.read_matlab(path))
+    []
     """
     from scipy.io import savemat
 

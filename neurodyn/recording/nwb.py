@@ -72,6 +72,17 @@ def read_nwb(
         there is no item of a name to skip.
     MissingExtraError
         If pynwb is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_nwb(session, f"{folder}/session.nwb")
+    ...     read = nd.read_nwb(path)
+    >>> list(read.spikes), list(read.fields), list(read.behaviour), list(read.intervals)
+    (['spikes'], ['lfp'], ['position'], ['epochs'])
     """
     path, choices = argument_named("path", file_path, path), Choices.of(skip, repeated, strict, lazy)
     pynwb = import_extra("pynwb", "nwb")

@@ -58,6 +58,18 @@ def write_results(
         copy would not be valid.
     MissingExtraError
         If pynwb is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> batch = nd.to_bins(session, width="100ms")
+    >>> decoded = nd.CausalRidge().fit(batch).predict(batch)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     source = nd.recording.write_nwb(session, f"{folder}/session.nwb")
+    ...     nd.recording.write_results(source, f"{folder}/decoded.nwb", {"ridge": decoded}, units={"target": "m"}).name
+    'decoded.nwb'
     """
     source, path = Path(source), Path(path)
     read_nwb(source, lazy=True)

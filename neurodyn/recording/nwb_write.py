@@ -53,6 +53,16 @@ def write_nwb(recording: Recording, path: str | os.PathLike[str], *, description
         If a name or attribute has no place in NWB, or the file cannot be written.
     MissingExtraError
         If pynwb is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_nwb(session, f"{folder}/session.nwb", description="A simulated session.")
+    ...     nd.recording.differences(session, nd.read_nwb(path))
+    []
     """
     path, pynwb = Path(path), import_extra("pynwb", "nwb")
     file = pynwb.NWBFile(

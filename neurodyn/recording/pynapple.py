@@ -45,6 +45,15 @@ def recording_from_pynapple(
     InputError
         For an object of another kind (Ts alone, TsdTensor), a name in `fields` or `units` that is not a signal, and
         what the containers refuse.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> from neurodyn.recording import recording_from_pynapple
+    >>> speed = SimpleNamespace(t=np.arange(0.0, 1.0, 0.01), d=np.zeros(100))  # pynapple's Tsd has both
+    >>> recording_from_pynapple("session", {"speed": speed}, units={"speed": "m/s"}).behaviour_signal("speed").unit
+    'm/s'
     """
     known = {key for key, item in objects.items() if _is_signal(item)}
     for key in (*fields, *(units or {})):

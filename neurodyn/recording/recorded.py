@@ -26,7 +26,15 @@ FEWEST_SPIKES = 100
 
 
 def invalid_times(recording: Recording) -> TimeSupport:
-    """Stretches in seconds that the recording's table ``invalid_times`` takes out of every source; empty if none."""
+    """Stretches in seconds that the recording's table ``invalid_times`` takes out of every source; empty if none.
+
+    Examples
+    --------
+    >>> from neurodyn.recording import invalid_times, recording_from_arrays
+    >>> session = recording_from_arrays("session", spikes=[[0.5, 2.0, 8.0]], intervals={"invalid_times": [[3.0, 5.0]]})
+    >>> invalid_times(session).rows.tolist()
+    [[3.0, 5.0]]
+    """
     table = recording.intervals.get(INVALID_TIMES)
     return TimeSupport() if table is None else TimeSupport(table.starts, table.stops)
 
@@ -35,6 +43,12 @@ def recorded_span(recording: Recording) -> tuple[float, float]:
     """First and last time of all sources in seconds; NaN if there is nothing.
 
     Spikes, bins of counts, samples with the period they stand for, and stated supports.
+
+    Examples
+    --------
+    >>> from neurodyn.recording import recorded_span, recording_from_arrays
+    >>> recorded_span(recording_from_arrays("session", spikes=[[0.5, 2.0, 8.0], [1.0, 9.0]]))
+    (0.5, 9.0)
     """
     bounds = [bound for signal in _signals(recording) if signal.n_samples for bound in _span(signal)]
     bounds += [bound for counts in recording.counts.values() if counts.n_bins for bound in (counts.start, counts.stop)]
@@ -68,6 +82,14 @@ def spike_supports(recording: Recording, trains: SpikeTrains, width: float = 0.0
     -------
     tuple of TimeSupport
         One per unit, with finite bounds; equal ones are one object.
+
+    Examples
+    --------
+    >>> from neurodyn.recording import recording_from_arrays, spike_supports
+    >>> invalid = {"invalid_times": [[3.0, 5.0]]}
+    >>> session = recording_from_arrays("session", spikes=[[0.5, 8.0], [1.0, 2.0]], intervals=invalid)
+    >>> [support.rows.tolist() for support in spike_supports(session, session.spike_trains())]
+    [[[0.5, 3.0], [5.0, 8.0]], [[0.5, 3.0], [5.0, 8.0]]]
     """
     start, stop = _default_span(recording, trains, width)
     invalid = invalid_times(recording)
@@ -82,6 +104,13 @@ def silent_ends(recording: Recording, trains: SpikeTrains) -> tuple[float, float
     """Start and stop (s) assumed for spike trains without a stated time support; infinite on a recorded side.
 
     See `spike_supports`: finite only where the silence from there to the end of the recording cannot be one.
+
+    Examples
+    --------
+    >>> from neurodyn.recording import recording_from_arrays, silent_ends
+    >>> session = recording_from_arrays("session", spikes=[[0.5, 2.0, 8.0]])
+    >>> silent_ends(session, session.spike_trains())  # no end has been silent for so long that it cannot be silence
+    (-inf, inf)
     """
     low, high = -np.inf, np.inf
     if trains.n_spikes < FEWEST_SPIKES or trains.stop == trains.start or _is_bounded(trains):
@@ -98,6 +127,15 @@ def without_invalid_times(recording: Recording) -> Recording:
 
     Samples in them and bins of counts that touch them are NaN, and units are not recorded there; the same recording if
     there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import recording_from_arrays, without_invalid_times
+    >>> lfp, invalid = {"lfp": np.zeros(100)}, {"invalid_times": [[0.2, 0.5]]}
+    >>> session = recording_from_arrays("session", fields=lfp, rates={"lfp": 100.0}, intervals=invalid)
+    >>> int(np.isnan(without_invalid_times(session).field("lfp").values).sum())
+    30
     """
     invalid = invalid_times(recording)
     if not len(invalid):
@@ -128,6 +166,13 @@ def with_support(recording: Recording, support: TimeSupport | ArrayLike | str, n
     ------
     InputError
         If there is no such table, label or group.
+
+    Examples
+    --------
+    >>> from neurodyn.recording import recording_from_arrays, with_support
+    >>> session = recording_from_arrays("session", spikes=[[0.5, 2.0, 8.0]])
+    >>> with_support(session, [[0.0, 4.0]]).spike_trains().unit_supports[0].rows.tolist()
+    [[0.0, 4.0]]
     """
     if isinstance(support, str):
         table = recording.find_intervals(support)

@@ -46,6 +46,15 @@ class Recording(Shown):
     ------
     InputError
         If an item is filed under a name that is not its own.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
+    >>> session.spike_trains().units[:2], session.field().channels, session.behaviour_signal().channels
+    (('0', '1'), ('lfp0', 'lfp1'), ('x', 'y'))
+    >>> round(session.between(5.0, 10.0).stop)
+    10
     """
 
     name: str

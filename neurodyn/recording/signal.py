@@ -43,6 +43,14 @@ class Signal(Shown):
     InputError
         If both or neither of timestamps and rate are given, shapes or names do not match, time does not
         increase, or a value is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import Signal
+    >>> lfp = Signal("lfp", np.zeros((2000, 2)), rate=1000.0, channels=("CA1", "CA3"), unit="V")
+    >>> lfp.duration, lfp.between(0.5, 1.0).n_samples, lfp.select(["CA3"]).n_channels
+    (1.999, 500, 1)
     """
 
     name: str

@@ -37,6 +37,14 @@ class SpikeTrains(Shown):
     ------
     InputError
         If a unit's spike times are not finite, non-negative and sorted, or lengths and labels do not match.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import SpikeTrains
+    >>> trains = SpikeTrains("spikes", (np.array([0.1, 0.5, 2.0]), np.array([0.7])), units=("a", "b"))
+    >>> trains.n_units, trains.n_spikes, trains.between(0.0, 1.0).n_spikes
+    (2, 4, 3)
     """
 
     name: str

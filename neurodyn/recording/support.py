@@ -27,6 +27,16 @@ class TimeSupport:
     ------
     InputError
         If there are not as many stops as starts, a bound is NaN, or a stretch ends before it starts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.recording import TimeSupport
+    >>> support = TimeSupport.of([[0.0, 10.0], [15.0, 20.0]])
+    >>> support.seconds, support.without(TimeSupport.of([[5.0, 6.0]])).rows.tolist()
+    (15.0, [[0.0, 5.0], [6.0, 10.0], [15.0, 20.0]])
+    >>> support.covers(np.array([8.0, 9.5]), np.array([9.0, 10.5])).tolist()
+    [True, False]
     """
 
     starts: Float64[np.ndarray, " stretches"] = field(default_factory=lambda: np.zeros(0))

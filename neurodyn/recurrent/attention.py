@@ -93,6 +93,13 @@ class Attention:
         Bins that a head sees, the present one included.
     dropout
         Probability with which a number that a block adds to the state is zero in training.
+
+    Examples
+    --------
+    >>> from neurodyn.recurrent import Attention
+    >>> body = Attention(blocks=2, heads=4, reach=50)
+    >>> body.before, body.held  # bins that a state depends on, and scores in memory of each bin
+    (98, 400)
     """
 
     blocks: int = 2

@@ -45,6 +45,13 @@ class RecurrentConfig:
         Bound on the norm of the gradient of each member.
     seed
         Of weights, windows and dropout.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> small = nd.recurrent.RecurrentConfig(hidden=32, members=1, steps=200)
+    >>> small.embedded(10), small.embedded(200)
+    (10, 64)
     """
 
     hidden: int = 128

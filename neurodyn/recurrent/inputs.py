@@ -39,6 +39,14 @@ class InputScaling:
         (channels,) per modality.
     fading
         (modalities,) bins after which the age of the last sample has reached 1 - 1/e.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> scaling = nd.recurrent.InputScaling.fit(batch)
+    >>> scaling.counts, scaling.channels, scaling.n_inputs
+    ((True, False), (10, 10), 24)
     """
 
     counts: tuple[bool, ...]
@@ -95,6 +103,16 @@ class Sequences(NamedTuple):
         Standardised target (bins, dims), and where it counts (bins,).
     starts, lengths, lead
         Runs of bins; the first ``lead`` bins of each are seen and never scored.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> scaling = nd.recurrent.InputScaling.fit(batch)
+    >>> sequences = nd.recurrent.sequences_of(batch, scaling, np.zeros(3), np.ones(3))
+    >>> sequences.runs_of(batch.train).lengths.tolist(), sequences.target.shape
+    ([100, 100, 100], (400, 3))
     """
 
     values: tuple[Any, ...]
@@ -128,6 +146,15 @@ def sequences_of(
         Data, and how inputs and target are standardised.
     values, observed
         The batch's observations on the device, if they are there already.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> scaling = nd.recurrent.InputScaling.fit(batch)
+    >>> nd.recurrent.sequences_of(batch, scaling, np.zeros(3), np.ones(3)).lengths.tolist()
+    [100, 100, 100, 100]
     """
     values, observed = values or batch.observations, observed or batch.observed
     target = np.where(batch.target_observed[:, None], (batch.target - target_mean) / target_scale, 0)

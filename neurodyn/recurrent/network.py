@@ -36,6 +36,12 @@ class Body(Protocol):
     """What turns the inputs up to a bin into the state that the target is read out of; one member at a time.
 
     A frozen dataclass of settings without arrays: compiled programs depend on it.
+
+    Examples
+    --------
+    >>> from neurodyn.recurrent import Attention, Gated
+    >>> [type(body).__name__ for body in (Gated(), Attention())], Attention(heads=2, blocks=1, reach=20).before
+    (['Gated', 'Attention'], 19)
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -62,7 +68,19 @@ class Body(Protocol):
 
 @dataclass(frozen=True)
 class Gated:
-    """The gated recurrent unit behind a linear layer; what is known is its last state."""
+    """The gated recurrent unit behind a linear layer; what is known is its last state.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.recurrent import Gated, RecurrentConfig
+    >>> body, config = Gated(), RecurrentConfig(hidden=8)
+    >>> weights = body.draw(jax.random.split(jax.random.key(0)), 4, config)
+    >>> states, last = body.states(weights, body.start(weights, 2, 4), jnp.ones((10, 2, 4)))
+    >>> states.shape, last.shape
+    ((10, 2, 8), (2, 8))
+    """
 
     @property
     def held(self) -> int:
@@ -102,6 +120,17 @@ class Network(NamedTuple):
         Of the inputs.
     body
         What stands between inputs and read-out.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import neurodyn as nd
+    >>> from neurodyn.recurrent.network import draw_weights, on_host
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> scaling, small = nd.recurrent.InputScaling.fit(batch), nd.recurrent.RecurrentConfig(hidden=8)
+    >>> network = nd.recurrent.Network(on_host(draw_weights(jax.random.key(0), scaling.n_inputs, 3, small)), scaling)
+    >>> type(network.body).__name__, network.scaling.n_inputs
+    ('Gated', 24)
     """
 
     weights: dict[str, np.ndarray]

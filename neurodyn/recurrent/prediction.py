@@ -30,6 +30,18 @@ class Predicted(NamedTuple):
         Average of the members (trial, time, dim).
     variance
         Mean variance of the members plus the variance of their means (trial, time, dim).
+
+    Examples
+    --------
+    >>> import jax
+    >>> import neurodyn as nd
+    >>> from neurodyn.recurrent.network import draw_weights, on_host
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> scaling, small = nd.recurrent.InputScaling.fit(batch), nd.recurrent.RecurrentConfig(hidden=8)
+    >>> network = nd.recurrent.Network(on_host(draw_weights(jax.random.key(0), scaling.n_inputs, 3, small)), scaling)
+    >>> found = nd.recurrent.predict(network, batch)
+    >>> found.mean.shape, bool((found.variance > 0).all())
+    ((4, 100, 3), True)
     """
 
     mean: Float[np.ndarray, "trial time dim"]
@@ -50,6 +62,17 @@ def predict(network: Network, batch: MultimodalBatch) -> Predicted:
         Trained members.
     batch
         Observations in the unit of the recording, of the modalities that the network was trained on.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import neurodyn as nd
+    >>> from neurodyn.recurrent.network import draw_weights, on_host
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> scaling, small = nd.recurrent.InputScaling.fit(batch), nd.recurrent.RecurrentConfig(hidden=8)
+    >>> weights = draw_weights(jax.random.key(0), scaling.n_inputs, 3, small)  # of members that are not trained
+    >>> nd.recurrent.predict(nd.recurrent.Network(on_host(weights), scaling), batch).mean.shape
+    (4, 100, 3)
     """
     trials, bins = batch.n_trials, int(batch.lengths.max())
     body, inputs = network.body, network.scaling.n_inputs

@@ -31,6 +31,15 @@ def study_pictures(batch: MultimodalBatch, result: CrossValidation, *, baseline:
         All methods on all folds; the first method is the one shown in detail.
     baseline
         Method drawn as a line in the figure of scores.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> result = nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0))
+    >>> [picture.title for picture in nd.report.study_pictures(batch, result)]
+    ['How well each method decodes', 'Decoded against true target', 'The recording', 'Do the intervals hold?']
     """
     shown = middle_fold(result, result.methods[0])
     pictures = [

@@ -43,6 +43,16 @@ def render_page(
         In the order shown; the differences of methods are R² of their filtered estimates.
     facts, settings, versions
         Numbers beside the tables, options, and packages, by name.
+
+    Examples
+    --------
+    >>> from neurodyn.report import render_page
+    >>> page = render_page(
+    ...     title="A study", sentence="Ridge decodes.", dims=["x"], tables=[], pictures=[], facts={"trials": "12"},
+    ...     settings={}, versions={},
+    ... )
+    >>> page.startswith("<!"), "Ridge decodes." in page
+    (True, True)
     """
     values = {
         "title": title, "sentence": sentence, "dims": dims, "tables": tables, "differences": differences,

@@ -31,6 +31,14 @@ class Picture:
         What it shows, in a few words and in a few sentences.
     figure
         Of matplotlib.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.report import Picture
+    >>> picture = Picture("Scores of all methods", "Each dot is a fold.", Figure())
+    >>> picture.stem, picture.png[1:4]
+    ('scores_of_all_methods', b'PNG')
     """
 
     title: str
@@ -82,6 +90,16 @@ def save_drawings(pictures: Sequence[Picture], folder: Path) -> list[Path]:
     ------
     InputError
         If they cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from matplotlib.figure import Figure
+    >>> from neurodyn.report import Picture, save_drawings
+    >>> picture = Picture("Scores", "Each dot is a fold.", Figure())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in save_drawings([picture], pathlib.Path(folder))]
+    ['01_scores.svg', '01_scores.pdf']
     """
     rc_context = import_extra("matplotlib", "plot").rc_context
     place, paths = folder / FOLDER, []

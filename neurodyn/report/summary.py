@@ -44,6 +44,16 @@ def summary_of(
     ``classes.<target>.<method>.<filtered|smoothed>.{accuracy, balanced_accuracy, log_loss, chance,
     chance_log_loss}``; for numbers of events ``counts.<dimension>.<method>.<filtered|smoothed>.{deviance_explained,
     log_loss, mean_log_loss}``; ``sizes``; ``versions``; ``seed``; ``settings``; ``title``.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> result = nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0))
+    >>> summary = nd.report.summary_of(result, batch, title="Lorenz", seed=0, settings={})
+    >>> sorted(summary["methods"]["ridge"]), summary["seed"]
+    (['filtered', 'smoothed'], 0)
     """
     online = result.online()
     return {
@@ -90,7 +100,14 @@ def sizes_of(batch: MultimodalBatch) -> dict[str, Any]:
 
 
 def on_one(baseline: str, modality: str) -> str:
-    """Name of a baseline that sees one modality alone, where another one sees all."""
+    """Name of a baseline that sees one modality alone, where another one sees all.
+
+    Examples
+    --------
+    >>> from neurodyn.report import on_one
+    >>> on_one("ridge", "spikes")
+    'ridge spikes'
+    """
     return f"{baseline} {modality}"
 
 
@@ -101,14 +118,33 @@ def main_methods(result: CrossValidation) -> tuple[str, ...]:
 
 
 def comparisons(result: CrossValidation) -> tuple[tuple[str, str], ...]:
-    """Pairs whose difference is shown: the first method and every other, a baseline and itself on one modality."""
+    """Pairs whose difference is shown: the first method and every other, a baseline and itself on one modality.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> methods = [nd.Method(name, nd.CausalRidge(), (name,)) for name in ("spikes", "field")]
+    >>> nd.report.comparisons(nd.cross_validate(methods, nd.trial_folds(batch, 3, seed=0)))
+    (('spikes', 'field'),)
+    """
     hero, *others = main_methods(result)
     single = [(y, on_one(y, m)) for y in BASELINES for m in others if on_one(y, m) in result.methods]
     return (*((hero, other) for other in others), *single)
 
 
 def differences(result: CrossValidation, metric: str = "r2", *, smoothed: bool = False) -> list[PairedDifference]:
-    """Difference of each pair of `comparisons` that has the estimate, their p values corrected for each other."""
+    """Difference of each pair of `comparisons` that has the estimate, their p values corrected for each other.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> methods = [nd.Method(name, nd.CausalRidge(), (name,)) for name in ("spikes", "field")]
+    >>> (found,) = nd.report.differences(nd.cross_validate(methods, nd.trial_folds(batch, 3, seed=0)))
+    >>> found.method, found.other, found.dims
+    ('spikes', 'field', ('mean', 'x', 'y', 'z'))
+    """
     return corrected(
         [
             result.difference(method, other, metric=metric, smoothed=smoothed)
@@ -135,6 +171,14 @@ def finding(result: CrossValidation) -> str:
     ----------
     result
         All methods on all folds.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> nd.report.finding(nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0)))[:40]
+    'Live (causal) decoding of x, y, z from r'
     """
     hero, *others = main_methods(result)
     words = {name: row.description for name, row in BASELINES.items()}

@@ -25,6 +25,15 @@ class ScoreRow:
         (mean, standard deviation over folds) of each target dimension.
     best
         Whether no other method with this estimate has a higher mean.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> rows = nd.report.score_rows(nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0)), "r2")
+    >>> rows[0].method, rows[0].estimate, rows[0].training, len(rows[0].cells())
+    ('ridge', 'filtered', 'supervised', 4)
     """
 
     method: str
@@ -51,6 +60,15 @@ def score_rows(result: CrossValidation, metric: str) -> tuple[ScoreRow, ...]:
         All methods on all folds.
     metric
         'r2' or 'correlation', a field of ``Score``.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=12), seed=0)
+    >>> ridge = nd.Method("ridge", nd.CausalRidge(), ("spikes",))
+    >>> result = nd.cross_validate([ridge], nd.trial_folds(batch, 3, seed=0))
+    >>> [(row.method, row.estimate) for row in nd.report.score_rows(result, "r2")]
+    [('ridge', 'filtered'), ('ridge', 'smoothed')]
     """
     rows = []
     for smoothed in (False, True):

@@ -35,6 +35,13 @@ class ForagingSettings:
         Frequency in Hz of the rhythm whose amplitude follows the animal's speed.
     lost
         Share of the position samples that the tracker loses, in stretches of up to two seconds.
+
+    Examples
+    --------
+    >>> from neurodyn.simulation import ForagingSettings, simulate_foraging
+    >>> session = simulate_foraging(ForagingSettings(seconds=10.0, units=5, channels=3), seed=0)
+    >>> len(session.spikes["spikes"].units), len(session.fields["lfp"].channels)
+    (5, 3)
     """
 
     seconds: float = 300.0
@@ -81,6 +88,13 @@ def simulate_foraging(settings: ForagingSettings | None = None, *, seed: int) ->
     ------
     InputError
         If a setting is out of range.
+
+    Examples
+    --------
+    >>> from neurodyn.simulation import ForagingSettings, simulate_foraging
+    >>> session = simulate_foraging(ForagingSettings(seconds=20.0), seed=0)
+    >>> list(session.spikes), list(session.fields), list(session.behaviour), list(session.intervals)
+    (['spikes'], ['lfp'], ['position'], ['epochs'])
     """
     settings = ForagingSettings() if settings is None else settings
     path_rng, spike_rng, field_rng, tracker_rng = np.random.default_rng(seed).spawn(4)

@@ -39,6 +39,13 @@ class LorenzSettings:
         ``peak_rate`` two standard deviations up the channel's preferred direction.
     field_noise
         Standard deviation of the noise of a field sample; the signal's is about 1.
+
+    Examples
+    --------
+    >>> from neurodyn.simulation import LorenzSettings, simulate_lorenz
+    >>> settings = LorenzSettings(n_trials=4, seconds=0.5, spike_channels=6, field_channels=0)
+    >>> settings.n_bins, simulate_lorenz(settings, seed=0).names
+    (50, ('spikes',))
     """
 
     n_trials: int = 150
@@ -100,6 +107,13 @@ def simulate_lorenz(settings: LorenzSettings | None = None, *, seed: int) -> Mul
     Reference
     ---------
     Lorenz (1963), J. Atmos. Sci. 20(2).
+
+    Examples
+    --------
+    >>> from neurodyn.simulation import LorenzSettings, simulate_lorenz
+    >>> batch = simulate_lorenz(LorenzSettings(n_trials=4), seed=0)
+    >>> batch.names, batch.target_names, batch.n_trials, batch.n_bins
+    (('spikes', 'field'), ('x', 'y', 'z'), 4, 400)
     """
     settings = LorenzSettings() if settings is None else settings
     path_rng, tuning_rng, noise_rng, missing_rng = np.random.default_rng(seed).spawn(4)
@@ -134,6 +148,14 @@ def lorenz_states(settings: LorenzSettings, rng: np.random.Generator) -> Float[n
     Returns
     -------
     (trial, time, 3), dimensionless.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.simulation import LorenzSettings, lorenz_states
+    >>> states = lorenz_states(LorenzSettings(n_trials=4), np.random.default_rng(0))
+    >>> states.shape, np.allclose(states.std(axis=(0, 1)), 1)
+    ((4, 100, 3), True)
     """
     unit = settings.width * settings.speed
     substeps = int(np.ceil(unit / 0.005))  # Euler steps of at most 0.005 time units stay on the attractor

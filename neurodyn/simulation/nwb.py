@@ -20,5 +20,15 @@ def write_nwb(recording: Recording, path: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path of the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.simulation.write_nwb(session, f"{folder}/session.nwb")
+    ...     path.name, len(nd.read_nwb(path).spike_trains().units)
+    ('session.nwb', 16)
     """
     return write_recording(recording, path, description=f"simulated: {recording.name}")

@@ -51,6 +51,13 @@ class ReachingSettings:
     session, turn
         Number of the session of one animal, from 0, and by how many degrees (standard deviation) the preferred
         directions turn from one to the next; base rates change by a tenth of that in per cent.
+
+    Examples
+    --------
+    >>> from neurodyn.simulation import ReachingSettings, simulate_reaching
+    >>> session = simulate_reaching(ReachingSettings(trials=3, units=5, channels=2), seed=0)
+    >>> len(session.spikes["spikes"].units), session.fields["lfp"].channels
+    (5, ('lfp0', 'lfp1'))
     """
 
     trials: int = 200
@@ -195,6 +202,14 @@ def preferred_directions(settings: ReachingSettings, *, seed: int) -> Float[np.n
         Settings of the session.
     seed
         Seed of the animal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.simulation import ReachingSettings, preferred_directions
+    >>> first, next_day = (preferred_directions(ReachingSettings(session=session), seed=0) for session in (0, 1))
+    >>> first.shape, bool(np.abs(np.degrees(np.angle(np.exp(1j * (next_day - first))))).max() < 45)
+    ((20,), True)
     """
     return _tuning(settings, np.random.default_rng([seed, 0]))[0]
 

@@ -65,6 +65,12 @@ class Cluster:
     ------
     InputError
         If the address is none, or the memory no size or too little to start in.
+
+    Examples
+    --------
+    >>> from neurodyn.sweep import Cluster
+    >>> Cluster(workers=4, memory="8GB", retries=1).workers
+    4
     """
 
     scheduler: str | None = None

@@ -35,7 +35,14 @@ BLOCK = 2**20
 
 @dataclass(frozen=True)
 class Session:
-    """A recording: its name in the results, its file, and the hash of that file's bytes."""
+    """A recording: its name in the results, its file, and the hash of that file's bytes.
+
+    Examples
+    --------
+    >>> from neurodyn.sweep import Session
+    >>> Session("monkey 1", "data/monkey1.nwb", digest="9f2c").name
+    'monkey 1'
+    """
 
     name: str
     path: str
@@ -60,6 +67,15 @@ class Task:
         From 0.
     layout
         Hash of the layout's bytes, where the options name one.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> from neurodyn.cli.options import DecodeOptions
+    >>> session = nd.sweep.Session("day1", "day1.nwb", digest="9f2c")
+    >>> task = nd.sweep.Task(session, "wide", DecodeOptions(), "ridge", fold=0)
+    >>> task.name, len(task.key) > 8
+    ('day1, wide, ridge, seed 0, fold 1', True)
     """
 
     session: Session
@@ -97,6 +113,15 @@ class Plan:
         What a task of a method asks of its worker, such as ``{"multiscale": {"GPU": 1}}``.
     layouts
         Hashes of the layouts that the settings name, by their paths.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> from neurodyn.cli.options import DecodeOptions
+    >>> sessions = (nd.sweep.Session("day1", "day1.nwb", digest="9f2c"),)
+    >>> plan = nd.sweep.Plan(sessions, {"wide": DecodeOptions(folds=3)}, methods=("ridge", "gru"), seeds=(0, 1))
+    >>> plan.folds, len(plan.tasks())
+    (3, 12)
     """
 
     sessions: tuple[Session, ...]
@@ -153,6 +178,18 @@ def read_plan(path: Path) -> Plan:
     ------
     InputError
         If the file cannot be read, a key, method or option is unknown or a value bad, or there is no session.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from neurodyn.sweep import read_plan
+    >>> text = "{sessions: [day1.nwb], methods: [ridge], seeds: [0, 1], options: {target: [position], folds: 3}}"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "day1.nwb").write_bytes(b"not read here")
+    ...     _ = pathlib.Path(folder, "sweep.yaml").write_text(text)
+    ...     plan = read_plan(pathlib.Path(folder, "sweep.yaml"))
+    >>> [session.name for session in plan.sessions], plan.methods, len(plan.tasks())
+    (['day1'], ('ridge',), 6)
     """
     loaded = read_yaml(path, "configuration")
     if not isinstance(loaded, Mapping):

@@ -30,6 +30,13 @@ class Comparisons:
         By name; p values are corrected for their number.
     left_out
         Sessions that lack a result of a method.
+
+    Examples
+    --------
+    >>> from neurodyn.sweep import Comparisons
+    >>> found = Comparisons("wide", "multiscale", others={}, left_out=("day 3",))  # as compare_methods returns them
+    >>> found.method, found.left_out
+    ('multiscale', ('day 3',))
     """
 
     setting: str
@@ -52,6 +59,20 @@ def compare_methods(results: "xr.Dataset") -> list[Comparisons]:
     ------
     InputError
         If there is one method only, or no session is complete.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from neurodyn.sweep import compare_methods
+    >>> axes, shape = ("session", "setting", "decoder", "seed", "fold"), (4, 1, 2, 1, 5)
+    >>> score = np.random.default_rng(0).normal(0.5, 0.02, size=(*shape, 1, 1, 1))
+    >>> score[:, :, 0] += 0.3
+    >>> arrays = {"score": ((*axes, "estimate", "metric", "dim"), score), "test_bins": (axes, np.full(shape, 20.0))}
+    >>> names = {"setting": ["wide"], "decoder": ["multiscale", "ridge"], "estimate": ["filtered"], "metric": ["r2"]}
+    >>> results = xr.Dataset(arrays | {"train_bins": (axes, np.full(shape, 80.0))}, names | {"session": list("abcd")})
+    >>> compare_methods(results)[0].others["ridge"].verdict()  # of what open_results reads
+    'better'
     """
     methods = results["decoder"].to_numpy().tolist()
     if len(methods) < 2:

@@ -107,6 +107,20 @@ def open_results(out: Path) -> "xr.Dataset":
     ------
     InputError
         If there is no sweep.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import neurodyn as nd
+    >>> from neurodyn.cli.options import DecodeOptions
+    >>> from neurodyn.sweep.store import create
+    >>> sessions = (nd.sweep.Session("day1", "day1.nwb", digest="9f2c"),)
+    >>> plan = nd.sweep.Plan(sessions, {"wide": DecodeOptions(folds=3)}, methods=("ridge", "gru"), seeds=(0, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     create(pathlib.Path(folder), plan, dims=("x", "y"))  # run_sweep does so before the first task
+    ...     results = nd.sweep.open_results(pathlib.Path(folder))
+    ...     dict(results["fit_seconds"].sizes), bool(results["fit_seconds"].isnull().all())
+    ({'session': 1, 'setting': 1, 'decoder': 2, 'seed': 2, 'fold': 3}, True)
     """
     import xarray as xr
 

@@ -37,6 +37,15 @@ class LinearTarget:
     residual_covariance
         (dims, dims), second moment about zero of the cross-validated residuals at the chosen penalties: what
         a predictive interval needs.  Training residuals would make it too narrow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import fit_ridge, time_blocks
+    >>> features = np.random.default_rng(0).normal(size=(90, 2))
+    >>> target = fit_ridge(features, features @ np.array([[1.0], [2.0]]) + 3.0, time_blocks(np.array([90]), 3))
+    >>> target.intercept.round(2).tolist(), target.predict(np.ones((4, 2))).round(1).ravel().tolist()
+    ([3.0], [6.0, 6.0, 6.0, 6.0])
     """
 
     weights: Float[np.ndarray, "features dims"]
@@ -106,6 +115,15 @@ def fit_ridge(
     Reference
     ---------
     Hoerl & Kennard (1970), Technometrics 12(1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import fit_ridge, time_blocks
+    >>> features = np.random.default_rng(0).normal(size=(90, 2))
+    >>> target = fit_ridge(features, features @ np.array([[1.0], [2.0]]) + 3.0, time_blocks(np.array([90]), 3))
+    >>> target.weights.round(2).ravel().tolist()
+    [1.0, 2.0]
     """
     _check(features, target, groups)
     return fit_ridge_stream(lambda: in_blocks(features, target, groups), penalties=penalties)
@@ -140,6 +158,15 @@ def fit_ridge_stream(stream: Stream, *, penalties: tuple[float, ...] = DEFAULT_P
     -----
     UserWarning
         If the growing subspace ends before the solution is found to `neurodyn.targets.subspace.TOLERANCE`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import Rows, fit_ridge_stream
+    >>> features, groups = np.random.default_rng(0).normal(size=(60, 2)), np.repeat([0, 1, 2], 20)
+    >>> rows = Rows(features, features @ np.array([[1.0], [2.0]]), groups)
+    >>> fit_ridge_stream(lambda: [rows]).weights.round(2).ravel().tolist()
+    [1.0, 2.0]
     """
     return cross_fit_ridge_stream(stream, penalties=penalties)[0]
 
@@ -215,6 +242,13 @@ def time_blocks(lengths: Int[np.ndarray, "..."], n_blocks: int) -> Int[np.ndarra
     ------
     InputError
         If a length is not positive or there are fewer bins than blocks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import time_blocks
+    >>> time_blocks(np.array([3, 5, 4]), 3).tolist()
+    [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
     """
     lengths = np.asarray(lengths, np.int64)
     if lengths.ndim != 1 or np.any(lengths < 1):

@@ -26,6 +26,14 @@ class Rows(NamedTuple):
         (rows, dims).
     groups
         (rows,), integer label of the group each row belongs to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import Rows
+    >>> rows = Rows(features=np.zeros((20, 3)), target=np.ones((20, 1)), groups=np.repeat([0, 1], 10))
+    >>> rows.features.shape, np.unique(rows.groups).tolist()
+    ((20, 3), [0, 1])
     """
 
     features: Float[np.ndarray, "rows features"]

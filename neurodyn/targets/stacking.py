@@ -94,6 +94,16 @@ def independent_bins(
     Reference
     ---------
     Geyer (1992), Practical Markov chain Monte Carlo, Statistical Science 7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import independent_bins
+    >>> fresh = np.random.default_rng(0).normal(size=(1, 1000, 1))
+    >>> lasting = np.repeat(fresh[:, :100], 10, axis=1)
+    >>> counted = np.ones((1, 1000), bool)
+    >>> bool(independent_bins(fresh, counted)[0] > 900), bool(independent_bins(lasting, counted)[0] < 150)
+    (True, True)
     """
     masked = np.where(counted[..., None], errors, 0.0)
     size = 2 * masked.shape[1]

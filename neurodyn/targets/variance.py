@@ -52,6 +52,14 @@ class VarianceSources(NamedTuple):
         (..., dims), variance by the recurrent network in squared target units, or None.
     memory
         (..., memories), of lost samples (:func:`neurodyn.targets.loss_memory`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import VarianceSources
+    >>> sources = VarianceSources(excess=None, own=np.ones((5, 2)), memory=np.zeros((5, 1)))
+    >>> sources.logarithmic(2).shape  # its own, a memory and its root
+    (5, 3, 2)
     """
 
     excess: Float[np.ndarray, "*bins dims"] | None
@@ -77,6 +85,14 @@ class LinearVariance:
     slopes
         (features, dims), added per unit of the excess, of the recurrent network's variance and of each memory; a
         single linear map has the first alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import LinearVariance, VarianceSources
+    >>> model = LinearVariance(np.array([2.0]), np.array([[1.0]]))
+    >>> model.variance(VarianceSources(np.array([[0.0], [0.5]]), None, np.zeros((2, 0)))).ravel().tolist()
+    [2.0, 2.5]
     """
 
     constant: Float[np.ndarray, " dims"]
@@ -103,6 +119,15 @@ class LogLinearVariance:
         (dims,), log variance where all features are zero.
     slopes
         (features, dims), of the features in the order of :meth:`VarianceSources.logarithmic`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import LogLinearVariance, VarianceSources
+    >>> model = LogLinearVariance(np.log([2.0]), np.array([[0.0], [1.0], [0.0]]))
+    >>> sources = VarianceSources(None, np.ones((2, 1)), np.array([[0.0], [1.0]]))  # nothing is lost, then all is
+    >>> model.variance(sources).ravel().round(2).tolist()
+    [2.0, 5.44]
     """
 
     constant: Float[np.ndarray, " dims"]

@@ -10,7 +10,15 @@ Tree = TypeVar("Tree")
 
 
 def running_average(average: Tree, parameters: Tree, step: Int[Array, ""], decay: float) -> Tree:
-    """Exponential running average whose first steps forget the random start faster; without one, the parameters."""
+    """Exponential running average whose first steps forget the random start faster; without one, the parameters.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.training import running_average
+    >>> round(float(running_average(jnp.asarray(0.0), jnp.asarray(1.0), jnp.asarray(1000), decay=0.9)), 2)
+    0.1
+    """
     if not decay:
         return parameters
     count = step.astype(jnp.result_type(float))

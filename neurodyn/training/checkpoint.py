@@ -33,6 +33,16 @@ def save_checkpoint(path: str | os.PathLike[str], tree: Any, settings: dict[str,
     ------
     InputError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from neurodyn.training import load_arrays, save_checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/run.h5", {"weights": np.arange(3.0)}, {"seed": 1})
+    ...     load_arrays(f"{folder}/run.h5", {"weights": np.zeros(3)})["weights"].tolist()
+    [0.0, 1.0, 2.0]
     """
     with replace_atomically(path) as temporary, temporary.open("w+b") as raw, h5py.File(raw, "w") as file:
         file.attrs["format"] = FORMAT
@@ -49,6 +59,16 @@ def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     ------
     InputError
         If the file is missing, damaged, no checkpoint of ours or comes from a later version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from neurodyn.training import load_settings, save_checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/run.h5", {"weights": np.arange(3.0)}, {"seed": 1})
+    ...     load_settings(f"{folder}/run.h5")
+    {'seed': 1}
     """
     with _reading(path) as file:
         settings = json.loads(_value(file, "settings"))
@@ -74,6 +94,16 @@ def load_arrays(path: str | os.PathLike[str], like: Tree, *, renamed: Mapping[st
     InputError
         If an array is missing or its shape differs from the one in ``like``, or the file is damaged. What has the
         wrong shape, does not hold numbers or stands in another file is not read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from neurodyn.training import load_arrays, save_checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/run.h5", {"weights": np.arange(3.0)}, {})
+    ...     load_arrays(f"{folder}/run.h5", {"weights": np.zeros(3)})["weights"].tolist()
+    [0.0, 1.0, 2.0]
     """
     with _reading(path) as file:
         leaves = []
@@ -99,7 +129,16 @@ def _name_in(file: h5py.File, key: str, renamed: Mapping[str, str]) -> str:
 
 
 def in_this_precision(tree: Tree) -> Tree:
-    """Arrays on the device, real ones in the precision that JAX computes in here, whichever they were saved in."""
+    """Arrays on the device, real ones in the precision that JAX computes in here, whichever they were saved in.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.training import in_this_precision
+    >>> arrays = in_this_precision({"weights": np.ones(3, np.float16), "units": np.arange(3)})
+    >>> arrays["weights"].dtype != np.float16, arrays["units"].dtype.kind
+    (True, 'i')
+    """
 
     def placed(leaf: Any) -> Any:
         real = jnp.issubdtype(np.asarray(leaf).dtype, jnp.floating)

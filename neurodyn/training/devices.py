@@ -18,7 +18,15 @@ Tree = TypeVar("Tree")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where arrays of a training run lie: on the default device, or on the devices of a mesh."""
+    """Where arrays of a training run lie: on the default device, or on the devices of a mesh.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.training import Placement
+    >>> Placement().split(jnp.ones((4, 8)), axis=1).shape
+    (4, 8)
+    """
 
     mesh: Mesh | None = None
 

@@ -35,6 +35,15 @@ class TrainState(NamedTuple):
     optimizer: state of the optimizer.
     average: running average of the parameters, which is what is validated and kept; without one, the parameters.
     step: how many steps were taken.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import optax
+    >>> from neurodyn.training import initial_state
+    >>> state = initial_state({"gain": jnp.ones(3)}, optax.adam(0.01))
+    >>> int(state.step), state.average["gain"].tolist()
+    (0, [1.0, 1.0, 1.0])
     """
 
     parameters: Any
@@ -114,7 +123,17 @@ class Run:
 
 
 def initial_state(parameters: Any, optimizer: optax.GradientTransformation) -> TrainState:
-    """State before the first step."""
+    """State before the first step.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import optax
+    >>> from neurodyn.training import initial_state
+    >>> state = initial_state({"gain": jnp.ones(3)}, optax.sgd(0.1))
+    >>> int(state.step), state.parameters["gain"].tolist()
+    (0, [1.0, 1.0, 1.0])
+    """
     return TrainState(
         parameters, optimizer.init(parameters), jax.tree.map(jnp.copy, parameters), jnp.zeros((), jnp.int32)
     )
@@ -146,6 +165,18 @@ def gradient_step(
     Returns
     -------
     The state after the step, the loss before it, and the gradient.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import optax
+    >>> from neurodyn.training import gradient_step, initial_state
+    >>> optimizer, loss = optax.sgd(0.5), lambda parameters, sample: ((parameters - sample) ** 2).sum()
+    >>> state, before, gradient = gradient_step(
+    ...     initial_state(jnp.zeros(2), optimizer), jnp.asarray([1.0, 2.0]), loss=loss, optimizer=optimizer, average=0.0
+    ... )
+    >>> state.parameters.tolist(), float(before), gradient.tolist()
+    ([1.0, 2.0], 5.0, [-2.0, -4.0])
     """
     value, gradient = jax.value_and_grad(loss)(state.parameters, sample)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and an integer count in Adam's correction
@@ -280,7 +311,15 @@ def _together(losses: Sequence[Array], axis: int) -> Array:
 
 
 def fingerprint(arrays: Iterable[np.ndarray]) -> int:
-    """Checksum of training data: a checkpoint is not to be resumed on another fold or recording."""
+    """Checksum of training data: a checkpoint is not to be resumed on another fold or recording.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.training import fingerprint
+    >>> [fingerprint([np.arange(4)]) == fingerprint([other]) for other in (np.arange(4), np.zeros(4))]
+    [True, False]
+    """
     checksum = 0
     for array in arrays:
         checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)

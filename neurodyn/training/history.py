@@ -11,7 +11,17 @@ from neurodyn.errors import NumericalError
 
 @dataclass
 class History:
-    """What happened in each epoch and at each validation."""
+    """What happened in each epoch and at each validation.
+
+    Examples
+    --------
+    >>> from neurodyn.training import History
+    >>> history = History(loss=[2.0, 1.5])
+    >>> history.add_validation(1.7), history.add_validation(1.8)
+    (True, False)
+    >>> history.best, history.since_best
+    (1.7, 1)
+    """
 
     loss: list[float] = field(default_factory=list)
     validation_epoch: list[int] = field(default_factory=list)

@@ -11,7 +11,23 @@ from rich.progress import Progress as RichProgress
 
 @runtime_checkable
 class Progress(Protocol):
-    """Receives the state of a run after every epoch."""
+    """Receives the state of a run after every epoch.
+
+    Examples
+    --------
+    >>> from neurodyn.training import Progress
+    >>> class Losses:
+    ...     def __init__(self):
+    ...         self.seen = []
+    ...     def update(self, epoch, epochs, loss, best):
+    ...         self.seen.append(loss)
+    ...     def finish(self, status):
+    ...         self.seen.append(status)
+    >>> losses: Progress = Losses()
+    >>> losses.update(1, 10, 0.5, 0.6)
+    >>> losses.seen
+    [0.5]
+    """
 
     def update(self, epoch: int, epochs: int, loss: float, best: float) -> None:
         """``epoch`` of ``epochs`` is done."""
@@ -23,7 +39,15 @@ class Progress(Protocol):
 
 
 class NoProgress:
-    """Shows nothing."""
+    """Shows nothing.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> silent = nd.training.NoProgress()  # for what takes a progress and should show nothing
+    >>> silent.update(epoch=1, epochs=10, loss=0.5, best=0.6) is None
+    True
+    """
 
     def update(self, epoch: int, epochs: int, loss: float, best: float) -> None:
         """Do nothing."""

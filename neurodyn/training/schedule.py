@@ -14,6 +14,13 @@ def triangular(
     cycle decays instead of its upper end: ``rate(e) = low + (high - low) decay^e tri(e)``.
 
     Reference: Smith (2017), Cyclical learning rates for training neural networks, WACV.
+
+    Examples
+    --------
+    >>> from neurodyn.training import triangular
+    >>> rate = triangular(0.001, 0.01, half_cycle=10, decay=1.0, steps_per_epoch=5)
+    >>> [round(float(rate(step)), 4) for step in (0, 25, 50, 100)]
+    [0.001, 0.0055, 0.01, 0.001]
     """
 
     def schedule(count):

@@ -50,7 +50,17 @@ class LinearGaussian(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """A Gaussian distribution of the state: its mean and covariance, of one bin or of many."""
+    """A Gaussian distribution of the state: its mean and covariance, of one bin or of many.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.kernels.kalman import predict
+    >>> one, eye = jnp.ones(1), jnp.eye(1)
+    >>> model = LinearGaussian(eye, one, eye, one, 0 * one, eye)
+    >>> predict(model, Belief(jnp.array([2.0]), eye)).covariance.tolist()  # a bin later it is less certain
+    [[2.0]]
+    """
 
     mean: Float[Array, "*bins n"]
     covariance: Float[Array, "*mask n n"]
@@ -65,6 +75,16 @@ class FilterCovariances(NamedTuple):
         ``P[t|t-1]`` and ``P[t|t]``, ([trial,] T, n, n).
     observed
         ([trial,] T, m), or ([trial,] T, 1) where a bin is observed whole or not at all.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.kernels.kalman import filter_covariances
+    >>> one, eye = jnp.ones(1), jnp.eye(1)
+    >>> model = LinearGaussian(eye, one, eye, one, 0 * one, eye)
+    >>> found = filter_covariances(model, jnp.array([[True], [False]]))
+    >>> [[round(float(bin), 3) for bin in covariance.ravel()] for covariance in (found.predicted, found.filtered)]
+    [[1.0, 1.5], [0.5, 1.5]]
     """
 
     predicted: Float[Array, "*trial T n n"]
@@ -83,6 +103,16 @@ class Filtered(NamedTuple):
         ``y_t - H x[t|t-1]``, (trial, T, m), zero where missing.
     covariances
         Shared by the trials if they have one mask, with a trial axis if they have one each.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.kernels.kalman import filter_trials
+    >>> one, eye = jnp.ones(1), jnp.eye(1)
+    >>> model = LinearGaussian(eye, one, eye, one, 0 * one, eye)
+    >>> found = filter_trials(model, jnp.array([[[2.0], [jnp.nan]]]), jnp.array([[True], [False]]))
+    >>> [round(float(mean), 3) for mean in found.mean.ravel()], found.innovation.shape
+    ([1.0, 1.0], (1, 2, 1))
     """
 
     mean: Float[Array, "trial T n"]
@@ -102,6 +132,16 @@ class FutureEvidence(NamedTuple):
         (trial, n).
     information
         ([trial,] n, n): it depends on the mask alone.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.kernels.kalman import filter_trials, smooth_trials
+    >>> one, eye = jnp.ones(1), jnp.eye(1)
+    >>> model = LinearGaussian(eye, one, eye, one, 0 * one, eye)
+    >>> found = smooth_trials(model, filter_trials(model, jnp.array([[[2.0]]]), jnp.array([[True]])))
+    >>> [round(float(part.ravel()[0]), 3) for part in found.evidence_at_first]
+    [1.0, 0.5]
     """
 
     score: Float[Array, "trial n"]
@@ -123,6 +163,16 @@ class Smoothed(NamedTuple):
     evidence_at_first
         What all bins together say about the state predicted for the first: where a recording is smoothed in pieces,
         the piece before this one starts from it.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.kernels.kalman import filter_trials, smooth_trials
+    >>> one, eye = jnp.ones(1), jnp.eye(1)
+    >>> model = LinearGaussian(eye, one, eye, one, 0 * one, eye)
+    >>> found = smooth_trials(model, filter_trials(model, jnp.array([[[0.0], [6.0]]]), jnp.array([[False], [True]])))
+    >>> [round(float(mean), 3) for mean in found.mean.ravel()], found.variance.shape
+    ([2.0, 4.0], (2, 1))
     """
 
     mean: Float[Array, "trial T n"]

@@ -32,6 +32,15 @@ class Autoregressive(Linear):
         with a prediction that is their mean. 0 is none.
     lags
         Steps back.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import Autoregressive, GeneralHmm, sample
+    >>> parameters = {"intercept": [[0], [0]], "coefficients": [[[[0.9]]], [[[-0.9]]]], "covariance": [[[1]], [[1]]]}
+    >>> slow_or_fast = GeneralHmm([0.5, 0.5], [[0.99, 0.01], [0.01, 0.99]], Autoregressive(lags=1), parameters)
+    >>> sample(slow_or_fast, trials=2, steps=100, seed=0).observations.shape
+    (2, 100, 1)
     """
 
     lags: int = 1

@@ -22,7 +22,16 @@ Parameters: TypeAlias = dict[str, Any]
 
 
 class Prepared(NamedTuple):
-    """Sequences as an emission computes with them."""
+    """Sequences as an emission computes with them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import Poisson
+    >>> prepared = Poisson().to_arrays([np.array([1.0, 2.0, np.nan]), np.array([4.0, 5.0])])
+    >>> prepared.lengths.tolist(), prepared.channels, prepared.seen.T.tolist()
+    ([3, 2], 1, [[True, True, False], [True, True, False]])
+    """
 
     data: Any
     """Arrays, or a tuple of arrays, (time, trials, ...); never NaN. What is computed of a step may use that step of
@@ -45,6 +54,13 @@ class Emission(ABC):
     ----------
     probabilities
         Names of the parameters whose rows are probabilities: a sampler starts inside of their bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import Emission, Poisson
+    >>> isinstance(Poisson(), Emission), Poisson().count({"rate": np.array([[1.0, 2.0], [5.0, 0.5]])})
+    (True, 4)
     """
 
     probabilities: ClassVar[tuple[str, ...]] = ()

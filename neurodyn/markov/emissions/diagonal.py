@@ -34,6 +34,16 @@ class DiagonalGaussian(Emission):
     strength
         Of the prior, in steps: as if each state had been seen for so many steps more, at the mean of the data and with
         their variance. It keeps a state from shrinking to a single value, where the likelihood is infinite. 0 is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import DiagonalGaussian, EmConfig, fit_hmm
+    >>> rng = np.random.default_rng(0)
+    >>> values = [np.repeat([0.0, 5.0], 30) + rng.normal(size=60) for _ in range(3)]
+    >>> fit = fit_hmm(values, 2, emission=DiagonalGaussian(), seed=0, config=EmConfig(restarts=2))
+    >>> np.abs(np.sort(fit.hmm.parameters["mean"].ravel())).round(0).tolist()
+    [0.0, 5.0]
     """
 
     strength: float = 0.1

@@ -24,6 +24,16 @@ class Gaussian(Linear):
         Of the prior, in steps: as if each state had been seen for so many steps more, at the mean of the data and with
         their variances, uncorrelated. It keeps a covariance from collapsing, where the likelihood is infinite. 0 is
         none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import EmConfig, Gaussian, fit_hmm
+    >>> rng = np.random.default_rng(0)
+    >>> values = [np.repeat([0.0, 5.0], 30)[:, None] + rng.normal(size=(60, 2)) for _ in range(3)]
+    >>> fit = fit_hmm(values, 2, emission=Gaussian(), seed=0, config=EmConfig(restarts=2))
+    >>> fit.hmm.parameters["mean"].shape, fit.hmm.parameters["covariance"].shape
+    ((2, 2), (2, 2, 2))
     """
 
     def design(self, values: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

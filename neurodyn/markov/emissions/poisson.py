@@ -34,6 +34,15 @@ class Poisson(Emission):
     strength
         Of the gamma prior, in steps: as if each state had been seen for so many steps more, with the channel's mean
         count. 0 is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.markov import Poisson, fit_hmm
+    >>> counts = [np.repeat([1, 9, 1], 20), np.repeat([9, 1], 30)]
+    >>> fit = fit_hmm(counts, 2, emission=Poisson(strength=1.0), seed=0)
+    >>> np.sort(fit.hmm.parameters["rate"].ravel()).round(1).tolist()
+    [1.0, 8.9]
     """
 
     strength: float = 0.1

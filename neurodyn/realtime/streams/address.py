@@ -36,6 +36,12 @@ class Scheme:
         as fast as it is read, and takes estimates only.
     exposed
         Whether an address leaves this machine; None: if its server is not this machine.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime.streams import SCHEMES
+    >>> SCHEMES["zmq"].server, SCHEMES["file"].live, SCHEMES["lsl"].example
+    (True, False, 'lsl://name')
     """
 
     name: str
@@ -103,6 +109,13 @@ class Address:
         Of a server.
     options
         What stands behind the question mark.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime.streams import parse_address
+    >>> address = parse_address("zmq://127.0.0.1:5555")
+    >>> address.scheme.name, address.port, address.warning()
+    ('zmq', 5555, '')
     """
 
     scheme: Scheme

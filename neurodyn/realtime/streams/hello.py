@@ -36,6 +36,13 @@ class StreamInfo:
         Samples per second of the signal, hertz; None if it is not known, and of spikes and markers.
     every
         Bins between two samples of a modality; 1 in a replay, which has no bins.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime.streams import ChunkKind, StreamInfo
+    >>> lfp = StreamInfo("lfp", ChunkKind.SAMPLES, ("CA1", "CA3"), "mV", rate=1000.0)
+    >>> lfp.kind.value, len(lfp.channels), lfp.rate
+    ('samples', 2, 1000.0)
     """
 
     name: str

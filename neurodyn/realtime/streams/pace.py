@@ -39,6 +39,19 @@ class MergedSource:
     ----------
     sources
         Closed together with this one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> from neurodyn.realtime.streams import MergedSource, open_source, parse_address
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_hdf5(session, f"{folder}/session.h5")
+    ...     source = MergedSource([open_source(parse_address(f"file://{path}?speed=inf"))])
+    ...     sorted(chunk.name for chunk in source.first_chunks())
+    ...     source.close()
+    ['field', 'spikes']
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:

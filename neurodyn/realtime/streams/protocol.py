@@ -13,7 +13,14 @@ from neurodyn.realtime.runner import LiveEstimate
 
 
 class ChunkKind(Enum):
-    """What the values of a chunk are."""
+    """What the values of a chunk are.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime.streams import ChunkKind
+    >>> [kind.value for kind in ChunkKind]
+    ['spikes', 'samples', 'markers']
+    """
 
     SPIKES = "spikes"
     SAMPLES = "samples"
@@ -51,6 +58,16 @@ class Chunk:
     ------
     InputError
         If times and values do not belong together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.realtime.streams import Chunk
+    >>> samples = Chunk("lfp", times=np.array([0.0, 0.001]), values=np.zeros((2, 4)), rate=1000.0)
+    >>> samples.kind.value, samples.values.shape
+    ('samples', (2, 4))
+    >>> Chunk.of_markers("task", [(0.5, "go"), (1.2, "reward")]).markers()
+    [(0.5, 'go'), (1.2, 'reward')]
     """
 
     name: str
@@ -105,12 +122,37 @@ class Chunk:
 
 
 class EndOfStream(Exception):
-    """A source has nothing more to give, ever."""
+    """A source has nothing more to give, ever.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> from neurodyn.realtime.streams import EndOfStream, open_source, parse_address
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_hdf5(session, f"{folder}/session.h5")
+    ...     source = open_source(parse_address(f"file://{path}?speed=inf"))
+    ...     try:
+    ...         while True:
+    ...             chunks = source.read(timeout=0.1)
+    ...     except EndOfStream:
+    ...         source.close()
+    >>> round(chunks[-1].times[-1])
+    10
+    """
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where data come from."""
+    """Where data come from.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime.streams import MergedSource, Source
+    >>> isinstance(MergedSource([]), Source)
+    True
+    """
 
     def read(self, timeout: float) -> list[Chunk]:
         """Return what has arrived; wait for the first of it at most ``timeout`` seconds.
@@ -135,6 +177,16 @@ class Sink(Protocol):
     One whose streams have to be described before their first data may have a method ``announce(chunk)``: a replay calls
     it with an empty chunk of each stream. One that can say what it sends is of may have ``greet(hello)``, called with a
     `neurodyn.realtime.streams.hello.Hello` before the first item, and again when the model is another.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from neurodyn.realtime.streams import Sink, open_sink, parse_address
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sink = open_sink(parse_address(f"file://{folder}/estimates.jsonl"))
+    ...     sink.close()
+    >>> isinstance(sink, Sink)
+    True
     """
 
     def write(self, item: LiveEstimate | Chunk) -> None:

@@ -45,6 +45,19 @@ def open_source(address: Address) -> Source:
     ------
     InputError
         If that is not possible: no such file, no server.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import neurodyn as nd
+    >>> from neurodyn.realtime.streams import open_source, parse_address
+    >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=10.0), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nd.recording.write_hdf5(session, f"{folder}/session.h5")
+    ...     source = open_source(parse_address(f"file://{path}?speed=inf"))
+    ...     sorted({chunk.name for chunk in source.read(timeout=0.1)})
+    ...     source.close()
+    ['field', 'spikes']
     """
     return address.scheme.source(address)
 
@@ -56,6 +69,16 @@ def open_sink(address: Address) -> Sink:
     ------
     InputError
         If that is not possible: the port is taken, no server, a folder that is not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from neurodyn.realtime.streams import open_sink, parse_address
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sink = open_sink(parse_address(f"file://{folder}/estimates.jsonl"))  # what a live decoder writes to
+    ...     type(sink).__name__
+    ...     sink.close()
+    'JsonLinesSink'
     """
     return address.scheme.sink(address)
 

@@ -109,11 +109,15 @@ class CausalRidge(BaselineDecoder[_Fitted]):
     def decode_batch(self, fitted: _Fitted, batch: MultimodalBatch, *, smoothed: bool) -> Decoded:
         """Target and deviation in the bins of a batch that is in the order of the fit."""
         target = fitted.smoothed if smoothed else fitted.filtered
-        if target is None:
-            raise InputError("the smoothed read-out was not fitted: use CausalRidge(smoothed=True)")
+        assert target is not None  # `smooths` says whether it may be asked for
         features = Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed)
         decoded = decoded_by(target.predict, len(fitted.dims), features, batch)
         return decoded, np.sqrt(np.diag(target.residual_covariance))
+
+    @property
+    def smooths(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether it has a smoothed read-out beside the filtered one."""
+        return self.smoothed
 
     @property
     def filtered_(self) -> LinearTarget:

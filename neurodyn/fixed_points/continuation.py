@@ -24,6 +24,8 @@ from neurodyn.fixed_points.problem import Step, VectorStep, make_problem
 
 CORRECTIONS = 12
 BISECTIONS = 40
+ASIDE = 0.4
+"""Where a step is cut instead of in the middle, as a part of it."""
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,13 @@ class _Follower:
             middle = (low + high) / 2
             if middle in (low, high):
                 break
-            found = self._step_to(spot, middle)
+            here = self._step_to(spot, middle)
+            if not bool(here.converged):  # on the crossing itself the equations may be singular: look beside it
+                middle = low + ASIDE * (high - low)
+                here = self._step_to(spot, middle)
+            if not bool(here.converged):
+                break
+            found = here
             low, high = (middle, high) if before(found) else (low, middle)
         values = eigen(np.asarray(found.jacobian, np.float64)[None], vectors=False)[0][0]
         nearest = complex(values[np.argmin(np.abs(np.abs(values) - 1))])

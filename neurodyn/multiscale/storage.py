@@ -148,8 +148,11 @@ def _from_4(settings: Settings) -> Settings:
 
 
 def _from_5(settings: Settings) -> Settings:
-    """Version 5 did not remember which channels were lost."""
-    return {**settings, "version": 6, "lost_channels": False}
+    """Version 5 neither hid channels in training nor counted those that were lost."""
+    config = settings["config"]
+    if config["recurrent"] is not None:
+        config = {**config, "recurrent": {**config["recurrent"], "hidden_channels": 0.0}}
+    return {**settings, "version": 6, "lost_channels": False, "config": config}
 
 
 MODEL = ModelFormat("multiscale", "multiscale model", 6, {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5})

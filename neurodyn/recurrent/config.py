@@ -27,6 +27,9 @@ class RecurrentConfig:
     hidden_windows
         Share of a modality's windows in which something is hidden: in half of them bins at random, in the other half
         one burst that is between one bin and the whole window long.
+    hidden_channels
+        Share of a modality's windows in which some of its channels are hidden throughout: any share of them, up to nine
+        tenths, drawn anew each time.
     window
         Bins of a training window; gradients do not reach further back.
     batch
@@ -60,6 +63,7 @@ class RecurrentConfig:
     dropout: float = 0.3
     hidden_probability: float = 0.3
     hidden_windows: float = 0.25
+    hidden_channels: float = 0.1
     window: int = 100
     batch: int = 32
     learning_rate: float = 2e-3
@@ -76,9 +80,11 @@ class RecurrentConfig:
             keep_read(self, count, ["embedding"])
         keep_read(self, integer, ["seed"])
         keep_read(
-            self, any_number, ["dropout", "hidden_probability", "hidden_windows", "average", "learning_rate", "clip"]
+            self,
+            any_number,
+            ["dropout", "hidden_probability", "hidden_windows", "hidden_channels", "average", "learning_rate", "clip"],
         )
-        for name in ("dropout", "hidden_probability", "hidden_windows", "average"):
+        for name in ("dropout", "hidden_probability", "hidden_windows", "hidden_channels", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
         for name in ("learning_rate", "clip"):

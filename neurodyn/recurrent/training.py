@@ -1,6 +1,7 @@
 """Training of the members: windows drawn from the timeline, some with losses, validation on blocks kept out."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,6 +23,8 @@ from neurodyn.training import LoopConfig, Outcome, Progress, TrainState, gradien
 
 MEMBERS = TrainState(0, 0, 0, step=cast(Any, None))
 """Axis of the members in each part of the state: the first one, but the count of steps is common to all."""
+MOST_CHANNELS = 0.9
+"""Largest share of a modality's channels that training hides."""
 
 
 class Plan(NamedTuple):
@@ -43,12 +46,19 @@ class Timeline(NamedTuple):
     scored: Array
 
     def inputs(
-        self, index: Int[Array, "time run"], hidden: Bool[Array, "time run modality"] | None = None
+        self,
+        index: Int[Array, "time run"],
+        hidden: Bool[Array, "time run modality"] | None = None,
+        channels: Sequence[Bool[Array, "run _"]] = (),
     ) -> Float[Array, "time run inputs"]:
-        """What the network sees of some bins; ``hidden`` is True where training hides a modality."""
+        """What the network sees of some bins.
+
+        Training hides a modality where ``hidden`` is True, and those ``channels`` of each modality throughout.
+        """
         values, shares, dtype = [], [], self.target.dtype
         for i, (all_values, mask, how) in enumerate(zip(self.values, self.observed, self.scaling, strict=True)):
             seen = mask[index] if hidden is None else mask[index] & ~hidden[..., i, None]
+            seen = seen & ~channels[i] if channels else seen
             values.append(standardised(all_values[index], seen, *how))
             shares.append(jnp.mean(seen, axis=-1, dtype=dtype))
         return assemble(values, jnp.stack(shares, axis=-1), self.fading)[0]
@@ -227,7 +237,9 @@ def _loss(
     inside = offset < lengths
     hide, drop, thin = jax.random.split(key, 3)
     hidden = hidden_bins(hide, (bins, len(starts)), len(timeline.values), config) | ~inside[..., None]
-    inputs = thinned(drop, timeline.inputs(index, hidden), config.dropout)
+    width = [mask.shape[1] for mask in timeline.observed]
+    channels = hidden_channels(jax.random.fold_in(key, 4), len(starts), width, config)
+    inputs = thinned(drop, timeline.inputs(index, hidden, channels), config.dropout)
     known = body.start(weights, len(starts), inputs.shape[-1])
     states, _ = body.states(
         weights, known, inputs, jax.random.fold_in(key, 3)
@@ -258,6 +270,27 @@ def hidden_bins(
     in_burst = (time >= jnp.min(ends, 0)) & (time < jnp.max(ends, 0))
     at_random = ~keep(keys[3], config.hidden_probability, (bins, trials, modalities))
     return chosen & jnp.where(burst, in_burst, at_random)
+
+
+def hidden_channels(
+    key: Key[Array, ""], windows: int, channels: Sequence[int], config: RecurrentConfig
+) -> list[Bool[Array, "window _"]]:
+    """Channels that training hides in a window from its first bin to its last: none of any modality in most.
+
+    Parameters
+    ----------
+    windows, channels
+        How many there are, and channels of each modality.
+    """
+    if not config.hidden_channels:
+        return []
+    found = []
+    for number, size in enumerate(channels):
+        keys = jax.random.split(jax.random.fold_in(key, number), 3)
+        chosen = jax.random.uniform(keys[0], (windows, 1)) < config.hidden_channels
+        share = jax.random.uniform(keys[1], (windows, 1), maxval=MOST_CHANNELS)
+        found.append(chosen & (jax.random.uniform(keys[2], (windows, size)) < share))
+    return found
 
 
 @partial(jax.jit, static_argnames="body")

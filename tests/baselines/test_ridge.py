@@ -11,7 +11,7 @@ from neurodyn.binning import Field, Spikes, to_bins
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.folds import time_folds, trial_folds
 from neurodyn.errors import InputError
-from neurodyn.evaluation import correlation, r2
+from neurodyn.evaluation import Method, correlation, cross_validate, r2
 from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
 
@@ -185,12 +185,18 @@ def test_refusals(batch):
         ridge.predict(batch)
     ridge = ridge.fit(batch)
     assert ridge.smoothed_ is None
-    with pytest.raises(InputError, match="smoothed read-out was not fitted"):
+    with pytest.raises(InputError, match="CausalRidge has no smoothed estimate"):
         ridge.predict(batch, smoothed=True)
     assert np.isfinite(ridge.predict(batch.with_modalities(("spikes",)))["target"]).all()
     fewer = simulate_lorenz(LorenzSettings(n_trials=5, seconds=0.5, spike_channels=3), seed=0)
     with pytest.raises(InputError, match=r"'spikes' was fitted on 10 channels .*the batch has 3"):
         ridge.predict(fewer)
+
+
+def test_without_a_smoothed_read_out_it_is_cross_validated_all_the_same(batch):
+    found = cross_validate([Method("ridge", CausalRidge(smoothed=False), batch.names)], trial_folds(batch, 2, seed=0))
+    assert np.isfinite(found.results[0].filtered.r2).all()
+    assert found.results[0].smoothed is None
 
 
 def test_a_batch_without_target_is_refused(batch):

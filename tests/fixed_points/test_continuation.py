@@ -38,6 +38,15 @@ def test_a_pitchfork_is_a_branch_point():
     assert not branch.stable[event.after + 1 :].any()
 
 
+def test_a_crossing_that_a_step_lands_on_is_located_beside_it():
+    """Halves of the steps from 0.5 to 1.5 meet 1, where the Jacobian has an eigenvalue of 1: nothing can be solved."""
+    branch = continue_along(lambda h, g: jnp.tanh(g * h), jnp.zeros(1), same, 0.5, 1.5)
+    (event,) = branch.events
+    assert event.kind is Crossing.BRANCH
+    assert abs(event.value - 1) < 1e-6
+    assert branch.end is BranchEnd.REACHED
+
+
 def test_a_limit_cycle_is_born_in_a_hopf_point():
     branch = continue_along(systems.limit_cycle, jnp.zeros(2), same, -0.5, 1.0)
     (event,) = branch.events

@@ -180,9 +180,11 @@ def test_a_model_of_the_fourth_version_is_the_same(tmp_path, lorenz_batch):
     settings = json.loads(path.read_text())
     recurrent = settings["config"]["recurrent"]
     recurrent["lost_bins"], recurrent["lossy"] = recurrent.pop("hidden_probability"), recurrent.pop("hidden_windows")
+    assert recurrent.pop("hidden_channels") == 0.1
     path.write_text(json.dumps({**settings, "version": 4}))
     loaded = storage.load_fitted(tmp_path / "model")
-    assert loaded.config == fitted.config
+    recurrent = replace(fitted.config.recurrent, hidden_channels=0.0)  # before version 6 none were hidden
+    assert loaded.config == replace(fitted.config, recurrent=recurrent)
     np.testing.assert_array_equal(loaded.recurrent.weights["recurrent"], fitted.recurrent.weights["recurrent"])
 
 

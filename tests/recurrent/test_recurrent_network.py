@@ -13,7 +13,7 @@ from neurodyn.errors import InputError
 from neurodyn.recurrent import InputScaling, Network, RecurrentConfig, fit_members, predict, sequences_of
 from neurodyn.recurrent import prediction as prediction_module
 from neurodyn.recurrent.network import ages, draw_weights
-from neurodyn.recurrent.training import Windows
+from neurodyn.recurrent.training import Windows, hidden_channels, on_device
 
 SMALL = RecurrentConfig(hidden=12, members=2, window=40, batch=8, steps=300, validate_every=50, learning_rate=1e-2)
 
@@ -64,6 +64,27 @@ def test_inputs_are_standardised_and_zero_where_missing():
     assert found[0, 1] == 0.0
 
 
+def test_channels_are_hidden_in_some_windows_from_end_to_end():
+    config = replace(SMALL, hidden_channels=0.25)
+    spikes, field = hidden_channels(jax.random.key(1), 4000, (40, 1), config)
+    shares = np.asarray(spikes).mean(axis=1)
+    assert abs(np.mean(shares > 0) - 0.25) < 0.03  # of 40 channels, a share that hides none is rare
+    assert abs(shares[shares > 0].mean() - 0.45) < 0.03
+    assert abs(np.asarray(field).mean() - 0.25 * 0.45) < 0.03
+    assert abs(np.corrcoef(shares > 0, np.asarray(field)[:, 0])[0, 1]) < 0.05  # each modality by itself
+    assert hidden_channels(jax.random.key(1), 8, (40, 1), replace(SMALL, hidden_channels=0.0)) == []
+    # What is hidden is as good as not recorded: the same inputs as those of a recording without it.
+    batch = delayed_product(trials=2, bins=50)
+    gone = [np.asarray([[True, False, False], [False, True, True]]), np.asarray([[False, True], [True, True]])]
+    without = {n: o.reshape(2, 50, -1) & ~g[:, None] for (n, o), g in zip(batch.observed.items(), gone, strict=True)}
+    without = {n: o.reshape(100, -1) for n, o in without.items()}
+    values = {n: np.where(without[n], v, 0) for n, v in batch.observations.items()}
+    scaling, index = InputScaling.fit(batch), jnp.arange(100).reshape(2, 50).T
+    lost = replace(batch, observed=without, observations=values)
+    whole, parts = (on_device(sequences_of(b, scaling, np.zeros(1), np.ones(1))) for b in (batch, lost))
+    np.testing.assert_array_equal(whole.inputs(index, None, [jnp.asarray(g) for g in gone]), parts.inputs(index))
+
+
 def test_stretches_equal_the_whole(monkeypatch):
     batch = delayed_product(trials=3, bins=150)
     observed = {n: o.copy() for n, o in batch.observed.items()}
@@ -112,7 +133,7 @@ def test_it_learns_what_no_linear_decoder_can(float32):
     scaling = InputScaling.fit(batch)
     sequences = sequences_of(batch, scaling, np.zeros(1, np.float32), np.ones(1, np.float32))
     inner, held = batch.with_trials(np.arange(48)), batch.with_trials(np.arange(48, 60))
-    config = replace(SMALL, steps=900, dropout=0.0, hidden_windows=0.0, hidden=24)
+    config = replace(SMALL, steps=900, dropout=0.0, hidden_windows=0.0, hidden_channels=0.0, hidden=24)
     outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config)
     network = Network(outcome.parameters, scaling)
     fresh = delayed_product(seed=9)

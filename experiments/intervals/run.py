@@ -65,7 +65,7 @@ def systems(config: Mapping[str, Any], seed: int) -> Iterator[System]:
     """The simulated attractor and, with the first seed, the last fold of each recording whose file is there."""
     sizes = config["lorenz"]
     trials, seconds = sizes["train"] + sizes["test"], sizes["seconds"]
-    batch = simulate_lorenz(LorenzSettings(trials, seconds, field_clock=1, missing=0.0), seed=seed)
+    batch = simulate_lorenz(LorenzSettings(trials, seconds, field_sample_every=1, missing=0.0), seed=seed)
     train, test = (batch.with_trials(part) for part in np.split(np.arange(trials), [sizes["train"]]))
     yield System("lorenz", seed, train, test, length=60, every=10_000, shifts=1)
     data = Path(os.environ.get("NEURODYN_DATA", ""))

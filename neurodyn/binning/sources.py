@@ -67,7 +67,7 @@ class Field:
     bands
         (low, high) in Hz per band for log band powers; None for the signal itself, averaged over the bin.
     width
-        Seconds per sample if the modality's clock is slower than the bins (a multiple of their width): one
+        Seconds from one sample to the next where that is several bins (a multiple of their width): one
         feature over the long window, observed in the last of its bins. None for a sample per bin.
     smoothing, order, bridge
         Of the band powers, see `BandPower`.
@@ -240,17 +240,17 @@ def unit_of(recording: Recording, modality: Spikes | Field) -> str:
     return modality.made.unit(field_signal(recording, modality).unit)
 
 
-def clock_of(modality: Spikes | Field, width: float) -> int:
-    """Bins between samples of a modality."""
+def sample_every_of(modality: Spikes | Field, width: float) -> int:
+    """Bins from one sample of a modality to the next."""
     if isinstance(modality, Spikes) or modality.width is None:
         return 1
-    clock = round(modality.width / width)
-    if clock < 1 or abs(clock * width - modality.width) > 1e-6 * width:
+    sample_every = round(modality.width / width)
+    if sample_every < 1 or abs(sample_every * width - modality.width) > 1e-6 * width:
         raise InputError(
             f"modality '{modality.name}': its width of {modality.width:g} s must be a multiple of the bin "
             f"width of {width:g} s"
         )
-    return clock
+    return sample_every
 
 
 def field_signal(recording: Recording, field: Field) -> Signal:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class MultiscaleDecoder(Shown, HasParameters, Published):
-    """Decode a target from modalities with their own clocks, likelihoods and missing samples (MRINE and beyond).
+    """Decode a target from modalities sampled at different rates, with samples missing (MRINE and beyond).
 
     Parameters
     ----------

@@ -194,10 +194,10 @@ class Fitted(Shown):
                     f"modality '{row.name}' was fitted on {row.n_channels} channels "
                     f"({listed(row.channels)}), the batch has {found.n_channels} ({listed(found.channels)})"
                 )
-            if found.clock != row.clock:
+            if found.sample_every != row.sample_every:
                 raise InputError(
-                    f"modality '{row.name}' was fitted with a sample every {row.clock * self.width:g} s, "
-                    f"the batch has one every {found.clock * self.width:g} s"
+                    f"modality '{row.name}' was fitted with a sample every {row.sample_every * self.width:g} s, "
+                    f"the batch has one every {found.sample_every * self.width:g} s"
                 )
             if row.unit and found.unit and found.unit != row.unit:
                 raise InputError(f"modality '{row.name}' was fitted in {row.unit}, the batch is in {found.unit}")
@@ -247,7 +247,7 @@ def evidence_of(
     lost_before: float = LogLinearVariance.lost_before,
 ) -> Evidence:
     """States, the recurrent network's prediction in target units, and what was lost, side by side."""
-    memory = loss_memory(list(seen_bins(batch).values()), [m.clock for m in batch.modalities], lost_before)
+    memory = loss_memory(list(seen_bins(batch).values()), [m.sample_every for m in batch.modalities], lost_before)
     predicted = None
     if recurrent is not None:
         found = predict(recurrent, batch)

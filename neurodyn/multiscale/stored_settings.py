@@ -1,7 +1,7 @@
 """What the settings of a saved model may say, asked before anything is built of them: the file may be anybody's."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,8 +14,21 @@ NUMBER_BYTES = 4
 """Bytes of a number in a file of arrays at least: models are saved in single or double precision, uncompressed."""
 LAYER_BYTES = 256
 """Bytes that the arrays of a layer take in such a file at least, whatever their size."""
-MOST_CLOCK = 2**31
-"""Bins between two samples of a modality, which no recording reaches."""
+LARGEST_SAMPLE_EVERY = 2**31
+"""Bins from one sample of a modality to the next, which no recording reaches."""
+STORED_NAMES = {"sample_every": "clock"}
+"""Names that differ in files, which keep those of the first version."""
+_NAMES = {stored: name for name, stored in STORED_NAMES.items()}
+
+
+def to_stored(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names that files have for them."""
+    return {STORED_NAMES.get(name, name): value for name, value in settings.items()}
+
+
+def from_stored(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a file by the names that they have here."""
+    return {_NAMES.get(name, name): value for name, value in settings.items()}
 
 
 def check_settings(settings: Settings, config: DecoderConfig, modalities: Sequence[Modality], size: int) -> None:
@@ -44,8 +57,8 @@ def check_settings(settings: Settings, config: DecoderConfig, modalities: Sequen
     for row in modalities:
         if not (isinstance(row.name, str) and isinstance(row.unit, str) and (row.rate is None or _number(row.rate))):
             raise ValueError(f"name, unit or rate of '{str(row.name)[:20]}' are of another type")
-        if not (_whole(row.clock) and row.clock <= MOST_CLOCK):
-            raise ValueError(f"'{row.name}' has a sample in every {str(row.clock)[:20]} bins")
+        if not (_whole(row.sample_every) and row.sample_every <= LARGEST_SAMPLE_EVERY):
+            raise ValueError(f"'{row.name}' has a sample in every {str(row.sample_every)[:20]} bins")
     names, units = settings["target_names"], settings["target_units"]
     if not (_texts(names) and _texts(units) and len(names) == model.target and len(units) in (0, len(names))):
         raise ValueError("names or units of its target are not those of its dimensions")

@@ -36,17 +36,17 @@ class FieldBuffer:
     ----------
     source, grid
         The source, and the bins.
-    clock
-        Bins per window.
+    sample_every
+        Bins from one feature to the next: those of a window.
     carry, max_jump, say
         As in :class:`neurodyn.realtime.spike_buffer.SpikeBuffer`; a late feature stands in for the next that is
         missing.
     """
 
     def __init__(
-        self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: LogEvent
+        self, source: FieldInput, grid: Grid, sample_every: int, *, carry: bool, max_jump: float, say: LogEvent
     ) -> None:
-        self.source, self.every = source, clock
+        self.source, self.sample_every = source, sample_every
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
         self._ticks = Ticks(source.rate)
@@ -55,7 +55,7 @@ class FieldBuffer:
             grid.width, (np.float64, np.uint64, np.int64)
         )  # stamps, bytes and ticks of what went through the filters
         self._number, self._last = -1, -np.inf  # tick and time of the last sample that did
-        self._windows = Windows(source, grid, clock)
+        self._windows = Windows(source, grid, sample_every)
         self._doubtful = _Samples.none(source.channels)  # late: after a gap, or held up, as what comes next tells
         self._early = 0.0  # by how much recent stamps came before or after their tick, seconds
 

@@ -64,7 +64,7 @@ def row_of(modality: Modality) -> dict[str, Any]:
     """The modality's row as the runner reads it; of a likelihood that it does not know, also whether it is counts."""
     row = {
         "name": modality.name, "channels": modality.n_channels, "likelihood": modality.likelihood,
-        "clock": modality.clock,
+        "clock": modality.sample_every,
     }  # fmt: skip
     return row if modality.likelihood in COUNTS else {**row, "counts": modality.counts}
 

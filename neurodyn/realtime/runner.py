@@ -11,7 +11,7 @@ filter, a fusion network, the backbone's Kalman filter, decoder networks, and th
 nothing of the first. Tests hold both against each other over whole trials, and this one against a plain step as well.
 
 Covariances and gains depend on which bins were seen and never on values. They are computed by the exact recursion, in
-double precision, and kept in a table (:class:`GainTable`) of the covariances met so far: with a regular clock, and
+double precision, and kept in a table (:class:`GainTable`) of the covariances met so far: with regular sampling, and
 wherever the filters have settled, a bin costs a few products of a matrix and a vector. Where the pattern of missing
 bins is new, the exact update is done instead; :meth:`Runner.prepare` does it ahead, between two bins.
 """
@@ -46,8 +46,8 @@ MOST_UNFOLDED = 20
 """Times its own size that a file may unfold into: parameters that were compressed hardly do, zeros a thousandfold."""
 WIDTHS = (1e-4, 3600.0)
 """Narrowest and widest bin, seconds: a step takes half as long as the one, and nobody decodes by more than the hour."""
-LONGEST_CLOCK = 3600.0
-"""Most seconds between two samples of a modality: bins of that time are what a session remembers of it."""
+LONGEST_SAMPLE_INTERVAL = 3600.0
+"""Most seconds from one sample of a modality to the next: bins of that time are what a session remembers of it."""
 FASTEST_RATE = 1e9
 """Most samples per second that training data can have had, hertz."""
 MOST_CARRIED = 10**7
@@ -278,8 +278,8 @@ def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     Raises
     ------
     ValueError, TypeError, LookupError, AttributeError
-        If sizes are not positive or do not fit the arrays, times are beyond `WIDTHS` and `LONGEST_CLOCK`, a setting is
-        of another type, or there are numbers that are not finite.
+        If sizes are not positive or do not fit the arrays, times are beyond `WIDTHS` and `LONGEST_SAMPLE_INTERVAL`, a
+        setting is of another type, or there are numbers that are not finite.
     """
     _check_rows(settings)
     _check_times(settings)
@@ -325,12 +325,12 @@ def _check_rows(settings: Mapping[str, Any]) -> None:
 
 
 def _check_times(settings: Mapping[str, Any]) -> None:
-    """Width of a bin, clocks and rates. Whole numbers are compared as they are: the largest have no floating point."""
+    """Width of a bin, samples and rates. Whole numbers are compared as they are: the largest have no floating point."""
     width = settings["width_seconds"]
     if not (_number(width) and WIDTHS[0] <= width <= WIDTHS[1]):
         raise ValueError(f"its bins are {str(width)[:20]} s wide, expected {WIDTHS[0]:g} to {WIDTHS[1]:g} s")
     for row in settings["modalities"]:
-        if not row["clock"] <= LONGEST_CLOCK / width + 0.5:
+        if not row["clock"] <= LONGEST_SAMPLE_INTERVAL / width + 0.5:
             bins = str(row["clock"])[:20]
             raise ValueError(f"'{row['name']}' has a sample in every {bins} bins, which is longer than an hour")
     for name, rate in settings.get("rates", {}).items():
@@ -482,8 +482,8 @@ class GainTable:
         K = P H' (H P H' + R)^{-1}, \qquad P' = F (P - K H P \text{ if seen, else } P) F' + Q
 
     It starts empty and grows as bins come. A new covariance within the tolerance of a known one is taken to be that
-    one, which closes the loops: a settled filter is one entry that leads to itself, a clock that ticks in every fifth
-    bin is a ring of five. When the table is full, the entry not used for longest (nearly: second chance) makes room.
+    one, which closes the loops: a settled filter is one entry that leads to itself, samples in every fifth bin
+    are a ring of five. When the table is full, the entry not used for longest (nearly: second chance) makes room.
 
     Parameters
     ----------
@@ -882,30 +882,30 @@ class Losses:
 
     Parameters
     ----------
-    clocks
+    sample_every
         Bins from one sample to the next, of each modality.
     since, memory
         Where the bins since the last sample (modalities,) and the memory live: time constants of each modality, then of
         all at once if there are several.
     """
 
-    def __init__(self, clocks: list[int], since: np.ndarray, memory: np.ndarray) -> None:
-        self._clocks = clocks
+    def __init__(self, sample_every: list[int], since: np.ndarray, memory: np.ndarray) -> None:
+        self._sample_every = sample_every
         self._since, self._memory = since, memory
         self._rows = memory.reshape(-1, len(TIMES))
         self._decay = np.exp(-1 / np.asarray(TIMES)).astype(memory.dtype)
         self._gain = 1 - self._decay
         self._lost = np.empty((len(self._rows), 1), memory.dtype)
         self._gained = np.empty_like(self._rows)
-        self._follows = self._rows[: len(clocks), WEIGHED]
-        self._shares = np.empty(len(clocks) + 1, memory.dtype)
-        self.lost = [True] * len(clocks)  # whether each modality is overdue
+        self._follows = self._rows[: len(sample_every), WEIGHED]
+        self._shares = np.empty(len(sample_every) + 1, memory.dtype)
+        self.lost = [True] * len(sample_every)  # whether each modality is overdue
 
     def step(self, seen: list[bool]) -> None:
         """Take in which modalities had a sample in this bin."""
         # Python's own numbers here and below: an array of two or three costs more than it saves.
         since = [0.0 if here else bins + 1 for here, bins in zip(seen, self._since.tolist(), strict=True)]
-        self.lost = lost = [bins >= clock for bins, clock in zip(since, self._clocks, strict=True)]
+        self.lost = lost = [bins >= every for bins, every in zip(since, self._sample_every, strict=True)]
         self._since[:] = since
         self._lost[:, 0] = [*lost, all(lost)] if len(self._lost) > len(lost) else lost
         np.multiply(self._lost, self._gain, out=self._gained)
@@ -1331,7 +1331,7 @@ class Runner:
         self._bounds = arrays.get("readout/bounds")
         self._usual = NORMAL_95**2 * self._excess * np.asarray(arrays["readout/usual"], np.float64)
         self._stack = self._losses = self._recurrent = None
-        self._clocks = [row["clock"] for row in self.frozen.settings["modalities"]]
+        self._sample_every = [row["clock"] for row in self.frozen.settings["modalities"]]
         if "readout/stack" not in arrays:
             self._constant = NORMAL_95**2 * np.asarray(arrays["readout/residual"], np.float64)
             return
@@ -1351,7 +1351,7 @@ class Runner:
             slopes = NORMAL_95**2 * np.asarray(arrays["readout/slopes"], np.float64)
             self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
             self._own_slope, self._slopes = slopes[1], slopes[2:].T
-        self._losses = Losses(self._clocks, self._since, self._memory)
+        self._losses = Losses(self._sample_every, self._since, self._memory)
         if "recurrent/recurrent" in arrays:
             own = under(arrays, "recurrent")
             self._recurrent = Recurrent(own, [m.counts for m in self.modalities], self._hidden, self._since)
@@ -1386,7 +1386,7 @@ class Runner:
         self.state[self._ones] = 1
         self._since[:] = NEVER
         self._memory[:] = 1 if self._log_linear else 0  # all that came before the first bin is lost
-        self._ages, self._owed, self.overdue = list(self._clocks), [0] * len(self.names), False
+        self._ages, self._owed, self.overdue = list(self._sample_every), [0] * len(self.names), False
         for part in self.filters:
             part.reset()
 
@@ -1513,7 +1513,7 @@ class Runner:
     def _overdue(self, seen: list[bool]) -> list[bool]:
         """Whether each modality should have been seen by now, in decoders that keep no memory of losses."""
         self._ages = [0 if here else age + 1 for here, age in zip(seen, self._ages, strict=True)]
-        return [age >= clock for age, clock in zip(self._ages, self._clocks, strict=True)]
+        return [age >= every for age, every in zip(self._ages, self._sample_every, strict=True)]
 
     def _decode_recurrently(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The recurrent network's mean and variance of the target in this bin, if there is one."""
@@ -1675,7 +1675,7 @@ class Runner:
     def _resume(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Take over what `restore` has checked."""
         self._put(snapshot["state"])
-        self._ages = list(self._clocks) if "ages" not in snapshot else snapshot["ages"].tolist()
+        self._ages = list(self._sample_every) if "ages" not in snapshot else snapshot["ages"].tolist()
         owed = snapshot.get("owed", np.zeros(len(self.names), np.int64))
         self._owed = np.clip(owed, 0, self._most_owed).astype(int).tolist()
         for i, (part, (seen, started)) in enumerate(zip(self.filters, snapshot["flags"].tolist(), strict=True)):

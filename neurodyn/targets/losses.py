@@ -1,7 +1,7 @@
 r"""What has been lost lately: a fading memory of missing samples, and the conditions that decoders are weighed in.
 
-A modality is *lost* in a bin if it has had no sample for as long as its clock lets one wait. Its memory fades over a
-few time constants (in bins):
+A modality is *lost* in a bin if it has had no sample in its last `sample_every` bins. Its memory fades over a few
+time constants (in bins):
 
 .. math::
     m_t = \gamma\, m_{t-1} + (1 - \gamma)\, \mathrm{lost}_t, \qquad \gamma = \exp(-1 / \tau), \qquad m_{-1} = b
@@ -22,31 +22,31 @@ WEIGHED = 2
 """Which of them the conditions of the weights follow."""
 
 
-def lost_bins(seen: Bool[np.ndarray, "trials time"], clock: int) -> Bool[np.ndarray, "trials time"]:
+def lost_bins(seen: Bool[np.ndarray, "trials time"], sample_every: int) -> Bool[np.ndarray, "trials time"]:
     """Bins of a modality in which its next sample is overdue.
 
     Parameters
     ----------
     seen
         Bins with a sample.
-    clock
+    sample_every
         Bins from one sample to the next.
 
     Examples
     --------
     >>> import numpy as np
     >>> from neurodyn.targets.losses import lost_bins
-    >>> lost_bins(np.asarray([[True, False, True, False, False]]), clock=2).tolist()
+    >>> lost_bins(np.asarray([[True, False, True, False, False]]), sample_every=2).tolist()
     [[False, False, False, False, True]]
     """
     time = np.arange(seen.shape[1])
-    never = -clock  # before its first sample, a modality is lost
+    never = -sample_every  # before its first sample, a modality is lost
     newest = np.maximum.accumulate(np.where(seen, time, never), axis=1)
-    return time - newest >= clock
+    return time - newest >= sample_every
 
 
 def loss_memory(
-    seen: Sequence[Bool[np.ndarray, "trials time"]], clocks: Sequence[int], before: float = 1.0
+    seen: Sequence[Bool[np.ndarray, "trials time"]], sample_every: Sequence[int], before: float = 1.0
 ) -> Float[np.ndarray, "trials time memories"]:
     """Memory of what was lost: the time constants of each modality, then those of all modalities at once.
 
@@ -54,12 +54,12 @@ def loss_memory(
     ----------
     seen
         Bins with a sample, per modality.
-    clocks
+    sample_every
         Bins from one sample to the next, per modality.
     before
         What the memory holds before the first bin.
     """
-    lost = [lost_bins(mask, clock) for mask, clock in zip(seen, clocks, strict=True)]
+    lost = [lost_bins(mask, every) for mask, every in zip(seen, sample_every, strict=True)]
     sources = [*lost, np.logical_and.reduce(lost)] if len(lost) > 1 else lost
     decays = [float(np.exp(-1 / t)) for t in TIMES]
     held = np.full((len(seen[0]), 1), before)

@@ -61,7 +61,7 @@ def test_units_come_back(spikes_decoder, lorenz_batch, tmp_path):
 
 def test_another_rate_is_refused(spikes_decoder, lorenz_batch):
     batch = lorenz_batch[1].with_modalities(["spikes"])
-    rows = tuple(replace(row, clock=5) for row in batch.modalities)
+    rows = tuple(replace(row, sample_every=5) for row in batch.modalities)
     with pytest.raises(InputError, match=r"with a sample every 0\.01 s, the batch has one every 0\.05 s"):
         spikes_decoder.predict(replace(batch, modalities=rows))
 

@@ -44,7 +44,7 @@ def as_batch(fitted, given):
         width=fitted.width,
         likelihoods={m.name: m.likelihood for m in fitted.modalities},
         channels={m.name: m.channels for m in fitted.modalities},
-        clocks={m.name: m.clock for m in fitted.modalities},
+        sample_every={m.name: m.sample_every for m in fitted.modalities},
         target=np.arange(2.0 * len(given)).reshape(1, -1, 2)[:, :, :1].repeat(len(fitted.target_names), 2),
         target_names=fitted.target_names,
     )

@@ -79,15 +79,15 @@ def test_independent_bins_of_an_autoregressive_error():
 def test_losses_by_a_loop(before):
     rng = np.random.default_rng(5)
     seen = [rng.random((2, 80)) < 0.7, rng.random((2, 80)) < 0.2]
-    clocks = [1, 4]
-    memory = loss_memory(seen, clocks, before)
+    sample_every = [1, 4]
+    memory = loss_memory(seen, sample_every, before)
     assert memory.shape == (2, 80, 3 * len(TIMES))
     for trial in range(2):
         since, held = [1e9, 1e9], np.full((3, len(TIMES)), before)
         for t in range(80):
             since = [0 if s[trial, t] else n + 1 for s, n in zip(seen, since, strict=True)]
-            lost = [n >= c for n, c in zip(since, clocks, strict=True)]
-            assert lost == [bool(lost_bins(s, c)[trial, t]) for s, c in zip(seen, clocks, strict=True)]
+            lost = [n >= c for n, c in zip(since, sample_every, strict=True)]
+            assert lost == [bool(lost_bins(s, c)[trial, t]) for s, c in zip(seen, sample_every, strict=True)]
             decay = np.exp(-1 / np.asarray(TIMES))
             held = decay * held + (1 - decay) * np.asarray([*lost, all(lost)], float)[:, None]
             np.testing.assert_allclose(memory[trial, t], held.ravel(), atol=1e-12)

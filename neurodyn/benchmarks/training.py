@@ -153,7 +153,7 @@ def config_of(sizes: Sizes, *, own: bool) -> "DecoderConfig":
     )
     n = sizes.latent
     return DecoderConfig(
-        ModelConfig(rows, latent=n, own=n, embedding=n, fusion=(128,), skip=False),
+        ModelConfig(rows, latent=n, modality_state=n, embedding=n, fusion=(128,), skip=False),
         ObjectiveConfig(horizons=HORIZONS, target=0.0, time_dropout_per_trial=own),
         TrainingConfig(batch=sizes.trials, average=0.0),
     )

@@ -23,7 +23,7 @@ class DemoSizes:
         Bins of 10 ms from one sample of the field to the next.
     missing
         Share of samples lost at random.
-    latent, own
+    latent, modality_state
         Dimensions of the latent state and of each modality's own.
     encoder, decoder, fusion
         Widths of hidden layers.
@@ -43,7 +43,7 @@ class DemoSizes:
     field_sample_every: int = 5
     missing: float = 0.2
     latent: int = 16
-    own: int = 16
+    modality_state: int = 16
     encoder: tuple[int, ...] = (64,)
     decoder: tuple[int, ...] = (32,)
     fusion: tuple[int, ...] = (64,)
@@ -92,8 +92,8 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
     steps = max(1, min(sizes.steps, sizes.steps * sizes.epochs // SIZES.epochs))
     network = RecurrentConfig(hidden=sizes.hidden, steps=steps, validate_every=min(100, steps), seed=seed)
     model = MultiscaleDecoder(
-        latent=sizes.latent, own=sizes.own, encoder=sizes.encoder, decoder=sizes.decoder, fusion=sizes.fusion,
-        memory=sizes.memory, traces=sizes.trace_seconds, recurrent=network,
+        latent=sizes.latent, modality_state=sizes.modality_state, encoder=sizes.encoder, decoder=sizes.decoder,
+        fusion=sizes.fusion, memory=sizes.memory, traces=sizes.trace_seconds, recurrent=network,
         training=TrainingConfig(epochs=sizes.epochs, seed=seed), progress=False,
     )  # fmt: skip
     return Study(

@@ -47,7 +47,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
     ----------
     latent
         Dimensions of the shared latent state.
-    own
+    modality_state
         Dimensions of each modality's own state; as many as ``latent`` if None.
     embedding
         Dimensions of each modality's embedding; as many as ``latent`` if None.
@@ -94,7 +94,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
     """
 
     latent: int = 32
-    own: int | None = None
+    modality_state: int | None = None
     embedding: int | None = None
     encoder: tuple[int, ...] = (64,)
     decoder: tuple[int, ...] = (64,)

@@ -26,7 +26,7 @@ from neurodyn.multiscale.fitted import Fitted, Readout
 from neurodyn.multiscale.fitting import split_model
 from neurodyn.multiscale.inference import Network
 from neurodyn.multiscale.model import MultiscaleModel
-from neurodyn.multiscale.stored_settings import check_settings, from_stored, to_stored
+from neurodyn.multiscale.stored_settings import check_settings, from_stored, stored_config, to_stored
 from neurodyn.recurrent import InputScaling, RecurrentConfig
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent.network import draw_weights
@@ -66,7 +66,7 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
     if folder.exists() and not (folder.is_dir() and may_hold_model(folder)):
         raise InputError(f"'{folder}' is there already and is no model: choose another name for the directory")
     settings = {
-        "config": asdict(fitted.config),
+        "config": stored_config(fitted.config),
         "modalities": [to_stored(asdict(m)) for m in fitted.modalities],
         "target_names": list(fitted.target_names),
         "target_units": list(fitted.target_units),
@@ -305,7 +305,7 @@ def _blank_recurrent(config: RecurrentConfig, modalities: tuple[Modality, ...], 
 
 def _config(settings: Settings) -> DecoderConfig:
     """Rebuild the frozen settings from JSON, where tuples have become lists."""
-    model = _tuples(settings["model"])
+    model = _tuples(from_stored(settings["model"]))
     rows = tuple(ModalityConfig(**_tuples(row)) for row in settings["model"]["modalities"])
     return DecoderConfig(
         ModelConfig(**{**model, "modalities": rows}),

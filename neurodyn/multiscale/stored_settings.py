@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,7 @@ LAYER_BYTES = 256
 """Bytes that the arrays of a layer take in such a file at least, whatever their size."""
 LARGEST_SAMPLE_EVERY = 2**31
 """Bins from one sample of a modality to the next, which no recording reaches."""
-STORED_NAMES = {"sample_every": "clock"}
+STORED_NAMES = {"sample_every": "clock", "modality_state": "own"}
 """Names that differ in files, which keep those of the first version."""
 _NAMES = {stored: name for name, stored in STORED_NAMES.items()}
 
@@ -29,6 +30,11 @@ def to_stored(settings: Mapping[str, Any]) -> dict[str, Any]:
 def from_stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a file by the names that they have here."""
     return {_NAMES.get(name, name): value for name, value in settings.items()}
+
+
+def stored_config(config: DecoderConfig) -> dict[str, Any]:
+    """A configuration as files have it, those of models and of half-trained ones."""
+    return {**asdict(config), "model": to_stored(asdict(config.model))}
 
 
 def check_settings(settings: Settings, config: DecoderConfig, modalities: Sequence[Modality], size: int) -> None:
@@ -77,7 +83,7 @@ def _check_sizes(config: DecoderConfig) -> None:
     """Sizes are whole numbers of 1 or more; a target may be none."""
     model = config.model
     widths = [n for row in model.modalities for n in (row.channels, *row.encoder, *row.decoder)]
-    sizes = [model.latent, model.own, model.embedding, *model.fusion, *widths]
+    sizes = [model.latent, model.modality_state, model.embedding, *model.fusion, *widths]
     if not all(_whole(n) and n >= 1 for n in sizes) or not (_whole(model.target) and model.target >= 0):
         raise ValueError("its sizes are no whole numbers")
     if not all(map(_number, (*model.memory, *model.traces))):
@@ -97,7 +103,7 @@ def _numbers(config: DecoderConfig) -> int:
     for row in model.modalities:
         total += _products(row.channels, *row.encoder, model.embedding)
         total += _products(model.embedding, *row.decoder, row.channels)
-        total += model.own * (model.own + model.embedding) if many else 0
+        total += model.modality_state * (model.modality_state + model.embedding) if many else 0
     if many:
         total += _products(len(model.modalities) * model.embedding, *model.fusion, model.embedding)
     if recurrent is not None and model.target:

@@ -33,7 +33,7 @@ def make_model(rows=ROWS, dims=DIMS, *, skip=True, start="modes", moved=True):
     config = ModelConfig(
         rows,
         LATENT,
-        own=LATENT,
+        modality_state=LATENT,
         embedding=EMBEDDING,
         target=dims,
         fusion=(4,),

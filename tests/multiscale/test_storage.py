@@ -17,6 +17,7 @@ from oracles.frozen_decoder import untrained
 from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder, storage
 from neurodyn.multiscale.fitted import Readout, variance_sources
+from neurodyn.multiscale.stored_settings import stored_config
 from neurodyn.realtime import RealtimeDecoder
 from neurodyn.targets import LinearTarget, LinearVariance
 from neurodyn.training import save_checkpoint, store
@@ -160,7 +161,7 @@ def test_a_model_of_the_third_version_decodes_as_it_did(tmp_path, decoder, loren
 
 def test_a_model_of_the_fourth_version_is_the_same(tmp_path, lorenz_batch):
     """It had other names for what training hides from the recurrent network."""
-    fitted = untrained(lorenz_batch[0], latent=3, own=3, embedding=3)
+    fitted = untrained(lorenz_batch[0], latent=3, modality_state=3, embedding=3)
     storage.save_fitted(tmp_path / "model", fitted)
     path = tmp_path / "model" / "model.json"
     settings = json.loads(path.read_text())
@@ -170,6 +171,15 @@ def test_a_model_of_the_fourth_version_is_the_same(tmp_path, lorenz_batch):
     loaded = storage.load_fitted(tmp_path / "model")
     assert loaded.config == fitted.config
     np.testing.assert_array_equal(loaded.recurrent.weights["recurrent"], fitted.recurrent.weights["recurrent"])
+
+
+def test_files_keep_the_names_of_the_first_version(saved):
+    """So that a neurodyn from before a name changed reads them; a half-trained model goes on likewise."""
+    settings = json.loads((saved / "model.json").read_text())
+    fitted = MultiscaleDecoder.load(saved).fitted_
+    assert settings["config"]["model"]["own"] == fitted.config.model.modality_state
+    assert [row["clock"] for row in settings["modalities"]] == [row.sample_every for row in fitted.modalities]
+    assert json.loads(json.dumps(stored_config(fitted.config))) == settings["config"]
 
 
 def test_every_older_version_has_its_migration(monkeypatch, saved):

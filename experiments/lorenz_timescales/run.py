@@ -63,7 +63,9 @@ def scores(task: Task, config: Mapping[str, Any]) -> dict[str, Any]:
 def sampled_every(found: Mapping[Task, Any], bins: int) -> Tables:
     """Mean R² of every method where the field has a sample in so many bins, system by system."""
     here = {task: left for task, left in found.items() if task.method.endswith(f"{AT}{bins}")}
-    return {name.split(AT)[0]: own for name, own in scores_of(here, lambda left: float(np.mean(left["r2"]))).items()}
+    return {
+        name.split(AT)[0]: values for name, values in scores_of(here, lambda left: float(np.mean(left["r2"]))).items()
+    }
 
 
 def table_of(found: Mapping[Task, Any], sample_every: Sequence[int], methods: Sequence[str]) -> list[str]:

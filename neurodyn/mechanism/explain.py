@@ -73,8 +73,8 @@ class ExplainConfig:
 def quick_config() -> ExplainConfig:
     """Sizes that show in a minute that everything works; the verdicts mean little."""
     sizes: dict[Any, Any] = {row.settings: row.quick_settings for row in CLAIMS.values()}
-    own = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
-    named = {each.name: sizes.pop(each.default_factory) for each in own}
+    claim_fields = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
+    named = {each.name: sizes.pop(each.default_factory) for each in claim_fields}
     record = RecordConfig(trials=32, steps=60, burn_in=10, most_times=1)
     return ExplainConfig(record=record, epochs=3, others=tuple(sizes.values()), **named)
 

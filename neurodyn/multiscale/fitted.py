@@ -135,8 +135,8 @@ def variance_sources(evidence: Evidence, usual_variance: Float[np.ndarray, " dim
     if spread is not None:
         excess = np.maximum(np.asarray(spread, np.float64) - usual_variance, 0)
         excess = np.broadcast_to(excess, (*evidence.memory.shape[:2], len(usual_variance)))
-    own = None if evidence.recurrent is None else np.asarray(evidence.recurrent.variance, np.float64)
-    return VarianceSources(excess, own, evidence.memory)
+    recurrent_variance = None if evidence.recurrent is None else np.asarray(evidence.recurrent.variance, np.float64)
+    return VarianceSources(excess, recurrent_variance, evidence.memory)
 
 
 @dataclass(frozen=True, repr=False)

@@ -255,7 +255,7 @@ class _Followed:
         ValueError, TypeError, LookupError
             If it is damaged.
         """
-        sums, block, told = (np.asarray(kept[name], own) for name, own in _PARTS.items())
+        sums, block, told = (np.asarray(kept[name], dtype) for name, dtype in _PARTS.items())
         if not (sums.shape == self._sums.shape and np.isfinite(sums).all() and (sums[[0, 2]] >= 0).all()):
             raise ValueError("drift sums of wrong shape, not finite, or negative")
         if not (block.shape[1:] == told.shape == self.told.shape and len(block) < len(self._block)):

@@ -226,8 +226,8 @@ class FieldBuffer:
         if len(self._doubtful) and self._doubtful.stamps[0] < self._grid.edge(index + 1):
             self._settle()
         self._filter(self._grid.edge(index + 1))
-        own, late = self._windows.finished(index, self._reached())
-        return self._late(own, late) if late else own
+        due, late = self._windows.finished(index, self._reached())
+        return self._late(due, late) if late else due
 
     def _reached(self) -> float:
         """Time that no sample can come before any more: that of the next one, if it waits already."""
@@ -267,13 +267,13 @@ class FieldBuffer:
         if math.isfinite(before):
             self._say(EventKind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
 
-    def _late(self, own: np.ndarray | None, late: list[np.ndarray]) -> np.ndarray | None:
+    def _late(self, due: np.ndarray | None, late: list[np.ndarray]) -> np.ndarray | None:
         """The newest late feature if it may stand in for one that is missing."""
-        taken = int(self._carry and own is None)
+        taken = int(self._carry and due is None)
         for kind, count in ((EventKind.CARRIED, taken), (EventKind.DROPPED, len(late) - taken)):
             if count:
                 self._say(kind, self.source.name, f"{count} features after their bin was handed out")
-        return late[-1] if taken else own
+        return late[-1] if taken else due
 
     def rebase(self, index: int, now: float) -> None:
         """The clock of the bins has jumped, and goes on with this bin; what waits for later than now is lost."""

@@ -355,11 +355,11 @@ def _check_sizes(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
     rows, states = settings["modalities"], settings["states"]
     for prefix, size in zip(["backbone", *(f"{i}/dynamics" for i in range(len(states) - 1))], states, strict=True):
         seen = arrays[f"{prefix}/observation_noise"].size
-        own = {
+        shapes = {
             "transition": (size, size), "process_noise": (size,), "emission": (seen, size),
             "observation_noise": (seen,), "initial_mean": (size,), "initial_covariance": (size, size),
         }  # fmt: skip
-        for name, shape in own.items():
+        for name, shape in shapes.items():
             if arrays[f"{prefix}/{name}"].shape != shape:
                 raise ValueError(f"the {name} of '{prefix}' is not that of {size} states")
         if not (np.all(arrays[f"{prefix}/process_noise"] >= 0) and np.all(arrays[f"{prefix}/observation_noise"] > 0)):
@@ -1288,7 +1288,7 @@ class Runner:
         self._since, self._memory, self._hidden = (self.state[a:b] for a, b in pairwise(ends))
         self._ones = np.asarray([states[0], past - 1])
         self._features = self.state[: past + traces]
-        self._own = self.state[states[0] + 1 : past]
+        self._modality_states = self.state[states[0] + 1 : past]
         self._traces = None
         if traces:
             decays = self.frozen.arrays["decays"]
@@ -1301,17 +1301,19 @@ class Runner:
         """Filters with their tables, and the networks between them."""
         arrays, filters, first = self.frozen.arrays, [], 0
         for prefix, mean in zip(["backbone", *(f"{i}/dynamics" for i in range(len(means) - 1))], means, strict=True):
-            own = under(arrays, prefix)
+            parameters = under(arrays, prefix)
             # Where the variance does not depend on the states' covariance, nothing of it is worked out.
             rows = 0 if self._log_linear else self._dims
             readout = np.sqrt(self._excess[:rows])[:, None] * self._weights[:rows, first : first + len(mean)]
-            filters.append(Filter(own, GainTable(own, readout, self.dtype, capacity=capacity, same=same), mean))
+            filters.append(
+                Filter(parameters, GainTable(parameters, readout, self.dtype, capacity=capacity, same=same), mean)
+            )
             first += len(mean) + (first == 0)
         self.filters, self.backbone = filters, filters[0]
-        self._fusion = Mlp(numbered(arrays, "fusion"), self._own) if len(filters) > 1 else None
-        for row, own_filter in zip(self.modalities, filters[1:], strict=False):
-            row.filter = own_filter
-            row.encoder.output = own_filter.embedding
+        self._fusion = Mlp(numbered(arrays, "fusion"), self._modality_states) if len(filters) > 1 else None
+        for row, modality_filter in zip(self.modalities, filters[1:], strict=False):
+            row.filter = modality_filter
+            row.encoder.output = modality_filter.embedding
         first_stage = self.modalities[0].encoder if self._fusion is None else self._fusion
         first_stage.output = self.backbone.embedding
         count = len(self.modalities)
@@ -1345,16 +1347,16 @@ class Runner:
         if self._log_linear:
             slopes = np.asarray(arrays["readout/log_slopes"], np.float64)
             self._constant = 2 * np.log(NORMAL_95) + np.asarray(arrays["readout/log_constant"], np.float64)
-            self._own_slope, self._slopes = slopes[0], slopes[1:].T.copy()
+            self._recurrent_slope, self._slopes = slopes[0], slopes[1:].T.copy()
             self._memories = np.empty(2 * self._memory.size, self.dtype)
         else:
             slopes = NORMAL_95**2 * np.asarray(arrays["readout/slopes"], np.float64)
             self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
-            self._own_slope, self._slopes = slopes[1], slopes[2:].T
+            self._recurrent_slope, self._slopes = slopes[1], slopes[2:].T
         self._losses = Losses(self._sample_every, self._since, self._memory)
         if "recurrent/recurrent" in arrays:
-            own = under(arrays, "recurrent")
-            self._recurrent = Recurrent(own, [m.counts for m in self.modalities], self._hidden, self._since)
+            weights = under(arrays, "recurrent")
+            self._recurrent = Recurrent(weights, [m.counts for m in self.modalities], self._hidden, self._since)
 
     @property
     def _excess(self) -> np.ndarray:
@@ -1375,8 +1377,8 @@ class Runner:
     def fork(self) -> "Runner":
         """Another decoder with a state of its own and the same tables of gains; not for another thread."""
         other = Runner(self.frozen, capacity=0)
-        for own, shared in zip(other.filters, self.filters, strict=True):
-            own.table = shared.table
+        for copied, shared in zip(other.filters, self.filters, strict=True):
+            copied.table = shared.table
         other.reset()
         return other
 
@@ -1520,7 +1522,7 @@ class Runner:
         return None if self._recurrent is None else self._recurrent.step()
 
     def _target(
-        self, variances: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None
+        self, variances: list[np.ndarray], recurrent: tuple[np.ndarray, np.ndarray] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Decoded target, and half the width of its interval, from the features as they stand.
 
@@ -1528,21 +1530,22 @@ class Runner:
         ----------
         variances
             Share of each state in the squared half width.
-        own
+        recurrent
             Mean and variance by the recurrent network.
         """
-        half = self._half_width(variances, own)
+        recurrent_mean, recurrent_variance = (None, None) if recurrent is None else recurrent
+        half = self._half_width(variances, recurrent_variance)
         if self._stack is None or self._losses is None:
             return self._within(np.dot(self._weights, self._features)), half
         experts = self._experts
         np.dot(self._weights, self._features, out=self._linear)
-        if own is not None:
-            experts[-2] = own[0]
+        if recurrent_mean is not None:
+            experts[-2] = recurrent_mean
         weighed = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
         weighed *= experts
         return self._within(np.add.reduce(weighed, axis=0)), half
 
-    def _half_width(self, variances: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    def _half_width(self, variances: list[np.ndarray], recurrent_variance: np.ndarray | None) -> np.ndarray:
         """Half the width of the target's interval (neurodyn.targets.variance)."""
         if self._log_linear:
             memories = self._memories
@@ -1550,8 +1553,8 @@ class Runner:
             np.sqrt(self._memory, out=memories[self._memory.size :])
             half = np.dot(self._slopes, memories)
             half += self._constant
-            if own is not None:
-                half += self._own_slope * np.log(np.maximum(own[1], TINY))
+            if recurrent_variance is not None:
+                half += self._recurrent_slope * np.log(np.maximum(recurrent_variance, TINY))
             half *= 0.5
             return np.exp(half, out=half)
         square = variances[0] - self._usual
@@ -1561,8 +1564,8 @@ class Runner:
         square += self._constant
         if self._stack is not None:
             square += np.dot(self._slopes, self._memory)
-            if own is not None:
-                square += self._own_slope * own[1]
+            if recurrent_variance is not None:
+                square += self._recurrent_slope * recurrent_variance
         return np.sqrt(square, out=square)
 
     def _within(self, target: np.ndarray) -> np.ndarray:
@@ -1658,10 +1661,10 @@ class Runner:
         ValueError
             If it is of a decoder of other sizes; nothing has changed then.
         """
-        for name, own in self.snapshot().items():
+        for name, current in self.snapshot().items():
             if name in ("ages", "owed") and name not in snapshot:
                 continue  # taken by an earlier version
-            if name not in snapshot or snapshot[name].shape != own.shape:
+            if name not in snapshot or snapshot[name].shape != current.shape:
                 raise ValueError(f"the snapshot is of another decoder: its '{name}' does not fit")
             if snapshot[name].dtype.kind not in "biuf" or not np.all(np.isfinite(snapshot[name])):
                 raise ValueError(f"the snapshot is damaged: its '{name}' is not finite numbers")

@@ -53,16 +53,16 @@ class Windows:
             Time that no further sample can come before, seconds: later windows are not finished.
         """
         last, inside = divmod(index + 1, self.sample_every)
-        own, late = None, []
+        due, late = None, []
         for number in sorted(self._open):
             if number >= last or reached < cut(self._edge(number + 1)):
                 continue
             feature = self._feature(number)
             if number == last - 1 and inside == 0:
-                own = feature
+                due = feature
             elif feature is not None:
                 late.append(feature)
-        return own, late
+        return due, late
 
     def forget(self) -> None:
         """The bins have begun anew."""

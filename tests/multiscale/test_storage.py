@@ -146,9 +146,9 @@ def test_a_model_of_the_third_version_decodes_as_it_did(tmp_path, decoder, loren
     readout, live = expected.fitted_.filtered, found.realtime()
     evidence = expected.fitted_.evidence(test, smooth=False)
     assert evidence.memory[:, 0].max() < 1  # empty before the first bin
-    excess, own, memory = variance_sources(evidence, readout.usual_variance)
+    excess, recurrent_variance, memory = variance_sources(evidence, readout.usual_variance)
     slopes = readout.variance_model.slopes
-    assert own is None  # this decoder has no recurrent network
+    assert recurrent_variance is None  # this decoder has no recurrent network
     variance = 0.5 + slopes[0] * excess + memory @ slopes[2:]
     np.testing.assert_allclose(found.predict(test)["deviation"][0] ** 2, variance[0], rtol=1e-6)
     for t in range(30):

@@ -60,7 +60,7 @@ def model_steps(fitted, given):
     parameters, readout = model.step_parameters(), fitted.filtered
     evidence = fitted.evidence(as_batch(fitted, given), smooth=False)
     shares = conditions(evidence.memory, len(fitted.modalities))[0]
-    _, own, memory = variance_sources(evidence, readout.usual_variance)
+    _, recurrent_variance, memory = variance_sources(evidence, readout.usual_variance)
     position = iter(range(len(given)))
     state, step = model.initial_state(parameters), jax.jit(partial(model_step, model, parameters))
     for bin_ in given:
@@ -81,7 +81,9 @@ def model_steps(fitted, given):
         spread = block_variance([np.asarray(s.covariance, float) for s in output.states], readout.experts[0].weights)
         losses, slopes = np.concatenate([memory[0, t], np.sqrt(memory[0, t])]), readout.variance_model.slopes
         log_variance = readout.variance_model.constant + losses @ slopes[1:]
-        variance = np.exp(log_variance + (0 if own is None else slopes[0] * np.log(own[0, t])))
+        variance = np.exp(
+            log_variance + (0 if recurrent_variance is None else slopes[0] * np.log(recurrent_variance[0, t]))
+        )
         yield np.asarray(latent.mean), np.asarray(latent.covariance), target, variance, spread
 
 

@@ -29,8 +29,8 @@ def arguments(doc: str | None, folder: Path, argv: list[str] | None) -> argparse
 
 def readme_of(folder: Path, given: argparse.Namespace) -> Path | None:
     """The README that a run fills in: the experiment's, if a full run's results go to the experiment's own folder."""
-    own = given.out.resolve() == (folder / "results").resolve()
-    return folder / "README.md" if own and not given.smoke else None
+    into_results = given.out.resolve() == (folder / "results").resolve()
+    return folder / "README.md" if into_results and not given.smoke else None
 
 
 def configuration(folder: Path, *, smoke: bool) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def fold_with_channels(config: Mapping[str, Any], task: Task, channels: Mapping[
     sizes = sizes_of(config)
     settings = LorenzSettings(
         sizes.trials, sizes.seconds, spike_channels=most, field_channels=most,
-        field_clock=sizes.field_clock, missing=sizes.missing,
+        field_sample_every=sizes.field_sample_every, missing=sizes.missing,
     )  # fmt: skip
     batch = with_channels(simulate_lorenz(settings, seed=task.seed), channels)
     return trial_folds(batch, config["folds"], seed=task.seed)[task.fold]

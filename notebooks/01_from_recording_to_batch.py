@@ -132,7 +132,7 @@ top.set_title("what a decoder sees")
 # %% [markdown]
 # ## Missing is a mask
 #
-# A modality may have a slower clock than the bins, a filter needs time to settle, a tracker loses the animal. All of
+# A modality may be sampled more slowly than the bins, a filter needs time to settle, a tracker loses the animal. All of
 # this is one thing here: `observed` is False. The values there are 0 and nobody reads them.
 #
 # Below, the field is sampled every 250 ms instead of every bin, and we throw away a third of the spike bins to see

@@ -17,7 +17,7 @@
 # **Question.** Does a decoder of spikes and field together beat either alone, and does it go on, live, while its inputs
 # come and go? We fit a small one, hold it against what one would use otherwise, and run it bin by bin while one input
 # disappears and comes back. The data are simulated, so the truth is known: a chaotic path (the Lorenz
-# attractor) drives ten neurons and ten field channels. The field has a slower clock: one sample in five bins.
+# attractor) drives ten neurons and ten field channels. The field is sampled more slowly: once in five bins.
 
 # %%
 import os

@@ -163,7 +163,7 @@ def check_trials(batch):
 
 
 def test_trials_of_the_paper():
-    check_trials(trials.batch_of(paper_trials(), Path("session_1.pt"), units=2, channels=1, clock=5))
+    check_trials(trials.batch_of(paper_trials(), Path("session_1.pt"), units=2, channels=1, sample_every=5))
     with pytest.raises(InputError, match="must hold 's', 'y' and 'kinem', got s"):
         trials.batch_of({"s": np.zeros(2)}, Path("other.pt"))
     with pytest.raises(InputError, match="must be numbers as trial x bin x channel, got shape"):
@@ -173,7 +173,7 @@ def test_trials_of_the_paper():
 def test_trials_of_the_paper_in_their_file(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save({name: torch.tensor(array) for name, array in paper_trials().items()}, tmp_path / "session_1.pt")
-    check_trials(trials.read_trials(tmp_path / "session_1.pt", units=2, channels=1, clock=5))
+    check_trials(trials.read_trials(tmp_path / "session_1.pt", units=2, channels=1, sample_every=5))
 
 
 def test_neural_latents(tmp_path):

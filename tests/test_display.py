@@ -68,7 +68,7 @@ def batch():
     field[:, ::2] = np.nan
     return MultimodalBatch.from_arrays(
         {"spikes": spikes, "field": field}, width=0.02, likelihoods={"spikes": "poisson", "field": "gaussian"},
-        target=rng.normal(size=(3, 40, 2)), target_names=("x", "y"), clocks={"field": 2},
+        target=rng.normal(size=(3, 40, 2)), target_names=("x", "y"), sample_every={"field": 2},
     )  # fmt: skip
 
 

@@ -32,10 +32,10 @@ def convert(batch: MultimodalBatch) -> Recording:
     begin = batch.time - batch.width
     names = {row.name: row for row in batch.modalities}
     trains = tuple(_spikes(column, begin, batch.width) for column in batch.observations["spikes"].T)
-    clock = names["field"].clock
+    sample_every = names["field"].sample_every
     step = np.arange(len(batch.time)) - np.repeat(batch.starts, batch.lengths)
-    sampled = step % clock == clock - 1
-    middle = (batch.time - clock * batch.width / 2)[sampled]
+    sampled = step % sample_every == sample_every - 1
+    middle = (batch.time - sample_every * batch.width / 2)[sampled]
     values = np.where(batch.observed["field"], batch.observations["field"], np.nan)[sampled]
     field = Signal("field", values, timestamps=middle, channels=names["field"].channels)
     target = np.where(batch.target_observed[:, None], batch.target, np.nan)

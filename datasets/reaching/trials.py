@@ -18,7 +18,7 @@ WIDTH = 0.010
 
 
 def read_trials(
-    path: Path, *, units: int | None = None, channels: int | None = None, clock: int = 1
+    path: Path, *, units: int | None = None, channels: int | None = None, sample_every: int = 1
 ) -> MultimodalBatch:
     """Spikes, field and kinematics of a session, cut into trials.
 
@@ -28,7 +28,7 @@ def read_trials(
         Such as ``session_1.pt``.
     units, channels
         The first so many; None for all. A channel has all of its bands.
-    clock
+    sample_every
         Bins from one sample of the field to the next; of the samples in between nothing is seen. As a sample is known
         at the end of its bin, the last bin of each group keeps its own.
 
@@ -48,14 +48,16 @@ def read_trials(
     --------
     ::
 
-        batch = read_trials(Path("session_1.pt"), units=20, channels=20, clock=5)
+        batch = read_trials(Path("session_1.pt"), units=20, channels=20, sample_every=5)
         fold = nd.binning.trial_folds(batch, 5, seed=0)[0]
     """
-    return batch_of(content_of(path, "a dictionary of tensors"), path, units=units, channels=channels, clock=clock)
+    return batch_of(
+        content_of(path, "a dictionary of tensors"), path, units=units, channels=channels, sample_every=sample_every
+    )
 
 
 def batch_of(
-    content: Any, path: Path, *, units: int | None = None, channels: int | None = None, clock: int = 1
+    content: Any, path: Path, *, units: int | None = None, channels: int | None = None, sample_every: int = 1
 ) -> MultimodalBatch:
     """The batch of what such a file holds; arguments and errors as of `read_trials`."""
     if not isinstance(content, dict) or not {"s", "y", "kinem"} <= set(content):
@@ -69,7 +71,7 @@ def batch_of(
         names = [f"{name}_band{band}" for name in names for band in range(field.shape[3])]
         field = field.reshape(*field.shape[:2], -1)
     field = field.astype(np.float32)
-    due = (np.arange(field.shape[1]) + 1) % clock == 0
+    due = (np.arange(field.shape[1]) + 1) % sample_every == 0
     field[:, ~due] = np.nan
     return MultimodalBatch.from_arrays(
         {"spikes": spikes.astype(np.float32), "field": field},
@@ -78,7 +80,7 @@ def batch_of(
         target=target.astype(np.float32),
         target_names=[f"kinem_{dim}" for dim in range(target.shape[2])],
         channels={"field": names},
-        clocks={"field": clock},
+        sample_every={"field": sample_every},
     )
 
 

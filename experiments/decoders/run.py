@@ -180,12 +180,12 @@ def markdown(found: dict[Task, Any]) -> str:
         head = [*(f"fold {k + 1}" for k in range(folds)), "mean", *conditions[1:], "coverage of 95 %", "s per fit"]
         lines += [f"| method | seeds | {' | '.join(head)} |", "|---" * (len(head) + 2) + "|"]
         for method in (name for name in METHODS if any(task.method == name for task in tasks)):
-            own = [task for task in tasks if task.method == method]
-            cells = [_mean([t for t in own if t.fold == k], found, "complete") for k in range(folds)]
-            cells += [_mean(own, found, condition) for condition in conditions]
-            coverage = np.mean([found[t]["conditions"]["complete"]["coverage"] for t in own])
-            seconds = np.mean([found[t]["fit_seconds"] for t in own])
-            seeds = len({task.seed for task in own})
+            of_method = [task for task in tasks if task.method == method]
+            cells = [_mean([t for t in of_method if t.fold == k], found, "complete") for k in range(folds)]
+            cells += [_mean(of_method, found, condition) for condition in conditions]
+            coverage = np.mean([found[t]["conditions"]["complete"]["coverage"] for t in of_method])
+            seconds = np.mean([found[t]["fit_seconds"] for t in of_method])
+            seeds = len({task.seed for task in of_method})
             lines.append(f"| {method} | {seeds} | {' | '.join(cells)} | {coverage:.1%} | {seconds:.0f} |")
         lines.append("")
     return "\n".join(lines) + "\n"
@@ -226,9 +226,9 @@ def compared(path: Path) -> list[str]:
 def _scores(rows: Sequence[dict[str, str]], recording: str, method: str, condition: str) -> np.ndarray:
     """(seeds, folds), or (1, folds) of a method that is fitted once."""
     wanted = {"recording": recording, "method": method, "condition": condition}
-    own = [row for row in rows if all(row[key] == value for key, value in wanted.items())]
-    seeds = list(dict.fromkeys(row["seed"] for row in own))
-    return np.asarray([[float(row["value"]) for row in own if row["seed"] == seed] for seed in seeds])
+    chosen = [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+    seeds = list(dict.fromkeys(row["seed"] for row in chosen))
+    return np.asarray([[float(row["value"]) for row in chosen if row["seed"] == seed] for seed in seeds])
 
 
 def _mean(tasks: Sequence[Task], found: dict[Task, Any], condition: str) -> str:
@@ -244,8 +244,8 @@ def save_figure(found: dict[Task, Any], path: Path) -> None:
         conditions = list(found[tasks[0]]["conditions"])
         methods = [name for name in METHODS if any(task.method == name for task in tasks)]
         for shift, method in enumerate(methods):
-            own = [task for task in tasks if task.method == method]
-            values = [[np.mean(found[t]["conditions"][c]["r2"]) for t in own] for c in conditions]
+            of_method = [task for task in tasks if task.method == method]
+            values = [[np.mean(found[t]["conditions"][c]["r2"]) for t in of_method] for c in conditions]
             places = np.arange(len(conditions)) + 0.7 * ((shift + 0.5) / len(methods) - 0.5)
             ax.plot(places, np.mean(values, axis=1), "o", color=f"C{shift}", label=method)
             for place, row in zip(places, values, strict=True):

@@ -180,12 +180,12 @@ def gated():
     hidden = len(DISTRACTORS) + 22
     weights, noise, bias = np.zeros((hidden, hidden)), np.zeros((hidden, hidden)), np.zeros(hidden)
     for i in range(2):
-        own, other = list(LATCH[i]), list(LATCH[1 - i])
-        weights[np.ix_(own, own)] = 1.5 / 6
-        weights[np.ix_(own, other)] = -1.0 / 6
-        weights[own, KICK[i]] = -4.0
+        latch, other = list(LATCH[i]), list(LATCH[1 - i])
+        weights[np.ix_(latch, latch)] = 1.5 / 6
+        weights[np.ix_(latch, other)] = -1.0 / 6
+        weights[latch, KICK[i]] = -4.0
         weights[other, KICK[i]] = 4.0
-        weights[COPY[i], own] = 1.0 / 6
+        weights[COPY[i], latch] = 1.0 / 6
         weights[KICK[i], other] = -1.0
         bias[KICK[i]] = -2.3
         for unit in INTEGRATORS[i]:

@@ -83,8 +83,8 @@ def examine(falsifier: Any, seeds: Sequence[int]) -> dict[str, Any]:
     settings = ExplainConfig().settings_of(falsifier.claim)
     for seed in seeds:
         evidence = falsifier.make(seed)
-        own = {"residency": evidence.residency_config, "kick_neurons": evidence.kick_config}
-        found = CLAIMS[falsifier.claim].examine(evidence, own.get(falsifier.claim, settings), seed=seed)
+        measured_with = {"residency": evidence.residency_config, "kick_neurons": evidence.kick_config}
+        found = CLAIMS[falsifier.claim].examine(evidence, measured_with.get(falsifier.claim, settings), seed=seed)
         verdicts.append(found.verdict)
     return {
         "claim": falsifier.claim,

@@ -65,7 +65,7 @@ def systems(config: Mapping[str, Any], seed: int) -> Iterator[System]:
     """The simulated attractor and, with the first seed, the last fold of each recording whose file is there."""
     sizes = config["lorenz"]
     trials, seconds = sizes["train"] + sizes["test"], sizes["seconds"]
-    batch = simulate_lorenz(LorenzSettings(trials, seconds, field_clock=1, missing=0.0), seed=seed)
+    batch = simulate_lorenz(LorenzSettings(trials, seconds, field_sample_every=1, missing=0.0), seed=seed)
     train, test = (batch.with_trials(part) for part in np.split(np.arange(trials), [sizes["train"]]))
     yield System("lorenz", seed, train, test, length=60, every=10_000, shifts=1)
     data = Path(os.environ.get("NEURODYN_DATA", ""))
@@ -153,13 +153,13 @@ def markdown(found: list[dict[str, Any]]) -> str:
     """A row per case and phase: means over seeds, errors in standard deviations of the target."""
     lines = []
     for system in dict.fromkeys(one["system"] for one in found):
-        own = [one for one in found if one["system"] == system]
+        of_system = [one for one in found if one["system"] == system]
         lines += [
-            f"**{system}**, {len({one['seed'] for one in own})} fits", "",
+            f"**{system}**, {len({one['seed'] for one in of_system})} fits", "",
             "| lost | bins | 50 % | 80 % | 90 % | 95 % | error | deviation | width / best |", "|---" * 9 + "|",
         ]  # fmt: skip
-        for case, phase in dict.fromkeys((one["case"], one["phase"]) for one in own):
-            rows = [one for one in own if (one["case"], one["phase"]) == (case, phase)]
+        for case, phase in dict.fromkeys((one["case"], one["phase"]) for one in of_system):
+            rows = [one for one in of_system if (one["case"], one["phase"]) == (case, phase)]
             covered = [f"{np.mean([r['coverage'][level] for r in rows]):.1%}" for level in NAMES]
             rest = [f"{np.mean([r[name] for r in rows]):.2f}" for name in ("rms", "deviation", "width")]
             lines.append(f"| {case} | {phase} | {' | '.join(covered + rest)} |")
@@ -172,12 +172,12 @@ def save_figure(found: list[dict[str, Any]], path: Path) -> None:
     names = list(dict.fromkeys(one["system"] for one in found))
     figure = new_figure((5.2 * len(names), 4.2))
     for system, ax in zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True):
-        own = [one for one in found if one["system"] == system and one["case"].endswith(" lost")]
-        phases = [p for p in dict.fromkeys(one["phase"] for one in own) if p != "throughout"]
+        of_system = [one for one in found if one["system"] == system and one["case"].endswith(" lost")]
+        phases = [p for p in dict.fromkeys(one["phase"] for one in of_system) if p != "throughout"]
         ax.axhspan(92, 98, color="0.9")
-        for case in dict.fromkeys(one["case"] for one in own if one["phase"] != "throughout"):
+        for case in dict.fromkeys(one["case"] for one in of_system if one["phase"] != "throughout"):
             covered = [
-                100 * np.mean([r["coverage"]["95%"] for r in own if (r["case"], r["phase"]) == (case, phase)])
+                100 * np.mean([r["coverage"]["95%"] for r in of_system if (r["case"], r["phase"]) == (case, phase)])
                 for phase in phases
             ]
             ax.plot(range(len(phases)), covered, "o-", label=case)

@@ -77,7 +77,8 @@ def table_of(found: Mapping[Task, Any], channels: Sequence[int]) -> list[str]:
 def save_figure(found: Mapping[Task, Any], channels: Sequence[int], path: Path) -> None:
     """One panel per number of spiking channels: R² against the number of field channels, and each alone."""
     tables = {
-        name: np.concatenate(own) for name, own in scores_of(found, lambda left: float(np.mean(left["r2"]))).items()
+        name: np.concatenate(values)
+        for name, values in scores_of(found, lambda left: float(np.mean(left["r2"]))).items()
     }
     figure = new_figure((3.4 * len(channels), 3.2))
     for ax, spikes in zip(figure.subplots(1, len(channels), sharey=True, squeeze=False)[0], channels, strict=True):

@@ -1,8 +1,8 @@
 """How well is a reaching hand decoded from motor cortex, by the model and what a lab would use instead?
 
-Simulated animals stand in for the monkeys of Erturk & Shanechi (2025): 20 units and 20 field channels, the field at the
-clock of the bins and at one five times slower, both modalities and each alone. Sessions are NWB files, and the fits two
-sweeps, as a lab would do it with files of its own.
+Simulated animals stand in for the monkeys of Erturk & Shanechi (2025): 20 units and 20 field channels, the field
+sampled as often as the bins and five times more slowly, both modalities and each alone. Sessions are NWB files, and the
+fits two sweeps, as a lab would do it with files of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 SPIKES, FIELD = "spikes alone", "alone"
-"""What settings of one modality are called; those of the field have the name of its clock before."""
+"""What settings of one modality are called; those of the field have the name of its width before."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -40,9 +40,9 @@ def main(argv: list[str] | None = None) -> None:
         if not file.exists():
             sessions.mkdir(parents=True, exist_ok=True)
             write_nwb(simulate_reaching(ReachingSettings(**config["session"]), seed=animal), file)
-    clocks, hero = config["clocks"], config["methods"][:1]
-    one = {f"{name} {FIELD}": {**clock, "modalities": ["field"]} for name, clock in clocks.items()}
-    compared = swept(config, config["methods"], clocks, given.out / "methods")
+    widths, hero = config["field_widths"], config["methods"][:1]
+    one = {f"{name} {FIELD}": {**width, "modalities": ["field"]} for name, width in widths.items()}
+    compared = swept(config, config["methods"], widths, given.out / "methods")
     alone = swept(config, hero, {SPIKES: {"modalities": ["spikes"]}, **one}, given.out / "modalities")
     frames = [each["score"].sel(estimate="filtered").to_dataframe().dropna() for each in (compared, alone)]
     with replace_atomically(given.out / "table.csv") as temporary:
@@ -87,7 +87,8 @@ def table_of(compared: "xr.Dataset", alone: "xr.Dataset") -> list[str]:
         rows.append(f"{method} | {' | '.join(cells)} | {'' if np.isnan(holds) else f'{holds:.1%}'} | {seconds:.0f}")
     for setting in alone["setting"].to_numpy().tolist():
         at = [
-            "" if clocked(setting, other) else mean_cell(sessions_of(alone, setting, methods[0])) for other in settings
+            "" if has_another_width(setting, other) else mean_cell(sessions_of(alone, setting, methods[0]))
+            for other in settings
         ]
         rows.append(f"{methods[0]}, {setting} | {' | '.join(at)} |  |  ")
     lines += markdown(" | ".join(["method", *settings, "95 % interval holds", "s per fit"]), rows)
@@ -98,27 +99,27 @@ def table_of(compared: "xr.Dataset", alone: "xr.Dataset") -> list[str]:
         gained |= {
             f"{methods[0]}, {one}": minus(hero, sessions_of(alone, one, methods[0]))
             for one in alone["setting"].to_numpy().tolist()
-            if not clocked(one, setting)
+            if not has_another_width(one, setting)
         }
         rows = [f"{name} | {gain_cells(gain)}" for name, gain in together(gained).items()]
         lines += markdown(f"method | {GAIN_HEAD}", rows)
     return lines
 
 
-def clocked(alone: str, setting: str) -> bool:
-    """Whether a setting of one modality is that of the field at another clock than a setting of both."""
+def has_another_width(alone: str, setting: str) -> bool:
+    """Whether a setting of one modality is that of the field at another width than a setting of both."""
     return alone != SPIKES and not alone.startswith(setting)
 
 
 def save_figure(compared: "xr.Dataset", alone: "xr.Dataset", path: Path) -> None:
-    """One panel for each clock: a dot for each animal and fold."""
+    """One panel for each width of the field: a dot for each animal and fold."""
     settings, methods = (compared[axis].to_numpy().tolist() for axis in ("setting", "decoder"))
     figure = new_figure((5.2 * len(settings), 3.8))
     panels = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
     for setting, ax in zip(settings, panels, strict=True):
         scores = {method: np.concatenate(sessions_of(compared, setting, method), axis=1).ravel() for method in methods}
         for one in alone["setting"].to_numpy().tolist():
-            if not clocked(one, setting):
+            if not has_another_width(one, setting):
                 short = SPIKES if one == SPIKES else "field alone"
                 scores[short] = np.concatenate(sessions_of(alone, one, methods[0]), axis=1).ravel()
         plot_scores(scores, label="R² (filtered, held out)" if ax is panels[0] else "", ax=ax)

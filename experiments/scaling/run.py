@@ -105,7 +105,7 @@ def table_of(found: Mapping[Task, Any], config: Mapping[str, Any]) -> list[str]:
         lines += markdown(" | ".join(["method", *map(str, values)]), rows)
         lines += [f"**Processor seconds of a fit**, by {size}", ""]
         means = {name: [np.mean(seconds[cell_name(name, size, v)]) for v in values] for name in names}
-        rows = [f"{name} | {' | '.join(f'{mean:.0f}' for mean in own)}" for name, own in means.items()]
+        rows = [f"{name} | {' | '.join(f'{mean:.0f}' for mean in taken)}" for name, taken in means.items()]
         lines += markdown(" | ".join(["method", *map(str, values)]), rows)
     hero, *others = methods
     return lines + gain_lines(tables, hero, others, config)

@@ -30,10 +30,10 @@ def both_kinds(study: Study) -> Study:
     multimodal, ridge = (next(m for m in study.methods if m.name == name) for name in (MULTIMODAL, "ridge"))
     model = multimodal.decoder
     assert isinstance(model, MultiscaleDecoder)
-    own = replace(model, objective=replace(model.objective, time_dropout_per_trial=True))
+    per_trial = replace(model, objective=replace(model.objective, time_dropout_per_trial=True))
     methods = (
         Method("mask per batch", model, multimodal.modalities, stream=True),
-        Method("mask per trial", own, multimodal.modalities),
+        Method("mask per trial", per_trial, multimodal.modalities),
         ridge,
     )
     return replace(study, methods=methods, title="One time-dropout mask per batch, or one per trial")

@@ -61,8 +61,8 @@ class FittedOn(Shown):
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "bins", f"{1e3 * self.width:g} ms"
         yield from self._of_data()
-        own = [each.name for each in fields(self) if each.name not in FittedOn.__dataclass_fields__]
-        yield "parts", listed(own, most=12)
+        parts = [each.name for each in fields(self) if each.name not in FittedOn.__dataclass_fields__]
+        yield "parts", listed(parts, most=12)
 
     def _of_data(self) -> Iterable[tuple[str, str]]:
         """What it was fitted on, as its baseline shows it too."""

@@ -130,8 +130,8 @@ def fit_polynomial(
     terms = legendre.legvander(_on_unit_range(values, lowest, highest), max(degrees))
     # What a fit without a group needs is the sum over the others of these products.
     rows = [groups == group for group in np.unique(groups)]
-    grams = np.stack([terms[own].T @ terms[own] for own in rows])
-    moments = np.stack([terms[own].T @ target[own] for own in rows])
+    grams = np.stack([terms[of_group].T @ terms[of_group] for of_group in rows])
+    moments = np.stack([terms[of_group].T @ target[of_group] for of_group in rows])
 
     def solved(degree: int, left_out: int | None) -> np.ndarray:
         gram, moment = (part.sum(0) if left_out is None else part.sum(0) - part[left_out] for part in (grams, moments))
@@ -139,8 +139,8 @@ def fit_polynomial(
 
     def error(degree: int) -> float:
         squares = [
-            np.sum((target[own] - terms[own, : degree + 1] @ solved(degree, number)) ** 2)
-            for number, own in enumerate(rows)
+            np.sum((target[of_group] - terms[of_group, : degree + 1] @ solved(degree, number)) ** 2)
+            for number, of_group in enumerate(rows)
         ]
         return float(np.sum(squares)) / len(target)
 
@@ -154,10 +154,10 @@ def _left_out(found: LaggedFilter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     decoded, target, groups = [], [], []
     for block in found.rows():
         for group in np.unique(block.groups):
-            own = block.groups == group
-            decoded.append(found.without[int(group)].predict(block.features[own]))
-            target.append(block.target[own].astype(np.float64))
-            groups.append(block.groups[own])
+            of_group = block.groups == group
+            decoded.append(found.without[int(group)].predict(block.features[of_group]))
+            target.append(block.target[of_group].astype(np.float64))
+            groups.append(block.groups[of_group])
     return np.concatenate(decoded), np.concatenate(target), np.concatenate(groups)
 
 

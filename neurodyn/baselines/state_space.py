@@ -4,8 +4,8 @@ One latent state of linear dynamics drives every modality: Gaussian ones linearl
 that is linear in it (:mod:`neurodyn.kernels.laplace`). It is fitted to the observations alone by
 expectation-maximisation (:mod:`neurodyn.baselines.em`); the target is then read out of the filtered state by ridge
 regression. With counts alone it is the Poisson linear dynamical system, with signals alone the Kalman filter with EM,
-with both the multiscale filter of spikes and fields. Slower clocks and lost samples are missing entries, which are
-left out exactly.
+with both the multiscale filter of spikes and fields. Bins between samples and lost samples are missing entries,
+which are left out exactly.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -250,9 +250,9 @@ def _observations(batch: MultimodalBatch, scaling: Scaling) -> "Observations":
 
 
 def _smoothing(modalities: tuple[Modality, ...]) -> Int[np.ndarray, " channels"]:
-    """Bins that each channel is smoothed over for the start of EM: enough to bridge a slow clock, one at least."""
+    """Bins that each channel is smoothed over for the start of EM: enough to bridge slow sampling, one at least."""
     rows = sorted(modalities, key=lambda row: row.counts)  # signals first, as in the observations
-    return np.repeat([max(1, row.clock // 2) for row in rows], [row.n_channels for row in rows])
+    return np.repeat([max(1, row.sample_every // 2) for row in rows], [row.n_channels for row in rows])
 
 
 def _states(model: "LinearMultiscale", data: "Observations", *, smoothed: bool) -> States:

@@ -68,7 +68,7 @@ class XgboostTrees(BoostedTrees):
     def _grower(self) -> Grow:
         settings = self._settings()
         xgboost = import_extra("xgboost", "bench")
-        own = {
+        parameters = {
             "tree_method": "hist", "grow_policy": "lossguide", "max_depth": 0,
             "max_leaves": settings["max_leaf_nodes"], "eta": settings["learning_rate"],
             "seed": settings["random_state"], "nthread": 1, "verbosity": 0,
@@ -77,7 +77,7 @@ class XgboostTrees(BoostedTrees):
         def grow(rows: np.ndarray, target: np.ndarray, held: np.ndarray, wanted: np.ndarray) -> _Grown:
             data, judge = (xgboost.DMatrix(x, y, nthread=1) for x, y in ((rows, target), (held, wanted)))
             booster = xgboost.train(
-                own, data, settings["max_iter"], evals=[(judge, "held")], verbose_eval=False,
+                parameters, data, settings["max_iter"], evals=[(judge, "held")], verbose_eval=False,
                 early_stopping_rounds=settings["n_iter_no_change"],
             )  # fmt: skip
             return _Grown(booster, booster.best_iteration + 1)

@@ -74,7 +74,8 @@ def simulated(sizes: Sizes) -> tuple[RealtimeDecoder, Recording]:
     modalities = [Spikes(), Field("field", "lfp", bands=None, width=0.1)]
     batch = to_bins(recording, width=0.02, modalities=modalities, target="position", interval=(0.0, sizes.simulated))
     model = MultiscaleDecoder(
-        latent=8, own=8, encoder=(32,), decoder=(16,), fusion=(32,), recurrent=RecurrentConfig(hidden=32, steps=300),
+        latent=8, modality_state=8, encoder=(32,), decoder=(16,), fusion=(32,),
+        recurrent=RecurrentConfig(hidden=32, steps=300),
         training=TrainingConfig(epochs=sizes.epochs, seed=sizes.seed), progress=False,
     )  # fmt: skip
     return model.fit(batch).realtime(), recording

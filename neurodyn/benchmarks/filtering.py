@@ -200,9 +200,9 @@ def untrained(sizes: dict[str, int]) -> "tuple[Network, MultimodalBatch]":
     field[:, np.arange(bins) % 5 != 4] = np.nan
     kinds = {"spikes": "poisson", "field": "gaussian"}
     batch = MultimodalBatch.from_arrays(
-        {"spikes": spikes, "field": field}, width=0.01, likelihoods=kinds, clocks={"field": 5}
+        {"spikes": spikes, "field": field}, width=0.01, likelihoods=kinds, sample_every={"field": 5}
     )
-    config = config_of(ModelSizes(latent=sizes["latent"], channels=channels), own=False)
+    config = config_of(ModelSizes(latent=sizes["latent"], channels=channels), mask_per_trial=False)
     return Network(*split_model(build_model(config, Scaling.fit(batch)))), batch
 
 

@@ -132,7 +132,7 @@ def untrained(session: Session) -> "Frozen":
     batch = MultimodalBatch.from_arrays(data, width=session.width, likelihoods=kinds, target=target)
     rows = tuple(ModalityConfig(m.name, m.n_channels, m.likelihood) for m in batch.modalities)
     n = session.latent
-    config = DecoderConfig(ModelConfig(rows, latent=n, own=n, embedding=n, target=2, skip=False))
+    config = DecoderConfig(ModelConfig(rows, latent=n, modality_state=n, embedding=n, target=2, skip=False))
     scaling = Scaling.fit(batch)
     network = Network(*split_model(build_model(config, scaling)))
     weights = rng.normal(size=(sum(config.model.states), 2)) / np.sqrt(n)

@@ -43,13 +43,13 @@ def main(folder: Path) -> None:
     gc.freeze()
     bins = round(60 * session["minutes"] / session["width"])
     found: dict[str, Any] = {**paced(live, data, session["width"], session["poll"], bins)}
-    clock = Data({**session, "missing": 0.0})
-    found["step flat out, nothing lost"] = flat_out(live, clock, session["steps"])
-    found["the same with rates read"] = flat_out(live, clock, session["steps"], rates=True)
+    complete = Data({**session, "missing": 0.0})
+    found["step flat out, nothing lost"] = flat_out(live, complete, session["steps"])
+    found["the same with rates read"] = flat_out(live, complete, session["steps"], rates=True)
     found["step flat out"] = flat_out(live, data, session["steps"], ahead=True)
     found["step and gains flat out"] = flat_out(live, data, session["steps"])
     if session["long"]:
-        found |= endured(live, clock, session["long"])
+        found |= endured(live, complete, session["long"])
     found["no-op"]["core"] = core
     write_text(folder / "result.json", json.dumps(found))
 

@@ -287,7 +287,7 @@ def _decode(folder: Path, open_source: Callable[[], Any], sink: Any, name: str) 
 
     rig = Rig(**json.loads((folder / "rig.json").read_text()))
     decoder = RealtimeDecoder.load(folder / "decoder.npz")
-    rows = [replace(row, clock=rig.every if row.name == "field" else 1) for row in modalities_of(decoder)]
+    rows = [replace(row, sample_every=rig.every if row.name == "field" else 1) for row in modalities_of(decoder)]
     log = EventLog()
     monitor = Monitor([row.name for row in rows], log)
     options = ServiceOptions(

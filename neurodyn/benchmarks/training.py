@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neurodyn.benchmarks.products import Product
     from neurodyn.multiscale.config import DecoderConfig
 
-SHARED, OWN, LOOP = "one mask per batch", "one mask per trial", "loop over trials"
+SHARED, PER_TRIAL, LOOP = "one mask per batch", "one mask per trial", "loop over trials"
 PRODUCTS, NETWORKS = "matrix products alone", "products of the networks alone"
 
 LIMITS = {(32, 100): (2.2 / 15, 2.2 / 5), (64, 100): (7.9 / 25, 7.9 / 8), (64, 200): (29 / 50, 29 / 10)}
@@ -120,14 +120,20 @@ def compare(sizes: Sizes, repeats: int) -> list[Measurement]:
     products = measured(PRODUCTS, sizes, *time_products(products_of_step(sizes), repeats), loop)
     of_networks = Counter({matrices(*shape): often for shape, often in products_of_networks(sizes).items()})
     networks = measured(NETWORKS, sizes, *time_products(of_networks, repeats), loop)
-    shared, own = (measured(name, sizes, *time_step(sizes, repeats, own=name == OWN), loop) for name in (SHARED, OWN))
+    shared, per_trial = (
+        measured(name, sizes, *time_step(sizes, repeats, mask_per_trial=name == PER_TRIAL), loop)
+        for name in (SHARED, PER_TRIAL)
+    )
     times = {f"times the {row.name}": shared.seconds / row.seconds for row in (products, networks)}
-    return [replace(shared, notes=times), own, measured(LOOP, sizes, *loop), products, networks]
+    return [replace(shared, notes=times), per_trial, measured(LOOP, sizes, *loop), products, networks]
 
 
 def grow(sizes: Sizes, repeats: int) -> list[Measurement]:
     """Our step with either kind of mask, for the table of growth."""
-    return [measured(name, sizes, *time_step(sizes, repeats, own=name == OWN)) for name in (SHARED, OWN)]
+    return [
+        measured(name, sizes, *time_step(sizes, repeats, mask_per_trial=name == PER_TRIAL))
+        for name in (SHARED, PER_TRIAL)
+    ]
 
 
 def measured(
@@ -143,8 +149,8 @@ def measured(
     return Measurement(name, asdict(sizes), seconds, spread, LOOP, baseline[0] / seconds)
 
 
-def config_of(sizes: Sizes, *, own: bool) -> "DecoderConfig":
-    """The published model at these sizes; ``own``: hidden bins are each trial's own."""
+def config_of(sizes: Sizes, *, mask_per_trial: bool) -> "DecoderConfig":
+    """The published model at these sizes; ``mask_per_trial``: each trial has hidden bins of its own."""
     from neurodyn.multiscale.config import DecoderConfig, ModalityConfig, ModelConfig, ObjectiveConfig, TrainingConfig
 
     rows = tuple(
@@ -153,17 +159,17 @@ def config_of(sizes: Sizes, *, own: bool) -> "DecoderConfig":
     )
     n = sizes.latent
     return DecoderConfig(
-        ModelConfig(rows, latent=n, own=n, embedding=n, fusion=(128,), skip=False),
-        ObjectiveConfig(horizons=HORIZONS, target=0.0, time_dropout_per_trial=own),
+        ModelConfig(rows, latent=n, modality_state=n, embedding=n, fusion=(128,), skip=False),
+        ObjectiveConfig(horizons=HORIZONS, target=0.0, time_dropout_per_trial=mask_per_trial),
         TrainingConfig(batch=sizes.trials, average=0.0),
     )
 
 
-def stepper(sizes: Sizes, *, own: bool) -> Callable[[], Any]:
+def stepper(sizes: Sizes, *, mask_per_trial: bool) -> Callable[[], Any]:
     """A function that makes one more step of training on noise."""
     from neurodyn.training.engine import run_epoch
 
-    state, rest, task = _epoch_of_one_step(sizes, own=own)
+    state, rest, task = _epoch_of_one_step(sizes, mask_per_trial=mask_per_trial)
 
     def step() -> Any:
         nonlocal state
@@ -173,7 +179,7 @@ def stepper(sizes: Sizes, *, own: bool) -> Callable[[], Any]:
     return step
 
 
-def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...], Any]:
+def _epoch_of_one_step(sizes: Sizes, *, mask_per_trial: bool) -> tuple[Any, tuple[Any, ...], Any]:
     """State at the start, further arguments and task of :func:`neurodyn.training.engine.run_epoch`."""
     import jax.numpy as jnp
 
@@ -181,7 +187,7 @@ def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...]
     from neurodyn.multiscale import fitting
     from neurodyn.multiscale.segments import Timeline
 
-    config, rng = config_of(sizes, own=own), np.random.default_rng(0)
+    config, rng = config_of(sizes, mask_per_trial=mask_per_trial), np.random.default_rng(0)
     names = [m.name for m in config.model.modalities]
     shape = (sizes.trials * sizes.bins, sizes.channels)
     values = {"spikes": rng.poisson(0.5, shape), "field": rng.normal(size=shape)}
@@ -204,14 +210,14 @@ def _epoch_of_one_step(sizes: Sizes, *, own: bool) -> tuple[Any, tuple[Any, ...]
     return state, (data, segments, jnp.asarray(0)), task
 
 
-def time_step(sizes: Sizes, repeats: int, *, own: bool) -> tuple[float, tuple[float, float]]:
+def time_step(sizes: Sizes, repeats: int, *, mask_per_trial: bool) -> tuple[float, tuple[float, float]]:
     """Median seconds of one step."""
-    return median_seconds(stepper(sizes, own=own), repeats=repeats, warmup=2)
+    return median_seconds(stepper(sizes, mask_per_trial=mask_per_trial), repeats=repeats, warmup=2)
 
 
 def time_loop(sizes: Sizes, repeats: int) -> tuple[float, tuple[float, float]]:
     """Median seconds of a step that takes its trials one after the other, each with its own mask: the naive way."""
-    one = stepper(replace(sizes, trials=1), own=True)
+    one = stepper(replace(sizes, trials=1), mask_per_trial=True)
     return median_seconds(lambda: [one() for _ in range(sizes.trials)], repeats=repeats)
 
 
@@ -238,7 +244,7 @@ def products_of_step(sizes: Sizes) -> Counter["Product"]:
     from neurodyn.benchmarks.products import products_in
     from neurodyn.training.engine import run_epoch
 
-    state, rest, task = _epoch_of_one_step(sizes, own=False)
+    state, rest, task = _epoch_of_one_step(sizes, mask_per_trial=False)
     return products_in(run_epoch.trace(state, *rest, task=task).jaxpr.jaxpr)
 
 
@@ -274,8 +280,12 @@ def targets(found: Iterable[Measurement]) -> dict[str, str]:
     result = {}
     for row in found:
         sizes = int(row.sizes["latent"]), int(row.sizes["bins"])
-        if (row.sizes["channels"], row.sizes["trials"]) == (20, 32) and sizes in LIMITS and row.name in (SHARED, OWN):
-            limit = LIMITS[sizes][row.name == OWN]
+        if (
+            (row.sizes["channels"], row.sizes["trials"]) == (20, 32)
+            and sizes in LIMITS
+            and row.name in (SHARED, PER_TRIAL)
+        ):
+            limit = LIMITS[sizes][row.name == PER_TRIAL]
             result[f"{row.name}, latent {sizes[0]}, {sizes[1]} bins: {limit:.3f} s"] = _within(row.seconds, limit, "s")
         if f"times the {PRODUCTS}" in row.notes:
             name = f"latent {sizes[0]}, {sizes[1]} bins: at most {ROOFLINE} times its matrix products"

@@ -18,7 +18,7 @@ def first_step(sizes: dict[str, int]) -> dict[str, float]:
 
     from neurodyn.benchmarks.training import Sizes, stepper
 
-    jax.block_until_ready(stepper(Sizes(**sizes), own=False)())
+    jax.block_until_ready(stepper(Sizes(**sizes), mask_per_trial=False)())
     return {}
 
 

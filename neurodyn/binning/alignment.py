@@ -50,10 +50,10 @@ def _with_absent(batch: "MultimodalBatch", modalities: Sequence[Modality]) -> "M
 
 def _with_channels(batch: "MultimodalBatch", row: Modality) -> "MultimodalBatch":
     """Batch with the channels of one modality as another table has them."""
-    own = batch.modality(row.name)
-    if own.channels == row.channels:
+    found = batch.modality(row.name)
+    if found.channels == row.channels:
         return batch
-    places = places_of(row.channels, own.channels, what=f"modality '{row.name}'", other="the batch")
+    places = places_of(row.channels, found.channels, what=f"modality '{row.name}'", other="the batch")
     return replace(
         batch,
         observations={**batch.observations, row.name: batch.observations[row.name][:, places]},

@@ -104,7 +104,7 @@ class MultimodalBatch(Shown):
         target: Any = None,
         target_names: str | Sequence[str] | None = None,
         channels: Mapping[str, Sequence[str]] | None = None,
-        clocks: Mapping[str, int] | None = None,
+        sample_every: Mapping[str, int] | None = None,
         lengths: Any = None,
     ) -> "MultimodalBatch":
         """Batch from arrays of trials; NaN means missing.
@@ -119,9 +119,9 @@ class MultimodalBatch(Shown):
             Per modality ``"poisson"``, ``"gaussian"`` or another of :data:`neurodyn.binning.likelihoods.LIKELIHOODS`.
         target
             (trial, time, dim), or None.
-        target_names, channels, clocks
-            Labels of the target dimensions, labels of the channels per modality, and bins between samples
-            per modality; numbered labels and a clock of 1 when left out.
+        target_names, channels, sample_every
+            Labels of the target dimensions, labels of the channels per modality, and bins from one sample
+            to the next per modality; numbered labels and a sample in every bin when left out.
         lengths
             (trials,) bins of each trial that are real, when trials are padded at their end; all by default.
 
@@ -137,7 +137,7 @@ class MultimodalBatch(Shown):
         """
         parts = on_timeline(
             observations, width=width, likelihoods=likelihoods, target=target, target_names=target_names,
-            channels=channels or {}, clocks=clocks or {}, lengths=lengths,
+            channels=channels or {}, sample_every=sample_every or {}, lengths=lengths,
         )  # fmt: skip
         batch = cls(**parts)
         check_usable(batch)

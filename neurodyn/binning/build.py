@@ -18,10 +18,10 @@ from neurodyn.binning.sources import (
     all_counts,
     asked_for,
     chosen_modalities,
-    clock_of,
     counts_of,
     field_signal,
     rate_of,
+    sample_every_of,
     trains_of,
     unit_of,
 )
@@ -93,7 +93,7 @@ def to_bins(
     ------
     InputError
         For names that are not in the recording, sources that do not overlap in time, bins longer than the
-        interval, a slower clock that is no multiple of the bins, or data no model can use (`check_usable`).
+        interval, a field's width that is not a multiple of the bins', or data no model can use (`check_usable`).
 
     Examples
     --------
@@ -109,7 +109,7 @@ def to_bins(
     targets = _target_names(target)
     modalities, width = _modalities(recording, modalities, targets), _width(width)
     recording = without_invalid_times(recording)
-    clocks = [clock_of(modality, width) for modality in modalities]
+    sample_every = [sample_every_of(modality, width) for modality in modalities]
     spans = stretches(recording, common_span(recording, modalities, targets, width), width, interval)
     counted = [recording.counts[n] for n in targets if n in recording.counts and is_count_target(recording, n)]
     for counts in [*all_counts(recording, modalities), *counted]:
@@ -117,11 +117,11 @@ def to_bins(
     grids = [TimeGrid.covering(start, stop, width) for start, stop in spans]
     _check_not_milliseconds(width)
     observations, observed, rows = {}, {}, []
-    for modality, clock in zip(modalities, clocks, strict=True):
-        values, mask, channels = _binned(recording, modality, grids, clock)
+    for modality, every in zip(modalities, sample_every, strict=True):
+        values, mask, channels = _binned(recording, modality, grids, every)
         observations[modality.name], observed[modality.name] = values, mask
         unit, rate = unit_of(recording, modality), rate_of(recording, modality)
-        rows.append(Modality(modality.name, modality.likelihood, channels, clock, unit, rate))
+        rows.append(Modality(modality.name, modality.likelihood, channels, every, unit, rate))
     time = np.concatenate([grid.ends for grid in grids])
     values, known, names = _targets(recording, targets, time, target_options, width)
     if not (valid := _valid(recording, grids, 1)).all():
@@ -185,7 +185,7 @@ def _check_not_milliseconds(width: float) -> None:
 
 
 def _binned(
-    recording: Recording, modality: Spikes | Field, grids: Sequence[TimeGrid], clock: int
+    recording: Recording, modality: Spikes | Field, grids: Sequence[TimeGrid], sample_every: int
 ) -> tuple[Float32[np.ndarray, "bins _"], Bool[np.ndarray, "bins _"], tuple[str, ...]]:
     """Values, mask and channel names of one modality on all grids."""
     if (counts := counts_of(recording, modality)) is not None:
@@ -199,12 +199,12 @@ def _binned(
             counts[~mask] = 0
         return counts, mask, trains.units
     signal = field_signal(recording, modality)
-    starts, stops = _windows(grids, clock)
+    starts, stops = _windows(grids, sample_every)
     values, observed = bin_feature(signal, modality.made, starts, stops)
     channels = modality.made.names(signal.channels)
-    if not (valid := _valid(recording, grids, clock)).all():
+    if not (valid := _valid(recording, grids, sample_every)).all():
         values[~valid], observed[~valid] = 0.0, False
-    return (*_spread(values, observed, grids, clock), channels)
+    return (*_spread(values, observed, grids, sample_every), channels)
 
 
 def _in_support(
@@ -222,17 +222,17 @@ def _in_support(
     return mask
 
 
-def _valid(recording: Recording, grids: Sequence[TimeGrid], clock: int) -> Bool[np.ndarray, " windows"]:
+def _valid(recording: Recording, grids: Sequence[TimeGrid], sample_every: int) -> Bool[np.ndarray, " windows"]:
     """Windows that no invalid time of the recording touches."""
-    starts, stops = _windows(grids, clock)
+    starts, stops = _windows(grids, sample_every)
     return invalid_times(recording).gaps().covers(starts, stops)
 
 
 def _windows(
-    grids: Sequence[TimeGrid], clock: int
+    grids: Sequence[TimeGrid], sample_every: int
 ) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
-    """Begin and end of the windows of `clock` bins on all grids."""
-    starts, stops = zip(*(grid.coarser(clock) for grid in grids), strict=True)
+    """Begin and end of the windows of `sample_every` bins on all grids."""
+    starts, stops = zip(*(grid.coarser(sample_every) for grid in grids), strict=True)
     return np.concatenate(starts), np.concatenate(stops)
 
 
@@ -240,10 +240,10 @@ def _spread(
     values: Float[np.ndarray, "windows channels"],
     observed: Bool[np.ndarray, "windows channels"],
     grids: Sequence[TimeGrid],
-    clock: int,
+    sample_every: int,
 ) -> _Binned:
     """Put each window in the last of its bins, when its value is known; the bins before it are missing."""
-    last = np.concatenate([np.arange(grid.bins) % clock == clock - 1 for grid in grids])
+    last = np.concatenate([np.arange(grid.bins) % sample_every == sample_every - 1 for grid in grids])
     fine = np.zeros((len(last), values.shape[1]), np.float32)
     mask = np.zeros(fine.shape, np.bool_)
     fine[last], mask[last] = values, observed

@@ -299,8 +299,8 @@ def _context_runs(batch: MultimodalBatch, chosen: Bool[np.ndarray, " bin"], *, c
         One flag per bin of the trials after their lead, trials end to end; a run never crosses two trials.
     """
     starts, lengths, leads = [], [], []
-    own = np.split(chosen, np.cumsum(batch.lengths - batch.lead)[:-1])
-    for start, opening, flags in zip(batch.starts, batch.lead, own, strict=True):
+    by_trial = np.split(chosen, np.cumsum(batch.lengths - batch.lead)[:-1])
+    for start, opening, flags in zip(batch.starts, batch.lead, by_trial, strict=True):
         edges = opening + np.flatnonzero(np.diff(flags, prepend=False, append=False))
         first, past = edges[0::2], edges[1::2]
         lead = np.minimum(context, first)

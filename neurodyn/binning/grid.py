@@ -94,9 +94,9 @@ class TimeGrid:
         """End of the last bin in seconds."""
         return float(self.edges[-1])
 
-    def coarser(self, clock: int) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
-        """Begin and end of the windows of `clock` bins that fit, the first beginning with the first bin."""
-        edges = self.edges[: self.bins // clock * clock + 1 : clock]
+    def coarser(self, sample_every: int) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
+        """Begin and end of the windows of `sample_every` bins that fit, the first beginning with the first bin."""
+        edges = self.edges[: self.bins // sample_every * sample_every + 1 : sample_every]
         return edges[:-1], edges[1:]
 
 

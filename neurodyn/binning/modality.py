@@ -21,23 +21,23 @@ class Modality(Shown):
         real values, or one that was added.
     channels
         One label per channel.
-    clock
-        Bins between samples: 1 is observed in every bin, 5 in one bin of five.
+    sample_every
+        Bins from one sample to the next: 1 is observed in every bin, 5 in one bin of five.
     unit
         Of the values, for display and to tell recordings apart; empty if not known.
     rate
-        Hertz of the signal that features were made from; None for counts, or if not known. Clocks of two recordings
+        Hertz of the signal that features were made from; None for counts, or if not known. Rates of two recordings
         differ in the last digits, so that it is not compared here but, with a tolerance, where a stream is opened.
 
     Raises
     ------
     InputError
-        For an unknown likelihood, no channels or a clock below 1.
+        For an unknown likelihood, no channels or a `sample_every` below 1.
 
     Examples
     --------
     >>> import neurodyn as nd
-    >>> lfp = nd.Modality("lfp", likelihood="gaussian", channels=("CA1", "CA3"), clock=5, unit="V")
+    >>> lfp = nd.Modality("lfp", likelihood="gaussian", channels=("CA1", "CA3"), sample_every=5, unit="V")
     >>> lfp.n_channels, lfp.counts
     (2, False)
     """
@@ -45,7 +45,7 @@ class Modality(Shown):
     name: str
     likelihood: str
     channels: tuple[str, ...]
-    clock: int = 1
+    sample_every: int = 1
     unit: str = ""
     rate: float | None = field(default=None, compare=False)
 
@@ -55,8 +55,8 @@ class Modality(Shown):
             raise unknown_name(f"likelihood of modality '{self.name}'", str(self.likelihood), LIKELIHOODS)
         if not self.channels:
             raise InputError(f"modality '{self.name}' has no channels: give it at least one or leave it out")
-        if self.clock < 1:
-            raise InputError(f"modality '{self.name}': clock must be at least 1 bin, got {self.clock}")
+        if self.sample_every < 1:
+            raise InputError(f"modality '{self.name}': sample_every must be at least 1 bin, got {self.sample_every}")
 
     @property
     def n_channels(self) -> int:
@@ -72,9 +72,9 @@ class Modality(Shown):
         return f"Modality '{self.name}': {self._in_short()}"
 
     def _in_short(self) -> str:
-        clock = f", a sample every {self.clock} bins" if self.clock > 1 else ""
+        sampling = f", a sample every {self.sample_every} bins" if self.sample_every > 1 else ""
         unit = f", {self.unit}" if self.unit else ""
-        return f"{pluralised(self.n_channels, 'channel')}, {self.likelihood}{clock}{unit}"
+        return f"{pluralised(self.n_channels, 'channel')}, {self.likelihood}{sampling}{unit}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "channels", listed(self.channels)

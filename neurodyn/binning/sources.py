@@ -77,7 +77,7 @@ class Field:
     bands
         (low, high) in Hz per band for log band powers; None for the signal itself, averaged over the bin.
     width
-        Seconds per sample if the modality's clock is slower than the bins (a multiple of their width): one
+        Seconds from one sample to the next where that is several bins (a multiple of their width): one
         feature over the long window, observed in the last of its bins. None for a sample per bin.
     smoothing, order, bridge
         Of the band powers, see `BandPower`.
@@ -97,7 +97,7 @@ class Field:
     >>> session = nd.simulate_foraging(nd.simulation.ForagingSettings(seconds=20.0), seed=0)
     >>> theta = nd.Field(source="lfp", bands=((6.0, 10.0),), width=0.2)
     >>> batch = nd.to_bins(session, width="50ms", modalities=theta)
-    >>> batch.modality("field").channels, batch.modality("field").clock
+    >>> batch.modality("field").channels, batch.modality("field").sample_every
     (('lfp0 6-10 Hz', 'lfp1 6-10 Hz'), 4)
     """
 
@@ -259,17 +259,17 @@ def unit_of(recording: Recording, modality: Spikes | Field) -> str:
     return modality.made.unit(field_signal(recording, modality).unit)
 
 
-def clock_of(modality: Spikes | Field, width: float) -> int:
-    """Bins between samples of a modality."""
+def sample_every_of(modality: Spikes | Field, width: float) -> int:
+    """Bins from one sample of a modality to the next."""
     if isinstance(modality, Spikes) or modality.width is None:
         return 1
-    clock = round(modality.width / width)
-    if clock < 1 or abs(clock * width - modality.width) > 1e-6 * width:
+    sample_every = round(modality.width / width)
+    if sample_every < 1 or abs(sample_every * width - modality.width) > 1e-6 * width:
         raise InputError(
             f"modality '{modality.name}': its width of {modality.width:g} s must be a multiple of the bin "
             f"width of {width:g} s"
         )
-    return clock
+    return sample_every
 
 
 def field_signal(recording: Recording, field: Field) -> Signal:

@@ -21,7 +21,7 @@ def on_timeline(
     target: Any,
     target_names: str | Sequence[str] | None,
     channels: Mapping[str, Sequence[str]],
-    clocks: Mapping[str, int],
+    sample_every: Mapping[str, int],
     lengths: Any,
 ) -> dict[str, Any]:
     """What makes a batch of arrays of trials, by name: see `MultimodalBatch.from_arrays`."""
@@ -39,7 +39,7 @@ def on_timeline(
                 f"{(n_trials, n_time)}: all need the same trials and bins; pad with NaN"
             )
     kept = _real_bins(lengths, n_trials, n_time)
-    modalities = tuple(_describe(name, arrays[name].shape[2], likelihoods, channels, clocks) for name in arrays)
+    modalities = tuple(_describe(name, arrays[name].shape[2], likelihoods, channels, sample_every) for name in arrays)
     flat, masks = zip(*(_split_missing(arrays[name][kept]) for name in arrays), strict=True)
     flat_target, target_mask = _split_missing(values[kept])
     whole = np.asarray(target_mask.all(axis=1))
@@ -107,13 +107,13 @@ def _describe(
     n_channels: int,
     likelihoods: Mapping[str, str],
     channels: Mapping[str, Sequence[str]],
-    clocks: Mapping[str, int],
+    sample_every: Mapping[str, int],
 ) -> Modality:
     """Row of the table for one array."""
     if name not in likelihoods:
         raise InputError(f"likelihoods has no entry for modality '{name}': give one of {', '.join(LIKELIHOODS)}")
     labels = tuple(channels.get(name, [f"{name}{i}" for i in range(n_channels)]))
-    return Modality(name, likelihoods[name], labels, clocks.get(name, 1))
+    return Modality(name, likelihoods[name], labels, sample_every.get(name, 1))
 
 
 def _split_missing(

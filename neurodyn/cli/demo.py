@@ -19,11 +19,11 @@ class DemoSizes:
     ----------
     trials, seconds
         Number of trials and their length in seconds.
-    field_clock
-        Bins of 10 ms between two samples of the field.
+    field_sample_every
+        Bins of 10 ms from one sample of the field to the next.
     missing
         Share of samples lost at random.
-    latent, own
+    latent, modality_state
         Dimensions of the latent state and of each modality's own.
     encoder, decoder, fusion
         Widths of hidden layers.
@@ -40,10 +40,10 @@ class DemoSizes:
 
     trials: int = 150
     seconds: float = 1.0
-    field_clock: int = 5
+    field_sample_every: int = 5
     missing: float = 0.2
     latent: int = 16
-    own: int = 16
+    modality_state: int = 16
     encoder: tuple[int, ...] = (64,)
     decoder: tuple[int, ...] = (32,)
     fusion: tuple[int, ...] = (64,)
@@ -85,13 +85,15 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
     from neurodyn.recurrent import RecurrentConfig
     from neurodyn.simulation import LorenzSettings, simulate_lorenz
 
-    settings = LorenzSettings(sizes.trials, sizes.seconds, field_clock=sizes.field_clock, missing=sizes.missing)
+    settings = LorenzSettings(
+        sizes.trials, sizes.seconds, field_sample_every=sizes.field_sample_every, missing=sizes.missing
+    )
     batch = simulate_lorenz(settings, seed=seed)
     steps = max(1, min(sizes.steps, sizes.steps * sizes.epochs // SIZES.epochs))
     network = RecurrentConfig(hidden=sizes.hidden, steps=steps, validate_every=min(100, steps), seed=seed)
     model = MultiscaleDecoder(
-        latent=sizes.latent, own=sizes.own, encoder=sizes.encoder, decoder=sizes.decoder, fusion=sizes.fusion,
-        memory=sizes.memory, traces=sizes.trace_seconds, recurrent=network,
+        latent=sizes.latent, modality_state=sizes.modality_state, encoder=sizes.encoder, decoder=sizes.decoder,
+        fusion=sizes.fusion, memory=sizes.memory, traces=sizes.trace_seconds, recurrent=network,
         training=TrainingConfig(epochs=sizes.epochs, seed=seed), progress=False,
     )  # fmt: skip
     return Study(
@@ -107,7 +109,7 @@ def build_study(sizes: DemoSizes, *, folds: int, seed: int, jobs: int | None = N
         jobs=jobs,
         settings={
             "data": f"simulated, {sizes.trials} trials of {sizes.seconds:g} s",
-            "field sample": f"one in {sizes.field_clock} bins",
+            "field sample": f"one in {sizes.field_sample_every} bins",
             "missing": f"{sizes.missing:.0%} of samples, at random",
             "latent": str(sizes.latent),
             "epochs": str(sizes.epochs),

@@ -85,10 +85,10 @@ def quota(root: Path) -> Line:
 
 def _groups(root: Path) -> list[Path]:
     """Folders of the control groups (version 2) that hold this process: its own, and all around it."""
-    own = next(
+    group = next(
         (line[3:] for line in (_read(root / "proc/self/cgroup") or "").splitlines() if line.startswith("0::")), "/"
     )
-    path = PurePosixPath("/" + own.strip("/"))
+    path = PurePosixPath("/" + group.strip("/"))
     return [root / "sys/fs/cgroup" / str(each).strip("/") for each in (path, *path.parents)]
 
 

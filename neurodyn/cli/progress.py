@@ -107,8 +107,8 @@ class FitsShown:
         if not done or not waiting:
             return ""
         usual = done / sum(map(len, self._seconds.values()))
-        own = {method: sum(seconds) / len(seconds) for method, seconds in self._seconds.items()}
-        coming = sum(count * own.get(method, usual) for method, count in self._waiting.items())
+        mean_seconds = {method: sum(seconds) / len(seconds) for method, seconds in self._seconds.items()}
+        coming = sum(count * mean_seconds.get(method, usual) for method, count in self._waiting.items())
         return f"about {_spoken((self._clock() - self._begun) * coming / done)} left"
 
     def _beat(self) -> None:

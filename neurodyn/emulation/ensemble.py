@@ -175,9 +175,9 @@ def _refuse_repeats(why: str, given: Sequence[Any]) -> None:
 
 
 def _refuse_other_settings(
-    first: HiddenMarkovModel, settings: TrainingConfig, hmm: HiddenMarkovModel, own: TrainingConfig
+    first: HiddenMarkovModel, settings: TrainingConfig, hmm: HiddenMarkovModel, other_settings: TrainingConfig
 ) -> None:
-    wanted, found = asdict(settings), asdict(own)
+    wanted, found = asdict(settings), asdict(other_settings)
     differing = [name for name in wanted if found[name] != wanted[name]]
     if differing:
         name = differing[0]

@@ -89,10 +89,10 @@ def count_score(true: Shaped[np.ndarray, "..."], decoded: Shaped[np.ndarray, "..
     if (true < 0).any() or (true != np.round(true)).any():
         raise InputError("what is counted are whole numbers of 0 or more: score other values by R2")
     mean = max(float(true.mean()), LEAST)
-    own, least = _log_loss(true, np.maximum(decoded, LEAST)), _log_loss(true, true)
+    log_loss, least = _log_loss(true, np.maximum(decoded, LEAST)), _log_loss(true, true)
     usual = _log_loss(true, np.full_like(true, mean))
-    explained = 1 - (own - least) / (usual - least) if usual > least else float("nan")
-    return CountScore(deviance_explained=float(explained), log_loss=own, mean_log_loss=usual)
+    explained = 1 - (log_loss - least) / (usual - least) if usual > least else float("nan")
+    return CountScore(deviance_explained=float(explained), log_loss=log_loss, mean_log_loss=usual)
 
 
 def _log_loss(true: Shaped[np.ndarray, " bins"], expected: Shaped[np.ndarray, " bins"]) -> float:

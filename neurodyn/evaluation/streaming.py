@@ -162,7 +162,7 @@ def stream(live: Live, batch: MultimodalBatch, *, max_bins: int | None = None) -
     """
     names: Mapping[str, tuple[str, ...]] = getattr(live, "channel_names", {})
     batch = batch.aligned_to(
-        [replace(batch.modality(name), channels=own) for name, own in names.items()] or batch.modalities
+        [replace(batch.modality(name), channels=labels) for name, labels in names.items()] or batch.modalities
     )
     estimates = list(steps(live, batch, max_bins))
     return Streamed(

@@ -87,8 +87,8 @@ def quick_config() -> ExplainConfig:
     True
     """
     sizes: dict[Any, Any] = {row.settings: row.quick_settings for row in CLAIMS.values()}
-    own = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
-    named = {each.name: sizes.pop(each.default_factory) for each in own}
+    claim_fields = [each for each in fields(ExplainConfig) if each.default_factory in sizes]
+    named = {each.name: sizes.pop(each.default_factory) for each in claim_fields}
     record = RecordConfig(trials=32, steps=60, burn_in=10, most_times=1)
     return ExplainConfig(record=record, epochs=3, others=tuple(sizes.values()), **named)
 

@@ -100,8 +100,8 @@ def examine(evidence: Evidence, config: InterventionConfig | None = None, *, see
     curves: list[_Curve] = []
     parts: list[TransitionResult] = []
     for kick in evidence.kicks:
-        own, part = _judged_kick(evidence, kick, top, config, seed)
-        curves += own
+        kick_curves, part = _judged_kick(evidence, kick, top, config, seed)
+        curves += kick_curves
         parts.append(part)
     return _told(curves, tuple(parts), config)
 
@@ -127,11 +127,11 @@ def _judged_kick(
 
 def _criteria(curve: _Curve, untrained: float, config: InterventionConfig) -> tuple[Criterion, ...]:
     tops = {"95 % of the random sets": control_range("", _swings(curve.controls)).high, "untrained networks": untrained}
-    own = excess_over_control(curve.swing.name, curve.swing, curve.readout) if curve.readout else curve.swing
+    swing = excess_over_control(curve.swing.name, curve.swing, curve.readout) if curve.readout else curve.swing
     beyond_them = (
         excess_over_control(f"{curve.swing.name}, beyond {name}", curve.swing, top) for name, top in tops.items()
     )
-    return (Criterion(own, least=config.least_swing), *(Criterion(each, least=0.0) for each in beyond_them))
+    return (Criterion(swing, least=config.least_swing), *(Criterion(each, least=0.0) for each in beyond_them))
 
 
 def _curves_of(

@@ -100,14 +100,14 @@ def _examine(evidence: Evidence, times: int, config: SubspaceConfig, seed: int) 
             number=9, name="subspaces", claim=CLAIM, estimate=nothing, control=nothing, criteria=(),
             data=_data(pairs, activity, config), not_applicable_because=found,
         )  # fmt: skip
-    own = _own(pairs, config, rng)
+    gap = _gap(pairs, config, rng)
     same, control = _same(pairs, config, rng)
     criteria = (
-        Criterion(own, least=config.least_gap),
+        Criterion(gap, least=config.least_gap),
         Criterion(same, least=config.least_similarity),
         Criterion(excess_over_control("the same beyond 95 % of shuffled motifs", same, control.high), least=0.0),
     )
-    notes = (f"pairs: {', '.join(pair.name for pair in pairs)}", f"{own.name}: {own}")
+    notes = (f"pairs: {', '.join(pair.name for pair in pairs)}", f"{gap.name}: {gap}")
     return Finding(
         number=9, name="subspaces", claim=CLAIM, estimate=same, control=control, criteria=criteria,
         data=_data(pairs, activity, config), notes=notes,
@@ -147,7 +147,7 @@ def _motif(pair: _Pair, trials: np.ndarray) -> Float[np.ndarray, "steps hidden"]
     return np.concatenate(courses)
 
 
-def _own(pairs: list[_Pair], config: SubspaceConfig, rng: np.random.Generator) -> Estimate:
+def _gap(pairs: list[_Pair], config: SubspaceConfig, rng: np.random.Generator) -> Estimate:
     """Overlap within pairs minus overlap between pairs, trials halved again and again."""
     trials = max(int(where.max()) for pair in pairs for where in pair.trials) + 1
     gaps = []

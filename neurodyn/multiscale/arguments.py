@@ -84,7 +84,7 @@ def _one_of(known: tuple[str, ...]) -> Callable[[Any], str]:
 
 
 _PARSERS: dict[str, Callable[[Any], Any]] = {
-    "latent": count, "own": _or_none(count), "embedding": _or_none(count),
+    "latent": count, "modality_state": _or_none(count), "embedding": _or_none(count),
     "encoder": positive_integers, "decoder": positive_integers, "fusion": positive_integers,
     "memory": _memory, "traces": durations, "choose": _or_none(duration),
     "linear_path": boolean, "raw_counts": boolean, "bounded": boolean, "progress": boolean,

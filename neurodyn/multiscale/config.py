@@ -67,8 +67,8 @@ class ModelConfig:
     Parameters
     ----------
     latent
-        Dimensions of the backbone and of each modality's own state.
-    own
+        Dimensions of the backbone's state.
+    modality_state
         Dimensions of each modality's own state.
     embedding
         Dimensions of each modality's embedding and of the fused one.
@@ -92,14 +92,14 @@ class ModelConfig:
     --------
     >>> from neurodyn.multiscale.config import ModalityConfig, ModelConfig
     >>> tables = (ModalityConfig("spikes", 10, "poisson"), ModalityConfig("lfp", 32, "gaussian"))
-    >>> model = ModelConfig(tables, latent=8, own=4, traces=(10.0, 50.0))
+    >>> model = ModelConfig(tables, latent=8, modality_state=4, traces=(10.0, 50.0))
     >>> model.states, model.n_traces
     ((8, 4, 4), 84)
     """
 
     modalities: tuple[ModalityConfig, ...]
     latent: int = 32
-    own: int = 64
+    modality_state: int = 64
     embedding: int = 32
     target: int = 0
     fusion: tuple[int, ...] = (128,)
@@ -117,7 +117,7 @@ class ModelConfig:
     @property
     def states(self) -> tuple[int, ...]:
         """Dimensions of each state the model keeps: the backbone's, then each modality's own where there are many."""
-        return (self.latent, *((self.own,) * len(self.modalities) if len(self.modalities) > 1 else ()))
+        return (self.latent, *((self.modality_state,) * len(self.modalities) if len(self.modalities) > 1 else ()))
 
     def __post_init__(self) -> None:
         if not self.modalities:
@@ -126,7 +126,7 @@ class ModelConfig:
         if len(set(names)) < len(names):
             raise InputError(f"modality names must differ, got {', '.join(names)}")
         _positive("latent", self.latent)
-        _positive("own", self.own)
+        _positive("modality_state", self.modality_state)
         _positive("embedding", self.embedding)
         _one_of("start", self.start, STARTS)
         _one_of("readout", self.readout, READOUTS)

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class MultiscaleDecoder(Shown, HasParameters, Published):
-    """Decode a target from modalities with their own clocks, likelihoods and missing samples (MRINE and beyond).
+    """Decode a target from modalities sampled at different rates, with samples missing (MRINE and beyond).
 
     Parameters
     ----------
-    latent, own, embedding
+    latent, modality_state, embedding
         Dimensions of the shared latent state, of each modality's own state and of each modality's embedding; the last
         two are as many as the first if None.
     encoder, decoder, fusion, linear_path
@@ -95,7 +95,7 @@ class MultiscaleDecoder(Shown, HasParameters, Published):
     """
 
     latent: int = 32
-    own: int | None = None
+    modality_state: int | None = None
     embedding: int | None = None
     encoder: tuple[int, ...] = (64,)
     decoder: tuple[int, ...] = (64,)

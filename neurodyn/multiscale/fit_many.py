@@ -64,8 +64,8 @@ def _tasks(
         check_usable(batch)
     if seeds is not None and len(set(seeds)) < len(seeds):
         raise InputError(f"seeds must differ, got {', '.join(map(str, seeds))}")
-    own = [decoder.training.seed] if seeds is None else [int(seed) for seed in seeds]
-    decoders = [replace(decoder, training=replace(decoder.training, seed=seed)) for seed in own]
+    training_seeds = [decoder.training.seed] if seeds is None else [int(seed) for seed in seeds]
+    decoders = [replace(decoder, training=replace(decoder.training, seed=seed)) for seed in training_seeds]
     return [(decoder, batch) for batch in chosen for decoder in decoders]
 
 

@@ -144,8 +144,8 @@ def variance_sources(evidence: Evidence, usual_variance: Float[np.ndarray, " dim
     if spread is not None:
         excess = np.maximum(np.asarray(spread, np.float64) - usual_variance, 0)
         excess = np.broadcast_to(excess, (*evidence.memory.shape[:2], len(usual_variance)))
-    own = None if evidence.recurrent is None else np.asarray(evidence.recurrent.variance, np.float64)
-    return VarianceSources(excess, own, evidence.memory)
+    recurrent_variance = None if evidence.recurrent is None else np.asarray(evidence.recurrent.variance, np.float64)
+    return VarianceSources(excess, recurrent_variance, evidence.memory)
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,10 +203,10 @@ class Fitted(Shown):
                     f"modality '{row.name}' was fitted on {row.n_channels} channels "
                     f"({listed(row.channels)}), the batch has {found.n_channels} ({listed(found.channels)})"
                 )
-            if found.clock != row.clock:
+            if found.sample_every != row.sample_every:
                 raise InputError(
-                    f"modality '{row.name}' was fitted with a sample every {row.clock * self.width:g} s, "
-                    f"the batch has one every {found.clock * self.width:g} s"
+                    f"modality '{row.name}' was fitted with a sample every {row.sample_every * self.width:g} s, "
+                    f"the batch has one every {found.sample_every * self.width:g} s"
                 )
             if row.unit and found.unit and found.unit != row.unit:
                 raise InputError(f"modality '{row.name}' was fitted in {row.unit}, the batch is in {found.unit}")
@@ -261,8 +261,8 @@ def evidence_of(
     channels: bool = True,
 ) -> Evidence:
     """States, the recurrent network's prediction in target units, and what was lost, side by side."""
-    clocks = [m.clock for m in batch.modalities]
-    memory = loss_memory(observed_shares(batch), clocks, lost_before, channels=channels)
+    sample_every = [m.sample_every for m in batch.modalities]
+    memory = loss_memory(observed_shares(batch), sample_every, lost_before, channels=channels)
     predicted = None
     if recurrent is not None:
         found = predict(recurrent, batch)

@@ -1,7 +1,7 @@
 """From a batch to trained parameters: segments drawn on the device, one compiled call per epoch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from neurodyn.multiscale.segments import (
     timeline_of,
     whole_trials,
 )
+from neurodyn.multiscale.stored_settings import stored_config
 from neurodyn.training import (
     LoopConfig,
     Outcome,
@@ -330,7 +331,7 @@ def prepare(batch: MultimodalBatch, scaling: Scaling, config: DecoderConfig) -> 
         steps=steps,
         held=gather(timeline, whole.everything(), whole.bins, shared=held_shared),
         held_shared=held_shared,
-        identity={"config": asdict(replace(config, recurrent=None)), "data": _data_fingerprint(batch)},
+        identity={"config": stored_config(replace(config, recurrent=None)), "data": _data_fingerprint(batch)},
         trained_on=inner,
         held_out=held,
     )

@@ -36,7 +36,7 @@ class ModalityEncoder(nnx.Module):
         self.network = Mlp(modality.channels, modality.encoder, config.embedding, skip=config.skip, rngs=rngs)
         self.dynamics = (
             LinearDynamics(
-                config.own, config.embedding, config.memory, start=config.start, parallel=parallel, rngs=rngs
+                config.modality_state, config.embedding, config.memory, start=config.start, parallel=parallel, rngs=rngs
             )
             if filtered
             else None

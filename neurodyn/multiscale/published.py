@@ -61,7 +61,7 @@ class Published:
         passes = epochs or (200 if simulation else 500)
         settings: dict[str, Any] = {
             "latent": sizes,
-            "own": sizes,
+            "modality_state": sizes,
             "encoder": wide,
             "decoder": wide,
             "fusion": (128,),

@@ -52,17 +52,17 @@ class Segments:
 
 
 def segments_of(batch: MultimodalBatch, seconds: float) -> Segments:
-    """Segments of at most ``seconds``: short trials whole, longer ones at the start of each common cycle of the clocks.
+    """Segments of at most ``seconds``: short trials whole, longer ones from where all modalities are in phase.
 
-    Starts keep the phase of all clocks, so that segments of a regular recording share one mask and their
-    covariances are computed once.
+    Their samples repeat in a common cycle of bins. Starts keep its phase, so that segments of a regular recording share
+    one mask and their covariances are computed once.
     """
-    clock = math.lcm(*(m.clock for m in batch.modalities))
-    bins = min(max(2, clock, round(seconds / batch.width)), int(batch.lengths.max()))
+    cycle = math.lcm(*(m.sample_every for m in batch.modalities))
+    bins = min(max(2, cycle, round(seconds / batch.width)), int(batch.lengths.max()))
     starts, lengths, leads = [], [], []
     for start, length, lead in zip(batch.starts, batch.lengths, batch.lead, strict=True):
-        first = -int(start) % clock if length > bins + clock else 0
-        offsets = np.arange(first, max(first + 1, length - bins + 1), clock)
+        first = -int(start) % cycle if length > bins + cycle else 0
+        offsets = np.arange(first, max(first + 1, length - bins + 1), cycle)
         starts.append(start + offsets)
         lengths.append(np.minimum(bins, length - offsets))
         leads.append(np.maximum(lead - offsets, 0))
@@ -124,10 +124,10 @@ def most_share_a_mask(batch: MultimodalBatch, segments: Segments) -> tuple[Segme
     """
     if np.any(segments.lengths < segments.bins):
         return segments, False
-    irregular = np.concatenate([[0], np.cumsum(_off_the_clock(batch))])
+    irregular = np.concatenate([[0], np.cumsum(_irregular_bins(batch))])
     same = irregular[segments.starts + segments.bins] == irregular[segments.starts]
-    clock = math.lcm(*(m.clock for m in batch.modalities))
-    in_phase = segments.starts % clock == np.bincount(segments.starts % clock).argmax()
+    cycle = math.lcm(*(m.sample_every for m in batch.modalities))
+    in_phase = segments.starts % cycle == np.bincount(segments.starts % cycle).argmax()
     kept = same & in_phase
     if kept.mean() < MIN_REGULAR_FRACTION:
         return segments, False
@@ -144,13 +144,13 @@ def share_a_mask(batch: MultimodalBatch, segments: Segments) -> bool:
     return all(bool((mask == mask[0]).all()) for mask in masks)
 
 
-def _off_the_clock(batch: MultimodalBatch) -> Bool[np.ndarray, " bin"]:
-    """Bins of the timeline in which some modality is not seen (or seen) as usual at that phase of its clock."""
+def _irregular_bins(batch: MultimodalBatch) -> Bool[np.ndarray, " bin"]:
+    """Bins of the timeline in which some modality is not seen (or seen) as usual at that phase of its sampling."""
     odd = np.zeros(len(batch.time), np.bool_)
     inside = batch.in_trials()
     for modality in batch.modalities:
         seen = np.asarray(batch.observed[modality.name].any(axis=1))
-        phase = np.arange(len(seen)) % modality.clock
+        phase = np.arange(len(seen)) % modality.sample_every
         share = np.bincount(phase[inside], seen[inside]) / np.maximum(np.bincount(phase[inside]), 1)
         odd |= seen != (share > 0.5)[phase]
     return odd

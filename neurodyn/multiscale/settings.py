@@ -37,7 +37,7 @@ def config_of(decoder: "MultiscaleDecoder", batch: MultimodalBatch) -> DecoderCo
     model = ModelConfig(
         modalities=rows,
         latent=decoder.latent,
-        own=decoder.own or decoder.latent,
+        modality_state=decoder.modality_state or decoder.latent,
         embedding=decoder.embedding or decoder.latent,
         target=batch.n_dims,
         fusion=decoder.fusion,
@@ -60,7 +60,7 @@ def settings_of(fitted: Fitted) -> dict[str, Any]:
     model = fitted.config.model
     row = model.modalities[0]
     return {
-        "latent": model.latent, "own": model.own, "embedding": model.embedding,
+        "latent": model.latent, "modality_state": model.modality_state, "embedding": model.embedding,
         "encoder": row.encoder, "decoder": row.decoder, "fusion": model.fusion, "linear_path": model.skip,
         "memory": (model.memory[0] * fitted.width, model.memory[1] * fitted.width),
         "traces": tuple(bins * fitted.width for bins in model.traces), "recurrent": fitted.config.recurrent,

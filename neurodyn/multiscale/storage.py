@@ -26,7 +26,7 @@ from neurodyn.multiscale.fitted import Fitted, Readout
 from neurodyn.multiscale.fitting import split_model
 from neurodyn.multiscale.inference import Network
 from neurodyn.multiscale.model import MultiscaleModel
-from neurodyn.multiscale.stored_settings import check_settings
+from neurodyn.multiscale.stored_settings import check_settings, from_stored, stored_config, to_stored
 from neurodyn.recurrent import InputScaling, RecurrentConfig
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.recurrent.network import draw_weights
@@ -65,8 +65,8 @@ def save_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
     if folder.exists() and not (folder.is_dir() and may_hold_model(folder)):
         raise InputError(f"'{folder}' is there already and is no model: choose another name for the directory")
     settings = {
-        "config": asdict(fitted.config),
-        "modalities": [asdict(m) for m in fitted.modalities],
+        "config": stored_config(fitted.config),
+        "modalities": [to_stored(asdict(m)) for m in fitted.modalities],
         "target_names": list(fitted.target_names),
         "target_units": list(fitted.target_units),
         "width_seconds": fitted.width,
@@ -162,7 +162,7 @@ MODEL = ModelFormat("multiscale", "multiscale model", 6, {1: _from_1, 2: _from_2
 def _blank(settings: Settings, size: int) -> Fitted:
     """The model that the settings describe, whose arrays have shapes alone; `size` is that of their file, bytes."""
     config = _config(settings["config"])
-    modalities = tuple(Modality(**{**m, "channels": tuple(m["channels"])}) for m in settings["modalities"])
+    modalities = tuple(Modality(**_tuples(from_stored(row))) for row in settings["modalities"])
     check_settings(settings, config, modalities, size)
     dims = config.model.target
     channels = {m.name: _nothing(m.n_channels, dtype=np.float32) for m in modalities}
@@ -313,7 +313,7 @@ def _blank_recurrent(config: RecurrentConfig, modalities: tuple[Modality, ...], 
 
 def _config(settings: Settings) -> DecoderConfig:
     """Rebuild the frozen settings from JSON, where tuples have become lists."""
-    model = _tuples(settings["model"])
+    model = _tuples(from_stored(settings["model"]))
     rows = tuple(ModalityConfig(**_tuples(row)) for row in settings["model"]["modalities"])
     return DecoderConfig(
         ModelConfig(**{**model, "modalities": rows}),

@@ -1,7 +1,8 @@
 """What the settings of a saved model may say, asked before anything is built of them: the file may be anybody's."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -14,8 +15,26 @@ NUMBER_BYTES = 4
 """Bytes of a number in a file of arrays at least: models are saved in single or double precision, uncompressed."""
 LAYER_BYTES = 256
 """Bytes that the arrays of a layer take in such a file at least, whatever their size."""
-MOST_CLOCK = 2**31
-"""Bins between two samples of a modality, which no recording reaches."""
+LARGEST_SAMPLE_EVERY = 2**31
+"""Bins from one sample of a modality to the next, which no recording reaches."""
+STORED_NAMES = {"sample_every": "clock", "modality_state": "own"}
+"""Names that differ in files, which keep those of the first version."""
+_NAMES = {stored: name for name, stored in STORED_NAMES.items()}
+
+
+def to_stored(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names that files have for them."""
+    return {STORED_NAMES.get(name, name): value for name, value in settings.items()}
+
+
+def from_stored(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a file by the names that they have here."""
+    return {_NAMES.get(name, name): value for name, value in settings.items()}
+
+
+def stored_config(config: DecoderConfig) -> dict[str, Any]:
+    """A configuration as files have it, those of models and of half-trained ones."""
+    return {**asdict(config), "model": to_stored(asdict(config.model))}
 
 
 def check_settings(settings: Settings, config: DecoderConfig, modalities: Sequence[Modality], size: int) -> None:
@@ -44,8 +63,8 @@ def check_settings(settings: Settings, config: DecoderConfig, modalities: Sequen
     for row in modalities:
         if not (isinstance(row.name, str) and isinstance(row.unit, str) and (row.rate is None or _number(row.rate))):
             raise ValueError(f"name, unit or rate of '{str(row.name)[:20]}' are of another type")
-        if not (_whole(row.clock) and row.clock <= MOST_CLOCK):
-            raise ValueError(f"'{row.name}' has a sample in every {str(row.clock)[:20]} bins")
+        if not (_whole(row.sample_every) and row.sample_every <= LARGEST_SAMPLE_EVERY):
+            raise ValueError(f"'{row.name}' has a sample in every {str(row.sample_every)[:20]} bins")
     names, units = settings["target_names"], settings["target_units"]
     if not (_texts(names) and _texts(units) and len(names) == model.target and len(units) in (0, len(names))):
         raise ValueError("names or units of its target are not those of its dimensions")
@@ -64,7 +83,7 @@ def _check_sizes(config: DecoderConfig) -> None:
     """Sizes are whole numbers of 1 or more; a target may be none."""
     model = config.model
     widths = [n for row in model.modalities for n in (row.channels, *row.encoder, *row.decoder)]
-    sizes = [model.latent, model.own, model.embedding, *model.fusion, *widths]
+    sizes = [model.latent, model.modality_state, model.embedding, *model.fusion, *widths]
     if not all(_whole(n) and n >= 1 for n in sizes) or not (_whole(model.target) and model.target >= 0):
         raise ValueError("its sizes are no whole numbers")
     if not all(map(_number, (*model.memory, *model.traces))):
@@ -84,7 +103,7 @@ def _numbers(config: DecoderConfig) -> int:
     for row in model.modalities:
         total += _products(row.channels, *row.encoder, model.embedding)
         total += _products(model.embedding, *row.decoder, row.channels)
-        total += model.own * (model.own + model.embedding) if many else 0
+        total += model.modality_state * (model.modality_state + model.embedding) if many else 0
     if many:
         total += _products(len(model.modalities) * model.embedding, *model.fusion, model.embedding)
     if recurrent is not None and model.target:

@@ -71,7 +71,7 @@ def plot_field(
     values
         (bins, channels) standardised: two units apart on the axis.
     observed
-        (bins, channels) False where missing; a slower clock leaves bins between samples.
+        (bins, channels) False where missing; slower sampling leaves bins between samples.
     colour
         Colour of the lines.
     ax
@@ -95,7 +95,7 @@ def plot_field(
     channels = values.shape[1]
     for channel in range(channels):
         seen = observed[:, channel]
-        marker = "o" if seen.mean() < 0.5 else ""  # a slower clock: show the samples
+        marker = "o" if seen.mean() < 0.5 else ""  # sampled more slowly: show the samples
         line = {"color": colour, "linewidth": 0.8, "alpha": 0.9, "marker": marker, "markersize": 2.5}
         ax.plot(time[seen], values[seen, channel] / 4.0 - channel, **line)
         ax.axhline(-channel, color=GREY, linewidth=0.3, alpha=0.4)

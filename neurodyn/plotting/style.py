@@ -39,8 +39,8 @@ def method_colour(name: str, others: tuple[str, ...] = ()) -> str:
     """
     if name in _METHODS:
         return _METHODS[name]
-    own = [other for other in others if other not in _METHODS]
-    return _OTHERS[own.index(name) % len(_OTHERS)] if name in own else _OTHERS[0]
+    without_colour = [other for other in others if other not in _METHODS]
+    return _OTHERS[without_colour.index(name) % len(_OTHERS)] if name in without_colour else _OTHERS[0]
 
 
 def axes(ax: Any, *, size: tuple[float, float] = (6.0, 3.5), projection: str | None = None) -> Any:

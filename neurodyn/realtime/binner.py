@@ -360,8 +360,8 @@ class StreamingBinner:
             return None
 
     def _follow(self, name: str, value: np.ndarray | None) -> None:
-        """Say when a modality goes missing and when it is back; one on a slower clock is due at its own bins only."""
-        if value is None and name in self._fields and (self._index + 1) % self._fields[name].every:
+        """Say when a modality goes missing and when it is back; one sampled more slowly is due at its own bins only."""
+        if value is None and name in self._fields and (self._index + 1) % self._fields[name].sample_every:
             return
         missing = value is None
         if missing != self._missing[name]:

@@ -322,14 +322,14 @@ class RealtimeDecoder(Shown):
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything the next step depends on, as arrays."""
-        own = {"time": np.asarray(self._time), "model": self._runner.frozen.fingerprint}
-        return {**self._runner.snapshot(), **own, **self._feedback.snapshot()}
+        stamp = {"time": np.asarray(self._time), "model": self._runner.frozen.fingerprint}
+        return {**self._runner.snapshot(), **stamp, **self._feedback.snapshot()}
 
     def is_from_other_model(self, snapshot: Mapping[str, np.ndarray]) -> bool:
         """Whether a snapshot says of itself that it was taken with another model."""
-        model, own = snapshot.get("model"), self._runner.frozen.fingerprint
-        known = model is not None and np.shape(model) == own.shape and np.asarray(model).dtype == own.dtype
-        return known and not np.array_equal(np.asarray(model), own)
+        model, running = snapshot.get("model"), self._runner.frozen.fingerprint
+        known = model is not None and np.shape(model) == running.shape and np.asarray(model).dtype == running.dtype
+        return known and not np.array_equal(np.asarray(model), running)
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> float:
         """Go on from a snapshot of this model; returns the time of its last bin, seconds (NaN if there was none).

@@ -165,13 +165,13 @@ class ChannelDrift:
     def _begin(self) -> None:
         """Begin anew with the model that runs now, whose training data are another reference than those of the last."""
         self._runner = runner = self._decoder.runner
-        names, clocks = self._decoder.channel_names, [row["clock"] for row in runner.frozen.settings["modalities"]]
+        names, rows = self._decoder.channel_names, runner.frozen.settings["modalities"]
         self._followed = {
             row.name: _Followed(
                 names[row.name], (row.center, row.shrink), row.counts,
-                memory=self.policy.memory / (clock * self._decoder.width),
+                memory=self.policy.memory / (stored["clock"] * self._decoder.width),
             )
-            for row, clock in zip(runner.modalities, clocks, strict=True)
+            for row, stored in zip(runner.modalities, rows, strict=True)
             if not row.counts or (row.center > 0).any()
         }  # fmt: skip
 
@@ -255,7 +255,7 @@ class _Followed:
         ValueError, TypeError, LookupError
             If it is damaged.
         """
-        sums, block, told = (np.asarray(kept[name], own) for name, own in _PARTS.items())
+        sums, block, told = (np.asarray(kept[name], dtype) for name, dtype in _PARTS.items())
         if not (sums.shape == self._sums.shape and np.isfinite(sums).all() and (sums[[0, 2]] >= 0).all()):
             raise ValueError("drift sums of wrong shape, not finite, or negative")
         if not (block.shape[1:] == told.shape == self.told.shape and len(block) < len(self._block)):

@@ -36,17 +36,17 @@ class FieldBuffer:
     ----------
     source, grid
         The source, and the bins.
-    clock
-        Bins per window.
+    sample_every
+        Bins from one feature to the next: those of a window.
     carry, max_jump, say
         As in :class:`neurodyn.realtime.spike_buffer.SpikeBuffer`; a late feature stands in for the next that is
         missing.
     """
 
     def __init__(
-        self, source: FieldInput, grid: Grid, clock: int, *, carry: bool, max_jump: float, say: LogEvent
+        self, source: FieldInput, grid: Grid, sample_every: int, *, carry: bool, max_jump: float, say: LogEvent
     ) -> None:
-        self.source, self.every = source, clock
+        self.source, self.sample_every = source, sample_every
         self._grid, self._carry, self._say = grid, carry, say
         self._clock = SourceClock(source.name, max_jump, say)
         self._ticks = Ticks(source.rate)
@@ -55,7 +55,7 @@ class FieldBuffer:
             grid.width, (np.float64, np.uint64, np.int64)
         )  # stamps, bytes and ticks of what went through the filters
         self._number, self._last = -1, -np.inf  # tick and time of the last sample that did
-        self._windows = Windows(source, grid, clock)
+        self._windows = Windows(source, grid, sample_every)
         self._doubtful = _Samples.none(source.channels)  # late: after a gap, or held up, as what comes next tells
         self._early = 0.0  # by how much recent stamps came before or after their tick, seconds
 
@@ -226,8 +226,8 @@ class FieldBuffer:
         if len(self._doubtful) and self._doubtful.stamps[0] < self._grid.edge(index + 1):
             self._settle()
         self._filter(self._grid.edge(index + 1))
-        own, late = self._windows.finished(index, self._reached())
-        return self._late(own, late) if late else own
+        due, late = self._windows.finished(index, self._reached())
+        return self._late(due, late) if late else due
 
     def _reached(self) -> float:
         """Time that no sample can come before any more: that of the next one, if it waits already."""
@@ -267,13 +267,13 @@ class FieldBuffer:
         if math.isfinite(before):
             self._say(EventKind.GAP, self.source.name, f"{lost} samples before {after:.3f} s never came")
 
-    def _late(self, own: np.ndarray | None, late: list[np.ndarray]) -> np.ndarray | None:
+    def _late(self, due: np.ndarray | None, late: list[np.ndarray]) -> np.ndarray | None:
         """The newest late feature if it may stand in for one that is missing."""
-        taken = int(self._carry and own is None)
+        taken = int(self._carry and due is None)
         for kind, count in ((EventKind.CARRIED, taken), (EventKind.DROPPED, len(late) - taken)):
             if count:
                 self._say(kind, self.source.name, f"{count} features after their bin was handed out")
-        return late[-1] if taken else own
+        return late[-1] if taken else due
 
     def rebase(self, index: int, now: float) -> None:
         """The clock of the bins has jumped, and goes on with this bin; what waits for later than now is lost."""

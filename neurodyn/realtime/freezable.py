@@ -64,7 +64,7 @@ def row_of(modality: Modality) -> dict[str, Any]:
     """The modality's row as the runner reads it; of a likelihood that it does not know, also whether it is counts."""
     row = {
         "name": modality.name, "channels": modality.n_channels, "likelihood": modality.likelihood,
-        "clock": modality.clock,
+        "clock": modality.sample_every,
     }  # fmt: skip
     return row if modality.likelihood in COUNTS else {**row, "counts": modality.counts}
 
@@ -99,12 +99,12 @@ def runner_of(model: Freezable | Frozen) -> Runner:
         raise InputError(f"the model cannot decode: {error}") from error
 
 
-def check_same_sizes(own: Frozen, other: Frozen) -> None:
+def check_same_sizes(running: Frozen, other: Frozen) -> None:
     """Refuse a model that cannot go on from the state of another.
 
     Parameters
     ----------
-    own, other
+    running, other
         The running model, and the one to change to.
 
     Raises
@@ -117,12 +117,12 @@ def check_same_sizes(own: Frozen, other: Frozen) -> None:
         ("states", "sizes of the states"), ("traces", "traces"),
         ("target_names", "target"), ("width_seconds", "bin width"),
     ):  # fmt: skip
-        one, two = own.settings[key], other.settings[key]
+        one, two = running.settings[key], other.settings[key]
         if one != two:
             raise InputError(f"the new model has another {name}: {two}, the running one {one}")
     experts = [
         {name: frozen.arrays[name].shape for name in ("readout/stack", "recurrent/recurrent") if name in frozen.arrays}
-        for frozen in (own, other)
+        for frozen in (running, other)
     ]
     if experts[0] != experts[1]:
         raise InputError("the new model reads the target out with other experts than the running one")

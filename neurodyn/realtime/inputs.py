@@ -220,7 +220,7 @@ def _input(row: Modality, width: float, rates: Mapping[str, float]) -> SpikeInpu
     if row.name not in rates:
         raise InputError(f"the rate of '{row.name}' is not known: say  --rate {row.name}=HZ")
     channels, feature = feature_of(row.channels)
-    slower = row.clock * width if row.clock > 1 else None
+    slower = row.sample_every * width if row.sample_every > 1 else None
     return FieldInput(row.name, len(channels), rates[row.name], feature, slower, channels)
 
 

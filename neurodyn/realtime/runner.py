@@ -11,7 +11,7 @@ filter, a fusion network, the backbone's Kalman filter, decoder networks, and th
 nothing of the first. Tests hold both against each other over whole trials, and this one against a plain step as well.
 
 Covariances and gains depend on which bins were seen and never on values. They are computed by the exact recursion, in
-double precision, and kept in a table (:class:`GainTable`) of the covariances met so far: with a regular clock, and
+double precision, and kept in a table (:class:`GainTable`) of the covariances met so far: with regular sampling, and
 wherever the filters have settled, a bin costs a few products of a matrix and a vector. Where the pattern of missing
 bins is new, the exact update is done instead; :meth:`Runner.prepare` does it ahead, between two bins.
 """
@@ -46,8 +46,8 @@ MOST_UNFOLDED = 20
 """Times its own size that a file may unfold into: parameters that were compressed hardly do, zeros a thousandfold."""
 WIDTHS = (1e-4, 3600.0)
 """Narrowest and widest bin, seconds: a step takes half as long as the one, and nobody decodes by more than the hour."""
-LONGEST_CLOCK = 3600.0
-"""Most seconds between two samples of a modality: bins of that time are what a session remembers of it."""
+LONGEST_SAMPLE_INTERVAL = 3600.0
+"""Most seconds from one sample of a modality to the next: bins of that time are what a session remembers of it."""
 FASTEST_RATE = 1e9
 """Most samples per second that training data can have had, hertz."""
 MOST_CARRIED = 10**7
@@ -278,8 +278,8 @@ def check_decoder(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     Raises
     ------
     ValueError, TypeError, LookupError, AttributeError
-        If sizes are not positive or do not fit the arrays, times are beyond `WIDTHS` and `LONGEST_CLOCK`, a setting is
-        of another type, or there are numbers that are not finite.
+        If sizes are not positive or do not fit the arrays, times are beyond `WIDTHS` and `LONGEST_SAMPLE_INTERVAL`, a
+        setting is of another type, or there are numbers that are not finite.
     """
     _check_rows(settings)
     _check_times(settings)
@@ -325,12 +325,12 @@ def _check_rows(settings: Mapping[str, Any]) -> None:
 
 
 def _check_times(settings: Mapping[str, Any]) -> None:
-    """Width of a bin, clocks and rates. Whole numbers are compared as they are: the largest have no floating point."""
+    """Width of a bin, samples and rates. Whole numbers are compared as they are: the largest have no floating point."""
     width = settings["width_seconds"]
     if not (_number(width) and WIDTHS[0] <= width <= WIDTHS[1]):
         raise ValueError(f"its bins are {str(width)[:20]} s wide, expected {WIDTHS[0]:g} to {WIDTHS[1]:g} s")
     for row in settings["modalities"]:
-        if not row["clock"] <= LONGEST_CLOCK / width + 0.5:
+        if not row["clock"] <= LONGEST_SAMPLE_INTERVAL / width + 0.5:
             bins = str(row["clock"])[:20]
             raise ValueError(f"'{row['name']}' has a sample in every {bins} bins, which is longer than an hour")
     for name, rate in settings.get("rates", {}).items():
@@ -355,11 +355,11 @@ def _check_sizes(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
     rows, states = settings["modalities"], settings["states"]
     for prefix, size in zip(["backbone", *(f"{i}/dynamics" for i in range(len(states) - 1))], states, strict=True):
         seen = arrays[f"{prefix}/observation_noise"].size
-        own = {
+        shapes = {
             "transition": (size, size), "process_noise": (size,), "emission": (seen, size),
             "observation_noise": (seen,), "initial_mean": (size,), "initial_covariance": (size, size),
         }  # fmt: skip
-        for name, shape in own.items():
+        for name, shape in shapes.items():
             if arrays[f"{prefix}/{name}"].shape != shape:
                 raise ValueError(f"the {name} of '{prefix}' is not that of {size} states")
         if not (np.all(arrays[f"{prefix}/process_noise"] >= 0) and np.all(arrays[f"{prefix}/observation_noise"] > 0)):
@@ -493,8 +493,8 @@ class GainTable:
         K = P H' (H P H' + R)^{-1}, \qquad P' = F (P - K H P \text{ if seen, else } P) F' + Q
 
     It starts empty and grows as bins come. A new covariance within the tolerance of a known one is taken to be that
-    one, which closes the loops: a settled filter is one entry that leads to itself, a clock that ticks in every fifth
-    bin is a ring of five. When the table is full, the entry not used for longest (nearly: second chance) makes room.
+    one, which closes the loops: a settled filter is one entry that leads to itself, samples in every fifth bin
+    are a ring of five. When the table is full, the entry not used for longest (nearly: second chance) makes room.
 
     Parameters
     ----------
@@ -893,30 +893,30 @@ class Losses:
 
     Parameters
     ----------
-    clocks
+    sample_every
         Bins from one sample to the next, of each modality.
     since, memory
         Where the bins since the last sample (modalities,) and the memory live: time constants of each modality, then of
         all at once if there are several, then the share of each one's channels that is lost, if it counts.
     """
 
-    def __init__(self, clocks: list[int], since: np.ndarray, memory: np.ndarray) -> None:
-        self._clocks = clocks
-        self._since, faded = since, len(TIMES) * (len(clocks) + (len(clocks) > 1))
+    def __init__(self, sample_every: list[int], since: np.ndarray, memory: np.ndarray) -> None:
+        self._sample_every = sample_every
+        self._since, faded = since, len(TIMES) * (len(sample_every) + (len(sample_every) > 1))
         self._rows, self._lacking = memory[:faded].reshape(-1, len(TIMES)), memory[faded:]
         self._decay = np.exp(-1 / np.asarray(TIMES)).astype(memory.dtype)
         self._gain = 1 - self._decay
         self._lost = np.empty((len(self._rows), 1), memory.dtype)
         self._gained = np.empty_like(self._rows)
-        self._follows = self._rows[: len(clocks), WEIGHED]
-        self._shares = np.empty(len(clocks) + 1, memory.dtype)
-        self.lost = [True] * len(clocks)  # whether each modality is overdue
+        self._follows = self._rows[: len(sample_every), WEIGHED]
+        self._shares = np.empty(len(sample_every) + 1, memory.dtype)
+        self.lost = [True] * len(sample_every)  # whether each modality is overdue
 
     def step(self, observed: list[float]) -> None:
         """Take in the share of each modality's channels that have a value in this bin: zero if there is no sample."""
         # Python's own numbers here and below: an array of two or three costs more than it saves.
         since = [0.0 if share else bins + 1 for share, bins in zip(observed, self._since.tolist(), strict=True)]
-        self.lost = lost = [bins >= clock for bins, clock in zip(since, self._clocks, strict=True)]
+        self.lost = lost = [bins >= every for bins, every in zip(since, self._sample_every, strict=True)]
         self._since[:] = since
         parts: list[float] = list(lost)
         if len(self._lacking):
@@ -1305,7 +1305,7 @@ class Runner:
         self._begun = self._memory[: len(TIMES) * (count + (count > 1))]  # what of it begins with everything lost
         self._ones = np.asarray([states[0], past - 1])
         self._features = self.state[: past + traces]
-        self._own = self.state[states[0] + 1 : past]
+        self._modality_states = self.state[states[0] + 1 : past]
         self._traces = None
         if traces:
             decays = self.frozen.arrays["decays"]
@@ -1318,17 +1318,19 @@ class Runner:
         """Filters with their tables, and the networks between them."""
         arrays, filters, first = self.frozen.arrays, [], 0
         for prefix, mean in zip(["backbone", *(f"{i}/dynamics" for i in range(len(means) - 1))], means, strict=True):
-            own = under(arrays, prefix)
+            parameters = under(arrays, prefix)
             # Where the variance does not depend on the states' covariance, nothing of it is worked out.
             rows = 0 if self._log_linear else self._dims
             readout = np.sqrt(self._excess[:rows])[:, None] * self._weights[:rows, first : first + len(mean)]
-            filters.append(Filter(own, GainTable(own, readout, self.dtype, capacity=capacity, same=same), mean))
+            filters.append(
+                Filter(parameters, GainTable(parameters, readout, self.dtype, capacity=capacity, same=same), mean)
+            )
             first += len(mean) + (first == 0)
         self.filters, self.backbone = filters, filters[0]
-        self._fusion = Mlp(numbered(arrays, "fusion"), self._own) if len(filters) > 1 else None
-        for row, own_filter in zip(self.modalities, filters[1:], strict=False):
-            row.filter = own_filter
-            row.encoder.output = own_filter.embedding
+        self._fusion = Mlp(numbered(arrays, "fusion"), self._modality_states) if len(filters) > 1 else None
+        for row, modality_filter in zip(self.modalities, filters[1:], strict=False):
+            row.filter = modality_filter
+            row.encoder.output = modality_filter.embedding
         first_stage = self.modalities[0].encoder if self._fusion is None else self._fusion
         first_stage.output = self.backbone.embedding
         count = len(self.modalities)
@@ -1348,7 +1350,7 @@ class Runner:
         self._bounds = arrays.get("readout/bounds")
         self._usual = NORMAL_95**2 * self._excess * np.asarray(arrays["readout/usual"], np.float64)
         self._stack = self._losses = self._recurrent = None
-        self._clocks = [row["clock"] for row in self.frozen.settings["modalities"]]
+        self._sample_every = [row["clock"] for row in self.frozen.settings["modalities"]]
         if "readout/stack" not in arrays:
             self._constant = NORMAL_95**2 * np.asarray(arrays["readout/residual"], np.float64)
             return
@@ -1362,16 +1364,16 @@ class Runner:
         if self._log_linear:
             slopes = np.asarray(arrays["readout/log_slopes"], np.float64)
             self._constant = 2 * np.log(NORMAL_95) + np.asarray(arrays["readout/log_constant"], np.float64)
-            self._own_slope, self._slopes = slopes[0], slopes[1:].T.copy()
+            self._recurrent_slope, self._slopes = slopes[0], slopes[1:].T.copy()
             self._memories = np.empty(2 * self._memory.size, self.dtype)
         else:
             slopes = NORMAL_95**2 * np.asarray(arrays["readout/slopes"], np.float64)
             self._constant = NORMAL_95**2 * np.asarray(arrays["readout/constant"], np.float64)
-            self._own_slope, self._slopes = slopes[1], slopes[2:].T
-        self._losses = Losses(self._clocks, self._since, self._memory)
+            self._recurrent_slope, self._slopes = slopes[1], slopes[2:].T
+        self._losses = Losses(self._sample_every, self._since, self._memory)
         if "recurrent/recurrent" in arrays:
-            own = under(arrays, "recurrent")
-            self._recurrent = Recurrent(own, [m.counts for m in self.modalities], self._hidden, self._since)
+            weights = under(arrays, "recurrent")
+            self._recurrent = Recurrent(weights, [m.counts for m in self.modalities], self._hidden, self._since)
 
     @property
     def _excess(self) -> np.ndarray:
@@ -1392,8 +1394,8 @@ class Runner:
     def fork(self) -> "Runner":
         """Another decoder with a state of its own and the same tables of gains; not for another thread."""
         other = Runner(self.frozen, capacity=0)
-        for own, shared in zip(other.filters, self.filters, strict=True):
-            own.table = shared.table
+        for copied, shared in zip(other.filters, self.filters, strict=True):
+            copied.table = shared.table
         other.reset()
         return other
 
@@ -1403,7 +1405,7 @@ class Runner:
         self.state[self._ones] = 1
         self._since[:] = NEVER
         self._begun[:] = 1 if self._log_linear else 0  # all that came before the first bin is lost
-        self._ages, self._owed, self.overdue = list(self._clocks), [0] * len(self.names), False
+        self._ages, self._owed, self.overdue = list(self._sample_every), [0] * len(self.names), False
         for part in self.filters:
             part.reset()
 
@@ -1530,14 +1532,14 @@ class Runner:
     def _overdue(self, observed: list[float]) -> list[bool]:
         """Whether each modality should have been seen by now, in decoders that keep no memory of losses."""
         self._ages = [0 if share else age + 1 for share, age in zip(observed, self._ages, strict=True)]
-        return [age >= clock for age, clock in zip(self._ages, self._clocks, strict=True)]
+        return [age >= every for age, every in zip(self._ages, self._sample_every, strict=True)]
 
     def _decode_recurrently(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The recurrent network's mean and variance of the target in this bin, if there is one."""
         return None if self._recurrent is None else self._recurrent.step()
 
     def _target(
-        self, variances: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None
+        self, variances: list[np.ndarray], recurrent: tuple[np.ndarray, np.ndarray] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Decoded target, and half the width of its interval, from the features as they stand.
 
@@ -1545,21 +1547,22 @@ class Runner:
         ----------
         variances
             Share of each state in the squared half width.
-        own
+        recurrent
             Mean and variance by the recurrent network.
         """
-        half = self._half_width(variances, own)
+        recurrent_mean, recurrent_variance = (None, None) if recurrent is None else recurrent
+        half = self._half_width(variances, recurrent_variance)
         if self._stack is None or self._losses is None:
             return self._within(np.dot(self._weights, self._features)), half
         experts = self._experts
         np.dot(self._weights, self._features, out=self._linear)
-        if own is not None:
-            experts[-2] = own[0]
+        if recurrent_mean is not None:
+            experts[-2] = recurrent_mean
         weighed = np.dot(self._losses.conditions(), self._stack).reshape(experts.shape)
         weighed *= experts
         return self._within(np.add.reduce(weighed, axis=0)), half
 
-    def _half_width(self, variances: list[np.ndarray], own: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    def _half_width(self, variances: list[np.ndarray], recurrent_variance: np.ndarray | None) -> np.ndarray:
         """Half the width of the target's interval (neurodyn.targets.variance)."""
         if self._log_linear:
             memories = self._memories
@@ -1567,8 +1570,8 @@ class Runner:
             np.sqrt(self._memory, out=memories[self._memory.size :])
             half = np.dot(self._slopes, memories)
             half += self._constant
-            if own is not None:
-                half += self._own_slope * np.log(np.maximum(own[1], TINY))
+            if recurrent_variance is not None:
+                half += self._recurrent_slope * np.log(np.maximum(recurrent_variance, TINY))
             half *= 0.5
             return np.exp(half, out=half)
         square = variances[0] - self._usual
@@ -1578,8 +1581,8 @@ class Runner:
         square += self._constant
         if self._stack is not None:
             square += np.dot(self._slopes, self._memory)
-            if own is not None:
-                square += self._own_slope * own[1]
+            if recurrent_variance is not None:
+                square += self._recurrent_slope * recurrent_variance
         return np.sqrt(square, out=square)
 
     def _within(self, target: np.ndarray) -> np.ndarray:
@@ -1675,10 +1678,10 @@ class Runner:
         ValueError
             If it is of a decoder of other sizes; nothing has changed then.
         """
-        for name, own in self.snapshot().items():
+        for name, current in self.snapshot().items():
             if name in ("ages", "owed") and name not in snapshot:
                 continue  # taken by an earlier version
-            if name not in snapshot or snapshot[name].shape != own.shape:
+            if name not in snapshot or snapshot[name].shape != current.shape:
                 raise ValueError(f"the snapshot is of another decoder: its '{name}' does not fit")
             if snapshot[name].dtype.kind not in "biuf" or not np.all(np.isfinite(snapshot[name])):
                 raise ValueError(f"the snapshot is damaged: its '{name}' is not finite numbers")
@@ -1692,7 +1695,7 @@ class Runner:
     def _resume(self, snapshot: Mapping[str, np.ndarray]) -> None:
         """Take over what `restore` has checked."""
         self._put(snapshot["state"])
-        self._ages = list(self._clocks) if "ages" not in snapshot else snapshot["ages"].tolist()
+        self._ages = list(self._sample_every) if "ages" not in snapshot else snapshot["ages"].tolist()
         owed = snapshot.get("owed", np.zeros(len(self.names), np.int64))
         self._owed = np.clip(owed, 0, self._most_owed).astype(int).tolist()
         for i, (part, (seen, started)) in enumerate(zip(self.filters, snapshot["flags"].tolist(), strict=True)):

@@ -345,7 +345,7 @@ def make_service(
             inputs, decoder.width, start=start, patience=patience, late=late, max_jump=max_jump, log=monitor.log
         )
 
-    window = decoder.width * max(row.clock for row in modalities)
+    window = decoder.width * max(row.sample_every for row in modalities)
     spikes = [row.name for row in modalities if row.counts]
     return Service(
         decoder, make_binner, window, open_source, sinks, clock, monitor=monitor,

@@ -135,8 +135,8 @@ def _check_sizes(
     path: Path,
 ) -> None:
     """Refuse a model that cannot have decoded the session."""
-    own = {name: (channels,) for name, channels in decoder.channels.items()}
-    if own != {name: seen[name].shape[1:] for name in names} or given["target"].shape[1:] != (
+    expected = {name: (channels,) for name, channels in decoder.channels.items()}
+    if expected != {name: seen[name].shape[1:] for name in names} or given["target"].shape[1:] != (
         len(decoder.target_names),
     ):
         raise InputError(f"'{path}' was decoded by a model with other modalities or another target: give that one")

@@ -100,9 +100,9 @@ class StateKeeper:
 
     def _resume(self, file: SnapshotFile) -> float | None:
         """Time of the snapshot that the decoder goes on from, seconds; None if there is none that can be used."""
-        own = () if self._drift is None else self._drift.names
+        drift_names = () if self._drift is None else self._drift.names
         try:
-            found = file.load((*self._decoder.snapshot(), *own))
+            found = file.load((*self._decoder.snapshot(), *drift_names))
         except InputError as error:  # a session must start, whatever is left of the last
             self._say(EventKind.BAD_INPUT, "", str(error))
             return None

@@ -18,12 +18,12 @@ class Windows:
     ----------
     source, grid
         The source, and the bins.
-    every
-        Bins per window.
+    sample_every
+        Bins from one feature to the next: those of a window.
     """
 
-    def __init__(self, source: FieldInput, grid: Grid, every: int) -> None:
-        self._source, self._grid, self.every = source, grid, every
+    def __init__(self, source: FieldInput, grid: Grid, sample_every: int) -> None:
+        self._source, self._grid, self.sample_every = source, grid, sample_every
         self._filter = source.made.filter(source.rate, source.channels)
         self._of_mean = source.made.of_mean
         self._gaps: list[tuple[float, float]] = []  # first and last tick without a sample
@@ -52,17 +52,17 @@ class Windows:
         reached
             Time that no further sample can come before, seconds: later windows are not finished.
         """
-        last, inside = divmod(index + 1, self.every)
-        own, late = None, []
+        last, inside = divmod(index + 1, self.sample_every)
+        due, late = None, []
         for number in sorted(self._open):
             if number >= last or reached < cut(self._edge(number + 1)):
                 continue
             feature = self._feature(number)
             if number == last - 1 and inside == 0:
-                own = feature
+                due = feature
             elif feature is not None:
                 late.append(feature)
-        return own, late
+        return due, late
 
     def forget(self) -> None:
         """The bins have begun anew."""
@@ -85,11 +85,11 @@ class Windows:
         """Add samples to the sums of their windows."""
         start, width = self._grid.start, self._grid.width
         # What comes for a finished window was stamped a little before its edge, and stands for a tick on it.
-        first = max(number_of(float(times[0]), start, width) // self.every, self._done + 1)
+        first = max(number_of(float(times[0]), start, width) // self.sample_every, self._done + 1)
         if times[-1] < cut(self._edge(first + 1)):
             self._sum(first, level)
             return
-        numbers = np.maximum(bin_of(times, start, width) // self.every, self._done + 1)
+        numbers = np.maximum(bin_of(times, start, width) // self.sample_every, self._done + 1)
         for number in np.unique(numbers).tolist():
             self._sum(number, level[numbers == number])
 
@@ -115,4 +115,4 @@ class Windows:
 
     def _edge(self, number: int) -> float:
         """Begin of a window, seconds."""
-        return self._grid.edge(number * self.every)
+        return self._grid.edge(number * self.sample_every)

@@ -188,10 +188,10 @@ def intervals_to_pandas(intervals: Intervals) -> Any:
     """
     import pandas as pd
 
-    own = {"start": intervals.starts, "stop": intervals.stops, "label": list(intervals.labels)}
-    if twice := set(own) & set(intervals.columns):
+    fixed_columns = {"start": intervals.starts, "stop": intervals.stops, "label": list(intervals.labels)}
+    if twice := set(fixed_columns) & set(intervals.columns):
         raise InputError(f"intervals '{intervals.name}' have columns called {', '.join(sorted(twice))}: rename them")
-    frame = pd.DataFrame({**own, **{name: values.tolist() for name, values in intervals.columns.items()}})
+    frame = pd.DataFrame({**fixed_columns, **{name: values.tolist() for name, values in intervals.columns.items()}})
     frame.attrs["name"] = intervals.name
     return frame
 

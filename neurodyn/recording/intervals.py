@@ -97,7 +97,7 @@ class Intervals(Shown):
         InputError
             If none does.
         """
-        rows = np.array([row for row, own in enumerate(self.labels) if own == label], dtype=int)
+        rows = np.array([row for row, each in enumerate(self.labels) if each == label], dtype=int)
         if rows.size == 0:
             raise unknown_name("interval", label, set(self.labels))
         return self.rows(rows)
@@ -122,8 +122,8 @@ class Intervals(Shown):
         InputError
             If it cannot be understood, names a column that is not there, or holds for no interval.
         """
-        own = {"label": np.array(self.labels, dtype=str), "start": self.starts, "stop": self.stops}
-        chosen = np.flatnonzero(rows_where(expression, {**own, **self.columns}, len(self)))
+        fixed_columns = {"label": np.array(self.labels, dtype=str), "start": self.starts, "stop": self.stops}
+        chosen = np.flatnonzero(rows_where(expression, {**fixed_columns, **self.columns}, len(self)))
         if not chosen.size:
             raise InputError(
                 f"the condition '{expression}' holds for none of the {len(self)} intervals of '{self.name}'"

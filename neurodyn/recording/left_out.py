@@ -230,8 +230,12 @@ def chosen_units(
         return SpikeTrains(name, tuple(times), tuple(units), attributes, support)
     rows = kept_rows(name, units, members, "unit")
     kept = {key: values[rows] for key, values in attributes.items()}
-    own = support if support is None or isinstance(support, TimeSupport) else tuple(support[row] for row in rows)
-    return SpikeTrains(name, tuple(times[row] for row in rows), tuple(str(units[int(row)]) for row in rows), kept, own)
+    kept_support = (
+        support if support is None or isinstance(support, TimeSupport) else tuple(support[row] for row in rows)
+    )
+    return SpikeTrains(
+        name, tuple(times[row] for row in rows), tuple(str(units[int(row)]) for row in rows), kept, kept_support
+    )
 
 
 def chosen_intervals(

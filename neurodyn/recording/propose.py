@@ -197,8 +197,8 @@ class _Guess:
 
     def _clock(self, found: _Found, counts: CountsLayout | None) -> dict[str, Any] | None:
         if counts is not None and isinstance(counts.variable, str):
-            own = next(matrix for matrix in self._matrices if matrix.path == counts.variable)
-            if own.rows == found.rows and own.container == found.container:
+            matrix = next(each for each in self._matrices if each.path == counts.variable)
+            if matrix.rows == found.rows and matrix.container == found.container:
                 return {"binned": True}
         for first in (False, True):
             samples = found.values.shape[1] if first else found.rows

@@ -77,12 +77,12 @@ def read_xdf(
     for stream in streams:
         kind, name = _kind(stream), _first(stream["info"], "name") or "stream"
         taken, again = {key for group in makers.values() for key in group}, 1
-        own = name
-        while own in taken:
+        unique = name
+        while unique in taken:
             again += 1
-            own = f"{name} {again}"
-        makers[kind][own] = lambda stream=stream, own=own, kind=kind: (
-            _events(own, stream) if kind == "intervals" else _signal(own, stream, choices)
+            unique = f"{name} {again}"
+        makers[kind][unique] = lambda stream=stream, unique=unique, kind=kind: (
+            _events(unique, stream) if kind == "intervals" else _signal(unique, stream, choices)
         )
     items, unusable = build_items(makers, choices)
     return Recording(file_name(path), unusable=unusable, **items)

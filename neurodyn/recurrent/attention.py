@@ -63,8 +63,9 @@ def attend(
         return padded.reshape(chunks, length, *array.shape[1:])
 
     def with_the_one_before(array: Array) -> Array:
-        own = cut(array)
-        return jnp.concatenate([jnp.concatenate([jnp.zeros_like(own[:1]), own[:-1]]), own], axis=1)
+        chunked = cut(array)
+        before = jnp.concatenate([jnp.zeros_like(chunked[:1]), chunked[:-1]])
+        return jnp.concatenate([before, chunked], axis=1)
 
     place = jnp.arange(2 * length)
     back = length + jnp.arange(length)[:, None] - place
@@ -167,19 +168,21 @@ class Attention:
         keys = jax.random.split(jax.random.key(0) if key is None else key, 2 * self.blocks)
         states = seen @ weights["embed"].T + weights["embed_bias"]
         for block in range(self.blocks):
-            own = {name: weights[name][block] for name in BLOCK}
-            states = states + thinned(keys[2 * block], self._gathered(own, states), share)
-            states = states + thinned(keys[2 * block + 1], _transformed(own, states), share)
+            of_block = {name: weights[name][block] for name in BLOCK}
+            states = states + thinned(keys[2 * block], self._gathered(of_block, states), share)
+            states = states + thinned(keys[2 * block + 1], _transformed(of_block, states), share)
         kept = max(0, len(seen) - self.before)
         return normalised(states, weights["last_scale"])[len(known) :], seen[kept:]
 
-    def _gathered(self, own: Weights, states: Float[Array, "time trial hidden"]) -> Float[Array, "time trial hidden"]:
+    def _gathered(
+        self, weights: Weights, states: Float[Array, "time trial hidden"]
+    ) -> Float[Array, "time trial hidden"]:
         """What the heads of a block bring."""
-        parts = (normalised(states, own["scales"][0]) @ own["attention"].T).reshape(
+        parts = (normalised(states, weights["scales"][0]) @ weights["attention"].T).reshape(
             *states.shape[:2], 3, self.heads, -1
         )
-        found = attend(parts[:, :, 0], parts[:, :, 1], parts[:, :, 2], own["distance"])
-        return found.reshape(states.shape) @ own["joined"].T
+        found = attend(parts[:, :, 0], parts[:, :, 1], parts[:, :, 2], weights["distance"])
+        return found.reshape(states.shape) @ weights["joined"].T
 
 
 BLOCK = ("scales", "attention", "distance", "joined", "widened", "widened_bias", "narrowed", "narrowed_bias")
@@ -192,7 +195,7 @@ def normalised(states: Float[Array, "*bins hidden"], scale: Float[Array, " hidde
     return scale * centred * jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=-1, keepdims=True) + LEAST_VARIANCE)
 
 
-def _transformed(own: Weights, states: Float[Array, "time trial hidden"]) -> Float[Array, "time trial hidden"]:
+def _transformed(weights: Weights, states: Float[Array, "time trial hidden"]) -> Float[Array, "time trial hidden"]:
     """What the two layers of a block make of each bin."""
-    wide = jax.nn.gelu(normalised(states, own["scales"][1]) @ own["widened"].T + own["widened_bias"])
-    return wide @ own["narrowed"].T + own["narrowed_bias"]
+    wide = jax.nn.gelu(normalised(states, weights["scales"][1]) @ weights["widened"].T + weights["widened_bias"])
+    return wide @ weights["narrowed"].T + weights["narrowed_bias"]

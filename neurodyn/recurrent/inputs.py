@@ -5,7 +5,7 @@ For each modality, in the order of the batch:
 - ``v``: each channel's value, square roots of counts, minus its training mean, over its training deviation, held within
   ``LIMIT`` deviations; 0 where it is missing;
 - ``s``: the share of its channels that are observed in the bin;
-- ``a = 1 - exp(-n / (FADING clock))``: n bins since the last bin with a sample, 1 before the first.
+- ``a = 1 - exp(-n / (FADING sample_every))``: n bins since the last bin with a sample, 1 before the first.
 
 The square root evens out the variance of counts (Anscombe 1948, Biometrika 35).
 """
@@ -66,7 +66,7 @@ class InputScaling:
             centre, scale = moments(values[kept], observed[kept], of=rooted)
             centres.append(centre)
             scales.append(scale)
-        fading = np.asarray([FADING * m.clock for m in batch.modalities], np.float32)
+        fading = np.asarray([FADING * m.sample_every for m in batch.modalities], np.float32)
         return cls(tuple(m.counts for m in batch.modalities), tuple(centres), tuple(scales), fading)
 
     @property

@@ -180,9 +180,9 @@ def _side_by_side(
     def run(members: slice) -> tuple[TrainState, Array]:
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
             parts = jax.tree.map(lambda a: a[members], state._replace(step=None))
-            own = parts._replace(step=jnp.copy(state.step))  # copied, because each call uses its state up
+            parts = parts._replace(step=jnp.copy(state.step))  # copied, because each call uses its state up
             windows, numbers = jnp.asarray(drawn[:, :, members]), jnp.asarray(np.arange(config.members)[members])
-            found = _run_steps(own, timeline, windows, numbers, seed, plan=settings)
+            found = _run_steps(parts, timeline, windows, numbers, seed, plan=settings)
             return jax.block_until_ready(found)
 
     if config.members == 1 or jax.default_backend() != "cpu":

@@ -95,7 +95,7 @@ def sizes_of(batch: MultimodalBatch) -> dict[str, Any]:
         "bin_width_seconds": batch.width,
         "target": list(batch.target_names),
         "channels": {m.name: m.n_channels for m in batch.modalities},
-        "clock_bins": {m.name: m.clock for m in batch.modalities},
+        "sample_every_bins": {m.name: m.sample_every for m in batch.modalities},
     }
 
 

@@ -26,7 +26,7 @@ class LorenzSettings:
         Width of a bin in seconds.
     spike_channels, field_channels
         Channels of each modality; 0 leaves the modality out.
-    field_clock
+    field_sample_every
         The field is sampled once in this many bins, in the last one.
     missing
         Share of the samples lost at random: all channels of a modality in one bin together.
@@ -53,7 +53,7 @@ class LorenzSettings:
     width: float = 0.010
     spike_channels: int = 10
     field_channels: int = 10
-    field_clock: int = 5
+    field_sample_every: int = 5
     missing: float = 0.2
     speed: float = 1.0
     state_noise: float = 1.0
@@ -67,8 +67,10 @@ class LorenzSettings:
             raise InputError("expected at least one channel of spikes or field, got none")
         if self.n_bins < 1:
             raise InputError(f"a trial of {self.seconds} s is shorter than a bin of {self.width} s: make it longer")
-        if self.field_channels and self.field_clock > self.n_bins:
-            raise InputError(f"a field sampled every {self.field_clock} bins has no sample in {self.n_bins} bins")
+        if self.field_channels and self.field_sample_every > self.n_bins:
+            raise InputError(
+                f"a field sampled every {self.field_sample_every} bins has no sample in {self.n_bins} bins"
+            )
         if not self.missing < 1:
             raise InputError(f"the share of missing samples must be below 1, got {self.missing}")
         if not self.peak_rate > self.base_rate:
@@ -118,20 +120,20 @@ def simulate_lorenz(settings: LorenzSettings | None = None, *, seed: int) -> Mul
     settings = LorenzSettings() if settings is None else settings
     path_rng, tuning_rng, noise_rng, missing_rng = np.random.default_rng(seed).spawn(4)
     latent = lorenz_states(settings, path_rng)
-    observations, likelihoods, clocks = {}, {}, {}
+    observations, likelihoods, sample_every = {}, {}, {}
     if settings.spike_channels:
         observations["spikes"] = _spikes(latent, settings, tuning_rng, noise_rng)
-        likelihoods["spikes"], clocks["spikes"] = "poisson", 1
+        likelihoods["spikes"], sample_every["spikes"] = "poisson", 1
     if settings.field_channels:
         observations["field"] = _field(latent, settings, tuning_rng, noise_rng)
-        likelihoods["field"], clocks["field"] = "gaussian", settings.field_clock
+        likelihoods["field"], sample_every["field"] = "gaussian", settings.field_sample_every
     return MultimodalBatch.from_arrays(
         {name: _with_missing(array, settings.missing, missing_rng) for name, array in observations.items()},
         width=settings.width,
         likelihoods=likelihoods,
         target=latent.astype(np.float32),
         target_names=TARGET_NAMES,
-        clocks=clocks,
+        sample_every=sample_every,
     )
 
 
@@ -198,7 +200,7 @@ def _field(
 ) -> Float[np.ndarray, "trials time channels"]:
     signal = latent @ _directions(settings.field_channels, tuning).T
     samples = signal + settings.field_noise * noise.normal(size=signal.shape)
-    due = (np.arange(settings.n_bins) + 1) % settings.field_clock == 0
+    due = (np.arange(settings.n_bins) + 1) % settings.field_sample_every == 0
     return np.where(due[None, :, None], samples, np.nan).astype(np.float32)
 
 

@@ -296,7 +296,7 @@ class _Run:
         flying: dict[str, dict[str, Any]] = {name: {} for name in queues}
         done, crew = self.finished, _Crew(client, self._cluster.patience)
         while any(queues.values()) or any(flying.values()):
-            crew.look([self._asked(self._tasks[next(iter(own))]) for own in flying.values() if own])
+            crew.look([self._asked(self._tasks[next(iter(futures))]) for futures in flying.values() if futures])
             room = AHEAD * max(crew.threads, 1)
             for name, queue in queues.items():
                 while queue and len(flying[name]) < room:
@@ -305,8 +305,13 @@ class _Run:
             time.sleep(GLANCE)
             if client.status != "running":
                 raise SchedulerLost(f"the connection is {client.status}")
-            settled = [(own, key) for own in flying.values() for key, each in own.items() if each.status != "pending"]
-            done += self._settle(client, {key: own.pop(key) for own, key in settled})
+            settled = [
+                (futures, key)
+                for futures in flying.values()
+                for key, each in futures.items()
+                if each.status != "pending"
+            ]
+            done += self._settle(client, {key: futures.pop(key) for futures, key in settled})
             self._tell(done)
 
     def _asked(self, task: Task) -> dict[str, float]:

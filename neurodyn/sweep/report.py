@@ -119,12 +119,12 @@ def _table(results: "xr.Dataset") -> list[str]:
     lines = [f"| method | {' | '.join(map(str, sessions))} | mean | 95 % interval holds | s per fit |"]
     lines.append("|---" * (len(sessions) + 4) + "|")
     for method in methods:
-        own = score.sel(decoder=method)
-        cells = [_number(float(own.sel(session=session).mean())) for session in sessions]
+        scored = score.sel(decoder=method)
+        cells = [_number(float(scored.sel(session=session).mean())) for session in sessions]
         holds, taken = (float(each.sel(decoder=method).mean()) for each in (covered, seconds))
         share = "" if np.isnan(holds) else f"{holds:.1%}"
         lines.append(
-            f"| {method} | {' | '.join(cells)} | {_number(float(own.mean()))} | {share} | {_number(taken, 0)} |"
+            f"| {method} | {' | '.join(cells)} | {_number(float(scored.mean()))} | {share} | {_number(taken, 0)} |"
         )
     return lines
 

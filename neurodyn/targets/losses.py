@@ -1,7 +1,7 @@
 r"""What has been lost lately: a fading memory of missing samples, and the conditions that decoders are weighed in.
 
-A modality is *lost* in a bin if it has had no sample for as long as its clock lets one wait, and lost in part by the
-share of channels that its newest sample lacks. Its memory fades over a few time constants (in bins):
+A modality is *lost* in a bin if it has had no sample in its last `sample_every` bins, and lost in part by the share of
+channels that its newest sample lacks. Its memory fades over a few time constants (in bins):
 
 .. math::
     m_t = \gamma\, m_{t-1} + (1 - \gamma)\, \mathrm{lost}_t, \qquad \gamma = \exp(-1 / \tau), \qquad m_{-1} = b
@@ -24,49 +24,49 @@ WEIGHED = 2
 """Which of them the conditions of the weights follow."""
 
 
-def lost_bins(seen: Bool[np.ndarray, "trials time"], clock: int) -> Bool[np.ndarray, "trials time"]:
+def lost_bins(seen: Bool[np.ndarray, "trials time"], sample_every: int) -> Bool[np.ndarray, "trials time"]:
     """Bins of a modality in which its next sample is overdue.
 
     Parameters
     ----------
     seen
         Bins with a sample.
-    clock
+    sample_every
         Bins from one sample to the next.
 
     Examples
     --------
     >>> import numpy as np
     >>> from neurodyn.targets.losses import lost_bins
-    >>> lost_bins(np.asarray([[True, False, True, False, False]]), clock=2).tolist()
+    >>> lost_bins(np.asarray([[True, False, True, False, False]]), sample_every=2).tolist()
     [[False, False, False, False, True]]
     """
     time = np.arange(seen.shape[1])
-    never = -clock  # before its first sample, a modality is lost
+    never = -sample_every  # before its first sample, a modality is lost
     newest = np.maximum.accumulate(np.where(seen, time, never), axis=1)
-    return time - newest >= clock
+    return time - newest >= sample_every
 
 
-def lost_channels(observed: Float[np.ndarray, "trials time"], clock: int) -> Float[np.ndarray, "trials time"]:
+def lost_channels(observed: Float[np.ndarray, "trials time"], sample_every: int) -> Float[np.ndarray, "trials time"]:
     """Share of a modality's channels that its newest sample lacks; zero while the next sample is overdue.
 
     Parameters
     ----------
     observed
         Share of the channels that have a value in each bin.
-    clock
+    sample_every
         Bins from one sample to the next.
 
     Examples
     --------
     >>> import numpy as np
     >>> from neurodyn.targets.losses import lost_channels
-    >>> lost_channels(np.asarray([[1.0, 0.0, 0.75, 0.0, 0.0]]), clock=2).tolist()
+    >>> lost_channels(np.asarray([[1.0, 0.0, 0.75, 0.0, 0.0]]), sample_every=2).tolist()
     [[0.0, 0.0, 0.25, 0.25, 0.0]]
     """
     seen = observed > 0
     newest = np.maximum.accumulate(np.where(seen, np.arange(seen.shape[1]), 0), axis=1)
-    return np.where(lost_bins(seen, clock), 0.0, 1.0 - np.take_along_axis(observed, newest, axis=1))
+    return np.where(lost_bins(seen, sample_every), 0.0, 1.0 - np.take_along_axis(observed, newest, axis=1))
 
 
 def memory_size(modalities: int, *, channels: bool = True) -> int:
@@ -83,7 +83,7 @@ def memory_size(modalities: int, *, channels: bool = True) -> int:
 
 def loss_memory(
     observed: Sequence[Float[np.ndarray, "trials time"]],
-    clocks: Sequence[int],
+    sample_every: Sequence[int],
     before: float = 1.0,
     *,
     channels: bool = True,
@@ -96,15 +96,16 @@ def loss_memory(
     ----------
     observed
         Share of the channels that have a value in each bin, per modality.
-    clocks
+    sample_every
         Bins from one sample to the next, per modality.
     before
         What the memory holds before the first bin.
     channels
         Whether lost channels count.
     """
-    lost = [lost_bins(shares > 0, clock).astype(np.float64) for shares, clock in zip(observed, clocks, strict=True)]
-    parts = [lost_channels(shares, clock) for shares, clock in zip(observed, clocks, strict=True)] if channels else []
+    pairs = list(zip(observed, sample_every, strict=True))
+    lost = [lost_bins(shares > 0, every).astype(np.float64) for shares, every in pairs]
+    parts = [lost_channels(shares, every) for shares, every in pairs] if channels else []
     lost = [whole + part for whole, part in zip(lost, parts, strict=True)] if channels else lost
     sources = [*lost, np.minimum.reduce(lost)] if len(lost) > 1 else lost
     decays = [float(np.exp(-1 / t)) for t in TIMES]

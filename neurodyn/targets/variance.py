@@ -48,7 +48,7 @@ class VarianceSources(NamedTuple):
     excess
         (..., dims), what ``diag(W' P W)`` exceeds its usual value by, in squared target units; at least zero. It has a
         part in :class:`LinearVariance` alone, and is None where it was not worked out.
-    own
+    recurrent_variance
         (..., dims), variance by the recurrent network in squared target units, or None.
     memory
         (..., memories), of lost samples (:func:`neurodyn.targets.loss_memory`).
@@ -57,21 +57,22 @@ class VarianceSources(NamedTuple):
     --------
     >>> import numpy as np
     >>> from neurodyn.targets import VarianceSources
-    >>> sources = VarianceSources(excess=None, own=np.ones((5, 2)), memory=np.zeros((5, 1)))
+    >>> sources = VarianceSources(excess=None, recurrent_variance=np.ones((5, 2)), memory=np.zeros((5, 1)))
     >>> sources.logarithmic(2).shape  # its own, a memory and its root
     (5, 3, 2)
     """
 
     excess: Float[np.ndarray, "*bins dims"] | None
-    own: Float[np.ndarray, "*bins dims"] | None
+    recurrent_variance: Float[np.ndarray, "*bins dims"] | None
     memory: Float[np.ndarray, "*bins memories"]
 
     def logarithmic(self, dims: int) -> Float[np.ndarray, "*bins features dims"]:
-        """The features that the logarithm of the variance is linear in: of its own, the memories and their roots."""
+        """The features of the log variance: logarithm of the recurrent network's, the memories and their roots."""
         shape = (*self.memory.shape[:-1], 1, dims)
-        own = np.zeros(shape) if self.own is None else np.log(np.maximum(self.own, TINY)).reshape(shape)
+        recurrent = self.recurrent_variance
+        log_recurrent = np.zeros(shape) if recurrent is None else np.log(np.maximum(recurrent, TINY)).reshape(shape)
         memories = np.concatenate([self.memory, np.sqrt(self.memory)], axis=-1)
-        return np.concatenate([own, np.broadcast_to(memories[..., None], (*memories.shape, dims))], axis=-2)
+        return np.concatenate([log_recurrent, np.broadcast_to(memories[..., None], (*memories.shape, dims))], axis=-2)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ class LinearVariance:
         found = self.constant + self.slopes[0] * sources.excess
         if len(self.slopes) == 1:
             return found
-        return found + (0 if sources.own is None else self.slopes[1] * sources.own) + sources.memory @ self.slopes[2:]
+        if sources.recurrent_variance is not None:
+            found = found + self.slopes[1] * sources.recurrent_variance
+        return found + sources.memory @ self.slopes[2:]
 
 
 @dataclass(frozen=True)
@@ -161,11 +164,11 @@ def fit_log_linear_variance(
     --------
     >>> import numpy as np
     >>> from neurodyn.targets.variance import VarianceSources, fit_log_linear_variance
-    >>> own = np.exp(np.random.default_rng(0).normal(size=(4000, 1)))
-    >>> sources = VarianceSources(np.zeros((4000, 1)), own, np.zeros((4000, 1)))
-    >>> squares = 2 * own * np.random.default_rng(1).chisquare(1, (4000, 1))
+    >>> recurrent = np.exp(np.random.default_rng(0).normal(size=(4000, 1)))
+    >>> sources = VarianceSources(np.zeros((4000, 1)), recurrent, np.zeros((4000, 1)))
+    >>> squares = 2 * recurrent * np.random.default_rng(1).chisquare(1, (4000, 1))
     >>> model = fit_log_linear_variance(squares, sources, np.asarray([4000.0]))
-    >>> bool(np.allclose(model.variance(sources), 2 * own, rtol=0.15))
+    >>> bool(np.allclose(model.variance(sources), 2 * recurrent, rtol=0.15))
     True
     """
     features = sources.logarithmic(squares.shape[1])

@@ -97,14 +97,14 @@ class SequenceModel(ABC):
         first = sum(self.channels)
         return inputs[..., first : first + self.n_modalities]
 
-    def own_inputs(self, inputs: Float[Array, "*bins inputs"]) -> list[Float[Array, "*bins _"]]:
+    def encoder_inputs(self, inputs: Float[Array, "*bins inputs"]) -> list[Float[Array, "*bins _"]]:
         """Inputs of each modality's encoder: its values, the share that is seen, the age of the last sample."""
-        total, own, first = sum(self.channels), [], 0
+        total, by_modality, first = sum(self.channels), [], 0
         for number, channels in enumerate(self.channels):
             beside = inputs[..., total + number :: self.n_modalities]  # shares stand before ages, one per modality
-            own.append(jnp.concatenate([inputs[..., first : first + channels], beside], axis=-1))
+            by_modality.append(jnp.concatenate([inputs[..., first : first + channels], beside], axis=-1))
             first += channels
-        return own
+        return by_modality
 
     def log_likelihood(
         self, number: int, decoder: Parameters, output: Float[Array, "time trial channel"], window: Window

@@ -109,8 +109,10 @@ class MvaeModel(SequenceModel):
     ) -> tuple[list[Gaussian], Bool[Array, "time trial modality"], Encoded]:
         """Each modality's expert of every bin, where it takes part, and what is carried on."""
         experts, last = [], []
-        for weights, own, state in zip(parameters["encoders"], self.own_inputs(inputs), before.states, strict=True):
-            states = hidden_states(weights, own, state)
+        for weights, modality_inputs, state in zip(
+            parameters["encoders"], self.encoder_inputs(inputs), before.states, strict=True
+        ):
+            states = hidden_states(weights, modality_inputs, state)
             log_variance = jnp.clip(states @ weights["spread"].T + weights["spread_bias"], *LOG_VARIANCE)
             experts.append(Gaussian(states @ weights["mean"].T + weights["mean_bias"], jnp.exp(log_variance)))
             last.append(states[-1])

@@ -153,8 +153,10 @@ class PlrnnModel(SequenceModel):
         shape = (*inputs.shape[:-1], self.latent)
         precision = weighted = jnp.zeros(shape, inputs.dtype)
         shares = self.shares(inputs)
-        for number, (encoder, own) in enumerate(zip(parameters["encoders"], self.own_inputs(inputs), strict=True)):
-            layer = jax.nn.relu(own @ encoder["layer"].T + encoder["layer_bias"])
+        for number, (encoder, modality_inputs) in enumerate(
+            zip(parameters["encoders"], self.encoder_inputs(inputs), strict=True)
+        ):
+            layer = jax.nn.relu(modality_inputs @ encoder["layer"].T + encoder["layer_bias"])
             mean, log_variance = jnp.split(layer @ encoder["output"].T + encoder["output_bias"], 2, axis=-1)
             there = (shares[..., number, None] > 0).astype(inputs.dtype)
             share = there * jnp.exp(-jnp.clip(log_variance, *LOG_VARIANCE))

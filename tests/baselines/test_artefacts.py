@@ -70,14 +70,14 @@ def test_live_as_offline():
 
 
 def test_trees_leave_out_what_is_never_there():
-    """A slower clock whose samples come in other bins than the target: half of its lags have no value at all."""
+    """Slower sampling, whose samples come in other bins than the target: half of its lags have no value at all."""
     rng, bins = np.random.default_rng(1), 800
     target = np.sin(np.arange(bins) / 20.0)[:, None] + 0.1 * rng.normal(size=(bins, 1))
     fast, slow = target + 0.3 * rng.normal(size=(bins, 2)), target + 0.1 * rng.normal(size=(bins, 1))
     slow[np.arange(bins) % 2 == 1] = np.nan
     known = np.where(np.arange(bins)[:, None] % 2 == 1, target, np.nan)
     batch = MultimodalBatch.from_arrays(
-        {"fast": fast[None], "slow": slow[None]}, width=0.05, target=known[None], clocks={"slow": 2},
+        {"fast": fast[None], "slow": slow[None]}, width=0.05, target=known[None], sample_every={"slow": 2},
         likelihoods={"fast": "gaussian", "slow": "gaussian"},
     )  # fmt: skip
     assert BoostedTrees(lags=2, trees=30).fit(batch).score(batch).r2[0] > 0.8

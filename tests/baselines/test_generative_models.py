@@ -44,7 +44,7 @@ def parameters_of(model, seed=0):
     return tree.unflatten([leaf + 0.1 * random.normal(size=leaf.shape) for leaf in leaves])
 
 
-def own_inputs(window, modality):
+def encoder_inputs(window, modality):
     """Values of a modality, the share that is seen and the age of the last sample."""
     columns = [[0, 1, 2, 5, 7], [3, 4, 6, 8]][modality]
     return np.asarray(window.inputs)[..., columns]
@@ -83,7 +83,7 @@ def experts_of_vae(parameters, window):
     """Mean, precision and whether it takes part, of each modality in each bin."""
     found = []
     for modality, weights in enumerate(parameters["encoders"]):
-        states = gru_states(weights, own_inputs(window, modality))
+        states = gru_states(weights, encoder_inputs(window, modality))
         mean, log_variance = affine(weights, "mean", states), affine(weights, "spread", states)
         share = np.asarray(window.inputs)[..., 5 + modality]
         found.append((mean, np.exp(-log_variance), np.cumsum(share > 0, axis=0) > 0))
@@ -143,7 +143,7 @@ def experts_of_network(parameters, window, now):
     """Means and precisions of the modalities observed in a bin, for each trial."""
     precision = weighted = np.zeros((TRIALS, LATENT))
     for modality, encoder in enumerate(parameters["encoders"]):
-        layer = np.maximum(affine(encoder, "layer", own_inputs(window, modality)[now]), 0)
+        layer = np.maximum(affine(encoder, "layer", encoder_inputs(window, modality)[now]), 0)
         mean, log_variance = np.split(affine(encoder, "output", layer), 2, axis=-1)
         there = (np.asarray(window.inputs)[now, :, 5 + modality] > 0)[:, None]
         precision, weighted = precision + there / np.exp(log_variance), weighted + there * mean / np.exp(log_variance)

@@ -155,7 +155,7 @@ def a_reach(trials=40, bins=80, seed=0):
     field[:, np.arange(bins) % 2 == 1] = np.nan
     return MultimodalBatch.from_arrays(
         {"spikes": spikes, "field": field}, width=0.05, likelihoods={"spikes": "poisson", "field": "gaussian"},
-        clocks={"field": 2}, target=0.3 * velocity, target_names=("vx", "vy"),
+        sample_every={"field": 2}, target=0.3 * velocity, target_names=("vx", "vy"),
     )  # fmt: skip
 
 

@@ -35,12 +35,14 @@ def single_precision(float32):
 def test_a_training_step_is_measured_next_to_its_products_and_a_loop(float32):
     report = run(training, "--sizes 3x6 --trials 2 --repeats 2 --no-growth --no-start", "train")
     rows = {row.name: row for row in report.measurements}
-    assert list(rows) == [training.SHARED, training.OWN, training.LOOP, training.PRODUCTS, training.NETWORKS]
+    assert list(rows) == [training.SHARED, training.PER_TRIAL, training.LOOP, training.PRODUCTS, training.NETWORKS]
     assert all(row.seconds > 0 for row in rows.values())
     for name in (training.PRODUCTS, training.NETWORKS):
         times = rows[training.SHARED].seconds / rows[name].seconds
         assert rows[training.SHARED].notes[f"times the {name}"] == pytest.approx(times)
-    assert rows[training.OWN].ratio == pytest.approx(rows[training.LOOP].seconds / rows[training.OWN].seconds)
+    assert rows[training.PER_TRIAL].ratio == pytest.approx(
+        rows[training.LOOP].seconds / rows[training.PER_TRIAL].seconds
+    )
     assert len(report.targets) == 1
     json.dumps(report.to_json())
     assert report_table(report).row_count == 5

@@ -62,10 +62,10 @@ def test_label_and_bounds_select_the_same_time(recording):
     np.testing.assert_array_equal(task.observations["spikes"], bounds.observations["spikes"])
 
 
-def test_slower_clock_is_observed_in_the_last_bin_of_its_window(recording):
+def test_slower_sampling_is_observed_in_the_last_bin_of_its_window(recording):
     slow = Field("slow", source="lfp", bands=None, width=0.05)
     batch = to_bins(recording, width=0.01, modalities=[Spikes(), slow], interval="trials")
-    assert batch.modality("slow").clock == 5
+    assert batch.modality("slow").sample_every == 5
     for i in range(3):
         mask = batch.observed["slow"][batch.trial(i)]
         np.testing.assert_array_equal(mask[:, 0], np.arange(len(mask)) % 5 == 4)

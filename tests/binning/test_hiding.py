@@ -16,7 +16,7 @@ def batch():
     return MultimodalBatch.from_arrays(
         {"spikes": rng.poisson(3.0, (2, 100, 3)) + 1.0, "field": field}, width=0.01,
         likelihoods={"spikes": "poisson", "field": "gaussian"}, target=rng.normal(size=(2, 100, 1)),
-        clocks={"field": 2}, channels={"spikes": ["u", "v", "w"]},
+        sample_every={"field": 2}, channels={"spikes": ["u", "v", "w"]},
     )  # fmt: skip
 
 

@@ -142,7 +142,7 @@ def test_spikes_alone_are_known_from_the_first_to_the_last():
     assert to_bins(recording, width=0.5, target=()).observed["spikes"].all()
 
 
-def test_invalid_times_leave_targets_and_slow_clocks_out(recording):
+def test_invalid_times_leave_targets_and_slow_samples_out(recording):
     """A stretch shorter than the gaps that targets interpolate over is missing all the same."""
     table = Intervals("invalid_times", np.array([10.03]), np.array([10.27]))
     recording = replace(recording, intervals={"invalid_times": table})

@@ -74,7 +74,7 @@ BAD = {
     "one fold": ({}, ["--folds", "1"], "cross-validation needs at least 2 folds, got 1"),
     "more folds than bins": ({}, ["--folds", "500"], "500 folds need at least 500 bins"),
     "gaps eat the training": ({}, ["--folds", "2", "--gap", "30"], "nothing left to train on"),
-    "slower clock no multiple": ({}, ["--field-width", "0.07"], "must be a multiple of the bin width"),
+    "slower sampling no multiple": ({}, ["--field-width", "0.07"], "must be a multiple of the bin width"),
     "band beyond the sampling": ({}, ["--bands", "100-200"], "100"),
 }  # fmt: skip
 
@@ -153,7 +153,7 @@ def test_options_reach_bins_folds_and_model(tmp_path):
     study = decode.build_study(recording, options)
     assert study.batch.target_names == ("x", "y", "log_speed")
     assert study.batch.n_bins == pytest.approx(160, abs=2)
-    assert (study.batch.modality("field").clock, study.batch.modality("field").n_channels) == (2, 2)
+    assert (study.batch.modality("field").sample_every, study.batch.modality("field").n_channels) == (2, 2)
     assert study.folds[1].test.lead.tolist() == [30]
     model = study.methods[0].decoder
     assert (model.latent, model.training.epochs, model.training.seed) == (7, 9, 4)

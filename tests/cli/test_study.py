@@ -82,7 +82,7 @@ def test_demo_builds_its_study_from_the_seed():
     assert [m.name for m in one.methods] == names
     np.testing.assert_array_equal(one.batch.target, same.batch.target)
     assert not np.array_equal(one.batch.target, other.batch.target)
-    assert one.batch.modality("field").clock == 5
+    assert one.batch.modality("field").sample_every == 5
     assert 0.1 < 1 - one.batch.observed["spikes"].mean() < 0.3
     assert one.methods[0].decoder.training.seed == 1
     assert one.methods[0].decoder.training.epochs == 3

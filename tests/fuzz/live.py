@@ -123,7 +123,7 @@ def _use(live: RealtimeDecoder) -> None:
     for row in rows:
         assert isinstance(row.name, str)
         assert all(isinstance(label, str) for label in row.channels)
-        assert row.clock * live.width <= LONGEST + live.width
+        assert row.sample_every * live.width <= LONGEST + live.width
         assert row.rate is None or 0 < row.rate < math.inf
     binner_inputs(rows, live.width, {row.name: row.rate or 1e3 for row in rows})
     assert not any(np.isnan(limits).any() for limits in live.limits.values())
@@ -204,7 +204,7 @@ def _loaded(folder: Path, settings: Any, content: bytes, damage: Edit | Bytes | 
     fitted = MultiscaleDecoder.load(place).fitted_
     assert fitted is not None
     assert 0 < fitted.width < math.inf
-    assert all(row.clock <= 2**31 for row in fitted.modalities)
+    assert all(row.sample_every <= 2**31 for row in fitted.modalities)
     with h5py.File(arrays) as file:
         _finite(*(item[()] for item in _datasets(file["arrays"])))
     _finite(*fitted.scaling.mean.values(), np.asarray(fitted.network.model().dynamics[0].transition[...]))

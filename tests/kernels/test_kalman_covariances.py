@@ -66,7 +66,7 @@ def test_the_derivative_is_that_of_the_plain_recursion(varying, masks):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-9, err_msg=name)
 
 
-MASKS = {"all": slice(None), "a clock": slice(4, None, 5), "a gap": np.r_[0:40, 60:160]}
+MASKS = {"all": slice(None), "every fifth": slice(4, None, 5), "a gap": np.r_[0:40, 60:160]}
 
 
 def long_recording(mask):

@@ -33,7 +33,7 @@ def three_modalities(trials=10, bins=30):
         {"spikes": rng.poisson(np.exp(target @ tuning)), "field": target @ tuning + 0.3, "slow": slow},
         width=0.02,
         likelihoods={"spikes": "poisson", "field": "gaussian", "slow": "gaussian"},
-        clocks={"slow": 3},
+        sample_every={"slow": 3},
         target=target,
         target_names=("cos", "sin"),
         channels={"spikes": ("a", "b", "c")},

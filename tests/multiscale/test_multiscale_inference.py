@@ -20,7 +20,7 @@ def network(decoder):
 
 
 def one_long_trial(batch, bins=200):
-    """Trials end to end as one, the field on its clock as everywhere."""
+    """Trials end to end as one, the field sampled as everywhere."""
     return batch.with_runs([0], [bins], [0])
 
 

@@ -33,7 +33,7 @@ def make_model(rows=ROWS, dims=DIMS, *, skip=True, start="modes", moved=True):
     config = ModelConfig(
         rows,
         LATENT,
-        own=LATENT,
+        modality_state=LATENT,
         embedding=EMBEDDING,
         target=dims,
         fusion=(4,),
@@ -56,7 +56,7 @@ def make_model(rows=ROWS, dims=DIMS, *, skip=True, start="modes", moved=True):
 
 
 def make_batch(rows=ROWS, dims=DIMS, *, ragged=True):
-    """Random channels and bins missing; the field on a clock of two; the last trial shorter, if ragged."""
+    """Random channels and bins missing; the field in every second bin; the last trial shorter, if ragged."""
     rng = np.random.default_rng(1)
     valid = np.ones((TRIALS, BINS), bool)
     valid[-1, 6:] = not ragged

@@ -25,7 +25,7 @@ from neurodyn.multiscale.inference import Network, estimate_both
 
 TRIALS, BINS = 5, 14
 KINDS = {"spikes": "poisson", "field": "gaussian", "slow": "gaussian"}
-CLOCKS = {"spikes": 1, "field": 2, "slow": 3}
+SAMPLE_EVERY = {"spikes": 1, "field": 2, "slow": 3}
 CHANNELS = {"spikes": 4, "field": 3, "slow": 2}
 SIZES = {1: ("spikes",), 2: ("spikes", "field"), 3: ("spikes", "field", "slow")}
 SMOOTHNESS = {1: {"poisson": 100.0}, 2: {"poisson": 250.0, "gaussian": 5.0}, 3: {"poisson": 250.0, "gaussian": 5.0}}
@@ -34,17 +34,17 @@ PENALTY = {1: 1e-4, 2: 1e-3, 3: 1e-3}
 
 
 def recording(count):
-    """Arrays (trial, time, channel) with NaN: clocks of different rates, and one bin in five lost beside."""
+    """Arrays (trial, time, channel) with NaN: sampled at different rates, and one bin in five lost beside."""
     random, data = np.random.default_rng(0), {}
     for name in SIZES[count]:
         shape = (TRIALS, BINS, CHANNELS[name])
         values = random.poisson(1.5, shape) if KINDS[name] == "poisson" else 3 + 2 * random.normal(size=shape)
         values = values.astype(np.float32).astype(float)
-        values[:, np.arange(BINS) % CLOCKS[name] != CLOCKS[name] - 1] = np.nan
+        values[:, np.arange(BINS) % SAMPLE_EVERY[name] != SAMPLE_EVERY[name] - 1] = np.nan
         values[random.random((TRIALS, BINS)) < 0.2] = np.nan
         data[name] = values
     target = random.normal(size=(TRIALS, BINS, 2))
-    names = {"likelihoods": {n: KINDS[n] for n in data}, "clocks": {n: CLOCKS[n] for n in data}}
+    names = {"likelihoods": {n: KINDS[n] for n in data}, "sample_every": {n: SAMPLE_EVERY[n] for n in data}}
     return data, MultimodalBatch.from_arrays(data, width=0.01, target=target, **names)
 
 

@@ -18,12 +18,12 @@ from neurodyn.multiscale.segments import gather, most_share_a_mask, segments_of,
 WIDTH = 0.1
 
 
-def make_batch(lengths, leads=None, *, clock=1, missing=0.0, seed=0, spare=3):
-    """Batch of trials with spare bins between them, counts in every bin and a field on its own clock."""
+def make_batch(lengths, leads=None, *, sample_every=1, missing=0.0, seed=0, spare=3):
+    """Batch of trials with spare bins between them, counts in every bin and a field sampled more slowly."""
     rng = np.random.default_rng(seed)
     lengths = np.asarray(lengths)
     bins = int(lengths.sum() + spare * (len(lengths) + 1))
-    due = ((np.arange(bins) + 1) % clock == 0)[:, None] & (rng.random((bins, 2)) >= missing)
+    due = ((np.arange(bins) + 1) % sample_every == 0)[:, None] & (rng.random((bins, 2)) >= missing)
     seen = rng.random((bins, 3)) >= missing
     base = MultimodalBatch.from_arrays(
         {
@@ -33,7 +33,7 @@ def make_batch(lengths, leads=None, *, clock=1, missing=0.0, seed=0, spare=3):
         width=WIDTH,
         likelihoods={"spikes": "poisson", "field": "gaussian"},
         target=np.where(rng.random((bins, 1)) < 0.9, rng.normal(size=(bins, 2)), np.nan)[None],
-        clocks={"spikes": 1, "field": clock},
+        sample_every={"spikes": 1, "field": sample_every},
     )
     starts = np.cumsum(lengths + spare) - lengths
     leads = np.zeros(len(lengths), int) if leads is None else np.minimum(leads, lengths - 1)
@@ -53,13 +53,13 @@ def bins_of(batch, *, context: bool) -> np.ndarray:
 trials_drawn = st.lists(st.tuples(st.integers(2, 60), st.integers(0, 8)), min_size=1, max_size=12).filter(
     lambda trials: sum(length for length, _ in trials) > 30
 )
-clocks_drawn = st.sampled_from([1, 5])
+sample_every_drawn = st.sampled_from([1, 5])
 
 
 @settings(max_examples=150, deadline=None)
-@given(trials_drawn, clocks_drawn, st.sampled_from([0.05, 0.15, 0.3, 0.5]), st.sampled_from([0.5, 1.5, 4.0]))
-def test_validation_is_disjoint_complete_and_within_trials(trials, clock, share, seconds):
-    batch = make_batch(*np.transpose(trials), clock=clock)
+@given(trials_drawn, sample_every_drawn, st.sampled_from([0.05, 0.15, 0.3, 0.5]), st.sampled_from([0.5, 1.5, 4.0]))
+def test_validation_is_disjoint_complete_and_within_trials(trials, sample_every, share, seconds):
+    batch = make_batch(*np.transpose(trials), sample_every=sample_every)
     train, held = validation_split(batch, share, seconds)
     trained, scored = bins_of(train, context=True), bins_of(held, context=False)
     original, own = bins_of(batch, context=True), bins_of(batch, context=False)
@@ -89,9 +89,9 @@ def test_the_share_held_out_of_one_long_recording_is_the_one_asked_for(bins, sha
 
 
 @settings(max_examples=100, deadline=None)
-@given(trials_drawn, clocks_drawn, st.sampled_from([0.2, 0.5, 1.5, 4.0]))
-def test_segments_cover_the_trials_and_stay_inside(trials, clock, seconds):
-    batch = make_batch(*np.transpose(trials), clock=clock)
+@given(trials_drawn, sample_every_drawn, st.sampled_from([0.2, 0.5, 1.5, 4.0]))
+def test_segments_cover_the_trials_and_stay_inside(trials, sample_every, seconds):
+    batch = make_batch(*np.transpose(trials), sample_every=sample_every)
     segments = segments_of(batch, seconds)
     covered, scored = np.zeros(len(batch.time), bool), np.zeros(len(batch.time), bool)
     for start, length, lead in zip(segments.starts, segments.lengths, segments.leads, strict=True):
@@ -101,9 +101,9 @@ def test_segments_cover_the_trials_and_stay_inside(trials, clock, seconds):
         covered[start : start + length] = True
         scored[start + lead : start + length] = True
     assert not np.any(scored & (bins_of(batch, context=False) == 0))
-    # Starts keep the phase of all clocks: less than one of their common cycles is left out at either end of a trial.
+    # Starts keep the phase of all samples: less than one of their common cycles is left out at either end of a trial.
     for start, length in zip(batch.starts, batch.lengths, strict=True):
-        assert covered[start + clock - 1 : start + length - clock + 1].all()
+        assert covered[start + sample_every - 1 : start + length - sample_every + 1].all()
         if length <= segments.bins:
             assert covered[start : start + length].all()
 
@@ -139,8 +139,8 @@ def masks_of(batch, segments):
     st.integers(0, 6),
     st.integers(0, 4),
 )
-def test_segments_said_to_share_a_mask_do(lengths, clock, missing, lead, spare):
-    batch = make_batch(lengths, np.full(len(lengths), lead), clock=clock, missing=missing, spare=spare)
+def test_segments_said_to_share_a_mask_do(lengths, sample_every, missing, lead, spare):
+    batch = make_batch(lengths, np.full(len(lengths), lead), sample_every=sample_every, missing=missing, spare=spare)
     everything = segments_of(batch, 1.0)
     segments, shared = most_share_a_mask(batch, everything)
     assert 0.8 * len(everything.starts) <= len(segments.starts) <= len(everything.starts)
@@ -151,9 +151,9 @@ def test_segments_said_to_share_a_mask_do(lengths, clock, missing, lead, spare):
         np.testing.assert_array_equal(segments.starts, everything.starts)
 
 
-@pytest.mark.parametrize("clock", [1, 5])
-def test_regular_recordings_share_one_mask(clock):
-    batch = make_batch([200, 100], clock=clock, spare=5)
+@pytest.mark.parametrize("sample_every", [1, 5])
+def test_regular_recordings_share_one_mask(sample_every):
+    batch = make_batch([200, 100], sample_every=sample_every, spare=5)
     everything = segments_of(batch, 2.0)
     segments, shared = most_share_a_mask(batch, everything)
     assert shared
@@ -172,14 +172,14 @@ def test_segments_at_a_gap_are_left_out_if_few():
     assert len(segments.starts) == len(segments_of(batch, 1.0).starts) - 12
 
 
-def test_two_slow_clocks_share_a_mask_only_in_a_common_phase():
+def test_two_slow_modalities_share_a_mask_only_in_a_common_phase():
     rng = np.random.default_rng(0)
-    due = {name: (np.arange(120) + 1) % clock == 0 for name, clock in (("slow", 2), ("slower", 3))}
+    due = {name: (np.arange(120) + 1) % every == 0 for name, every in (("slow", 2), ("slower", 3))}
     batch = MultimodalBatch.from_arrays(
         {n: np.where(d[:, None], rng.normal(size=(120, 2)), np.nan)[None] for n, d in due.items()},
         width=WIDTH,
         likelihoods={"slow": "gaussian", "slower": "gaussian"},
-        clocks={"slow": 2, "slower": 3},
+        sample_every={"slow": 2, "slower": 3},
     )
     segments, shared = most_share_a_mask(batch, segments_of(batch, 2.0))
     assert shared
@@ -189,7 +189,7 @@ def test_two_slow_clocks_share_a_mask_only_in_a_common_phase():
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_gather_cuts_what_slicing_cuts(shared):
-    batch = make_batch([40, 40], np.array([4, 0]), clock=5)
+    batch = make_batch([40, 40], np.array([4, 0]), sample_every=5)
     scaling = Scaling.fit(batch)
     segments = segments_of(batch, 2.0)
     table = segments.everything()[:, [0, 1, -1]]
@@ -219,7 +219,7 @@ def test_gather_masks_what_lies_beyond_a_short_trial_and_the_timeline():
 
 
 def test_likelihood_scales_are_scipys():
-    batch = make_batch([60, 40], clock=5, missing=0.2)
+    batch = make_batch([60, 40], sample_every=5, missing=0.2)
     inside = bins_of(batch, context=False) > 0
     totals = {}
     for name in batch.names:

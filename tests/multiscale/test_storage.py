@@ -17,6 +17,7 @@ from oracles.frozen_decoder import untrained
 from neurodyn.errors import InputError
 from neurodyn.multiscale import MultiscaleDecoder, storage
 from neurodyn.multiscale.fitted import Readout, variance_sources
+from neurodyn.multiscale.stored_settings import stored_config
 from neurodyn.realtime import RealtimeDecoder
 from neurodyn.targets import LinearTarget, LinearVariance, memory_size
 from neurodyn.training import save_checkpoint, store
@@ -61,7 +62,7 @@ def test_units_come_back(spikes_decoder, lorenz_batch, tmp_path):
 
 def test_another_rate_is_refused(spikes_decoder, lorenz_batch):
     batch = lorenz_batch[1].with_modalities(["spikes"])
-    rows = tuple(replace(row, clock=5) for row in batch.modalities)
+    rows = tuple(replace(row, sample_every=5) for row in batch.modalities)
     with pytest.raises(InputError, match=r"with a sample every 0\.01 s, the batch has one every 0\.05 s"):
         spikes_decoder.predict(replace(batch, modalities=rows))
 
@@ -146,9 +147,9 @@ def test_a_model_of_the_third_version_decodes_as_it_did(tmp_path, decoder, loren
     readout, live = expected.fitted_.filtered, found.realtime()
     evidence = expected.fitted_.evidence(test, smooth=False)
     assert evidence.memory[:, 0].max() < 1  # empty before the first bin
-    excess, own, memory = variance_sources(evidence, readout.usual_variance)
+    excess, recurrent_variance, memory = variance_sources(evidence, readout.usual_variance)
     slopes = readout.variance_model.slopes
-    assert own is None  # this decoder has no recurrent network
+    assert recurrent_variance is None  # this decoder has no recurrent network
     variance = 0.5 + slopes[0] * excess + memory @ slopes[2:]
     np.testing.assert_allclose(found.predict(test)["deviation"][0] ** 2, variance[0], rtol=1e-6)
     for t in range(30):
@@ -174,7 +175,7 @@ def without_channels(fitted):
 
 def test_a_model_of_the_fourth_version_is_the_same(tmp_path, lorenz_batch):
     """It had other names for what training hides from the recurrent network."""
-    fitted = without_channels(untrained(lorenz_batch[0], latent=3, own=3, embedding=3))
+    fitted = without_channels(untrained(lorenz_batch[0], latent=3, modality_state=3, embedding=3))
     storage.save_fitted(tmp_path / "model", fitted)
     path = tmp_path / "model" / "model.json"
     settings = json.loads(path.read_text())
@@ -212,6 +213,15 @@ def test_a_model_of_the_fifth_version_decodes_as_it_did(tmp_path, decoder, loren
         out = live.step(bins, 0.01 * t)
         np.testing.assert_allclose(out.target, decoded["target"][0, t], atol=1e-4)
         np.testing.assert_allclose((out.upper - out.target) / 1.959964, decoded["deviation"][0, t], rtol=1e-3)
+
+
+def test_files_keep_the_names_of_the_first_version(saved):
+    """So that a neurodyn from before a name changed reads them; a half-trained model goes on likewise."""
+    settings = json.loads((saved / "model.json").read_text())
+    fitted = MultiscaleDecoder.load(saved).fitted_
+    assert settings["config"]["model"]["own"] == fitted.config.model.modality_state
+    assert [row["clock"] for row in settings["modalities"]] == [row.sample_every for row in fitted.modalities]
+    assert json.loads(json.dumps(stored_config(fitted.config))) == settings["config"]
 
 
 def test_every_older_version_has_its_migration(monkeypatch, saved):

@@ -24,10 +24,10 @@ def drawn(batch, objective, seed=0):
     return jax.tree.map(np.asarray, draw_dropout(key, one, replace(config, objective=objective)))
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_bins_are_hidden_as_often_as_asked_for(lorenz_batch, own):
+@pytest.mark.parametrize("per_trial", [False, True])
+def test_bins_are_hidden_as_often_as_asked_for(lorenz_batch, per_trial):
     batch = lorenz_batch[0]
-    dropout = drawn(batch, ObjectiveConfig(time_dropout=0.3, dropout=0.2, time_dropout_per_trial=own))
+    dropout = drawn(batch, ObjectiveConfig(time_dropout=0.3, dropout=0.2, time_dropout_per_trial=per_trial))
     shape = (24, 50) if own else (50,)
     for name in batch.names:
         assert dropout.hidden_bins[name].shape == shape
@@ -43,10 +43,10 @@ def test_trials_hide_their_own_bins(lorenz_batch):
     assert len(np.unique(bins, axis=0)) == len(bins)
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_either_kind_trains(lorenz_batch, own):
+@pytest.mark.parametrize("per_trial", [False, True])
+def test_either_kind_trains(lorenz_batch, per_trial):
     decoder = small_decoder(epochs=15)
-    objective = replace(decoder.objective, time_dropout_per_trial=own)
+    objective = replace(decoder.objective, time_dropout_per_trial=per_trial)
     fitted = replace(decoder, objective=objective).fit(lorenz_batch[0])
     assert fitted.fitted_.history.validation[-1] < fitted.fitted_.history.validation[0]
     assert float(fitted.score(lorenz_batch[1])["r2"].mean()) > 0.3

@@ -32,7 +32,7 @@ def fit_small(batch: MultimodalBatch, **settings) -> MultiscaleDecoder:
 
 
 def lorenz() -> tuple[MultimodalBatch, MultimodalBatch]:
-    """24 training and 8 test trials of 50 bins: 4 spike channels, 3 field channels on a five times slower clock."""
+    """24 training and 8 test trials of 50 bins: 4 spike channels, 3 field channels sampled five times more slowly."""
     settings = LorenzSettings(n_trials=32, seconds=0.5, spike_channels=4, field_channels=3)
     batch = simulate_lorenz(settings, seed=1)
     return batch.with_trials(np.arange(24)), batch.with_trials(np.arange(24, 32))

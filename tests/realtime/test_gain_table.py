@@ -33,7 +33,7 @@ def run(part, embeddings, mask, prepare=()):
 
 
 def random_mask(bins, rng, missing=0.1, longest=4000):
-    """Bins missing at random, a clock that ticks in every fifth bin for a while, gaps of thousands of bins."""
+    """Bins missing at random, samples in every fifth bin for a while, gaps of thousands of bins."""
     mask = rng.random(bins) > missing
     for start in rng.integers(0, bins, bins // 10_000):
         mask[start : start + rng.integers(1000, longest)] = False
@@ -83,7 +83,7 @@ def test_a_filter_equals_the_textbook_in_double_precision():
 
 
 @pytest.mark.parametrize("every", [1, 5])
-def test_a_regular_clock_becomes_a_ring(every):
+def test_regular_sampling_becomes_a_ring(every):
     part = make_filter(random_dynamics())
     mask = np.arange(4000) % every == every - 1
     run(part, np.zeros((4000, 4), np.float32), mask)

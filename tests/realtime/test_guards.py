@@ -188,22 +188,22 @@ class TestLimits:
 
 
 def test_modalities_that_are_overdue_are_told(live):
-    clocks = {row["name"]: row["clock"] for row in live.runner.frozen.settings["modalities"]}
+    sample_every = {row["name"]: row["clock"] for row in live.runner.frozen.settings["modalities"]}
     run(live, 20)
     for k in range(6):
         got = live.step({"field": np.zeros(live.channels["field"])}, 1.0 + 0.01 * k)
-        assert ("spikes" in got.stale) == (k + 1 >= clocks["spikes"])
-    for _ in range(2 * max(clocks.values())):
+        assert ("spikes" in got.stale) == (k + 1 >= sample_every["spikes"])
+    for _ in range(2 * max(sample_every.values())):
         got = live.step({}, 2.0)
     assert got.stale == ("spikes", "field")
 
 
 @pytest.mark.parametrize("make", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 def test_what_is_overdue_goes_with_a_copy_and_is_not_moved_by_work_ahead(live, make):
-    clocks = {row["name"]: row["clock"] for row in live.runner.frozen.settings["modalities"]}
+    sample_every = {row["name"]: row["clock"] for row in live.runner.frozen.settings["modalities"]}
     run(live, 20)
     field = {"field": np.zeros(live.channels["field"])}
-    for k in range(clocks["spikes"] - 1):
+    for k in range(sample_every["spikes"] - 1):
         live.step(field, 1.0 + 0.01 * k)
         live.prepare()
     other = make(live)

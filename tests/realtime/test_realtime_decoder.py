@@ -41,7 +41,7 @@ def random_batch(decoder, *, seed=0, trials=2, bins=60):
         width=fitted.width,
         likelihoods={row.name: row.likelihood for row in fitted.modalities},
         channels={row.name: row.channels for row in fitted.modalities},
-        clocks={row.name: row.clock for row in fitted.modalities},
+        sample_every={row.name: row.sample_every for row in fitted.modalities},
     )
     return batch, observations
 

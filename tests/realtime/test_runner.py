@@ -26,10 +26,10 @@ from neurodyn.recurrent import inputs, network
 from neurodyn.targets import conditions, losses
 
 SHAPES = {
-    "as published": {"latent": 4, "own": 4, "embedding": 4, "fusion": (6,), "skip": False},
-    "own sizes": {"latent": 5, "own": 3, "embedding": 2, "fusion": (6, 7), "traces": (2.0, 30.0)},
-    "no recurrent network": {"latent": 3, "own": 3, "embedding": 3, "traces": (4.0,), "recurrent": False},
-    "linear": {"latent": 3, "own": 4, "embedding": 5, "fusion": (), "encoder": (), "decoder": ()},
+    "as published": {"latent": 4, "modality_state": 4, "embedding": 4, "fusion": (6,), "skip": False},
+    "unequal sizes": {"latent": 5, "modality_state": 3, "embedding": 2, "fusion": (6, 7), "traces": (2.0, 30.0)},
+    "no recurrent network": {"latent": 3, "modality_state": 3, "embedding": 3, "traces": (4.0,), "recurrent": False},
+    "linear": {"latent": 3, "modality_state": 4, "embedding": 5, "fusion": (), "encoder": (), "decoder": ()},
 }
 
 
@@ -44,7 +44,7 @@ def as_batch(fitted, given):
         width=fitted.width,
         likelihoods={m.name: m.likelihood for m in fitted.modalities},
         channels={m.name: m.channels for m in fitted.modalities},
-        clocks={m.name: m.clock for m in fitted.modalities},
+        sample_every={m.name: m.sample_every for m in fitted.modalities},
         target=np.arange(2.0 * len(given)).reshape(1, -1, 2)[:, :, :1].repeat(len(fitted.target_names), 2),
         target_names=fitted.target_names,
     )
@@ -60,7 +60,7 @@ def model_steps(fitted, given):
     parameters, readout = model.step_parameters(), fitted.filtered
     evidence = fitted.evidence(as_batch(fitted, given), smooth=False)
     shares = conditions(evidence.memory, len(fitted.modalities))[0]
-    _, own, memory = variance_sources(evidence, readout.usual_variance)
+    _, recurrent_variance, memory = variance_sources(evidence, readout.usual_variance)
     position = iter(range(len(given)))
     state, step = model.initial_state(parameters), jax.jit(partial(model_step, model, parameters))
     for bin_ in given:
@@ -81,7 +81,9 @@ def model_steps(fitted, given):
         spread = block_variance([np.asarray(s.covariance, float) for s in output.states], readout.experts[0].weights)
         losses, slopes = np.concatenate([memory[0, t], np.sqrt(memory[0, t])]), readout.variance_model.slopes
         log_variance = readout.variance_model.constant + losses @ slopes[1:]
-        variance = np.exp(log_variance + (0 if own is None else slopes[0] * np.log(own[0, t])))
+        variance = np.exp(
+            log_variance + (0 if recurrent_variance is None else slopes[0] * np.log(recurrent_variance[0, t]))
+        )
         yield np.asarray(latent.mean), np.asarray(latent.covariance), target, variance, spread
 
 
@@ -118,7 +120,7 @@ def test_a_runner_equals_a_plain_step_of_the_model(shape, lorenz_batch, float32)
 
 
 def test_an_exported_decoder_of_one_modality_equals_the_model(lorenz_batch, tmp_path, float32):
-    fitted = untrained(lorenz_batch[0].with_modalities(["field"]), **SHAPES["own sizes"])
+    fitted = untrained(lorenz_batch[0].with_modalities(["field"]), **SHAPES["unequal sizes"])
     export(fitted, tmp_path / "decoder.npz")
     frozen = Frozen.load(tmp_path / "decoder.npz")
     assert frozen.parameters.dtype == np.float32
@@ -155,7 +157,7 @@ def decoded(settings, parameters, bins):
 
 
 def test_a_file_says_the_weight_of_the_traces_and_the_inflation_and_an_older_one_decodes_as_before(lorenz_batch):
-    frozen = freeze(untrained(lorenz_batch[0], **SHAPES["own sizes"]))
+    frozen = freeze(untrained(lorenz_batch[0], **SHAPES["unequal sizes"]))
     assert {name: frozen.settings[name] for name in neurodyn.realtime.runner.UNSAID} == neurodyn.realtime.runner.UNSAID
     older = {name: value for name, value in frozen.settings.items() if name not in neurodyn.realtime.runner.UNSAID}
     np.testing.assert_array_equal(Frozen(older, frozen.parameters).fingerprint, frozen.fingerprint)
@@ -236,7 +238,7 @@ def test_an_estimate_does_not_change_when_the_decoder_goes_on():
 
 def test_what_is_worked_out_between_two_bins_changes_no_estimate(lorenz_batch, float32):
     """Gains and what the recurrent network feeds back are there before the bin: after anything that moves the state."""
-    frozen = freeze(untrained(lorenz_batch[0], **SHAPES["own sizes"]))
+    frozen = freeze(untrained(lorenz_batch[0], **SHAPES["unequal sizes"]))
     given = random_bins(frozen, 60)
     plain, busy, rng = Runner(frozen), Runner(frozen), np.random.default_rng(0)
     expected = [plain.step(bin_) for bin_ in given]

@@ -552,7 +552,7 @@ class TestInputs:
 
     def test_band_powers_are_known_by_their_names(self):
         channels = ("lfp 1 4-8 Hz", "lfp 1 8-12.5 Hz", "lfp 2 4-8 Hz", "lfp 2 8-12.5 Hz")
-        rows = [Modality("field", "gaussian", channels, clock=5), Modality("spikes", "poisson", ("a", "b"))]
+        rows = [Modality("field", "gaussian", channels, sample_every=5), Modality("spikes", "poisson", ("a", "b"))]
         field, spikes = binner_inputs(rows, 0.01, {"field": 1000.0})
         assert (field.channels, field.rate, field.width) == (2, 1000.0, pytest.approx(0.05))
         assert field.feature.bands == ((4.0, 8.0), (8.0, 12.5))

@@ -16,10 +16,10 @@ def batch():
     return simulate_lorenz(seed=0)
 
 
-def test_shapes_names_and_clocks(batch):
+def test_shapes_names_and_sampling(batch):
     assert (batch.n_trials, batch.n_bins, batch.width) == (150, 15000, 0.010)
     assert batch.target_names == ("x", "y", "z")
-    table = {m.name: (m.likelihood, len(m.channels), m.clock) for m in batch.modalities}
+    table = {m.name: (m.likelihood, len(m.channels), m.sample_every) for m in batch.modalities}
     assert table == {"spikes": ("poisson", 10, 1), "field": ("gaussian", 10, 5)}
 
 
@@ -92,7 +92,7 @@ def test_counts_are_poisson_around_the_rate_the_state_sets():
 
 
 def test_field_is_linear_in_the_state_with_the_given_noise():
-    batch = simulate_lorenz(LorenzSettings(field_clock=1, missing=0.0, field_noise=0.5), seed=0)
+    batch = simulate_lorenz(LorenzSettings(field_sample_every=1, missing=0.0, field_noise=0.5), seed=0)
     state, field = batch.target.astype(np.float64), batch.observations["field"].astype(np.float64)
     weights, *_ = np.linalg.lstsq(state, field)
     np.testing.assert_allclose(np.linalg.norm(weights, axis=0), 1.0, atol=0.03)
@@ -146,7 +146,7 @@ def test_one_modality_alone():
         ({"missing": -0.1}, "missing must not be negative"),
         ({"missing": 1.0}, "below 1"),
         ({"seconds": 0.004}, "shorter than a bin"),
-        ({"field_clock": 200}, "no sample"),
+        ({"field_sample_every": 200}, "no sample"),
         ({"spike_channels": 0, "field_channels": 0}, "at least one channel"),
         ({"peak_rate": 5.0}, "peak_rate"),
     ],

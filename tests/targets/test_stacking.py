@@ -81,9 +81,9 @@ def test_losses_by_a_loop(before):
     observed = [  # quarters of four channels, none of them in some bins
         rng.choice([0.25, 0.5, 1.0], (2, 80)) * (rng.random((2, 80)) < share) for share in (0.7, 0.2)
     ]
-    clocks = [1, 4]
-    memory = loss_memory(observed, clocks, before)
-    without = loss_memory(observed, clocks, before, channels=False)
+    sample_every = [1, 4]
+    memory = loss_memory(observed, sample_every, before)
+    without = loss_memory(observed, sample_every, before, channels=False)
     assert memory.shape == (2, 80, 3 * len(TIMES) + 2) == (2, 80, memory_size(2))
     assert without.shape == (2, 80, 3 * len(TIMES)) == (2, 80, memory_size(2, channels=False))
     for trial in range(2):
@@ -91,8 +91,8 @@ def test_losses_by_a_loop(before):
         held, whole = np.full((3, len(TIMES)), before), np.full((3, len(TIMES)), before)
         for t in range(80):
             since = [0 if s[trial, t] else n + 1 for s, n in zip(observed, since, strict=True)]
-            lost = [n >= c for n, c in zip(since, clocks, strict=True)]
-            assert lost == [bool(lost_bins(s > 0, c)[trial, t]) for s, c in zip(observed, clocks, strict=True)]
+            lost = [n >= c for n, c in zip(since, sample_every, strict=True)]
+            assert lost == [bool(lost_bins(s > 0, c)[trial, t]) for s, c in zip(observed, sample_every, strict=True)]
             lacking = [1 - s[trial, t] if s[trial, t] else x for s, x in zip(observed, lacking, strict=True)]
             channels = [0.0 if gone else x for gone, x in zip(lost, lacking, strict=True)]
             decay = np.exp(-1 / np.asarray(TIMES))

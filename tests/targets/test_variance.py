@@ -10,13 +10,13 @@ from neurodyn.targets.variance import LEAST_SQUARE, PRIOR_SLOPE
 
 def sources(bins=20_000, dims=1, seed=0):
     rng = np.random.default_rng(seed)
-    excess, own = rng.exponential(size=(bins, dims)), rng.lognormal(size=(bins, dims))
-    return VarianceSources(excess, own, rng.random((bins, 3)))
+    excess, recurrent_variance = rng.exponential(size=(bins, dims)), rng.lognormal(size=(bins, dims))
+    return VarianceSources(excess, recurrent_variance, rng.random((bins, 3)))
 
 
 def by_hand(found, slopes):
     """The formula of the module, term by term."""
-    return slopes[0] * np.log(found.own) + found.memory @ slopes[1:4] + found.memory**0.5 @ slopes[4:]
+    return slopes[0] * np.log(found.recurrent_variance) + found.memory @ slopes[1:4] + found.memory**0.5 @ slopes[4:]
 
 
 def test_the_coefficients_are_found():
@@ -34,9 +34,9 @@ def test_the_coefficients_are_found():
 def test_the_unit_of_the_target_is_free(unit):
     """Metres or volts: a target of another unit has the same variance in that unit."""
     given, rng = sources(3_000), np.random.default_rng(8)
-    squares = given.own * np.exp(given.memory[:, :1]) * rng.chisquare(1, (3_000, 1))
+    squares = given.recurrent_variance * np.exp(given.memory[:, :1]) * rng.chisquare(1, (3_000, 1))
     model = fit_log_linear_variance(squares, given, np.asarray([300.0]))
-    other = given._replace(own=unit**2 * given.own)
+    other = given._replace(recurrent_variance=unit**2 * given.recurrent_variance)
     scaled = fit_log_linear_variance(unit**2 * squares, other, np.asarray([300.0]))
     np.testing.assert_allclose(scaled.variance(other), unit**2 * model.variance(given), rtol=1e-6)
 
@@ -53,7 +53,7 @@ def test_from_a_few_bins_intervals_are_wide_and_not_absurd():
 
 def test_the_optimum_is_that_of_a_general_optimiser():
     given, rng = sources(3_000), np.random.default_rng(2)
-    squares = given.own * np.exp(2 * given.memory[:, :1]) * rng.chisquare(1, (3_000, 1))
+    squares = given.recurrent_variance * np.exp(2 * given.memory[:, :1]) * rng.chisquare(1, (3_000, 1))
     independent = 300.0
     model = fit_log_linear_variance(squares, given, np.asarray([independent]))
     features = given.logarithmic(1)[:, :, 0]
@@ -77,7 +77,7 @@ def test_the_optimum_is_that_of_a_general_optimiser():
 def test_a_larger_variance_of_the_recurrent_network_never_narrows():
     """Where errors fall with the recurrent network's variance, it has no say."""
     given, rng = sources(5_000), np.random.default_rng(3)
-    squares = rng.chisquare(1, (5_000, 1)) / given.own
+    squares = rng.chisquare(1, (5_000, 1)) / given.recurrent_variance
     model = fit_log_linear_variance(squares, given, np.asarray([5_000.0]))
     assert model.slopes[0, 0] == 0
 
@@ -112,7 +112,7 @@ def test_few_bins_are_not_believed(share):
 def test_the_sum_of_earlier_models():
     given = sources(10, dims=2)
     slopes = np.arange(10.0).reshape(5, 2)
-    expected = 1.0 + slopes[0] * given.excess + slopes[1] * given.own + given.memory @ slopes[2:]
+    expected = 1.0 + slopes[0] * given.excess + slopes[1] * given.recurrent_variance + given.memory @ slopes[2:]
     np.testing.assert_allclose(LinearVariance(np.ones(2), slopes).variance(given), expected)
     single = LinearVariance(np.ones(2), slopes[:1])
-    np.testing.assert_allclose(single.variance(given._replace(own=None)), 1.0 + slopes[0] * given.excess)
+    np.testing.assert_allclose(single.variance(given._replace(recurrent_variance=None)), 1.0 + slopes[0] * given.excess)

@@ -1,10 +1,10 @@
 """Recursions of covariances that have settled: a bin that repeats an earlier one is copied, not computed again.
 
 In a long recording with one mask of whole bins the filter's covariance forgets where it began: from some bin on, each
-bin repeats an earlier one, to rounding; with a slow clock, the one a period before. The recursions along time, the
+bin repeats an earlier one, to rounding; with slow sampling, the one a period before. The recursions along time, the
 filter's forwards and the smoother's backwards, remember what they computed lately and which bin followed which
-(:func:`_remembering`), and take the result from there where the same comes in again. Recordings of a regular clock are
-many times as fast for it; bins lost at random keep them from settling.
+(:func:`_remembering`), and take the result from there where the same comes in again. Recordings that are regularly
+sampled are many times as fast for it; bins lost at random keep them from settling.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ LONG = 512
 """Bins from which on a recording may settle: shorter ones are over by then, and the comparison is not free."""
 
 REMEMBERED = 32
-"""Computed bins that are remembered: a clock whose period is longer than this is computed bin by bin."""
+"""Computed bins that are remembered: sampling whose period is longer than this is computed bin by bin."""
 
 
 class Memory(NamedTuple):

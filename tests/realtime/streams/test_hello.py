@@ -98,7 +98,7 @@ def test_it_says_what_the_model_is(frozen, batch):
     assert hello.target == batch.target_names
     assert hello.units == ("m", "cm", "")[: len(hello.target)]
     for told, row in zip(hello.streams, batch.modalities, strict=True):
-        assert (told.name, told.channels, told.every) == (row.name, row.channels, row.clock)
+        assert (told.name, told.channels, told.every) == (row.name, row.channels, row.sample_every)
         assert (told.kind is ChunkKind.SPIKES) == row.counts
         assert told.unit == ("Hz" if row.counts else "log mV²")
         assert told.rate == (None if row.counts else 200.0)

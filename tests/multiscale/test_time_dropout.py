@@ -28,7 +28,7 @@ def drawn(batch, objective, seed=0):
 def test_bins_are_hidden_as_often_as_asked_for(lorenz_batch, per_trial):
     batch = lorenz_batch[0]
     dropout = drawn(batch, ObjectiveConfig(time_dropout=0.3, dropout=0.2, time_dropout_per_trial=per_trial))
-    shape = (24, 50) if own else (50,)
+    shape = (24, 50) if per_trial else (50,)
     for name in batch.names:
         assert dropout.hidden_bins[name].shape == shape
         assert abs(dropout.hidden_bins[name].mean() - 0.3) < 4 * np.sqrt(0.21 / dropout.hidden_bins[name].size)

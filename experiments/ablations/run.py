@@ -34,7 +34,7 @@ def nothing_hidden(model: MultiscaleDecoder) -> MultiscaleDecoder:
     assert model.recurrent is not None
     return replace(
         with_objective(time_dropout=0.0)(model),
-        recurrent=replace(model.recurrent, hidden_windows=0.0, hidden_probability=0.0, hidden_channels=0.0),
+        recurrent=replace(model.recurrent, hidden_windows=0.0, hidden_probability=0.0, windows_without_channels=0.0),
     )
 
 

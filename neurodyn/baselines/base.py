@@ -79,6 +79,7 @@ class BaselineDecoder(Shown, HasParameters, Generic[Found]):
     """Base of the baselines, which are frozen dataclasses with a field ``fitted_``."""
 
     smooths: ClassVar[bool] = True
+    without_smoothing: ClassVar[str] = "leave smoothed=True out"
     supervised: ClassVar[bool] = True
     fitted_: Found | None
 
@@ -106,7 +107,7 @@ class BaselineDecoder(Shown, HasParameters, Generic[Found]):
             for that there is none of.
         """
         if smoothed and not self.smooths:
-            raise InputError(f"{type(self).__name__} has no smoothed estimate: leave smoothed=True out")
+            raise InputError(f"{type(self).__name__} has no smoothed estimate: {self.without_smoothing}")
         fitted, batch = self._require(), self._aligned(batch)
         target, deviation = self.decode_batch(fitted, batch, smoothed=smoothed)
         stacked = batch.stacked(observations=False)

@@ -85,8 +85,9 @@ class LatentBaseline(BaselineDecoder[_Fitted]):
         check_likelihoods(batch, type(self).__name__)
         every = min(VALIDATE_EVERY, self.steps)
         course = RecurrentConfig(
-            members=1, batch=BATCH, learning_rate=RATE, steps=self.steps, validate_every=every, seed=self.seed
-        )
+            members=1, batch=BATCH, learning_rate=RATE, steps=self.steps, validate_every=every, seed=self.seed,
+            windows_without_channels=0.0,  # these hide bins alone
+        )  # fmt: skip
         scaling, (inner, held) = InputScaling.fit(batch), kept_out(batch)
         sequences, model = observed_sequences(batch, scaling), self._model(scaling)
         bar = ProgressBar(f"fit {self.title} {'+'.join(batch.names)}") if self.progress else None

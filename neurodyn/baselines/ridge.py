@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -113,6 +114,8 @@ class CausalRidge(BaselineDecoder[_Fitted]):
         features = Features(self._prepared(batch), self.features, fitted.scaling, future=smoothed)
         decoded = decoded_by(target.predict, len(fitted.dims), features, batch)
         return decoded, np.sqrt(np.diag(target.residual_covariance))
+
+    without_smoothing: ClassVar[str] = "it was made with CausalRidge(smoothed=False)"
 
     @property
     def smooths(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

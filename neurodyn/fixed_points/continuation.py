@@ -24,8 +24,8 @@ from neurodyn.fixed_points.problem import Step, VectorStep, make_problem
 
 CORRECTIONS = 12
 BISECTIONS = 40
-ASIDE = 0.4
-"""Where a step is cut instead of in the middle, as a part of it."""
+PARTS = (0.5, 0.4, 0.7)
+"""Where a step is cut, as parts of it: in the middle if the equations can be solved there."""
 
 
 @dataclass(frozen=True)
@@ -291,18 +291,18 @@ class _Follower:
     def _locate(
         self, spot: _Spot, after: _Corrected, index: int, before: Callable[[_Corrected], bool], kind: Crossing | None
     ) -> Event:
-        """Bisect the step until the point is known to rounding."""
+        """Bisect the step until the point is known to rounding, or nothing can be solved so near to it."""
         low, high = 0.0, float((after.spot.place - spot.place) @ spot.tangent)
         found = after
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             if middle in (low, high):
                 break
-            here = self._step_to(spot, middle)
-            if not bool(here.converged):  # on the crossing itself the equations may be singular: look beside it
-                middle = low + ASIDE * (high - low)
+            for middle in (low + part * (high - low) for part in PARTS):
                 here = self._step_to(spot, middle)
-            if not bool(here.converged):
+                if bool(here.converged):  # on the crossing itself the equations may be singular: then beside it
+                    break
+            else:
                 break
             found = here
             low, high = (middle, high) if before(found) else (low, middle)

@@ -102,7 +102,7 @@ def fit_readouts(
     del everything, parts
     blanks = [_unfitted(experts, one, scaling) for experts, one in zip(inner, usual, strict=True)]
     projections, evidence = [blank.projection(states) for blank in blanks], ([], [])
-    for copy in list(with_hidden_samples(held, seed)):
+    for copy in with_hidden_samples(held, seed):
         for kept, estimates in zip(evidence, estimate_both(network, copy, *projections, share=False), strict=True):
             kept.append(evidence_of(estimates, recurrent, scaling, copy))
     stacked = held.stacked(observations=False)
@@ -294,7 +294,7 @@ def _stack_experts(blank: Readout, final: tuple[LinearTarget, ...], evidence: Ev
     stack = fit_stack(predictions[scored], target - blank.centre, shares, independent)
     weighed = replace(blank, stack=stack)
     squares = np.square(target - weighed.predict(evidence)[scored])
-    _, own, memory = variance_sources(evidence, blank.usual_variance)
-    sources = VarianceSources(None, None if own is None else own[scored], memory[scored])
+    _, recurrent, memory = variance_sources(evidence, blank.usual_variance)
+    sources = VarianceSources(None, None if recurrent is None else recurrent[scored], memory[scored])
     model = fit_log_linear_variance(squares, sources, independent)
     return replace(weighed, experts=final, variance_model=model)

@@ -151,7 +151,7 @@ def _from_5(settings: Settings) -> Settings:
     """Version 5 neither hid channels in training nor counted those that were lost."""
     config = settings["config"]
     if config["recurrent"] is not None:
-        config = {**config, "recurrent": {**config["recurrent"], "hidden_channels": 0.0}}
+        config = {**config, "recurrent": {**config["recurrent"], "windows_without_channels": 0.0}}
     return {**settings, "version": 6, "lost_channels": False, "config": config}
 
 
@@ -170,10 +170,10 @@ def _blank(settings: Settings, size: int) -> Fitted:
     scaling = Scaling(channels, channels, target, target, tuple(m.name for m in modalities if m.counts))
     graph, parameters, constants = split_model(nnx.eval_shape(lambda: _drawn(config)))
     past = config.model.n_traces
-    linear, channels = settings["variance"] == "linear", bool(settings["lost_channels"])
+    linear, follows_channels = settings["variance"] == "linear", bool(settings["lost_channels"])
     filtered, smoothed = (
         None if not dims else _blank_single(config, traces) if settings["readout"] == "single"
-        else _blank_stacked(config, traces, len(modalities), linear, channels) for traces in (past, 2 * past)
+        else _blank_stacked(config, traces, len(modalities), linear, follows_channels) for traces in (past, 2 * past)
     )  # fmt: skip
     recurrent = _blank_recurrent(config.recurrent, modalities, dims) if dims and config.recurrent else None
     return Fitted(

@@ -7,7 +7,7 @@ from neurodyn.binning.batch import Modality
 from neurodyn.binning.limits import learn_limits
 from neurodyn.binning.scaling import Scaling
 from neurodyn.errors import InputError
-from neurodyn.realtime.runner import COUNTS, Frozen, Runner, checked_runner
+from neurodyn.realtime.runner import COUNTS, Frozen, Runner, checked_runner, loss_memory_size
 
 
 @runtime_checkable
@@ -126,3 +126,8 @@ def check_same_sizes(running: Frozen, other: Frozen) -> None:
     ]
     if experts[0] != experts[1]:
         raise InputError("the new model reads the target out with other experts than the running one")
+    if loss_memory_size(running.arrays) != loss_memory_size(other.arrays):
+        raise InputError(
+            "one of the new and the running model counts single lost channels; the other, of an earlier version, does "
+            "not: fit that one again, or begin a new session"
+        )

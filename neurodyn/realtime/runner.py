@@ -32,9 +32,10 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 
 FORMAT = "neurodyn-decoder"
-VERSION = 4
+VERSION = 5
 """Version 1 had one linear read-out; version 3 says of each likelihood that is not in `COUNTS` whether it is counts; in
-version 4 the logarithm of the target's variance is linear, and the memory of what was lost begins at one.
+version 4 the logarithm of the target's variance is linear, and the memory of what was lost begins at one; in version 5
+it counts single lost channels.
 
 A file gets the least version that it needs, so that an older runner reads what it can. All versions are read.
 """
@@ -77,7 +78,7 @@ WEIGHED = 2
 TINY = 1e-36
 """Least variance of which the logarithm is taken, as in neurodyn.targets.variance."""
 FAINT = 1e-30
-"""Of this size nothing is kept: what fades to below 1e-38 in single precision costs a processor ten times the work."""
+"""Smaller numbers of a state are zero: what fades to below 1e-38 in single precision costs a processor tenfold."""
 SETTLING = 1.0
 """Seconds at most that a modality stays stale after its return: what was lost still moves the estimate."""
 SPARED = 0.2
@@ -147,8 +148,10 @@ class Frozen:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one npz file, atomically: two plain arrays, nothing that loading would execute."""
-        version = 3 if any("counts" in row for row in self.settings["modalities"]) else 2
-        version = VERSION if "readout/log_slopes" in self.arrays else version
+        rows = self.settings["modalities"]
+        version = 3 if any("counts" in row for row in rows) else 2
+        version = 4 if "readout/log_slopes" in self.arrays else version
+        version = VERSION if loss_memory_size(self.arrays) > _whole_losses(len(rows)) else version
         text = json.dumps({"format": FORMAT, "version": version, **self.settings})
         save_arrays(path, {"settings": np.frombuffer(text.encode(), np.uint8), "parameters": self.parameters})
 
@@ -371,7 +374,7 @@ def _check_sizes(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
         raise ValueError("its traces do not fit")
     features = sum(states) + 2 + settings["traces"] * sum(row["channels"] for row in rows)
     members, _, hidden = arrays.get("recurrent/recurrent", np.empty((0, 0, 0))).shape
-    memories, least = _memories(arrays), len(TIMES) * (len(rows) + (len(rows) > 1))
+    memories, least = loss_memory_size(arrays), _whole_losses(len(rows))
     if memories not in (0, least, least + len(rows)):
         raise ValueError(f"its memory of losses has {memories} numbers")
     if arrays["readout/weights"].shape[1:] != (features,) or features + members * hidden > MOST_CARRIED:
@@ -392,12 +395,17 @@ def _try_out(runner: "Runner") -> None:
         runner.ahead(1)
 
 
-def _memories(arrays: Mapping[str, np.ndarray]) -> int:
+def loss_memory_size(arrays: Mapping[str, np.ndarray]) -> int:
     """Numbers of the memory of what was lost that variance and weights follow: none with one linear map."""
     if "readout/stack" not in arrays:
         return 0
     slopes = arrays.get("readout/log_slopes")
     return len(arrays["readout/slopes"]) - 2 if slopes is None else (len(slopes) - 1) // 2
+
+
+def _whole_losses(modalities: int) -> int:
+    """Numbers of that memory without the shares of lost channels: of each modality, and of all at once."""
+    return len(TIMES) * (modalities + (modalities > 1))
 
 
 def _limits_of(name: str, rows: Any, channels: int) -> np.ndarray:
@@ -902,7 +910,7 @@ class Losses:
 
     def __init__(self, sample_every: list[int], since: np.ndarray, memory: np.ndarray) -> None:
         self._sample_every = sample_every
-        self._since, faded = since, len(TIMES) * (len(sample_every) + (len(sample_every) > 1))
+        self._since, faded = since, _whole_losses(len(sample_every))
         self._rows, self._lacking = memory[:faded].reshape(-1, len(TIMES)), memory[faded:]
         self._decay = np.exp(-1 / np.asarray(TIMES)).astype(memory.dtype)
         self._gain = 1 - self._decay
@@ -1296,13 +1304,13 @@ class Runner:
         channels = [m.channels for m in self.modalities]
         traces = scales * sum(channels)
         starts = [0, *(1 + np.cumsum(states[:-1])).tolist()]
-        past, count, memories = sum(states) + 2, len(self.modalities), _memories(self.frozen.arrays)
+        past, count, memories = sum(states) + 2, len(self.modalities), loss_memory_size(self.frozen.arrays)
         ages = count if memories else 0  # decoders with one linear map carry what they always did
         members, _, hidden = self.frozen.arrays.get("recurrent/recurrent", np.empty((0, 0, 0))).shape
         ends = np.cumsum([past + 3 * traces, ages, memories, members * hidden])
         self.state = np.zeros(ends[-1], self.dtype)
         self._since, self._memory, self._hidden = (self.state[a:b] for a, b in pairwise(ends))
-        self._begun = self._memory[: len(TIMES) * (count + (count > 1))]  # what of it begins with everything lost
+        self._begun = self._memory[: _whole_losses(count)]  # what of it begins with everything lost
         self._ones = np.asarray([states[0], past - 1])
         self._features = self.state[: past + traces]
         self._modality_states = self.state[states[0] + 1 : past]
@@ -1510,9 +1518,8 @@ class Runner:
             lost = self._losses.lost
         else:
             lost = self._overdue(shares)
-        if True in lost:  # what it left behind fades: rounded to zero before it is too small to be quick
-            np.add(self.state, FAINT, out=self.state)
-            np.subtract(self.state, FAINT, out=self.state)
+        if True in lost or any(0 < share < 1 for share in shares):  # what is gone fades
+            self.state[np.abs(self.state) < FAINT] = 0
         return tuple(seen), self._stale(lost), tuple(unusual)
 
     def _stale(self, lost: list[bool]) -> tuple[str, ...]:

@@ -25,11 +25,11 @@ class RecurrentConfig:
     hidden_probability
         Probability with which a modality is hidden in a bin, in windows in which bins are hidden at random.
     hidden_windows
-        Share of a modality's windows in which something is hidden: in half of them bins at random, in the other half
-        one burst that is between one bin and the whole window long.
-    hidden_channels
-        Share of a modality's windows in which some of its channels are hidden throughout: any share of them, up to nine
-        tenths, drawn anew each time.
+        Share of a modality's windows in which bins are hidden: in half of them at random, in the other half one burst
+        that is between one bin and the whole window long.
+    windows_without_channels
+        Share of a modality's windows in which channels are hidden throughout: each with a probability that is drawn
+        evenly between zero and nine tenths for the window, so that all of a few channels may go.
     window
         Bins of a training window; gradients do not reach further back.
     batch
@@ -63,7 +63,7 @@ class RecurrentConfig:
     dropout: float = 0.3
     hidden_probability: float = 0.3
     hidden_windows: float = 0.25
-    hidden_channels: float = 0.1
+    windows_without_channels: float = 0.1
     window: int = 100
     batch: int = 32
     learning_rate: float = 2e-3
@@ -79,12 +79,9 @@ class RecurrentConfig:
         if self.embedding is not None:
             keep_read(self, count, ["embedding"])
         keep_read(self, integer, ["seed"])
-        keep_read(
-            self,
-            any_number,
-            ["dropout", "hidden_probability", "hidden_windows", "hidden_channels", "average", "learning_rate", "clip"],
-        )
-        for name in ("dropout", "hidden_probability", "hidden_windows", "hidden_channels", "average"):
+        shares = ["dropout", "hidden_probability", "hidden_windows", "windows_without_channels", "average"]
+        keep_read(self, any_number, [*shares, "learning_rate", "clip"])
+        for name in shares:
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
         for name in ("learning_rate", "clip"):

@@ -23,8 +23,8 @@ from neurodyn.training import LoopConfig, Outcome, Progress, TrainState, gradien
 
 MEMBERS = TrainState(0, 0, 0, step=cast(Any, None))
 """Axis of the members in each part of the state: the first one, but the count of steps is common to all."""
-MOST_CHANNELS = 0.9
-"""Largest share of a modality's channels that training hides."""
+MOST_HIDDEN = 0.9
+"""Largest probability with which training hides a channel for a window."""
 
 
 class Plan(NamedTuple):
@@ -282,13 +282,13 @@ def hidden_channels(
     windows, channels
         How many there are, and channels of each modality.
     """
-    if not config.hidden_channels:
+    if not config.windows_without_channels:
         return []
     found = []
     for number, size in enumerate(channels):
         keys = jax.random.split(jax.random.fold_in(key, number), 3)
-        chosen = jax.random.uniform(keys[0], (windows, 1)) < config.hidden_channels
-        share = jax.random.uniform(keys[1], (windows, 1), maxval=MOST_CHANNELS)
+        chosen = jax.random.uniform(keys[0], (windows, 1)) < config.windows_without_channels
+        share = jax.random.uniform(keys[1], (windows, 1), maxval=MOST_HIDDEN)
         found.append(chosen & (jax.random.uniform(keys[2], (windows, size)) < share))
     return found
 

@@ -118,7 +118,7 @@ def loss_memory(
 
 def conditions(memory: Float[np.ndarray, "*bins memories"], modalities: int) -> Float[np.ndarray, "*bins conditions"]:
     """Share of each bin in "everything observed" and in "this modality lost", one per modality; they add up to 1."""
-    own = memory[..., WEIGHED : len(TIMES) * modalities : len(TIMES)]
-    worst = own.max(axis=-1, keepdims=True)
-    shares = worst * own / np.maximum(own.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+    lost = memory[..., WEIGHED : len(TIMES) * modalities : len(TIMES)]
+    worst = lost.max(axis=-1, keepdims=True)
+    shares = worst * lost / np.maximum(lost.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
     return np.concatenate([1 - worst, shares], axis=-1)

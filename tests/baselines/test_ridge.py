@@ -185,7 +185,7 @@ def test_refusals(batch):
         ridge.predict(batch)
     ridge = ridge.fit(batch)
     assert ridge.smoothed_ is None
-    with pytest.raises(InputError, match="CausalRidge has no smoothed estimate"):
+    with pytest.raises(InputError, match=r"made with CausalRidge\(smoothed=False\)"):
         ridge.predict(batch, smoothed=True)
     assert np.isfinite(ridge.predict(batch.with_modalities(("spikes",)))["target"]).all()
     fewer = simulate_lorenz(LorenzSettings(n_trials=5, seconds=0.5, spike_channels=3), seed=0)

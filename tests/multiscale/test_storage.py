@@ -181,10 +181,10 @@ def test_a_model_of_the_fourth_version_is_the_same(tmp_path, lorenz_batch):
     settings = json.loads(path.read_text())
     recurrent = settings["config"]["recurrent"]
     recurrent["lost_bins"], recurrent["lossy"] = recurrent.pop("hidden_probability"), recurrent.pop("hidden_windows")
-    assert recurrent.pop("hidden_channels") == 0.1
+    assert recurrent.pop("windows_without_channels") == 0.1
     path.write_text(json.dumps({**settings, "version": 4}))
     loaded = storage.load_fitted(tmp_path / "model")
-    recurrent = replace(fitted.config.recurrent, hidden_channels=0.0)  # before version 6 none were hidden
+    recurrent = replace(fitted.config.recurrent, windows_without_channels=0.0)  # before version 6 none were hidden
     assert loaded.config == replace(fitted.config, recurrent=recurrent)
     np.testing.assert_array_equal(loaded.recurrent.weights["recurrent"], fitted.recurrent.weights["recurrent"])
 
@@ -213,6 +213,15 @@ def test_a_model_of_the_fifth_version_decodes_as_it_did(tmp_path, decoder, loren
         out = live.step(bins, 0.01 * t)
         np.testing.assert_allclose(out.target, decoded["target"][0, t], atol=1e-4)
         np.testing.assert_allclose((out.upper - out.target) / 1.959964, decoded["deviation"][0, t], rtol=1e-3)
+    # A runner of then reads its export and refuses one of now; a session goes on from neither to the other.
+    for model, other, version in ((found, decoder, 4), (decoder, found, 5)):
+        model.export(tmp_path / "exported.npz")
+        exported = bytes(np.load(tmp_path / "exported.npz")["settings"])
+        assert json.loads(exported)["version"] == version
+        running = model.realtime()
+        with pytest.raises(InputError, match="counts single lost channels"):
+            running.swap(other.fitted_)
+        assert np.isfinite(running.step({}, 0.0).target).all()
 
 
 def test_files_keep_the_names_of_the_first_version(saved):

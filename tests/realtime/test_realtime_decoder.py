@@ -250,6 +250,22 @@ def test_intervals_widen_in_a_gap_and_recover(spikes_only):
     np.testing.assert_allclose(spread(after), spread(before), rtol=1e-3)
 
 
+def check_no_number_is_slow(live):
+    """What is gone has faded to zero, and not to numbers so small that a processor is slow with them."""
+    state = live.runner.state
+    assert not np.any((state != 0) & (np.abs(state) < np.finfo(state.dtype).tiny))
+
+
+def test_channels_that_died_fade_from_the_state(spikes_only, tmp_path, float32):
+    spikes_only.save(tmp_path / "model.h5")
+    live = MultiscaleDecoder.load(tmp_path / "model.h5").realtime()
+    for _ in range(100):
+        live.step({"spikes": np.array([2.0, 0.0, 1.0, 1.0])}, 0.0)
+    for _ in range(5000):
+        live.step({"spikes": np.array([2.0, 0.0, np.nan, np.nan])}, 0.0)
+    check_no_number_is_slow(live)
+
+
 @pytest.mark.parametrize("name", ["fitted", "spikes_only"])
 def test_a_gap_of_thousands_of_bins_stays_finite(name, request, tmp_path, float32):
     request.getfixturevalue(name).save(tmp_path / "model.h5")
@@ -260,7 +276,6 @@ def test_a_gap_of_thousands_of_bins_stays_finite(name, request, tmp_path, float3
         estimate = live.step({}, 0.0)
     assert all(np.all(np.isfinite(getattr(estimate, part))) for part in ("latent", "covariance", "target", "upper"))
     assert np.all(np.linalg.eigvalsh(estimate.covariance) > 0)
-    state = live.runner.state  # has faded to zero, not to numbers so small that a processor is slow with them
-    assert not np.any((state != 0) & (np.abs(state) < np.finfo(state.dtype).tiny))
+    check_no_number_is_slow(live)
     after = [live.step(good, 0.0) for _ in range(100)][-1]
     np.testing.assert_allclose(after.covariance, before.covariance, atol=0.05)

@@ -65,14 +65,14 @@ def test_inputs_are_standardised_and_zero_where_missing():
 
 
 def test_channels_are_hidden_in_some_windows_from_end_to_end():
-    config = replace(SMALL, hidden_channels=0.25)
+    config = replace(SMALL, windows_without_channels=0.25)
     spikes, field = hidden_channels(jax.random.key(1), 4000, (40, 1), config)
     shares = np.asarray(spikes).mean(axis=1)
     assert abs(np.mean(shares > 0) - 0.25) < 0.03  # of 40 channels, a share that hides none is rare
     assert abs(shares[shares > 0].mean() - 0.45) < 0.03
     assert abs(np.asarray(field).mean() - 0.25 * 0.45) < 0.03
     assert abs(np.corrcoef(shares > 0, np.asarray(field)[:, 0])[0, 1]) < 0.05  # each modality by itself
-    assert hidden_channels(jax.random.key(1), 8, (40, 1), replace(SMALL, hidden_channels=0.0)) == []
+    assert hidden_channels(jax.random.key(1), 8, (40, 1), replace(SMALL, windows_without_channels=0.0)) == []
     # What is hidden is as good as not recorded: the same inputs as those of a recording without it.
     batch = delayed_product(trials=2, bins=50)
     gone = [np.asarray([[True, False, False], [False, True, True]]), np.asarray([[False, True], [True, True]])]
@@ -133,7 +133,7 @@ def test_it_learns_what_no_linear_decoder_can(float32):
     scaling = InputScaling.fit(batch)
     sequences = sequences_of(batch, scaling, np.zeros(1, np.float32), np.ones(1, np.float32))
     inner, held = batch.with_trials(np.arange(48)), batch.with_trials(np.arange(48, 60))
-    config = replace(SMALL, steps=900, dropout=0.0, hidden_windows=0.0, hidden_channels=0.0, hidden=24)
+    config = replace(SMALL, steps=900, dropout=0.0, hidden_windows=0.0, windows_without_channels=0.0, hidden=24)
     outcome = fit_members(sequences.runs_of(inner), sequences.runs_of(held), config)
     network = Network(outcome.parameters, scaling)
     fresh = delayed_product(seed=9)

@@ -307,10 +307,10 @@ def test_settings_that_the_arrays_cannot_be_of_are_refused_at_once(saved, place,
     edited(saved, *place, to=value)
     tracemalloc.start()
     try:
-        begin = time.monotonic()
+        begin = time.process_time()
         with pytest.raises(InputError) as refused:
             MultiscaleDecoder.load(saved)
-        assert time.monotonic() - begin < 20.0  # seconds, on a busy machine too
+        assert time.process_time() - begin < 20.0  # seconds of the processor, on a busy machine too
         assert tracemalloc.get_traced_memory()[1] < 50_000_000  # bytes
     finally:
         tracemalloc.stop()

@@ -30,9 +30,9 @@ from neurodyn.realtime.streams import Chunk, ChunkKind
 from neurodyn.realtime.streams.file import FileReplay, ReplayOptions
 from neurodyn.realtime.writers import SinkWriter, SnapshotFile
 
-SHORT = 8.0
+SHORT = 12.0
 """Seconds of most recordings here; faults come between the first and the second."""
-END = (6.5, 7.9)
+END = (10.5, 11.9)
 """Seconds by which a session has to have recovered."""
 SAME = 1e-9
 """Standard errors between two sessions that have seen the same: gains from the decoder's table are rounded."""

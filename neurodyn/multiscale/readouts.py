@@ -134,30 +134,38 @@ def with_hidden_samples(held: MultimodalBatch, seed: int) -> Iterator[Multimodal
     there are several modalities, each is also gone all the time: a minute without one is to be decoded by what does it
     best then, which short gaps do not tell. Channels are lost at random in every bin, and for stretches of time.
     """
-    generator, names = np.random.default_rng([seed, 5]), held.names
     bins, starts = _compact(held)
-    losses = [{n: np.zeros(len(bins), np.bool_) for n in names}]
-    losses.append({n: generator.random(len(bins)) < 0.4 for n in names})
-    longest = max(2.0, LONGEST_LOSS / held.width)
-    if len(names) > 1:
-        losses += [{n: _gaps(generator, len(bins), longest) & (n == name) for n in names} for name in names]
-        losses += [{n: np.full(len(bins), n == name) for n in names} for name in names]
-    losses.append(dict.fromkeys(names, _gaps(generator, len(bins), longest)))
-    hidden = [{n: lost[n][:, None] for n in names} for lost in losses]
-    sizes = {n: (len(bins), held.observed[n].shape[1]) for n in names}
-    hidden.append({n: generator.random(sizes[n]) < SCATTERED for n in names})
-    hidden += [{n: _channels(generator, *sizes[n], length / held.width) for n in names} for length in STRETCHES]
-    for lost in hidden:
-        observed = {n: held.observed[n][bins] & ~lost[n] for n in names}
+    for hidden in _hidden_samples(held, len(bins), np.random.default_rng([seed, 5])):
+        observed = {n: held.observed[n][bins] & ~hidden[n] for n in held.names}
         yield replace(
             held,
-            observations={n: np.where(observed[n], held.observations[n][bins], np.float32(0)) for n in names},
+            observations={n: np.where(seen, held.observations[n][bins], np.float32(0)) for n, seen in observed.items()},
             observed=observed,
             target=held.target[bins],
             target_observed=held.target_observed[bins],
             time=held.time[bins],
             starts=starts,
         )
+
+
+def _hidden_samples(
+    held: MultimodalBatch, bins: int, generator: np.random.Generator
+) -> Iterator[dict[str, Bool[np.ndarray, "bins _"]]]:
+    """What each copy is without, per modality: whole bins (bins, 1) or channels; one copy's at a time in memory."""
+    names, longest = held.names, max(2.0, LONGEST_LOSS / held.width)
+    yield {n: np.zeros((bins, 1), np.bool_) for n in names}
+    yield {n: generator.random((bins, 1)) < 0.4 for n in names}
+    if len(names) > 1:
+        for name in names:
+            yield {n: (_gaps(generator, bins, longest) & (n == name))[:, None] for n in names}
+        for name in names:
+            yield {n: np.full((bins, 1), n == name) for n in names}
+    yield dict.fromkeys(names, _gaps(generator, bins, longest)[:, None])
+    channels = {n: held.observed[n].shape[1] for n in names}
+    octets = round(256 * SCATTERED)  # a random byte for each sample: doubles would be eight times the data's masks
+    yield {n: generator.integers(0, 256, (bins, channels[n]), np.uint8) < octets for n in names}
+    for seconds in STRETCHES:
+        yield {n: _channels(generator, bins, channels[n], seconds / held.width) for n in names}
 
 
 def _compact(held: MultimodalBatch) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,10 @@ import numpy as np
 from neurodyn.binning.batch import Modality
 from neurodyn.binning.scaling import Scaling
 from neurodyn.realtime.freezable import settings_of
-from neurodyn.realtime.runner import TIMES, Frozen
+from neurodyn.realtime.runner import Frozen
 from neurodyn.recurrent.export import live_arrays
 from neurodyn.recurrent.network import Network
+from neurodyn.targets import memory_size
 
 
 def freeze(
@@ -64,7 +65,7 @@ def _modality(number: int, modality: Modality, scaling: Scaling, width: float) -
 def _weights(modalities: int, scaling: Scaling) -> dict[str, np.ndarray]:
     """Weights of two experts, a linear one of zeros and the network: the network has all of it, whatever was lost."""
     dims = len(scaling.target_mean)
-    memories = len(TIMES) * (modalities + (modalities > 1))
+    memories = memory_size(modalities, channels=False)
     stack = np.zeros((modalities + 1, 2, dims))
     stack[:, 1] = 1
     slopes = np.zeros((2 + memories, dims))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 TIMES = (2.0, 6.0, 18.0, 54.0)
 """Time constants of the memory, bins."""
@@ -41,10 +41,8 @@ def lost_bins(seen: Bool[np.ndarray, "trials time"], sample_every: int) -> Bool[
     >>> lost_bins(np.asarray([[True, False, True, False, False]]), sample_every=2).tolist()
     [[False, False, False, False, True]]
     """
-    time = np.arange(seen.shape[1])
-    never = -sample_every  # before its first sample, a modality is lost
-    newest = np.maximum.accumulate(np.where(seen, time, never), axis=1)
-    return time - newest >= sample_every
+    # Before its first sample, a modality is lost.
+    return np.arange(seen.shape[1]) - _newest(seen, before=-sample_every) >= sample_every
 
 
 def lost_channels(observed: Float[np.ndarray, "trials time"], sample_every: int) -> Float[np.ndarray, "trials time"]:
@@ -65,8 +63,13 @@ def lost_channels(observed: Float[np.ndarray, "trials time"], sample_every: int)
     [[0.0, 0.0, 0.25, 0.25, 0.0]]
     """
     seen = observed > 0
-    newest = np.maximum.accumulate(np.where(seen, np.arange(seen.shape[1]), 0), axis=1)
-    return np.where(lost_bins(seen, sample_every), 0.0, 1.0 - np.take_along_axis(observed, newest, axis=1))
+    lacking = 1.0 - np.take_along_axis(observed, _newest(seen, before=0), axis=1)
+    return np.where(lost_bins(seen, sample_every), 0.0, lacking)
+
+
+def _newest(seen: Bool[np.ndarray, "trials time"], before: int) -> Int[np.ndarray, "trials time"]:
+    """The bin of the newest sample, ``before`` ahead of the first one."""
+    return np.maximum.accumulate(np.where(seen, np.arange(seen.shape[1]), before), axis=1)
 
 
 def memory_size(modalities: int, *, channels: bool = True) -> int:

@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from neurodyn.memory import share_memory
+
 SWITCH = "NEURODYN_CACHE"
 """Environment variable: a folder for compiled programs, or 'off'."""
 
@@ -23,7 +25,9 @@ def start_quickly() -> None:
 
     Programs are kept (:func:`keep_compiled`), and Python looks for unused cycles of objects hundreds of times less
     often: JAX makes hundreds of thousands of objects while it is imported and while it traces, and drops few of them.
+    Threads share few pools of memory (:func:`neurodyn.memory.share_memory`).
     """
+    share_memory()
     keep_compiled()
     gc.set_threshold(*ALLOCATIONS)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from neurodyn.binning.batch import MultimodalBatch, check_usable
 from neurodyn.binning.scaling import Scaling
-from neurodyn.memory import give_back_memory
+from neurodyn.memory import give_back_memory, share_memory
 from neurodyn.multiscale.fitted import Fitted
 from neurodyn.multiscale.fitting import Training, prepare
 from neurodyn.multiscale.inference import Network
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 def prepare_run(decoder: "MultiscaleDecoder", batch: MultimodalBatch) -> Training:
     """What the training of a decoder on a batch needs."""
     check_usable(batch)
-    return prepare(batch, Scaling.fit(batch), config_of(decoder, batch))
+    share_memory()
+    run = prepare(batch, Scaling.fit(batch), config_of(decoder, batch))
+    give_back_memory()
+    return run
 
 
 def fitted_on(

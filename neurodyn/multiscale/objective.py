@@ -1,12 +1,11 @@
 """What training maximises: prediction of every modality, smooth outputs and latents, and the target's read-out."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from neurodyn.kernels.linalg import masked_mean
 from neurodyn.multiscale.config import ModelConfig, ObjectiveConfig
@@ -15,6 +14,8 @@ from neurodyn.multiscale.model import Dropout, Latents, MultiscaleModel, Observe
 
 DECODED = 2**24
 """Most outputs of a decoder, over all horizons, that a step keeps for its derivative (64 MiB)."""
+PIECE = 2**21
+"""Outputs that are worked on at once where there are more (8 MiB)."""
 
 
 class TrainingBatch(NamedTuple):
@@ -96,23 +97,62 @@ def _decoded(
     """Log-likelihood of what is visible at all horizons, and roughness of the smoothed outputs where observed.
 
     Whether training hides a bin makes no difference to the roughness, as in the paper.
-    Where there are many channels, one horizon at a time, and once more for the derivative: the decoder's outputs for
-    all horizons would be several times what a step needs otherwise.
     """
-    if len(horizons) * values.size <= DECODED:
-        outputs = decoder(embeddings)
-        log_likelihood = _log_likelihood(decoder, outputs, values, visible, horizons, objective)
-        return log_likelihood, _output_roughness(decoder, outputs[0], jnp.any(observed, -1))
+    if len(horizons) * values.size > DECODED:
+        return _decoded_in_pieces(
+            decoder, embeddings, values, visible, observed, horizons=horizons, objective=objective
+        )
+    outputs = decoder(embeddings)
+    log_likelihood = _log_likelihood(decoder, outputs, values, visible, horizons, objective)
+    return log_likelihood, _output_roughness(decoder, outputs[0], jnp.any(observed, -1))
 
-    def decode_horizon(embedding: Array, horizon: int) -> tuple[Array, Array]:
-        outputs = decoder(embedding[None])
-        log_likelihood = _log_likelihood(decoder, outputs, values, visible, (horizon,), objective)
-        if horizon > 0:  # only the smoothed estimate is asked to be smooth
-            return log_likelihood, jnp.zeros_like(log_likelihood)
-        return log_likelihood, _output_roughness(decoder, outputs[0], jnp.any(observed, -1))
 
-    terms = [jax.checkpoint(partial(decode_horizon, horizon=k))(embeddings[row]) for row, k in enumerate(horizons)]
-    return jnp.sum(jnp.stack([log_likelihood for log_likelihood, _ in terms])), terms[0][1]
+def _decoded_in_pieces(
+    decoder: ModalityDecoder,
+    embeddings: Float[Array, "horizon trial time embedding"],
+    values: Float[Array, "trial time channel"],
+    visible: Bool[Array, "trial time channel"],
+    observed: Bool[Array, "trial time channel"],
+    horizons: tuple[int, ...],
+    objective: ObjectiveConfig,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The same a few bins at a time, and once more for the derivative: where there are many channels.
+
+    The decoder's outputs for all bins and horizons would be several times what a step needs otherwise. Embeddings,
+    which are small, are brought to the bin that they predict, so that no bin of the outputs depends on another one.
+    """
+    trials, bins, channels = values.shape
+    rows = trials * bins
+    size = min(rows, max(1, PIECE // (len(horizons) * channels)))
+    pieces = -(-rows // size)
+
+    def in_pieces(array: Array) -> Array:
+        flat = array.reshape(rows, *array.shape[2:])
+        flat = jnp.pad(flat, [(0, pieces * size - rows), *[(0, 0)] * (flat.ndim - 1)]) if rows % size else flat
+        return flat.reshape(pieces, size, *flat.shape[1:])
+
+    moved = [jnp.pad(e, ((0, 0), (k, 0), (0, 0)))[:, :bins] for e, k in zip(embeddings, horizons, strict=True)]
+    asked = jnp.asarray([k in objective.horizons for k in horizons])
+    there = jnp.broadcast_to(asked & (jnp.arange(bins)[:, None] >= jnp.asarray(horizons)), (trials, bins, len(moved)))
+    before, has_previous = _seen_before(jnp.any(observed, -1))
+    previous = jnp.take_along_axis(embeddings[0], before[..., None], axis=1)
+
+    def of_piece(piece: tuple[Array, ...]) -> tuple[Array, Array]:
+        predicting, smoothed, previous, values, visible, there, has_previous = piece
+        log_prob = decoder.log_prob(decoder(jnp.swapaxes(predicting, 0, 1)), values)
+        counted = visible & jnp.swapaxes(there, 0, 1)[..., None]
+        divergence = decoder.divergence(decoder(previous), decoder(smoothed))
+        nothing = jnp.zeros((), divergence.dtype)
+        rough = jnp.sum(jnp.where(has_previous[:, None], divergence, nothing))
+        return jnp.sum(jnp.where(counted, log_prob, nothing), axis=(1, 2)), rough
+
+    parts = (jnp.stack(moved, axis=2), embeddings[0], previous, values, visible, there, has_previous)
+    sums, rough = jax.lax.map(jax.checkpoint(of_piece), tuple(map(in_pieces, parts)))
+    number = jnp.sum(visible, axis=-1, dtype=values.dtype)
+    counts = jnp.einsum("bt,bth->h", number, there.astype(values.dtype))
+    pairs = channels * jnp.sum(has_previous, dtype=values.dtype)
+    one = jnp.ones((), values.dtype)
+    return jnp.sum(jnp.sum(sums, axis=0) / jnp.maximum(counts, one)), jnp.sum(rough) / jnp.maximum(pairs, one)
 
 
 def _log_likelihood(
@@ -142,13 +182,16 @@ def _output_roughness(
     seen: Bool[Array, "trial time"],
 ) -> Float[Array, ""]:
     """Mean divergence between the outputs of a seen bin and of the seen bin before it."""
-    bins = jnp.arange(seen.shape[1])
-    latest = jax.lax.cummax(jnp.where(seen, bins, -1), axis=1)
+    before, has_previous = _seen_before(seen)
+    divergence = decoder.divergence(jnp.take_along_axis(output, before[..., None], axis=1), output)
+    return masked_mean(divergence, jnp.broadcast_to(has_previous[..., None], divergence.shape))
+
+
+def _seen_before(seen: Bool[Array, "trial time"]) -> tuple[Int[Array, "trial time"], Bool[Array, "trial time"]]:
+    """The seen bin before each bin, and which seen bins have one."""
+    latest = jax.lax.cummax(jnp.where(seen, jnp.arange(seen.shape[1]), -1), axis=1)
     before = jnp.concatenate([jnp.full_like(latest[:, :1], -1), latest[:, :-1]], axis=1)
-    previous = jnp.take_along_axis(output, jnp.maximum(before, 0)[..., None], axis=1)
-    divergence = decoder.divergence(previous, output)
-    has_previous = jnp.broadcast_to((seen & (before >= 0))[..., None], divergence.shape)
-    return masked_mean(divergence, has_previous)
+    return jnp.maximum(before, 0), seen & (before >= 0)
 
 
 def _latent_roughness(latents: Latents, valid: Bool[Array, "*trial time"]) -> Float[Array, ""]:

@@ -103,6 +103,7 @@ def fit_readouts(
     blanks = [_unfitted(experts, one, scaling) for experts, one in zip(inner, usual, strict=True)]
     projections, evidence = [blank.projection(states) for blank in blanks], ([], [])
     for copy in with_hidden_samples(held, seed):
+        give_back_memory()
         for kept, estimates in zip(evidence, estimate_both(network, copy, *projections, share=False), strict=True):
             kept.append(evidence_of(estimates, recurrent, scaling, copy))
     stacked = held.stacked(observations=False)

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from neurodyn.errors import InputError
 from neurodyn.kernels.linalg import masked_mean
+from neurodyn.memory import compile_first
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import Sequences
 from neurodyn.recurrent.network import Body, Gated, assemble, draw_weights, keep, outputs, standardised, thinned
@@ -175,17 +176,21 @@ def _side_by_side(
     small, so each member has a thread of its own there.
     """
     config, settings = plan.config, plan._replace(config=compile_key(plan.config))
+    apart = config.members > 1 and jax.default_backend() == "cpu"
     seed, precise = jnp.asarray(config.seed), jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+
+    def given(members: slice) -> tuple[Any, ...]:
+        parts = jax.tree.map(lambda a: a[members], state._replace(step=None))
+        parts = parts._replace(step=jnp.copy(state.step))  # copied, because each call uses its state up
+        return parts, timeline, jnp.asarray(drawn[:, :, members]), jnp.asarray(np.arange(config.members)[members]), seed
 
     def run(members: slice) -> tuple[TrainState, Array]:
         with jax.enable_x64(precise):  # a thread of its own does not know of the caller's
-            parts = jax.tree.map(lambda a: a[members], state._replace(step=None))
-            parts = parts._replace(step=jnp.copy(state.step))  # copied, because each call uses its state up
-            windows, numbers = jnp.asarray(drawn[:, :, members]), jnp.asarray(np.arange(config.members)[members])
-            found = _run_steps(parts, timeline, windows, numbers, seed, plan=settings)
-            return jax.block_until_ready(found)
+            return jax.block_until_ready(_run_steps(*given(members), plan=settings))
 
-    if config.members == 1 or jax.default_backend() != "cpu":
+    if int(state.step) == 0:
+        compile_first(_run_steps, *given(slice(0, 1) if apart else slice(None)), plan=settings)
+    if not apart:
         return run(slice(None))
     with ThreadPoolExecutor(min(config.members, os.cpu_count() or 1)) as pool:
         parts = list(pool.map(run, [slice(m, m + 1) for m in range(config.members)]))

@@ -20,6 +20,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from neurodyn.memory import compile_first
 from neurodyn.training.average import running_average
 from neurodyn.training.devices import Placement
 from neurodyn.training.loop import LoopConfig, Outcome, select_trained, train, train_together
@@ -54,7 +55,16 @@ class TrainState(NamedTuple):
 
 @runtime_checkable
 class Task(Protocol):
-    """What is trained, as the compiled steps know it: hashable, equal where the same program serves, without arrays."""
+    """What is trained, as the compiled steps know it: hashable, equal where the same program serves, without arrays.
+
+    Examples
+    --------
+    >>> from neurodyn.training import Task
+    >>> from neurodyn.training.least_squares import LeastSquares  # the shortest there is, to copy from
+    >>> task = LeastSquares(rate=0.5)
+    >>> isinstance(task, Task), task == LeastSquares(rate=0.5)  # equal: one compiled program serves both
+    (True, True)
+    """
 
     @property
     def average(self) -> float:
@@ -109,6 +119,18 @@ class Run:
         Axis of what is drawn that several devices share.
     on_epoch
         Called after each epoch with the number of epochs and the running average of the parameters; nothing if None.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.training import LoopConfig, Run, initial_state
+    >>> from neurodyn.training.least_squares import LeastSquares
+    >>> task, data = LeastSquares(), (jnp.eye(2), jnp.asarray([1.0, -2.0]))  # inputs, outputs
+    >>> start, rows = initial_state(jnp.zeros(2), task.optimizer()), np.tile([0, 1], (20, 1))  # both rows, in 20 steps
+    >>> run = Run(task, start, data, held=data, draw=lambda epoch: [rows], seed=0, loop=LoopConfig(epochs=2))
+    >>> run.loop.epochs, [steps.shape for steps in run.draw(0)]
+    (2, [(20, 2)])
     """
 
     task: Task
@@ -228,15 +250,32 @@ def fit(run: Run, *, placement: Placement | None = None, progress: Progress | No
     ------
     InputError, NumericalError, KeyboardInterrupt
         As :func:`neurodyn.training.train`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.training import LoopConfig, Run, fit, initial_state
+    >>> from neurodyn.training.least_squares import LeastSquares
+    >>> task, data = LeastSquares(), (jnp.eye(2), jnp.asarray([1.0, -2.0]))  # inputs, outputs
+    >>> start, rows = initial_state(jnp.zeros(2), task.optimizer()), np.tile([0, 1], (20, 1))  # both rows, in 20 steps
+    >>> run = Run(task, start, data, held=data, draw=lambda epoch: [rows], seed=0, loop=LoopConfig(epochs=2))
+    >>> fit(run).parameters.round(3).tolist()
+    [1.0, -2.0]
     """
     placement = placement or Placement()
     start = placement.everywhere(jax.tree.map(jnp.copy, run.start))  # an epoch uses its state up
     data, held, seed = placement.everywhere((run.data, run.held, jnp.asarray(run.seed)))
 
+    compiled: set[tuple[int, ...]] = set()
+
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
         losses = []
         for steps in run.draw(number):
             drawn = placement.split(jnp.asarray(steps), run.trial_axis)
+            if drawn.shape not in compiled:
+                compile_first(run_epoch, state, data, drawn, seed, task=run.task)
+                compiled.add(drawn.shape)
             state, found = run_epoch(state, data, drawn, seed, task=run.task)
             losses.append(found)
         if run.on_epoch is not None:
@@ -273,6 +312,20 @@ def fit_together(
     ------
     InputError, NumericalError, KeyboardInterrupt
         As :func:`neurodyn.training.train_together`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> from neurodyn.training import LoopConfig, Run, fit_together, initial_state
+    >>> from neurodyn.training.least_squares import LeastSquares
+    >>> task, rows = LeastSquares(), np.tile([0, 1], (20, 1))  # both rows in each of 20 steps
+    >>> start = initial_state(jnp.zeros(2), task.optimizer())
+    >>> both = [(jnp.eye(2), jnp.asarray(outputs)) for outputs in ([1.0, -2.0], [3.0, 4.0])]
+    >>> every = {"draw": lambda epoch: [rows], "seed": 0, "loop": LoopConfig(epochs=2)}
+    >>> outcomes = fit_together([Run(task, start, data, held=data, **every) for data in both], labels=["one", "two"])
+    >>> [outcome.parameters.round(3).tolist() for outcome in outcomes]
+    [[1.0, -2.0], [3.0, 4.0]]
     """
     task, placement = runs[0].task, placement or Placement()
     data, held, seeds = jax.tree.map(

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ from neurodyn.training.checkpoint import load_arrays, load_settings, save_checkp
 from neurodyn.training.devices import Placement
 from neurodyn.training.history import History, raise_if_failed
 from neurodyn.training.progress import NoProgress, Progress
+from neurodyn.training.states import Device, Single, Stacked, copy
 
 State = TypeVar("State")
 
@@ -50,6 +51,13 @@ class LoopConfig:
         File the run is saved to and resumed from; None: not saved.
     identity
         What has to be equal for a checkpoint to be resumed (settings, data sizes).
+
+    Examples
+    --------
+    >>> from neurodyn.training import LoopConfig
+    >>> loop = LoopConfig(epochs=10, validate_every=4)
+    >>> [epoch + 1 for epoch in range(10) if loop.validates_after(epoch)]
+    [4, 8, 10]
     """
 
     epochs: int
@@ -65,7 +73,17 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class Outcome(Generic[State]):
-    """The best parameters of a run and how it ended ('finished', 'patience', 'interrupted' or 'not finite')."""
+    """The best parameters of a run and how it ended ('finished', 'patience', 'interrupted' or 'not finite').
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.training import LoopConfig, train
+    >>> halve, smallest = lambda state, epoch: (state / 2, state), lambda state: (state[0], state)
+    >>> outcome = train(jnp.ones(1), halve, smallest, LoopConfig(epochs=3))
+    >>> outcome.status, outcome.history.best, outcome.parameters.tolist()
+    ('finished', 0.125, [0.125])
+    """
 
     parameters: Any
     state: State
@@ -108,8 +126,18 @@ def train(
         A run that has kept some ends with the status 'not finite' and a RuntimeWarning that says what to try.
     InputError
         If ``config.checkpoint`` holds a run with other settings or its folder does not exist.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.training import LoopConfig, train
+    >>> towards_3 = lambda state, epoch: ((state + 3) / 2, (state - 3) ** 2)
+    >>> distance = lambda state: (abs(state[0] - 3), state)
+    >>> outcome = train(jnp.zeros(1), towards_3, distance, LoopConfig(epochs=4))
+    >>> outcome.parameters.tolist(), outcome.history.loss
+    ([2.8125], [9.0, 2.25, 0.5625, 0.140625])
     """
-    single = _Single(state, run_epoch, validate)
+    single = Single(state, run_epoch, validate)
     (outcome,) = _run([state], single, [config], [""], progress or NoProgress())
     return Outcome(outcome.parameters, single.state, outcome.history, outcome.status)
 
@@ -159,84 +187,34 @@ def train_together(
         those with a checkpoint can be resumed without it.
     InputError
         If a checkpoint holds a run with other settings or its folder does not exist.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.training import LoopConfig, select_trained, train_together
+    >>> halve = lambda states, epoch, turn: (jax.vmap(select_trained)(turn, states / 2, states), states)
+    >>> smallest, loops = lambda states: (states[:, 0], states), [LoopConfig(epochs=3)] * 2
+    >>> outcomes = train_together([jnp.ones(1), jnp.full(1, 8.0)], halve, smallest, loops, labels=["one", "eight"])
+    >>> [outcome.parameters.tolist() for outcome in outcomes]
+    [[0.125], [1.0]]
     """
-    group = _Stacked(states, run_epoch, validate, placement or Placement())
+    group = Stacked(states, run_epoch, validate, placement or Placement())
     prefixes = [f"{label}: " for label in labels]
     return _run([copy(state) for state in states], group, configs, prefixes, progress or NoProgress())
 
 
 def select_trained(turn: Bool[Array, ""], after: State, before: State) -> State:
-    """Keep the new state where the member was trained in this epoch, else the old one."""
+    """Keep the new state where the member was trained in this epoch, else the old one.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from neurodyn.training import select_trained
+    >>> [float(select_trained(jnp.asarray(turn), jnp.asarray(2.0), jnp.asarray(1.0))) for turn in (True, False)]
+    [2.0, 1.0]
+    """
     return jax.tree.map(lambda new, old: jnp.where(turn, new, old), after, before)
-
-
-@runtime_checkable
-class _Device(Protocol):
-    """States of all members on the device: how they are trained, validated and taken off it."""
-
-    def put(self, states: Sequence[Any]) -> None:
-        """Put the states of the members on the device."""
-        ...
-
-    def advance(self, epoch: int, turn: np.ndarray) -> np.ndarray:
-        """Train those members whose turn it is for an epoch; returns the losses of each."""
-        ...
-
-    def validate(self) -> tuple[np.ndarray, Callable[[int], Any]]:
-        """Score of each member, and a function from its number to a copy of its parameters."""
-        ...
-
-    def state_of(self, number: int) -> Any:
-        """State of a member, as it can be saved."""
-        ...
-
-
-class _Single(Generic[State]):
-    """One run, whose state is not copied on its way: a group of one without the member axis."""
-
-    def __init__(self, state: State, run_epoch: Callable, validate: Callable) -> None:
-        self.state, self._run_epoch, self._validate = state, run_epoch, validate
-
-    def put(self, states: Sequence[State]) -> None:
-        (self.state,) = states
-
-    def advance(self, epoch: int, turn: np.ndarray) -> np.ndarray:
-        self.state, losses = self._run_epoch(self.state, epoch)
-        return np.asarray(losses)[None]
-
-    def validate(self) -> tuple[np.ndarray, Callable[[int], Any]]:
-        score, parameters = self._validate(self.state)
-        return np.asarray([float(score)]), lambda _: copy(parameters)
-
-    def state_of(self, number: int) -> State:
-        return self.state
-
-
-class _Stacked(Generic[State]):
-    """Several runs with a member axis in front of every array."""
-
-    def __init__(self, states: Sequence[State], run_epoch: Callable, validate: Callable, placement: Placement) -> None:
-        self._run_epoch, self._validate, self._placement = run_epoch, validate, placement
-        self.put(states)
-
-    def put(self, states: Sequence[State]) -> None:
-        self._state = jax.tree.map(lambda *leaves: self._placement.split(jnp.stack(leaves), 0), *states)
-        self._host: State | None = None
-
-    def advance(self, epoch: int, turn: np.ndarray) -> np.ndarray:
-        self._host = None
-        self._state, losses = self._run_epoch(self._state, epoch, jnp.asarray(turn))
-        return np.asarray(losses)
-
-    def validate(self) -> tuple[np.ndarray, Callable[[int], Any]]:
-        scores, parameters = self._validate(self._state)
-        parameters = copy(parameters)
-        return np.asarray(scores), lambda number: _part(parameters, number)
-
-    def state_of(self, number: int) -> State:
-        if self._host is None:
-            self._host = copy(self._state)
-        return _part(self._host, number)
 
 
 @dataclass
@@ -281,7 +259,7 @@ class _Member(Generic[State]):
 
 def _run(
     states: Sequence[Any],
-    device: _Device,
+    device: Device,
     configs: Sequence[LoopConfig],
     prefixes: Sequence[str],
     progress: Progress,
@@ -319,7 +297,7 @@ def _check_folders(configs: Sequence[LoopConfig]) -> None:
 
 
 def _start(
-    states: Sequence[Any], device: _Device, configs: Sequence[LoopConfig], prefixes: Sequence[str]
+    states: Sequence[Any], device: Device, configs: Sequence[LoopConfig], prefixes: Sequence[str]
 ) -> list[_Member]:
     """Members at their beginning, or where their checkpoints left them."""
     _, parameters = device.validate()
@@ -341,7 +319,7 @@ def _next_epoch(members: Sequence[_Member]) -> int | None:
     return min((member.epoch for member in members if not member.status), default=None)
 
 
-def _validate(members: Sequence[tuple[_Member, int]], device: _Device) -> None:
+def _validate(members: Sequence[tuple[_Member, int]], device: Device) -> None:
     """Keep what is best of members with their numbers, and the states that have come this far."""
     scores, parameters = device.validate()
     for member, number in members:
@@ -363,16 +341,6 @@ def _means(trained: Sequence[_Member], members: Sequence[_Member]) -> tuple[floa
 def _status(members: Sequence[_Member]) -> str:
     """How the runs ended, in one word if they agree."""
     return ", ".join(sorted({member.status or "stopped" for member in members}))
-
-
-def _part(tree: Any, number: int) -> Any:
-    """One member's share of stacked arrays, as a copy."""
-    return jax.tree.map(lambda leaf: np.array(leaf[number]), tree)
-
-
-def copy(parameters: Any) -> Any:
-    """A copy on the host: compiled epochs reuse the device's buffers, which ``np.asarray`` would only look at."""
-    return jax.tree.map(np.array, parameters)
 
 
 def resume(config: LoopConfig, state: Any, best: Any) -> tuple[Any, Any, History]:

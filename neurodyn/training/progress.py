@@ -106,6 +106,13 @@ class ProgressBar:
     """A progress bar on standard error with loss, best validation score and time left.
 
     Lines of text where there is no terminal: one a minute in a pipe, one every ten seconds in a notebook.
+
+    Examples
+    --------
+    >>> from neurodyn.training import ProgressBar
+    >>> bar = ProgressBar("a decoder")  # every fit takes one as its progress, and calls it after every epoch
+    >>> bar.update(epoch=1, epochs=10, loss=0.5, best=0.6)
+    >>> bar.finish("interrupted")
     """
 
     def __init__(self, label: str) -> None:

@@ -283,10 +283,14 @@ def test_one_mask_for_all_trials_gives_the_same_terms():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), one, other)
 
 
-def test_many_channels_are_decoded_a_horizon_at_a_time_with_the_same_terms_and_derivatives(monkeypatch):
+@pytest.mark.parametrize("piece", [1, 40, 10**6])  # a bin at a time, several with a rest, all of them
+@pytest.mark.parametrize("horizons", [(0, 1, 2, 3, 4), (1, 3), (0, BINS + 1)])
+def test_many_channels_are_decoded_some_bins_at_a_time_with_the_same_terms_and_derivatives(
+    monkeypatch, piece, horizons
+):
     (model, config), batch = make_model(), make_batch()
     graph, parameters, rest = nnx.split(model, nnx.Param, ...)
-    objective, scales = ObjectiveConfig(), jax.tree.map(jnp.asarray, SCALES)
+    objective, scales = ObjectiveConfig(horizons=horizons), jax.tree.map(jnp.asarray, SCALES)
 
     def both():
         def loss(parameters):
@@ -296,6 +300,7 @@ def test_many_channels_are_decoded_a_horizon_at_a_time_with_the_same_terms_and_d
 
     expected = both()
     monkeypatch.setattr(objective_module, "DECODED", 0)
+    monkeypatch.setattr(objective_module, "PIECE", piece)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), both(), expected)
 
 

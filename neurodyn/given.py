@@ -57,6 +57,14 @@ def count_or_none(value: Any) -> int:
     return found
 
 
+def number_or_none(value: Any) -> float:
+    """Parse a finite number of 0 or more."""
+    message = f"expected a number of 0 or more, got {value!r}"
+    if (found := number(value, message)) < 0:
+        raise InputError(message)
+    return found
+
+
 def integer(value: Any) -> int:
     """Parse an integer of any sign."""
     message = f"expected a whole number, got {value!r}"

@@ -60,13 +60,13 @@ class FittedOn(Shown):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "bins", f"{1e3 * self.width:g} ms"
-        yield from self._of_data()
+        yield from self.facts_of_data()
         parts = [each.name for each in fields(self) if each.name not in FittedOn.__dataclass_fields__]
         yield "parts", listed(parts, most=12)
 
-    def _of_data(self) -> Iterable[tuple[str, str]]:
+    def facts_of_data(self) -> Iterable[tuple[str, str]]:
         """What it was fitted on, as its baseline shows it too."""
-        yield from ((row.name, row._in_short()) for row in self.modalities)
+        yield from ((row.name, row.in_short()) for row in self.modalities)
         yield "target", listed(self.dims)
 
 

@@ -151,7 +151,7 @@ class CebraEmbedding(BaselineDecoder[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
         yield "embedding", f"{self.size} dimensions, {self.iterations} steps"
         yield "lags", f"{self.lags} bins"
 

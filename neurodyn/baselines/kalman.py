@@ -130,7 +130,7 @@ class VelocityKalman(BaselineDecoder[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
             yield "lag", f"{fitted.lag} bins, chosen from {several(self.lags)}"
         else:
             yield "lags", f"{several(self.lags)} bins"

@@ -120,7 +120,7 @@ class LatentBaseline(BaselineDecoder[_Fitted]):
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
             yield "bins", f"{1e3 * fitted.width:g} ms"
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
             yield (
                 "training",
                 f"{len(fitted.history.loss)} rounds, best validation {fitted.history.best:.4g} nats per bin",

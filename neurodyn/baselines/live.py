@@ -143,5 +143,5 @@ class LiveFilter(Shown):
 
     def _facts(self) -> Any:
         yield "bins", f"{1e3 * self.width:g} ms, {self._fitted.inputs.lags} of them seen at a time"
-        yield from ((row.name, row._in_short()) for row in self._fitted.modalities)
+        yield from ((row.name, row.in_short()) for row in self._fitted.modalities)
         yield "target", listed(self.target_names)

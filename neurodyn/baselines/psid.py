@@ -146,7 +146,7 @@ class PreferentialSubspace(BaselineDecoder[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
             total, relevant = fitted.states
             yield "states", f"{total}, {relevant} of them found by the target, chosen from {several(self.latents)}"
         else:

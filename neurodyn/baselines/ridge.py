@@ -134,7 +134,7 @@ class CausalRidge(BaselineDecoder[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
             yield "weights", f"{fitted.filtered.weights.shape[0]:,} features per dimension"
         yield "features", str(self.features)
         yield "penalties", f"{len(self.penalties)}, chosen over {self.blocks} blocks of the training data"

@@ -142,7 +142,7 @@ class LinearDynamicalSystem(BaselineDecoder[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
             end = "converged" if fitted.converged else "not yet converged"
             yield "latent", pluralised(self.latent_, "state")
             yield "EM", f"{len(fitted.log_likelihood) - 1} iterations, {end}"

@@ -104,7 +104,7 @@ class TrainedNetwork(BaselineDecoder[TrainedFit]):
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
             yield "bins", f"{1e3 * fitted.width:g} ms"
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
             best = f", best validation {fitted.history.best:.4g}" if fitted.history.validation else ""
             yield "training", f"{len(fitted.history.loss)} rounds{best}"
         if self.config is None:

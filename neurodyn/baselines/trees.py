@@ -164,7 +164,7 @@ class BoostedTrees(BaselineDecoder[_Fitted]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
             yield "trees", f"{listed(str(number) for number in self.trees_)}, of at most {self.trees} per dimension"
         else:
             yield "trees", f"at most {self.trees} per dimension"

@@ -154,7 +154,7 @@ class WienerFilter(BaselineDecoder[LaggedFit]):
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         if (fitted := self.fitted_) is not None:
-            yield from fitted._of_data()
+            yield from fitted.facts_of_data()
             yield "weights", f"{fitted.linear.weights.shape[0]:,} inputs per dimension"
             yield "lags", f"{fitted.inputs.lags} bins, chosen from {several(self.lags)}"
             yield "masks", listed(fitted.inputs.masked) or "none: no modality is missing often"

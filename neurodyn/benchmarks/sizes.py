@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from neurodyn.cli.parsers import argument
-from neurodyn.given import count, count_or_none
+from neurodyn.given import count, count_or_none, number_or_none
 
 Sizes = TypeVar("Sizes")
 
@@ -31,6 +31,8 @@ def add_sizes(parser: argparse.ArgumentParser, kind: Any, texts: Mapping[str, st
             parse = argument(count_or_none)
         elif type(default) is int and default > 0:
             parse = argument(count)
+        elif type(default) is float:
+            parse = argument(number_or_none)
         parser.add_argument(f"--{each.name}", metavar="N", type=parse, default=default, help=text)
 
 

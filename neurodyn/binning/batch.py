@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from neurodyn.binning.alignment import aligned
-from neurodyn.binning.consistent import check_modality, check_names, check_timeline, check_trials, frozen
+from neurodyn.binning.consistent import check_modality, check_names, check_timeline, check_trials, check_usable, frozen
 from neurodyn.binning.hiding import chosen_bins, given_channels
 from neurodyn.binning.modality import Modality
 from neurodyn.binning.stacked import Stacked
@@ -120,8 +120,8 @@ class MultimodalBatch(Shown):
         target
             (trial, time, dim), or None.
         target_names, channels, sample_every
-            Labels of the target dimensions, labels of the channels per modality, and bins from one sample
-            to the next per modality; numbered labels and a sample in every bin when left out.
+            Labels of the target dimensions; labels of the channels, and bins from one sample to the next, per modality:
+            numbered labels and a sample in every bin when left out.
         lengths
             (trials,) bins of each trial that are real, when trials are padded at their end; all by default.
 
@@ -139,8 +139,7 @@ class MultimodalBatch(Shown):
             observations, width=width, likelihoods=likelihoods, target=target, target_names=target_names,
             channels=channels or {}, sample_every=sample_every or {}, lengths=lengths,
         )  # fmt: skip
-        batch = cls(**parts)
-        check_usable(batch)
+        check_usable(batch := cls(**parts))
         return batch
 
     @property
@@ -164,12 +163,13 @@ class MultimodalBatch(Shown):
         return tuple(modality.name for modality in self.modalities)
 
     def _title(self) -> str:
-        return f"MultimodalBatch: {self._in_short()}"
+        return f"MultimodalBatch: {self.in_short()}"
 
-    def _in_short(self) -> str:
-        lead, trials = int(self.lead.sum()), pluralised(self.n_trials, "trial")
-        context = f", {lead:,} of them context" if lead else ""
-        return f"{trials}, {pluralised(self.n_bins, 'bin')} of {1e3 * self.width:g} ms{context}"
+    def in_short(self) -> str:
+        """Trials, bins and their width."""
+        context = f", {lead:,} of them context" if (lead := int(self.lead.sum())) else ""
+        size = f"{pluralised(self.n_bins, 'bin')} of {1e3 * self.width:g} ms"
+        return f"{pluralised(self.n_trials, 'trial')}, {size}{context}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         first, last = self.starts.min(), (self.starts + self.lengths).max() - 1
@@ -177,7 +177,7 @@ class MultimodalBatch(Shown):
         for row in self.modalities:
             mask = self.observed[row.name]
             seen = f", {mask[self.in_trials()].mean():.1%} observed" if 0 < mask.size <= _QUICKLY_COUNTED else ""
-            yield row.name, f"{row._in_short()}{seen}"
+            yield row.name, f"{row.in_short()}{seen}"
         yield "target", listed(self.target_names) or "none"
 
     @property
@@ -369,32 +369,3 @@ def check_batch(given: Any) -> MultimodalBatch:
     }
     kind = type(given).__name__
     raise InputError(f"expected a MultimodalBatch, got a {kind}: {advice.get(kind, advice['other'])}")
-
-
-def check_usable(batch: MultimodalBatch) -> None:
-    """Refuse data that no model could be fitted on, naming the modality, channel or target dimension.
-
-    Raises
-    ------
-    InputError
-        For a modality or channel without any observed sample, a target that is never observed or constant.
-    """
-    inside = check_batch(batch).in_trials()
-    for modality in batch.modalities:
-        seen = batch.observed[modality.name][inside].any(axis=0)
-        if not seen.any():
-            raise InputError(f"modality '{modality.name}' has no observed sample in the time analysed: leave it out")
-        if not seen.all():
-            channel = modality.channels[int(np.argmin(seen))]
-            raise InputError(
-                f"modality '{modality.name}', channel '{channel}' has no observed sample (all NaN): leave it out"
-            )
-    if not batch.n_dims:
-        return
-    values = batch.target[inside & batch.target_observed]
-    if not len(values):
-        raise InputError(f"target {', '.join(batch.target_names)} is never observed in the time analysed")
-    constant = values.max(axis=0) == values.min(axis=0)
-    if constant.any():
-        name = batch.target_names[int(np.argmax(constant))]
-        raise InputError(f"target '{name}' is constant in the time analysed: there is nothing to decode, leave it out")

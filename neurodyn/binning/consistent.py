@@ -1,4 +1,4 @@
-"""What must hold of the parts of a batch for it to be one."""
+"""What must hold of the parts of a batch for it to be one, and for a model to be fitted on it."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,44 @@ def check_modality(batch: "MultimodalBatch", modality: Modality) -> None:
     if modality.counts and (batch.observations[name] < 0).any():
         kind = modality.likelihood
         raise InputError(f"modality '{name}' has negative counts, which no {kind} likelihood allows: use gaussian")
+
+
+def check_usable(batch: "MultimodalBatch") -> None:
+    """Refuse data that no model could be fitted on, naming the modality, channel or target dimension.
+
+    Raises
+    ------
+    InputError
+        For a modality or channel without any observed sample, a target that is never observed or constant.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> counts = [[[0, 1], [2, float("nan")]], [[1, 1], [0, 3]]]
+    >>> batch = nd.MultimodalBatch.from_arrays({"spikes": counts}, width="10ms", likelihoods={"spikes": "poisson"})
+    >>> nd.binning.check_usable(batch)  # says nothing: every channel has been seen
+    """
+    from neurodyn.binning.batch import check_batch
+
+    inside = check_batch(batch).in_trials()
+    for modality in batch.modalities:
+        seen = batch.observed[modality.name][inside].any(axis=0)
+        if not seen.any():
+            raise InputError(f"modality '{modality.name}' has no observed sample in the time analysed: leave it out")
+        if not seen.all():
+            channel = modality.channels[int(np.argmin(seen))]
+            raise InputError(
+                f"modality '{modality.name}', channel '{channel}' has no observed sample (all NaN): leave it out"
+            )
+    if not batch.n_dims:
+        return
+    values = batch.target[inside & batch.target_observed]
+    if not len(values):
+        raise InputError(f"target {', '.join(batch.target_names)} is never observed in the time analysed")
+    constant = values.max(axis=0) == values.min(axis=0)
+    if constant.any():
+        name = batch.target_names[int(np.argmax(constant))]
+        raise InputError(f"target '{name}' is constant in the time analysed: there is nothing to decode, leave it out")
 
 
 def _check_missing_is_zero(what: str, values: np.ndarray, observed: np.ndarray) -> None:

@@ -33,8 +33,8 @@ class Fold(Shown):
     test: MultimodalBatch
 
     def _facts(self) -> Iterable[tuple[str, str]]:
-        yield "train", self.train._in_short()
-        yield "test", self.test._in_short()
+        yield "train", self.train.in_short()
+        yield "test", self.test.in_short()
         yield "from", listed(f"{row.name} ({pluralised(row.n_channels, 'channel')})" for row in self.train.modalities)
         yield "target", listed(self.train.target_names) or "none"
 

@@ -69,9 +69,10 @@ class Modality(Shown):
         return LIKELIHOODS[self.likelihood].counts
 
     def _title(self) -> str:
-        return f"Modality '{self.name}': {self._in_short()}"
+        return f"Modality '{self.name}': {self.in_short()}"
 
-    def _in_short(self) -> str:
+    def in_short(self) -> str:
+        """Channels, likelihood, sampling and unit."""
         sampling = f", a sample every {self.sample_every} bins" if self.sample_every > 1 else ""
         unit = f", {self.unit}" if self.unit else ""
         return f"{pluralised(self.n_channels, 'channel')}, {self.likelihood}{sampling}{unit}"

@@ -10,7 +10,7 @@ from neurodyn.cli.option_table import Option, add_to, option, options_of, parsed
 from neurodyn.cli.parsers import seconds, switch, width
 from neurodyn.errors import InputError
 from neurodyn.given import read_yaml
-from neurodyn.realtime.binner import LatePolicy
+from neurodyn.realtime.bins import LatePolicy
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.service import REHEARSE, ServiceOptions
 from neurodyn.realtime.stamps import StampPolicy

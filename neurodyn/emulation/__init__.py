@@ -8,8 +8,8 @@ from neurodyn.emulation.config import (
     TrainingConfig,
     training_at,
 )
-from neurodyn.emulation.driven import Driven, DrivenNetwork, GeneratedSymbols
-from neurodyn.emulation.emulator import Generated, HmmEmulator
+from neurodyn.emulation.driven import Driven, DrivenNetwork, Generated, GeneratedSymbols
+from neurodyn.emulation.emulator import HmmEmulator
 from neurodyn.emulation.ensemble import fit_ensemble
 from neurodyn.emulation.match import match
 from neurodyn.emulation.match_result import Match, MatchConfig

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Int32, Key
+from jaxtyping import Array, Float, Int32, Key
 
 from neurodyn.emulation.network import sample_symbols
 from neurodyn.errors import InputError
@@ -113,6 +113,38 @@ class GeneratedSymbols:
     """
 
     symbols: Int32[np.ndarray, "trial time"]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a network did in some trials.
+
+    Parameters
+    ----------
+    symbols
+        Drawn at each step.
+    logits
+        Logits of the symbols' probabilities.
+    states
+        After each step; of an LSTM its outputs and behind them its memories.
+    inputs
+        Noise that came in at each step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> arrays = {"recurrent": np.eye(4) / 2, "input": np.ones((4, 2)), "readout": np.eye(3, 4)}
+    >>> weights = nd.emulation.Weights("tanh", arrays)
+    >>> generated = nd.HmmEmulator.from_weights(weights, nd.markov.linear_chain(2)).generate(trials=5, steps=20, seed=0)
+    >>> generated.symbols.shape, generated.logits.shape, generated.states.shape, generated.inputs.shape
+    ((5, 20), (5, 20, 3), (5, 20, 4), (5, 20, 2))
+    """
+
+    symbols: Int32[np.ndarray, "trial time"]
+    logits: Float[np.ndarray, "trial time symbol"]
+    states: Float[np.ndarray, "trial time state"]
+    inputs: Float[np.ndarray, "trial time inputs"]
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

@@ -56,11 +56,11 @@ def read_torch(
 
     Examples
     --------
-    ::
-
-        weights = nd.emulation.read_torch("model.pth", cell="relu")
-        emulator = nd.emulation.HmmEmulator.from_weights(weights, hmm)
-        nd.emulation.match(emulator, hmm, trials=2000, seed=0)
+    >>> import neurodyn as nd
+    >>> hmm = nd.markov.linear_chain(2)
+    >>> weights = nd.emulation.read_torch("model.pth", cell="relu")  # doctest: +SKIP
+    >>> emulator = nd.HmmEmulator.from_weights(weights, hmm)  # doctest: +SKIP
+    >>> nd.emulation.match(emulator, hmm, trials=2000, seed=0)  # doctest: +SKIP
     """
     content = content_of(path, "model.state_dict()")
     for name in NESTED:
@@ -121,6 +121,15 @@ def weights_of(
     ------
     InputError
         If the arrays are not those of one recurrent layer and a linear read-out, or what they are is not clear.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.emulation.torch_file import weights_of
+    >>> arrays = {"rnn.weight_hh_l0": np.eye(4), "rnn.weight_ih_l0": np.ones((4, 2)), "out.weight": np.ones((3, 4))}
+    >>> weights = weights_of(arrays, cell="tanh")
+    >>> weights.cell, weights.hidden, weights.inputs, weights.symbols
+    ('tanh', 4, 2, 3)
     """
     names = dict(names or {})
     for name, key in names.items():

@@ -202,6 +202,29 @@ def check_online(decoder: Streamable, batch: MultimodalBatch, *, max_bins: int |
     Returns
     -------
     OnlineCheck
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import neurodyn as nd
+    >>> class Nothing:  # says zero, live and offline; a fitted MultiscaleDecoder says more
+    ...     def realtime(self):
+    ...         return self
+    ...     def reset(self):
+    ...         pass
+    ...     def step(self, observations, t):
+    ...         return SimpleNamespace(latent=np.zeros(2), target=np.zeros(3), microseconds=0.0)
+    ...     def transform(self, batch):
+    ...         return xr.Dataset({"latent": (("trial", "time", "latent"), np.zeros((*batch.scored().shape, 2)))})
+    ...     def predict(self, batch):
+    ...         target = np.zeros((*batch.scored().shape, 3))
+    ...         return xr.Dataset({"target": (("trial", "time", "dim"), target)}, {"dim": list(batch.target_names)})
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=2), seed=0)
+    >>> check = nd.evaluation.check_online(Nothing(), batch, max_bins=50)
+    >>> check.n_bins, check.latent_difference, check.target_difference
+    (50, 0.0, 0.0)
     """
     streamed = stream(decoder.realtime(), batch, max_bins=max_bins)
     valid = batch.stacked(observations=False).valid

@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.branch import Branch, BranchEnd, Crossing, Event
-from neurodyn.fixed_points.linearise import eigen
 from neurodyn.fixed_points.problem import Step, VectorStep, make_problem
+from neurodyn.fixed_points.spectrum import eigen
 
 CORRECTIONS = 12
 BISECTIONS = 40

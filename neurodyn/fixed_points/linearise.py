@@ -1,9 +1,7 @@
 """What a step does near its fixed points: Jacobians, modes, time constants, stability."""
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -18,14 +16,23 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from neurodyn.display import Shown, pluralised
 from neurodyn.errors import InputError
 from neurodyn.fixed_points.problem import Layout, Problem, Step, VectorStep, make_problem
-from neurodyn.threads import one_blas_thread
+from neurodyn.fixed_points.spectrum import decay_seconds, eigen, frequency_hertz
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
 class Stability(Enum):
-    """What the eigenvalues of the Jacobian say about a fixed point of a map."""
+    """What the eigenvalues of the Jacobian say about a fixed point of a map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import Stability, linearise
+    >>> pull_and_push = lambda h, _: np.float32([0.5, 2.0]) * h  # towards the point on one axis, away on the other
+    >>> linearise(pull_and_push, np.zeros((1, 2), np.float32), dt=0.01).stability[0] is Stability.SADDLE
+    True
+    """
 
     ATTRACTOR = "attractor"  # all inside the unit circle
     SADDLE = "saddle"  # some outside, some inside
@@ -50,6 +57,14 @@ class LineariseConfig:
         ``max(1, max |h|)``; 0 looks for none.
     kink_jump
         Share of a unit's derivative that has to change over that distance to be called a jump.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.fixed_points import LineariseConfig, linearise
+    >>> halve, point = lambda h, _: 0.5 * h, np.zeros((1, 2), np.float32)
+    >>> linearise(halve, point, dt=0.01, config=LineariseConfig(vectors=False)).right is None  # eigenvalues alone
+    True
     """
 
     vectors: bool = True
@@ -261,37 +276,6 @@ def linearise(
     )
 
 
-def eigen(
-    matrices: Float[np.ndarray, "points size size"], *, vectors: bool
-) -> tuple[
-    Complex[np.ndarray, "points size"],
-    Complex[np.ndarray, "points size size"] | None,
-    Complex[np.ndarray, "points size size"] | None,
-]:
-    """Eigenvalues by decreasing length, right eigenvectors as columns and left ones as rows, in double precision.
-
-    LAPACK takes one matrix at a time and leaves Python's lock alone, so the points are shared out to a thread per core.
-    """
-    if not vectors:
-        values = _threaded(np.linalg.eigvals, matrices)[0].astype(np.complex128)
-        return np.take_along_axis(values, _order(values), axis=1), None, None
-    values, right = (part.astype(np.complex128) for part in _threaded(np.linalg.eig, matrices))
-    order = _order(values)
-    values, right = np.take_along_axis(values, order, axis=1), np.take_along_axis(right, order[:, None], axis=2)
-    return values, right, _threaded(_inverse, right)[0]
-
-
-def decay_seconds(eigenvalues: Complex[np.ndarray, "..."], dt: float) -> Float[np.ndarray, "..."]:
-    """``-dt / log |lambda|``: infinite on the unit circle, 0 for an eigenvalue of 0, negative outside the circle."""
-    with np.errstate(divide="ignore"):
-        return -dt / np.log(np.abs(eigenvalues))
-
-
-def frequency_hertz(eigenvalues: Complex[np.ndarray, "..."], dt: float) -> Float[np.ndarray, "..."]:
-    """``|arg lambda| / (2 pi dt)``."""
-    return np.abs(np.angle(eigenvalues)) / (2 * np.pi * dt)
-
-
 def find_kinks(problem: Problem, config: LineariseConfig) -> Bool[np.ndarray, "points size"]:
     """Units whose derivative jumps within ``kink_distance`` of each point.
 
@@ -362,39 +346,9 @@ def _input_jacobians(step: VectorStep, input_axis: int | None, vectors: Array, i
     return jax.vmap(of_one, in_axes=(0, input_axis))(vectors, inputs)
 
 
-def _order(values: np.ndarray) -> np.ndarray:
-    """By decreasing length; of a conjugate pair the one above the real axis first."""
-    return np.lexsort((-np.imag(values), -np.round(np.abs(values), 12)), axis=1)
-
-
 def _class(length: np.ndarray, marginal: float) -> Stability:
     if (length > 1 + marginal).all():
         return Stability.REPELLER
     if (length > 1 + marginal).any():
         return Stability.SADDLE
     return Stability.ATTRACTOR if (length < 1 - marginal).all() else Stability.MARGINAL
-
-
-def _inverse(matrices: np.ndarray) -> np.ndarray:
-    """Inverses; NaN where the columns are dependent to within the square root of the precision."""
-    found = np.full_like(matrices, np.nan)
-    for index, matrix in enumerate(matrices):
-        try:
-            inverse = np.linalg.inv(matrix)
-        except np.linalg.LinAlgError:
-            continue
-        if np.abs(inverse).max() < 1e8:  # columns have length 1
-            found[index] = inverse
-    return found
-
-
-def _threaded(function: Callable[[np.ndarray], Any], matrices: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Apply a function of stacked matrices to parts of the stack, side by side.
-
-    With threads of its own, BLAS would have those here wait for each other.
-    """
-    workers = max(1, min(os.cpu_count() or 1, len(matrices)))
-    with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(function, np.array_split(matrices, workers)))
-    parts = [part if isinstance(part, tuple) else (part,) for part in parts]
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))

@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float, Int
 from scipy.optimize import linear_sum_assignment
 
 from neurodyn.errors import InputError
-from neurodyn.fixed_points.linearise import decay_seconds, eigen, frequency_hertz
+from neurodyn.fixed_points.spectrum import decay_seconds, eigen, frequency_hertz
 from neurodyn.resampling import percentile_interval
 from neurodyn.resampling import resamples as draw_resamples
 

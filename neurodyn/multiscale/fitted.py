@@ -178,7 +178,7 @@ class Fitted(Shown):
         """What was fitted on what, and how its training went."""
         history = self.history
         yield "bins", f"{1e3 * self.width:g} ms"
-        yield from ((row.name, row._in_short()) for row in self.modalities)
+        yield from ((row.name, row.in_short()) for row in self.modalities)
         yield "target", listed(self.target_names) or "none"
         best = f", best validation {history.best:.4g}" if history.validation else ""
         yield "training", f"{len(history.loss)} of {self.config.training.epochs} epochs{best}"

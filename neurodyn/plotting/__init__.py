@@ -20,18 +20,16 @@ from neurodyn.plotting.latents import plot_trajectory
 from neurodyn.plotting.learning import plot_learning
 from neurodyn.plotting.mechanism import (
     plot_ablation,
-    plot_collapse,
     plot_epochs,
     plot_intervals,
     plot_interventions,
     plot_kick_neurons,
-    plot_phase,
     plot_residency,
     plot_resonance,
     plot_rotation,
     plot_sensitivity,
-    plot_subspaces,
 )
+from neurodyn.plotting.orbits import plot_collapse, plot_phase, plot_subspaces
 from neurodyn.plotting.portrait import (
     plot_occupancy,
     plot_orbit,

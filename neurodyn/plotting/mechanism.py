@@ -1,4 +1,5 @@
-"""Figures of the claims of ``neurodyn.mechanism``: each takes the data of one finding and axes.
+"""Figures of the claims of ``neurodyn.mechanism``: each takes the data of one finding and axes.  Runs and
+orbits are drawn in `orbits`.
 
 Where a claim does not apply there are no data, and the axes stay empty.
 """
@@ -8,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodyn.display import symbol_name
-from neurodyn.plotting.emulation import symbol_colour
 from neurodyn.plotting.style import COLOURS, GREY, TRUTH, axes, legend_above, quiet
 
 if TYPE_CHECKING:
@@ -43,41 +42,6 @@ def plot_intervals(numbers: Mapping[str, tuple[float, float, float]], *, ax: Any
     return ax
 
 
-def plot_collapse(data: "xr.Dataset", *, ax: Any = None) -> Any:
-    """Draw the size of the activity without input along each run, from starts of very different size.
-
-    Parameters
-    ----------
-    data
-        ``size`` (step x start), relative to the activity under noise, and ``collapsed`` (start).
-    ax
-        Axes; new ones if None.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> from matplotlib.figure import Figure
-    >>> runs = {"size": (("step", "start"), [[1.0, 2.0], [0.1, 0.2]]), "collapsed": ("start", [True, True])}
-    >>> plot_collapse(xr.Dataset(runs), ax=Figure().subplots()).get_xlabel()
-    'step without input'
-    """
-    ax = quiet(axes(ax))
-    size = np.asarray(data["size"])
-    collapsed = np.asarray(data["collapsed"]).astype(bool)
-    floor = 1e-12
-    for kind, colour in ((collapsed, COLOURS[1]), (~collapsed, COLOURS[0])):
-        if kind.any():
-            name = "come to the common point" if colour == COLOURS[1] else "do not"
-            lines = ax.plot(np.maximum(size[:, kind], floor), color=colour, linewidth=0.5, alpha=0.5)
-            lines[0].set_label(f"{kind.sum()} runs {name}")
-    ax.set_yscale("log")
-    ax.set_ylim(bottom=floor)
-    ax.set_xlabel("step without input")
-    ax.set_ylabel("size of the activity (1: under noise)")
-    legend_above(ax)
-    return ax
-
-
 def plot_rotation(data: "xr.Dataset", *, ax: Any = None) -> Any:
     """Draw the current of probability as arrows on the occupancy of the leading plane, with one trajectory.
 
@@ -87,6 +51,18 @@ def plot_rotation(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``occupancy`` (x, y), ``current`` (x, y, axis), ``trajectory`` (trial, time, axis).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> x = np.linspace(-1.0, 1.0, 5)
+    >>> turn = np.stack(np.meshgrid(-x, x), axis=-1)
+    >>> flow = {"occupancy": (("x", "y"), np.ones((5, 5))), "current": (("x", "y", "axis"), turn)}
+    >>> path = {"trajectory": (("trial", "time", "axis"), np.zeros((1, 9, 2)))}
+    >>> plot_rotation(xr.Dataset(flow | path, {"x": x, "y": x}), ax=Figure().subplots()).get_xlabel()
+    'first principal component'
     """
     ax = quiet(axes(ax, size=(5.0, 4.5)))
     x, y = np.asarray(data["x"]), np.asarray(data["y"])
@@ -99,41 +75,6 @@ def plot_rotation(data: "xr.Dataset", *, ax: Any = None) -> Any:
     ax.set_ylim(y[0], y[-1])
     ax.set_xlabel("first principal component")
     ax.set_ylabel("second principal component")
-    return ax
-
-
-def plot_phase(data: "xr.Dataset", *, ax: Any = None) -> Any:
-    """Draw the mean emission probabilities against the phase on the orbit.
-
-    Parameters
-    ----------
-    data
-        ``probability`` (phase, symbol) and ``occupancy`` (phase).
-    ax
-        Axes; new ones if None.
-    """
-    ax = quiet(axes(ax))
-    if "probability" not in data:
-        return ax
-    phase, probability = np.asarray(data["phase"]), np.asarray(data["probability"])
-    occupancy = np.asarray(data["occupancy"])
-    width = phase[1] - phase[0]
-    ax.bar(
-        phase, occupancy / max(occupancy.max(), 1e-12), width=width, color="#E3E3E3", label="time spent (of the most)"
-    )
-    for symbol in range(probability.shape[1]):
-        ax.plot(
-            phase,
-            probability[:, symbol],
-            marker="o",
-            markersize=3,
-            color=symbol_colour(symbol),
-            label=f"symbol {symbol_name(symbol)}",
-        )
-    ax.set_xticks([-np.pi, 0, np.pi], ["-π", "0", "π"])
-    ax.set_xlabel("phase in the leading plane")
-    ax.set_ylabel("emission probability")
-    legend_above(ax)
     return ax
 
 
@@ -176,6 +117,16 @@ def plot_sensitivity(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``undecided`` (band, mixture, step).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> runs = {"undecided": (("band", "mixture", "step"), np.zeros((3, 1, 10)))}
+    >>> axes_of = {"band": ["transition", "kick zone", "cluster"], "mixture": [0.5], "step": np.arange(10)}
+    >>> len(plot_sensitivity(xr.Dataset(runs, axes_of), ax=Figure().subplots()).lines)
+    3
     """
     ax = quiet(axes(ax))
     if "undecided" not in data:
@@ -201,6 +152,15 @@ def plot_kick_neurons(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``score``, ``kick`` and ``passed`` (transition, unit).
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> units = {"score": [[0.1, 0.7, 0.6]], "kick": [[False, True, True]], "passed": [[False, True, False]]}
+    >>> data = xr.Dataset({name: (("transition", "unit"), row) for name, row in units.items()}, {"transition": ["A→C"]})
+    >>> plot_kick_neurons(data, ax=Figure().subplots()).lines[0].get_label()
+    'A→C: 2 kick neurons'
     """
     ax = quiet(axes(ax))
     names = data["transition"].to_numpy().tolist()
@@ -264,6 +224,17 @@ def plot_interventions(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``hazard`` (curve, factor), ``control`` (curve, set, factor), with coordinates ``transition`` and ``kind``.
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> hazards = {"hazard": (("curve", "factor"), [[0.2, 1.0]])}
+    >>> controls = {"control": (("curve", "set", "factor"), np.ones((1, 3, 2)))}
+    >>> labels = {"transition": ("curve", ["A→C"]), "kind": ("curve", ["kick neurons"]), "factor": [0.0, 1.0]}
+    >>> plot_interventions(xr.Dataset(hazards | controls, labels), ax=Figure().subplots()).get_ylabel()
+    'hazard (1: untouched)'
     """
     ax = quiet(axes(ax))
     if "hazard" not in data:
@@ -297,6 +268,15 @@ def plot_resonance(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``coherence`` and ``match`` (epoch, level); attribute ``training_level``.
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> curves = {name: (("epoch", "level"), [[0.1, 0.9, 0.3]]) for name in ("coherence", "match")}
+    >>> data = xr.Dataset(curves, {"epoch": [100], "level": [0.5, 1.0, 2.0]}, attrs={"training_level": 1.0})
+    >>> [line.get_label() for line in plot_resonance(data, ax=Figure().subplots()).lines[:2]]
+    ['coherence, bits (epoch 100)', 'match (epoch 100)']
     """
     ax = quiet(axes(ax))
     if "coherence" not in data:
@@ -332,6 +312,15 @@ def plot_epochs(data: "xr.Dataset", *, ax: Any = None) -> Any:
         ``rate`` and ``effect`` (epoch); attributes ``rate_turns`` and ``effect_turns``, the epochs at which they turn.
     ax
         Axes; new ones if None.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from matplotlib.figure import Figure
+    >>> courses = {"rate": ("epoch", [0.0, 0.1, 0.2]), "effect": ("epoch", [0.0, 0.0, 0.5])}
+    >>> data = xr.Dataset(courses, {"epoch": [0, 10, 20]}, attrs={"rate_turns": 10})
+    >>> plot_epochs(data, ax=Figure().subplots()).lines[0].get_label()
+    'changes of the likeliest symbol per step (turns at epoch 10)'
     """
     ax = quiet(axes(ax))
     _courses(
@@ -368,33 +357,3 @@ def _courses(data: "xr.Dataset", names: Mapping[str, str], ax: Any) -> None:
     ax.set_xlabel("epoch")
     ax.set_ylim(bottom=0)
     legend_above(ax)
-
-
-def plot_subspaces(data: "xr.Dataset", *, ax: Any = None) -> Any:
-    """Draw the mean course of every pair of symbols in its own plane: there (full) and back (broken).
-
-    Parameters
-    ----------
-    data
-        ``motif`` (pair, way, step, axis).
-    ax
-        Axes; new ones if None.
-    """
-    ax = quiet(axes(ax, size=(5.0, 4.5)))
-    if "motif" not in data:
-        return ax
-    for row, name in enumerate(data["pair"].to_numpy().tolist()):
-        motif, colour = np.asarray(data["motif"])[row], COLOURS[row % 6]
-        for course, style in zip(motif, ("-", "--"), strict=True):
-            ax.plot(
-                course[:, 0],
-                course[:, 1],
-                style,
-                color=colour,
-                marker=".",
-                label=f"pair {name}" if style == "-" else None,
-            )
-    ax.set_xlabel("first axis of the pair")
-    ax.set_ylabel("second axis of the pair")
-    legend_above(ax)
-    return ax

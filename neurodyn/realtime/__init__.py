@@ -1,7 +1,8 @@
 """Decoders that take one bin at a time, and what feeds them."""
 
 from neurodyn.realtime.adaptive import AdaptiveIntervals
-from neurodyn.realtime.binner import Bin, LatePolicy, StreamingBinner
+from neurodyn.realtime.binner import StreamingBinner
+from neurodyn.realtime.bins import Bin, LatePolicy
 from neurodyn.realtime.buffers import FieldInput, SpikeInput
 from neurodyn.realtime.contract import BenchmarkDecoder
 from neurodyn.realtime.decoder import RealtimeDecoder

@@ -1,15 +1,14 @@
 """From samples and spikes that arrive when they like to bins, one after the other."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Num
 
 from neurodyn.errors import InputError, unknown_name
+from neurodyn.realtime.bins import Bin, LatePolicy
 from neurodyn.realtime.buffers import FieldInput, Grid, SpikeInput, in_order
 from neurodyn.realtime.events import Event, EventKind, EventLog
 from neurodyn.realtime.field_buffer import FieldBuffer
@@ -24,39 +23,6 @@ NOT_A_UNIT = -2
 """Number of a unit that nobody has; -1 stands for all units."""
 KEPT = 1000
 """Events that wait for the next bin; more are in the log only."""
-
-
-class LatePolicy(StrEnum):
-    """What becomes of data whose bin has already been handed out.
-
-    What comes within the binner's ``patience`` after the end of its bin is counted in that bin, and in the binner's
-    ``waited_for``. What comes later is carried or dropped, and in the log.
-    """
-
-    CARRY = "carry"  # the spikes of one bin are counted in the next; a feature stands in for a next that is missing
-    DROP = "drop"  # a bin whose spikes have not all come is missing
-
-
-@dataclass(frozen=True)
-class Bin:
-    """One bin, ready for ``RealtimeDecoder.step(bin.observations, bin.time)``.
-
-    Attributes
-    ----------
-    index
-        Number of the bin, from 0 without a gap.
-    time
-        Of its end, seconds.
-    observations
-        Per modality the values (channel), NaN where a channel is missing, or None if the modality is.
-    events
-        What happened to the data since the last bin.
-    """
-
-    index: int
-    time: float
-    observations: Mapping[str, np.ndarray | None]
-    events: tuple[Event, ...] = ()
 
 
 class StreamingBinner:
@@ -92,6 +58,19 @@ class StreamingBinner:
     ------
     InputError
         If there are no inputs, two of one name, or a duration does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.realtime import FieldInput, SpikeInput, StreamingBinner
+    >>> inputs = [SpikeInput("spikes", units=2), FieldInput("lfp", channels=1, rate=100.0)]
+    >>> binner = StreamingBinner(inputs, width=0.05, start=0.0)
+    >>> binner.push_spikes("spikes", np.array([0.01, 0.06, 0.08]), np.array([0, 1, 1]))
+    >>> binner.push_samples("lfp", np.arange(10.0)[:, None], np.arange(10) / 100.0)
+    >>> for done in binner.ready(now=0.1):
+    ...     print(done.index, done.observations["spikes"].tolist(), done.observations["lfp"].tolist())
+    0 [1.0, 0.0] [2.0]
+    1 [0.0, 2.0] [7.0]
     """
 
     def __init__(

@@ -37,6 +37,16 @@ class BenchmarkDecoder:
         channels or targets.
 
     Reference: Karpowicz et al. (2024), Few-shot algorithms for consistent neural decoding (FALCON) benchmark, NeurIPS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.realtime import BenchmarkDecoder
+    >>> from neurodyn.realtime.follower import follower
+    >>> decoder = BenchmarkDecoder(follower(["x", "y"]), batch_size=2)  # made by hand; or a fitted model's realtime()
+    >>> decoder.reset(dataset_tags=["monday", "tuesday"])
+    >>> decoder.predict(np.array([[1.0, -2.0], [3.0, 0.0]])).tolist()
+    [[0.5, -1.0], [1.5, 0.0]]
     """
 
     def __init__(self, model: Model | Mapping[str, Model], *, batch_size: int = 1) -> None:

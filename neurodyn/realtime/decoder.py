@@ -12,7 +12,7 @@ from neurodyn.display import Shown, listed, pluralised
 from neurodyn.errors import InputError
 from neurodyn.realtime.adaptive import AdaptiveIntervals
 from neurodyn.realtime.freezable import Freezable, check_same_sizes, runner_of
-from neurodyn.realtime.latency import LatencyHistogram, Stats
+from neurodyn.realtime.latency import Stats, StepCounts
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.listener import StepListener
 from neurodyn.realtime.recalibration import Recalibration
@@ -46,6 +46,16 @@ class RealtimeDecoder(Shown):
     ------
     InputError
         If the model's numbers make no decoder, or bounds are of another target.
+
+    Examples
+    --------
+    >>> import neurodyn as nd
+    >>> from neurodyn.realtime.follower import follower
+    >>> live = nd.RealtimeDecoder(follower(["x", "y"]))  # made by hand; that of a fitted model is model.realtime()
+    >>> live.step({"field": [1.0, -2.0]}, t=0.01).target.tolist()
+    [0.5, -1.0]
+    >>> live.step({"field": None}, t=0.02).stale
+    ('field',)
     """
 
     def __init__(
@@ -136,11 +146,12 @@ class RealtimeDecoder(Shown):
         return tuple(map(str, units)) if len(units) == len(self.target_names) else ("",) * len(self.target_names)
 
     def _facts(self) -> Iterable[tuple[str, str]]:
-        yield "bins", f"{1e3 * self.width:g} ms, {self._latency.total:,} decoded"
+        latency = self._counts.latency
+        yield "bins", f"{1e3 * self.width:g} ms, {latency.total:,} decoded"
         yield from ((name, pluralised(channels, "channel")) for name, channels in self.channels.items())
         yield "target", listed(self.target_names) or "none"
-        if self._latency.total:
-            yield "step", f"{self._latency.percentile(50.0):.0f} µs at the median, {self._latency.worst:.0f} at worst"
+        if latency.total:
+            yield "step", f"{latency.percentile(50.0):.0f} µs at the median, {latency.worst:.0f} at worst"
 
     @property
     def limits(self) -> dict[str, np.ndarray]:
@@ -201,14 +212,15 @@ class RealtimeDecoder(Shown):
         try:
             estimate = self._runner.step(observations, t, time.perf_counter)
         except BadInput as error:
-            self._refused += 1
+            self._counts.refused += 1
             raise InputError(str(error)) from error
         self._feedback.decoded(estimate.target)
         estimate = self._feedback.corrected(estimate)
         if self._output is not None:
             estimate = self._output.apply(estimate, self._feedback.last, self._runner.overdue)
         self._feedback.hand_out(estimate)
-        self._count(estimate)
+        self._counts.add(estimate.microseconds, estimate.seen)
+        self._time = estimate.time
         if self._listener is not None:
             self._listener.stepped(observations, estimate)
         return estimate
@@ -380,21 +392,9 @@ class RealtimeDecoder(Shown):
 
     def stats(self) -> Stats:
         """Latency percentiles and counts since the decoder was made or warmed up."""
-        times, tables = self._latency.percentiles(), [part.table for part in self._runner.filters]
+        tables = [part.table for part in self._runner.filters]
         hits, misses = sum(table.hits for table in tables), sum(table.misses for table in tables)
-        return Stats(
-            times.count, dict(self._seen), self._overruns, self._refused, p50=times.p50, p95=times.p95, p99=times.p99,
-            p999=times.p999, worst=times.worst, table_hits=hits, table_misses=misses,
-        )  # fmt: skip
+        return self._counts.stats(table_hits=hits, table_misses=misses)
 
     def _forget_counts(self) -> None:
-        self._latency = LatencyHistogram()
-        self._seen = dict.fromkeys(self._runner.names, 0)
-        self._overruns = self._refused = 0
-
-    def _count(self, estimate: LiveEstimate) -> None:
-        self._latency.add(estimate.microseconds)
-        self._overruns += estimate.microseconds > 1e6 * self.width
-        for name in estimate.seen:
-            self._seen[name] += 1
-        self._time = estimate.time
+        self._counts = StepCounts(self._runner.names, self.width)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from neurodyn.errors import import_extra
-from neurodyn.realtime.binner import Bin, LatePolicy
+from neurodyn.realtime.bins import Bin, LatePolicy
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Event
 from neurodyn.realtime.node import Node, Told, chunk_of

@@ -8,7 +8,7 @@ is missed if the hand-over comes later: a bin waits for its data, so that the wa
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
@@ -206,3 +206,48 @@ class Stats:
     worst: float = float("nan")
     table_hits: int = 0
     table_misses: int = 0
+
+
+class StepCounts:
+    """What the steps of a live decoder saw, and how long they took: what its `Stats` are made of.
+
+    Parameters
+    ----------
+    modalities
+        Their names.
+    width
+        Of a bin, seconds.
+
+    Attributes
+    ----------
+    latency
+        Of the steps, microseconds.
+    refused
+        Bins that were refused.
+
+    Examples
+    --------
+    >>> counts = StepCounts(["spikes", "field"], width=0.01)
+    >>> counts.add(80.0, seen=("spikes",))
+    >>> counts.stats().steps, counts.stats().seen
+    (1, {'spikes': 1, 'field': 0})
+    """
+
+    def __init__(self, modalities: Iterable[str], width: float) -> None:
+        self.latency, self.refused = LatencyHistogram(), 0
+        self._seen, self._overruns, self._width = dict.fromkeys(modalities, 0), 0, width
+
+    def add(self, microseconds: float, seen: Iterable[str]) -> None:
+        """Count a step, and the modalities that it saw."""
+        self.latency.add(microseconds)
+        self._overruns += microseconds > 1e6 * self._width
+        for name in seen:
+            self._seen[name] += 1
+
+    def stats(self, *, table_hits: int = 0, table_misses: int = 0) -> Stats:
+        """All of it so far, beside what tables of gains say."""
+        times = self.latency.percentiles()
+        return Stats(
+            times.count, dict(self._seen), self._overruns, self.refused, p50=times.p50, p95=times.p95, p99=times.p99,
+            p999=times.p999, worst=times.worst, table_hits=table_hits, table_misses=table_misses,
+        )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurodyn.errors import InputError, unknown_name
-from neurodyn.realtime.binner import Bin, LatePolicy
+from neurodyn.realtime.bins import Bin, LatePolicy
 from neurodyn.realtime.clock import LiveClock, ReplayClock
 from neurodyn.realtime.decoder import RealtimeDecoder
 from neurodyn.realtime.events import Event, EventKind, EventLog

@@ -117,6 +117,17 @@ class Frozen:
     ------
     ValueError
         If the layout does not fill the buffer.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from neurodyn.realtime import Frozen
+    >>> from neurodyn.realtime.follower import follower
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     follower(["x", "y"]).save(f"{folder}/decoder.npz")  # made by hand; model.export() writes a fitted one
+    ...     frozen = Frozen.load(f"{folder}/decoder.npz")
+    >>> frozen.settings["target_names"], frozen.arrays["backbone/transition"].tolist()
+    (['x', 'y'], [[1.0, 0.0], [0.0, 1.0]])
     """
 
     def __init__(self, settings: dict[str, Any], parameters: np.ndarray) -> None:
@@ -1166,6 +1177,19 @@ class LiveEstimate(NamedTuple):
         what was lost still moves the estimate.
     unusual
         Modalities of which values lay far beyond those of the training data in this bin: these are taken as missing.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime import Runner
+    >>> from neurodyn.realtime.follower import follower
+    >>> estimate = Runner(follower(["x", "y"])).step({"field": [1.0, -2.0]}, t=0.01)
+    >>> estimate
+    LiveEstimate: bin that ends at 0.01 s, seen: field
+      target 0  0.5, 95 % interval -0.8859 to 1.886
+      target 1  -1, 95 % interval -2.386 to 0.3859
+      latent    2 dimensions
+    >>> estimate.target.tolist(), estimate.seen, estimate.stale
+    ([0.5, -1.0], ('field',), ())
     """
 
     time: float
@@ -1260,6 +1284,14 @@ class Runner:
     ----------
     overdue
         Whether every modality should have been seen by the last bin and was not.
+
+    Examples
+    --------
+    >>> from neurodyn.realtime import Runner
+    >>> from neurodyn.realtime.follower import follower
+    >>> runner = Runner(follower(["x"]))  # made by hand; of an exported model: Runner(Frozen.load("decoder.npz"))
+    >>> [round(float(runner.step({"field": value}).target[0]), 2) for value in ([1.0], [1.0], None)]
+    [0.5, 0.8, 0.8]
     """
 
     def __init__(self, frozen: Frozen, *, capacity: int = CAPACITY, same: float | None = None) -> None:

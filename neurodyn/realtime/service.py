@@ -17,7 +17,8 @@ import numpy as np
 
 from neurodyn.binning.batch import Modality
 from neurodyn.errors import InputError
-from neurodyn.realtime.binner import Bin, LatePolicy, StreamingBinner
+from neurodyn.realtime.binner import StreamingBinner
+from neurodyn.realtime.bins import Bin, LatePolicy
 from neurodyn.realtime.chunk_router import ChunkRouter
 from neurodyn.realtime.clock import DataClock, end_of, start_of
 from neurodyn.realtime.connection import Connection

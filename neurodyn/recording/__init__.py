@@ -21,9 +21,8 @@ from neurodyn.recording.layout import (
     Layout,
     SignalLayout,
     SpikesLayout,
-    layout_text,
-    read_layout,
 )
+from neurodyn.recording.layout_file import layout_text, read_layout
 from neurodyn.recording.lazy import LazyArray
 from neurodyn.recording.left_out import Repeated, Unusable
 from neurodyn.recording.matlab import read_matlab, write_matlab

@@ -93,9 +93,10 @@ class BinnedCounts(Shown):
         return self.start + self.n_bins * self.width
 
     def _title(self) -> str:
-        return f"BinnedCounts '{self.name}': {self._in_short()}"
+        return f"BinnedCounts '{self.name}': {self.in_short()}"
 
-    def _in_short(self) -> str:
+    def in_short(self) -> str:
+        """Units, and bins with their width."""
         return f"{pluralised(self.n_units, 'unit')} x {pluralised(self.n_bins, 'bin')} of {1e3 * self.width:g} ms"
 
     def _facts(self) -> Iterable[tuple[str, str]]:

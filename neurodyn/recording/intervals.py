@@ -77,9 +77,10 @@ class Intervals(Shown):
         return self.starts.size
 
     def _title(self) -> str:
-        return f"Intervals '{self.name}': {self._in_short()}"
+        return f"Intervals '{self.name}': {self.in_short()}"
 
-    def _in_short(self) -> str:
+    def in_short(self) -> str:
+        """How many there are."""
         return pluralised(len(self), "interval")
 
     def _facts(self) -> Iterable[tuple[str, str]]:

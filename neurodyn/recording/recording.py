@@ -172,7 +172,7 @@ class Recording(Shown):
     def _facts(self) -> Iterable[tuple[str, str]]:
         kinds = {"spikes": self.spikes, "counts": self.counts, "field": self.fields, "behaviour": self.behaviour}
         for kind, items in {**kinds, "intervals": self.intervals}.items():
-            yield from ((name, f"{kind}: {item._in_short()}") for name, item in items.items())
+            yield from ((name, f"{kind}: {item.in_short()}") for name, item in items.items())
         if self.unusable:
             yield "unusable", listed(item.name for item in self.unusable)
         if self.unread:

@@ -89,9 +89,9 @@ class Signal(Shown):
         return self.start + np.arange(self.n_samples) / self.rate
 
     def _title(self) -> str:
-        return f"Signal '{self.name}': {self._in_short()}"
+        return f"Signal '{self.name}': {self.in_short()}"
 
-    def _in_short(self) -> str:
+    def in_short(self) -> str:
         """Sizes and rate; of timestamps the mean rate, for the one between gaps would have to be worked out."""
         rate = self.rate or (self.n_samples - 1) / (self.duration or np.inf)
         about = "at" if self.timestamps is None else "with timestamps, on average at"

@@ -86,9 +86,10 @@ class SpikeTrains(Shown):
         return float(max((train[-1] for train in self.times if train.size), default=np.nan))
 
     def _title(self) -> str:
-        return f"SpikeTrains '{self.name}': {self._in_short()}"
+        return f"SpikeTrains '{self.name}': {self.in_short()}"
 
-    def _in_short(self) -> str:
+    def in_short(self) -> str:
+        """Units and spikes."""
         return f"{pluralised(self.n_units, 'unit')}, {pluralised(self.n_spikes, 'spike')}"
 
     def _facts(self) -> Iterable[tuple[str, str]]:

@@ -6,20 +6,21 @@ from typing import Any, NamedTuple
 from neurodyn.mechanism.explain import Explanation
 from neurodyn.mechanism.finding import Finding
 from neurodyn.plotting import mechanism as plots
+from neurodyn.plotting import orbits
 from neurodyn.report.page import fill_template
 from neurodyn.report.pictures import Picture, new_figure
 from neurodyn.report.portrait import portrait_pictures
 
 FIGURES = {
-    "collapse": (plots.plot_collapse,),
+    "collapse": (orbits.plot_collapse,),
     "rotation": (plots.plot_rotation,),
-    "phase": (plots.plot_phase,),
+    "phase": (orbits.plot_phase,),
     "residency": (plots.plot_residency,),
     "sensitivity": (plots.plot_sensitivity,),
     "kick_neurons": (plots.plot_kick_neurons, plots.plot_ablation),
     "intervention": (plots.plot_interventions,),
     "resonance": (plots.plot_resonance, plots.plot_epochs, plots.plot_eigenvalues),
-    "subspaces": (plots.plot_subspaces,),
+    "subspaces": (orbits.plot_subspaces,),
 }
 """By the claim; one that is not here is drawn as its number beside the control."""
 

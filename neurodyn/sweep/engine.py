@@ -7,19 +7,17 @@ and a scheduler that is restarted all come to the same: the tasks without a mark
 import contextlib
 import logging
 import math
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodyn.errors import InputError, NeurodynError, import_extra
-from neurodyn.evaluation.workers import WORKER_ENVIRONMENT, environment
+from neurodyn.errors import InputError, NeurodynError
 from neurodyn.realtime.locks import lock_beside
 from neurodyn.sweep import store
+from neurodyn.sweep.cluster import Cluster
 from neurodyn.sweep.plan import Plan, Task
 from neurodyn.sweep.work import perform, study_of
 
@@ -32,84 +30,8 @@ GLANCE = 0.05
 """Seconds between two looks at what is done."""
 LOOK = 1.0
 """Seconds between two looks at the workers."""
-LEAST_MEMORY = 2e8
-"""Bytes without which no worker starts."""
-NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
-"""A free port, and this machine alone: Dask opens its usual port to everyone even where there is no dashboard."""
-ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://[^/\s]+:\d+")
 Places = tuple[tuple[int, ...], ...]
 Perform = Callable[[Task, Places, str], str]
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where the tasks run.
-
-    Parameters
-    ----------
-    scheduler
-        Address of a Dask scheduler, as ``tcp://host:8786``; None for workers on this machine.
-    workers
-        On this machine; None for one per core.
-    memory
-        What a worker on this machine may take, as ``8GB`` (0: anything); one that takes more is ended and begun anew.
-    resources
-        That each worker on this machine offers, as ``{"GPU": 1}``.
-    retries
-        Times that a task is begun again that has failed, or whose worker was lost again and again.
-    patience
-        Seconds for which is waited for a scheduler that has gone, for a worker that can do what is left, and until the
-        mark of a task that was done is seen here.
-
-    Raises
-    ------
-    InputError
-        If the address is none, or the memory no size or too little to start in.
-
-    Examples
-    --------
-    >>> from neurodyn.sweep import Cluster
-    >>> Cluster(workers=4, memory="8GB", retries=1).workers
-    4
-    """
-
-    scheduler: str | None = None
-    workers: int | None = None
-    memory: str | int = "auto"
-    resources: Mapping[str, float] = field(default_factory=dict)
-    retries: int = 2
-    patience: float = 120.0
-
-    def __post_init__(self) -> None:
-        if self.scheduler is not None and not ADDRESS.fullmatch(self.scheduler):
-            raise InputError(f"expected the address of a scheduler, like tcp://host:8786, got '{self.scheduler}'")
-        if self.memory == "auto":
-            return
-        try:
-            size = import_extra("dask.utils", "dask").parse_bytes(str(self.memory))
-        except ValueError as error:
-            raise InputError(f"expected the memory of a worker, like 8GB, got '{self.memory}'") from error
-        if size != 0 and size < LEAST_MEMORY:
-            raise InputError(f"a worker needs {LEAST_MEMORY / 1e6:g} MB to start in, got '{self.memory}'")
-
-    @contextlib.contextmanager
-    def client(self) -> Iterator["Client"]:
-        """A client of the scheduler, or of a cluster on this machine that ends with it."""
-        distributed = import_extra("distributed", "dask")
-        if self.scheduler is not None:
-            with distributed.Client(self.scheduler, timeout=min(10.0, self.patience)) as client:
-                yield client
-            return
-        # Inherited by every worker, also one that is begun anew: Dask's own way comes after the first imports.
-        with (
-            environment(WORKER_ENVIRONMENT),
-            distributed.LocalCluster(
-                n_workers=self.workers, threads_per_worker=1, memory_limit=self.memory,
-                resources=dict(self.resources), scheduler_kwargs=NO_DASHBOARD,
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):  # fmt: skip
-            yield client
 
 
 class SchedulerLost(NeurodynError):
@@ -158,6 +80,24 @@ def run_sweep(
     NeurodynError
         If the scheduler cannot be reached, it went and did not come back in time, there is no worker that could do what
         is left, or workers see another folder.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import neurodyn as nd
+    >>> from neurodyn.cli.options import DecodeOptions
+    >>> from neurodyn.sweep import store
+    >>> day = nd.sweep.Session("day1", "day1.nwb", digest="9f2c")
+    >>> plan = nd.sweep.Plan((day,), {"wide": DecodeOptions(folds=2)}, methods=("ridge",), seeds=(0,))
+    >>> found = {"dims": ["x"], "score": [[[0.8], [0.9]]] * 2, "train_bins": 80, "test_bins": 20}
+    >>> found |= {"coverage": 0.95, "fit_seconds": 2.0}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store.create(pathlib.Path(folder), plan, dims=("x",))
+    ...     for task in plan.tasks():  # as if workers had done them: what has a mark is not done again
+    ...         store.write(pathlib.Path(folder), [plan.place(task)], task, found)
+    ...     nd.sweep.run_sweep(plan, pathlib.Path(folder), on_done=print)
+    2 2
+    {}
     """
     cluster = cluster or Cluster()
     _check_offered(plan, cluster)

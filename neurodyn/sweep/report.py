@@ -91,6 +91,23 @@ def write_report(out: Path) -> Path:
     ------
     InputError
         If there is no sweep, or nothing in it is done.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import neurodyn as nd
+    >>> from neurodyn.cli.options import DecodeOptions
+    >>> from neurodyn.sweep import store
+    >>> day = nd.sweep.Session("day1", "day1.nwb", digest="9f2c")
+    >>> plan = nd.sweep.Plan((day,), {"wide": DecodeOptions(folds=2)}, methods=("ridge",), seeds=(0,))
+    >>> found = {"dims": ["x"], "score": [[[0.8], [0.9]]] * 2, "train_bins": 80, "test_bins": 20}
+    >>> found |= {"coverage": 0.95, "fit_seconds": 2.0}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store.create(pathlib.Path(folder), plan, dims=("x",))
+    ...     for task in plan.tasks():  # run_sweep has it done by workers
+    ...         store.write(pathlib.Path(folder), [plan.place(task)], task, found)
+    ...     print(nd.sweep.write_report(pathlib.Path(folder)).read_text().splitlines()[-1])
+    | ridge | 0.800 | 0.800 | 95.0% | 2 |
     """
     results = open_results(out)
     done = np.isfinite(results["fit_seconds"].to_numpy())

@@ -105,6 +105,15 @@ def loss_memory(
         What the memory holds before the first bin.
     channels
         Whether lost channels count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import loss_memory
+    >>> seen = np.ones((1, 5))
+    >>> seen[0, 3:] = 0.0  # nothing in the last two bins
+    >>> loss_memory([seen], sample_every=[1], before=0.0)[0, :, 0].round(2).tolist()  # with a time constant of two bins
+    [0.0, 0.0, 0.0, 0.39, 0.63]
     """
     pairs = list(zip(observed, sample_every, strict=True))
     lost = [lost_bins(shares > 0, every).astype(np.float64) for shares, every in pairs]
@@ -120,7 +129,17 @@ def loss_memory(
 
 
 def conditions(memory: Float[np.ndarray, "*bins memories"], modalities: int) -> Float[np.ndarray, "*bins conditions"]:
-    """Share of each bin in "everything observed" and in "this modality lost", one per modality; they add up to 1."""
+    """Share of each bin in "everything observed" and in "this modality lost", one per modality; they add up to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.targets import conditions, loss_memory
+    >>> spikes, field = np.ones((1, 200)), np.zeros((1, 200))  # the field is never seen
+    >>> memory = loss_memory([spikes, field], sample_every=[1, 1], before=0.0)
+    >>> conditions(memory, modalities=2)[0, -1].round(2).tolist()  # all observed, spikes lost, field lost
+    [0.0, 0.0, 1.0]
+    """
     lost = memory[..., WEIGHED : len(TIMES) * modalities : len(TIMES)]
     worst = lost.max(axis=-1, keepdims=True)
     shares = worst * lost / np.maximum(lost.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny)

@@ -20,7 +20,7 @@ from neurodyn.cli.serve_options import ServeOptions, chosen
 from neurodyn.errors import InputError
 from neurodyn.multiscale.export import freeze
 from neurodyn.realtime import EventKind, EventLog, LiveEstimate, RealtimeDecoder
-from neurodyn.realtime.binner import LatePolicy
+from neurodyn.realtime.bins import LatePolicy
 from neurodyn.realtime.clock import LiveClock, end_of
 from neurodyn.realtime.limits import OutputLimits
 from neurodyn.realtime.logs import RotatedFile

@@ -16,7 +16,7 @@ from recording.test_other_sources import LAYOUT, arrays, phy, write_xdf
 
 from neurodyn.recording import Layout, Recording, read_recording
 from neurodyn.recording.described import described_recording
-from neurodyn.recording.layout import layout_of
+from neurodyn.recording.layout_file import layout_of
 from neurodyn.recording.left_out import Choices
 
 

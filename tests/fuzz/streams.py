@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as arrays
 
 from neurodyn.binning import BandPower
 from neurodyn.errors import InputError
-from neurodyn.realtime.binner import FieldInput, LatePolicy, SpikeInput, StreamingBinner
+from neurodyn.realtime.binner import FieldInput, SpikeInput, StreamingBinner
+from neurodyn.realtime.bins import LatePolicy
 
 WIDTH = 0.05
 UNITS, CHANNELS = 3, 2

@@ -7,7 +7,7 @@ from oracles.session import FIELD_RATE, Session, recording
 
 from neurodyn.errors import InputError
 from neurodyn.realtime import DriftPolicy, EventKind, EventLog, Frozen, RealtimeDecoder
-from neurodyn.realtime.binner import Bin
+from neurodyn.realtime.bins import Bin
 from neurodyn.realtime.drift import ChannelDrift
 from neurodyn.realtime.inputs import modalities_of
 from neurodyn.realtime.recorder import SessionRecorder

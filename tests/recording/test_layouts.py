@@ -9,7 +9,8 @@ from neurodyn.binning import Field, Spikes, holdout, to_bins
 from neurodyn.binning.targets import TargetOptions
 from neurodyn.errors import InputError
 from neurodyn.recording import read_recording, read_variables
-from neurodyn.recording.layout import Layout, SignalLayout, layout_of, layout_text
+from neurodyn.recording.layout import Layout, SignalLayout
+from neurodyn.recording.layout_file import layout_of, layout_text
 from neurodyn.recording.propose import propose_layout
 
 pytestmark = pytest.mark.usefixtures("annotations_unchecked")

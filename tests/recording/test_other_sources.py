@@ -11,7 +11,7 @@ import scipy.io
 from neurodyn.cli.main import main
 from neurodyn.errors import InputError, MissingExtraError
 from neurodyn.recording import read_recording, read_variables
-from neurodyn.recording.layout import layout_of
+from neurodyn.recording.layout_file import layout_of
 
 pytestmark = pytest.mark.usefixtures("annotations_unchecked")
 

@@ -19,7 +19,7 @@ from neurodyn.recording import (
     recorded_span,
     without_invalid_times,
 )
-from neurodyn.recording.layout import layout_of
+from neurodyn.recording.layout_file import layout_of
 
 WIDTH = 0.02
 

@@ -102,6 +102,19 @@ def fit_members(
         If there is no target, it is observed nowhere, or no run has two bins.
     NumericalError
         If the loss stops being finite before anything could be kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurodyn as nd
+    >>> from neurodyn.recurrent import InputScaling, RecurrentConfig, fit_members, sequences_of
+    >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=4), seed=0)
+    >>> whole = sequences_of(batch, InputScaling.fit(batch), np.zeros(3), np.ones(3))
+    >>> inner, held = whole.runs_of(batch.with_trials([0, 1, 2])), whole.runs_of(batch.with_trials([3]))
+    >>> short = RecurrentConfig(hidden=4, members=1, window=5, batch=2, steps=2, validate_every=1)
+    >>> outcome = fit_members(inner, held, short)
+    >>> outcome.status, outcome.parameters["recurrent"].shape  # member, three gates of 4 units, state
+    ('finished', (1, 12, 4))
     """
     if inner.target.shape[1] == 0:
         raise InputError("there is no target to read out: name one when binning")

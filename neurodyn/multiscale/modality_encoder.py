@@ -5,6 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from neurodyn.kernels import kalman
+from neurodyn.multiscale import piecewise
 from neurodyn.multiscale.config import ModalityConfig, ModelConfig
 from neurodyn.multiscale.dynamics import LinearDynamics
 from neurodyn.multiscale.networks import Mlp
@@ -66,6 +67,22 @@ class ModalityEncoder(nnx.Module):
         gain
             What inputs beside hidden ones are multiplied by; None: they make up for them as for missing ones.
         """
+        if values.ndim == 3 and values.size > piecewise.MANY:
+            arrays = (values, observed) if hidden is None else (values, observed, hidden)
+
+            def of_piece(values: Array, observed: Array, hidden: Array | None = None) -> Array:
+                return self._embed(values, observed, hidden, gain)
+
+            return piecewise.as_bins(piecewise.in_pieces(of_piece, arrays, values.shape[2]), *values.shape[:2])
+        return self._embed(values, observed, hidden, gain)
+
+    def _embed(
+        self,
+        values: Float[Array, "*batch channel"],
+        observed: Bool[Array, "*batch channel"],
+        hidden: Bool[Array, "*batch channel"] | None,
+        gain: float | Float[Array, ""] | None,
+    ) -> Float[Array, "*batch embedding"]:
         kept = observed if hidden is None else observed & ~hidden
         inputs = jnp.where(kept, self.scaled(values), jnp.zeros_like(values))
         counted = kept if gain is None else observed

@@ -8,14 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from neurodyn.kernels.linalg import masked_mean
+from neurodyn.multiscale import piecewise
 from neurodyn.multiscale.config import ModelConfig, ObjectiveConfig
 from neurodyn.multiscale.modality_decoders import ModalityDecoder
 from neurodyn.multiscale.model import Dropout, Latents, MultiscaleModel, ObservedTrials
-
-DECODED = 2**24
-"""Most outputs of a decoder, over all horizons, that a step keeps for its derivative (64 MiB)."""
-PIECE = 2**21
-"""Outputs that are worked on at once where there are more (8 MiB)."""
 
 
 class TrainingBatch(NamedTuple):
@@ -98,7 +94,7 @@ def _decoded(
 
     Whether training hides a bin makes no difference to the roughness, as in the paper.
     """
-    if len(horizons) * values.size > DECODED:
+    if len(horizons) * values.size > piecewise.MANY:
         return _decoded_in_pieces(
             decoder, embeddings, values, visible, observed, horizons=horizons, objective=objective
         )
@@ -122,23 +118,21 @@ def _decoded_in_pieces(
     which are small, are brought to the bin that they predict, so that no bin of the outputs depends on another one.
     """
     trials, bins, channels = values.shape
-    rows = trials * bins
-    size = min(rows, max(1, PIECE // (len(horizons) * channels)))
-    pieces = -(-rows // size)
-
-    def in_pieces(array: Array) -> Array:
-        flat = array.reshape(rows, *array.shape[2:])
-        flat = jnp.pad(flat, [(0, pieces * size - rows), *[(0, 0)] * (flat.ndim - 1)]) if rows % size else flat
-        return flat.reshape(pieces, size, *flat.shape[1:])
-
     moved = [jnp.pad(e, ((0, 0), (k, 0), (0, 0)))[:, :bins] for e, k in zip(embeddings, horizons, strict=True)]
     asked = jnp.asarray([k in objective.horizons for k in horizons])
     there = jnp.broadcast_to(asked & (jnp.arange(bins)[:, None] >= jnp.asarray(horizons)), (trials, bins, len(moved)))
     before, has_previous = _seen_before(jnp.any(observed, -1))
     previous = jnp.take_along_axis(embeddings[0], before[..., None], axis=1)
 
-    def of_piece(piece: tuple[Array, ...]) -> tuple[Array, Array]:
-        predicting, smoothed, previous, values, visible, there, has_previous = piece
+    def of_piece(
+        predicting: Array,
+        smoothed: Array,
+        previous: Array,
+        values: Array,
+        visible: Array,
+        there: Array,
+        has_previous: Array,
+    ) -> tuple[Array, Array]:
         log_prob = decoder.log_prob(decoder(jnp.swapaxes(predicting, 0, 1)), values)
         counted = visible & jnp.swapaxes(there, 0, 1)[..., None]
         divergence = decoder.divergence(decoder(previous), decoder(smoothed))
@@ -147,7 +141,7 @@ def _decoded_in_pieces(
         return jnp.sum(jnp.where(counted, log_prob, nothing), axis=(1, 2)), rough
 
     parts = (jnp.stack(moved, axis=2), embeddings[0], previous, values, visible, there, has_previous)
-    sums, rough = jax.lax.map(jax.checkpoint(of_piece), tuple(map(in_pieces, parts)))
+    sums, rough = piecewise.in_pieces(of_piece, parts, len(horizons) * channels)
     number = jnp.sum(visible, axis=-1, dtype=values.dtype)
     counts = jnp.einsum("bt,bth->h", number, there.astype(values.dtype))
     pairs = channels * jnp.sum(has_previous, dtype=values.dtype)

@@ -12,8 +12,7 @@ from flax import nnx
 from oracles.textbook_kalman import kalman_filter, rts_smoother
 from scipy import stats
 
-from neurodyn.multiscale import MultiscaleDecoder
-from neurodyn.multiscale import objective as objective_module
+from neurodyn.multiscale import MultiscaleDecoder, piecewise
 from neurodyn.multiscale.config import ModalityConfig, ModelConfig, ObjectiveConfig
 from neurodyn.multiscale.dynamics import LinearDynamics
 from neurodyn.multiscale.model import Dropout, MultiscaleModel, ObservedTrials
@@ -285,8 +284,9 @@ def test_one_mask_for_all_trials_gives_the_same_terms():
 
 @pytest.mark.parametrize("piece", [1, 40, 10**6])  # a bin at a time, several with a rest, all of them
 @pytest.mark.parametrize("horizons", [(0, 1, 2, 3, 4), (1, 3), (0, BINS + 1)])
-def test_many_channels_are_decoded_some_bins_at_a_time_with_the_same_terms_and_derivatives(
-    monkeypatch, piece, horizons
+@pytest.mark.parametrize("dropout", [None, make_dropout()], ids=["whole", "hidden"])
+def test_many_channels_are_worked_on_some_bins_at_a_time_with_the_same_terms_and_derivatives(
+    monkeypatch, piece, horizons, dropout
 ):
     (model, config), batch = make_model(), make_batch()
     graph, parameters, rest = nnx.split(model, nnx.Param, ...)
@@ -294,13 +294,13 @@ def test_many_channels_are_decoded_some_bins_at_a_time_with_the_same_terms_and_d
 
     def both():
         def loss(parameters):
-            return loss_terms(nnx.merge(graph, parameters, rest), batch, scales, config, objective, None).total()
+            return loss_terms(nnx.merge(graph, parameters, rest), batch, scales, config, objective, dropout).total()
 
         return jax.value_and_grad(loss)(parameters)
 
     expected = both()
-    monkeypatch.setattr(objective_module, "DECODED", 0)
-    monkeypatch.setattr(objective_module, "PIECE", piece)
+    monkeypatch.setattr(piecewise, "MANY", 0)
+    monkeypatch.setattr(piecewise, "PIECE", piece)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), both(), expected)
 
 

@@ -184,19 +184,62 @@ def validation_split(batch: MultimodalBatch, share: float, seconds: float) -> tu
     -------
     What is trained on, and what is held out, on the timeline of the batch.
     """
-    piece = round(seconds / batch.width)
-    if batch.n_trials > 4 and batch.lengths.max() <= 2 * piece:
+    return split_off(batch, held_pieces(batch, share, seconds) >= 0, share, seconds)
+
+
+def held_pieces(batch: MultimodalBatch, share: float, seconds: float, phase: float = 0.0) -> Int64[np.ndarray, " bin"]:
+    """Number of the held-out piece or trial that each bin of the trials after their lead belongs to, -1 for none.
+
+    Parameters
+    ----------
+    share, seconds
+        As in :func:`validation_split`.
+    phase
+        How far all pieces are moved on, from 0 to 1: a share of the way to the next one.
+    """
+    own = batch.lengths - batch.lead
+    if _whole_trials(batch, seconds):
         every = min(max(2, round(1 / share)), batch.n_trials)
-        held = np.arange(batch.n_trials) % every == every // 2
-        return batch.with_trials(np.flatnonzero(~held)), batch.with_trials(np.flatnonzero(held))
-    bins = int((batch.lengths - batch.lead).sum())
-    piece = max(2, min(piece, int(bins * share)))
+        held = np.arange(batch.n_trials) % every == (every // 2 + round(phase * every)) % every
+        return np.repeat(np.where(held, np.cumsum(held) - 1, -1), own)
+    bins, piece = int(own.sum()), _piece(batch, share, seconds)
     count = max(1, int(share * bins / piece))
-    held = np.zeros(bins, np.bool_)
-    for middle in ((np.arange(count) + 0.5) * bins / count).astype(int):
-        held[max(0, middle - piece // 2) :][:piece] = True
+    found = np.full(bins, -1)
+    for number, middle in enumerate((((np.arange(count) + 0.5 + phase) % count) * bins / count).astype(int)):
+        first = max(0, min(middle - piece // 2, bins - piece))
+        found[first : first + piece] = number
+    return found
+
+
+def split_off(
+    batch: MultimodalBatch, held: Bool[np.ndarray, " bin"], share: float, seconds: float
+) -> tuple[MultimodalBatch, MultimodalBatch]:
+    """What is left of a batch without the bins of some pieces, and those, each run with a piece of its trial before it.
+
+    Parameters
+    ----------
+    held
+        One flag per bin of the trials after their lead, trials end to end.
+    share, seconds
+        Those that :func:`held_pieces` was given.
+    """
+    if _whole_trials(batch, seconds):
+        trials = held[np.cumsum(batch.lengths - batch.lead) - 1]
+        return batch.with_trials(np.flatnonzero(~trials)), batch.with_trials(np.flatnonzero(trials))
     train = _context_runs(batch, ~held, context=0)
-    return train.with_trials(np.flatnonzero(train.lengths > 1)), _context_runs(batch, held, context=piece)
+    left = train.with_trials(np.flatnonzero(train.lengths > 1))
+    return left, _context_runs(batch, held, context=_piece(batch, share, seconds))
+
+
+def _piece(batch: MultimodalBatch, share: float, seconds: float) -> int:
+    """Bins of a piece."""
+    bins = int((batch.lengths - batch.lead).sum())
+    return max(2, min(round(seconds / batch.width), int(bins * share)))
+
+
+def _whole_trials(batch: MultimodalBatch, seconds: float) -> bool:
+    """Whether trials are held out as wholes: there are several, and none is much longer than a piece."""
+    return bool(batch.n_trials > 4 and batch.lengths.max() <= 2 * round(seconds / batch.width))
 
 
 def runs(member: Bool[np.ndarray, " bins"], owner: Int64[np.ndarray, " bins"]) -> Int64[np.ndarray, "runs 2"]:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool
 
 from neurodyn.binning.batch import MultimodalBatch, check_usable
+from neurodyn.binning.folds import held_out_seconds
 from neurodyn.binning.scaling import Scaling
 from neurodyn.memory import give_back_memory, share_memory
 from neurodyn.multiscale.fitted import Fitted
@@ -15,7 +17,7 @@ from neurodyn.multiscale.inference import Network
 from neurodyn.multiscale.readouts import fit_readouts
 from neurodyn.multiscale.settings import config_of
 from neurodyn.multiscale.storage import provenance
-from neurodyn.recurrent import InputScaling, fit_members, sequences_of
+from neurodyn.recurrent import InputScaling, fit_members, held_out_of, hold_out_in_turn, sequences_of
 from neurodyn.recurrent import Network as RecurrentNetwork
 from neurodyn.training import Outcome, ProgressBar, TrainState
 
@@ -42,9 +44,9 @@ def fitted_on(
     """What a decoder found: the trained model, and its read-outs of the target, which are fitted here."""
     give_back_memory()
     network = Network(run.graph, outcome.parameters, run.constants)
-    recurrent, status = None, outcome.status
+    recurrent, held_of, status = None, None, outcome.status
     if status != "interrupted":  # who asks for the best so far does not want another training to begin
-        recurrent, ended = _recurrent_network(decoder, batch, run, checkpoint)
+        recurrent, held_of, ended = _recurrent_network(decoder, batch, run, checkpoint)
         status = ended if ended in ("interrupted", "not finite") else status
     run.release()
     give_back_memory()
@@ -55,6 +57,7 @@ def fitted_on(
         run.scaling,
         batch,
         run.held_out,
+        held_of=held_of,
         seed=decoder.training.seed,
         plain=decoder.readout == "backbone",
     )
@@ -68,22 +71,27 @@ def fitted_on(
 
 def _recurrent_network(
     decoder: "MultiscaleDecoder", batch: MultimodalBatch, run: Training, checkpoint: Path | None
-) -> tuple[RecurrentNetwork | None, str]:
-    """The recurrent read-out and how its training ended.
+) -> tuple[RecurrentNetwork | None, Bool[np.ndarray, "run member"] | None, str]:
+    """The recurrent read-out, which members each held-out run is held out of, and how its training ended.
 
-    It is trained on the same bins as the model and stopped by the held-out ones.
+    What is held out of the model is held out of two members too, which stop by it; the others hold out other blocks.
     """
     config = run.config.recurrent
     if config is None or batch.n_dims == 0:
-        return None, "finished"
+        return None, None, "finished"
     scaling = InputScaling.fit(batch)
     on_device = {"values": run.timeline.values, "observed": run.timeline.observed}
     sequences = sequences_of(batch, scaling, run.scaling.target_mean, run.scaling.target_scale, **on_device)
-    inner, held = (sequences.runs_of(part) for part in (run.trained_on, run.held_out))
+    parts, blocks = [run.trained_on], [run.held_out]
+    if share := run.config.training.validation:
+        seconds = held_out_seconds(batch, share, run.config.training.segment)
+        parts, blocks = hold_out_in_turn(batch, share, seconds, config.members)
+    inner, held = ([sequences.runs_of(part) for part in some] for some in (parts, blocks))
     path = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.recurrent")
     progress = ProgressBar(f"fit recurrent {'+'.join(batch.names)}") if decoder.progress else None
     outcome = fit_members(inner, held, config, checkpoint=path, progress=progress, data=run.identity["data"])
-    return RecurrentNetwork(outcome.parameters, scaling), outcome.status
+    held_of = held_out_of(run.held_out, blocks, config.members) if len(blocks) > 1 else None
+    return RecurrentNetwork(outcome.parameters, scaling), held_of, outcome.status
 
 
 def _bounds(batch: MultimodalBatch) -> np.ndarray | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from neurodyn.binning.batch import MultimodalBatch, check_batch
 from neurodyn.binning.limits import measurements_of
@@ -259,15 +259,20 @@ def evidence_of(
     lost_before: float = LogLinearVariance.lost_before,
     *,
     channels: bool = True,
+    chosen: Bool[np.ndarray, "trial member"] | None = None,
 ) -> Evidence:
-    """States, the recurrent network's prediction in target units, and what was lost, side by side."""
+    """States, the recurrent network's prediction in target units, and what was lost, side by side.
+
+    The recurrent network predicts each trial with all members, or with those that are ``chosen``.
+    """
     sample_every = [m.sample_every for m in batch.modalities]
     memory = loss_memory(observed_shares(batch), sample_every, lost_before, channels=channels)
     predicted = None
     if recurrent is not None:
-        found = predict(recurrent, batch)
+        found = predict(recurrent, batch, chosen)
         scale = np.asarray(scaling.target_scale, np.float64)
-        predicted = Predicted(scaling.target_mean + scale * found.mean, scale**2 * found.variance)
+        scatter = None if found.scatter is None else scale**2 * found.scatter
+        predicted = Predicted(scaling.target_mean + scale * found.mean, scale**2 * found.variance, scatter)
     return Evidence(estimates, predicted, memory, len(batch.modalities))
 
 

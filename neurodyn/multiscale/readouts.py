@@ -48,6 +48,8 @@ MOST_CHANNELS = 0.9
 """Largest share of the channels that such a stretch is without."""
 NO_PENALTY = 1e-9
 """What plain least squares has for a penalty, relative to the variance of a feature: none but for rounding."""
+LEAST_LEFT = 0.25
+"""Least share of the squared error that is left of it when all members of the recurrent network predict."""
 PIECE = 2**13
 """Bins of states that a linear expert is fitted on at once."""
 
@@ -58,6 +60,8 @@ def fit_readouts(
     scaling: Scaling,
     batch: MultimodalBatch,
     held: MultimodalBatch,
+    *,
+    held_of: Bool[np.ndarray, "run member"] | None = None,
     seed: int = 0,
     plain: bool = False,
 ) -> tuple[Readout | None, Readout | None]:
@@ -66,13 +70,15 @@ def fit_readouts(
     Parameters
     ----------
     network, recurrent
-        Trained on the bins of ``batch`` that are not in ``held``.
+        The network is trained on the bins of ``batch`` that are not in ``held``; so are the members of ``held_of``.
     scaling
         Of the training data.
     batch
         All training trials.
     held
         Runs on the same timeline that training did not see.
+    held_of
+        For each of these runs, the members of the recurrent network that did not see it; None: none of them did.
     seed
         Of the simulated losses.
     plain
@@ -105,7 +111,7 @@ def fit_readouts(
     for copy in with_hidden_samples(held, seed):
         give_back_memory()
         for kept, estimates in zip(evidence, estimate_both(network, copy, *projections, share=False), strict=True):
-            kept.append(evidence_of(estimates, recurrent, scaling, copy))
+            kept.append(evidence_of(estimates, recurrent, scaling, copy, chosen=held_of))
     stacked = held.stacked(observations=False)
     filtered, smoothed = (
         _stack_experts(blank, experts, _joined(found), stacked)
@@ -287,7 +293,7 @@ def _joined(parts: Sequence[Evidence]) -> Evidence:
     means = tuple(np.concatenate(copies) for copies in zip(*(e.means for e in estimates), strict=True))
     spread, traced = whole([e.spread for e in estimates]), whole([e.traced for e in estimates])
     networks = [part.recurrent for part in parts if part.recurrent is not None]
-    recurrent = Predicted(*(np.concatenate(p) for p in zip(*networks, strict=True))) if networks else None
+    recurrent = Predicted(*(whole(arrays) for arrays in zip(*networks, strict=True))) if networks else None
     memory = np.concatenate([part.memory for part in parts])
     return Evidence(Estimates(means, spread, traced, estimates[0].usual), recurrent, memory, parts[0].modalities)
 
@@ -300,10 +306,36 @@ def _stack_experts(blank: Readout, final: tuple[LinearTarget, ...], evidence: Ev
     target, predictions = np.asarray(wanted[scored], np.float64), blank.predictions(evidence)
     errors = predictions[:runs].mean(axis=2) - (stacked.target - blank.centre)  # the first copy has lost nothing
     independent = independent_bins(errors, scored[:runs])
-    stack = fit_stack(predictions[scored], target - blank.centre, shares, independent)
+    scatter = _scatter(evidence, predictions)
+    scatter = None if scatter is None else scatter[scored]
+    stack = fit_stack(predictions[scored], target - blank.centre, shares, independent, scatter)
     weighed = replace(blank, stack=stack)
     squares = np.square(target - weighed.predict(evidence)[scored])
+    if scatter is not None:
+        goes = np.sum(np.square(np.einsum("bc,ced->bed", shares, stack)) * scatter, axis=1)
+        squares = _without_scatter(squares, goes, np.repeat(np.arange(copies), stacked.scored().sum()))
     _, recurrent, memory = variance_sources(evidence, blank.usual_variance)
     sources = VarianceSources(None, None if recurrent is None else recurrent[scored], memory[scored])
     model = fit_log_linear_variance(squares, sources, independent)
     return replace(weighed, experts=final, variance_model=model)
+
+
+def _scatter(evidence: Evidence, predictions: np.ndarray) -> np.ndarray | None:
+    """Variance of each expert's prediction that goes once all members of the recurrent network predict."""
+    if evidence.recurrent is None or evidence.recurrent.scatter is None:
+        return None
+    found = np.zeros_like(predictions)
+    found[:, :, -1] = evidence.recurrent.scatter
+    return found
+
+
+def _without_scatter(
+    squares: Float[np.ndarray, "bins dims"], goes: Float[np.ndarray, "bins dims"], copy: Int[np.ndarray, " bins"]
+) -> Float[np.ndarray, "bins dims"]:
+    """Squared errors as they will be on average, in each copy of the held-out runs, without the variance that goes."""
+    found = squares.copy()
+    for number in np.unique(copy):
+        own = copy == number
+        left = 1 - goes[own].mean(axis=0) / np.maximum(squares[own].mean(axis=0), np.finfo(np.float64).tiny)
+        found[own] *= np.maximum(left, LEAST_LEFT)
+    return found

@@ -6,6 +6,7 @@ from neurodyn.recurrent.inputs import InputScaling, Sequences, sequences_of
 from neurodyn.recurrent.network import Body, Gated, Network
 from neurodyn.recurrent.prediction import Predicted, predict
 from neurodyn.recurrent.training import fit_members
+from neurodyn.recurrent.turns import held_out_of, hold_out_in_turn, holders
 
 __all__ = [
     "Attention",
@@ -17,6 +18,9 @@ __all__ = [
     "RecurrentConfig",
     "Sequences",
     "fit_members",
+    "held_out_of",
+    "hold_out_in_turn",
+    "holders",
     "predict",
     "sequences_of",
 ]

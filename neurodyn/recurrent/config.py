@@ -15,8 +15,9 @@ class RecurrentConfig:
     hidden
         Units of each member.
     members
-        Networks that are trained together, each from its own start on its own order of the data; their outputs are
-        averaged, and how far they lie apart is part of the variance.
+        Networks that are trained together, each from its own start on its own order of the data and, in the multiscale
+        decoder, with its own held-out part (:func:`neurodyn.recurrent.hold_out_in_turn`). Their outputs are averaged,
+        and how far they lie apart is part of the variance.
     embedding
         Units of a linear layer between the observations and the gates, which keeps the number of weights proportional
         to the number of channels; None: as many as there are inputs, at most 64.
@@ -58,7 +59,7 @@ class RecurrentConfig:
     """
 
     hidden: int = 128
-    members: int = 2
+    members: int = 4
     embedding: int | None = None
     dropout: float = 0.3
     hidden_probability: float = 0.3

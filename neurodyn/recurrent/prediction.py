@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from neurodyn.binning.batch import MultimodalBatch
 from neurodyn.binning.pieces import Piece, cut_out
@@ -30,6 +30,8 @@ class Predicted(NamedTuple):
         Average of the members (trial, time, dim).
     variance
         Mean variance of the members plus the variance of their means (trial, time, dim).
+    scatter
+        Variance that the mean has because some members predicted and not all (trial, time, dim); None where all did.
 
     Examples
     --------
@@ -46,6 +48,7 @@ class Predicted(NamedTuple):
 
     mean: Float[np.ndarray, "trial time dim"]
     variance: Float[np.ndarray, "trial time dim"]
+    scatter: Float[np.ndarray, "trial time dim"] | None = None
 
 
 class _Carry(NamedTuple):
@@ -53,7 +56,9 @@ class _Carry(NamedTuple):
     since: Array
 
 
-def predict(network: Network, batch: MultimodalBatch) -> Predicted:
+def predict(
+    network: Network, batch: MultimodalBatch, chosen: Bool[np.ndarray, "trial member"] | None = None
+) -> Predicted:
     """Causal prediction in every bin of every trial: that of a bin knows what was observed up to its end.
 
     Parameters
@@ -62,6 +67,9 @@ def predict(network: Network, batch: MultimodalBatch) -> Predicted:
         Trained members.
     batch
         Observations in the unit of the recording, of the modalities that the network was trained on.
+    chosen
+        The members that predict each trial, at least one; None: all of them. The variance of a few members' means
+        stands for that of all, which is larger by what a sample's variance lacks.
 
     Examples
     --------
@@ -80,12 +88,14 @@ def predict(network: Network, batch: MultimodalBatch) -> Predicted:
         jax.vmap(lambda weights: body.start(weights, trials, inputs))(network.weights),
         jnp.full((trials, len(batch.names)), jnp.inf, jnp.result_type(float)),
     )
-    means, variances = [], []
+    share_of = (
+        None if chosen is None else jnp.asarray((chosen / chosen.sum(axis=1, keepdims=True)).T, carry.since.dtype)
+    )
+    found = []
     for scaled, share in stretches(network.scaling, batch, max(inputs, body.held)):
-        carry, (mean, variance) = _predict(network.weights, scaled, share, network.scaling.fading, carry, body=body)
-        means.append(np.asarray(mean))
-        variances.append(np.asarray(variance))
-    return Predicted(*(np.concatenate(parts, axis=1)[:, :bins] for parts in (means, variances)))
+        carry, parts = _predict(network.weights, scaled, share, network.scaling.fading, carry, share_of, body=body)
+        found.append([np.asarray(part) for part in parts])
+    return Predicted(*(np.concatenate(parts, axis=1)[:, :bins] for parts in zip(*found, strict=True)))
 
 
 def stretches(
@@ -125,7 +135,16 @@ def _stretch(
 
 
 @partial(jax.jit, static_argnames="body")
-def _predict(weights: Weights, values: Any, share: Array, fading: Any, carry: _Carry, *, body: Body) -> Any:
+def _predict(
+    weights: Weights,
+    values: Any,
+    share: Array,
+    fading: Any,
+    carry: _Carry,
+    of_members: Float[Array, "member trial"] | None,
+    *,
+    body: Body,
+) -> Any:
     dtype = share.dtype
     inputs, since = assemble(values, share, jnp.asarray(fading, dtype), carry.since)
 
@@ -134,6 +153,23 @@ def _predict(weights: Weights, values: Any, share: Array, fading: Any, carry: _C
         return known, *outputs(weights, states)
 
     known, mean, log_variance = jax.vmap(one)(jax.tree.map(lambda w: w.astype(dtype), weights), carry.known)
-    variance = jnp.mean(jnp.exp(log_variance), axis=0) + jnp.var(mean, axis=0)
-    found = tuple(jnp.swapaxes(a, 0, 1) for a in (jnp.mean(mean, axis=0), variance))
-    return _Carry(known, since), found
+    if of_members is None:
+        found = (jnp.mean(mean, axis=0), jnp.mean(jnp.exp(log_variance), axis=0) + jnp.var(mean, axis=0))
+    else:
+        found = _of_some(mean, log_variance, of_members)
+    return _Carry(known, since), tuple(jnp.swapaxes(a, 0, 1) for a in found)
+
+
+def _of_some(
+    mean: Float[Array, "member time trial dim"],
+    log_variance: Float[Array, "member time trial dim"],
+    of_members: Float[Array, "member trial"],
+) -> tuple[Array, Array, Array]:
+    """What the members with these shares in each trial predict, equal shares of those that have any."""
+    shares, members = of_members[:, None, :, None], len(of_members)
+    average = jnp.sum(shares * mean, axis=0)
+    one_in = jnp.sum(jnp.square(of_members), axis=0)[:, None]  # 1 / how many members predict the trial
+    several = one_in < 1
+    spread = jnp.sum(shares * jnp.square(mean - average), axis=0) / jnp.where(several, 1 - one_in, 1)  # of one member
+    variance = jnp.sum(shares * jnp.exp(log_variance), axis=0) + jnp.where(several, (1 - 1 / members) * spread, 0)
+    return average, variance, jnp.where(several, (one_in - 1 / members) * spread, 0)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -19,13 +19,13 @@ from neurodyn.kernels.linalg import masked_mean
 from neurodyn.memory import compile_first
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import Sequences
-from neurodyn.recurrent.network import Body, Gated, assemble, draw_weights, keep, outputs, standardised, thinned
+from neurodyn.recurrent.network import Body, Gated, assemble, draw_weights, outputs, standardised, thinned
+from neurodyn.recurrent.turns import holders
+from neurodyn.recurrent.windows import Windows, drawn_windows, hidden_bins, hidden_channels
 from neurodyn.training import LoopConfig, Outcome, Progress, TrainState, gradient_step, initial_state, train
 
 MEMBERS = TrainState(0, 0, 0, step=cast(Any, None))
 """Axis of the members in each part of the state: the first one, but the count of steps is common to all."""
-MOST_HIDDEN = 0.9
-"""Largest probability with which training hides a channel for a window."""
 
 
 class Plan(NamedTuple):
@@ -66,8 +66,8 @@ class Timeline(NamedTuple):
 
 
 def fit_members(
-    inner: Sequences,
-    held: Sequences,
+    inner: Sequences | Sequence[Sequences],
+    held: Sequences | Sequence[Sequences],
     config: RecurrentConfig,
     *,
     body: Body | None = None,
@@ -80,7 +80,9 @@ def fit_members(
     Parameters
     ----------
     inner, held
-        Two sets of runs on one timeline.
+        Sets of runs on one timeline: one of each for all members, or a list of each with as many as there are members
+        (:func:`neurodyn.recurrent.hold_out_in_turn`). Then member i is trained on ``inner[i]``, and ``held[b]`` is held
+        out of those that :func:`neurodyn.recurrent.holders` says.
     config
         Sizes and course.
     body
@@ -116,65 +118,36 @@ def fit_members(
     >>> outcome.status, outcome.parameters["recurrent"].shape  # member, three gates of 4 units, state
     ('finished', (1, 12, 4))
     """
-    if inner.target.shape[1] == 0:
+    each = [inner] if isinstance(inner, Sequences) else list(inner)
+    blocks = [held] if isinstance(held, Sequences) else list(held)
+    if each[0].target.shape[1] == 0:
         raise InputError("there is no target to read out: name one when binning")
-    inner = inner._replace(scored=inner.scored & after_lead(inner))
-    windows = Windows.of(inner, config.window)
-    inputs = inner.scaling.n_inputs
-    timeline, whole = on_device(inner), padded(held)
-    if not (inner.scored.any() and whole[1].any()):
+    scored = each[0].scored & np.logical_or.reduce([after_lead(some) for some in each])
+    windows = Windows.of_each(each, config.window)
+    inputs, timeline = each[0].scaling.n_inputs, on_device(each[0]._replace(scored=scored))
+    index, counts = side_by_side([padded(block) for block in blocks])
+    if not (scored.any() and counts.any()):
         raise InputError(
             "the target is not observed in the bins that are trained on, or in those kept out of training: give a "
             "longer recording, or leave out the stretch without a target"
         )
-    plan = Plan(config, Gated() if body is None else body, windows.bins)
-    start = _initial(inputs, inner.target.shape[1], plan)
+    held_by = jnp.asarray(holders(config.members, len(blocks)))
+    plan = Plan(config, Gated() if body is None else body, windows[0].bins)
+    start = _initial(inputs, each[0].target.shape[1], plan)
 
     def epoch(state: TrainState, number: int) -> tuple[TrainState, Array]:
-        return _side_by_side(state, timeline, windows.draw(config, number), plan)
+        return _side_by_side(state, timeline, drawn_windows(windows, config, number), plan)
 
     def validate(state: TrainState) -> tuple[Array, Any]:
-        return _validation(state.average, timeline, *whole, body=plan.body), state.average
+        return _validation(state.average, timeline, index, counts, held_by, body=plan.body), state.average
 
     identity = {
         "config": asdict(config) | asdict(plan.body),
         "data": data,
-        "runs": [a.tolist() for a in (inner.starts, inner.lengths, held.starts)],
+        "runs": [a.tolist() for some in (*each, *blocks) for a in (some.starts, some.lengths)],
     }
     epochs = -(-config.steps // config.validate_every)
     return train(start, epoch, validate, LoopConfig(epochs, 1, config.patience, checkpoint, identity), progress)
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Every place a window may start at."""
-
-    starts: Int[np.ndarray, " runs"]
-    choices: Int[np.ndarray, " runs"]
-    lengths: Int[np.ndarray, " runs"]
-    bins: int
-
-    @classmethod
-    def of(cls, sequences: Sequences, bins: int) -> "Windows":
-        """Windows of so many bins, or as long as the longest run; shorter runs are windows with an end."""
-        bins = min(bins, int(sequences.lengths.max(initial=0)))
-        if bins < 2:
-            raise InputError("no trial is longer than one bin: a recurrent network needs sequences")
-        usable = sequences.lengths > 1
-        starts, lengths = sequences.starts[usable], sequences.lengths[usable]
-        return cls(starts, np.maximum(lengths - bins, 0) + 1, lengths, bins)
-
-    def draw(self, config: RecurrentConfig, number: int) -> Int[np.ndarray, "2 step member batch"]:
-        """First bins and lengths of the windows of each step, from (seed, number) alone.
-
-        A run is drawn in proportion to its bins.
-        """
-        generator = np.random.default_rng([config.seed, number])
-        shape = (config.validate_every, config.members, config.batch)
-        edges = np.cumsum(self.lengths)
-        run = np.searchsorted(edges, generator.integers(0, edges[-1], shape), side="right")
-        offset = generator.integers(0, self.choices[run])
-        return np.stack([self.starts[run] + offset, np.minimum(self.lengths[run], self.bins)])
 
 
 def _side_by_side(
@@ -269,67 +242,30 @@ def _loss(
     return masked_mean(misfit, jnp.broadcast_to(scored, misfit.shape))
 
 
-def hidden_bins(
-    key: Key[Array, ""], shape: tuple[int, int], modalities: int, config: RecurrentConfig
-) -> Bool[Array, "time trial modality"]:
-    """Bins in which training hides each modality: in some windows bins at random, in some one burst.
-
-    Parameters
-    ----------
-    shape, modalities
-        Bins and windows, and modalities of each.
-    """
-    bins, trials = shape
-    keys = jax.random.split(key, 4)
-    chosen = jax.random.uniform(keys[0], (trials, modalities)) < config.hidden_windows
-    burst = jax.random.bernoulli(keys[1], 0.5, (trials, modalities))
-    ends = jax.random.uniform(keys[2], (2, trials, modalities), minval=-0.2, maxval=1.2) * bins
-    time = jnp.arange(bins, dtype=ends.dtype)[:, None, None]
-    in_burst = (time >= jnp.min(ends, 0)) & (time < jnp.max(ends, 0))
-    at_random = ~keep(keys[3], config.hidden_probability, (bins, trials, modalities))
-    return chosen & jnp.where(burst, in_burst, at_random)
-
-
-def hidden_channels(
-    key: Key[Array, ""], windows: int, channels: Sequence[int], config: RecurrentConfig
-) -> list[Bool[Array, "window _"]]:
-    """Channels that training hides in a window from its first bin to its last: none of any modality in most.
-
-    Parameters
-    ----------
-    windows, channels
-        How many there are, and channels of each modality.
-    """
-    if not config.windows_without_channels:
-        return []
-    found = []
-    for number, size in enumerate(channels):
-        keys = jax.random.split(jax.random.fold_in(key, number), 3)
-        chosen = jax.random.uniform(keys[0], (windows, 1)) < config.windows_without_channels
-        share = jax.random.uniform(keys[1], (windows, 1), maxval=MOST_HIDDEN)
-        found.append(chosen & (jax.random.uniform(keys[2], (windows, size)) < share))
-    return found
-
-
 @partial(jax.jit, static_argnames="body")
 def _validation(
     weights: dict[str, Array],
     timeline: Timeline,
-    index: Int[Array, "time run"],
-    scored: Bool[Array, "time run"],
+    index: Int[Array, "block time run"],
+    scored: Bool[Array, "block time run"],
+    held_by: Int[Array, "block member"],
     *,
     body: Body,
 ) -> Array:
-    """Mean squared error of the members' mean on the held-out runs, nothing hidden."""
-    inputs = timeline.inputs(index)
+    """Mean squared error, on each held-out block, of the mean of the members that it is held out of; nothing hidden."""
 
-    def one(weights: dict[str, Array]) -> Array:
-        known = body.start(weights, index.shape[1], inputs.shape[-1])
-        return outputs(weights, body.states(weights, known, inputs)[0])[0]
+    def errors(block: tuple[Array, Array]) -> Array:
+        index, chosen = block
+        inputs = timeline.inputs(index)
 
-    mean = jnp.mean(jax.vmap(one)(weights), axis=0)
-    error = jnp.mean(jnp.square(mean - timeline.target[index]), axis=-1)
-    return masked_mean(error, scored)
+        def one(weights: dict[str, Array]) -> Array:
+            known = body.start(weights, index.shape[1], inputs.shape[-1])
+            return outputs(weights, body.states(weights, known, inputs)[0])[0]
+
+        mean = jnp.mean(jax.vmap(one)(jax.tree.map(lambda w: w[chosen], weights)), axis=0)
+        return jnp.mean(jnp.square(mean - timeline.target[index]), axis=-1)
+
+    return masked_mean(jax.lax.map(errors, (index, held_by)), scored)
 
 
 def after_lead(sequences: Sequences) -> Bool[np.ndarray, " bins"]:
@@ -346,6 +282,17 @@ def padded(held: Sequences) -> tuple[Array, Array]:
     index = np.minimum(held.starts + offset, len(held.target) - 1)
     scored = (offset >= held.lead) & (offset < held.lengths) & held.scored[index]
     return jnp.asarray(index), jnp.asarray(scored)
+
+
+def side_by_side(blocks: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """What :func:`padded` says of several blocks as (block, time, run): what is added does not count."""
+    bins, runs = (max(index.shape[axis] for index, _ in blocks) for axis in (0, 1))
+
+    def enlarged(array: Array) -> Array:
+        return jnp.pad(array, ((0, bins - array.shape[0]), (0, runs - array.shape[1])))
+
+    indices, counts = zip(*blocks, strict=True)
+    return jnp.stack([enlarged(a) for a in indices]), jnp.stack([enlarged(a) for a in counts])
 
 
 def on_device(sequences: Sequences) -> Timeline:

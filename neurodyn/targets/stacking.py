@@ -7,8 +7,18 @@ that modality lost), and each condition has its own weights.
 .. math::
     \hat y_t = \sum_c \phi_c(t) \sum_e w_{ce}\, p_e(t), \qquad w \ge 0
 
-Reference: Breiman (1996), Stacked regressions, Machine Learning 24.
+Errors last, so that few of the bins are independent. The dimensions of a target therefore share what they can: weights
+common to all of them are fitted first, drawn to equal ones, and each dimension's own are drawn to these.
+
+An expert that averages K members may predict the held-out bins with the few that have not seen them. Its scatter is
+larger there than it will be; what is known of the difference is taken out of its second moment, as in regression with
+errors in the regressors.
+
+References: Breiman (1996), Stacked regressions, Machine Learning 24; Fuller (1987), Measurement error models.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -16,8 +26,10 @@ from jaxtyping import Bool, Float
 
 from neurodyn.errors import InputError
 
-PRIOR_DEVIATION = 0.5
-"""How far weights are expected to lie from equal ones; it decides how strongly few held-out bins are trusted."""
+COMMON_DEVIATION = 0.5
+"""How far weights common to all dimensions are expected to lie from equal ones: how strongly few bins are trusted."""
+OWN_DEVIATION = 0.1
+"""How far the weights of a dimension are expected to lie from the common ones."""
 ROUNDS = 3
 """Times that the noise is taken anew from the errors that the weights leave."""
 
@@ -27,11 +39,13 @@ def fit_stack(
     target: Float[np.ndarray, "bins dims"],
     conditions: Float[np.ndarray, "bins conditions"],
     independent: Float[np.ndarray, " dims"],
+    scatter: Float[np.ndarray, "bins experts dims"] | None = None,
 ) -> Float[np.ndarray, "conditions experts dims"]:
     """Non-negative weights of the experts, for each condition and target dimension.
 
-    For each dimension the weights minimise ``|y - sum_ce phi_c w_ce p_e|^2 + penalty |w - 1/experts|^2`` over
-    ``w >= 0``: with little evidence they stay at the plain average.
+    For each dimension the weights minimise ``|y - sum_ce phi_c w_ce p_e|^2 + penalty |w - common|^2`` over ``w >= 0``,
+    and the common ones the same summed over all dimensions of unit variance, with ``1/experts`` in their place: with
+    little evidence they stay at the plain average.
 
     Parameters
     ----------
@@ -44,6 +58,8 @@ def fit_stack(
     independent
         (dims,), how many of the bins count as independent (:func:`independent_bins`). The penalty is the noise variance
         per independent bin over the prior variance of the weights; the noise is what the weights leave.
+    scatter
+        Variance that each prediction has in these bins and will not have later; None: none.
 
     Raises
     ------
@@ -66,14 +82,16 @@ def fit_stack(
             "expected predictions (bins, experts, dims), target (bins, dims) and conditions (bins, n) of the same "
             f"bins, got {predictions.shape}, {target.shape} and {conditions.shape}"
         )
-    equal = np.full(conditions.shape[1] * experts, 1.0 / experts)
-    weights = [
-        _weights(
-            (conditions[:, :, None] * predictions[:, None, :, d]).reshape(bins, -1), target[:, d], equal, independent[d]
-        )
+    moments = [
+        _Moments.of(predictions[..., d], target[:, d], conditions, None if scatter is None else scatter[..., d])
         for d in range(dims)
     ]
-    return np.stack(weights, axis=1).reshape(conditions.shape[1], experts, dims)
+    equal = np.full(conditions.shape[1] * experts, 1.0 / experts)
+    common = _weights(_Moments.summed(moments), equal, float(independent.sum()), COMMON_DEVIATION)
+    own = [common] if dims == 1 else [
+        _weights(some, common, float(count), OWN_DEVIATION) for some, count in zip(moments, independent, strict=True)
+    ]  # fmt: skip
+    return np.stack(own, axis=1).reshape(conditions.shape[1], experts, dims)
 
 
 def independent_bins(
@@ -118,12 +136,42 @@ def independent_bins(
     return np.maximum(counted.sum() / np.maximum(lasting, 1), 1)
 
 
-def _weights(inputs: np.ndarray, target: np.ndarray, prior: np.ndarray, independent: float) -> np.ndarray:
-    products, along, size = inputs.T @ inputs, inputs.T @ target, float(target @ target)
+class _Moments(NamedTuple):
+    """What the squared error of weights depends on: of the weighed predictions, with the target, of the target."""
+
+    products: Float[np.ndarray, "weights weights"]
+    along: Float[np.ndarray, " weights"]
+    size: float
+    bins: int
+
+    @classmethod
+    def of(
+        cls, predictions: np.ndarray, target: np.ndarray, conditions: np.ndarray, scatter: np.ndarray | None
+    ) -> "_Moments":
+        bins, experts = predictions.shape
+        inputs = (conditions[:, :, None] * predictions[:, None]).reshape(bins, -1)
+        products = inputs.T @ inputs
+        if scatter is not None:
+            for expert in range(experts):
+                products[expert::experts, expert::experts] -= conditions.T @ (scatter[:, [expert]] * conditions)
+            values, vectors = np.linalg.eigh(products)
+            products = (vectors * np.maximum(values, 0)) @ vectors.T
+        return cls(products, inputs.T @ target, float(target @ target), bins)
+
+    @classmethod
+    def summed(cls, several: Sequence["_Moments"]) -> "_Moments":
+        """Of several dimensions, each in units of its own size."""
+        unit = [max(one.size, np.finfo(np.float64).tiny) / one.bins for one in several]
+        parts = [(m.products / u, m.along / u, m.size / u, m.bins) for m, u in zip(several, unit, strict=True)]
+        return cls(*(sum(part) for part in zip(*parts, strict=True)))
+
+
+def _weights(moments: _Moments, prior: np.ndarray, independent: float, deviation: float) -> np.ndarray:
+    products, along, size, bins = moments
     weights = prior
     for _ in range(ROUNDS):
-        noise = max(size - 2 * along @ weights + weights @ products @ weights, 1e-9 * size) / len(target)
-        penalty = noise * len(target) / max(independent, 1.0) / PRIOR_DEVIATION**2
+        noise = max(size - 2 * along @ weights + weights @ products @ weights, 1e-9 * size) / bins
+        penalty = noise * bins / max(independent, 1.0) / deviation**2
         factor = scipy.linalg.cholesky(products + penalty * np.eye(len(prior)), lower=False)
         weights = scipy.optimize.nnls(
             factor, scipy.linalg.solve_triangular(factor.T, along + penalty * prior, lower=True)

@@ -21,7 +21,8 @@ from neurodyn.errors import InputError
 from neurodyn.recurrent.config import RecurrentConfig
 from neurodyn.recurrent.inputs import InputScaling, Sequences, sequences_of
 from neurodyn.recurrent.network import standardised
-from neurodyn.recurrent.training import Timeline, Windows, after_lead, compile_key, hidden_bins, on_device, padded
+from neurodyn.recurrent.training import Timeline, after_lead, compile_key, on_device, padded
+from neurodyn.recurrent.windows import Windows, hidden_bins
 from neurodyn.training import LoopConfig, Outcome, Progress, Run, TrainState, fit, initial_state
 from neurodyn.variational.model import Parameters, SequenceModel, Window
 

@@ -7,36 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles.delayed_product import SMALL, delayed_product, untrained
 
-from neurodyn.binning import MultimodalBatch
 from neurodyn.errors import InputError
 from neurodyn.recurrent import InputScaling, Network, RecurrentConfig, fit_members, predict, sequences_of
 from neurodyn.recurrent import prediction as prediction_module
-from neurodyn.recurrent.network import ages, draw_weights
-from neurodyn.recurrent.training import Windows, hidden_channels, on_device
-
-SMALL = RecurrentConfig(hidden=12, members=2, window=40, batch=8, steps=300, validate_every=50, learning_rate=1e-2)
-
-
-def delayed_product(seed: int = 0, trials: int = 30, bins: int = 60) -> MultimodalBatch:
-    """Target: product of a field's two channels one bin ago, which no linear map of the field is."""
-    rng = np.random.default_rng(seed)
-    field = rng.normal(size=(trials, bins, 2))
-    target = np.zeros((trials, bins, 1))
-    target[:, 1:, 0] = np.sign(field[:, :-1, 0]) * np.sign(field[:, :-1, 1])
-    counts = rng.poisson(1.0, (trials, bins, 3)).astype(float)
-    return MultimodalBatch.from_arrays(
-        {"spikes": counts, "field": field},
-        width=0.01,
-        likelihoods={"spikes": "poisson", "field": "gaussian"},
-        target=target,
-    )
-
-
-def untrained(batch: MultimodalBatch, config: RecurrentConfig = SMALL) -> Network:
-    scaling = InputScaling.fit(batch)
-    weights = draw_weights(jax.random.key(0), scaling.n_inputs, batch.n_dims, config)
-    return Network(jax.tree.map(np.asarray, weights), scaling)
+from neurodyn.recurrent.network import ages
+from neurodyn.recurrent.training import on_device
+from neurodyn.recurrent.windows import Windows, hidden_channels
 
 
 def test_age_counts_bins_since_the_last_sample():

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from neurodyn.errors import InputError
 from neurodyn.targets import conditions, fit_stack, independent_bins, loss_memory, lost_bins, memory_size
 from neurodyn.targets.losses import TIMES
-from neurodyn.targets.stacking import PRIOR_DEVIATION, ROUNDS
+from neurodyn.targets.stacking import COMMON_DEVIATION, OWN_DEVIATION, ROUNDS
 
 
 def experts(seed=0, bins=4000):
@@ -17,23 +17,51 @@ def experts(seed=0, bins=4000):
     return truth, np.stack([good, poor], axis=1)
 
 
-def test_weights_minimise_the_penalised_error():
+def minimised(inputs, target, prior, independent, deviation):
+    """Weights that minimise the penalised squared error, the noise being what they leave, by a general optimiser."""
+    best = prior
+    for _ in range(ROUNDS):
+        penalty = np.sum((target - inputs @ best) ** 2) / independent / deviation**2
+
+        def cost(w, penalty=penalty):
+            return np.sum((target - inputs @ w) ** 2) + penalty * np.sum((w - prior) ** 2)
+
+        best = minimize(cost, prior, bounds=[(0, None)] * len(prior), tol=1e-12).x
+    return best
+
+
+def test_weights_minimise_the_penalised_error_first_in_common_then_of_each_dimension():
     truth, predictions = experts(bins=300)
+    truth, predictions = truth * [1.0, 50.0], predictions * [1.0, 50.0]  # units do not matter
     shares = np.random.default_rng(1).dirichlet([1, 1], 300)
     independent = np.asarray([40.0, 300.0])
     found = fit_stack(predictions, truth, shares, independent)
+    inputs = [(shares[:, :, None] * predictions[:, None, :, d]).reshape(300, -1) for d in range(2)]
+    size = np.sqrt(np.mean(truth**2, axis=0))
+    both = np.concatenate([x / s for x, s in zip(inputs, size, strict=True)])
+    common = minimised(both, (truth / size).T.ravel(), np.full(4, 0.5), independent.sum(), COMMON_DEVIATION)
     for d in range(2):
-        inputs = (shares[:, :, None] * predictions[:, None, :, d]).reshape(300, -1)
-        best = np.full(4, 0.5)
-        for _ in range(ROUNDS):
-            noise = np.mean((truth[:, d] - inputs @ best) ** 2)
-            penalty = noise * 300 / independent[d] / PRIOR_DEVIATION**2
+        expected = minimised(inputs[d] / size[d], truth[:, d] / size[d], common, independent[d], OWN_DEVIATION)
+        np.testing.assert_allclose(found[..., d].ravel(), expected, atol=1e-4)
+    alone = fit_stack(predictions[..., :1], truth[:, :1], shares, independent[:1])
+    expected = minimised(inputs[0], truth[:, 0], np.full(4, 0.5), independent[0], COMMON_DEVIATION)
+    np.testing.assert_allclose(alone.ravel(), expected, atol=1e-4)
 
-            def cost(w, inputs=inputs, penalty=penalty, d=d):
-                return np.sum((truth[:, d] - inputs @ w) ** 2) + penalty * np.sum((w - 0.5) ** 2)
 
-            best = minimize(cost, np.full(4, 0.5), bounds=[(0, None)] * 4, tol=1e-12).x
-        np.testing.assert_allclose(found[..., d].ravel(), best, atol=1e-4)
+def test_scatter_that_will_be_gone_does_not_count_against_an_expert():
+    rng, bins = np.random.default_rng(4), 20000
+    truth = rng.normal(size=(bins, 2))
+    steady, average = truth + 0.6 * rng.normal(size=truth.shape), truth + 0.4 * rng.normal(size=truth.shape)
+    few = average + 0.8 * rng.normal(size=truth.shape)  # what the average of few members adds to that of all
+    shares, many = rng.dirichlet([1, 1], bins), np.full(2, 1.0 * bins)
+    scatter = np.zeros((bins, 2, 2))
+    scatter[:, 1] = 0.64
+    later = fit_stack(np.stack([steady, average], axis=1), truth, shares, many)
+    np.testing.assert_allclose(
+        fit_stack(np.stack([steady, few], axis=1), truth, shares, many, scatter), later, atol=0.05
+    )
+    naive = fit_stack(np.stack([steady, few], axis=1), truth, shares, many)
+    assert (later[:, 1] - naive[:, 1] > 0.3).all()
 
 
 def test_much_evidence_picks_the_better_expert_and_little_keeps_the_average():

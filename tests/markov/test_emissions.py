@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from hmmlearn.hmm import CategoricalHMM, GaussianHMM, PoissonHMM
 from oracles import enumerate_any_hmm as paths
+from scipy import optimize
 
 from neurodyn.errors import InputError, NumericalError
 from neurodyn.markov import (
     EMISSIONS,
     Autoregressive,
     Categorical,
+    Choices,
     DiagonalGaussian,
     EmConfig,
     Gaussian,
@@ -34,6 +36,7 @@ INITIAL, TRANSITIONS = np.array([0.6, 0.4]), np.array([[0.8, 0.2], [0.3, 0.7]])
 COVARIANCE = np.array([[[1.0, 0.3], [0.3, 0.5]], [[0.6, -0.2], [-0.2, 1.2]]])
 MEAN = np.array([[0.0, 1.0], [1.5, -1.0]])
 TURNS = np.array([[[0.5, 0.2], [-0.3, 0.4]], [[-0.6, 0.1], [0.2, 0.3]]])
+LIKES = np.array([[[0.2, 3.0, 0.0], [-0.5, 0.0, 2.0]], [[1.5, -1.0, 0.3], [0.5, -2.0, -1.0]]])
 MODELS = {
     "categorical": GeneralHmm(
         INITIAL, TRANSITIONS, Categorical(3), {"probabilities": [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]}
@@ -43,6 +46,7 @@ MODELS = {
         INITIAL, TRANSITIONS, DiagonalGaussian(), {"mean": MEAN, "variance": [[1.0, 0.5], [0.6, 1.2]]}
     ),
     "poisson": GeneralHmm(INITIAL, TRANSITIONS, Poisson(), {"rate": [[0.5, 3.0], [2.0, 1.0]]}),
+    "choices": GeneralHmm(INITIAL, TRANSITIONS, Choices(3), {"weights": LIKES}),
     "autoregressive": GeneralHmm(
         INITIAL, TRANSITIONS, Autoregressive(lags=2),
         {"intercept": MEAN, "coefficients": np.stack([TURNS, 0.3 * TURNS[::-1]], axis=1), "covariance": COVARIANCE},
@@ -99,7 +103,7 @@ def test_a_step_of_em_raises_the_likelihood_of_all_paths(kind):
 
 
 def unprejudiced(kind):
-    lags = {"lags": 2} if kind == "autoregressive" else {}
+    lags = {"autoregressive": {"lags": 2}, "choices": {"choices": 3}}.get(kind, {})
     return make_emission(kind, symbols=3) if kind == "categorical" else make_emission(kind, strength=0.0, **lags)
 
 
@@ -223,6 +227,26 @@ def test_one_autoregressive_state_is_least_squares():
     np.testing.assert_allclose(fit.hmm.parameters["covariance"][0], left.T @ left / len(left), atol=1e-9)
 
 
+def test_one_state_of_choices_is_the_penalised_logistic_regression():
+    """Against a general optimiser; and without a prior, against the slope being zero."""
+    values = sample(MODELS["choices"], 1, 400, seed=8).observations[0]
+    terms, chosen = np.c_[np.ones(400), values[:, 1:]], values[:, 0].astype(int)
+
+    def cost(flat, strength):
+        weights = flat.reshape(2, 3)
+        odds = np.c_[np.zeros(400), terms @ weights.T]
+        likelihood = (odds[np.arange(400), chosen] - np.log(np.exp(odds).sum(axis=1))).sum()
+        return -likelihood + 0.5 * strength * ((terms**2).mean(axis=0) * weights**2).sum()
+
+    for strength in (0.0, 5.0):
+        emission = Choices(choices=3, strength=strength)
+        fit = fit_hmm(
+            values, 1, emission=emission, seed=0, config=EmConfig(restarts=1, iterations=3000, tolerance=1e-13)
+        )
+        best = optimize.minimize(cost, np.zeros(6), args=(strength,), tol=1e-12)
+        np.testing.assert_allclose(fit.hmm.parameters["weights"][0].ravel(), best.x, atol=1e-3)
+
+
 @every
 def test_samples_have_the_moments_of_their_states(kind):
     hmm = MODELS[kind]
@@ -231,6 +255,14 @@ def test_samples_have_the_moments_of_their_states(kind):
         here = drawn.states == state
         here[:, :2] = False
         values = drawn.observations[here]
+        if kind == "choices":  # at inputs about zero and about one
+            for inputs in ([0.0, 0.0], [1.0, 0.0]):
+                near = values[(np.abs(values[:, 1:] - inputs) < 0.4).all(axis=1), 0]
+                odds = np.exp([0.0, *(LIKES[state] @ [1.0, *inputs])])
+                np.testing.assert_allclose(
+                    np.bincount(near.astype(int), minlength=3) / len(near), odds / odds.sum(), atol=0.1
+                )
+            continue
         if kind == "categorical":
             shares = np.bincount(values, minlength=3) / len(values)
             np.testing.assert_allclose(shares, hmm.parameters["probabilities"][state], atol=0.03)
@@ -246,7 +278,9 @@ def test_samples_have_the_moments_of_their_states(kind):
         np.testing.assert_allclose(np.cov(values.T), expected, atol=0.2)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "diagonal_gaussian", "poisson", "autoregressive", "categorical"])
+@pytest.mark.parametrize(
+    "kind", ["gaussian", "diagonal_gaussian", "poisson", "autoregressive", "categorical", "choices"]
+)
 def test_a_fit_finds_the_model_that_sequences_came_from(kind):
     drawn = sample(MODELS[kind], 30, 80, seed=5)
     config = EmConfig(restarts=3, iterations=150, tolerance=1e-5)
@@ -371,3 +405,19 @@ def test_a_state_that_collapses_says_what_to_do():
             fit_hmm(values, 2, emission=emission, seed=0, config=EmConfig(restarts=4))
     kept = fit_hmm(values, 2, emission="gaussian", seed=0, config=EmConfig(restarts=2))
     assert np.isfinite(kept.log_likelihood)
+
+
+@pytest.mark.parametrize(
+    ("observations", "message"),
+    [
+        ([[[0.0, 1.0], [2.0, 0.5]]], r"from 0 to 1, NaN where there is none; sequence 0 has 2 at step 1"),
+        ([[[0.5, 1.0]]], "sequence 0 has 0.5 at step 0"),
+    ],
+)
+def test_choices_that_do_not_exist_are_refused(observations, message):
+    with pytest.raises(InputError, match=message):
+        fit_hmm(np.asarray(observations), 1, emission="choices", seed=0)
+    with pytest.raises(InputError, match="at least 2"):
+        Choices(choices=1)
+    with pytest.raises(InputError, match=r"\(states, choices - 1, 1 \+ inputs\)"):
+        GeneralHmm(INITIAL, TRANSITIONS, Choices(2), {"weights": np.zeros((2, 2, 3))})

@@ -69,6 +69,11 @@ def _density(kind, of, sequence, t, value) -> float:
         return normal(value, of["mean"], np.diag(of["variance"]))
     if kind == "gaussian":
         return normal(value, of["mean"], of["covariance"])
+    if kind == "choices":
+        if np.isnan(value).any():
+            return 1.0
+        odds = np.exp([0.0, *(of["weights"] @ [1.0, *value[1:]])])
+        return float(odds[int(value[0])] / odds.sum())
     lags = len(of["coefficients"])
     past = sequence[max(t - lags, 0) : t][::-1]
     if len(past) < lags or np.isnan(past).any():

@@ -3,6 +3,7 @@
 from neurodyn.markov.emissions.autoregressive import Autoregressive
 from neurodyn.markov.emissions.base import Emission, Prepared
 from neurodyn.markov.emissions.categorical import Categorical
+from neurodyn.markov.emissions.choices import Choices
 from neurodyn.markov.emissions.diagonal import DiagonalGaussian
 from neurodyn.markov.emissions.gaussian import Gaussian
 from neurodyn.markov.emissions.poisson import Poisson
@@ -12,6 +13,7 @@ __all__ = [
     "EMISSIONS",
     "Autoregressive",
     "Categorical",
+    "Choices",
     "DiagonalGaussian",
     "Emission",
     "Gaussian",

@@ -9,12 +9,14 @@ from neurodyn.errors import InputError, unknown_name
 from neurodyn.markov.emissions.autoregressive import Autoregressive
 from neurodyn.markov.emissions.base import Emission
 from neurodyn.markov.emissions.categorical import Categorical
+from neurodyn.markov.emissions.choices import Choices
 from neurodyn.markov.emissions.diagonal import DiagonalGaussian
 from neurodyn.markov.emissions.gaussian import Gaussian
 from neurodyn.markov.emissions.poisson import Poisson
 
 EMISSIONS: dict[str, type[Emission]] = {
     "categorical": Categorical,
+    "choices": Choices,
     "gaussian": Gaussian,
     "diagonal_gaussian": DiagonalGaussian,
     "poisson": Poisson,

@@ -54,6 +54,7 @@ BELOW = {
     "parameters",
     "plain",
     "resampling",
+    "sampler",
     "threads",
     "versions",
     "writing",

@@ -1,16 +1,15 @@
-"""Draws from a posterior by Hamiltonian Monte Carlo: what the fits of all models have in common."""
+"""Draws from the posterior of a hidden Markov model: what the fits of all emissions have in common."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from numpyro.infer import MCMC, NUTS, init_to_value
 
 from neurodyn.markov.config import BayesConfig
 from neurodyn.markov.inference import along_time
+from neurodyn.sampler import draw_sites
 
 
 def draw_posterior(
@@ -44,21 +43,11 @@ def draw_posterior(
     -------
     drawn, diverging
         (chains, draws, ...) of float64 by site, ``log_likelihood`` that of all sequences; (chains, draws).
-
-    Reference
-    ---------
-    Hoffman & Gelman (2014), The No-U-Turn Sampler, JMLR 15.
     """
-    sampler = MCMC(
-        NUTS(model, init_strategy=init_to_value(values=dict(start))),
-        num_warmup=config.warmup, num_samples=config.draws, num_chains=config.chains,
-        chain_method="vectorized", progress_bar=progress_bar,
+    drawn, diverging = draw_sites(
+        model, start, arguments,
+        warmup=config.warmup, draws=config.draws, chains=config.chains, seed=seed, progress_bar=progress_bar,
     )  # fmt: skip
-    # NumPyro's own arithmetic mixes integers and reals, and leaves infinities to be overwritten.
-    with jax.numpy_dtype_promotion("standard"):
-        sampler.run(jax.random.key(seed), extra_fields=("diverging",), **arguments)
-        drawn = {name: np.array(v, np.float64) for name, v in sampler.get_samples(group_by_chain=True).items()}
-        diverging = np.asarray(sampler.get_extra_fields(group_by_chain=True)["diverging"])
     drawn["log_likelihood"] = drawn["log_likelihood"] + along_time(arguments["reference"]).sum()
     return drawn, diverging
 

@@ -1,5 +1,6 @@
 """From latent or features to behaviour: see README.md."""
 
+from neurodyn.targets.bayesian import TargetPosterior, fit_bayesian_target
 from neurodyn.targets.linear import (
     DEFAULT_PENALTIES,
     LinearTarget,
@@ -19,9 +20,11 @@ __all__ = [
     "LinearVariance",
     "LogLinearVariance",
     "Rows",
+    "TargetPosterior",
     "VarianceSources",
     "conditions",
     "cross_fit_ridge_stream",
+    "fit_bayesian_target",
     "fit_log_linear_variance",
     "fit_ridge",
     "fit_ridge_stream",

@@ -293,7 +293,10 @@ def _joined(parts: Sequence[Evidence]) -> Evidence:
     means = tuple(np.concatenate(copies) for copies in zip(*(e.means for e in estimates), strict=True))
     spread, traced = whole([e.spread for e in estimates]), whole([e.traced for e in estimates])
     networks = [part.recurrent for part in parts if part.recurrent is not None]
-    recurrent = Predicted(*(whole(arrays) for arrays in zip(*networks, strict=True))) if networks else None
+    recurrent = None
+    if networks:
+        mean, variance = (np.concatenate([getattr(one, name) for one in networks]) for name in ("mean", "variance"))
+        recurrent = Predicted(mean, variance, whole([one.scatter for one in networks]))
     memory = np.concatenate([part.memory for part in parts])
     return Evidence(Estimates(means, spread, traced, estimates[0].usual), recurrent, memory, parts[0].modalities)
 

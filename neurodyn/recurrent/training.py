@@ -122,7 +122,7 @@ def fit_members(
     blocks = [held] if isinstance(held, Sequences) else list(held)
     if each[0].target.shape[1] == 0:
         raise InputError("there is no target to read out: name one when binning")
-    scored = each[0].scored & np.logical_or.reduce([after_lead(some) for some in each])
+    scored = each[0].scored & np.any([after_lead(some) for some in each], axis=0)
     windows = Windows.of_each(each, config.window)
     inputs, timeline = each[0].scaling.n_inputs, on_device(each[0]._replace(scored=scored))
     index, counts = side_by_side([padded(block) for block in blocks])
@@ -144,7 +144,8 @@ def fit_members(
     identity = {
         "config": asdict(config) | asdict(plan.body),
         "data": data,
-        "runs": [a.tolist() for some in (*each, *blocks) for a in (some.starts, some.lengths)],
+        "runs": [a.tolist() for some in each for a in (some.starts, some.lengths)]
+        + [block.starts.tolist() for block in blocks],
     }
     epochs = -(-config.steps // config.validate_every)
     return train(start, epoch, validate, LoopConfig(epochs, 1, config.patience, checkpoint, identity), progress)

@@ -17,7 +17,7 @@ are: the log-likelihood is multiplied by the share of the bins that count as ind
 Reference: Gelman et al. (2013), Bayesian Data Analysis, chapters 14 and 15.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -222,7 +222,7 @@ def fit_bayesian_target(
         raise InputError("features, target and sources must be finite: leave out the bins in which one is missing")
     if bins < 2:
         raise InputError(f"a read-out needs at least two bins, got {bins}")
-    labels = names or tuple(tuple(map(str, range(n))) for n in (features.shape[1], sources.shape[1], dims))
+    labels = names or (_numbers(features.shape[1]), _numbers(sources.shape[1]), _numbers(dims))
     z, s, y = _Standard.of(features), _Standard.of(sources), _Standard.of(target)
     kept = np.linspace(0, bins - 1, min(bins, MOST_BINS)).astype(int)
     of_features, of_sources = z.of_some(features)[kept], s.of_some(sources)[kept]
@@ -236,6 +236,10 @@ def fit_bayesian_target(
     }
     drawn, diverging = _draw(given, warmup, draws, chains, seed, progress_bar)
     return _in_units(drawn, diverging, axes, (z, s, y), labels)
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
 
 
 def _principal(columns: np.ndarray) -> np.ndarray:
@@ -319,6 +323,5 @@ def _in_units(
     slopes = np.einsum("ksd,cnkd->cnsd", axes[1], drawn["slopes"]) / s.scale
     log_unit = 2 * np.log(np.maximum(unit, np.finfo(np.float64).tiny))
     constant = drawn["constant"] + log_unit - np.einsum("sd,cnsd->cnd", s.centre, slopes)
-    names: Iterator[tuple[str, ...]] = (tuple(part) for part in labels)
-    features, sources, dims = names
+    features, sources, dims = (tuple(part) for part in labels)
     return TargetPosterior(weights, intercept, constant, slopes, diverging, features, sources, dims)

@@ -162,8 +162,10 @@ class _Moments(NamedTuple):
     def summed(cls, several: Sequence["_Moments"]) -> "_Moments":
         """Of several dimensions, each in units of its own size."""
         unit = [max(one.size, np.finfo(np.float64).tiny) / one.bins for one in several]
-        parts = [(m.products / u, m.along / u, m.size / u, m.bins) for m, u in zip(several, unit, strict=True)]
-        return cls(*(sum(part) for part in zip(*parts, strict=True)))
+        products = np.sum([one.products / u for one, u in zip(several, unit, strict=True)], axis=0)
+        along = np.sum([one.along / u for one, u in zip(several, unit, strict=True)], axis=0)
+        size = sum(one.size / u for one, u in zip(several, unit, strict=True))
+        return cls(products, along, size, sum(one.bins for one in several))
 
 
 def _weights(moments: _Moments, prior: np.ndarray, independent: float, deviation: float) -> np.ndarray:

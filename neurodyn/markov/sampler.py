@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from neurodyn.markov.config import BayesConfig
 from neurodyn.markov.inference import along_time
-from neurodyn.sampler import draw_sites
+from neurodyn.sampler import Sampler, draw_sites
 
 
 def draw_posterior(
@@ -44,10 +44,8 @@ def draw_posterior(
     drawn, diverging
         (chains, draws, ...) of float64 by site, ``log_likelihood`` that of all sequences; (chains, draws).
     """
-    drawn, diverging = draw_sites(
-        model, start, arguments,
-        warmup=config.warmup, draws=config.draws, chains=config.chains, seed=seed, progress_bar=progress_bar,
-    )  # fmt: skip
+    how = Sampler(config.warmup, config.draws, config.chains, progress_bar=progress_bar)
+    drawn, diverging = draw_sites(model, start, arguments, how, seed=seed)
     drawn["log_likelihood"] = drawn["log_likelihood"] + along_time(arguments["reference"]).sum()
     return drawn, diverging
 

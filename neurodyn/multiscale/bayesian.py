@@ -18,6 +18,7 @@ from neurodyn.multiscale.estimator import MultiscaleDecoder
 from neurodyn.multiscale.fitted import Evidence, Fitted, Readout, evidence_of
 from neurodyn.multiscale.inference import estimate, estimate_both
 from neurodyn.multiscale.readouts import with_hidden_samples
+from neurodyn.sampler import Sampler
 from neurodyn.targets import (
     LinearTarget,
     LogLinearVariance,
@@ -26,6 +27,7 @@ from neurodyn.targets import (
     fit_bayesian_target,
     independent_bins,
 )
+from neurodyn.targets.bayesian import USUAL
 from neurodyn.targets.losses import TIMES
 
 if TYPE_CHECKING:
@@ -51,9 +53,10 @@ class BayesianReadout:
     --------
     >>> import neurodyn as nd
     >>> from neurodyn.multiscale import fit_bayesian_readout
+    >>> from neurodyn.sampler import Sampler
     >>> batch = nd.simulate_lorenz(nd.simulation.LorenzSettings(n_trials=8), seed=0)
     >>> small = nd.MultiscaleDecoder(latent=4, epochs=1, recurrent=None, traces=(), progress=False).fit(batch)
-    >>> readout = fit_bayesian_readout(small, batch, seed=0, warmup=20, draws=20)
+    >>> readout = fit_bayesian_readout(small, batch, seed=0, sampler=Sampler(20, 20))
     >>> readout.posterior.weights.shape, readout.posterior.features[:2]  # three dimensions of the target
     ((2, 20, 12, 3), ('x0', 'x1'))
     >>> dict(readout.predict(batch)["deviation"].sizes)
@@ -99,10 +102,7 @@ def fit_bayesian_readout(
     *,
     seed: int,
     smoothed: bool = False,
-    warmup: int = 500,
-    draws: int = 500,
-    chains: int = 2,
-    progress_bar: bool = False,
+    sampler: Sampler = USUAL,
 ) -> BayesianReadout:
     """Draw read-outs of a decoder's states from their posterior.
 
@@ -120,10 +120,8 @@ def fit_bayesian_readout(
         Of the hidden samples and of the sampler.
     smoothed
         Read smoothed states instead of filtered ones.
-    warmup, draws, chains
-        Steps of the sampler that are thrown away, steps that are kept, and how many chains do so.
-    progress_bar
-        Whether the sampler shows its steps.
+    sampler
+        How many draws, and how they are made.
 
     Raises
     ------
@@ -157,8 +155,7 @@ def fit_bayesian_readout(
     features, sources = (np.concatenate(part) for part in zip(*parts, strict=True))
     posterior = fit_bayesian_target(
         features, np.tile(stacked.target[scored], (len(parts), 1)), sources, independent_bins(errors, scored),
-        seed=seed, names=(_state_names(fitted), _source_names(fitted), fitted.target_names),
-        warmup=warmup, draws=draws, chains=chains, progress_bar=progress_bar,
+        seed=seed, names=(_state_names(fitted), _source_names(fitted), fitted.target_names), sampler=sampler,
     )  # fmt: skip
     return BayesianReadout(posterior, _with_means(decoder, posterior, features, sources), smoothed)
 

@@ -14,7 +14,7 @@ from neurodyn.memory import give_back_memory, share_memory
 from neurodyn.multiscale.fitted import Fitted
 from neurodyn.multiscale.fitting import Training, prepare
 from neurodyn.multiscale.inference import Network
-from neurodyn.multiscale.readouts import fit_readouts
+from neurodyn.multiscale.readouts import fit_plain_readouts, fit_readouts
 from neurodyn.multiscale.settings import config_of
 from neurodyn.multiscale.storage import provenance
 from neurodyn.recurrent import InputScaling, fit_members, held_out_of, hold_out_in_turn, sequences_of
@@ -51,16 +51,12 @@ def fitted_on(
     run.release()
     give_back_memory()
     config = run.config if recurrent is not None else replace(run.config, recurrent=None)
-    filtered, smoothed = fit_readouts(
-        network,
-        recurrent,
-        run.scaling,
-        batch,
-        run.held_out,
-        held_of=held_of,
-        seed=decoder.training.seed,
-        plain=decoder.readout == "backbone",
-    )
+    if decoder.readout == "backbone":
+        filtered, smoothed = fit_plain_readouts(network, batch)
+    else:
+        filtered, smoothed = fit_readouts(
+            network, recurrent, run.scaling, batch, run.held_out, held_of=held_of, seed=decoder.training.seed
+        )
     return Fitted(
         config=config, network=network, scaling=run.scaling, modalities=batch.modalities,
         target_names=batch.target_names, width=batch.width, filtered=filtered, smoothed=smoothed,

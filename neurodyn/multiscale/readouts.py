@@ -63,7 +63,6 @@ def fit_readouts(
     *,
     held_of: Bool[np.ndarray, "run member"] | None = None,
     seed: int = 0,
-    plain: bool = False,
 ) -> tuple[Readout | None, Readout | None]:
     """Fit the filtered and the smoothed read-out.
 
@@ -81,13 +80,9 @@ def fit_readouts(
         For each of these runs, the members of the recurrent network that did not see it; None: none of them did.
     seed
         Of the simulated losses.
-    plain
-        Plain regression from the backbone's state alone, as in the paper.
     """
     if batch.n_dims == 0:
         return None, None
-    if plain:
-        return _plain(network, batch)
     model, bins = network.model(), _FittedBins.of(batch, held)
     seconds = tuple(n * batch.width for n in model.trace_bins)
     states, final, inner = sum(d.latent for d in model.dynamics), [], []
@@ -120,8 +115,16 @@ def fit_readouts(
     return filtered, smoothed
 
 
-def _plain(network: Network, batch: MultimodalBatch) -> tuple[Readout, Readout]:
-    """Least squares from the backbone's state, on all bins; the other states have no weight."""
+def fit_plain_readouts(network: Network, batch: MultimodalBatch) -> tuple[Readout | None, Readout | None]:
+    """Least squares from the backbone's state alone, on all bins, as in the paper; filtered and smoothed.
+
+    Parameters
+    ----------
+    network, batch
+        As in :func:`fit_readouts`.
+    """
+    if batch.n_dims == 0:
+        return None, None
     bins, found = _FittedBins.of(batch, batch), []
     for estimates in estimate_both(network, batch):
         backbone, *others = estimates.means

@@ -122,7 +122,7 @@ def fit_members(
     blocks = [held] if isinstance(held, Sequences) else list(held)
     if each[0].target.shape[1] == 0:
         raise InputError("there is no target to read out: name one when binning")
-    scored = each[0].scored & np.any([after_lead(some) for some in each], axis=0)
+    scored = each[0].scored & np.asarray([after_lead(some) for some in each]).any(axis=0)
     windows = Windows.of_each(each, config.window)
     inputs, timeline = each[0].scaling.n_inputs, on_device(each[0]._replace(scored=scored))
     index, counts = side_by_side([padded(block) for block in blocks])

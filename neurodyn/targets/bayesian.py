@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from neurodyn.errors import InputError, import_extra
+from neurodyn.sampler import Sampler, draw_sites
 from neurodyn.targets.linear import LinearTarget
 from neurodyn.targets.variance import LogLinearVariance
 
@@ -34,8 +35,8 @@ PRIOR_CONSTANT = 2.0
 """How far the log variance is expected to lie from that of the target."""
 PRIOR_SCALE = -1.0
 """Logarithm of what a weight is expected to be in standard units; the logarithm has a deviation of one."""
-ACCEPT = 0.95
-"""Mean probability with which a step of the sampler is accepted: few bins leave the scale of the weights open."""
+USUAL = Sampler(accept=0.95)
+"""Smaller steps than usual: few bins leave the scale of the weights open."""
 PIECE = 1024
 """Bins whose variance is worked out at once for all draws."""
 TINY = 1e-12
@@ -170,10 +171,7 @@ def fit_bayesian_target(
     *,
     seed: int,
     names: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
-    warmup: int = 500,
-    draws: int = 500,
-    chains: int = 2,
-    progress_bar: bool = False,
+    sampler: Sampler = USUAL,
 ) -> TargetPosterior:
     """Draw linear read-outs of a target, and how noisy each bin is, from their posterior.
 
@@ -189,10 +187,8 @@ def fit_bayesian_target(
         Of the sampler.
     names
         Of features, sources and dimensions; numbers if None.
-    warmup, draws, chains
-        Steps of the sampler that are thrown away, steps that are kept, and how many chains do so.
-    progress_bar
-        Whether the sampler shows its steps.
+    sampler
+        How many draws, and how they are made.
 
     Raises
     ------
@@ -202,11 +198,12 @@ def fit_bayesian_target(
     Examples
     --------
     >>> import numpy as np
+    >>> from neurodyn.sampler import Sampler
     >>> from neurodyn.targets import fit_bayesian_target
     >>> rng = np.random.default_rng(0)
     >>> x, noisy = rng.normal(size=(400, 1)), (np.arange(400) % 2.0)[:, None, None]
     >>> y = 3 * x + np.exp(noisy[:, 0]) * rng.normal(size=(400, 1))
-    >>> found = fit_bayesian_target(x, y, noisy, np.array([400.0]), seed=0, warmup=200, draws=200)
+    >>> found = fit_bayesian_target(x, y, noisy, np.array([400.0]), seed=0, sampler=Sampler(200, 200))
     >>> low, high = found.interval()[:, 0, 0]
     >>> bool(low < 3 < high), found.slopes.mean().round(0).tolist()  # its deviation is e times as large
     (True, 2.0)
@@ -234,7 +231,7 @@ def fit_bayesian_target(
         "target": y.of_some(target)[kept],
         "weight": np.minimum(independent, bins) / len(kept),
     }
-    drawn, diverging = _draw(given, warmup, draws, chains, seed, progress_bar)
+    drawn, diverging = _draw(given, sampler, seed)
     return _in_units(drawn, diverging, axes, (z, s, y), labels)
 
 
@@ -264,12 +261,8 @@ class _Standard:
         return (values - self.centre) / self.scale
 
 
-def _draw(
-    given: dict[str, np.ndarray], warmup: int, draws: int, chains: int, seed: int, progress_bar: bool
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _draw(given: dict[str, np.ndarray], sampler: Sampler, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     import jax.numpy as jnp
-
-    from neurodyn.sampler import draw_sites
 
     arguments = {name: jnp.asarray(value, jnp.result_type(float)) for name, value in given.items()}
     z, y = given["features"], given["target"]
@@ -284,10 +277,7 @@ def _draw(
         "slopes": np.zeros(given["sources"].shape[1:]),
     }
     on_device = {name: jnp.asarray(value, jnp.result_type(float)) for name, value in start.items()}
-    return draw_sites(
-        _model, on_device, arguments,
-        warmup=warmup, draws=draws, chains=chains, seed=seed, accept=ACCEPT, progress_bar=progress_bar,
-    )  # fmt: skip
+    return draw_sites(_model, on_device, arguments, sampler, seed=seed)
 
 
 def _model(features: Any, sources: Any, target: Any, weight: Any) -> None:
@@ -324,4 +314,7 @@ def _in_units(
     log_unit = 2 * np.log(np.maximum(unit, np.finfo(np.float64).tiny))
     constant = drawn["constant"] + log_unit - np.einsum("sd,cnsd->cnd", s.centre, slopes)
     features, sources, dims = (tuple(part) for part in labels)
-    return TargetPosterior(weights, intercept, constant, slopes, diverging, features, sources, dims)
+    return TargetPosterior(
+        weights=weights, intercept=intercept, constant=constant, slopes=slopes, diverging=diverging,
+        features=features, sources=sources, dims=dims,
+    )  # fmt: skip

@@ -10,12 +10,13 @@ from realtime.test_realtime_decoder import check_online_equals_offline
 from neurodyn.errors import InputError
 from neurodyn.evaluation.metrics import r2
 from neurodyn.multiscale import MultiscaleDecoder, fit_bayesian_readout
+from neurodyn.sampler import Sampler
 from neurodyn.targets import VarianceSources, loss_memory
 
 
 @pytest.fixture(scope="module")
 def readout(decoder, lorenz_batch):
-    return fit_bayesian_readout(decoder, lorenz_batch[0], seed=0, warmup=100, draws=100)
+    return fit_bayesian_readout(decoder, lorenz_batch[0], seed=0, sampler=Sampler(100, 100))
 
 
 def test_it_is_the_posterior_of_the_states(readout, decoder, lorenz_batch):
@@ -76,7 +77,7 @@ def test_the_decoder_with_its_means_decodes_the_same_live_and_after_loading(read
 def test_it_stands_in_for_three_experts_and_reads_smoothed_states(lorenz_batch, tmp_path):
     train, test = lorenz_batch
     decoder = fit_small(train, epochs=2, recurrent=True)
-    readout = fit_bayesian_readout(decoder, train, seed=0, smoothed=True, warmup=20, draws=20)
+    readout = fit_bayesian_readout(decoder, train, seed=0, smoothed=True, sampler=Sampler(20, 20))
     found, means = readout.predict(test), readout.decoder.predict(test, smoothed=True)
     np.testing.assert_allclose(means["target"], found["target"], atol=1e-9)
     assert readout.decoder.fitted_.recurrent is None

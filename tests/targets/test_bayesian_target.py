@@ -1,12 +1,15 @@
 """The Bayesian read-out against integrals over a grid, and on data whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from neurodyn.errors import InputError
+from neurodyn.sampler import Sampler
 from neurodyn.targets import TargetPosterior, fit_bayesian_target
-from neurodyn.targets.bayesian import MOST_BINS
+from neurodyn.targets.bayesian import MOST_BINS, USUAL
 
 
 def on_a_grid(x, y, weight):
@@ -42,7 +45,9 @@ def test_weights_and_their_uncertainty_are_those_of_the_integral(independent):
     y = 0.6 * x + 0.8 * rng.normal(size=(40, 1))
     x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     mean, deviation = on_a_grid(x[:, 0], y[:, 0], independent / 40)
-    found = fit_bayesian_target(x, y, np.zeros((40, 0, 1)), np.array([independent]), seed=0, draws=4000, chains=2)
+    found = fit_bayesian_target(
+        x, y, np.zeros((40, 0, 1)), np.array([independent]), seed=0, sampler=replace(USUAL, draws=4000)
+    )
     assert found.r_hat < 1.01
     assert found.diverging.mean() < 0.01
     drawn = np.stack([found.weights[..., 0, 0], found.intercept[..., 0]])
@@ -73,7 +78,7 @@ MIXED = np.array([[1.0, 0.5, 0.0], [0.3, -1.0, 0.4], [0.0, 0.2, 1.5]])
 def found():
     features, target, sources, _ = simulated(1500, UNIT)
     return fit_bayesian_target(
-        features, target, sources, np.full(2, 1500.0), seed=1, names=NAMES, warmup=300, draws=300
+        features, target, sources, np.full(2, 1500.0), seed=1, names=NAMES, sampler=Sampler(300, 300)
     )
 
 
@@ -117,7 +122,9 @@ def test_of_many_bins_some_stand_for_all():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(bins, 1))
     y = 2 * x + rng.normal(size=(bins, 1))
-    found = fit_bayesian_target(x, y, np.zeros((bins, 0, 1)), np.array([1.0 * bins]), seed=0, warmup=300, draws=1000)
+    found = fit_bayesian_target(
+        x, y, np.zeros((bins, 0, 1)), np.array([1.0 * bins]), seed=0, sampler=Sampler(300, 1000)
+    )
     assert found.weights.std() == pytest.approx(1 / np.sqrt(bins), rel=0.1)
 
 

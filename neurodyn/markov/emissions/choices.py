@@ -99,10 +99,9 @@ class Choices(Emission):
                 f"none; sequence {sequence} has {chosen[sequence, step]:g} at step {step}"
             )
         numbers, observed = time_first(values)
+        seen = np.asarray(observed.all(axis=-1))
         terms = np.concatenate([np.ones((*numbers.shape[:2], 1)), numbers[..., 1:]], axis=-1)
-        return Prepared(
-            Trials(numbers[..., 0].astype(np.int32), terms), observed.all(axis=-1), lengths, values.shape[-1]
-        )
+        return Prepared(Trials(numbers[..., 0].astype(np.int32), terms), seen, lengths, values.shape[-1])
 
     def prior(self, prepared: Prepared) -> Parameters:
         """Inverse variance of the weights of each term, which has the unit of its mean square."""

@@ -24,7 +24,7 @@ from neurodyn.report.pictures import new_figure
 from neurodyn.writing import write_text
 
 FOLDER = Path(__file__).parent
-TERMS = ("bias", "stimulus", "last choice", "last choice if rewarded")
+TERMS = ("bias", "stimulus", "last choice", "last choice\nif rewarded")
 WEIGHTS = np.array([[0.3, 5.0, 0.2, 0.1], [-1.8, 1.2, 0.3, 0.2], [2.0, 1.4, 0.3, 0.1]])
 """Of the log odds of choosing right: one strategy follows the stimulus, two prefer a side. As Ashwood et al. found."""
 STAYS = 0.97
@@ -91,7 +91,7 @@ def studied(sessions: int, seed: int, config: dict[str, Any]) -> dict[str, Any]:
     test = [simulated(rng) for _ in range(HELD_OUT)]
     train = [simulated(rng).steps for _ in range(sessions)]
     held, choices = [one.steps for one in test], Choices(choices=2)
-    em = EmConfig(restarts=config["restarts"], tolerance=config["tolerance"])
+    em = EmConfig(**{name: config[name] for name in ("restarts", "tolerance", "stickiness")})
     picked = choose_states(
         train, emission=choices, candidates=config["candidates"], folds=config["folds"], seed=seed, config=em
     )

@@ -54,9 +54,10 @@ def test_a_gap_widens_its_intervals(readout, lorenz_batch):
     test = lorenz_batch[1]
     late = np.concatenate([np.arange(start + 20, start + 50) for start in test.starts])
     observed = {name: mask.copy() for name, mask in test.observed.items()}
-    for mask in observed.values():
-        mask[late] = False
-    gone = replace(test, observed=observed)
+    values = {name: array.copy() for name, array in test.observations.items()}
+    for name in test.names:
+        observed[name][late], values[name][late] = False, 0
+    gone = replace(test, observed=observed, observations=values)
     wide, usual = (readout.predict(batch)["deviation"].to_numpy()[:, 45].mean() for batch in (gone, test))
     assert wide > 1.5 * usual
 
@@ -89,7 +90,8 @@ def test_it_stands_in_for_three_experts_and_reads_smoothed_states(lorenz_batch, 
 
 def test_what_has_no_target_is_refused(decoder, lorenz_batch):
     test = lorenz_batch[1]
-    blind = replace(test, target_observed=np.zeros_like(test.target_observed))
+    nothing = np.zeros_like(test.target_observed)
+    blind = replace(test, target=np.zeros_like(test.target), target_observed=nothing)
     with pytest.raises(InputError, match="two bins with a target"):
         fit_bayesian_readout(decoder, blind, seed=0)
     with pytest.raises(InputError, match="not been fitted"):

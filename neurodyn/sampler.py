@@ -1,11 +1,11 @@
 """Draws from a posterior by Hamiltonian Monte Carlo: the sampler of every Bayesian fit of the package."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from neurodyn.errors import InputError
 from neurodyn.given import any_number, count, keep_read
@@ -105,3 +105,33 @@ def draw_sites(
         drawn = {name: np.array(v, np.float64) for name, v in chains.get_samples(group_by_chain=True).items()}
         diverging = np.asarray(chains.get_extra_fields(group_by_chain=True)["diverging"])
     return drawn, diverging
+
+
+def largest_r_hat(parts: Iterable[Float[np.ndarray, "chains draws *rest"]]) -> float:
+    """Largest potential scale reduction of a number: near 1 if chains and their halves agree.
+
+    Numbers that never vary, as the start of a single state, have none; without any other it is 1.
+
+    Parameters
+    ----------
+    parts
+        Draws of each site.
+
+    Reference
+    ---------
+    Gelman et al. (2013), Bayesian Data Analysis, chapter 11.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodyn.sampler import largest_r_hat
+    >>> alike = np.random.default_rng(0).normal(size=(2, 500, 3))
+    >>> largest_r_hat([alike]) < 1.02, largest_r_hat([alike, alike + [[[0.0]], [[5.0]]]]) > 2
+    (True, True)
+    """
+    from numpyro.diagnostics import split_gelman_rubin
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.concatenate([np.ravel(split_gelman_rubin(part)) for part in parts])
+    found = found[np.isfinite(found)]
+    return float(found.max()) if found.size else 1.0

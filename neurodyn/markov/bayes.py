@@ -11,7 +11,6 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
-from numpyro.diagnostics import split_gelman_rubin
 
 from neurodyn.errors import import_extra
 from neurodyn.kernels.discrete import LogChain
@@ -22,6 +21,7 @@ from neurodyn.markov.inference import filter_trials, log_chain, log_ratio
 from neurodyn.markov.model import HiddenMarkovModel
 from neurodyn.markov.sampler import draw_posterior, inside
 from neurodyn.markov.symbols import check_symbols
+from neurodyn.sampler import largest_r_hat
 
 _NAMES = ("initial", "transitions", "emissions")
 
@@ -62,11 +62,8 @@ class Posterior:
 
     @property
     def r_hat(self) -> float:
-        """Largest potential scale reduction of a probability: near 1 if chains and their halves agree.
-
-        Reference: Gelman et al. (2013), Bayesian Data Analysis, chapter 11.4.
-        """
-        return max(float(np.max(split_gelman_rubin(getattr(self, name)))) for name in _NAMES)
+        """Largest potential scale reduction of a probability (:func:`neurodyn.sampler.largest_r_hat`)."""
+        return largest_r_hat(getattr(self, name) for name in _NAMES)
 
     def mean(self) -> HiddenMarkovModel:
         """Return the model whose probabilities are the posterior means."""

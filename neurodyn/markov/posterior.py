@@ -12,7 +12,6 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float
 from numpy.typing import ArrayLike
-from numpyro.diagnostics import split_gelman_rubin
 from scipy.optimize import linear_sum_assignment
 
 from neurodyn.errors import import_extra
@@ -24,6 +23,7 @@ from neurodyn.markov.general import GeneralHmm
 from neurodyn.markov.inference import evidence_in, log_path, natural_on_device, on_device
 from neurodyn.markov.passes import LogPath, filter_evidence, log_ratio_to, smooth_evidence
 from neurodyn.markov.sampler import draw_posterior, inside
+from neurodyn.sampler import largest_r_hat
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,8 @@ class GeneralPosterior:
 
     @property
     def r_hat(self) -> float:
-        """Largest potential scale reduction of a number: near 1 if chains and their halves agree.
-
-        Reference: Gelman et al. (2013), Bayesian Data Analysis, chapter 11.4.
-        """
-        with np.errstate(invalid="ignore", divide="ignore"):  # what never varies, as the start of one state, has none
-            found = np.concatenate([np.ravel(split_gelman_rubin(part)) for part in self._draws().values()])
-        return float(found[np.isfinite(found)].max())
+        """Largest potential scale reduction of a number (:func:`neurodyn.sampler.largest_r_hat`)."""
+        return largest_r_hat(self._draws().values())
 
     def hmm(self, chain: int, draw: int) -> GeneralHmm:
         """Return one draw as a model."""

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from neurodyn.errors import InputError, import_extra
-from neurodyn.sampler import Sampler, draw_sites
+from neurodyn.sampler import Sampler, draw_sites, largest_r_hat
 from neurodyn.targets.linear import LinearTarget
 from neurodyn.targets.variance import LogLinearVariance
 
@@ -83,15 +83,8 @@ class TargetPosterior:
 
     @property
     def r_hat(self) -> float:
-        """Largest potential scale reduction of a parameter: near 1 if chains and their halves agree.
-
-        Reference: Gelman et al. (2013), Bayesian Data Analysis, chapter 11.4.
-        """
-        from numpyro.diagnostics import split_gelman_rubin
-
-        with np.errstate(invalid="ignore", divide="ignore"):  # what never varies has none
-            found = np.concatenate([np.ravel(split_gelman_rubin(part)) for part in self._draws().values()])
-        return float(found[np.isfinite(found)].max(initial=1.0))
+        """Largest potential scale reduction of a parameter (:func:`neurodyn.sampler.largest_r_hat`)."""
+        return largest_r_hat(self._draws().values())
 
     def interval(self, level: float = 0.95) -> Float[np.ndarray, "2 features dims"]:
         """Bounds of the weights between which the posterior has this share, as much of it left out on either side."""

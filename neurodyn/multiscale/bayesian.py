@@ -161,6 +161,8 @@ def fit_bayesian_readout(
 
 
 def _fitted(decoder: MultiscaleDecoder) -> Fitted:
+    if not isinstance(decoder, MultiscaleDecoder):
+        raise InputError(f"expected a fitted MultiscaleDecoder, got {type(decoder).__name__}")
     if decoder.fitted_ is None:
         raise InputError("this decoder has not been fitted: use the one that fit(batch) returns")
     return decoder.fitted_

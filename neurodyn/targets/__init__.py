@@ -1,5 +1,6 @@
 """From latent or features to behaviour: see README.md."""
 
+from neurodyn.sampler import Sampler
 from neurodyn.targets.bayesian import TargetPosterior, fit_bayesian_target
 from neurodyn.targets.linear import (
     DEFAULT_PENALTIES,
@@ -20,6 +21,7 @@ __all__ = [
     "LinearVariance",
     "LogLinearVariance",
     "Rows",
+    "Sampler",
     "TargetPosterior",
     "VarianceSources",
     "conditions",

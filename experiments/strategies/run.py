@@ -102,8 +102,7 @@ def studied(sessions: int, seed: int, config: dict[str, Any]) -> dict[str, Any]:
         {"weights": WEIGHTS[:, None]},
     )
     one, three = (fit_hmm(train, states, emission=choices, seed=seed, config=em).hmm for states in (1, 3))
-    alone = [steps[:, 0].astype(int) for steps in train]
-    blind = fit_hmm(alone, 3, emission=Categorical(2, concentration=1.1), seed=seed, config=em).hmm
+    blind = fit_hmm(choices_alone(train), 3, emission=Categorical(2, concentration=1.1), seed=seed, config=em).hmm
     order = match_states(three, truth, held)
     weights = three.parameters["weights"][order, 0]
     usual = score(one, held)
@@ -112,13 +111,18 @@ def studied(sessions: int, seed: int, config: dict[str, Any]) -> dict[str, Any]:
         "seed": seed,
         "chosen": picked.chosen,
         "gain": in_bits(score(three, held) - usual),
-        "gain_choices": in_bits(score(blind, [steps[:, 0].astype(int) for steps in held]) - usual),
+        "gain_choices": in_bits(score(blind, choices_alone(held)) - usual),
         "gain_truth": in_bits(score(truth, held) - usual),
         "named": share_named(three, test, order),
         "named_truth": share_named(truth, test, np.arange(3)),
         "error": float(np.sqrt(np.mean((weights - WEIGHTS) ** 2))),
         "weights": weights.tolist(),
     }
+
+
+def choices_alone(sessions: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The choices of each session, as symbols."""
+    return [steps[:, 0].astype(int) for steps in sessions]
 
 
 def in_bits(nats: float) -> float:

@@ -319,7 +319,7 @@ def _stack_experts(blank: Readout, final: tuple[LinearTarget, ...], evidence: Ev
     squares = np.square(target - weighed.predict(evidence)[scored])
     if scatter is not None:
         goes = np.sum(np.square(np.einsum("bc,ced->bed", shares, stack)) * scatter, axis=1)
-        squares = _without_scatter(squares, goes, np.repeat(np.arange(copies), stacked.scored().sum()))
+        squares = _without_scatter(squares, goes, copies)
     _, recurrent, memory = variance_sources(evidence, blank.usual_variance)
     sources = VarianceSources(None, None if recurrent is None else recurrent[scored], memory[scored])
     model = fit_log_linear_variance(squares, sources, independent)
@@ -336,12 +336,9 @@ def _scatter(evidence: Evidence, predictions: np.ndarray) -> np.ndarray | None:
 
 
 def _without_scatter(
-    squares: Float[np.ndarray, "bins dims"], goes: Float[np.ndarray, "bins dims"], copy: Int[np.ndarray, " bins"]
+    squares: Float[np.ndarray, "bins dims"], goes: Float[np.ndarray, "bins dims"], copies: int
 ) -> Float[np.ndarray, "bins dims"]:
     """Squared errors as they will be on average, in each copy of the held-out runs, without the variance that goes."""
-    found = squares.copy()
-    for number in np.unique(copy):
-        own = copy == number
-        left = 1 - goes[own].mean(axis=0) / np.maximum(squares[own].mean(axis=0), np.finfo(np.float64).tiny)
-        found[own] *= np.maximum(left, LEAST_LEFT)
-    return found
+    found, gone = (array.reshape(copies, -1, array.shape[1]) for array in (squares, goes))
+    left = 1 - gone.mean(axis=1) / np.maximum(found.mean(axis=1), np.finfo(np.float64).tiny)
+    return (found * np.maximum(left, LEAST_LEFT)[:, None]).reshape(squares.shape)

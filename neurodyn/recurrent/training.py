@@ -125,7 +125,7 @@ def fit_members(
     scored = each[0].scored & np.asarray([after_lead(some) for some in each]).any(axis=0)
     windows = Windows.of_each(each, config.window)
     inputs, timeline = each[0].scaling.n_inputs, on_device(each[0]._replace(scored=scored))
-    index, counts = side_by_side([padded(block) for block in blocks])
+    index, counts = joined_blocks([padded(block) for block in blocks])
     if not (scored.any() and counts.any()):
         raise InputError(
             "the target is not observed in the bins that are trained on, or in those kept out of training: give a "
@@ -285,7 +285,7 @@ def padded(held: Sequences) -> tuple[Array, Array]:
     return jnp.asarray(index), jnp.asarray(scored)
 
 
-def side_by_side(blocks: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+def joined_blocks(blocks: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
     """What :func:`padded` says of several blocks as (block, time, run): what is added does not count."""
     bins, runs = (max(index.shape[axis] for index, _ in blocks) for axis in (0, 1))
 

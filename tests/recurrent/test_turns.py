@@ -84,7 +84,7 @@ def test_the_validation_is_that_of_the_two_members_that_have_not_seen_a_block():
         stacked = block.stacked()
         squares.append(np.square(mean - stacked.target)[stacked.scored()])
     sequences = sequences_of(batch, network.scaling, np.zeros(1), np.ones(1))
-    index, scored = members_training.side_by_side(
+    index, scored = members_training.joined_blocks(
         [members_training.padded(sequences.runs_of(block)) for block in blocks]
     )
     found = members_training._validation(
